@@ -53,7 +53,7 @@ export function createConsoleRoutes(
   ];
 }
 
-/** Creates the routes that say what is missing where the console is on and its files are not there. */
+/** Creates the routes that say what is missing if the console is on but its files are not there. */
 export function createMissingConsoleRoutes(reporting: HostReporting): readonly HostRoute[] {
   const route = (path: string): HostRoute =>
     logRoute({ path, operation: "readConsole", respond: () => missing, finish: finishResponse }, reporting);

@@ -24,7 +24,7 @@ export interface HostRoute {
 export interface GatewayOptions<Bindings extends object> {
   /** The routes outside the API; see `createHostRoutes`. */
   readonly routes: readonly HostRoute[];
-  /** Reads a request as it was on the wire. `webGatewayRequest` does, for a host that has only the web's `Request`. */
+  /** Reads a request as it was on the wire. Hosts that have only the web's `Request` use `webGatewayRequest`. */
   readonly toGatewayRequest: (context: Context<{ Bindings: Bindings }>) => GatewayRequest;
   /** Returns the path as it was on the wire, so that Hono matches the same path as the pipeline. */
   readonly toPath?: (request: Request, options?: { readonly env?: Bindings }) => string;
@@ -44,7 +44,8 @@ export interface GatewayOptions<Bindings extends object> {
  * });
  * const app = new Hono().route("/letta", gateway); // serves /letta/v1/environments
  *
- * `runtimes/` shows how `services` and `config` are composed. Sockets of devices do not pass this app: a host upgrades them itself.
+ * `runtimes/` shows how `services` and `config` are composed. Sockets of devices do not pass through this app: a host upgrades them
+ * itself.
  */
 export function createGateway<Bindings extends object = object>(
   pipeline: Pick<Pipeline, "handle">,
@@ -60,7 +61,7 @@ export function createGateway<Bindings extends object = object>(
     };
   }
 
-  // The routers of Hono's presets would make the Worker larger. The routes are few, and plain requests on Node do not pass Hono at all.
+  // The routers of Hono's presets would make the Worker larger. There are few routes, and plain requests on Node bypass Hono.
   const app = new HonoBase<{ Bindings: Bindings }>({ getPath: toPath, router: new TrieRouter() }).onError((cause) => {
     // The host reports it and responds with a problem. Hono's own handler would respond with plain text.
     throw cause;

@@ -85,7 +85,7 @@ export function createReadiness(
 
 /**
  * Returns the response of `/readyz`. With `?verbose` it is plain text with a line for each check, as Kubernetes' own servers write it. It
- * says which resource fails, and never why: nobody needs a key to ask.
+ * says which resource fails, but never why, because callers need no key.
  */
 export function readinessResponse(results: readonly CheckResult[], isDraining: boolean, query: string): PlainResponse {
   const all = [...results, { name: "shutdown", isReady: !isDraining }];

@@ -1,6 +1,7 @@
 /**
- * The routes outside the API, in one table. Each request gets its line in the access log. None needs a key, and web pages of every origin may read them. A host serves `/readyz` and `/openapi.json` only if it passes the options for them.
- * The pipeline responds without a key only to CORS preflights and to requests that match no endpoint or have a wrong method.
+ * The routes outside the API, in one table. Each request gets a line in the access log. No route needs a key, and web pages of every origin may read
+ * the responses. A host serves `/readyz` and `/openapi.json` only if it passes the options for them. The pipeline responds without a key only to CORS
+ * preflights and to requests that match no endpoint or have a wrong method.
  */
 import {
   jsonResponse,
@@ -29,14 +30,14 @@ export interface HostRouteOptions extends HostReporting {
   readonly others?: readonly HostRoute[];
   /** Pages for people, such as those of `docs.ts`; absent where there are none. */
   readonly pages?: readonly Pick<LoggedRoute, "path" | "respond">[];
-  /** Leads browsers from `/` to a page; absent where the gateway does not have the root for itself. */
+  /** Redirects browsers from `/` to a page; absent where the gateway does not own the root. */
   readonly root?: RootOptions;
 }
 
 /** The page for browsers that open `/`. */
 export interface RootOptions {
   readonly page: "console/" | "docs";
-  /** Responds to every other request of `/`. */
+  /** Responds to every other request for `/`. */
   readonly handle: HostRoute["respond"];
 }
 
@@ -72,7 +73,7 @@ function rootRoute(
   route: (path: string, operation: HostOperation, respond: LoggedRoute["respond"]) => HostRoute,
 ): HostRoute {
   const operation = page === "docs" ? "readDocs" : "readConsole";
-  // Relative, since a reverse proxy may serve the gateway below a path. Temporary, since a setting decides about the console.
+  // Relative, since a reverse proxy may serve the gateway below a path. Temporary, since the page depends on a setting.
   const headers = { location: page, vary: "Accept" };
   const redirect = route("/", operation, () => ({ status: 307, headers, body: null }));
   return { ...redirect, respond: (request) => (prefersHtml(request) ? redirect.respond(request) : handle(request)) };
@@ -97,7 +98,7 @@ function readOnly(respond: LoggedRoute["respond"]): LoggedRoute["respond"] {
 async function describeApi(method: string, ifNoneMatch: string | null, source: OpenApiSource): Promise<PlainResponse> {
   const response = await openApiResponse(method, ifNoneMatch, source);
   if (response.status >= 400) return response;
-  // The same for every caller, and changed by a release only.
+  // The same for every caller, and only a release changes it.
   return { ...response, headers: { ...response.headers, "cache-control": "public, max-age=300" } };
 }
 

@@ -1,6 +1,7 @@
 /**
- * Admission under overload. Before any work, a request is refused with 503 `overloaded` if too many are in progress or if the event loop has been busy for
- * too long, lists first, then reads of a device, then messages. Connections are limited too, so that the process keeps files for everything else.
+ * Admission under overload. Before any work, a request is refused with 503 `overloaded` if too many are in progress or if the event loop has been
+ * busy for too long, lists first, then reads of a device, then messages. Connections are limited too, so that the process keeps files for everything
+ * else.
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -15,7 +16,7 @@ import { createRequestCount } from "./request-count.ts";
 export interface Load {
   /** Number of requests in progress. */
   readonly inFlight: number;
-  /** How long the event loop has been busy since it last looked at all connections, in milliseconds. */
+  /** How long the event loop has been busy since it last polled all connections, in milliseconds. */
   readonly busyMs: number;
   /** Number of requests that were admitted in that time. */
   readonly admittedMeanwhile: number;
@@ -51,7 +52,7 @@ export function priorityOfRequest(method: string, target: string): Priority | nu
   return /^\/v1\/environments(?:\?|$)/.test(target) ? 2 : 1;
 }
 
-/** Reports refused requests and connections, at most once in a second. */
+/** Reports refused requests and connections, at most once per second. */
 export interface OverloadReport {
   readonly refusedRequests: number;
   readonly closedConnections: number;
@@ -79,7 +80,7 @@ export type AdmittedRequest = Pick<IncomingMessage, "method" | "url"> & Partial<
 export interface Admission {
   /**
    * Counts a connection. Over the limit, it is refused: a first request that arrives soon gets 503, or its normal response if its path is always
-   * served. At most 16 refused connections wait for that, because each is an open file; a further one replaces one that has sent nothing.
+   * served. At most 16 refused connections wait for that, because each is an open file; one more replaces one that has sent nothing.
    */
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */
@@ -93,13 +94,13 @@ export interface Admission {
   hasRoomForDevices(): boolean;
 }
 
-/** The most requests in progress. */
+/** Maximum number of requests in progress. */
 const maxInFlightRequests = 4_096;
 
-/** The share of the connections up to which they are kept open between requests and may become device sockets. */
+/** Up to this share of the maximum, connections are kept open between requests and may become device sockets. */
 const keptShare = 0.8;
 
-/** At most one report in this time, in milliseconds. */
+/** The shortest time between two reports, in milliseconds. */
 const reportIntervalMs = 1_000;
 
 /** Creates an {@link Admission}. */
@@ -121,7 +122,7 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
     turnBeganMs = nowMs;
     admittedMeanwhile = 0;
     const endTurn = (): void => void (turnBeganMs = null);
-    // Run when all connections that were ready have been looked at: the first that comes counts.
+    // Both run once all connections that were ready have been handled; the first one counts.
     setImmediate(endTurn);
     clock.setTimer(0, endTurn);
     return 0;

@@ -1,4 +1,4 @@
-/** Divides the files that a process may have open among its connections, so that none of them fails because another one took the last. */
+/** Divides the files that a process may have open among its connections, so that no connection fails because another one took the last file. */
 
 /** How many connections of each kind a process may have. */
 export interface Capacity {

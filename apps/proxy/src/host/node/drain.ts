@@ -1,5 +1,5 @@
 /**
- * Stops a server in two steps. It first stops accepting connections and waits for requests in flight, then drops what is left. The caller closes
+ * Stops a server in two steps. It first stops accepting connections and waits for requests in flight, then drops the rest. The caller closes
  * device sockets in between (`runtimes/server/serving.ts`).
  */
 import type { Server } from "node:http";

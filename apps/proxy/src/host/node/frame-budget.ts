@@ -1,7 +1,7 @@
 /**
  * Counts the memory of WebSockets: unfinished frames, which a WebSocket library buffers until their last byte has arrived, and
- * frames that wait until the device reads them. The library's own limits are fixed and for one socket. These are for the sockets
- * of one owner and for all together; when they are exceeded, the largest socket of an owner with too much is dropped.
+ * frames that wait until the device reads them. The library's own limits are fixed and apply to one socket. These apply to the
+ * sockets of one owner, and to all sockets; when one is exceeded, the largest socket of an owner that uses too much is dropped.
  */
 import {
   createMemoryBudget,
@@ -12,19 +12,19 @@ import {
 
 /** The memory of all sockets. */
 export interface FrameBudget {
-  /** Starts counting for a socket. `drop` is called, once, when the socket has to go. */
+  /** Starts counting for a socket. `drop` is called once if the socket must be dropped. */
   open(owner: string, drop: (limit: MemoryLimit) => void): SocketBudget;
   /** Call it with the size of each chunk, before the library handles the chunk. */
   received(socket: SocketBudget, byteCount: number): void;
   /** Call it with the payload size of each frame that the library hands over. */
   completed(socket: SocketBudget, payloadBytes: number): void;
-  /** Call it before a frame is written. Call the result when it was. */
+  /** Call it before a frame is written. Call the returned function afterwards. */
   waiting(socket: SocketBudget, byteCount: number): () => void;
   /** Forgets the socket. Nothing is counted from then on. */
   close(socket: SocketBudget): void;
 }
 
-/** The memory of one socket. There are many, so it has no functions of its own. */
+/** The memory of one socket. There are many, so it has no methods. */
 export interface SocketBudget {
   /** Bytes that were received after the last complete frame, exact to one chunk. */
   readonly unfinishedBytes: number;
@@ -82,7 +82,7 @@ export function createFrameBudget(limits: MemoryLimits): FrameBudget {
     },
     completed(socket: Counted, payloadBytes) {
       if (socket.isClosed) return;
-      // What follows a complete frame is in the last chunk. This keeps estimates of headers from adding up.
+      // Bytes after a complete frame are in the last chunk. This keeps estimates of headers from adding up.
       const rest = Math.min(socket.lastChunkBytes, socket.unfinishedBytes - payloadBytes - minHeaderBytes);
       socket.unfinishedBytes = Math.max(0, rest);
       socket.unfinishedChunks = rest > 0 ? 1 : 0;

@@ -44,7 +44,7 @@ export function createHonoListener({
     toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
     toResponse(response, { env: { incoming, outgoing } }) {
       if (!isStreamed(response) && response.body instanceof ReadableStream) {
-        // A stream of another kind is left to node-server.
+        // node-server sends streams of other kinds.
         if (!incoming.complete) closeAfterBody(incoming, outgoing);
         return toWebResponse(response);
       }
@@ -52,7 +52,7 @@ export function createHonoListener({
         continueComplete(incoming, outgoing);
         send(incoming, outgoing, response);
       } else respondAfterBody(incoming, outgoing, () => sendLate(incoming, outgoing, response));
-      // The marker says that the rest is done.
+      // The marker tells node-server that nothing is left to do.
       return RESPONSE_ALREADY_SENT;
     },
   });
@@ -62,7 +62,7 @@ export function createHonoListener({
     else sendResponse(response, outgoing);
   }
 
-  /** Sends a response when Hono has nobody left to report a failure to. */
+  /** Sends a response after Hono has finished, so failures are reported here. */
   function sendLate(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
     try {
       send(incoming, outgoing, response);

@@ -197,14 +197,14 @@ function allowHalfOpen(server: Server): void {
   });
 }
 
-/** The latest response on a socket, and the one before it if that was still due: properties, because a `WeakMap` costs every request more. */
+/** The latest response on a socket, and the one before it if that was still pending: properties, because a `WeakMap` costs each request more. */
 const latest: unique symbol = Symbol("latest response");
 const previous: unique symbol = Symbol("previous response");
 type RespondingSocket = Socket & { [latest]?: ServerResponse; [previous]?: ServerResponse | undefined };
 
 /**
- * Returns whether a response is pending on the socket of an upgrade or a tunnel. Its caller receives it whole, then the connection closes, and what
- * follows is ignored. Node has taken its own listeners off the socket.
+ * Returns whether a response is pending on the socket of an upgrade or a tunnel. Its caller receives the whole response, then the connection
+ * closes, and anything that follows is ignored. Node has removed its own listeners from the socket.
  */
 export function closeAfterPendingResponse({ socket }: { readonly socket: RespondingSocket }): boolean {
   if (isBehindClose({ socket })) return true;
@@ -228,7 +228,7 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
     (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: RespondingSocket) => {
       const outgoing = socket[latest];
       const refuse = (): void => respondToParseError(socket, error, options);
-      // The connection closes after a response that is due, and what follows is not read.
+      // The connection closes after a pending response, and nothing after it is read.
       if (isBehindClose({ socket })) return;
       if (outgoing === undefined) return refuse();
       if (outgoing.writableFinished) return outgoing.shouldKeepAlive ? refuse() : socket.destroySoon();

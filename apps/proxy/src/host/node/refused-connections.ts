@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "@letta-environments/platform";
 
-/** Refused connections at the same time: a quarter of the files that `capacity.ts` reserves. */
+/** Maximum number of refused connections at a time: a quarter of the files that `capacity.ts` reserves. */
 const maxRefused = 16;
 
 /** How long the first request of a refused connection may take to arrive, in milliseconds. */

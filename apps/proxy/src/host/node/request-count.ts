@@ -8,7 +8,7 @@ export interface RequestCount {
   readonly value: number;
   /** Counts a request until its response closes, or its connection. `socket` is absent where the response always closes. */
   begin(incoming: { readonly socket?: Closing }, outgoing: Closing): void;
-  /** Counts a request no longer, although its response goes on: it is a stream. The connection has no other request. */
+  /** Stops counting a request whose response continues as a stream. The connection has no other request. */
   leave(incoming: { readonly socket?: Closing }, outgoing: Closing): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The rules of HTTP/1.1 for a request head that Node's parser, or that of Bun or Deno behind `node:http`, leaves to the server. A proxy in
- * front may read such a head in another way, and then the two disagree where a request ends (RFC 9112 section 11.2).
+ * The rules of HTTP/1.1 for a request head that the parsers of Node, Bun and Deno leave to the server. A proxy in front may read such a
+ * head differently, and then the two disagree about where a request ends (RFC 9112 section 11.2).
  */
 import type { IncomingMessage } from "node:http";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
@@ -11,10 +11,10 @@ export type RequestHead = Pick<IncomingMessage, "httpVersionMajor" | "httpVersio
 
 type RequestLine = Pick<IncomingMessage, "method" | "url" | "rawHeaders">;
 
-/** Most header fields of a request. The three runtimes have different limits of their own, all of them higher. */
+/** Maximum number of header fields in a request. The three runtimes have different limits, all of them higher. */
 const maxFields = 100;
 
-/** Returns the refusal of a head that breaks a rule, after which the connection must be closed; `null` for a good one. */
+/** Returns the refusal of a head that breaks a rule, after which the connection must be closed; `null` for a valid one. */
 export function refuseHead({ httpVersionMajor, httpVersionMinor, rawHeaders }: RequestHead): PlainResponse | null {
   if (httpVersionMajor !== 1) return otherVersion;
   if (rawHeaders.length > 2 * maxFields) return tooManyFields;
@@ -30,7 +30,7 @@ export function refuseHead({ httpVersionMajor, httpVersionMinor, rawHeaders }: R
   }
   // A proxy in front may have used another one (RFC 9112 section 3.2).
   if (hosts > 1) return severalHosts;
-  // Health checks of load balancers in HTTP/1.0, which does not have the field, are good.
+  // Load balancers may send health checks in HTTP/1.0, which does not have the field.
   if (hosts === 0 && httpVersionMinor > 0) return noHost;
   if (codings === null) return null;
   // HTTP/1.0 has no transfer encodings, so its framing is faulty (RFC 9112 section 6.1).
@@ -47,7 +47,7 @@ export function isServerOptions({ method, url }: Omit<RequestLine, "rawHeaders">
 }
 
 /**
- * Whether a client wants another protocol. A server may ignore that (RFC 9110 section 7.8), but the parsers stop reading behind such a
+ * Whether a client wants another protocol. A server may ignore that (RFC 9110 section 7.8), but the parsers stop reading after such a
  * request, so it must be the last one of its connection.
  */
 export function requestsUpgrade({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {

@@ -19,7 +19,7 @@ export class NodeRequest implements GatewayRequest {
 
   /**
    * @param outgoing the response, or the socket of an upgrade: the caller has disconnected when it closes too early
-   * @param prefix what the path begins with that is not part of the request's path
+   * @param prefix beginning of the target that is not part of the request's path
    */
   constructor(incoming: IncomingMessage, outgoing: ServerResponse | Duplex, prefix = "") {
     const { path, query } = requestTarget(incoming.url ?? "");
@@ -107,7 +107,7 @@ function readIncomingBody(
     const finish = (result: Uint8Array | null | UnreadBody): void => {
       incoming.off("data", onData).off("end", onEnd).off("close", onClose);
       unfinished.end();
-      // The listener of errors stays, and with it this scope.
+      // The error listener stays, and keeps this scope alive.
       chunks = [];
       resolve(result);
     };

@@ -1,6 +1,6 @@
 /**
- * Sends a response whose body is a stream. The next chunk is read when the connection has taken the last one. A connection that does not
- * take the rest of a stream that has ended is dropped.
+ * Sends a response whose body is a stream. The next chunk is read when the connection has taken the last one. If a connection does not
+ * take the rest after the stream has ended, it is dropped.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { PlainHeaders } from "@letta-environments/schema";
@@ -8,7 +8,7 @@ import { finishResponse, type StreamedResponse } from "../../http/response.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { sendResponse } from "./response.ts";
 
-/** How long a connection may take for what is left after the end of the stream, in milliseconds. */
+/** How long a connection may take to receive the rest after the stream has ended, in milliseconds. */
 const lastChunkMs = 5_000;
 
 /** Sends a response with a stream, if there is room for it; otherwise 503 `overloaded`. */
@@ -26,7 +26,7 @@ export function startStream(
   sendResponse({ status, headers: { ...headers, ...corsHeadersOf(response.headers) }, body }, outgoing);
 }
 
-/** The headers by which a web page may read the response. */
+/** The headers that let a web page read the response. */
 function corsHeadersOf(headers: PlainHeaders): PlainHeaders {
   return Object.fromEntries(
     Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")),
@@ -50,7 +50,7 @@ function sendStream({ status, headers, stream }: StreamedResponse, outgoing: Ser
 }
 
 async function pump(reader: ReadableStreamDefaultReader<Uint8Array>, outgoing: ServerResponse): Promise<void> {
-  // One listener for the whole stream: one for each wait would stay until the connection closes, if only its `drain` comes.
+  // One listener for the whole stream: a `close` listener for each wait would stay until the connection closes.
   let resume = (): void => undefined;
   outgoing.on("drain", () => resume());
   outgoing.once("close", () => resume());

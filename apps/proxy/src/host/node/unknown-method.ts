@@ -37,7 +37,7 @@ export function readUnknownMethod(
     method,
     ...requestTarget(target),
     header: (name) => joinedHeader(rawHeaders, name),
-    // Nothing that is read from a body can matter to a method that no path has.
+    // No path has such a method, so the body does not matter.
     readBody: () => Promise.resolve(null),
     signal: neverAborted,
     authority: null,
@@ -55,7 +55,7 @@ export async function respondToUnknownMethod(
   return { status, headers, body: body instanceof ReadableStream ? null : body };
 }
 
-/** Whether a path is that of a route, whose segments may be names (`:code`), and the last one `*` for all that follows. */
+/** Whether a path matches a route, whose segments may be names (`:code`), and the last one `*` for everything that follows. */
 function hasPath(pattern: string, path: string): boolean {
   const [expected, segments] = [pattern.split("/"), path.split("/")];
   const hasLength = expected.at(-1) === "*" ? segments.length >= expected.length : segments.length === expected.length;

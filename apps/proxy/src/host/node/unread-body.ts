@@ -1,8 +1,8 @@
 /**
  * Handles bodies that are still arriving when the response is ready, such as that of a request with an invalid key. The response waits a moment for
- * the rest. If it arrives, the connection is kept. Otherwise the response has `Connection: close`, and the gateway reads and discards what follows for
- * a while (a lingering close, RFC 9112 section 9.6): closing a socket with unread bytes resets the connection, and a client that sends its whole body
- * first would never see the response.
+ * the rest. If it arrives, the connection is kept. Otherwise the response has `Connection: close`, and the gateway reads and discards what follows
+ * for a while (a lingering close, RFC 9112 section 9.6): closing a socket with unread bytes resets the connection, and a client that sends its whole
+ * body first would never see the response.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -13,7 +13,7 @@ const awaitedMs = 100;
 /** How long the rest of a body is read and discarded after the response, in milliseconds. */
 const droppedMs = 5_000;
 
-/** How much of a body is discarded at most, in bytes: several times the largest one that the gateway accepts. */
+/** Maximum number of discarded bytes: several times the largest body that the gateway accepts. */
 const maxDroppedBytes = 4_194_304;
 
 /** Marks a connection whose sending side the gateway has closed. A property costs each request less than a `WeakSet`. */
@@ -25,7 +25,8 @@ const expecting: unique symbol = Symbol("expecting");
 type ExpectedResponse = ServerResponse & { [expecting]?: true };
 
 /**
- * Handles requests that expect `100 Continue` like any other: `NodeRequest` sends it when the body is read. Node itself would send it before any check.
+ * Handles requests that expect `100 Continue` like any other: `NodeRequest` sends it when the body is read. Node itself would send it before any
+ * check.
  */
 export function deferContinue(server: Server): void {
   server.on("checkContinue", (incoming, outgoing: ExpectedResponse) => {
@@ -54,7 +55,7 @@ export function respondAfterBody(incoming: IncomingMessage, outgoing: ExpectedRe
     continueComplete(incoming, outgoing);
     return respond();
   }
-  // Without `100 Continue` the body of such a request does not come.
+  // Without `100 Continue` the body of such a request never arrives.
   if (incoming.headers.expect !== undefined) {
     closeAfterBody(incoming, outgoing);
     return respond();
@@ -68,12 +69,12 @@ export function respondAfterBody(incoming: IncomingMessage, outgoing: ExpectedRe
     if (!incoming.complete) closeAfterBody(incoming, outgoing);
     respond();
   };
-  // After a pause of the process, timers run before what has arrived meanwhile is read.
+  // After a pause of the process, timers run before the data that arrived meanwhile is read.
   const timer = setTimeout(() => setImmediate(respondOnce), awaitedMs);
   incoming.on("error", ignore).on("end", respondOnce).on("close", respondOnce).resume();
 }
 
-/** Makes a response the last one of its connection, and ignores what follows its request. After it the gateway closes its side only, for a while. */
+/** Makes a response the last one of its connection, and ignores anything after its request. For a while, the gateway closes only its own side. */
 export function closeAfterResponse(socket: ClosingSocket, outgoing: ServerResponse): void {
   const hasPromised = outgoing.headersSent && outgoing.shouldKeepAlive;
   socket[closing] = true;
@@ -86,7 +87,7 @@ export function closeAfterResponse(socket: ClosingSocket, outgoing: ServerRespon
   if (hasPromised) outgoing.once("finish", () => socket.destroySoon());
 }
 
-/** As {@link closeAfterResponse}, for a request whose body is not complete. The connection closes when the body is, or is too large. */
+/** As {@link closeAfterResponse}, for a request whose body is not complete. The connection closes when the body is complete or too large. */
 export function closeAfterBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
   const { socket } = incoming;
   const close = socket.destroySoon.bind(socket);

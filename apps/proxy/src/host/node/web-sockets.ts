@@ -28,10 +28,10 @@ const maxFragments = 64;
 /** Memory of unfinished frames and of frames that wait to be sent, in bytes: for all sockets of a key, and for all together. */
 const memoryLimits = { maxOwnerBytes: 64 * 1024 * 1024, maxTotalBytes: 256 * 1024 * 1024 };
 
-/** Bytes that may wait to be sent to a device that does not read. A viewer may have less. */
+/** Bytes that may wait to be sent to a device that does not read. The limit of a viewer is lower. */
 const maxDeviceWaitingBytes = 32 * 1024 * 1024;
 
-/** The start and the end of a text that are handed over when the text is not, in bytes each. */
+/** How much of the start and of the end of an overlong text is passed on instead of it, in bytes. */
 const textEdgeBytes = 8_192;
 
 /** Room for the headers of one frame. Devices do not fragment their frames. */
@@ -55,7 +55,7 @@ export interface WebSocketOptions {
   readonly admission: Pick<Admission, "hasRoomForDevices">;
   /** Receives failures of the code that serves a device. */
   readonly onFailure: (cause: unknown) => void;
-  /** The path below which the gateway is, with which every URL begins. Default: none. */
+  /** The path under which the gateway is mounted, with which every URL begins. Default: none. */
   readonly prefix?: string;
 }
 
@@ -63,8 +63,8 @@ export interface WebSocketOptions {
 export type UpgradeListener = (incoming: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /**
- * Creates the listener that serves WebSockets. The pipeline decides before the handshake and refuses with an HTTP response, because a device whose socket
- * is closed after the handshake reconnects at once, without a pause.
+ * Creates the listener that serves WebSockets. The pipeline decides before the handshake and refuses with an HTTP response, because a device whose
+ * socket is closed after the handshake reconnects immediately.
  */
 export function createUpgradeListener(
   pipeline: Pick<Pipeline, "upgrade" | "refuse">,
@@ -163,11 +163,11 @@ function connect(
     }
   }
 
-  /** Starts the closing handshake. What a device sends after it exceeded a limit is not even parsed. */
+  /** Starts the closing handshake. Anything that a device sends after exceeding a limit is not even parsed. */
   function close(code: number, reason: string): void {
     webSocket.close(code, reason);
     if (!limitCodes.includes(code)) return;
-    // Reading goes on, so that the device can read the close frame.
+    // Keeps reading, so that the device can read the close frame.
     stream.removeAllListeners("data").resume();
     const timer = setTimeout(() => webSocket.terminate(), closingTimeoutMs);
     webSocket.once("close", () => clearTimeout(timer));
@@ -201,7 +201,7 @@ function connect(
     });
   });
   webSocket.on("pong", (data) => handle(() => listener.onOtherFrame(data.byteLength)));
-  // `ws` has refused what the device sent, and waits for it to close. Failures of the connection are no such event.
+  // `ws` has refused a frame, and waits for the device to close. Connection failures do not emit this event.
   webSocket.on("error", (cause: Error & { readonly code?: unknown }) => {
     const [code, limit] = refusals[String(cause.code)] ?? [protocolError, "A frame breaks RFC 6455"];
     onClose(code, limit);
@@ -226,7 +226,7 @@ const limitTexts: Readonly<Record<MemoryLimit, string>> = {
 
 const tooBig = [messageTooBig, "A frame is larger than 16 MiB"] as const;
 
-/** The codes with which `ws` closes, by those of its errors; the others are protocol errors. */
+/** The close codes by error code of `ws`; all other errors are protocol errors. */
 const refusals: Readonly<Record<string, readonly [code: number, limit: string]>> = {
   WS_ERR_INVALID_UTF8: [invalidText, "A text is not UTF-8"],
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: tooBig,

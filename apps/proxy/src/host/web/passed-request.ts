@@ -3,8 +3,8 @@ import type { GatewayRequest } from "../../http/gateway-request.ts";
 import { readWebBody, webGatewayRequest } from "./request.ts";
 
 /**
- * Wraps a request that another program passes on, as {@link webGatewayRequest} does. Its framework may have made it of Node's request after a parser
- * had read that: then its body is a new stream, which is empty.
+ * Wraps a request that another program passes on, like {@link webGatewayRequest}. Its framework may have created it from Node's request after a
+ * parser had read the body: then the new body is an empty stream.
  */
 export function passedRequest(request: Request, clientAddress: string | null, basePath: string): GatewayRequest {
   return Object.assign(webGatewayRequest(request, clientAddress, basePath), {
@@ -15,7 +15,7 @@ export function passedRequest(request: Request, clientAddress: string | null, ba
 /** @throws TypeError if the program has read the body */
 async function readPassedBody(request: Request, limits: BodyLimits): Promise<Uint8Array | null | UnreadBody> {
   const body = await readWebBody(request, limits);
-  // The stream of a caller that has gone fails, so it is not taken for one.
+  // If the caller has disconnected, reading fails instead.
   if (body === null && Number(request.headers.get("content-length") ?? 0) > 0) {
     throw new TypeError(
       "the body of the request was read before it reached the gateway: let it pass before body parsers",

@@ -90,7 +90,7 @@ export async function readWebBody(
   let hasRoom = true;
   const unfinished = new UnfinishedBody(memory, () => {
     hasRoom = false;
-    // What is being awaited ends, too.
+    // This also ends the pending read.
     void reader.cancel().catch(() => undefined);
   });
   try {
@@ -99,7 +99,7 @@ export async function readWebBody(
     if (bytes === null) return "too_large";
     return bytes.byteLength === 0 ? null : bytes;
   } catch {
-    // Where a runtime fails the read that was cancelled, the caller is still there.
+    // Some runtimes reject the cancelled read, although the caller is still connected.
     return hasRoom ? "aborted" : "no_room";
   } finally {
     unfinished.end();
