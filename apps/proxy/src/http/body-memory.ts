@@ -6,7 +6,7 @@
 import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
 import type { Principal } from "@letta-environments/schema";
 
-/** Memory of unfinished bodies, and as much of held ones, in bytes: of one key, and of all together. */
+/** Memory for unfinished bodies, and the same for held ones, in bytes: per key and in total. */
 export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
 
 /** Which account a body is charged to: the key, the operator, or one shared account for unverified credentials. */
@@ -20,15 +20,15 @@ export function ownerName(owner: BodyOwner): string {
 /** The memory of bodies that have arrived and are held. */
 export interface HeldBodies {
   /**
-   * Takes memory for a body of so many bytes, and for the values in it. Returns the function that gives the memory back, once or more often; `null`:
-   * there is no room.
+   * Takes memory for a body of `byteCount` bytes and for the values in it. Returns a function that releases it, and may be called more than once;
+   * `null` if there is no room.
    */
   take(owner: BodyOwner, byteCount: number, value: unknown): (() => void) | null;
   /** Bytes of all bodies. */
   readonly totalBytes: number;
 }
 
-/** The memory of all bodies: of those that have not arrived completely, and of those that have. */
+/** The memory of all bodies, incomplete and complete. */
 export interface BodyBudget {
   readonly unfinished: MemoryBudget;
   readonly held: HeldBodies;
@@ -69,7 +69,7 @@ export class UnfinishedBody {
     this.#drop = drop;
   }
 
-  /** Counts a chunk that is kept. With as many bytes as it declares, a body is still unfinished: the end of an HTTP/2 stream can be withheld. */
+  /** Counts a chunk that is kept. Even a body with all declared bytes is unfinished: the end of an HTTP/2 stream can be withheld. */
   received(byteCount: number): void {
     this.#bytes += byteCount;
     this.#chunks += 1;
@@ -80,7 +80,7 @@ export class UnfinishedBody {
     budget.unfinished.resize(this.#account, this.#bytes + overheadBytes * this.#chunks);
   }
 
-  /** Gives the memory back: the body is complete, or is not read any further. */
+  /** Releases the memory: the body is complete, or is not read any further. */
   end(): void {
     if (this.#account !== null) this.#memory?.budget?.unfinished.close(this.#account);
   }

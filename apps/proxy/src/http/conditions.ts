@@ -16,7 +16,7 @@ export function notModified(response: PlainResponse, ifNoneMatch: string | null)
 
 /**
  * Whether `If-None-Match` lists the entity tag of something that exists. Weak and strong tags are compared alike (RFC 9110
- * section 13.1.2). A malformed list counts with the tags that are in it.
+ * section 13.1.2). In a malformed list, the valid tags still count.
  */
 export function listsTag(ifNoneMatch: string, tag: string): boolean {
   if (ifNoneMatch.trim() === "*") return true;

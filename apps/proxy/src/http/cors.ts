@@ -10,7 +10,7 @@ const maxAgeSeconds = 600;
 const exposedHeaders =
   "x-request-id, retry-after, x-should-retry, idempotency-replayed, preference-applied, x-message-deduplication, etag, date, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
 
-/** Headers that the official SDK adds to each request, in the versions 1.7 to 1.12. Some browsers let it set User-Agent. */
+/** Headers that the official SDK adds to each request in versions 1.7 to 1.12. Some browsers let it set User-Agent. */
 const sdkHeaders =
   "user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, " +
   "x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";

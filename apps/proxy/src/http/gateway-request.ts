@@ -26,7 +26,7 @@ export interface GatewayRequest {
   readonly isFromCookie?: true;
 }
 
-/** Makes a request that no client has sent, with a body as JSON; absent: without a body. Nobody can take it back. */
+/** Creates a request that no client has sent, with a JSON body if one is given. Nobody can abort it. */
 export function makeRequest(
   { method, path, query, body }: Pick<GatewayRequest, "method" | "path" | "query"> & { readonly body?: unknown },
   header: GatewayRequest["header"] = () => null,
@@ -101,8 +101,8 @@ export function withHeader(
 }
 
 /**
- * Splits a raw query into the token and the rest, which may be logged and forwarded. Several tokens give no valid one: two readers could
- * pick different ones.
+ * Splits a raw query into the token and the rest, which may be logged and forwarded. Several tokens are joined into an invalid one,
+ * because two readers could pick different ones.
  */
 export function splitQuery(query: string): { readonly token: string | null; readonly rest: string } {
   if (!query.includes("oken") && !query.includes("%")) return { token: null, rest: query };

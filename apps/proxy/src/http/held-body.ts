@@ -1,14 +1,14 @@
 /**
  * Limits the memory of complete request bodies. A body is held until its request ends, which takes as long as the device or the upstream takes. A
  * send that only waits for the end of its turn has released its body already. When there is no memory left, a new large body is refused and no held
- * one is dropped: the request of a held body may have had its effect.
+ * one is dropped: the request of a held body may have taken effect.
  */
 import type { MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
 import { type BodyBudget, bodyMemoryLimits, type HeldBodies, ownerName } from "./body-memory.ts";
 
-/** Bodies that take less are not counted, in bytes: as many as there may be requests in progress fit into memory. */
+/** Smaller bodies are not counted, in bytes: one for each request that may be in progress fits into memory. */
 const leastHeldBytes = 64 * 1024;
-/** Memory of a value in a body besides its text, in bytes, at most: that of an empty object in a list. */
+/** Maximum memory of a value in a body besides its text, in bytes: that of an empty object in a list. */
 const bytesPerValue = 64;
 
 /** Creates a {@link BodyBudget}. The limits count for each of its two parts. */
@@ -19,7 +19,9 @@ export function createBodyBudget(
   return { unfinished: createUnfinished(limits), held: createHeldBodies(limits) };
 }
 
-/** Creates {@link HeldBodies}. The last quarter of the memory is for owners with at most a quarter of their own limit, so that a few cannot take all. */
+/**
+ * Creates {@link HeldBodies}. The last quarter of the memory is for owners that use at most a quarter of their limit, so that a few cannot take all.
+ */
 function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldBodies {
   const owners = new Map<string, number>();
   let totalBytes = 0;
@@ -36,7 +38,7 @@ function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldB
       const size = byteCount + bytesPerValue * countValues(value);
       if (size < leastHeldBytes) return () => undefined;
       const name = ownerName(owner);
-      // A body that is valid has room alone.
+      // A valid body always has room on its own.
       const bytes = Math.min(size, maxOwnerBytes);
       const owned = (owners.get(name) ?? 0) + bytes;
       const shared = owned <= maxOwnerBytes / 4 ? maxTotalBytes : (maxTotalBytes * 3) / 4;

@@ -14,7 +14,7 @@ export const hostOperations: Readonly<Record<HostOperation, string>> = {
 
 /**
  * Whether a request is routine: a probe, or a file that was served. Probes come every few seconds and a page loads a dozen files, so their
- * lines have the level `debug`. A readiness that fails has an event of its own.
+ * lines have the level `debug`. A failing readiness check has its own event.
  */
 export function isRoutine(operation: string | null, status: number): boolean {
   if (operation === null || !Object.hasOwn(hostOperations, operation)) return false;

@@ -41,7 +41,7 @@ export interface RequestTargets {
   ): MaybePromise<Validation<DecodedRequest>>;
 }
 
-/** Creates {@link RequestTargets}. `budget` counts bodies; `null`: nothing does. */
+/** Creates {@link RequestTargets}. `budget` counts bodies; `null`: they are not counted. */
 export function createRequestTargets(
   serves: ServedEndpoints,
   { budget, isForwarded }: Pick<BodyHandling["memory"], "budget"> & Pick<BodyHandling, "isForwarded">,

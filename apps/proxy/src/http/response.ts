@@ -15,8 +15,8 @@ export interface ResponseWith<Body> extends Omit<PlainResponse, "body"> {
 export type GatewayResponse = ResponseWith<PlainResponse["body"] | ReadableStream<Uint8Array>>;
 
 /**
- * A response whose body is a stream that goes on after the response was completed, such as one of events. The steps of the pipeline see a
- * response without a body; the host sends the stream.
+ * A response whose body is a stream that continues after the pipeline has completed the response, such as a stream of events. The steps
+ * of the pipeline see a response without a body; the host sends the stream.
  */
 export interface StreamedResponse extends PlainResponse {
   readonly body: null;
@@ -79,7 +79,7 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
   };
 }
 
-/** Returns the header fields with a challenge if the scopes of the key refused the request. A service that refuses a request knows of no challenge. */
+/** Adds a challenge to the header fields if the scopes of the key refused the request. Services that refuse requests know of no challenges. */
 function withChallenge({ status, headers, body }: GatewayResponse): PlainHeaders {
   if (status !== 403 || body instanceof ReadableStream) return headers;
   return errorCodeOf({ status, body }) === "insufficient_scope"
@@ -88,7 +88,7 @@ function withChallenge({ status, headers, body }: GatewayResponse): PlainHeaders
 }
 
 /**
- * A proxy that compresses a response makes its strong tag weak, and a change must have a strong one (RFC 9110 section 13.1.1). One that compresses
+ * A proxy that compresses a response makes its strong tag weak, but a change needs a strong one (RFC 9110 section 13.1.1). A proxy that compresses
  * a stream holds events back until its buffer is full.
  */
 function cachingOf({ etag, "cache-control": caching }: PlainHeaders, stream: object | null): string {

@@ -41,7 +41,7 @@ export interface ValidInput<Decoded = DecodedInput> {
   readonly query: string;
   /**
    * The decoded body, serialised again, so that the upstream reads what was checked: no byte order mark and no duplicate members. Unknown
-   * members are kept for an upstream that knows them. `null` when the endpoint takes no body, and where nobody reads it serialised.
+   * members are kept for an upstream that knows them. `null` when the endpoint takes no body, or nobody reads it serialised.
    */
   readonly body: Uint8Array | null;
   readonly decoded: Decoded;
@@ -50,14 +50,14 @@ export interface ValidInput<Decoded = DecodedInput> {
 /** A valid request of the API. The operation of `decoded` narrows its ids, query and body. */
 export type ValidRequest = ValidInput<DecodedRequest>;
 
-/** The result of {@link validateRequest}; with {@link DecodedRequest}, that of a request of the API. */
+/** The result of {@link validateRequest}; with {@link DecodedRequest}, the result for an API request. */
 export type Validation<Decoded = DecodedInput> =
   | { readonly kind: "valid"; readonly input: ValidInput<Decoded> }
   | Refusal;
 
 /** Remembers, until a request ends, how to release the memory of its body. The trace of the request does this. */
 export interface BodyHolder {
-  /** Gives the memory of the body back, once or more often; `null`: none was taken. */
+  /** Releases the memory of the body, and may be called more than once; `null`: none was taken. */
   releaseBody: (() => void) | null;
 }
 
@@ -135,14 +135,14 @@ const encodedBody = problemResponse("unsupported_media_type", {
   headers: { "accept-encoding": "identity" },
 });
 
-/** RFC 5789 section 2.2: the refusal of the type of a patch names those that are accepted. */
+/** A patch that is refused for its media type gets the list of accepted ones (RFC 5789 section 2.2). */
 function withAcceptedTypes(method: string, response: PlainResponse): PlainResponse {
   if (method !== "PATCH" || response.status !== 415) return response;
   const headers = { ...response.headers, "accept-patch": "application/merge-patch+json, application/json" };
   return { ...response, headers };
 }
 
-/** I-JSON (RFC 7493 section 2.2): such a number cannot be relied on to arrive as it was sent; in a string it can. */
+/** I-JSON (RFC 7493 section 2.2): such a number might not arrive as it was sent; a string does. */
 const inexactRule =
   "must not be an integer beyond 9007199254740991 or a number beyond the range of a double; send it as a string";
 
@@ -185,7 +185,7 @@ const notOnWorkers = problemResponse("endpoint_not_found", {
 
 /**
  * Finds the endpoint of a request. Without an embedded server the endpoints for devices do not exist. A device appends the
- * path to its base URL as it is, so a base URL with a trailing slash gives two slashes.
+ * path to its base URL unchanged, so a base URL with a trailing slash gives two slashes.
  */
 export function matchRequest(method: string, path: string, serves: ServedEndpoints): EndpointMatch {
   const served = path === doubledRegisterPath ? path.slice(1) : path;
