@@ -154,8 +154,8 @@ export const fileEntries: {
 const ignored = v.exactOptional(v.unknown());
 
 /**
- * Validates the file on a runtime without a process of its own. An unknown setting is an error; a setting that only a process has is ignored, so that
- * both can share a file.
+ * Validates the file on a runtime without its own process. An unknown setting is an error; a setting that only a process has is ignored, so that both
+ * kinds can share a file.
  */
 export const GatewayFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   ...fileEntries,

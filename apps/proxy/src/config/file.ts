@@ -56,7 +56,7 @@ export interface ApprovalPolicyFile {
   deadlineMs?: number;
 }
 
-/** `approvals` of the file: a policy for everybody, and further ones of tenants and keys. */
+/** `approvals` of the file: a policy for everybody, and policies for tenants and keys. */
 export interface ApprovalsFile extends ApprovalPolicyFile {
   tenants?: Record<string, ApprovalPolicyFile>;
   keys?: Record<string, ApprovalPolicyFile>;

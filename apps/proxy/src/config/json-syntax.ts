@@ -1,6 +1,7 @@
 /**
- * Finds the first syntax error of a JSON text (RFC 8259). The runtimes name it in different words, and not all of them say where it is. A name
- * that an object has twice is an error too: RFC 8259 section 4 leaves open which of the two counts, and `JSON.parse` drops the first silently.
+ * Finds the first syntax error of a JSON text (RFC 8259). The runtimes describe it in different words, and not all of them say where it is. A
+ * name that an object has twice is an error too: RFC 8259 section 4 leaves open which of the two counts, and `JSON.parse` drops the first
+ * silently.
  */
 
 /** A syntax error, with its place counted from 1. */
@@ -13,7 +14,7 @@ export interface JsonSyntaxError {
 
 const space = /[ \t\n\r]*/y;
 const text = /"(?:[^"\\\p{Cc}]|[\u007f-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
-/** Objects and lists around a value, at most. No setting is near it, and a much deeper text would overflow the stack. */
+/** Maximum nesting depth of objects and lists. No setting comes close, and a much deeper text would overflow the stack. */
 const maxDepth = 64;
 const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 

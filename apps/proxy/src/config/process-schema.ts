@@ -1,4 +1,4 @@
-/** The whole configuration file: what every runtime has, and what only a process has, which observes itself and keeps files. */
+/** The schema of the whole configuration file: members for every runtime, and members for a process, which observes itself and keeps files. */
 import * as v from "valibot";
 import { shadowRules } from "../auth/shadow-rules.ts";
 import { oneOf } from "../lib/strict-schemas.ts";

@@ -25,10 +25,10 @@ export interface ReloaderOptions {
   readonly settings: Settings;
   /** Reads the settings again. Throws when they cannot be read. */
   readonly read: () => ResolvedSettings;
-  /** Puts settings into effect, all or none: when it rejects, the old ones still are in effect. */
+  /** Puts settings into effect, all or none: when it rejects, the old ones are still in effect. */
   readonly apply: (settings: Settings) => Promise<void>;
   readonly clock: Pick<Clock, "setTimer">;
-  /** Whether a failure can pass by itself, so that the settings are tried again without a change. */
+  /** Whether a failure may be temporary, so that the settings are tried again without a change. */
   readonly isTemporary: (cause: unknown) => boolean;
   /** Returns the public text for a failure to read or to apply. */
   readonly describe: (cause: unknown) => string;
@@ -41,7 +41,7 @@ export interface ReloaderOptions {
 export interface Reloader {
   /** Reads the settings and applies them. Never rejects. A call during a reload starts another one after it. */
   reload(): Promise<void>;
-  /** Ends the attempts after a temporary failure. */
+  /** Stops retrying after a temporary failure. */
   end(): void;
 }
 
@@ -53,7 +53,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
   const { settings, read, apply, clock, isTemporary, describe, describeProblem, report } = options;
   let current = settings;
   let cancelRetry = (): void => undefined;
-  /** The text of the temporary failure that was reported last; `null` after any other end. */
+  /** The text of the temporary failure that was reported last; `null` after any other outcome. */
   let outage: string | null = null;
   let running: Promise<void> | null = null;
   let isRequested = false;
@@ -119,7 +119,7 @@ export type SettledReload =
       /** Names of the settings that differ and change with the next start. */
       readonly awaitingRestart: readonly string[];
     }
-  /** None of the settings change: applying a part of them would be a configuration that no file contains. */
+  /** None of the settings change: applying some of them would create a configuration that no file contains. */
   | { readonly kind: "refused"; readonly problems: readonly SettingProblem[] };
 
 /** Settings that a running gateway applies, by their names in the file. */
@@ -145,7 +145,7 @@ const live = {
 /** The names of the settings that a running gateway applies. Exported for the test of their documentation. */
 export const liveSettings: readonly string[] = Object.keys(live);
 
-/** Settings of the sockets, files and stores that a start opens, those whose names in the file are the same. */
+/** Settings of the sockets, files and stores that a start opens, if they have the same name in the file. */
 const fixedMembers = [
   "host",
   "port",
@@ -173,7 +173,7 @@ const fixed = {
 
 /**
  * Decides which of the new settings a running gateway applies. Settings of a socket, a file or a store keep their value until
- * the next start and are named; all others take effect at once.
+ * the next start and are named; all others take effect immediately.
  */
 export function settleReload(current: Settings, next: Settings): SettledReload {
   if (current.upstream.kind !== next.upstream.kind) {

@@ -56,7 +56,7 @@ export function resolveJwt(jwt: JwtFile): Resolved<JwtSettings> {
   return { settings, problems };
 }
 
-/** As for an upstream, but a query is common in such URLs. */
+/** The rule for upstreams, but a query is allowed, because it is common in such URLs. */
 function jwksUrlRule(text: string): string | null {
   if (!URL.canParse(text)) return "must be an absolute URL";
   const url = new URL(text);

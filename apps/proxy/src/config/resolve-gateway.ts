@@ -1,4 +1,4 @@
-/** Makes the settings that every runtime has from variables and the file. */
+/** Resolves the settings of every runtime from variables and the file. */
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import type { Resolved, SettingProblem } from "../lib/setting-rules.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";

@@ -75,7 +75,7 @@ function dimensionsOf(per: RateLimitPolicyFile["per"]): RateLimitRule["dimension
   return [...new Set<RateLimitDimension>(isOfDevices ? ["tenant", ...per] : per)];
 }
 
-/** The cost of each route, which is that of the route it also counts as unless it has its own. */
+/** The cost of each route: its own, or that of the route that it also counts as. */
 function costsOf(costs: NonNullable<RateLimitPolicyFile["costs"]>): ReadonlyMap<LimitedRoute, number> {
   return new Map(
     limitedRoutes.flatMap((route) => {
@@ -104,7 +104,7 @@ const keyDimensions: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
 
 /**
  * Routes that hold no lease: the request of a socket or a stream ends when that begins, a command when it is passed on, and a failed
- * authentication at once. So a limit on concurrent requests would limit nothing.
+ * authentication immediately. So a limit on concurrent requests would limit nothing.
  */
 const leaselessRoutes: readonly LimitedRoute[] = [
   ...(["openDeviceSocket", "streamEvents", "commandDevice"] as const),
@@ -144,7 +144,7 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
  */
 const longestWaitMs = 120_000;
 
-/** At most a hundred at once for a key. */
+/** At most a hundred concurrent requests per key. */
 const hundredAtOnce = {
   per: ["key"],
   unit: "concurrent-requests",
@@ -154,7 +154,7 @@ const hundredAtOnce = {
 
 /**
  * The default limits, per minute where no window is named. A person with a script never reaches them; an endless loop does within a
- * second. Devices that share one key may all reconnect at once after a restart of the gateway.
+ * second. Devices that share one key may all reconnect at the same time after a restart of the gateway.
  */
 const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
   "gateway-requests": {

@@ -1,4 +1,4 @@
-/** Makes the settings of a process from options, variables and the file. `resolve-gateway.ts` makes those of every runtime. */
+/** Resolves the settings of a process from options, variables and the file. `resolve-gateway.ts` resolves those of every runtime. */
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
 import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";
@@ -88,7 +88,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }
 
-/** Long enough for a probe that is just being sent. A load balancer needs some of its own intervals. */
+/** Long enough for a probe that is already in flight. A load balancer needs several of its probe intervals. */
 const defaultReadinessDelayMs = 250;
 
 type Read<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly rule: string };

@@ -1,4 +1,4 @@
-/** The settings that the gateway runs with: complete and valid, wherever each was written. */
+/** The settings that the gateway runs with: complete and valid, wherever each comes from. */
 import type { AdminSettings } from "../admin/settings.ts";
 import type { ShadowSettings } from "../auth/shadow-rules.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
