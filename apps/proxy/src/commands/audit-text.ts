@@ -43,7 +43,7 @@ function detailsOf(action: string | null, { members: changed, ...members }: Memb
     .join("  ");
 }
 
-/** Returns the members that a change of a key has set. A new key has all members, so of these only those that differ from the defaults are shown. */
+/** Returns the members that a change of a key has set. A new key has all members, so only those that differ from the defaults are returned. */
 function changesOf(action: string | null, changed: Members): readonly (readonly [name: string, value: unknown])[] {
   const members = Object.entries(changed);
   if (action !== "created") return members;
@@ -52,7 +52,7 @@ function changesOf(action: string | null, changed: Members): readonly (readonly 
 
 const defaults: Members = { ...unrestricted };
 
-/** Members of a new key that its record tells, too. */
+/** Members of a new key that are also elsewhere in its record. */
 const toldElsewhere: ReadonlySet<string> = new Set(["id", "tenant", "createdAt"]);
 
 const faultTexts: Readonly<Record<AuditFault, string>> = {

@@ -9,7 +9,7 @@ import type { GivenOptions } from "./key-options.ts";
 /** How long an unused invitation is valid, unless the command says otherwise. */
 const defaultExpiry = "1h";
 
-/** An invitation, as the command line asks for it. */
+/** An invitation as requested on the command line. */
 export interface Invitation {
   readonly request: KeyRequest;
   /** The name under which the device registers; `null`: its host name. */

@@ -147,7 +147,7 @@ function unknownPolicy(policy: string, policies: readonly string[]): string {
   return `--rate-limit names an unknown policy, ${policy}${hint}; the policies are ${policies.join(", ")}`;
 }
 
-/** Describes the first of the rules that a key breaks, by the name of the option that sets the member. */
+/** Describes the first rule that a key breaks, by the name of the option that sets the member. */
 export function describeKeyIssue([issue]: readonly ProblemIssue[]): string {
   const [member = ""] = issue?.member.split(/[[.]/) ?? [];
   return `${member === "invite" ? "the invitation" : `--${optionsByMember[member] ?? member}`} ${issue?.rule}`;

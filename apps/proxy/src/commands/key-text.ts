@@ -84,7 +84,7 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
   );
 }
 
-/** When a key ends. One without a secret of its own is that of a sign-in link, whose times are not shown. */
+/** When a key ends. A key without its own secret belongs to a sign-in link, whose times are not shown. */
 function endText(key: ShownKey, format: (timeMs: number) => string, ofLink: string): string {
   const endsAt = endOf({ expiresAt: key.expiresAt, invite: key.invite ?? null });
   if (endsAt !== null) return format(endsAt);

@@ -130,7 +130,7 @@ function dataDirOption({ dataDir }: StartedGateway): string {
   return dataDir === ".data" ? "" : ` --data-dir ${quoteForShell(dataDir)}`;
 }
 
-/** The sources run without being built, and the console does not. A copied bundle may lack the folder beside it. */
+/** The sources run without a build, but the console does not. A copied bundle may lack the folder beside it. */
 function consoleHint({ console, programs }: StartedGateway): readonly string[] {
   if (console !== "not_built") return [];
   return programs.demoDevice === null
