@@ -10,7 +10,7 @@ const dayMs = 86_400_000;
 /** Shortly after the start, which needs the disk for other work. */
 const firstDelayMs = 60_000;
 
-/** Begins. Returns a function that ends it. */
+/** Starts it, and returns a function that ends it. */
 export function keepAuditRetention(
   audit: Pick<OpenAudit, "dropBefore" | "newestBefore">,
   settings: () => Pick<Settings, "auditRetentionDays">,

@@ -24,7 +24,7 @@ import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
 import { digests } from "./keys.ts";
 
-/** Returns what seals and verifies a log under a pepper. */
+/** Returns the hashes and the pepper that seal and verify a log. */
 export function sealingOf(pepper: Pepper): Sealing {
   return { digests, pepper };
 }
@@ -99,7 +99,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
 async function openAuditFile(dataDir: string): Promise<{ store: SqliteAuditStore; database: SqliteDatabase }> {
   const { store, database } = await openStore(dataDir, auditFile, createSqliteAuditStore);
   try {
-    // A busy SQLite blocks the event loop, so it returns almost at once and the guard waits instead.
+    // A busy SQLite would block the event loop, so it gives up almost immediately and the guard waits instead.
     database.exec("PRAGMA busy_timeout = 10");
     return { store, database };
   } catch (cause) {

@@ -55,7 +55,7 @@ export interface GatewayResources extends UpstreamResources {
 }
 
 /**
- * Composes the pipeline of the settings over open resources. It opens nothing, so a pipeline that is replaced needs no end: it
+ * Composes the pipeline of the settings over open resources. It opens nothing, so a replaced pipeline need not be closed: it
  * finishes the requests that it has begun.
  *
  * @throws CommandError if a file that the settings name cannot be used
@@ -112,7 +112,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
   );
 }
 
-/** The observers around each step. What shadow mode lifts is lifted before a request is measured. */
+/** The observers around each step. Shadow mode lifts restrictions before a request is measured. */
 function wrapSteps({ shadow }: Settings, { metrics, embedded }: GatewayResources): WrapApiStep | undefined {
   const observe = metrics?.wrapStep;
   if (shadow === null) return observe;
@@ -138,8 +138,8 @@ function composeSessions(settings: Settings, resources: GatewayResources): Conso
 }
 
 /**
- * Returns a function that gives the token authenticator for some settings. All pipelines of a process share one authenticator, and
- * its key set, for as long as the settings stay the same.
+ * Creates a function that returns the token authenticator for some settings. All pipelines of a process share one authenticator,
+ * and its key set, for as long as the settings stay the same.
  */
 export function composeTokenAuthenticator(
   log: (event: LogEvent) => void,

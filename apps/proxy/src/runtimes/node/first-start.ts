@@ -52,7 +52,7 @@ async function createConsoleLink(keyStoreFor: KeyStoreFor, pepper: Pepper): Prom
   return key;
 }
 
-/** How this folder runs the programs. Deno throws where the process may not look, so there nothing is installed. */
+/** How this folder runs the programs. Deno throws where the process lacks the permission, so there nothing counts as installed. */
 export function findPrograms(dataDir: string): Programs {
   const [runtime = "node", program = "letta-proxy"] = process.argv;
   const fromHere = relative(process.cwd(), program);

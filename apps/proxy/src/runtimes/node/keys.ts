@@ -26,7 +26,7 @@ export interface OpenKeys extends OpenKeyStore {
 /**
  * Opens the keys that the settings name. Creates the data directory if it does not exist.
  *
- * @throws CommandError if the keys cannot be opened, or the pepper is not the one of their digests
+ * @throws CommandError if the keys cannot be opened, or the pepper does not match their digests
  */
 export async function openKeys(settings: Settings, listener?: KeyStoreListener): Promise<OpenKeys> {
   const opened = await openKeyStore(settings, listener);
@@ -51,7 +51,7 @@ export async function openStoredKeys(settings: Settings, listener?: KeyStoreList
 }
 
 /**
- * Refuses a data directory without the keys of a gateway or their pepper. With Valkey and `KEY_PEPPER` neither is there, so any directory is right.
+ * Refuses a data directory without the keys of a gateway or their pepper. With Valkey and `KEY_PEPPER`, neither is there, so any directory will do.
  *
  * @throws CommandError that names the directory
  */
@@ -63,7 +63,7 @@ export function assertStoredKeys({ dataDir, keyPepper, valkeyUrl }: Settings): v
  * Loads the pepper of the keys. A new one is created only if there are no keys and no damaged records, whose keys would need the
  * old one after a repair.
  *
- * @throws CommandError if the pepper is missing, damaged, or not the one of the keys' digests
+ * @throws CommandError if the pepper is missing or damaged, or does not match the keys' digests
  */
 export function openPepper(settings: Settings, records: readonly KeyRecord[], hasDamaged: boolean): Pepper {
   const { dataDir, keyPepper, valkeyUrl } = settings;
@@ -139,7 +139,7 @@ export async function openKeyStore(
     );
     // Timers of the system clock would not keep a command alive.
     const time = { monotonic: systemClock.monotonic, pause: (durationMs: number) => delay(durationMs) };
-    // A busy SQLite blocks the event loop, so it returns at once and the store waits instead.
+    // A busy SQLite would block the event loop, so it gives up immediately and the store waits instead.
     database.exec("PRAGMA busy_timeout = 0");
     return { keyStore: createLockWaitingKeyStore(store, time), damagedIds, close: () => database.close() };
   }

@@ -1,4 +1,4 @@
-/** The resources that `/readyz` checks on Node, Bun and Deno: the disk, the keys, the audit log, and the devices and limits where they are stored here. */
+/** The resources that `/readyz` checks on Node, Bun and Deno: the disk, the keys, the audit log, and locally stored devices and limits. */
 import { join } from "node:path";
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
@@ -17,7 +17,7 @@ import { createPepperCheck } from "../pepper-check.ts";
 /** The checks of a process. */
 export interface ProcessReadiness {
   readonly read: ReadReadiness;
-  /** Closes the files that are checked. To be called once the databases are closed. */
+  /** Closes the files that are checked. Call it once the databases are closed. */
   close(): void;
 }
 

@@ -46,7 +46,7 @@ import { openEnvironmentCache, openRateLimits, openValkeySends } from "./shared-
 export interface Resources extends GatewayResources {
   readonly keys: OpenKeys;
   readonly keyStoreFor: KeyStoreFor;
-  /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
+  /** Resolves when all requests without a caller have ended, or after `graceMs` milliseconds. */
   finishBackground(graceMs: number): Promise<void>;
   /** Publishes the URL of the gateway to commands, if it has locked the data directory. */
   announce(gateway: RunningGateway): void;
@@ -61,7 +61,7 @@ export interface Resources extends GatewayResources {
 }
 
 /**
- * Opens the resources that the settings name. If one cannot be opened, those before it are closed.
+ * Opens the resources that the settings name. If one cannot be opened, the earlier ones are closed.
  *
  * @param settings Returns the current settings, also after a reload.
  * @throws CommandError if a resource cannot be opened
@@ -155,7 +155,7 @@ async function openAll(
   };
 }
 
-/** Publishes the URL of the gateway to commands. If the disk refuses that, they print the address of their own settings. */
+/** Publishes the URL of the gateway to commands. If that fails, they print the address from their own settings. */
 function announceBy(lock: DataDirLock | null, onFailure: (cause: unknown) => void): Resources["announce"] {
   return (gateway) => {
     try {
@@ -209,7 +209,7 @@ async function openEmbeddedServer(
       deferRelaxed: (run) => setTimeout(run, relaxedCommitMs),
     }),
   );
-  // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
+  // A busy SQLite would block the event loop, so it gives up immediately and the server waits instead.
   database.exec("PRAGMA busy_timeout = 0");
   const invalidate = createInvalidation(environmentCache);
   const server = createEnvironmentServer({
@@ -235,7 +235,7 @@ async function openEmbeddedServer(
       try {
         rows = countRows();
       } catch {
-        // Another program has locked the file, so the numbers before that are the best ones.
+        // Another program has locked the file, so the last numbers are the best ones.
       }
       return {
         connectedDevices: server.connectedDevices().length,
@@ -251,8 +251,8 @@ async function openEmbeddedServer(
 }
 
 /**
- * Returns a function that invalidates the responses which show a device, before the process reads the next request. A device may report several changes
- * in one turn of the event loop, and a store elsewhere costs a round trip, so those of a turn are one invalidation.
+ * Returns a function that invalidates the responses which show a device, before the process reads the next request. A device may report several
+ * changes in one turn of the event loop, and a remote store costs a round trip, so the changes of a turn share one invalidation.
  */
 function createInvalidation(cache: EnvironmentCache | null): (device: DeviceReference) => void {
   const changed = new Map<string, DeviceReference>();

@@ -55,7 +55,7 @@ export function describeConfigFile(parsed: ParsedLine): string {
   return existsSync(path) ? `${path} was read` : `no file was read, because there is no ${path} here`;
 }
 
-/** Describes a setting that breaks a rule. That of the file is behind the file's name; options and variables name themselves. */
+/** Describes a setting that breaks a rule. A setting of the file follows the file's name; options and variables name themselves. */
 function describeProblem({ setting, rule }: SettingProblem, path: string): string {
   const isOutside = /^(?:--|[A-Z][A-Z0-9_]*$)/.test(setting);
   // The name of a variable can be in the file by mistake.
@@ -96,7 +96,7 @@ function readConfigFile(file: ConfigFilePath): unknown {
     if (problem === null) return undefined;
     throw new CommandError(problem, 1, { cause });
   }
-  // A byte order mark, with which editors on Windows begin a file, is dropped, as RFC 8259 section 8.1 allows.
+  // Drops a byte order mark, which some Windows editors write, as RFC 8259 section 8.1 allows.
   const text = readText(bytes, String);
   if (text === undefined) throw new CommandError(`${path} is not UTF-8; save it in that encoding`);
   const error = findJsonSyntaxError(text);
@@ -109,8 +109,8 @@ function readConfigFile(file: ConfigFilePath): unknown {
 /** A watch on the configuration file. */
 export interface SettingsWatch {
   /**
-   * Applies the settings of the file whenever it changes, and on SIGHUP. A change since the watch began is applied at once. In a
-   * terminal, SIGHUP means that the terminal was closed, and `stopOnSignal` handles it.
+   * Applies the settings of the file whenever it changes, and on SIGHUP. A change since the watch began is applied immediately.
+   * In a terminal, SIGHUP means that the terminal was closed, and `stopOnSignal` handles it.
    *
    * @param apply Applies all settings or none.
    */

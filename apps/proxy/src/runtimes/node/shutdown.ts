@@ -8,12 +8,12 @@ const graceMs = 10_000;
 
 /**
  * Calls `stop` on SIGTERM or SIGINT, when the terminal is closed, or when the npx that started the process has ended, and then exits. A second
- * signal exits at once.
+ * signal exits immediately.
  */
 export function stopOnSignal(options: {
   readonly log: (event: LogEvent) => void;
   readonly stop: (graceMs: number, signal: NodeJS.Signals) => Promise<void>;
-  /** Writes what is left of the log. */
+  /** Writes the rest of the log. */
   readonly end: () => Promise<void>;
 }): void {
   let isStopping = false;

@@ -109,7 +109,7 @@ export function openCredentials(
   return credentialOf;
 }
 
-/** Whether no request has a credential at the upstream. That is right only where the upstream asks for none. */
+/** Whether no request has a credential for the upstream. That is right only if the upstream needs none. */
 export function lacksCredential({ upstream, tenants, passThrough }: Settings): boolean {
   if (upstream.kind !== "http" || upstream.credential !== null || passThrough) return false;
   return [...tenants.values()].every(({ credential }) => credential === null);

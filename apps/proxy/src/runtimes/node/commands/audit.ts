@@ -35,7 +35,7 @@ export async function verifyAuditCommand(context: CommandContext): Promise<void>
   throw new CommandError(`the audit log is not intact${reason}`);
 }
 
-/** Says why no seal of a log may be of this pepper. Only the keys can tell: what the log says of its peppers can be changed with it. */
+/** Explains why no seal of a log may be of this pepper. Only the keys are evidence: whoever changes a log can change its pepper ids too. */
 async function explainForeignSeals(context: CommandContext, { id }: Pepper): Promise<string> {
   const isPepperOfKeys = (await readKeyPeppers(context.settings().dataDir)).has(id);
   return isPepperOfKeys
@@ -140,7 +140,7 @@ function readFilter({ parsed, option }: CommandContext): AuditFilter {
 interface FoundRecord {
   readonly text: string;
   readonly facts: AuditFacts;
-  /** Records of several writers are merged by time; those of one writer keep their order, whatever its clock did. */
+  /** Records of different writers are merged by time; records of one writer keep their order, whatever its clock did. */
   readonly order: number;
 }
 
@@ -173,7 +173,7 @@ async function withAudit<Result>(
 ): Promise<Result> {
   const { dataDir, keyPepper } = context.settings();
   assertAuditFile(dataDir);
-  // The log was sealed with a pepper; a new one would only call it forged.
+  // The log was sealed with a pepper; with a new one it would only look forged.
   const audit = await openAuditStore({ dataDir }, loadPepper(dataDir, keyPepper, true));
   try {
     return await run(audit);

@@ -1,4 +1,4 @@
-/** Changes of keys and devices by a command. Each is in the audit log before it is made, or it is not made. */
+/** Changes of keys and devices by a command. Each is recorded in the audit log before it is made, or it is not made. */
 import { CommandError } from "@letta-environments/command-line";
 import { AuditUnavailableError } from "../../../audit/store.ts";
 import type { Settings } from "../../../config/settings.ts";

@@ -29,7 +29,7 @@ import { version } from "../../../version.ts";
 import { sealingOf } from "../audit.ts";
 import { type CommandContext, print } from "./context.ts";
 
-/** `backup FILE`: copies every database at one moment each, and puts them into one archive. */
+/** `backup FILE`: takes a consistent copy of each database, and puts the copies into one archive. */
 export async function backupCommand(context: CommandContext): Promise<void> {
   const settings = context.settings();
   const { dataDir, valkeyUrl } = settings;
@@ -136,7 +136,7 @@ export async function restoreCommand(context: CommandContext): Promise<void> {
   const { dataDir, keyPepper } = context.settings();
   const path = context.parsed.operands[0] ?? "";
   const target = resolve(dataDir);
-  // A directory that exists may be a mounted one, which nothing can replace.
+  // An existing directory may be a mount point, which cannot be replaced.
   const isThere = await isEmptyFolder(target, "--data-dir");
   if (!isThere) await mkdir(dirname(target), { recursive: true }).catch(() => undefined);
   const place = isThere ? target : dirname(target);
@@ -151,7 +151,7 @@ export async function restoreCommand(context: CommandContext): Promise<void> {
     const state = pepper === null || !names.includes(auditFile) ? null : await describeAudit(folder, pepper);
     const isPepperMissing = pepper === null && extracted.pepperId !== null;
     try {
-      // Synchronous, so that a signal meanwhile does not remove what is already in place.
+      // Synchronous, so that no signal can remove files that are already in place.
       if (isThere) moveFiles(folder, names, target);
       else renameSync(folder, target);
     } catch (cause) {
@@ -185,7 +185,7 @@ function checkDatabase(folder: string, name: string, path: string): void {
   }
 }
 
-/** Verifies the restored log. One that is not intact is restored too: it was like that before. */
+/** Verifies the restored log. A damaged log is restored too, because it was damaged before. */
 async function describeAudit(folder: string, pepper: Pepper): Promise<string> {
   const database = openSqlite(join(folder, auditFile));
   try {

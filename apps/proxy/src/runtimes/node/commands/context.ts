@@ -27,7 +27,7 @@ export interface CommandContext {
   readonly paint: Paint;
   /** Prints a result: as JSON with `--json`, and otherwise as `format` writes it for people. */
   show<Value>(value: Value, format: Format<Value>): void;
-  /** Prints a list as {@link show} does. Of an empty one `none` says so on standard error: on standard output it would look like an entry. */
+  /** Prints a list as {@link show} does. For an empty list, prints `none` on standard error: on standard output it would look like an entry. */
   showList<Entry>(entries: readonly Entry[], format: Format<readonly Entry[]>, none: string): void;
 }
 

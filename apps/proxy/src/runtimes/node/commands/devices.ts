@@ -1,4 +1,4 @@
-/** The commands for devices. They do the same to the devices of this machine's gateway and, with `--url`, to those of a gateway elsewhere. */
+/** The commands for devices. They work on the devices of this machine's gateway or, with `--url`, on those of a gateway elsewhere. */
 import { CommandError, formatDeviceCommand } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
@@ -13,7 +13,7 @@ import { administerLocalKeys } from "./local-keys.ts";
 import { administerRemoteDevices } from "./remote-devices.ts";
 import { administerRemoteKeys } from "./remote-keys.ts";
 
-/** The longest wait for the response of a gateway that is asked what it serves, in milliseconds. */
+/** The timeout of the request that checks what a gateway serves, in milliseconds. */
 const probeMs = 5_000;
 
 /** `devices list` */
@@ -62,7 +62,7 @@ async function assertTakesDevices(context: CommandContext): Promise<void> {
   // 404 in front of a remote environment server and on Workers, which no device connects to.
   await request("GET", "?limit=1");
   if (context.parsed.options.has("gateway")) return;
-  // A listener for the administration alone does not have the API, which is 401 without a key.
+  // The API responds with 401 without a key. A listener for the administration alone does not have the API.
   const baseUrl = readGatewayUrl(context);
   const { status } = await fetch(`${baseUrl}/v1/environments`, { signal: AbortSignal.timeout(probeMs) }).catch(() => ({
     status: null,

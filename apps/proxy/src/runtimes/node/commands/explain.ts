@@ -1,4 +1,4 @@
-/** The command `explain`: asks the gateway that `--url` names, or decides with what is stored in the data directory. */
+/** The command `explain`: asks the gateway that `--url` names, or decides with the data directory. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandError, misuse } from "@letta-environments/command-line";
@@ -84,7 +84,7 @@ function askGateway(context: CommandContext, request: ExplainRequest): Promise<E
   return connectToAdministration(context, explainEndpoint.path, "letta-proxy explain")("POST", "", request);
 }
 
-/** Decides with the stored keys and devices. The state of the limits and of sockets is that of the running gateway alone. */
+/** Decides with the stored keys and devices. Only the running gateway knows the state of limits and sockets. */
 async function explainLocally(settings: Settings, request: ExplainRequest): Promise<Explanation> {
   const keys = await openStoredKeys(settings);
   try {
@@ -120,7 +120,7 @@ async function findCaller(
 
 type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
 
-/** Composes a pipeline that is asked for its decisions only. */
+/** Composes a pipeline that is used only for its decisions. */
 function composeParts(
   settings: Settings,
   { keyStore, pepper }: OpenKeys,
@@ -150,7 +150,7 @@ function composeParts(
           maxConcurrent: 1,
         },
     audit: null,
-    // It is only named: the steps that read it are not run.
+    // Only its presence counts: the steps that read it do not run.
     environmentCache: settings.cache && { read: () => null, invalidate: () => Promise.resolve() },
     rateLimiter:
       settings.rateLimits.limits.length === 0
@@ -159,7 +159,7 @@ function composeParts(
     deviceSockets: isEmbedded
       ? { upgrade: () => Promise.resolve({ kind: "refused", response: problemResponse("shutting_down") }) }
       : null,
-    // No token is presented: claims stand for one.
+    // No token is presented: the claims replace it.
     tokenAuthenticatorFor: () => () => refuseInvalidKey("not_verified"),
     ...(shadow !== null && {
       wrapStep: createShadow(shadow, isEmbedded ? findConnection : undefined),

@@ -1,4 +1,4 @@
-/** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
+/** The commands for keys. They work on the keys of this machine or, with `--url`, on those of a gateway elsewhere. */
 import { CommandError, misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { allowsMode, matchesNamePattern, unaskedTools } from "@letta-environments/schema";
@@ -105,14 +105,14 @@ function warnOfNames({ parsed }: CommandContext): void {
   }
 }
 
-/** A denial of a tool about which devices never ask has no effect. */
+/** Denying a tool that devices never ask about has no effect. */
 function warnOfUnaskedTools({ deniedTools = null }: KeyRequest): void {
   const unasked = unaskedTools.filter((tool) => deniedTools?.some((pattern) => matchesNamePattern(pattern, tool)));
   if (unasked.length === 0) return;
   warn(`a device asks about these tools in no mode, so --deny-tool does not reach them: ${unasked.join(", ")}`);
 }
 
-/** A device runs in the mode `unrestricted` until somebody changes that. A key with a maximum cannot send to a new one, and nothing is denied there. */
+/** A new device runs in the mode `unrestricted`: a key with a maximum mode cannot send to it, and denied tools have no effect there. */
 function warnOfMode({ scopes, maxMode = null, setMode = null, deniedTools = null }: KeyRequest): void {
   if (setMode !== null || !scopes.includes("send")) return;
   if (allowsMode({ maxMode }, "unrestricted")) {

@@ -1,5 +1,5 @@
 /**
- * Devices in the data directory. A running gateway notices within two seconds what a command changes: a removed device is disconnected.
+ * Devices in the data directory. A running gateway notices changes by a command within two seconds, and disconnects a removed device.
  * Every change is in the audit log before it is made.
  */
 import { existsSync } from "node:fs";

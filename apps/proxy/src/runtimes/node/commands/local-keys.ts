@@ -94,7 +94,7 @@ export function createLocalLink(context: CommandContext, request: KeyRequest): P
   });
 }
 
-/** A key that would make the next start fail, because its tenant would share an upstream credential, is not created. */
+/** Refuses a key whose tenant would share an upstream credential, because the next start would fail. */
 function refuseSharing(settings: Settings, records: readonly KeyRecord[], record: KeyRecord): void {
   if (settings.upstream.kind !== "http") return;
   const credentialOf = openCredentials(settings, [], () => undefined);
@@ -134,7 +134,7 @@ async function withKeys<Result>(settings: Settings, run: (keys: OpenKeys) => Pro
   }
 }
 
-/** Says that the command has made a data directory, which is a mistake where a gateway has another one. */
+/** Says that the command has created a data directory, which is a mistake if the gateway uses another one. */
 function describeNewDataDir({ dataDir, valkeyUrl }: Settings): string {
   const consequence =
     valkeyUrl === null

@@ -14,7 +14,7 @@ export function administerRemoteKeys(context: CommandContext): KeyAdministration
   const pathOf = (id: string): string => `/${encodeURIComponent(id)}`;
   return {
     async create({ tenant, ...rest }) {
-      // An administering key has a tenant of its own, which is the default.
+      // A key with the scope `admin` has its own tenant, which is the default.
       const body = context.parsed.options.has("tenant") ? { ...rest, tenant } : rest;
       return (await request<{ readonly key: string }>("POST", "", body)).key;
     },

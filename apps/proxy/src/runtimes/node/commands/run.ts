@@ -56,7 +56,7 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
   completion: ({ parsed }) => print(completionScript(program, parsed.operands[0] ?? "", calledAs())),
 };
 
-/** How this program was called: by its name where an installation has put it on the PATH, else as the folder runs it. */
+/** How to call this program: by its name if it was installed on the PATH, else as the folder runs it. */
 function calledAs(): string {
   const path = process.argv[1] ?? "";
   const isOnPath = basename(path) === program.name && !path.includes("node_modules");

@@ -1,4 +1,4 @@
-/** Composes the metrics of a process: the table, what counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
+/** Composes the metrics of a process: the table, the code that counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
 import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
@@ -129,7 +129,7 @@ export function composeMetrics(
   };
 }
 
-/** Work that is repeated until its end. Figures that cannot be read, such as without a free file descriptor, end no process. */
+/** Repeats work until it is ended. A failure to read figures, such as without a free file descriptor, does not end the process. */
 function createRepeatedWork(onFailure: (cause: unknown) => void) {
   const timers: NodeJS.Timeout[] = [];
   function attempt(run: () => void): void {
