@@ -1,6 +1,6 @@
 /**
  * `letta-proxy` on Cloudflare Workers with the web console: the entry of `wrangler.console.jsonc`. It is the same gateway with the same
- * Durable Objects, and has sessions as well. The files of the console are static assets, which the platform serves.
+ * Durable Objects, plus sessions. The files of the console are static assets, which the platform serves.
  */
 import { randomBytes } from "@letta-environments/platform/cloudflare";
 import { createConsoleSessions } from "../console/sessions.ts";
@@ -10,11 +10,11 @@ import { createWorker, type Worker } from "./cloudflare/worker.ts";
 
 /** The log of changes of keys. */
 export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
-/** Coordinates concurrent misses of the cache. */
+/** Coordinates concurrent cache misses. */
 export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 /** The keys, with the sessions of the console. */
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
-/** Limits that are not those of a tenant. */
+/** Limits that belong to no tenant. */
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
 /** The sends, limits and audit records of a tenant. */
 export { TenantObject } from "../adapters/cloudflare/tenant-object.ts";

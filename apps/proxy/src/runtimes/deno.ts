@@ -3,7 +3,7 @@
 import process from "node:process";
 import { runCommandLine } from "./node/commands/run.ts";
 
-// A missing permission ends the process with a line that names it. That for the network is missed only after the call that listens.
+// A missing permission ends the process with a line that names it. For the network, that happens only after the call that listens.
 process.once("uncaughtException", (error) => {
   if (error.name !== "NotCapable") throw error;
   process.stderr.write(`letta-proxy: ${error.message}\n`);

@@ -16,16 +16,16 @@ export interface FetchContext {
 export type FetchHandler = (request: Request, context?: FetchContext) => Promise<Response>;
 
 /**
- * Creates a fetch handler from environment variables (`UPSTREAM_URL`, `LETTA_API_KEY`, `VALKEY_URL`, `KEY_PEPPER`) and a
- * configuration. The stores are opened with the first request. While they cannot be opened, responses are 503; they are tried again with
- * the first request after a second. With `readDocs` it also serves `/docs`.
+ * Creates a fetch handler from environment variables (`UPSTREAM_URL`, `LETTA_API_KEY`, `VALKEY_URL`, `KEY_PEPPER`) and a configuration.
+ * The stores are opened with the first request. While they cannot be opened, responses are 503; the first request after a second tries
+ * again. With `readDocs` it also serves `/docs`.
  *
  * @throws TypeError that names every setting that breaks a rule
  */
 export function createFetchHandler(sources: SettingSources & StaticFiles): FetchHandler {
   const gateway = createGateway<FetchContext>({ ...sources, clientAddressOf: ({ env }) => env.clientAddress ?? null });
   return async (request, context) => {
-    // Some hosts pass a context of their own, so anything but text is not an address.
+    // Some hosts pass their own context, so anything but text is not an address.
     const clientAddress = typeof context?.clientAddress === "string" ? context.clientAddress : null;
     return gateway.fetch(request, { clientAddress });
   };

@@ -1,5 +1,5 @@
 /**
- * Whether the pepper is the one of the stored keys. With another one every key is refused like an unknown one, so that nobody could tell a
+ * Checks that the pepper belongs to the stored keys. With another one, every key is refused like an unknown one, and nobody could tell a
  * wrong setting from wrong keys.
  */
 import type { Clock } from "@letta-environments/platform";
@@ -13,7 +13,7 @@ export function fitsKeys(pepper: Pepper, records: readonly KeyRecord[]): boolean
 
 /**
  * Creates a check for `/readyz` of a gateway whose pepper is `KEY_PEPPER`. It rejects while the pepper fits none of the keys, and when they
- * cannot be read. It reads them, at most once a second, until it has found a key that fits, since neither changes later.
+ * cannot be read. It reads them, at most once a second, until it has found a key that fits, because that does not change later.
  */
 export function createPepperCheck(keyStore: KeyStore, pepper: Pepper, clock: Pick<Clock, "now">): () => Promise<void> {
   let isFound = false;
@@ -31,5 +31,5 @@ export function createPepperCheck(keyStore: KeyStore, pepper: Pepper, clock: Pic
   };
 }
 
-/** Anybody may ask for `/readyz`, and this reads every key. */
+/** Anyone may request `/readyz`, and this reads every key. */
 const repeatMs = 1_000;

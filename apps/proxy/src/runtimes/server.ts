@@ -1,7 +1,7 @@
 /**
  * The module `@letta-environments/proxy/server`: the gateway with everything that `letta-proxy start` has, inside another program on
  * Node.js, Bun or Deno. It has the embedded environment server, so devices connect to the program, unless `UPSTREAM_URL` names a remote
- * one. Keys, devices and the audit log are in the data directory. It knows no web framework: requests are the web's `Request`, and sockets
+ * one. Keys, devices and the audit log are in the data directory. It needs no web framework: requests are the web's `Request`, and sockets
  * come from a server of `node:http`.
  */
 import process from "node:process";
@@ -57,11 +57,11 @@ export interface NewKey {
 
 /** An open gateway. */
 export interface GatewayServer {
-  /** Responds to a request of the web. It never rejects. After `close` the response is 503. */
+  /** Responds to a web `Request`. It never rejects. After `close` the response is 503. */
   fetch(this: void, request: Request, context?: FetchContext): Promise<Response>;
   /**
    * Serves the sockets of devices and viewers on the HTTP server that serves the program. Upgrades outside `mountPath`, and at the root those
-   * outside `/v1/`, are left to other listeners. Replaces a closed gateway that did so below the same path.
+   * outside `/v1/`, are left to other listeners. Replaces a closed gateway at the same path.
    */
   serveSockets(server: SocketServer): void;
   /**
@@ -71,11 +71,11 @@ export interface GatewayServer {
    * @returns the URL under which this machine reaches the gateway
    */
   listen(): Promise<string>;
-  /** Creates a key, which is in the audit log, and resolves with it: only its digest is stored. Rejects with a TypeError that names a wrong member. */
+  /** Creates a key, with an audit record, and resolves with it: only its digest is stored. Rejects with a TypeError that names a wrong member. */
   createKey(key: NewKey): Promise<string>;
   /**
-   * Finishes requests (at most 10 seconds), disconnects devices, and closes the data directory. Stop accepting connections first where
-   * the program has a server of its own.
+   * Finishes requests (at most 10 seconds), disconnects devices, and closes the data directory. If the program has its own server,
+   * stop accepting connections first.
    */
   close(): Promise<void>;
 }
@@ -131,7 +131,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   return {
     async fetch(request, context) {
       if (closing !== null) return toWebResponse(finishResponse(closedResponse, randomId("req"), request.method));
-      // Some hosts pass a context of their own, so anything but text is not an address.
+      // Some hosts pass their own context, so anything but text is not an address.
       const clientAddress = typeof context?.clientAddress === "string" ? context.clientAddress : null;
       try {
         return await mounted.count(async () => app.fetch(request, { clientAddress }));
@@ -143,14 +143,14 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
     serveSockets(server) {
       assertOpen();
       mounted.serveSockets(server);
-      // The address of a server of the program is not known otherwise.
+      // Otherwise the address of the program's server is not known.
       if (settings.publicUrl !== null) serving.announce(settings.publicUrl);
     },
     async listen() {
       assertOpen();
       if (prefix !== "")
         throw new Error("listen() serves the root: open the gateway without mountPath, or use fetch()");
-      // A failure, such as of a port that is taken, may pass.
+      // A failure, such as a taken port, may be temporary.
       listening ??= serving.listen({ host: "HOST", port: "PORT" }).catch((cause: unknown) => {
         listening = null;
         throw cause;
@@ -211,14 +211,14 @@ function mintKey(
   return { secret: minted.key, record: minted.record };
 }
 
-/** Errors about the data directory name the option of the command. */
+/** Names the setting instead of the command's option in errors about the data directory. */
 function namingSettings(cause: unknown): unknown {
   if (!(cause instanceof CommandError)) return cause;
   const message = cause.message.replace(/^--data-dir(?= )|(?<=with )--data-dir$/, "DATA_DIR");
   return new CommandError(message, cause.exitCode, { cause, details: cause.details });
 }
 
-/** Writes what the open logs hold back. One listener for all, because Node warns of more than ten. */
+/** Flushes the open logs. One listener serves all of them, because Node warns of more than ten. */
 const flushes = new Set<() => void>();
 const flushAll = (): void => {
   for (const flush of flushes) flush();

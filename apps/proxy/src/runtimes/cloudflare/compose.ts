@@ -38,7 +38,7 @@ import { userAgent } from "../../version.ts";
 import { createPepperCheck } from "../pepper-check.ts";
 import type { WorkerBindings, WorkerSettings } from "./settings.ts";
 
-/** How many calls of one isolate to the upstream may run at once. The platform has limits of its own for each request. */
+/** How many calls of one isolate to the upstream may run at once. The platform has its own limits for each request. */
 const maxConcurrentCalls = 1_000;
 
 /** Composes the sessions of the web console over the stores of a Worker. */
@@ -126,7 +126,7 @@ function composeReadiness(checkPepper: () => Promise<void>, log: (event: LogEven
   };
 }
 
-/** Composes the store of keys, which also logs its outages, and what notes their uses there. */
+/** Composes the key store, which also logs its outages, and the function that records uses of keys there. */
 function composeKeys(
   objects: WorkerBindings["KEYS"],
   log: (event: LogEvent) => void,

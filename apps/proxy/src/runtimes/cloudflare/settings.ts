@@ -118,7 +118,7 @@ function readConfig(value: unknown = ""): unknown {
   return typeof value === "string" ? parseJson(value) : value;
 }
 
-/** Adds the default deadline. A value with a wrong type is returned as it is, so that its own rule refuses it. */
+/** Adds the default deadline. A value with a wrong type is returned unchanged, so that its own rule refuses it. */
 function withDeadline(file: unknown): unknown {
   if (!isJsonObject(file)) return file;
   const { rateLimits = {} } = file;

@@ -1,6 +1,6 @@
 /**
- * The Worker behind its entries, which choose whether it has sessions of the web console. The gateway is composed with the first request,
- * because before it a Worker has neither a clock nor random numbers, and again for a request with other settings: the platform may keep an
+ * The Worker of both entries, which choose whether it has sessions of the web console. The first request composes the gateway, because
+ * before it a Worker has neither a clock nor random numbers. A request with other settings composes it again: the platform may keep an
  * isolate when only the bindings of a Worker change.
  */
 import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
@@ -108,7 +108,7 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
   };
 }
 
-/** The platform sets `CF-Connecting-IP` itself, whatever a client sends, and appends it to `X-Forwarded-For`, where it is no entry of a proxy. */
+/** The platform sets `CF-Connecting-IP` itself, whatever a client sends, and appends it to `X-Forwarded-For`, where no proxy added it. */
 function platformRequest(raw: Request): GatewayRequest {
   const peer = raw.headers.get("cf-connecting-ip");
   const request = webGatewayRequest(raw, peer);
@@ -120,7 +120,7 @@ function platformRequest(raw: Request): GatewayRequest {
   });
 }
 
-/** Compares the settings among bindings. Objects of the platform are not compared, because it may create them anew for each request. */
+/** Compares the settings among bindings. Objects of the platform are not compared, because it may create new ones for each request. */
 function haveSameSettings(known: AnyBindings, bindings: AnyBindings): boolean {
   const names = Object.keys(bindings);
   return (

@@ -31,7 +31,7 @@ export interface StaticFiles {
   readonly readDocs?: () => Promise<string>;
 }
 
-/** Settings of a gateway, and what it cannot know about the app that it is mounted in. */
+/** The settings of a gateway, and facts about the app that it is mounted in. */
 export interface GatewayOptions<Bindings extends object = object> extends SettingSources, StaticFiles {
   /**
    * Returns the client's address from a source that clients cannot forge, so not from a header that they can set. Without it, all
@@ -42,10 +42,10 @@ export interface GatewayOptions<Bindings extends object = object> extends Settin
 
 /**
  * Creates the gateway in front of a remote environment server (`UPSTREAM_URL`, `LETTA_API_KEY`), as a Hono app with `/v1/*`, `/livez`,
- * `/readyz` and `/openapi.json`. Serve it with `fetch`, or mount it in an app. While a store cannot be opened, responses are 503; it is
- * tried again with the first request after a second. The log is written to standard output, a line of JSON for each event.
+ * `/readyz` and `/openapi.json`. Serve it with `fetch`, or mount it in an app. While a store cannot be opened, responses are 503; the
+ * first request after a second tries again. The log is written to standard output, a line of JSON for each event.
  *
- * The embedded environment server needs a process that stays and sockets: `@letta-environments/proxy/server` has it.
+ * The embedded environment server needs sockets and a long-running process: use `@letta-environments/proxy/server`.
  *
  * @example
  * const app = new Hono().route("/letta", createGateway({ environment: process.env })); // serves /letta/v1/environments

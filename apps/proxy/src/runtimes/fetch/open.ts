@@ -25,7 +25,7 @@ import { type KeyStoreListener, openKeyStore, type OpenKeyStore } from "../node/
 import { composeKeyReadiness } from "../node/readiness.ts";
 import { openEnvironmentCache, openRateLimits, openValkeySends } from "../node/shared-stores.ts";
 
-/** The sources of the settings of a gateway without a process of its own. */
+/** The sources of the settings of a gateway without its own process. */
 export interface SettingSources {
   /** Environment variables, such as `process.env`. Default: none. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
@@ -33,7 +33,7 @@ export interface SettingSources {
   readonly config?: unknown;
 }
 
-/** Members of the configuration that need a lasting process, which counts, and pushes or serves what it has counted. */
+/** Members of the configuration that need a long-running process, which counts, and pushes or serves the counts. */
 const observation = ["metrics", "otlp"] as const;
 
 /**
@@ -67,7 +67,7 @@ export function resolveFetchSettings({ environment = {}, config }: SettingSource
   return settings;
 }
 
-/** Drops the variables of OpenTelemetry. Hosts set them for libraries of their own, so they must break no rule of the gateway. */
+/** Drops the variables of OpenTelemetry. Hosts set them for their own libraries, so they must break no rule of the gateway. */
 function withoutOpenTelemetry(
   environment: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string | undefined>> {
@@ -80,7 +80,7 @@ export interface OpenGateway {
   readonly readReadiness: ReadReadiness;
 }
 
-/** Opens the stores and composes the pipeline over them. If that cannot be done, it closes the open ones and rejects. */
+/** Opens the stores and composes the pipeline over them. If that fails, it closes the open ones and rejects. */
 export function openPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<OpenGateway> {
   return openInOrder((defer) => openStores(settings, log, defer));
 }
@@ -118,7 +118,7 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, de
     log,
   });
   const readReadiness = composeKeyReadiness(settings, { keyStore, pepper }, log);
-  // Few functions have a probe, so a pepper that fits no key is in the log from the start. No request waits for this, and it never rejects.
+  // Few serverless functions have a probe, so this logs a pepper that fits no key from the start. No request waits for this, and it never rejects.
   void readReadiness();
   return { pipeline, readReadiness };
 }

@@ -1,11 +1,11 @@
-/** When the stores of a gateway without a lasting process are opened: with the first request, and again some time after a failure. */
+/** Opens the stores of a gateway without a long-running process: with the first request, and again some time after a failure. */
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { keyStoreUnavailable } from "../../auth/authentication.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
 
-/** The pause before the stores are opened again after a failure, in milliseconds. Callers without a key must not cause a connection with each request. */
+/** The pause after a failure to open the stores, in milliseconds. Callers without a key must not open a connection with each request. */
 const pauseMs = 1_000;
 
 /** The open gateway, or the response while it cannot be opened. */
@@ -14,8 +14,8 @@ export type Opening<Gateway> =
   | { readonly kind: "failed"; readonly response: PlainResponse };
 
 /**
- * Returns a function that opens with the first call, and again with the first one that is a second after a failure. It never rejects. Each
- * failure is logged once, with its cause.
+ * Returns a function that opens the gateway with the first call, and tries again with the first call a second after a failure. It never
+ * rejects. Each failure is logged once, with its cause.
  */
 export function openWhenCalled<Gateway>(
   open: () => Promise<Gateway>,

@@ -22,7 +22,7 @@ export interface SocketServer {
 export interface MountedPart extends DrainingServer {
   /** Counts a request until its response is ready. */
   count<Result>(run: () => Promise<Result>): Promise<Result>;
-  /** Ends the body of a request that has not arrived completely when the gateway closes. The connection is the program's, and may stay open. */
+  /** Ends the body of a request that has not arrived completely when the gateway closes. The connection belongs to the program, and may stay open. */
   endBody(request: GatewayRequest): GatewayRequest;
   /** Serves the sockets of devices and viewers on a server. */
   serveSockets(server: SocketServer): void;
@@ -32,7 +32,7 @@ export interface MountedPart extends DrainingServer {
 export interface MountedPartOptions {
   /** The path without a slash at its end; empty: the root. */
   readonly prefix: string;
-  /** How many sockets there may be. */
+  /** Maximum number of sockets. */
   readonly maxSockets: number;
   readonly onFailure: (cause: unknown) => void;
 }
@@ -92,12 +92,12 @@ export function createMountedPart(
   };
 }
 
-/** The listeners of the gateways of this process for the upgrades of a server, by the paths below which they are. */
+/** The upgrade listeners of this process's gateways on a server, by mount path. */
 const listenersOf = new WeakMap<Server, Map<string, UpgradeListener>>();
 
 /**
- * Passes the upgrades below a path on to a listener, in place of an earlier one for this path, such as that of a gateway that has been closed. At
- * the root it gets those of the API. Node shows an upgrade to every listener of a server, so there is only one for all gateways.
+ * Passes the upgrades below a path to a listener, which replaces an earlier one for this path, such as that of a closed gateway. At the root it
+ * gets the upgrades of the API. Node passes an upgrade to every listener of a server, so all gateways share one.
  */
 function listenBelow(prefix: string, server: Server, listener: UpgradeListener): void {
   const known = listenersOf.get(server);
@@ -115,7 +115,7 @@ function listenBelow(prefix: string, server: Server, listener: UpgradeListener):
   });
 }
 
-/** Responds to an upgrade before anything of a gateway sees it. */
+/** Responds to an upgrade that no gateway has seen. */
 function refuse(socket: Duplex, response: PlainResponse): void {
   socket.on("error", () => socket.destroy());
   writeRawResponse(socket, finishResponse(response, randomId("req"), "GET"));

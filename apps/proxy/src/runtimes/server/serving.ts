@@ -42,13 +42,13 @@ export interface Serving {
   readonly log: (event: LogEvent) => void;
   /** Whether the web console is served, or would be if its files were there. */
   readonly console: ConsoleState;
-  /** Composes the pipeline of other settings, which then has every new request. */
+  /** Composes the pipeline of other settings, which then handles every new request. */
   replace(settings: Settings): Promise<void>;
   /**
    * Opens the port of the settings, and that of the administration, if it has its own.
    *
-   * @param names What the texts of errors call the host and the port. Default: `--host` and `--port`.
-   * @throws CommandError if a port cannot be opened. It can be called again then.
+   * @param names Names of the host and the port in error messages. Default: `--host` and `--port`.
+   * @throws CommandError if a port cannot be opened. Then it can be called again.
    */
   listen(names?: ListenAddress["setting"]): Promise<Listeners>;
   /** Publishes the URL of the gateway to commands on this machine. `listen` does so itself. */
@@ -65,12 +65,12 @@ export interface Serving {
 /** The open listeners. */
 export interface Listeners {
   readonly main: Listener;
-  /** `null` if the administration has no listener of its own. */
+  /** `null` if the administration has no separate listener. */
   readonly admin: Listener | null;
 }
 
 /**
- * Opens the resources that the settings name, and composes the gateway over them. If that cannot be done, everything is closed again.
+ * Opens the resources that the settings name, and composes the gateway over them. If that fails, everything is closed again.
  *
  * @param droppedLines counts the lines that the log has dropped, for the metrics
  * @throws CommandError if a resource cannot be opened
@@ -145,7 +145,7 @@ export async function openServing(
     close: (graceMs, servers) =>
       keepAlive(async () => {
         isDraining = true;
-        // Streams would keep their requests in progress for the whole time.
+        // Streams would keep their requests in progress for the whole grace period.
         resources.extensions?.end();
         const requests = servers.map((server) => server.finishRequests(graceMs));
         await Promise.all([...requests, resources.finishBackground(graceMs)]);
@@ -194,7 +194,7 @@ async function closeAll(
   ]);
 }
 
-/** Warns that restrictions of keys are not enforced, and that no request has a credential at the upstream. */
+/** Warns that restrictions of keys are not enforced, and that no request has a credential for the upstream. */
 function warnOfSettings(settings: Settings, log: (event: LogEvent) => void): void {
   const { shadow } = settings;
   if (lacksCredential(settings)) log({ type: "no_upstream_credential" });
