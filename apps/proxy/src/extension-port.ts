@@ -1,7 +1,7 @@
 /**
- * Where the extensions of the API join the gateway: control and its audit records, message status, requests for permission, events, viewers,
- * and the management of devices at a remote upstream. The pipeline calls them here and depends on none of them. Without them a gateway serves
- * the API of the vendor: the list, single environments and sends, and the endpoints for devices.
+ * Connects the extensions of the API to the gateway: control and its audit records, message status, requests for permission, events, viewers,
+ * and the management of devices at a remote upstream. The pipeline knows only these interfaces, not the extensions. Without extensions a
+ * gateway serves the vendor's API: the list, single environments and sends, and the endpoints for devices.
  */
 import type { MatchedEndpoint, Operation, PlainResponse, UpgradeDecision } from "@letta-environments/schema";
 import type { BeginAction } from "./audit/actions.ts";
@@ -18,7 +18,7 @@ import type { DeviceSockets, GatewayPorts } from "./ports.ts";
 import type { ConnectRemoteExtensions } from "./upstream/remote.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
-/** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
+/** The extensions of a process. They survive a reload, which replaces the pipeline. */
 export interface Extensions {
   /** Returns the function that prepares the operations of extensions at a remote upstream. `services` audit changes of devices. */
   connectRemote(services: Pick<ExtensionParts, "audit" | "telemetry">): ConnectRemoteExtensions;
@@ -34,7 +34,7 @@ export interface ExtensionParts extends GatewayPorts {
   /** Receives the cause when an audit entry of a request cannot be written. */
   readonly onAuditFailure: (requestId: string, cause: unknown) => void;
   readonly authenticate: AuthenticateRequest;
-  /** Authenticates the credential of an earlier request again. It counts as no request. */
+  /** Re-authenticates the credential of an earlier request. Does not count as a request. */
   readonly checkCredential: CheckCredential;
   readonly cors: Cors;
   readonly limits: RequestLimits | null;
@@ -49,13 +49,13 @@ export type HandleAs = (request: GatewayRequest, caller: GatewayPrincipal) => Pr
 
 /** Hooks that the pipeline's steps call. A hook returns `null` for a request that it does not handle; the step then continues as without it. */
 export interface ExtensionSteps {
-  /** Authenticates a request in another way than by its `Authorization` header. */
+  /** Authenticates a request without its `Authorization` header. */
   authenticate(request: GatewayRequest, matched: MatchedEndpoint): ReturnType<AuthenticateRequest> | null;
   /** Returns the function that begins the audit record of an operation. */
   beginControl(operation: Operation): BeginAction | null;
   /** Responds to an authorised request in place of the upstream. */
   respond(request: GatewayRequest, authorised: AuthorisedExtension): MaybePromise<PlainResponse> | null;
-  /** Decides on a socket that is not one of a device. */
+  /** Decides on a socket that does not belong to a device. */
   openSocket(request: GatewayRequest, authorised: AuthorisedSocket): MaybePromise<UpgradeDecision> | null;
 }
 

@@ -1,4 +1,4 @@
-/** Composes the extensions of the API; see `extension-port.ts`. Runtimes that serve them import this file, and nothing else does. */
+/** Composes the extensions of the API; see `extension-port.ts`. Only runtimes that serve them import this file. */
 import {
   type ControlOperation,
   endpoints,
@@ -40,7 +40,7 @@ function auditFor({ audit, telemetry }: Pick<ExtensionParts, "audit" | "telemetr
 interface SharedAcrossReloads {
   readonly eventStreams: EventStreams | null;
   readonly ticketCredentials: TicketCredentials;
-  /** Those of the current configuration, which the open sockets of viewers use. */
+  /** The ports of the current configuration, used by the open sockets of viewers. */
   viewerPorts: ViewerRequestPorts | null;
 }
 

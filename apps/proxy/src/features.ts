@@ -24,12 +24,12 @@ import { mapMaybe } from "./lib/steps.ts";
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
-  /** Authenticates the credential of a request again under the current configuration, which counts as no request. */
+  /** Re-authenticates the credential of a request under the current configuration. Does not count as a request. */
   readonly checkCredential: CheckCredential;
   readonly admit: CallerAuthenticator["admit"];
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
-  /** Accepts gateway keys alone, and counts failures as those of sign-ins. */
+  /** Accepts gateway keys only, and counts failures as failed sign-ins. */
   readonly authenticateSignIn: AuthenticateRequest;
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
@@ -51,7 +51,7 @@ export interface Features {
 }
 
 /**
- * Creates the features of one gateway. They open nothing, so those of a gateway that is replaced after a reload need not be closed.
+ * Creates the features of one gateway. They open nothing, so nothing has to be closed when a reload replaces the gateway.
  *
  * @param handleAs Runs the steps that call these features, once they are composed.
  */
@@ -141,7 +141,7 @@ function remoteOptions(
   };
 }
 
-/** Checks credentials as the steps of the pipeline authenticate them, which may lift restrictions. */
+/** Checks credentials as the pipeline authenticates them, including lifted restrictions. */
 function createCredentialCheck(
   { authenticate }: CallerAuthenticator,
   { hasExpired, liftRestrictions: lift }: GatewayServices,

@@ -40,7 +40,7 @@ import type { AuthorisedRequest, PreparedCall } from "./upstream/upstream.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
 export interface Pipeline {
-  /** Handles a request of the main listener. Synchronous where every step is. */
+  /** Handles a request of the main listener. Synchronous if every step is. */
   handle(request: GatewayRequest): MaybePromise<PlainResponse>;
   /** Handles a request of the administration listener, which serves nothing but the administration. */
   handleAdmin(request: GatewayRequest): MaybePromise<PlainResponse>;
@@ -60,7 +60,7 @@ export interface PipelineParts {
   readonly features: Features;
   /** Settings for accepted JWTs; `null`: none are accepted. */
   readonly jwt: JwtSettings | null;
-  /** Creates the steps of the API over other features, each of them wrapped. */
+  /** Creates the steps of the API from other features, and wraps each step. */
   createSteps(features: Features, wrap: WrapApiStep): (received: Received) => MaybePromise<PlainResponse>;
 }
 
@@ -122,11 +122,11 @@ export function createPipeline(
     const responding = mapMaybe(run(services, received, steps), (response) => {
       const { action } = received.trace;
       if (action === null) return finish(received, response);
-      // Released first: where one store has both (a Durable Object), the leases of a request and its audit record end in one call.
+      // Released first: a store with both (a Durable Object) ends the leases of a request and its audit record in one call.
       received.trace.rateLimit?.release();
       return action.finish(response).then(() => finish(received, response));
     });
-    // What a request has begun to change is finished and recorded, even if its caller disconnects.
+    // A change that has begun is completed and recorded even if the caller disconnects.
     if (responding instanceof Promise && !isSafe(request.method)) services.background?.(responding);
     return responding;
   }
@@ -301,8 +301,8 @@ function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensi
 }
 
 /**
- * Opens the audit record of a request that acts on a device, with its connection looked up: for a message, and for a control operation of an
- * extension, such as to stop a turn. Other requests have none.
+ * Looks up the connection of a request that acts on a device, and opens its audit record: for a message, and for a control operation of an
+ * extension, such as stopping a turn. Other requests have no record.
  */
 function createOpenRecord({ upstream, beginSend, extensions }: Features) {
   return ({ endpoint, params, principal, ownCredential, trace }: Admitted): Promise<null> | null => {
@@ -341,7 +341,7 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
     .end("read the limits", ({ request, principal }) => retrieveRateLimit(request, principal, limits));
 }
 
-/** The steps of the administration, which has stores behind it and no upstream; `null` where it is not served. */
+/** The steps of the administration, which uses stores and no upstream; `null` where it is not served. */
 function createAdminSteps(
   { administer, limits, bodyMemory }: Features,
   guard: AdminGuard | null,
@@ -379,7 +379,7 @@ function createAdminSteps(
         return optional.respond({ ...input.decoded, accept, tenantDevices }, authority);
       }
       const preconditions = readPreconditions(request);
-      // Every other endpoint is one of the administration's own.
+      // All other endpoints are the administration's own.
       const own = endpoint as AdminEndpoint;
       return administer({ endpoint: own, params, ...input.decoded, preconditions, tenantDevices }, authority);
     });

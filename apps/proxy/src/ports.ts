@@ -8,7 +8,7 @@ import type { PlainRequest, PlainResponse, Principal } from "@letta-environments
 import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 
-/** The steps of the API, in their order in `pipeline.ts`. What wraps a step names it, so a renamed one does not compile. */
+/** The steps of the API, in their order in `pipeline.ts`. Wrappers refer to steps by name, so code that uses an old name does not compile. */
 export type StepName =
   | "match the endpoint"
   | "authenticate"
@@ -37,7 +37,7 @@ export interface GatewayPorts {
   /** Records in memory that a key was used; absent where last uses are not recorded. */
   readonly noteKeyUse?: (keyId: string) => void;
   readonly pepper: Pepper;
-  /** A number from 0 to 1, without 1. For delays, never for secrets. */
+  /** Returns a number from 0 up to, but not including, 1. For delays, never for secrets. */
   readonly random: () => number;
   readonly randomId: RandomId;
   readonly telemetry: Telemetry;
@@ -47,7 +47,7 @@ export interface GatewayPorts {
 export type KeyStoreFor = (actor: KeyActor) => KeyStore;
 
 /**
- * Returns whether a credential has expired. One that was seen expired stays expired in this process, unless it gets a later expiry.
+ * Returns whether a credential has expired. Once seen as expired, a credential stays expired in this process unless it gets a later expiry.
  *
  * @param credential identifies the credential without revealing it
  * @param expiresAt epoch milliseconds; `null`: never
@@ -97,8 +97,8 @@ export interface KeyStore {
   lastUses(): Promise<ReadonlyMap<string, number>>;
   /**
    * Returns a number that changes soon after any process changes a key: within 20 ms on SQLite, within 5 s elsewhere. A store
-   * without a response for a minute returns a new number on every call, so that cached keys are not trusted.
-   * Synchronous and cheap, because every request calls it.
+   * that has not responded for a minute returns a new number on every call, so that cached keys are not trusted. Synchronous
+   * and cheap, because every request calls it.
    */
   generation(): number;
 }
@@ -140,7 +140,7 @@ export interface UpstreamFailure {
 
 /** How far a call has got. */
 export interface UpstreamProgress {
-  /** False while it is certain that nothing was sent. Adapters that cannot tell leave it as it is. */
+  /** False while it is certain that nothing was sent. Adapters that cannot tell do not change it. */
   isSent: boolean;
 }
 
@@ -173,9 +173,9 @@ export interface ConsoleFile {
 /** Reads a file by its name, in an encoding that `Accept-Encoding` allows. Returns `null` if the file does not exist. */
 export type ReadConsoleFile = (name: string, acceptEncoding: string) => Promise<ConsoleFile | null>;
 
-/** The pages, made by `scripts/docs-pages/`. */
+/** The pages of `/docs`, built by `scripts/docs-pages/`. */
 export interface DocsPages {
-  /** The strong entity tag of the pages together, with its quotes. */
+  /** The strong entity tag of all pages together, with its quotes. */
   readonly entityTag: string;
   readonly contentSecurityPolicy: string;
   readonly index: string;

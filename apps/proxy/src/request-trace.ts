@@ -50,7 +50,7 @@ export interface RequestObservation {
   record(step: string, startedAt: number): void;
   /** Runs a step and records it. */
   measure<Result>(step: string, run: () => MaybePromise<Result>): MaybePromise<Result>;
-  /** Reports what was measured, and returns the response with what its caller may see of it. */
+  /** Reports the measurements, and returns the response with those that its caller may see. */
   finish(response: PlainResponse): PlainResponse;
 }
 

@@ -23,21 +23,21 @@ export interface GatewayServices extends GatewayPorts {
   readonly audit: AuditLog | null;
   /** Caches environments for a few seconds; `null` caches nothing. */
   readonly environmentCache: EnvironmentCache | null;
-  /** Holds the check of the current configuration, for all pipelines of a process, and what they opened; absent: the configuration does not change. */
+  /** Holds the current credential check, for all pipelines of a process and what they opened; absent: the configuration does not change. */
   readonly currentCheck?: CurrentCheck | undefined;
-  /** Counts the memory of bodies, of all pipelines of a process; absent: nothing is counted. */
+  /** Counts the memory of request bodies in all pipelines of a process; absent: it is not counted. */
   readonly bodyMemory?: BodyBudget;
   /** Decides rate limits; `null` limits nothing. */
   readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides the endpoints for devices. */
   readonly deviceSockets: DeviceSockets | null;
-  /** The extensions of the API; absent or `null`: the gateway serves the API of the vendor alone. */
+  /** The extensions of the API; absent or `null`: the gateway serves only the vendor's API. */
   readonly apiExtensions?: Extensions | null;
   /** Reads the JWKS of the token issuer; required where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
-  /** Wraps the steps of the API, for observers; absent: the steps run as they are. */
+  /** Wraps the steps of the API, for observers; absent: the steps run unwrapped. */
   readonly wrapStep?: WrapApiStep | undefined;
   /**
    * Lifts the same restrictions as {@link wrapStep}, for callers that are re-authenticated, for open streams, and for keys that the administration
@@ -50,7 +50,7 @@ export interface GatewayServices extends GatewayPorts {
   readonly admin?: AdminServices | undefined;
 }
 
-/** How the pipeline is configured. It has every setting of a gateway, except those that the services are built from. */
+/** Configures the pipeline: every setting of a gateway except those that the services are built from. */
 export interface GatewayConfig extends Omit<GatewaySettings, "upstream" | "cache">, AdminConfig {
   /** The gateway's own `User-Agent` towards the upstream, see `version.ts`. */
   readonly userAgent: string;

@@ -141,7 +141,7 @@ export type ProxyEvent =
       readonly features: readonly string[];
     }
   | {
-      /** The upstream refused a caller's own key. Repeated guesses are counted by the address. */
+      /** The upstream refused a caller's own key. Repeated guesses are counted by address. */
       readonly type: "pass_through_refused";
       readonly requestId: string;
       readonly status: 401 | 403;
@@ -167,12 +167,12 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
-      /** A credential file that could not be read was read again. */
+      /** A credential file can be read again after a failure. */
       readonly type: "credential_file_recovered";
       readonly tenant: string;
     }
   | ({
-      /** The upstream failed several times in a row for a tenant. Until it works again, it gets one request of the tenant in a second, and the others fail at once. */
+      /** The upstream keeps failing for a tenant. Until it recovers, it gets one request of the tenant per second; all others fail immediately. */
       readonly type: "upstream_down";
       readonly tenant: string;
     } & Partial<UpstreamFault>)
@@ -214,7 +214,7 @@ export function shieldTelemetry(telemetry: Telemetry): Telemetry {
     try {
       telemetry(event);
     } catch {
-      // The place where failures are reported is the one that failed.
+      // There is nowhere left to report this failure.
     }
   };
 }

@@ -8,6 +8,6 @@ export const userAgent: string = `letta-environments-proxy/${version}`;
 
 /**
  * The version of Letta Code that an invited device runs: the one that this gateway is tested with. It is here, and not next to the command that
- * prints it, because a bundle of a module that is mostly unused is not the same in every build.
+ * prints it, because bundles of a mostly unused module differ from build to build.
  */
 export const deviceVersion = "0.32.18";
