@@ -20,7 +20,7 @@ export type AdminAuthority =
   | { readonly kind: "operator" }
   | {
       readonly kind: "key";
-      /** As it is stored when the operation begins. */
+      /** The stored record when the operation begins. */
       readonly record: KeyRecord;
       /**
        * When the presented secret expires, in epoch milliseconds; `null` when it does not. The old secret of a rotation expires
@@ -91,18 +91,18 @@ export interface GuardAuthentication {
 
 /** Where keys are administered. */
 export interface AdminConfig {
-  /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */
+  /** The separate listener for the administration; absent or `null`: the main listener serves it, for keys of scope `admin`. */
   readonly adminListener?: AdminListenerConfig | null;
   /**
-   * The operator's token for the administration on the main listener, for a platform that has one listener alone; absent or `null`: only keys
-   * of scope `admin` administer there. Not used beside `adminListener`. Never shown.
+   * The operator's token for the administration on the main listener, for platforms with a single listener; absent or `null`: only keys of
+   * scope `admin` administer there. Ignored if `adminListener` is set. Never shown.
    */
   readonly operatorToken?: string | null;
 }
 
 type GuardPorts = Pick<GatewayPorts, "digests" | "hasExpired" | "keyStore" | "pepper">;
 
-/** Creates the guard of the main listener or, where there is a separate administration listener, that of the latter. Never both. */
+/** Creates the guard of the administration listener if there is one, otherwise that of the main listener. Never both. */
 export function createAdminGuards(
   ports: GuardPorts,
   { authenticate, authenticateKey }: GuardAuthentication,
@@ -151,7 +151,7 @@ function withOperator(ports: GuardPorts, keyGuard: AdminGuard, operatorToken: st
 
 /**
  * Reads the authority of a gateway key from the store and ignores every cached verification: a key that was revoked, disabled,
- * rotated or restricted a moment ago administers nothing more. Only gateway keys are accepted.
+ * rotated or restricted a moment ago can administer nothing. Only gateway keys are accepted.
  */
 async function readKeyAuthority(
   authorization: string | null,

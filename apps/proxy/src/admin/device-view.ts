@@ -23,7 +23,7 @@ export interface ShownDevice {
   readonly connectionId: string | null;
 }
 
-/** Returns the view of a row. It copies members one by one, so that a member that rows get later is not shown by mistake. */
+/** Returns the view of a row. It copies members one by one, so that members added to rows later are not shown by mistake. */
 export function showDevice(row: AdministeredDevice, knowsPresence: boolean = true): ShownDevice {
   return {
     id: row.id,

@@ -21,7 +21,7 @@ import { showDevice } from "./device-view.ts";
 /** The query of a list of devices. */
 export interface ListDevicesQuery {
   readonly limit: number;
-  /** Id of the last row of the page before. */
+  /** Id of the last row of the previous page. */
   readonly after?: string;
   readonly tenant?: string;
 }
@@ -101,7 +101,7 @@ function mayKnowDevice({ authority, tenantDevices }: DeviceAuthority, row: Devic
   return authority.kind === "operator" || allowsDevice({ ...authority.record, tenantDevices }, row);
 }
 
-/** Reads up to the requested number of rows that the authority may see. Lets other work run between the parts that it reads. */
+/** Reads up to the requested number of rows that the authority may see. Yields to other work between the parts that it reads. */
 async function readPage(
   clock: Clock,
   actor: DeviceAuthority,

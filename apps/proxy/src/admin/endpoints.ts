@@ -41,10 +41,10 @@ export interface AdminEndpoint extends InputRules {
   readonly path: string;
 }
 
-/** A route with the authentication of the administration that not every runtime serves. */
+/** A route that not every runtime serves, with the authentication of the administration. */
 export type OptionalAdminRoute = Omit<AdminEndpoint, "operation"> & { readonly operation: string };
 
-/** An {@link OptionalAdminRoute} and its function. The same steps of the pipeline run before it as before every endpoint. */
+/** An {@link OptionalAdminRoute} with its handler. The pipeline runs the same steps before it as before any other endpoint. */
 export interface OptionalAdminEndpoint {
   readonly endpoint: OptionalAdminRoute;
   /** Returns a response, or rejects for a defect or an unavailable store. */
@@ -62,7 +62,7 @@ export interface OptionalAdminRequest extends DecodedInput {
 /** The query of a list of keys. */
 export interface ListKeysQuery {
   readonly limit: number;
-  /** Id of the last key of the page before. */
+  /** Id of the last key of the previous page. */
   readonly after?: string;
   readonly tenant?: string;
   readonly state?: KeyState;
@@ -95,7 +95,7 @@ const DeviceQuerySchema: v.GenericSchema<unknown, { readonly tenant?: string }> 
   () => "is not a parameter of this endpoint",
 );
 
-/** Accepts no parameter, so that a misplaced filter is an error and not ignored. */
+/** Accepts no parameter, so that a misplaced filter is refused instead of ignored. */
 export const NoQuerySchema: v.GenericSchema<unknown, object> = exactObject(
   {},
   () => "is not a parameter of this endpoint",
@@ -149,10 +149,10 @@ export function createAdminMatcher(
 /** The path of the metrics. Prometheus expects it there, outside `/admin/`. */
 export const metricsPath = "/metrics";
 
-/** The path of the explanations, which the metrics know too. */
+/** The path of explanations; the metrics use it too. */
 export const explainPath = "/admin/v1/explain";
 
-/** Whether a path belongs to the administration, even where no endpoint has it. */
+/** Whether a path belongs to the administration, even if no endpoint matches it. */
 export function isAdminPath(path: string): boolean {
   return path.startsWith("/admin/") || path === metricsPath;
 }

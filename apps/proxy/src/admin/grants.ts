@@ -3,8 +3,8 @@
  * creates or changes: devices, agents, the ceiling on the mode, the mode that it sets, its approval policy, its rate limits, and its expiry.
  * It can never widen its own rights.
  *
- * The configuration can lift restrictions (shadow mode) and add policies for approvals. So keys are compared twice: as they are stored, which
- * lasts, and as the configuration makes them, which is what a holder has now.
+ * The configuration can lift restrictions (shadow mode) and add policies for approvals. So keys are compared twice: as stored, because that
+ * lasts, and as configured, because those are the holder's rights now.
  */
 import {
   allowsMode,
@@ -41,13 +41,13 @@ export type KeyGrants = Pick<
 
 /** The settings of a gateway that change what keys may do. */
 export interface GrantRules {
-  /** The rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
+  /** The rate-limit policies that a key may override; empty where limits are off; any name is accepted then. */
   readonly policies: readonly RateLimitPolicy[];
   readonly configure: ConfigurePermissions;
 }
 
 /**
- * Returns the members of a key that exceed the rights of an authority which creates the key, changes it into this, or learns its
+ * Returns the members of a key that exceed the rights of an authority that creates the key, changes it to this, or learns its
  * secret. `before` is the key before the change.
  */
 export function grantIssues(
@@ -87,7 +87,7 @@ export function grantIssues(
 /** The rights of a key, and the ceiling on the modes that its holder chooses where the configuration has lifted that. */
 type ConfiguredGrants = KeyGrants & Pick<Principal, "modeCeiling">;
 
-/** Returns a key as the configuration makes it. */
+/** Applies the configuration to the rights of a key. */
 function configuredGrants(grants: KeyGrants, configure: ConfigurePermissions): ConfiguredGrants {
   const { id: keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode } = grants;
   const own = { keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode };
@@ -121,7 +121,7 @@ function restrictionIssues(own: ConfiguredGrants, granted: ConfiguredGrants): re
   return [...issues, ...policyIssues(own, granted)];
 }
 
-/** The approval policy and the mode that an administering key sets bind the keys that it grants too; else it could lift them. */
+/** The approval policy and the mode of an administering key also bind the keys that it grants; otherwise it could lift them. */
 function policyIssues(own: ConfiguredGrants, { setMode, ...granted }: KeyGrants): readonly ProblemIssue[] {
   const issues: ProblemIssue[] = [];
   const maxMode = modeCeiling({ ...own, approvalPolicy: approvalPolicyOfKey(own) });
@@ -148,8 +148,8 @@ function exceedingDevices(own: DeviceAllowlist, granted: DeviceAllowlist): "devi
   }
   if (!isWithin(own.deviceIds ?? [], granted.deviceIds ?? [])) return "deviceIds";
   const patterns = own.connectionNames ?? [];
-  // A granted pattern is matched like a name. Only a `*` matches its `*`, since no other character of a pattern does, so an own
-  // pattern that matches the granted one also matches every name that the granted one matches.
+  // The granted pattern is matched as if it were a name. Only a `*` can match its `*`, so an own pattern that matches the
+  // granted one also matches every name that the granted one matches.
   return (granted.connectionNames ?? []).every((wanted) =>
     patterns.some((pattern) => matchesNamePattern(pattern, wanted)),
   )

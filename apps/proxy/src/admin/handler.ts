@@ -79,7 +79,7 @@ export function createAdminister(ports: AdministerPorts): Administer {
     const actor = { authority, tenantDevices };
     const deviceTarget = { ...(query as { readonly tenant?: string }), deviceId };
     const condition: ChangeCondition = { ...preconditions, digests: ports.digests };
-    // Only a key has a strong entity tag, which is known when the key was read.
+    // Only keys have a strong entity tag, which is known once the key is read.
     const refusal = params["keyId"] === undefined ? refusePrecondition(endpoint.method, preconditions) : null;
     if (refusal !== null) return Promise.resolve(refusal);
     // The endpoint's own schemas have decoded the query and the body.
@@ -234,7 +234,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
   };
 }
 
-/** Makes a change of a key and shows it. Without a response of the store it is unknown whether the change was made. */
+/** Changes a key and shows it. If the store does not respond, it is unknown whether the change was made. */
 async function make(change: () => Promise<PlainResponse>): Promise<PlainResponse> {
   try {
     return await change();
@@ -245,10 +245,7 @@ async function make(change: () => Promise<PlainResponse>): Promise<PlainResponse
   }
 }
 
-/**
- * Refuses a key with which tenants would share an upstream credential: the next start would fail. Only the operator learns which
- * tenants they are.
- */
+/** Refuses a key with which tenants would share an upstream credential: the next start would fail. Only the operator learns their names. */
 async function conflictRefusal(
   { findCredentialConflicts }: Pick<AdministerPorts, "findCredentialConflicts">,
   authority: AdminAuthority,

@@ -34,7 +34,7 @@ export interface ChangeContext extends GrantRules {
   readonly nowMs: number;
 }
 
-/** Refuses overrides of unknown policies, which would have no effect. `null` as a value removes an override, whatever its name. */
+/** Refuses overrides of unknown policies, which would have no effect. A value of `null` removes an override, whatever its name. */
 export function policyRefusal(
   overrides: Readonly<Record<string, string | null>> | null | undefined,
   policies: readonly RateLimitPolicy[],
@@ -129,7 +129,7 @@ const sameVersion = problemResponse("precondition_failed", {
   issues: [{ member: "if-none-match", rule: "must not match the key" }],
 });
 
-/** Returns the response to a read of a key under the preconditions of the request. One that is no success ignores them (RFC 9110 section 13.2.1). */
+/** Applies the preconditions of a read of a key to its response. An error response ignores them (RFC 9110 section 13.2.1). */
 export function respondUnder({ ifMatch, ifNoneMatch }: Preconditions, response: PlainResponse): PlainResponse {
   const { etag } = response.headers;
   if (ifMatch !== null && etag !== undefined && !matchesEntityTag(ifMatch, etag)) return otherVersion;
@@ -143,7 +143,7 @@ function endRefusal(authority: AdminAuthority, record: KeyRecord, nowMs: number)
   return detail === null ? null : refused(problemResponse("key_revoked", { detail }));
 }
 
-/** Refuses the rotation of a key by its own old secret: its holder could stay for ever. */
+/** Refuses the rotation of a key by its own old secret: its holder could keep access for ever. */
 function replacedSecretRefusal(authority: AdminAuthority, record: KeyRecord): KeyDecision | null {
   if (authority.kind === "operator" || authority.record.id !== record.id) return null;
   // The key may have been rotated again since the authority was read.

@@ -12,7 +12,7 @@ export interface CachePurge {
   readonly group?: "everything" | "lists";
 }
 
-/** Whether a purge names no more than one of a device and a group. */
+/** Whether a purge names at most one of a device and a group. */
 export function hasOneTarget({ deviceId, group }: CachePurge): boolean {
   return deviceId === undefined || group === undefined;
 }
@@ -30,7 +30,7 @@ export const CachePurgeSchema: v.GenericSchema<unknown, CachePurge> = v.pipe(
   v.check<CachePurge, string>(hasOneTarget, "must not have both deviceId and group"),
 );
 
-/** Purges the responses of a tenant: of its own for an administering key, of any for the operator. */
+/** Purges the responses of a tenant: its own for an administering key, any for the operator. */
 export async function purgeCache(
   cache: EnvironmentCache | null,
   authority: AdminAuthority,
