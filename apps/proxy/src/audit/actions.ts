@@ -1,5 +1,5 @@
 /**
- * The audit record of an action on a device: a send, or a control operation. Its start is in the log before it leaves, and its result once that
+ * The audit record of an action on a device: a send, or a control operation. Its start is logged before it leaves, and its result as soon as it
  * is known.
  */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
@@ -40,7 +40,7 @@ export interface AuditedAction extends ActionFacts {
   finish(response: PlainResponse): Promise<void>;
 }
 
-/** Begins an action. Its device is known already where its connection has been looked up. */
+/** Begins an action. Its device is already known if its connection was looked up. */
 export type BeginAction = (facts: ActionFacts) => AuditedAction;
 
 /** Where the entries of actions go. Without a log nothing is written. */
@@ -56,21 +56,21 @@ export interface ActionEntries {
   finished(response: PlainResponse, result: ActionResult): AuditEntry;
 }
 
-/** The result of an action, as its entries have it. */
+/** The result of an action, as its entries contain it. */
 export interface ActionResult {
   readonly status: number;
   /** See {@link errorCodeOf}. */
   readonly code: string | null;
 }
 
-/** Returns the facts of an action that every entry of it has, apart from the conversation. */
+/** Returns the facts that every entry of an action contains, apart from the conversation. */
 export function factsOf(action: AuditedAction): Omit<EntryFacts, "agentId" | "conversationId"> {
   const { requestId, principal, connectionId, deviceId } = action;
   const { tenant, keyId, owner } = principal;
   return { requestId, tenant, keyId, owner, connectionId, deviceId };
 }
 
-/** Appends an entry before what it records. Returns the refusal if that is impossible, and `onFailure` receives the cause. */
+/** Appends an entry before the action that it records. If that fails, returns a refusal and passes the cause to `onFailure`. */
 export async function appendFirst(
   { log, onFailure }: ActionLog,
   requestId: string,

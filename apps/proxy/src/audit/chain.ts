@@ -71,7 +71,7 @@ export function hasSealOf({ directory, heads }: Pick<AuditSnapshot, "directory" 
   return seals.length === 0 || seals.some(({ pepperId }) => pepperId === pepper.id);
 }
 
-/** Whether the newest seal of a log is of this pepper, or it has none. The directory is sealed anew whenever a chain begins. */
+/** Whether the newest seal of a log was made with this pepper, or the log has no seal. The directory is sealed anew whenever a chain begins. */
 export function isNewestSealOf(
   { directory, heads }: Pick<AuditSnapshot, "directory" | "heads">,
   pepper: Pepper,

@@ -1,4 +1,4 @@
-/** Audit entries of commands to a device: those of control operations, and those that viewers send over their sockets. */
+/** Audit entries of commands to a device: of control operations, and of commands that viewers send over their sockets. */
 import {
   type ControlOperation,
   controlTargetOf,

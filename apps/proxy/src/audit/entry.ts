@@ -20,7 +20,7 @@ export type AuditEntry =
   | KeyEntry
   | DeviceEntry;
 
-/** The life of a writer: one process that appends to a chain of its own. */
+/** The life of a writer: one process that appends to its own chain. */
 export type WriterEntry =
   | {
       readonly type: "writer_opened";
@@ -36,12 +36,12 @@ export type WriterEntry =
 /** Old records were dropped from the log. */
 export interface RetentionEntry {
   readonly type: "records_dropped";
-  /** `null`: the gateway itself, as its settings say. */
+  /** `null`: the gateway itself, as configured. */
   readonly actor: KeyActor | null;
-  /** Epoch milliseconds: the records before it. */
+  /** Records before this time were dropped. Epoch milliseconds. */
   readonly before: number;
   readonly records: number;
-  /** Chains that had such records. */
+  /** The number of chains with dropped records. */
   readonly chains: number;
 }
 
@@ -128,7 +128,7 @@ export interface DecisionEntry extends ConversationFacts {
   readonly keyId: string | null;
   /** The policy that decided: `deadline` or `denied_tool`; `null` for a key. */
   readonly policy: string | null;
-  /** Whether the device has taken it. */
+  /** Whether the device accepted it. */
   readonly outcome: "accepted" | "unknown";
 }
 
@@ -154,15 +154,15 @@ export interface ViewerCommandEntry extends EntryFacts {
   readonly code: string | null;
 }
 
-/** Refused sends, controls and frames of viewers that have no record of their own, see `refusals.ts`. */
+/** Refused sends, controls and frames of viewers without separate records, see `refusals.ts`. */
 export interface OmittedRefusalsEntry {
   readonly type: "refusals_omitted";
-  /** `null`: of more keys than are counted. */
+  /** `null`: for keys beyond those that are counted. */
   readonly tenant: string | null;
-  /** `null`: of several keys of the tenant. */
+  /** `null`: for several keys of the tenant. */
   readonly keyId: string | null;
   readonly omitted: number;
-  /** Epoch milliseconds: when the refusals began that were counted. */
+  /** When the counted refusals began, in epoch milliseconds. */
   readonly since: number;
 }
 

@@ -86,7 +86,7 @@ function actOf(before: KeyRecord | null, after: KeyRecord, hasNewSecret: boolean
   if (before === null) return "created";
   if (before.revokedAt === null && after.revokedAt !== null) return "revoked";
   if (hasNewSecret && after.secrets[0]?.use !== "session") return "rotated";
-  // A sign-in also drops sessions that have ended, and the oldest of too many.
+  // A sign-in also drops sessions that have ended, and the oldest one beyond the limit.
   const [old, current] = [sessionsOf(before), sessionsOf(after)];
   if ([...current].some((digest) => !old.has(digest))) return "signed_in";
   if (current.size < old.size) return "signed_out";

@@ -1,5 +1,5 @@
 /**
- * The audit log of one process: a hash chain of its own, whose end is sealed under the pepper. Entries that arrive together are
+ * The audit log of one process: its own hash chain, whose end is sealed under the pepper. Entries that arrive together are
  * committed together, with the other changes of the file.
  */
 import type { Clock, GroupCommit } from "@letta-environments/platform";
@@ -19,7 +19,7 @@ import {
 export interface AuditLog {
   /** Resolves when the entry is durable; rejects with {@link AuditUnavailableError} when it could not be stored. */
   append(entry: AuditEntry): Promise<void>;
-  /** Appends an entry in the running transaction of the log's file, for what is committed with it. Absent where that is impossible. */
+  /** Appends an entry in the running transaction of the log's file, so that both are committed together. Absent where that is impossible. */
   appendInTransaction?(entry: AuditEntry): void;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Reads what a record of the audit log says. A `send_finished` or `control_finished` record has no key and no device of its own; it takes them
- * from the record of the start with the same id.
+ * Parses the records of the audit log. A `send_finished` or `control_finished` record contains no key and no device; it gets them from the
+ * start record with the same id.
  */
 import { parseJsonObject } from "../lib/json.ts";
 
-/** A record, read. Members that it does not have, or that have another type, are `null`. */
+/** A parsed record. Members that are missing or have another type are `null`. */
 export interface AuditFacts {
   readonly time: number;
   readonly type: string;
@@ -12,7 +12,7 @@ export interface AuditFacts {
   readonly outcome: string | null;
   readonly keyId: string | null;
   readonly deviceId: string | null;
-  /** Everything else that the record says. */
+  /** All other members of the record. */
   readonly members: Readonly<Record<string, unknown>>;
 }
 
@@ -74,7 +74,7 @@ export function outcomeOf(type: string, { status, code, outcome }: Readonly<Reco
   }
 }
 
-/** Returns a value that is a string; `null` for any other. */
+/** Returns the value if it is a string, otherwise `null`. */
 export function textOf(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }

@@ -1,7 +1,7 @@
 /**
  * Bounds the records of refusals. A key with any scope can be refused with every request, also beyond its rate limits, and records stay on
- * the disk that every tenant needs. So of each minute the first refusals of a key, and of a tenant, are recorded one by one. Further ones
- * are counted, and `refusals_omitted` has their number when the minute ends, or when the log closes.
+ * the disk that every tenant needs. So in each minute, the first refusals of a key and of a tenant are recorded one by one. Any more are
+ * counted, and `refusals_omitted` reports their number when the minute ends or the log closes.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry, OmittedRefusalsEntry } from "./entry.ts";
@@ -11,7 +11,7 @@ import type { AuditLog } from "./log.ts";
 export const maxRecordedRefusals = { perKey: 60, perTenant: 600 } as const;
 /** The length of a window, in milliseconds. */
 const windowMs = 60_000;
-/** Keys that one window counts. The refusals of others are one number. */
+/** The most keys that one window counts separately. Refusals of other keys share one count. */
 const maxCountedKeys = 10_000;
 
 /** The key that was refused, and its tenant. */
@@ -20,12 +20,12 @@ export interface Refused {
   readonly keyId: string;
 }
 
-/** Refusals that have no record of their own. */
+/** Refusals without separate records. */
 export type OmittedRefusals = Pick<OmittedRefusalsEntry, "tenant" | "keyId" | "omitted">;
 
 /** The refusals of one window. */
 export interface RefusalCounts {
-  /** Counts a refusal. Returns whether it gets a record of its own. */
+  /** Counts a refusal. Returns whether it gets its own record. */
   add(refused: Refused): boolean;
   /** Returns how many refusals have no record: for each tenant, at most ten keys one by one, and one number for all others. */
   omitted(): readonly OmittedRefusals[];
@@ -54,7 +54,7 @@ export function createRefusalCounts(): RefusalCounts {
         ofTenant.omitted += 1;
         return false;
       }
-      // Only keys with a record are counted by themselves, so a tenant has a bounded number of them.
+      // Only keys with a record get their own count, so a tenant has a bounded number of them.
       if (ofKey.recorded === 0) {
         if (countedKeys >= maxCountedKeys) {
           others += 1;
@@ -91,7 +91,7 @@ export interface RefusalBoundOptions {
   readonly onFailure: (cause: unknown) => void;
 }
 
-/** Returns a log that bounds the records of refusals, and accepts everything else as the given one does. */
+/** Wraps a log so that its records of refusals are bounded. Other entries pass unchanged. */
 export function boundRefusals<Log extends AuditLog>(
   log: Log,
   { clock, onFailure }: RefusalBoundOptions,

@@ -1,6 +1,6 @@
 /**
  * Deletes the oldest records of each chain. A sealed checkpoint replaces them, and verification starts there. Chains of processes that ended are
- * deleted whole. A log that is not intact stays as it is, because a new checkpoint would hide what happened to it.
+ * deleted whole. A damaged log is left unchanged, because a new checkpoint would hide the damage.
  */
 import type { GroupCommit } from "@letta-environments/platform";
 import { parseJson } from "../lib/json.ts";

@@ -1,6 +1,6 @@
 /**
- * A search of the audit log for people: the latest records first, over the chains of all writers. A send or a control is one record with
- * its outcome, which is written later. Each search reads a bounded number of records and says where the next one continues.
+ * Searches the audit log for people: latest records first, across the chains of all writers. A send or a control is one record with its
+ * outcome, which is logged later. Each search reads a bounded number of records and says where the next one continues.
  */
 import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import { matchesFilter } from "./filter.ts";
@@ -9,7 +9,7 @@ import { type AuditFacts, outcomeOf, textOf } from "./reader.ts";
 /** A chain with records. */
 export interface AuditChainTail {
   readonly writer: string;
-  /** Of its last record. */
+  /** The sequence of its last record. */
   readonly sequence: number;
   /** The times of its first and last record, in epoch milliseconds. */
   readonly firstTime: number;
@@ -20,7 +20,7 @@ export interface AuditChainTail {
 export interface AuditTail {
   /** The chains, the newest first. */
   writers(): readonly AuditChainTail[];
-  /** The texts of records of a chain from a sequence downwards. */
+  /** The texts of a chain's records, from a sequence downwards. */
   page(
     writer: string,
     sequence: number,
@@ -53,9 +53,9 @@ export interface FoundPage {
   readonly cursor: number | null;
 }
 
-/** Records that one search reads at most. */
+/** The most records that one search reads. */
 const maxRead = 2_000;
-/** Later records that a search behind a cursor looks through for the ends of those before it. */
+/** The most records after the cursor that a search scans for the ends of sends and controls before it. */
 const maxLaterRead = 2_000;
 const pageSize = 100;
 
@@ -75,7 +75,7 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
   let read = 0;
   let last: Line | null = null;
   const { chains, later } = findChains(tail, query.before ?? Number.POSITIVE_INFINITY);
-  // A send before the cursor may have ended behind it.
+  // A send before the cursor may have ended after it.
   for (const line of later) if (!isOfOther(line, tenant)) describe(line, ends, settled);
   for (const line of latestFirst(tail, chains)) {
     // The cursor is a time, so a page must not split records of the same time.
@@ -92,7 +92,7 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
   return { records, cursor: null };
 }
 
-/** Whether a record is of another tenant than the one that is searched. The end of a send names none. */
+/** Whether a record belongs to a tenant other than the searched one. The end of a send names no tenant. */
 function isOfOther({ record }: Line, tenant: string | null): boolean {
   return tenant !== null && "tenant" in record && record["tenant"] !== tenant;
 }
@@ -108,8 +108,8 @@ function isBy(actor: unknown, keyId: string): boolean {
 }
 
 /**
- * Describes a record; `null` for one that is a part of another: the end of a send, or the start of a change whose end was found. `settled` has
- * the number of such ends whose start is not found yet.
+ * Describes a record; `null` for one that belongs to another: the end of a send, or the start of a change whose end was found. `settled`
+ * counts such ends whose start was not found yet.
  */
 function describe(line: Line, ends: Map<string, Line>, settled: Map<string, number>): FoundRecord | null {
   const { record, type } = line;
@@ -142,8 +142,8 @@ function describe(line: Line, ends: Map<string, Line>, settled: Map<string, numb
 }
 
 /**
- * Identifies a change by the members that its start and its end have in common. Both are in the chain of the process that makes the change. Where a
- * key is changed, only the end names the tenant.
+ * Identifies a change by the members that its start and its end have in common. Both are in the chain of the process that makes the change. For a
+ * change of a key, only the end names the tenant.
  */
 function changeOf({ writer, type, record }: Line): string {
   const { actor, keyId, tenant, deviceId, environmentId, act } = record;
@@ -178,7 +178,7 @@ function findChains(
   return { chains, later };
 }
 
-/** The records of chains, the latest first. A chain is read once its last record is the next one: most are only of other times. */
+/** The records of chains, the latest first. A chain is read only once its last record is next, since most chains cover other times. */
 function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generator<Line> {
   const open: { head: Line; readonly rest: Generator<Line, undefined> }[] = [];
   let next = 0;
@@ -202,7 +202,7 @@ function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generato
 }
 
 function* downwards(tail: AuditTail, writer: string, from: number): Generator<Line, undefined> {
-  // Of many chains only the first record is compared.
+  // For many chains, only the first record is compared.
   let size = 1;
   for (let sequence = from; sequence > 0; sequence -= size, size = Math.min(pageSize, 10 * size)) {
     for (const row of tail.page(writer, sequence, size)) yield readLine(writer, row);

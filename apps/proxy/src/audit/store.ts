@@ -1,5 +1,5 @@
 /**
- * The port of audit storage. Each process (writer) appends to a hash chain of its own; each chain has a sealed head, and a sealed
+ * The port of audit storage. Each process (writer) appends to its own hash chain; each chain has a sealed head, and a sealed
  * directory counts the chains. Nothing stored is ever changed.
  */
 import { ChangeRefusedError, problemResponse } from "@letta-environments/schema";
@@ -53,7 +53,7 @@ export interface ChainStart {
 export interface AuditSnapshot {
   readonly directory: AuditDirectory | null;
   readonly heads: readonly AuditHead[];
-  /** The ends of the records that retention has dropped; absent where nothing ever is. */
+  /** The ends of the records that retention has dropped; absent where none are ever dropped. */
   readonly dropped?: readonly DroppedRecords[];
   /** Every record, by writer, then by sequence. */
   readonly records: Iterable<AuditRecord>;
@@ -87,7 +87,7 @@ export interface AuditStore {
   snapshot<Result>(read: (snapshot: AuditSnapshot) => Result): Promise<Result>;
 }
 
-/** An entry could not be stored, so what it would have recorded is not done. */
+/** An entry could not be stored, so the action that it would record is not performed. */
 export class AuditUnavailableError extends ChangeRefusedError {
   override readonly name = "AuditUnavailableError";
   override readonly message = "the audit log cannot be written";

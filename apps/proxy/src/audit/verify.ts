@@ -69,7 +69,7 @@ export interface AuditReport {
   readonly unfinishedSends: readonly string[];
   /** The same for control operations. */
   readonly unfinishedControls: readonly string[];
-  /** Refusals that were counted and have no record of their own. */
+  /** Refusals that were counted without separate records. */
   readonly omittedRefusals: number;
   readonly findings: readonly AuditFinding[];
 }
@@ -156,7 +156,7 @@ interface ChainWalk {
   closed: boolean;
 }
 
-/** Begins at the first record of a chain or, where retention has dropped records, behind the last of them. */
+/** Begins at the first record of a chain or, where retention has dropped records, after the last of them. */
 function beginWalk(
   writer: string,
   head: AuditHead | null,
@@ -177,7 +177,7 @@ function beginWalk(
   return { end: { ...start, sequence, hash }, head, expected, findings, closed };
 }
 
-/** Ids of what was started and has no result yet, and the number of refusals that were left out. */
+/** Ids of actions that have no result yet, and the number of omitted refusals. */
 interface Tally {
   readonly sends: Set<string>;
   readonly controls: Set<string>;
