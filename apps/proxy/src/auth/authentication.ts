@@ -16,7 +16,7 @@ export interface GatewayPrincipal extends Principal {
   readonly rateLimits?: KeyRateLimits;
   /** The invitation; absent for a key that is not one. */
   readonly invite?: KeyInvite;
-  /** When the key, or the secret of it that authenticated, expires, in epoch milliseconds; absent for one that does not, and for tokens. */
+  /** When the key, or the secret that authenticated, expires, in epoch milliseconds; absent if neither expires, and for tokens. */
   readonly keyExpiresAt?: number;
   /** Set for a session of the console. */
   readonly isSession?: true;
@@ -57,7 +57,7 @@ export function refuseInvalidKey(reason: string): RefusedAuthentication {
 /** 503 for a key that could not be verified because the key store did not respond. A broken connection to it is reopened within a second. */
 export const keyStoreUnavailable: PlainResponse = problemResponse("key_store_unavailable", { retryAfterSeconds: 2 });
 
-/** The challenge of a 403 `insufficient_scope` (RFC 6750 section 3), where no scope that is missing is named. */
+/** The challenge of a 403 `insufficient_scope` (RFC 6750 section 3), without the name of a missing scope. */
 export const insufficientScopeChallenge: PlainHeaders = {
   "www-authenticate": `${challenge}, error="insufficient_scope"`,
 };
@@ -76,8 +76,8 @@ const credentialsPattern = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 const otherSchemePattern = /^(?!Bearer )[\w!#$%&'*+.^`|~-]+ +\S/i;
 
 /**
- * Reads the token of `Authorization: Bearer <token>` (RFC 6750 section 2.1). What is not of another scheme is `malformed`, also several
- * fields or values, because two readers could pick different ones.
+ * Reads the token of `Authorization: Bearer <token>` (RFC 6750 section 2.1). Anything else is `malformed` unless it has another scheme,
+ * even several fields or values, because two readers could pick different ones.
  */
 export function readBearerToken(
   authorization: string | null,

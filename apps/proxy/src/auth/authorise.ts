@@ -31,9 +31,9 @@ export function authoriseEndpoint(
 }
 
 /**
- * Returns the refusal of an input that names an agent outside the key's list, that decides an approval without the scope `approve`, that
- * grants a lasting permission with a limited key, or that sets a mode beyond the one that the key may choose; `null` when the key may send it. To which
- * agent a named conversation belongs, only the device knows: the embedded server asks it.
+ * Returns the refusal of an input that names an agent outside the key's list, that decides an approval without the scope `approve`, that grants a
+ * lasting permission with a limited key, or that sets a mode beyond the one that the key may choose; `null` when the key may send it. Only the device
+ * knows which agent a named conversation belongs to; the embedded server asks it.
  */
 export function authoriseInput(principal: Principal, request: DecodedRequest): PlainResponse | null {
   if (request.operation === "sendMessage") {
@@ -53,7 +53,7 @@ export function authoriseInput(principal: Principal, request: DecodedRequest): P
   return problemResponse("mode_not_allowed", { detail });
 }
 
-/** Whether a device with this id can be in the allowlist. With name patterns, and of tags, only the device's row can tell. */
+/** Whether a device with this id can be in the allowlist. Name patterns and tags need the device's row. */
 function mayAllowId({ deviceIds, connectionNames }: Principal, deviceId: string): boolean {
   return deviceIds === null || connectionNames !== null || deviceIds.includes(deviceId);
 }

@@ -1,6 +1,6 @@
 /**
  * Authenticates callers with one of three methods: a gateway key by its prefix, a JWT by its shape, and, where callers may send
- * their own upstream key, any other credential. A credential that starts like a gateway key, or like a token where tokens are
+ * their own upstream key, any other credential. A credential that starts like a gateway key, or like a token if tokens are
  * accepted, never leaves the gateway.
  */
 import { keyPrefix } from "../keys/key-format.ts";
@@ -24,7 +24,7 @@ export interface CallerAuthenticator {
   authenticate(authorization: string | null, cachedOnly?: boolean): MaybePromise<CallerAuthentication>;
   /** Accepts gateway keys only. */
   authenticateKey(authorization: string | null, cachedOnly?: boolean): MaybePromise<Authentication>;
-  /** Verifies a JWT with the keys of the issuer that are known already; `null` for any other credential. */
+  /** Verifies a JWT with the issuer's known keys only; `null` for any other credential. */
   authenticateToken(authorization: string | null): MaybePromise<Authentication> | null;
   /** Applies the configuration of its tenant to a caller that was verified elsewhere. */
   admit(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
@@ -45,7 +45,7 @@ export interface CallerPorts extends Pick<
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
 }
 
-/** Which authentication methods are open. */
+/** Which authentication methods are allowed. */
 export interface CallerConfig {
   /** Accepted JWTs; `null`: none. */
   readonly jwt: JwtSettings | null;
@@ -60,7 +60,7 @@ export interface CallerConfig {
   readonly operatorToken: string | null;
 }
 
-/** Creates a {@link CallerAuthenticator} for the methods that the configuration opens. */
+/** Creates a {@link CallerAuthenticator} for the methods that the configuration allows. */
 export function createCallerAuthenticator(ports: CallerPorts, config: CallerConfig): CallerAuthenticator {
   const admit = createTenantGuard(config);
   const authenticateKey = createKeyAuthenticator(ports);
@@ -100,7 +100,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
   };
 }
 
-/** Whether a credential is meant as a gateway key, also where a program has changed its case. */
+/** Whether a credential is meant as a gateway key, even if a program has changed its case. */
 function startsLikeKey(token: string): boolean {
   return token.slice(0, keyPrefix.length).toLowerCase() === keyPrefix;
 }

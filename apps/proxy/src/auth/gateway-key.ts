@@ -3,8 +3,8 @@
  *
  * A key that was verified before is found synchronously in a bounded map, by its `Authorization` header or by the SHA-256 of the key.
  * Any other key is parsed without the store, then looked up and verified. Valid keys stay cached until any key changes
- * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request. What is open already ends elsewhere:
- * sockets in `keys/socket-key-watch.ts`, streams of events in `streams/event-streams.ts`.
+ * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request. Connections that are already open end
+ * elsewhere: sockets in `keys/socket-key-watch.ts`, event streams in `streams/event-streams.ts`.
  */
 import type { Scope } from "@letta-environments/schema";
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
@@ -122,9 +122,9 @@ export interface VerifiedKey {
   readonly principal: GatewayPrincipal;
   /** Epoch milliseconds; `null`: it does not expire. */
   readonly expiresAt: number | null;
-  /** Whether the presented secret is not the current one of the key: replaced by a rotation, or that of a session. */
+  /** Whether the presented secret is not the current one of the key: a rotation replaced it, or it belongs to a session. */
   readonly isReplaced: boolean;
-  /** Whether the presented secret is that of a session, which ends before the key. */
+  /** Whether the presented secret belongs to a session, which ends before the key. */
   readonly isSession: boolean;
 }
 
@@ -147,7 +147,7 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   return secret === undefined ? { kind: "invalid", reason: "key_secret_unknown" } : verifySecret(record, secret);
 }
 
-/** Decides whether a key may be used with a secret of its record that matched. The caller checks the expiry. */
+/** Decides whether a key may be used with a matching secret of its record. The caller checks the expiry. */
 export function verifySecret(record: KeyRecord, secret: KeySecret): KeyVerification {
   if (record.revokedAt !== null) return { kind: "invalid", reason: "key_revoked" };
   if (record.disabledAt !== null) return { kind: "invalid", reason: "key_disabled" };
@@ -186,7 +186,7 @@ function principalOf(record: KeyRecord, secret: KeySecret, expiresAt: number | n
   };
 }
 
-/** The sets of scopes that keys have: few, and large compared to the rest of a verified key, so equal ones are shared. */
+/** The sets of scopes that keys have. They are few, and large compared to the rest of a verified key, so equal sets are shared. */
 const knownScopes = new Map<string, ReadonlySet<Scope>>();
 
 function scopesOf(scopes: readonly Scope[]): ReadonlySet<Scope> {

@@ -1,6 +1,6 @@
 /**
  * Invitations: `connect` keys that belong to the first device that uses them. The key store decides which device is the first, in one
- * atomic change of the key, so that two devices that come at the same time, also to different processes, never both get in.
+ * atomic change of the key, so that of two devices that register at the same time, even with different processes, only one is accepted.
  */
 import type { DeviceRow } from "@letta-environments/environment-server";
 import { allowsDevice, ChangeRefusedError, type DeviceIdentity, problemResponse } from "@letta-environments/schema";
@@ -13,7 +13,7 @@ import type { Refusal } from "../lib/steps.ts";
 /** The principal of a registration after its invitation was accepted, or the response that refuses the device. */
 export type Acceptance = { readonly kind: "accepted"; readonly principal: GatewayPrincipal } | Refusal;
 
-/** Accepts an invitation for a device that is about to register. A principal without an unused one is accepted as it is. */
+/** Accepts an invitation for a device that is about to register. A principal without an unused invitation is accepted unchanged. */
 export type AcceptInvitation = (principal: GatewayPrincipal, device: DeviceIdentity) => Promise<Acceptance>;
 
 /** Dependencies of an {@link AcceptInvitation}. */
@@ -36,11 +36,11 @@ export function createAcceptInvitation({
     if (invite === undefined) return { kind: "accepted", principal };
     if (invite.usedAt !== null) return acceptAgain(principal, device);
     const decide = (record: KeyRecord): Decision => decideAcceptance(record, device, clock.now());
-    // A refusal is not a change, and is not audited as an attempt of one.
+    // A refusal is not a change, and is not audited as an attempted one.
     const current = await keyStore.find(keyId);
     const decision: Decision = current === null ? { kind: "refused", response: invalidKey } : decide(current);
     if (decision.kind === "refused") return decision;
-    // The server would refuse this device, by its tenant or its other names, after the invitation was used up by it.
+    // Otherwise the device would use up the invitation before the server refuses it for its tenant or its other names.
     const isRefused =
       !allowsDevice(principal, device) ||
       (principal.connectionNames !== null && hasOtherName(principal, await findRows(principal, device.deviceId)));
@@ -67,14 +67,14 @@ function hasOtherName({ connectionNames }: GatewayPrincipal, rows: readonly Devi
 }
 
 /**
- * The names under which an invitation that was used may register its device; `null`: any. A key that is no longer limited to devices, by a
- * change or in shadow mode, has none.
+ * The names under which a used invitation may register its device; `null`: any. A key that a change or shadow mode has freed from its
+ * device list is not limited to names.
  */
 function invitedNames({ deviceIds, invite }: Pick<GatewayPrincipal, "deviceIds" | "invite">): readonly string[] | null {
   return deviceIds === null ? null : (invite?.connectionNames ?? null);
 }
 
-/** Whether the name of a device is one of those to which the invitation is limited that enrolled it. */
+/** Whether the invitation that enrolled a device allows its name. */
 export function allowsInvitedName(
   principal: Pick<GatewayPrincipal, "deviceIds" | "invite">,
   device: DeviceIdentity,
@@ -82,7 +82,7 @@ export function allowsInvitedName(
   return allowsDevice({ deviceIds: null, connectionNames: invitedNames(principal) }, device);
 }
 
-/** Accepts a device again for an invitation that was used. Both its id and its name must match; the server would require only one of them. */
+/** Accepts a device again for a used invitation. Both its id and its name must match; the server would require only one of them. */
 function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Acceptance {
   const connectionNames = invitedNames(principal);
   if (connectionNames === null) return { kind: "accepted", principal };
@@ -96,8 +96,8 @@ function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Accep
 type Decision = { readonly kind: "accepted"; readonly record: KeyRecord } | Refusal;
 
 /**
- * Decides whether a device may use an invitation, and returns the key as it is afterwards: restricted to that device, and still to the
- * names. The same device may use it again, such as after a registration that failed later.
+ * Decides whether a device may use an invitation, and returns the resulting key: restricted to that device, and still to the names.
+ * The same device may use it again, for example after a later step of its registration failed.
  */
 function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
   if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey };

@@ -24,8 +24,8 @@ export type JwksSettings = Pick<
 >;
 
 /**
- * How far cached keys can be trusted to be the issuer's current ones. `read`: they were read for this call. `recent`: they were read within the
- * cooldown, and the issuer may have added one since. `failed`: the last attempt to read them failed.
+ * How current the cached keys are. `read`: they were read for this call. `recent`: they were read within the cooldown, and the issuer may have
+ * added a key since. `failed`: the last attempt to read them failed.
  */
 export type Freshness = "read" | "recent" | "failed";
 
@@ -82,7 +82,7 @@ export function createJwksCache(
 
   function refresh(): MaybePromise<Freshness> {
     if (reading !== null && attemptedAt !== null && clock.monotonic() > attemptedAt + settings.jwksTimeoutMs) {
-      // Workers have cancelled the request that was reading, and its timeout with it.
+      // On Workers, the request that was reading was cancelled together with its timeout.
       reading = null;
       hasFailed = true;
     }
@@ -113,8 +113,8 @@ export function createJwksCache(
 }
 
 /**
- * Ignores what is not a key, as RFC 7517 section 5 advises, keys beyond the limit, and RSA keys with which others could sign. A token that names
- * one is refused like one with an unknown key.
+ * Ignores entries that are not keys, as RFC 7517 section 5 advises, keys beyond the limit, and RSA keys that let others sign. A token that names
+ * an ignored key is refused like one with an unknown key.
  */
 function usableKeys(keys: readonly unknown[], telemetry: GatewayPorts["telemetry"]): JsonWebKey[] {
   const refuse = (key: unknown, reason: string): void =>
@@ -128,7 +128,7 @@ function usableKeys(keys: readonly unknown[], telemetry: GatewayPorts["telemetry
   return usable;
 }
 
-/** A text of the issuer for the log. */
+/** Shortens a text of the issuer for the log. */
 function shortText(text: unknown): string | null {
   return typeof text === "string" ? text.slice(0, 128) : null;
 }

@@ -1,4 +1,4 @@
-/** Maps the claims of a verified token to a principal, as the configuration says. */
+/** Maps the claims of a verified token to a principal, as configured. */
 import type { Principal, Scope } from "@letta-environments/schema";
 import type { Digests } from "../ports.ts";
 import type { ClaimPath, JwtSettings } from "./jwt-settings.ts";
@@ -9,14 +9,14 @@ type Claims = Readonly<Record<string, unknown>>;
 /** Longest text in a claim, in characters. */
 const maxTextLength = 256;
 
-/** The strictest mode: for a token that should name its maximum mode and does not. */
+/** The strictest mode, for a token that should name its maximum mode but does not. */
 const strictestMode = "standard";
 
 /** Tokens never have this scope: an administrator can list and revoke gateway keys, but not tokens. */
 const keyOnlyScope: Scope = "admin";
 
 /**
- * Without a `scopeMap`, the scopes that a token has because it names them. Only `scopeMap` grants any other, except for {@link keyOnlyScope}: an
+ * The scopes that a token gets by naming them if there is no `scopeMap`. Only `scopeMap` grants any other, except for {@link keyOnlyScope}: an
  * issuer may use its name for something else, and tokens that were issued before a scope existed must not gain it. So no new scope is added here.
  */
 export const scopesGrantedByName: readonly Scope[] = ["list", "read", "send", "approve", "details"];
@@ -60,7 +60,7 @@ export function principalOfClaims(
     // A subject can be a person's e-mail address; its digest is as stable and may be logged.
     keyId: `jwt:${digests.sha256(JSON.stringify([settings.issuer, subject])).slice(0, 32)}`,
     owner,
-    // Also those that a limit to agents or modes makes useless (`allowsScope`): shadow mode can lift the limit.
+    // Includes scopes that a limit to agents or modes makes useless (`allowsScope`), because shadow mode can lift the limit.
     scopes: new Set(granted.flatMap((name) => scopesOf(name, settings))),
     deviceIds: deviceIds.value,
     connectionNames: connectionNames.value,
@@ -105,12 +105,12 @@ function readText(value: unknown): string | null {
   return value;
 }
 
-/** Scopes can be a text in which spaces separate them (RFC 8693 section 4.2). */
+/** Scopes can be a space-separated text (RFC 8693 section 4.2). */
 function readScopes(value: unknown): readonly string[] | null {
   return typeof value === "string" ? value.split(" ").filter((name) => name !== "") : readNames(value);
 }
 
-/** Reads one text or a list of texts. A name can contain spaces, so a text is not divided. A missing claim and an empty text are an empty list. */
+/** Reads one text or a list of texts. A name can contain spaces, so a text is not split. A missing claim or an empty text gives an empty list. */
 function readNames(value: unknown): readonly string[] | null {
   if (value === undefined || value === "") return [];
   if (typeof value === "string") return [value];

@@ -27,8 +27,8 @@ export type TokenVerification =
       readonly expiresAt: number;
     }
   /**
-   * No key of the set has the key id and algorithm of the token, or none that has them verifies its signature, of those that are tried. The token names the
-   * configured issuer, which may have another key by now.
+   * No key of the set has the token's key id and algorithm, or none of the tried ones verifies its signature. The token names the configured issuer,
+   * which may have a newer key.
    */
   | { readonly kind: "unknown_key"; readonly reason: string }
   /** The signature is valid. `expiresAt` as above. */
@@ -48,7 +48,7 @@ export type VerifyToken = (token: string, keySet: KeySet, nowMs: number) => Prom
 /** Maximum number of keys that are tried for a token whose key id is missing or matches several keys. */
 const maxCandidates = 4;
 
-/** Errors that another key could end. */
+/** Errors that a newer key set could resolve. */
 const unknownKeyErrors = [JWKSNoMatchingKey, JWKSMultipleMatchingKeys, JWSSignatureVerificationFailed];
 
 type FindKey = ReturnType<typeof createLocalJWKSet>;
@@ -75,7 +75,7 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       const current = { ...options, currentDate: new Date(nowMs) };
       const { payload: claims } = await verifyWithAny(token, prepared.find, current);
       const { exp } = claims;
-      // JSON can contain a time that is larger than any number; jose would take it as "never".
+      // JSON can contain a number that parses as `Infinity`; jose would take it as "never".
       if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");
       return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
@@ -91,7 +91,7 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
   };
 }
 
-/** Verifies a token. One without a key id, or with one that several keys have, is tried with each key that fits it (RFC 7515 section 6). */
+/** Verifies a token. If it has no key id, or several keys share its key id, tries each key that fits (RFC 7515 section 6). */
 async function verifyWithAny(token: string, find: FindKey, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
   try {
     return await jwtVerify(token, find, options);

@@ -26,8 +26,8 @@ interface VerifiedToken {
 }
 
 /**
- * Where a token may be looked up: at the issuer, whose keys are read if they are not known; among its known keys alone; or, without being
- * verified, among the tokens that were verified before.
+ * How far a token may be checked: with the issuer's keys, which are fetched if they are unknown; with its known keys only; or only
+ * against the tokens that were verified before.
  */
 export type TokenSource = "issuer" | "known_keys" | "verified_tokens";
 
@@ -86,7 +86,7 @@ export function createTokenAuthenticator(
     if (result.kind === "unknown_key") return refuseUnknownKey(result.reason, freshness, keySets.retryAfterMs());
     if (result.kind === "invalid") return refuseInvalidKey(result.reason);
     const { expiresAt } = result;
-    // A token that was seen expired stays expired, so an expired one is remembered too.
+    // A token stays expired once it was seen expired, so expired ones are remembered too.
     if (hasExpired(digest, expiresAt) || result.kind === "expired") return refuseInvalidKey("token_expired");
     const claimed = principalOfClaims(result.claims, settings, digests);
     if ("invalidClaim" in claimed) return refuseInvalidKey(`token_claim_${claimed.invalidClaim}`);
@@ -113,8 +113,8 @@ export function createTokenAuthenticator(
 }
 
 /**
- * Keeps one {@link TokenAuthenticator} for as long as its settings stay equal. A gateway that is recreated by a reload of other
- * settings keeps the JWKS, so it does not need an issuer that is unavailable at that time.
+ * Keeps one {@link TokenAuthenticator} for as long as its settings stay equal. When a reload of other settings recreates the
+ * gateway, the JWKS is kept, so the issuer may be unavailable at that time.
  */
 export function reuseTokenAuthenticator(
   open: (settings: JwtSettings) => TokenAuthenticator,
@@ -129,9 +129,9 @@ export function reuseTokenAuthenticator(
 }
 
 /**
- * Refuses a token whose key is not in the key set, or that no key of it verifies. The key may be new: if the issuer was unavailable, a token with an
- * unknown key id was not checked. Unless the keys were just read, the refusal need not be held against the address. A blocked address, for which no keys
- * are read (`null`), is charged for each signature that was verified.
+ * Refuses a token whose key is not in the key set, or that no key in it verifies. The key may be new: if the issuer was unavailable, a token with an
+ * unknown key id was not checked. Unless the keys were just read, the refusal may stay uncounted for the address. A blocked address, for which no
+ * keys are fetched (`null`), is charged for each signature that was verified.
  */
 function refuseUnknownKey(reason: string, freshness: Freshness | null, retryAfterMs: number): Authentication {
   if (freshness === "failed" && reason === "token_key_unknown") return issuerUnavailable(retryAfterMs);

@@ -19,7 +19,7 @@ export interface PassThrough {
 
 /**
  * Creates a {@link PassThrough}. Tenant and key id are a digest under the pepper: two keys never share a tenant, and neither
- * logs nor ids help to guess a key. Accepted keys have a map of their own, which made-up ones cannot fill.
+ * logs nor ids help to guess a key. Accepted keys have a separate map, which made-up keys cannot fill.
  */
 export function createPassThrough({ digests, pepper }: Pick<GatewayPorts, "digests" | "pepper">): PassThrough {
   const principals = createBoundedMap<Principal>(maxCallers);

@@ -30,8 +30,8 @@ const fingerprintPrimes: readonly number[] = [
 ];
 
 /**
- * Whether a modulus looks like one of the faulty library: its primes were powers of 65537 modulo a product of small primes, so the
- * modulus is such a power modulo each of them. By chance this happens with a probability of less than 1 in 10^20.
+ * Whether a modulus looks like the faulty library made it: its primes were powers of 65537 modulo a product of small primes, so
+ * the modulus is such a power modulo each of them. By chance this happens with a probability of less than 1 in 10^20.
  */
 function hasRocaFingerprint(modulus: bigint): boolean {
   return fingerprintPrimes.every((prime) => powersModulo(prime).has(Number(modulus % BigInt(prime))));

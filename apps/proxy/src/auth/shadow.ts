@@ -1,6 +1,6 @@
 /**
- * Shadow mode for the restrictions of keys: the allowlists of devices and agents, and the maximum mode. For the keys that the configuration names they are
- * decided, logged and counted, but not enforced, so that a restriction can be tried before it refuses anyone.
+ * Shadow mode for the restrictions of keys: the allowlists of devices and agents, and the maximum mode. For keys that the configuration names, they
+ * are decided, logged and counted but not enforced, so that a restriction can be tried before it refuses anyone.
  *
  * After authentication, the principal of such a key is replaced by one without restrictions. The authorisation steps also decide for the original
  * principal. Lists and streams of events show what the unrestricted principal may see.
@@ -23,12 +23,12 @@ import type { GatewayPrincipal } from "./authentication.ts";
 import { authoriseEndpoint, authoriseInput } from "./authorise.ts";
 import { allowsInvitedName } from "./invitations.ts";
 
-/** The record of a send or of a control operation, which has the connection where that has been looked up. */
+/** The record of a send or of a control operation, with its connection if that was looked up. */
 interface ActionConnection {
   readonly connection: ConnectionRecord | null | undefined;
 }
 
-/** The members of an exchange that are read here. A step that is not reached yet has not added its own. */
+/** The members of an exchange that shadow mode reads. Members of steps that have not run yet are absent. */
 interface ShadowedExchange {
   readonly trace: {
     /** Set once the request is authenticated. */
@@ -41,7 +41,7 @@ interface ShadowedExchange {
   readonly input?: { readonly decoded: DecodedRequest };
 }
 
-/** The callers that were lifted, with their restrictions. Their sockets stay open when the pipeline is composed again. */
+/** Maps each lifted caller to its restricted original, also for sockets that outlive the pipeline. */
 const originalPrincipals = new WeakMap<Principal, Principal>();
 
 /** Returns the restricted caller behind one whose restrictions shadow mode has lifted; any other caller unchanged. */
@@ -49,7 +49,7 @@ export function restrictedPrincipalOf(principal: Principal): Principal {
   return originalPrincipals.get(principal) ?? principal;
 }
 
-/** Lifts restrictions of a caller, whose requests are decided for the restricted one too; see {@link createShadow}. */
+/** Lifts restrictions of a caller. Its requests are also decided for the restricted caller; see {@link createShadow}. */
 export function liftAndRemember<Caller extends Principal>(caller: Caller, lift: LiftRestrictions): Caller {
   const free = lift(caller);
   if (free !== caller) originalPrincipals.set(free, caller);
@@ -57,8 +57,8 @@ export function liftAndRemember<Caller extends Principal>(caller: Caller, lift: 
 }
 
 /**
- * Creates a wrapper of the pipeline's steps. `findConnection` looks up the connection of the other requests that name one; without it,
- * their devices are not decided.
+ * Creates a wrapper of the pipeline's steps. `findConnection` looks up the connection that other requests name; without it, their
+ * devices are not checked.
  */
 export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?: FindConnection): WrapShadowed {
   const lifted = new WeakMap<Principal, Principal>();
@@ -71,7 +71,7 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
     return free;
   }
 
-  /** Decides for the original principal, if restrictions of it were lifted. */
+  /** Decides for the original principal, if its restrictions were lifted. */
   function decide(exchange: ShadowedExchange, decision: Decision): MaybePromise<void> {
     const { trace } = exchange;
     const restricted = trace.principal && originalPrincipals.get(trace.principal);
@@ -100,7 +100,7 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
     "authorise the endpoint": (run) => (exchange) => mapMaybe(decide(exchange, decideEndpoint), () => run(exchange)),
     "decide again after a late body": (run) => (exchange) =>
       mapMaybe(run(exchange), (added) =>
-        // Refused, or as before: then the decision on the endpoint stands.
+        // If it was refused or nothing changed, the decision on the endpoint holds.
         added === null || !("principal" in added) ? added : mapMaybe(decide(exchange, decideEndpoint), () => added),
       ),
     "authorise the input": (run) => (exchange) => mapMaybe(decide(exchange, refuseInput), () => run(exchange)),
@@ -109,7 +109,7 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
   return (name, run) => wrappers[name]?.(run) ?? run;
 }
 
-/** The wrapper of a step, for exchanges with the members that are read here. */
+/** Wraps a step for exchanges with the members that shadow mode reads. */
 type WrapShadowedStep = <Exchange extends ShadowedExchange>(run: RunStep<Exchange>) => RunStep<Exchange>;
 type WrapShadowed = <Exchange extends ShadowedExchange>(name: StepName, run: RunStep<Exchange>) => RunStep<Exchange>;
 
@@ -128,11 +128,11 @@ function connectionOf(
   const connectionId = params?.["connectionId"];
   if (trace.action !== null || connectionId === undefined || find === undefined)
     return trace.action?.connection ?? null;
-  // Shadow mode fails no request.
+  // Shadow mode must not fail a request.
   return find(tenant, connectionId).catch(() => null);
 }
 
-/** Decides with the functions of the step, and on the device of the connection. */
+/** Decides with the functions of the step, and checks the device of the connection. */
 function refuseEndpoint(
   principal: Principal,
   { endpoint, params = {} }: ShadowedExchange,
@@ -167,7 +167,7 @@ function allowsRegistration(principal: GatewayPrincipal, { deviceId, connectionN
   return allowsDevice({ ...principal, deviceTags: null }, device) && allowsInvitedName(principal, device);
 }
 
-/** The members of a caller that shadow mode can lift, and its key. */
+/** The members of a caller that shadow mode can lift, with its key. */
 type RestrictedCaller = Pick<
   Principal,
   "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode" | "modeCeiling"
@@ -176,7 +176,7 @@ type RestrictedCaller = Pick<
 /** Returns a caller without the restrictions that are in shadow mode for its key. */
 export type LiftRestrictions = <Caller extends RestrictedCaller>(caller: Caller) => Caller;
 
-/** A {@link LiftRestrictions} by settings. Open streams and sockets are compared with its result, and so is what an administering key may do. */
+/** A {@link LiftRestrictions} by settings. Open streams and sockets, and the rights of an administering key, are compared with its result. */
 export function liftRestrictions<Caller extends RestrictedCaller>(
   caller: Caller,
   { keyIds, rules }: ShadowSettings,
@@ -186,7 +186,7 @@ export function liftRestrictions<Caller extends RestrictedCaller>(
     ...caller,
     ...(rules.has("devices") && { deviceIds: null, connectionNames: null, deviceTags: null }),
     ...(rules.has("agents") && { agentIds: null }),
-    // Without its maximum, a key that also sets a mode would otherwise be held to that mode, which is stricter.
+    // Otherwise a key that sets a mode would be limited to that mode once its maximum is lifted, which is stricter.
     ...(rules.has("maxMode") && caller.maxMode !== null && { maxMode: null, modeCeiling: null }),
   };
 }

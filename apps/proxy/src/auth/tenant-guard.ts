@@ -1,6 +1,6 @@
 /**
- * Applies the configuration to callers: whether their tenant may call the upstream, its devices, its public name and its approval policies. What opened
- * a socket before the configuration changed is compared with the permissions that it would have now.
+ * Applies the configuration to callers: whether their tenant may call the upstream, its devices, its public name and its approval policies. Callers
+ * that opened a socket before the configuration changed are compared with the permissions that they would have now.
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { ConfigurePermissions, PermissionRules } from "../keys/socket-key-watch.ts";
@@ -20,10 +20,7 @@ export type TenantGuard = (
 /** Maps each configured caller to the caller as it was authenticated, before the configuration was applied. */
 const authenticated = new WeakMap<Principal, Principal>();
 
-/**
- * Creates a {@link TenantGuard}. The result for a principal is cached for as long as the principal is, so that a cached key
- * stays synchronous.
- */
+/** Creates a {@link TenantGuard}. The result is cached as long as its principal, so that a cached key stays synchronous. */
 export function createTenantGuard({
   tenants,
   approvals,
@@ -38,7 +35,7 @@ export function createTenantGuard({
 
   async function decide(principal: GatewayPrincipal, via: CredentialKind): Promise<Authentication> {
     const isAdmitted = admitsTenant === undefined || (await admitsTenant(principal.tenant, via));
-    // A refusal is not cached: keys come and go, and with them the tenants that share a credential.
+    // A refusal is not cached: as keys come and go, so do the tenants that share a credential.
     if (!isAdmitted) return { kind: "refused", response: notConfigured };
     const settings = tenants.get(principal.tenant);
     const approvalPolicy = approvals === null ? null : approvalPolicyOf(approvals, principal);
