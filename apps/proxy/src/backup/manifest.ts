@@ -1,4 +1,4 @@
-/** The table of contents of a backup, its first file: which files follow, their sizes and digests, and to which pepper the keys belong. */
+/** The table of contents of a backup, and its first file: it lists the other files with sizes and digests, and names the pepper of the keys. */
 import * as v from "valibot";
 import { parseJson } from "../lib/json.ts";
 
@@ -70,7 +70,7 @@ export function formatManifest(manifest: BackupManifest): string {
 /** The result of {@link parseManifest}. */
 export type ParsedManifest =
   | { readonly kind: "manifest"; readonly manifest: BackupManifest }
-  /** A later version of this program wrote it. */
+  /** A newer version of this program wrote it. */
   | { readonly kind: "newer" }
   | { readonly kind: "invalid" };
 

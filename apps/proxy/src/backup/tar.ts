@@ -1,5 +1,5 @@
 /**
- * The headers of a tar archive in the POSIX format `ustar`, which every tar program reads: a block of 512 bytes in front of each file. Only
+ * The headers of a tar archive in the POSIX format `ustar`, which every tar program reads: a block of 512 bytes before each file. Only
  * plain files with short names are written, and only those are accepted.
  */
 
@@ -35,7 +35,7 @@ export function tarHeader({ name, bytes }: TarEntry, modifiedAt: number): Uint8A
   return block;
 }
 
-/** Returns the file that a header describes; `end` for the block of zeros behind the last file, and `null` for anything else. */
+/** Returns the file that a header describes; `end` for the block of zeros after the last file, and `null` for anything else. */
 export function readTarHeader(block: Uint8Array): TarEntry | "end" | null {
   if (block.every((byte) => byte === 0)) return "end";
   const text = (offset: number, length: number): string =>
@@ -47,7 +47,7 @@ export function readTarHeader(block: Uint8Array): TarEntry | "end" | null {
   return { name: text(0, 100), bytes: Number.parseInt(size, 8) };
 }
 
-/** The sum of all bytes, with spaces in the place of the checksum itself. */
+/** The sum of all bytes, with spaces in place of the checksum itself. */
 function checksumOf(block: Uint8Array): number {
   return block.reduce((sum, byte, index) => sum + (index >= 148 && index < 156 ? 0x20 : byte), 0);
 }

@@ -46,7 +46,7 @@ export function toClientResponse(result: CacheResult<PlainResponse>, showsStatus
 /** Statuses for which a stale response may be served instead (RFC 5861, section 4). */
 const errorStatuses: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
-/** Errors that an operator has to fix. A stale response must not hide them, in particular not one that was fetched with another credential. */
+/** Errors that an operator has to fix. A stale response must not hide them, in particular one that was fetched with another credential. */
 const operatorErrors: ReadonlySet<unknown> = new Set([
   "upstream_credential_rejected",
   "upstream_forbidden",
@@ -54,7 +54,7 @@ const operatorErrors: ReadonlySet<unknown> = new Set([
   "upstream_invalid_response",
 ]);
 
-/** True if a stale response may be served instead of this one. */
+/** Whether a stale response may be served instead of this one. */
 function isReplaceableError(response: PlainResponse): boolean {
   return errorStatuses.has(response.status) && !operatorErrors.has(errorCodeOf(response));
 }
@@ -74,7 +74,7 @@ const decoder = new TextDecoder();
 /** Heartbeat times are rounded down to this step, in milliseconds, so that a heartbeat alone rarely changes the tag. */
 const heartbeatStepMs = 30_000;
 
-/** A member with a heartbeat time in JSON. In a text such a name has backslashes before its quotation marks, so it does not match. */
+/** A member with a heartbeat time in JSON. Inside a string, the quotation marks of such a name are escaped, so it does not match. */
 const heartbeat = /("(?:lastHeartbeat|lastSeenAt)"\s*:\s*)([0-9]{1,15})(?=\s*[,}])/g;
 
 /** Computes the weak entity tag (RFC 9110, section 8.8.3) of a JSON body with environments. */

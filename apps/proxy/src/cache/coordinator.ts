@@ -15,10 +15,10 @@ export type CoordinatedAction = "look-up" | "fetch-alone" | "lead";
 
 /** How long a leader may take, in milliseconds. Then it counts as gone and a follower leads. */
 export const leadMs = 10_000;
-/** After a response that could not be shared, requests for its key do not wait for this time, in milliseconds, for at most so many keys. */
+/** How long requests for a key do not wait after a response that could not be shared, in milliseconds, and for how many keys. */
 const soloForMs = 1_000;
 const maxSoloKeys = 1_000;
-/** The number of requests that are tracked at a time. Further requests fetch without coordination. */
+/** The number of requests that are tracked at a time. Any more fetch without coordination. */
 const maxRequests = 10_000;
 
 /** Coordinates requests by id, so that they can be in other processes. */
@@ -29,13 +29,13 @@ export interface CoalescingCoordinator {
   actionOf(requestId: string): Promise<CoordinatedAction>;
   /** Ends the fetch of a leader. No effect for a request that does not lead. */
   settle(requestId: string, outcome: FetchOutcome): void;
-  /** Removes a follower, and ends its lead if it was just given one. */
+  /** Removes a follower, and ends its lead if it has just become the leader. */
   leave(requestId: string): void;
 }
 
 /**
- * Creates a {@link CoalescingCoordinator} over the coalescer of one process. A leader that fails or goes away hands over to a follower, and so does
- * one that takes longer than {@link leadMs}.
+ * Creates a {@link CoalescingCoordinator} over the coalescer of one process. A leader that fails, disconnects or takes longer than {@link leadMs}
+ * hands over to a follower.
  */
 export function createCoalescingCoordinator(clock: Clock): CoalescingCoordinator {
   const coalescer = createInProcessCoalescer({ clock, soloForMs, maxSoloKeys });
@@ -57,7 +57,7 @@ export function createCoalescingCoordinator(clock: Clock): CoalescingCoordinator
 
   function follow(requestId: string, follower: Follower): void {
     const action = follower.action.then((next): CoordinatedAction => {
-      // A follower that never collects its action is forgotten after the time of a leader. If it should lead, its lead ends then too.
+      // A follower that never collects its action is forgotten after `leadMs`. If it was chosen to lead, its lead ends then too.
       clock.setTimer(leadMs, () => followers.delete(requestId));
       if (typeof next === "string") return next;
       lead(requestId, next);

@@ -1,6 +1,6 @@
 /**
- * The gateway's cache for lists and environments. Principals that may see the same share a response. Concurrent misses share one upstream request:
- * if that request fails or its caller disconnects, one of the waiting requests fetches instead.
+ * The gateway's cache for lists and environments. Principals that may see the same data share a response. Concurrent misses share one upstream
+ * request: if that request fails or its caller disconnects, one of the waiting requests fetches instead.
  */
 import {
   type Background,
@@ -46,7 +46,7 @@ export interface EnvironmentCache {
   invalidate(tenant: string, target: InvalidationTarget): Promise<void>;
 }
 
-/** A device together with all lists, the lists alone, or every response of a tenant. */
+/** A device together with all lists, the lists only, or every response of a tenant. */
 export type InvalidationTarget = { readonly deviceId: string } | { readonly group: "everything" | "lists" };
 
 /** The dependencies of an {@link EnvironmentCache}. */
@@ -86,7 +86,7 @@ export function createEnvironmentCache(
       const ttls = cacheTtls[endpoint.operation];
       if (ttls === undefined) return null;
       const { tenant } = principal;
-      // The path and the query decide which resource it is, however the caller has encoded them.
+      // The decoded path and query identify the resource, however the caller encoded them.
       const resource = remembered(resources, targetOf(request), () => resourceOf(endpoint, params, query));
       const key = encodeKey([audienceOf(upstream, principal, credential), resource]);
       const options = new RequestOptions(request, () => groupsOf(upstream, tenant, params));
@@ -180,9 +180,9 @@ function cacheModeOf(request: GatewayRequest): CacheMode | null {
 }
 
 /**
- * Returns a function that computes everything that a cached response depends on besides its resource: without any one part, a caller could get a
- * response that is not meant for it. Another credential may belong to another account. The digest of a principal is computed once for each credential
- * that it uses in a row.
+ * Returns a function that computes everything that a cached response depends on besides its resource. If any part were missing, a caller could get a
+ * response meant for others. Another credential may belong to another account. The digest of a principal is computed again only for another
+ * credential.
  */
 function createAudienceKey(
   sha256: Sha256,
@@ -236,8 +236,8 @@ export function createVisibilityKey(sha256: Sha256): (principal: Principal) => V
 }
 
 /**
- * Everything that decides which rows a principal sees and which members of them, except the tenant, which is a separate part of the cache key. When
- * `Principal` gets a new member, decide whether it belongs here.
+ * Everything that decides which rows and members a principal sees, except the tenant, which is a separate part of the cache key. When `Principal`
+ * gets a new member, decide whether it belongs here.
  */
 function visibilityOf(principal: Principal): unknown {
   const { deviceIds, connectionNames, deviceTags, tenantDevices, tenantName, scopes, agentIds, maxMode } = principal;
@@ -251,7 +251,7 @@ function visibilityOf(principal: Principal): unknown {
     tenantDevices === undefined || tenantDevices === null,
     tenantName ?? null,
     scopes.has("details"),
-    // The number of requests for permission on which it may decide.
+    // Rows contain the number of requests for permission that the principal may decide.
     scopes.has("approve") ? [sorted(agentIds), maxMode] : null,
   ];
 }

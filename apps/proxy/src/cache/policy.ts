@@ -4,8 +4,8 @@ import type { Operation, Principal } from "@letta-environments/schema";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 
 /**
- * How long a response is used, in milliseconds: fresh, stale while a newer one is fetched, and stale when the upstream fails. Each of the last
- * two is counted from the end of freshness.
+ * How long a response is used, in milliseconds: fresh, stale while a newer one is fetched, and stale when the upstream fails. The last two are
+ * both counted from the end of freshness.
  */
 export type CacheTtls = Pick<CacheEntry, "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs">;
 
@@ -13,15 +13,15 @@ export type CacheTtls = Pick<CacheEntry, "freshForMs" | "staleWhileRevalidateMs"
 export type TtlsByStatus = ReadonlyMap<number, CacheTtls>;
 
 /**
- * Every response that the gateway caches, with the reasons for its TTLs. Authentication, rate limits and the request log run before the cache.
- * With the embedded server, a change of a row invalidates the responses that show it at once, so the TTLs only limit how old a heartbeat can be.
+ * Every response that the gateway caches, with the reasons for its TTLs. Authentication, rate limits and the request log run before the cache. With
+ * the embedded server, a change of a row immediately invalidates the responses that show it, so the TTLs only limit how old a heartbeat can be.
  *
  * - Lists and devices are fresh for 2 seconds. Pages and scripts poll every few seconds, and a device goes offline 120 seconds after its last
- *   heartbeat, so 2 more seconds do not matter. For another 3 seconds callers get the stale response at once while a newer one is fetched.
+ *   heartbeat, so 2 more seconds do not matter. For another 3 seconds, callers immediately get the stale response while a newer one is fetched.
  * - When the upstream fails, a response that stopped being fresh less than 60 seconds ago replaces the error, unless the caller requested a new one
  *   (`no-cache`). It is more useful than an error, and a send does not depend on it. Errors that an operator has to fix are never replaced
  *   (`isReplaceableError`).
- * - Callers that wait for a missing device request it again and again. One second limits these requests, and a registration invalidates the 404 at once.
+ * - Callers that wait for a missing device poll for it. One second limits these requests, and a registration invalidates the 404 immediately.
  * - Sends, registrations and sockets are never cached.
  */
 export const cacheTtls: Readonly<Partial<Record<Operation, TtlsByStatus>>> = {
@@ -50,7 +50,7 @@ export type CacheStatusAudience = (typeof cacheStatusAudiences)[number];
 
 /** The settings of one gateway over the cache. Requests that are in flight keep the settings they started with. */
 export interface EnvironmentCacheScope {
-  /** Identifies the upstream, so that responses of another one are never used. */
+  /** Identifies the upstream, so that responses of another upstream are never used. */
   readonly upstream: string;
   /** Whether a principal gets `Cache-Status`. */
   readonly showsStatus: (principal: Principal) => boolean;
