@@ -1,7 +1,7 @@
 /**
  * The cookie of a session. Its name begins with `__Host-`, so that browsers accept it only from this host, over a secure connection and
- * for every path. On loopback without TLS some browsers do not store `Secure` cookies, so there it is an ordinary name with the port:
- * cookies do not know ports, and several gateways may run on one machine.
+ * for every path. On loopback without TLS some browsers do not store `Secure` cookies, so the name there is an ordinary one with the
+ * port: cookies ignore ports, and one machine may run several gateways.
  */
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { RequestHost } from "./same-origin.ts";
@@ -10,7 +10,7 @@ const secureName = "__Host-letta-console";
 
 /**
  * Returns the name of the cookie for a request of the console's own page. The page's origin decides, since a reverse proxy may replace
- * `Host` by the loopback address of the gateway. Where browsers leave `Origin` out, the cookie that cannot be planted comes first.
+ * `Host` with the gateway's loopback address. Where browsers omit `Origin`, the cookie that cannot be planted comes first.
  */
 export function sessionCookieName(request: Pick<GatewayRequest, "header">, { isLoopback, port }: RequestHost): string {
   const origin = request.header("origin");
@@ -19,7 +19,7 @@ export function sessionCookieName(request: Pick<GatewayRequest, "header">, { isL
   return isSecure ? secureName : `letta-console-${port || "80"}`;
 }
 
-/** Returns the secret of the session that a request has; `null` if it has none, or several that contradict each other. */
+/** Returns the session secret of a request; `null` if it has none, or several that differ. */
 export function readSessionCookie(request: Pick<GatewayRequest, "header">, name: string): string | null {
   const values = valuesOf(request, name);
   const [value] = values;
@@ -27,8 +27,8 @@ export function readSessionCookie(request: Pick<GatewayRequest, "header">, name:
 }
 
 /**
- * Returns the values of all cookies with a name. Only `;` and the white space of HTTP separate cookies (RFC 6265 section 4.2.1): everything
- * else, such as a comma or a no-break space, belongs to a name or a value, which other hosts of the domain choose for their cookies.
+ * Returns the values of all cookies with a name. Only `;` and the white space of HTTP separate cookies (RFC 6265 section 4.2.1): anything
+ * else, such as a comma or a no-break space, belongs to a name or a value, which other hosts of the domain may choose freely.
  */
 function valuesOf(request: Pick<GatewayRequest, "header">, name: string): readonly string[] {
   return (request.header("cookie") ?? "")

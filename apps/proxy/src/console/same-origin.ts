@@ -5,7 +5,7 @@
 import { type GatewayRequest, isRead } from "../http/gateway-request.ts";
 import { isLoopbackHost } from "../lib/hosts.ts";
 
-/** Where the page signs in (POST), reads its session (GET) and signs out (DELETE). */
+/** The path where the page signs in (POST), reads its session (GET) and signs out (DELETE). */
 export const sessionPath = "/console/session";
 
 /** The host under which a request reached the gateway. */
@@ -28,7 +28,7 @@ export function requestHost(request: Pick<GatewayRequest, "header">): RequestHos
 
 /**
  * Whether a request comes from a page of the gateway's own origin: `https:` with the requested host, `http:` on loopback, or the origin
- * of the public URL. A safe method may lack `Origin`, which browsers then leave out.
+ * of the public URL. A request with a safe method may lack `Origin`, because browsers omit it there.
  *
  * @param publicUrl the configured public URL; `null`: none
  */

@@ -1,4 +1,6 @@
-/** Sessions as the gateway sees them: a request with its secret as the key, its principal, and the description that the page receives. */
+/**
+ * Sessions as the gateway handles them: a request with the session's secret as its key, the principal, and the description that the page receives.
+ */
 import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import type { BodyBudget } from "../http/body-memory.ts";
@@ -27,7 +29,7 @@ export interface SessionRequest {
 export interface SessionFeatures {
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
-  /** Accepts gateway keys alone, and counts failures as those of sign-ins. */
+  /** Accepts gateway keys only, and counts failures as failed sign-ins. */
   readonly authenticateSignIn: AuthenticateRequest;
   readonly limits: RequestLimits | null;
   /** `null` where unfinished bodies are not counted. */
@@ -62,7 +64,7 @@ export interface ConsoleConfig {
   readonly servesDevices: boolean;
   /**
    * Whether this gateway may have events, requests for permission, control of conversations, figures, explanations and the search of the audit
-   * log; `false` where the page need not ask for them.
+   * log; `false` where the page need not request them.
    */
   readonly servesExtensions: boolean;
   /** Whether this listener serves the administration. */
@@ -99,7 +101,7 @@ export function withCookie(request: GatewayRequest, secret: string | null): Gate
   return Object.assign(withSecret(request, secret), { isFromCookie: true } as const);
 }
 
-/** The description of a session for the page: the key, what it may do, and until when. */
+/** The description of a session for the page: the key, its permissions and its expiry. */
 export function showSession(
   record: KeyRecord | null,
   credentialId: string | null | undefined,

@@ -1,7 +1,7 @@
 /**
- * Sessions of the web console. A page signs in with a gateway key or with a one-time link, and receives a cookie with a further secret of
- * that key (`keys/sign-in.ts`). A request with the cookie passes the pipeline as one with `Authorization: Bearer` and that secret would:
- * the same authentication, authorisation, limits and audit. The cookie counts only for requests of the console's own page.
+ * Sessions of the web console. A page signs in with a gateway key or with a one-time link, and receives a cookie with an additional
+ * secret of that key (`keys/sign-in.ts`). The pipeline treats a request with the cookie like one with `Authorization: Bearer` and that
+ * secret: the same authentication, authorisation, limits and audit. The cookie counts only for requests of the console's own page.
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { verifyKey } from "../auth/gateway-key.ts";
@@ -33,7 +33,7 @@ const pageKeyHeader = "x-console-key";
 export interface ConsoleSessions {
   /**
    * Returns a request of the console's page as a program with the session's secret would send it: with `Authorization`, and without
-   * `Origin` and `Cookie`. Every other request is returned as it is, and its cookies count for nothing.
+   * `Origin` and `Cookie`. Every other request is returned unchanged, and its cookies are ignored.
    */
   accept(request: GatewayRequest): GatewayRequest;
   /** Signs in, reads the session or signs out. */
@@ -54,7 +54,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     if (request.header("authorization") !== null || request.header("cookie") === null) return request;
     const secret = credentialOf(request);
     if (secret === null) return request;
-    // Without a key it is 401 everywhere, as when the session has ended.
+    // Without a key it gets 401 everywhere, as after the end of the session.
     return withCookie(request, isOfOtherKey(request, secret) ? null : secret);
   }
 
@@ -62,13 +62,13 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     const { keyId, tenant, credentialId } = principal;
     const end = (record: KeyRecord): KeyRecord | null => endSession(record, credentialId ?? "", ports.clock.now());
     const current = await ports.keyStore.find(keyId);
-    // A session that has ended meanwhile is no change, and is not recorded as one.
+    // If the session has ended meanwhile, nothing changes and nothing is recorded.
     if (current === null || end(current) === null) return;
     const store = ports.keyStoreFor({ kind: "key", keyId, tenant });
     await store.update(keyId, (record) => end(record) ?? record);
   }
 
-  /** Ends the session of a cookie that was replaced: no browser has it any more. Anything else that was in the cookie stays. */
+  /** Ends the session of a replaced cookie, which no browser has any more. Any other credential in the cookie stays valid. */
   async function endReplaced(secret: string): Promise<void> {
     const { keyStore, pepper, digests } = ports;
     const record = await keyStore.find(parseKeyId(secret) ?? "");
@@ -99,7 +99,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     }
     // Not an error: a page reads the session before anybody has signed in.
     if (secret === null) return signedOut(cookieName);
-    // The session of this page has ended. That of the cookie belongs to another tab.
+    // The session of this page has ended. The cookie's session belongs to another tab.
     if (isOfOtherKey(request, secret)) return { status: 204, headers: {}, body: null };
     const authentication = await features.authenticateKey(withCookie(request, secret));
     if (authentication.kind === "refused") {
@@ -121,8 +121,8 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
 }
 
 /**
- * Whether the page of a request shows another key than that of the cookie. Tabs of one browser share the cookie: after a sign-in in one of them, the others
- * still show the key of before, and must not act with the rights of the new one.
+ * Whether the page of a request shows a key other than the cookie's. Tabs of one browser share the cookie: after a sign-in in one tab, the others
+ * still show the previous key, and must not act with the rights of the new one.
  */
 function isOfOtherKey(request: Pick<GatewayRequest, "header">, secret: string): boolean {
   const keyId = request.header(pageKeyHeader);
@@ -138,7 +138,7 @@ function auditFailure(cause: unknown): PlainResponse {
   throw cause;
 }
 
-// No object: a method can have the name of a member that every object inherits.
+// Not an object, because a method can have the name of a member that every object inherits.
 const operations: ReadonlyMap<string, "signIn" | "retrieveSession" | "signOut"> = new Map([
   ["POST", "signIn"],
   ["GET", "retrieveSession"],

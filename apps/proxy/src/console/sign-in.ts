@@ -36,7 +36,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
   const { clock, digests, keyStore, keyStoreFor, pepper, randomBytes } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
-  /** Adds a session to the key inside the store's atomic step, where the credential is verified once more. */
+  /** Adds a session to the key inside the store's atomic step, which verifies the credential again. */
   async function open(
     keyId: string,
     change: (record: KeyRecord, session: KeySecret, nowMs: number) => KeyRecord | null,
@@ -45,7 +45,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     if (present === null) return null;
     const nowMs = clock.now();
     const { key, secret } = mintSecret(keyId, nowMs, mint);
-    // Looked at before, so that a wrong link is not written to the audit log as a change.
+    // Checked first, so that a wrong link is not written to the audit log as a change.
     if (change(present, secret, nowMs) === null) return null;
     try {
       const record = await keyStoreFor({ kind: "key", keyId, tenant: present.tenant }).update(keyId, (current) => {
@@ -87,7 +87,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     const authentication = await authenticate(withSecret(request, given.value));
     if (authentication.kind === "refused") return recordRefusal(trace, authentication).response;
     if (given.kind === "key") {
-      // A link needs no more: it signs in once.
+      // A link needs no such limit, because it works only once.
       const overLimit = await limitSession({ request, trace }, authentication.principal, features, "signIn");
       if (overLimit !== null) return overLimit;
       opened.session = await byKey(given.value);
@@ -134,9 +134,9 @@ async function readCredential(
   request: GatewayRequest,
   { bodyMemory: budget }: Pick<SessionFeatures, "bodyMemory">,
 ): Promise<GivenCredential | PlainResponse> {
-  // A form of another page cannot send JSON.
+  // Forms of other pages cannot send JSON.
   if (!/^application\/json(?:;|$)/i.test(request.header("content-type") ?? "")) return notJson;
-  // Small, but in chunks of one byte each it takes half a megabyte of memory.
+  // The body is small, but in chunks of one byte each it takes half a megabyte of memory.
   const body = await request.readBody({ maxBytes: maxBodyBytes, memory: { budget, owner: "unverified" } });
   if (typeof body === "string") return refuseUnread(body, maxBodyBytes);
   const members = body === null ? null : parseJsonObject(body);

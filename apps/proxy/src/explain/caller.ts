@@ -1,5 +1,5 @@
 /**
- * The caller of an explained request: a stored key, or the claims of a token. Claims say what a token would contain. They are not a credential:
+ * The caller of an explained request: a stored key, or the claims of a token. Claims describe a token's content. They are not a credential:
  * they have no signature, only the administration accepts them, and nothing is ever sent for them.
  */
 import type { Principal } from "@letta-environments/schema";
@@ -42,7 +42,7 @@ function authenticateRecord(record: KeyRecord, hasExpired: HasExpired): Authenti
 /** The claims of a token, as JSON. */
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** Returns the caller whom a token with these claims would have. `settings`: `null` where no tokens are accepted. */
+/** Returns the caller that a token with these claims would authenticate. `settings`: `null` where no tokens are accepted. */
 export function callerOfClaims(
   claims: Claims,
   settings: JwtSettings | null,
@@ -67,8 +67,8 @@ export function callerOfClaims(
 }
 
 /**
- * Returns why a token with these registered claims would be refused (RFC 7519 section 4.1), by the reason that the log would have, or `null`.
- * A claim that is missing is taken for granted, but for the subject.
+ * Returns why a token with these registered claims would be refused (RFC 7519 section 4.1), as the log would name it, or `null`. Missing
+ * claims other than the subject are assumed to be valid.
  */
 function invalidClaim(claims: Claims, settings: JwtSettings, nowMs: number): string | null {
   const { iss, aud, exp, iat, nbf } = claims;
@@ -83,7 +83,7 @@ function invalidClaim(claims: Claims, settings: JwtSettings, nowMs: number): str
   return exp !== undefined && exp * 1_000 + clockToleranceMs <= nowMs ? "token_expired" : null;
 }
 
-/** The rights of a token's principal, as those of a key that an administering key could grant. */
+/** The rights of a token's principal, in the form of a key that an administering key could grant. */
 export function grantsOf({ owner: _owner, ...principal }: Principal): KeyGrants {
   const { keyId: id, tenant, scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode } = principal;
   const limits = { deviceIds, connectionNames, deviceTags, agentIds, maxMode };

@@ -1,6 +1,6 @@
 /**
- * Runs the steps of the pipeline without their effects. It reads limits but takes nothing from them, and records and caches nothing. It skips the steps
- * that pass a request to the cache or the upstream. The other steps are those of a real request, so their decisions cannot differ.
+ * Runs the steps of the pipeline without their effects. It reads limits without charging them, and records and caches nothing. It skips the steps
+ * that pass a request to the cache or the upstream. All other steps are the same as for a real request, so their decisions cannot differ.
  */
 import {
   type KnownEndpoint,
@@ -83,13 +83,13 @@ export function createDryRun({
     const rules: ExplainedRule[] = [];
     authentications.set(request, authentication);
     observed.set(received.trace, rules);
-    // The steps add what they find out to this object.
+    // The steps add their findings to this object.
     const response = await steps(received);
     return { rules, refusal: response === wouldForward ? null : response, exchange: received };
   };
 }
 
-/** Features whose decisions are the same, and that change nothing. */
+/** Returns features that decide the same but change nothing. */
 function withoutEffects(features: Features, authentications: WeakMap<GatewayRequest, Authentication>): Features {
   const { limits, extensions } = features;
   const authenticationOf = (request: GatewayRequest): Authentication =>
@@ -97,7 +97,7 @@ function withoutEffects(features: Features, authentications: WeakMap<GatewayRequ
   return {
     ...features,
     authenticate: authenticationOf,
-    // The body is a part of one that is counted.
+    // The body is part of one that is already counted.
     bodyMemory: null,
     // Viewers are authenticated like every other caller: their tickets are not spent.
     extensions: extensions && { ...extensions, authenticate: () => null },

@@ -1,6 +1,7 @@
 /**
- * Rules of the embedded environment server that follow those of the gateway, as far as they can be decided without sending anything: the device of a
- * connection, its socket, a repeated message id, the agent of a named conversation, and the maximum mode. Reads are made, because a read changes nothing.
+ * Rules of the embedded environment server that follow those of the gateway, if they can be decided without sending anything: the device of a
+ * connection, its socket, a repeated message id, the agent of a named conversation, and the maximum mode. It does read from the server, because
+ * a read changes nothing.
  */
 import {
   allowsDevice,
@@ -27,9 +28,9 @@ export interface UpstreamExplanation {
 
 /** The facts that an explanation may contain. */
 export interface ExplainAudience {
-  /** Whether devices are connected to this process. A command only has what is stored. */
+  /** Whether devices are connected to this process. A command can read only what is stored. */
   readonly isRunning: boolean;
-  /** Whether the reader may know which devices the tenant has; otherwise one that it may not see looks as if it did not exist. */
+  /** Whether the reader may know which devices the tenant has; otherwise hidden devices look as if they did not exist. */
   readonly seesEveryDevice: boolean;
 }
 
@@ -132,7 +133,7 @@ async function explainConnection(
 
 const modeRuleName = "check the mode";
 
-/** Why messages are refused whatever mode the device is in: the key may not set the mode that it sets. `null`: they are not. Decisions set no mode. */
+/** Returns why messages are refused in every mode: the key may not set its own `setMode`. `null` if they are not. Decisions set no mode. */
 function unsettableMode(principal: Principal, { messages }: SendMessageBody): string | null {
   const { setMode = null } = principal;
   const ceiling = modeCeiling(principal);
@@ -146,7 +147,7 @@ const agentRule = finding(
   "only the device knows to which agent the conversation belongs, and a key that is limited to agents may use only one of the named agent",
 );
 
-/** The mode of the conversation is checked when the message leaves, and only its device knows that one. */
+/** The mode of the conversation is checked when the message leaves, and only the device knows it. */
 function modeRule(principal: Principal, currentMode: unknown): ExplainedRule {
   const mode = typeof currentMode === "string" ? currentMode : undefined;
   const isAllowed = allowsMode(principal, mode);

@@ -30,8 +30,8 @@ const maxPathLength = 8_192;
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const;
 
 /**
- * Whether a text is a path whose steps can run without effects: one of the API for environments, or below it where nothing is. A base URL with a
- * trailing slash gives two slashes.
+ * Whether a text is a path whose steps can run without effects: one of the API for environments, or an unused one below `/v1/`. A base URL
+ * with a trailing slash gives two slashes.
  */
 export const isApiPath = (path: string): boolean =>
   /^\/{1,2}v1\/[\x21-\x7e]*$/.test(path) && path.split("?")[0] !== rateLimitPath;
@@ -84,7 +84,7 @@ export type Explain = (
 /**
  * Creates an {@link Explain} over the parts of a pipeline.
  *
- * @param isRunning Whether devices are connected to this process. A command only has what is stored.
+ * @param isRunning Whether devices are connected to this process. A command can read only what is stored.
  */
 export function createExplain(parts: PipelineParts, isRunning: boolean): Explain {
   const { services, features } = parts;
@@ -198,8 +198,8 @@ function limitsOf({ trace }: DryRunExchange): readonly ExplainedLimit[] {
 }
 
 /**
- * The rules and limits without what only a running gateway knows: how much of each limit is left. A refusal is known, because a request that
- * costs more than a whole burst is always refused.
+ * The rules and limits without what only a running gateway knows: how much of each limit is left. A refusal is certain, because a request
+ * that costs more than the whole burst is always refused.
  */
 function withoutStateOfLimits(
   rules: readonly ExplainedRule[],
@@ -214,7 +214,7 @@ function withoutStateOfLimits(
   return [known, limits.filter(({ allowed }) => !allowed)];
 }
 
-/** The request as the pipeline reads it. */
+/** Converts the request to the form that the pipeline reads. */
 function toGatewayRequest({ path: target, ...wanted }: ExplainRequest): GatewayRequest {
   const [path = "", ...query] = target.split("?");
   return makeRequest({ ...wanted, path, query: query.join("?") });

@@ -1,8 +1,8 @@
 /** How a request would be decided, rule by rule, as `POST /admin/v1/explain` and `letta-proxy explain` show it. The request itself is not sent. */
 
 /**
- * The result of a rule. `passed` and `refused` are certain at this moment. `skipped`: a rule before it refused. `unknown`: only the request itself can
- * tell, for the reason in the detail.
+ * The result of a rule. `passed` and `refused` are certain at this moment. `skipped`: an earlier rule refused. `unknown`: only the real request can
+ * tell, for the reason in `detail`.
  */
 export type RuleResult = "passed" | "refused" | "skipped" | "unknown";
 
@@ -27,7 +27,7 @@ export function finding(
   return { rule, result, detail, errorCode };
 }
 
-/** The state of a rate limit, without taking from it. */
+/** The state of a rate limit, which is not charged. */
 export interface ExplainedLimit {
   readonly policy: string;
   readonly mode: "enforce" | "shadow";
@@ -36,18 +36,18 @@ export interface ExplainedLimit {
   readonly retryAfterMs: number | null;
 }
 
-/** The fate of a request, rule by rule. */
+/** How a request would be decided, rule by rule. */
 export interface Explanation {
   /** The key; for claims, the id that stands for the subject of the token, or `null` if they make no caller. */
   readonly keyId: string | null;
   readonly operation: string | null;
-  /** The response to the request: its status, and the code of a refusal. `null`: it would be sent on, so that only its outcome is known. */
+  /** The response to the request: its status, and the code of a refusal. `null`: it would be forwarded, and only its real outcome would tell. */
   readonly verdict: { readonly status: number; readonly errorCode: string | null } | null;
   readonly rules: readonly ExplainedRule[];
   readonly limits: readonly ExplainedLimit[];
 }
 
-/** A request to explain, of a key or of a token with these claims. */
+/** A request to explain, with a key or with a token that has these claims. */
 export interface ExplainRequest {
   readonly keyId?: string;
   readonly claims?: Readonly<Record<string, unknown>>;
