@@ -1,7 +1,6 @@
 /**
  * Compares the ids of a request with those that are in use. A request is a repeat only when all its ids belong to one earlier send
- * with the same content. Anything between a repeat and a new send is refused, because sending it would run a message twice or
- * lose one.
+ * with the same content. Anything in between is refused, because sending it would run a message twice or lose one.
  */
 import type { RequestedEntry } from "./entries.ts";
 import type { KnownEntry } from "./store.ts";
@@ -11,14 +10,13 @@ export type RequestClass =
   | { readonly kind: "new" }
   /** The request repeats an earlier send. */
   | { readonly kind: "repeat"; readonly state: KnownEntry["state"] }
-  /** Another decision on the same tool call was sent before. */
+  /** A different decision on the same tool call was sent before. */
   | { readonly kind: "decided"; readonly entries: readonly RequestedEntry[] }
   /** Ids belong to another body, or only some of them are known. */
   | { readonly kind: "conflict"; readonly entries: readonly RequestedEntry[] };
 
 /**
- * Classifies a request. A new `Idempotency-Key` together with known ids does not make it another request, because the ids alone
- * identify it.
+ * Classifies a request. A new `Idempotency-Key` with known ids does not make it a new request, because the ids alone identify it.
  *
  * @param known those of the request's ids that are in use
  */

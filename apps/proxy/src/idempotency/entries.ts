@@ -1,6 +1,6 @@
 /**
  * The ids that a send reserves. A body with user messages reserves their ids, each with a digest of all user messages of the body;
- * a decision or the result of a tool reserves its tool call, with a digest of that member alone; and the `Idempotency-Key` stands
+ * a decision or the result of a tool reserves its tool call, with a digest of that member only; and the `Idempotency-Key` stands
  * for the whole body. Prefixes keep the kinds apart, so no caller can take the id of a decision that it may not make.
  */
 import type { Sha256 } from "@letta-environments/platform";

@@ -1,6 +1,6 @@
 /**
- * The status of a message in front of a remote server, from the gateway's own log of sends; the server is not called. A device
- * accepted the message or rejected it; how its turn went is not known here, so there is nothing to wait for.
+ * The status of a message sent to a remote server, from the gateway's own log of sends; the server is not called. The device
+ * has accepted or rejected the message; the outcome of its turn is not known here, so there is nothing to wait for.
  */
 import {
   allowsAgent,
@@ -50,7 +50,7 @@ export async function retrieveLoggedMessage(
     : jsonResponse(200, { ...status, waitSeconds: 0 }, waitApplied(0));
 }
 
-/** The same for every reason, so that it reveals none. */
+/** The same response for every reason, so that it reveals none. */
 function notFound(agentId: string): PlainResponse {
   return agentId === "" ? withoutAgent : problemResponse("message_not_found");
 }

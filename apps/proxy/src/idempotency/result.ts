@@ -3,7 +3,7 @@ import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-e
 import { parseJsonObject } from "../lib/json.ts";
 import type { KnownEntry, SendResult } from "./store.ts";
 
-/** The longest body that is stored as it is, in UTF-16 code units. */
+/** The longest body that is stored unchanged, in UTF-16 code units. */
 const maxBodyLength = 16_384;
 /** The longest text of a reduced body, in UTF-16 code units. */
 const maxTextLength = 4_096;
@@ -11,7 +11,7 @@ const maxTextLength = 4_096;
 /** Header fields that also apply to a repeat. Others, such as rate limits, belong to one request. */
 const storedFields = ["content-type", "x-should-retry"] as const;
 
-/** Returns what is stored of a response. A longer success is reduced to the members of the API. */
+/** Returns the stored part of a response. A longer success is reduced to the members of the API. */
 export function toStoredResult({ status, headers, body }: PlainResponse): SendResult {
   const stored: Record<string, string> = {};
   for (const name of storedFields) {
@@ -45,7 +45,7 @@ export function replayResponse(state: KnownEntry["state"]): PlainResponse | null
     case "finished":
       return { ...state.result, headers: { ...state.result.headers, ...replayed } };
     case "unknown":
-      // The process that sent it has ended before it knew the outcome.
+      // The process that sent it ended before it knew the outcome.
       return problemResponse("delivery_unknown", { headers: replayed, members: { delivery: "unknown" } });
   }
 }

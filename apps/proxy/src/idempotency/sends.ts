@@ -22,7 +22,7 @@ export interface RequestedSend {
   readonly deadline: Deadline;
 }
 
-/** The end of a send that has run, or that was refused before it left. */
+/** The outcome of a send that ran, or that was refused before it left. */
 export interface FinishedSend {
   /** `settle`: repeats receive the response. `release`: nothing was delivered, and a repeat is sent. */
   readonly action: "settle" | "release";
@@ -43,7 +43,7 @@ export type SendRunResult =
   | { readonly kind: "responded"; readonly response: PlainResponse; readonly storing?: Promise<void> }
   /** It repeats an earlier send, and this is the response to that one. */
   | { readonly kind: "replayed"; readonly response: PlainResponse }
-  /** None of its ids is in use: they never were, or the send that used them was released. */
+  /** None of its ids is in use, because they never were or because their send was released. */
   | { readonly kind: "free" };
 
 /** Runs each send to a remote upstream once. */
@@ -64,10 +64,10 @@ export type Stored<Result> = { readonly result: Result } | null;
 /** Dependencies of {@link createSends}. */
 export interface SendsPorts {
   readonly store: IdempotencyStore;
-  /** The undelivered sends of this process; absent: they are remembered for as long as these sends. */
+  /** The undelivered sends of this process; absent: they are remembered as long as this object. */
   readonly unreleased?: Unreleased | undefined;
   readonly clock: Clock;
-  /** Keeps work alive that goes on after its request has ended. */
+  /** Keeps work running after its request has ended. */
   readonly background: (work: Promise<unknown>) => void;
   /** Receives failures of the store. */
   readonly onFailure: (operation: keyof IdempotencyStore, cause: unknown) => void;
@@ -77,8 +77,8 @@ export interface SendsPorts {
 const storingMs = 10_000;
 
 /**
- * How long a result that could not be stored is stored again, in milliseconds. Repeats get `delivery_unknown` from the end of the lease until that
- * succeeds. The pauses leave a store alone that fails for longer.
+ * How long storing a result is retried, in milliseconds. From the end of the lease until it succeeds, repeats get `delivery_unknown`. The pauses
+ * spare a store that fails for longer.
  */
 const resultRetry = { durationMs: 600_000, longestPauseMs: 5_000 };
 
@@ -108,7 +108,7 @@ export function createSends(ports: SendsPorts): Sends {
 
   const conclude = createConclude(ports, attempt, unreleased);
 
-  /** Responds to a send whose ids are in use, and waits for the one that it repeats. */
+  /** Responds to a send whose ids are in use, and waits for the send that it repeats. */
   async function respond(
     { ids, deadline }: RequestedSend,
     reservation: Reservation,
@@ -140,7 +140,7 @@ export function createSends(ports: SendsPorts): Sends {
         outcome = await store.reserve(reservation, recordStart);
       } catch (cause) {
         onFailure("reserve", cause);
-        // Nothing was sent, but the ids may have been reserved nevertheless.
+        // Nothing was sent, but the ids may have been reserved.
         unreleased.add(reservation);
         return responded(unavailable);
       }
@@ -165,7 +165,7 @@ export function createSends(ports: SendsPorts): Sends {
   };
 }
 
-/** Creates the function that stores the end of a send. After a failure it is tried again in the background. */
+/** Creates the function that stores the outcome of a send. After a failure it retries in the background. */
 function createConclude(
   { store, clock, background }: SendsPorts,
   attempt: Attempt,

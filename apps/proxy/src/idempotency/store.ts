@@ -7,7 +7,7 @@ import { messageRetentionMs, type PlainResponse } from "@letta-environments/sche
 /** How long ids, results and connections are remembered, in milliseconds. */
 export const retentionMs: number = messageRetentionMs;
 
-/** The conversation in which an id is unique: at a tenant, in a row of the upstream's list. */
+/** The conversation in which an id is unique, within a tenant and a row of the upstream's list. */
 export interface SendScope {
   readonly tenant: string;
   /** The `id` of the row behind the connection. Unlike a `connectionId`, it stays the same when the device registers again. */
@@ -46,7 +46,7 @@ export interface Reservation {
   readonly leaseMs: number;
 }
 
-/** The result of a send that is kept: the response that its caller received. */
+/** The stored result of a send: the response that its caller received. */
 export type SendResult = Pick<PlainResponse, "status" | "headers"> & { readonly body: string };
 
 /** An id that is in use, and the send that used it. */
@@ -66,40 +66,39 @@ export type ReserveOutcome =
       /** `recordStart` was called in the transaction of the reservation. */
       readonly isRecorded?: true;
     }
-  /** At least one id is in use, and nothing was reserved. Holds those of the ids that are in use. */
+  /** At least one id is in use, and nothing was reserved. Contains the ids that are in use. */
   | { readonly kind: "known"; readonly entries: readonly KnownEntry[] }
-  /** The store has no room, and nothing was reserved. */
+  /** The store is full, and nothing was reserved. */
   | { readonly kind: "full" };
 
 /**
- * Remembers sends. Each method is atomic and durable when its promise resolves, and rejects with
- * {@link IdempotencyUnavailableError} when the store fails. Times are those of the store, measured so that a change of the wall
- * clock while it is open forgets nothing.
+ * Remembers sends. Each method is atomic and durable when its promise resolves, and rejects with {@link IdempotencyUnavailableError}
+ * when the store fails. Times are the store's own, measured so that no change of the wall clock makes an open store forget anything.
  */
 export interface IdempotencyStore {
   /**
    * Reserves all ids of a send or none, and remembers the connection.
    *
-   * @param recordStart Adds the start of the send to the audit log, in the same transaction. Only a store in the file of the log can
-   * call it, and says so in the outcome. It may be called again after a transaction was rolled back.
+   * @param recordStart Adds the start of the send to the audit log, in the same transaction. Only a store in the log's file can call
+   * it, and reports that in the outcome. It may be called again after a transaction was rolled back.
    */
   reserve(reservation: Reservation, recordStart?: () => void): Promise<ReserveOutcome>;
-  /** Returns those of the ids that are in use. */
+  /** Returns the ids that are in use. */
   find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;
-  /** Stores the result of a send. A result that is stored already stays; a send that was released stays so. */
+  /** Stores the result of a send. A stored result is not replaced, and a released send stays released. */
   settle(reservation: Reservation, result: SendResult): Promise<void>;
-  /** Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, stay. */
+  /** Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, are kept. */
   release(reservation: Reservation): Promise<void>;
   /** Returns the device behind a connection to which something was sent; `null` when none is remembered. */
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
 }
 
-/** JSON separates the parts whatever they contain, and escapes what SQLite texts cannot hold: NUL and lone surrogates. */
+/** JSON separates the parts whatever they contain, and escapes NUL and lone surrogates, which SQLite texts cannot hold. */
 export function keyOfId({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string {
   return JSON.stringify([tenant, environmentId, agentId, conversationId, id]);
 }
 
-/** The key of a connection, of the same form. */
+/** The key of a connection, in the same form. */
 export function keyOfConnection(tenant: string, connectionId: string): string {
   return JSON.stringify([tenant, connectionId]);
 }

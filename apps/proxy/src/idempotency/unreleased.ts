@@ -1,12 +1,12 @@
 /**
- * Sends of this process that delivered nothing, but whose ids could not be released yet. A store that hangs may still execute a reservation whose
- * caller has given up, even after a later release. So the ids of such a send are ignored whenever they turn up.
+ * Sends of this process that delivered nothing, but whose ids could not be released yet. A hanging store may still execute a reservation after
+ * its caller has given up, and even after a later release. So the ids of such a send are ignored whenever they turn up.
  */
 import type { Clock } from "@letta-environments/platform";
 import { repeatUntilDone } from "../lib/deadline.ts";
 import type { IdempotencyStore, KnownEntry, Reservation } from "./store.ts";
 
-/** Sends that are remembered; the oldest is forgotten first. */
+/** The most sends that are remembered; the oldest is forgotten first. */
 const maxUnreleased = 10_000;
 
 /** How long the release of a send's ids is retried, in milliseconds. Until it succeeds, other gateways see the ids as used. */
@@ -21,7 +21,7 @@ export interface Unreleased {
   add(reservation: Reservation): void;
   has(sendId: string): boolean;
   /**
-   * Returns those of the ids in use that count, and releases the others. Rejects when the store fails.
+   * Returns the ids that are really in use, and releases the others. Rejects when the store fails.
    *
    * @param reservation The send that needs the ids.
    */
@@ -52,7 +52,7 @@ export function createUnreleased(
         repeatUntilDone(clock, () => store.release(reservation), {
           durationMs: releasingMs,
           longestPauseMs,
-          // After too many later failures it was forgotten.
+          // It is forgotten after too many later failures.
           isNeeded: () => sendIds.has(reservation.sendId),
         }),
       );
@@ -61,7 +61,7 @@ export function createUnreleased(
     async withoutUnreleased(reservation, known) {
       const found = new Set(known.map(({ sendId }) => sendId).filter((sendId) => sendIds.has(sendId)));
       for (const sendId of found) {
-        // The send may lack ids of this one. A store finds it by the first of its own.
+        // The earlier send may lack some ids of this one. A store finds it by the first of its own ids.
         await store.release({ ...reservation, sendId, entries: known.filter((entry) => entry.sendId === sendId) });
       }
       return known.filter(({ sendId }) => !found.has(sendId));
