@@ -1,7 +1,6 @@
 /**
- * Decides whether a key or a token has expired. Expiry follows wall time, with one exception: a credential that was seen expired
- * stays expired in this process, even if the wall clock is set back before its expiry. A credential that gets a later expiry is
- * valid again.
+ * Decides whether a key or a token has expired. Expiry follows wall time, with one exception: once seen as expired, a credential
+ * stays expired in this process, even if the wall clock is set back. A credential that gets a later expiry is valid again.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { HasExpired } from "../ports.ts";
@@ -10,8 +9,8 @@ import type { HasExpired } from "../ports.ts";
 const defaultCapacity = 10_000;
 
 /**
- * Creates a {@link HasExpired} with its own memory. When the memory is full, the oldest credential makes room; from then on, every
- * credential that expires no later than that one counts as expired.
+ * Creates a {@link HasExpired} with its own memory. When the memory is full, the oldest credential is dropped; from then on, every
+ * credential with the same or an earlier expiry counts as expired.
  */
 export function createHasExpired(clock: Pick<Clock, "now">, capacity: number = defaultCapacity): HasExpired {
   const seen = new Map<string, number>();

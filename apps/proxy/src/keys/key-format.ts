@@ -46,7 +46,7 @@ function checksumOf(text: string): string {
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** Largest multiple of 62 that a byte can hold: bytes above it would make the first letters likelier. */
+/** Largest multiple of 62 that fits in a byte: higher bytes would favour the first letters. */
 const fairBytes = 248;
 
 /** Random base62 text, every letter equally likely. */

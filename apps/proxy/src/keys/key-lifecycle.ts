@@ -35,7 +35,7 @@ export interface InviteRequest {
   readonly tags?: readonly string[];
 }
 
-/** Changes of a key. An absent member stays as it is, and `null` removes it (RFC 7396). */
+/** Changes of a key. An absent member is not changed, and `null` removes it (RFC 7396). */
 export interface KeyPatch extends Partial<Omit<KeyRestrictions, "invite" | "requires" | "rateLimits">> {
   readonly name?: string;
   /** `null` means the key's name. */
@@ -99,8 +99,8 @@ export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): Key
 }
 
 /**
- * Replaces the current secret with a new one. The old secret stays valid for `overlapMs`, so that clients can be changed one by
- * one. At most two secrets are valid: one from an earlier rotation ends now, and so do sign-in links and sessions. `socket-key-watch.ts`
+ * Replaces the current secret with a new one. The old secret stays valid for `overlapMs`, so that clients can switch one by one. At most
+ * two secrets are valid: the old secret of an earlier rotation ends now, and so do sign-in links and sessions. `socket-key-watch.ts`
  * closes the sockets that an ended secret opened.
  */
 export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, overlapMs: number): KeyRecord {
@@ -114,7 +114,7 @@ export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
   return record.disabledAt === null ? { ...record, disabledAt: nowMs } : record;
 }
 
-/** Enables a disabled key. Expiry and revocation stay. */
+/** Enables a disabled key. Expiry and revocation still apply. */
 export function enableKey(record: KeyRecord): KeyRecord {
   return { ...record, disabledAt: null };
 }
@@ -133,12 +133,12 @@ export type KeyStateMembers = Pick<KeyRecord, "revokedAt" | "expiresAt" | "disab
     readonly secrets?: readonly { readonly expiresAt: number | null }[];
   };
 
-/** Returns the {@link KeyState} of a key. A permanent end takes precedence over what can be undone. */
+/** Returns the {@link KeyState} of a key. A permanent state takes precedence over one that can be undone. */
 export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
   const endsAt = endOf({ expiresAt: record.expiresAt, invite: record.invite ?? null });
   if (endsAt !== null && nowMs >= endsAt) return "expired";
-  // The key of a sign-in link has secrets that end, and no other.
+  // The key of a sign-in link has only secrets that expire.
   const { secrets = [] } = record;
   if (secrets.length > 0 && secrets.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt))
     return "expired";

@@ -22,7 +22,7 @@ export const policyOverrideRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or n
 
 const overridePattern = /^([0-9]{1,10})\/([0-9]{1,9})([smhdw])(?:\/([0-9]{1,10}))?$/;
 
-/** The units of a window: those that the durations of options have, from a second. */
+/** The units of a window: those of durations in options, from a second up. */
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** The longest duration: a hundred years, so that an expiry is always a valid date. */
@@ -60,7 +60,7 @@ export function isWithinRateLimits(
   return Object.keys(restrictingRateLimits(base, policies) ?? {}).every((name) => allows(base, limits, name, policies));
 }
 
-/** Whether the overrides `base` give at least the quota under a policy that `candidate` gives. */
+/** Whether the overrides `base` give at least the quota that `candidate` gives under a policy. */
 function allows(
   base: KeyRateLimits | null,
   candidate: KeyRateLimits | null,
@@ -72,7 +72,7 @@ function allows(
     parsePolicyOverride((limits !== null && Object.hasOwn(limits, name) && limits[name]) || "") ?? policy ?? "none";
   const [larger, smaller] = [quotaOf(base), quotaOf(candidate)];
   if (larger === "none" || smaller === "none") return larger === "none";
-  // Leases that expire later give less.
+  // A longer lease gives less.
   if (policy?.unit === "concurrent-requests")
     return smaller.limit <= larger.limit && smaller.windowMs >= larger.windowMs;
   return smaller.limit * larger.windowMs <= larger.limit * smaller.windowMs && smaller.burst <= larger.burst;

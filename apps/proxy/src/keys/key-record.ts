@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { parseJson } from "../lib/json.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
 
-/** A gateway key as it is stored, without the key itself, which is shown once. Times are epoch milliseconds. */
+/** A stored gateway key, without the key itself, which is shown only once. Times are epoch milliseconds. */
 export interface KeyRecord extends KeyRestrictions {
   /** Public id: the part of the key that may be shown and logged. It stays the same when the key is rotated. */
   readonly id: string;
@@ -21,27 +21,27 @@ export interface KeyRecord extends KeyRestrictions {
   readonly revokedAt: number | null;
   /** When the key was disabled, which can be undone. */
   readonly disabledAt: number | null;
-  /** The newest first; a second one while a rotation overlaps. */
+  /** The newest first; two during the overlap of a rotation. */
   readonly secrets: readonly KeySecret[];
 }
 
-/** The members that a new key need not have; {@link unrestricted} has their values then. Times are epoch milliseconds. */
+/** The optional members of a new key; {@link unrestricted} has their defaults. Times are epoch milliseconds. */
 export interface KeyRestrictions {
   /** The purpose of the key, in words. */
   readonly description: string | null;
   /** Devices that the key may see, message or enrol, by id. With `connectionNames` also `null`: every device of the tenant. */
   readonly deviceIds: readonly string[] | null;
-  /** The same by patterns of their names, in which `*` stands for any run of characters. */
+  /** The same, by patterns of their names in which `*` matches any run of characters. */
   readonly connectionNames: readonly string[] | null;
   /** In addition to the lists above, a device must have at least one of these tags; `null`: no such rule. */
   readonly deviceTags: readonly string[] | null;
   /** The only agents that the key may send to; `null` means every agent. */
   readonly agentIds: readonly string[] | null;
-  /** The freest mode in which a device may be when the key sends to it; `null` means any. */
+  /** The freest mode that a device may be in when the key sends to it; `null` means any. */
   readonly maxMode: EnvironmentMode | null;
   /** The mode to which a conversation is switched before a message of the key runs in it; `null`: it keeps its own. */
   readonly setMode: EnvironmentMode | null;
-  /** Tools that are denied without asking anybody, in turns of the key's messages and on its devices; `null`: none. */
+  /** Tools that are denied without a request to anybody, in turns of the key's messages and on its devices; `null`: none. */
   readonly deniedTools: readonly string[] | null;
   /** How long a request for permission waits there before it is denied, in milliseconds; `null`: until somebody decides. */
   readonly approvalDeadlineMs: number | null;
@@ -68,8 +68,8 @@ export interface KeyInvite {
   /** When the first device used it, in epoch milliseconds; `null`: none has. */
   readonly usedAt: number | null;
   /**
-   * Patterns of the names under which its device may register once it is used; until then those of the key itself. `null`: any name.
-   * Earlier versions forgot the patterns with the first use.
+   * Patterns of the names under which its device may register after the first use; before that, the key's own patterns apply.
+   * `null`: any name. Earlier versions forgot the patterns with the first use.
    */
   readonly connectionNames: readonly string[] | null;
 }
@@ -120,10 +120,10 @@ export function credentialOf(credential: { readonly keyId: string; readonly cred
 /** The feature that a process needs for keys with {@link KeyRecord.deviceTags}. */
 const deviceTagsFeature = "device-tags";
 
-/** The feature that a process needs for invitations that no device has used: another one would accept any device. */
+/** The feature that a process needs for unused invitations: an older version would accept any device. */
 const inviteFeature = "invite";
 
-/** The feature of an invitation that stays limited to names: an older version would register its device under any. */
+/** The feature of an invitation that stays limited to names: an older version would allow any name. */
 const inviteNamesFeature = "invite-names";
 
 /** The feature of a key with a {@link KeyRecord.setMode}: an older version would send in any mode. */
@@ -132,7 +132,7 @@ const setModeFeature = "set-mode";
 /** The feature of a key with a policy for requests for permission: an older version would let them wait. */
 const approvalPolicyFeature = "approval-policy";
 
-/** The feature of a key with the secret of a sign-in link: an older version would take that secret for an ordinary one. */
+/** The feature of a key with the secret of a sign-in link: an older version would accept that secret as an ordinary one. */
 const linkFeature = "sign-in-link";
 
 /** Features that this version can enforce, for {@link KeyRecord.requires}. */
@@ -145,7 +145,7 @@ const supportedFeatures: ReadonlySet<string> = new Set([
   linkFeature,
 ]);
 
-/** Returns what a key decides on requests for permission when nobody does; `null` without a policy. */
+/** Returns the key's own policy for requests for permission that nobody decides; `null` if it has none. */
 export function approvalPolicyOfKey({
   deniedTools,
   approvalDeadlineMs,
@@ -154,7 +154,7 @@ export function approvalPolicyOfKey({
   return { deniedTools: deniedTools ?? [], deadlineMs: approvalDeadlineMs };
 }
 
-/** Returns a key with the features that its restrictions require. Features that others require stay. */
+/** Returns a key with the features that its restrictions require. Features that it required before are kept. */
 export function withRequirements(record: KeyRecord): KeyRecord {
   const requires = [
     ...record.requires.filter((feature) => !supportedFeatures.has(feature)),
@@ -173,14 +173,14 @@ export function isUnused({ invite }: Pick<KeyRecord, "invite">): boolean {
   return invite !== null && invite.usedAt === null;
 }
 
-/** When a key ends, in epoch milliseconds, as it is now; `null`: never. An invitation ends earlier if no device uses it. */
+/** When a key ends, in epoch milliseconds; `null`: never. An unused invitation may end earlier. */
 export function endOf(record: Pick<KeyRecord, "expiresAt" | "invite">): number | null {
   const { expiresAt, invite } = record;
   if (invite === null || !isUnused(record)) return expiresAt;
   return expiresAt === null ? invite.expiresAt : Math.min(expiresAt, invite.expiresAt);
 }
 
-/** Returns the features that a key requires and this version does not support. A key with any is refused. */
+/** Returns the features that a key requires and this version does not support. A key with such features is refused. */
 export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
   return requires.filter((feature) => !supportedFeatures.has(feature));
 }
@@ -217,7 +217,7 @@ export function changeKeyRecord(id: string, json: string, change: (record: KeyRe
   return changed;
 }
 
-/** The stored record of a key cannot be read. The error names the key and contains nothing of the record. */
+/** The stored record of a key cannot be read. The error names the key and contains no part of the record. */
 export class KeyRecordDamagedError extends Error {
   override readonly name = "KeyRecordDamagedError";
   readonly keyId: string;
@@ -242,7 +242,7 @@ const KeyRecordSchema = v.looseObject({
   description: v.exactOptional(v.nullable(v.string()), null),
   owner: v.string(),
   tenant: v.string(),
-  // A scope that this version does not know allows nothing. A mode that it does not know could not be enforced.
+  // An unknown scope allows nothing. An unknown mode could not be enforced.
   scopes: v.array(v.custom<Scope>((scope) => typeof scope === "string")),
   deviceIds: ListSchema,
   connectionNames: v.exactOptional(ListSchema, null),
@@ -302,9 +302,9 @@ function damagedRecord(id: string): KeyRecord {
 export type KeyActor =
   /** A gateway key of scope `admin`. */
   | { readonly kind: "key"; readonly keyId: string; readonly tenant: string }
-  /** A `letta-proxy` command on the machine, with the name of the system's user where it is known. */
+  /** A `letta-proxy` command on the machine, with the name of the system user if it is known. */
   | { readonly kind: "command-line"; readonly user: string | null }
   /** The gateway itself: at its first start, or the program that contains it. */
   | { readonly kind: "start" }
-  /** The operator, by `ADMIN_TOKEN`: on the separate listener, or on Workers on the only one. */
+  /** The operator, by `ADMIN_TOKEN`: on the separate listener, or on Workers on the main one. */
   | { readonly kind: "admin-listener" };

@@ -13,7 +13,7 @@ import { type KeyPatch, type KeyState, patchKey } from "./key-lifecycle.ts";
 import { maxDurationMs } from "./key-rate-limit.ts";
 import { approvalPolicyOfKey, type KeyInvite, type KeyRecord } from "./key-record.ts";
 
-/** The members of a key that rules concern. An absent member restricts nothing, so a request or a patch can be checked on its own too. */
+/** The members of a key that the rules check. An absent member restricts nothing, so a request or a patch can also be checked on its own. */
 export type RuledKey = Partial<
   Pick<
     KeyRecord,
@@ -21,7 +21,7 @@ export type RuledKey = Partial<
   >
 > & { readonly invite?: (Pick<KeyInvite, "expiresAt"> & Partial<KeyInvite>) | null };
 
-/** Returns every rule that a key breaks at a time, in epoch milliseconds, with the member that breaks it. */
+/** Returns every rule that a key breaks at a time in epoch milliseconds, with the member that breaks it. */
 export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[] {
   return [
     issue("expiresAt", expiryRule(key.expiresAt, nowMs)),
@@ -33,8 +33,8 @@ export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[]
 }
 
 /**
- * Returns the rules that a patch of a key breaks. A stored key may break a rule that is newer than the key: it can still be disabled and get another name,
- * another owner or a shorter life. Any other patch must repair the key, since each rule concerns several members.
+ * Returns the rules that a patch of a key breaks. A stored key may break a rule that is newer than the key: it can still be disabled, renamed, or
+ * given another owner or an earlier expiry. Any other patch must repair the key, since each rule concerns several members.
  */
 export function patchIssues(stored: KeyRecord, patch: KeyPatch, nowMs: number): readonly ProblemIssue[] {
   const issues = keyIssues(patchKey(stored, patch, nowMs), nowMs);
@@ -43,7 +43,7 @@ export function patchIssues(stored: KeyRecord, patch: KeyPatch, nowMs: number): 
   return issues.filter(({ member, rule }) => Object.hasOwn(patch, member) || !known.has(`${member} ${rule}`));
 }
 
-/** Whether the key can do no more than before, and no longer. */
+/** Whether the key can do no more than before, and not for longer. */
 function widensNothing(
   { expiresAt: end }: KeyRecord,
   { disabled = true, expiresAt = end, ...others }: KeyPatch,
@@ -52,14 +52,14 @@ function widensNothing(
   return disabled && !livesLonger && Object.keys(others).every((member) => member === "name" || member === "owner");
 }
 
-/** Why a key in a state can be neither changed nor rotated; `null` if it can. What has ended does not come back. */
+/** Why a key in a state can be neither changed nor rotated; `null` if it can. An ended key stays ended. */
 export function refuseEnded(state: KeyState): string | null {
   return state === "revoked" || state === "expired"
     ? `The gateway key is ${state}; nothing was changed. Create a new one.`
     : null;
 }
 
-/** Whether a patch disables a key and does nothing else. Every key can be disabled, also one that breaks a rule. */
+/** Whether a patch disables a key and does nothing else. Every key can be disabled, even one that breaks a rule. */
 export function onlyDisables({ disabled, ...others }: KeyPatch): boolean {
   return disabled === true && Object.keys(others).length === 0;
 }

@@ -1,6 +1,6 @@
 /**
- * The form of keys. The command line and the administration over HTTP apply the same schemas to a new key, a patch and a rotation.
- * `key-rules.ts` checks what concerns several members, or the time.
+ * Schemas for keys. The command line and the administration over HTTP apply the same schemas to a new key, a patch and a rotation.
+ * `key-rules.ts` has the rules that involve several members or the time.
  */
 import {
   ceilingModes,
@@ -22,7 +22,7 @@ import { maxDurationMs, parsePolicyOverride, policyOverrideRule } from "./key-ra
 export const maxTextLength = 128;
 /** The most ids that one key may list. */
 const maxListLength = 1_000;
-/** The most patterns that one key may list. Each name that the key meets is matched with all of them. */
+/** The most patterns that one key may list. Each device name is matched against all of them. */
 const maxPatterns = 50;
 /** The most policies that one key may override. */
 const maxOverrides = 32;
@@ -152,7 +152,7 @@ const fixedMembers: ReadonlySet<string> = new Set([
 const tenantChangeRule =
   "cannot be changed, because the devices and the audit records of a key belong to its tenant; create another key";
 
-/** Validates a {@link KeyPatch}. A member that cannot be changed is an error, so that no patch is applied in part. */
+/** Validates a {@link KeyPatch}. A member that cannot be changed is an error, so that no patch is applied partly. */
 export const KeyPatchSchema: v.GenericSchema<unknown, KeyPatch> = exactObject(
   {
     name: v.exactOptional(TextSchema),

@@ -4,7 +4,7 @@ import { redact } from "../lib/redact.ts";
 import type { KeyStore } from "../ports.ts";
 import type { Telemetry } from "../telemetry.ts";
 
-/** The key store did not respond. A later attempt may succeed, and it is unknown whether a change was made. The cause is for logs. */
+/** The key store did not respond. A later attempt may succeed. A change may or may not have been made. The cause is for logs. */
 export class KeyStoreUnavailableError extends Error {
   override readonly name = "KeyStoreUnavailableError";
 
@@ -48,7 +48,7 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry, clock: P
     lastUses: () => watch(keyStore.lastUses()),
     generation() {
       try {
-        // It may come from memory, so it ends no outage.
+        // It may come from memory, so it does not end an outage.
         return keyStore.generation();
       } catch (cause) {
         return fail(cause);
@@ -57,7 +57,7 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry, clock: P
   };
 }
 
-/** Returns the message of the innermost cause, which says most, such as `connect ECONNREFUSED` or `WRONGPASS`, without secrets. */
+/** Returns the message of the innermost cause, the most specific one, such as `connect ECONNREFUSED` or `WRONGPASS`, without secrets. */
 export function rootCauseMessage(cause: unknown): string {
   if (!(cause instanceof Error)) return redact(String(cause));
   return cause.cause instanceof Error ? rootCauseMessage(cause.cause) : redact(cause.message);

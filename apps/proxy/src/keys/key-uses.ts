@@ -8,7 +8,7 @@ import type { KeyStore } from "../ports.ts";
 /** The longest time that a use waits in memory, in milliseconds. */
 export const useFlushMs = 30_000;
 
-/** The most keys whose uses wait in a process that can wait; beyond that they are written at once. */
+/** The most keys whose uses wait in a process that can wait; any more are written immediately. */
 const maxWaitingKeys = 131_072;
 
 /**
@@ -68,8 +68,7 @@ export interface UseBatch {
   /** Number of keys whose uses wait. */
   size(): number;
   /**
-   * Writes the waiting uses, or as many as the limit says. Resolves with false when the store failed, which `onFailure` receives; they
-   * wait again then.
+   * Writes the waiting uses, up to the limit. If the store fails, resolves with false, passes the failure to `onFailure` and keeps the uses waiting.
    */
   write(limit?: number): Promise<boolean>;
 }
@@ -101,7 +100,7 @@ export function createUseBatch(
       } catch (cause) {
         onFailure(cause);
         for (const [id, usedAt] of batch) {
-          // A use noted meanwhile is later. A use beyond the limit is lost, and the next one replaces it.
+          // A use noted meanwhile is later and stays. A use beyond the limit is lost until the key is used again.
           if (!waiting.has(id) && waiting.size < maxWaiting) waiting.set(id, usedAt);
         }
         return false;

@@ -2,16 +2,16 @@
 import { type KeyState, keyState } from "./key-lifecycle.ts";
 import type { KeyRecord, KeySecret } from "./key-record.ts";
 
-/** A key as it is shown: without digests and the names of their peppers. Times are epoch milliseconds. */
+/** The public form of a key: without digests and the names of their peppers. Times are epoch milliseconds. */
 export interface ShownKey extends Omit<KeyRecord, "secrets"> {
   readonly state: KeyState;
   /** Up to 30 seconds late; `null` when the key was never used. */
   readonly lastUsedAt: number | null;
-  /** The newest first; a second one while a rotation overlaps. */
+  /** The newest first; two during the overlap of a rotation. */
   readonly secrets: readonly Pick<KeySecret, "createdAt" | "expiresAt">[];
 }
 
-/** Returns the view of a key. It copies members one by one, so that a member that records get later is not shown by mistake. */
+/** Returns the view of a key. It copies members one by one, so that members added to records later are not shown by mistake. */
 export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | null): ShownKey {
   return {
     id: record.id,
@@ -43,7 +43,7 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     disabledAt: record.disabledAt,
     state: keyState(record, nowMs),
     lastUsedAt,
-    // Those of sessions and sign-in links are not the key's own.
+    // Secrets of sessions and sign-in links are not the key's own.
     secrets: record.secrets
       .filter(({ use }) => use === undefined)
       .map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),

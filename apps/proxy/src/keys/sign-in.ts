@@ -1,7 +1,7 @@
 /**
- * Sign-in of web pages, as changes of a key. A session is one more secret of its key: it has the rights of the key at every moment, ends
- * with the key, and only its digest is stored. A sign-in link is a key without an ordinary secret; its secret authenticates nothing, and
- * is exchanged for a session once. Every function is pure, and runs inside the atomic update of a key store.
+ * Sign-in of web pages, as changes of a key. A session is an additional secret of its key: it always has the current rights of the key,
+ * ends with the key, and only its digest is stored. A sign-in link is a key without an ordinary secret; its secret authenticates
+ * nothing, and can be exchanged for a session once. Every function is pure, and runs inside the atomic update of a key store.
  */
 import type { Digests, Pepper } from "../ports.ts";
 import { createKey, type KeyMint, type KeyRequest, keyState, type MintedKey } from "./key-lifecycle.ts";
@@ -13,7 +13,7 @@ export const sessionMs: number = 12 * 3_600_000;
 /** How long a sign-in link can be used, in milliseconds. */
 export const linkMs: number = 10 * 60_000;
 
-/** Sessions that a key can have at the same time; a further one ends the oldest. */
+/** The most sessions that a key can have at the same time; one more ends the oldest. */
 export const maxSessions = 10;
 
 /** Creates the key of a sign-in link. The key in clear belongs in the fragment of the link and nowhere else. */
@@ -26,7 +26,7 @@ export function createLink(request: KeyRequest, nowMs: number, mint: KeyMint): M
 /**
  * Adds a session to a key and drops those that have ended.
  *
- * @param endsAt when the secret that signs in ends, in epoch milliseconds; a session does not outlive it. `null`: it does not end
+ * @param endsAt when the secret used to sign in expires, in epoch milliseconds; a session does not outlive it. `null`: never
  */
 export function addSession(
   record: KeyRecord,

@@ -27,7 +27,7 @@ export interface WatchedSockets extends Required<DeviceSockets> {
   /** Each viewer is the same object as long as its socket is open. */
   connectedViewers(): readonly ConnectedViewer[];
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
-  /** Closes sockets of devices whose policy changed, which connect again and keep their turns. */
+  /** Closes sockets of devices whose policy changed. The devices reconnect and keep their turns. */
   closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
 }
 
@@ -45,12 +45,12 @@ export type ConfiguredPermissions = Pick<
   | "approvalPolicy"
 >;
 
-/** Returns the permissions that a request has under the configuration, from those that its credential alone gives. */
+/** Returns the permissions under the configuration, given the permissions that the credential alone gives. */
 export type ConfigurePermissions = <Permissions extends ConfiguredPermissions>(own: Permissions) => Permissions;
 
 /** How the configuration changes permissions. */
 export interface PermissionRules {
-  /** Returns the function that applies the current configuration. A change of the configuration is another function. */
+  /** Returns the function that applies the current configuration. A change of the configuration gives a new function. */
   readonly configure: () => ConfigurePermissions;
   /** Returns a caller with the permissions that its credential alone gives, whichever configuration was applied to it. */
   readonly unconfigured: (principal: Principal) => Principal;
@@ -61,17 +61,17 @@ export interface SocketRules extends Partial<PermissionRules> {
   readonly clock: Clock;
   readonly hasExpired: HasExpired;
   readonly keyStore: KeyStore;
-  /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
+  /** The devices that tenants are restricted to, by tenant. A change of them gives a new map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
   /** The settings by which tokens are accepted; `null` if none are. Compared by value. */
   readonly tokenSettings: () => object | null;
-  /** Receives each device whose socket stays open only because its key or token is in shadow mode, once for each socket. */
+  /** Receives each device whose socket stays open only because its key or token is in shadow mode, once per socket. */
   readonly onShadowed?: (device: ConnectedDevice) => void;
   readonly onFailure: (cause: unknown) => void;
 }
 
 /**
- * Closes device sockets that their key no longer allows. A socket is authorised once, at its upgrade, and may stay open for days.
+ * Closes device sockets that their keys no longer allow. A socket is authorised once, at its upgrade, and may stay open for days.
  * So its key is read again whenever a key or the configuration changes, when the key or the secret that opened the socket
  * expires, and once after each socket opens, because the key may have ended during the handshake.
  *
@@ -79,14 +79,14 @@ export interface SocketRules extends Partial<PermissionRules> {
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
  * refuses that secret at registration too.
  *
- * It is closed with 1013 when the approval policy for its device changes, because requests for permission are decided by the policy that it was opened
- * with. The device connects again and keeps its turn.
+ * It is closed with 1013 when the approval policy for its device changes, because requests for permission are decided by the policy that it was
+ * opened with. The device reconnects and keeps its turn.
  *
- * The socket of a viewer is closed, in addition, when any permission or rate limit of its key changes, also by the configuration: it
- * holds those that it was opened with.
+ * The socket of a viewer is also closed when any permission or rate limit of its key changes, even through the configuration: it
+ * keeps those that it was opened with.
  *
- * The socket of a token is closed when the token expires, and when other tokens are accepted (`socket-tokens.ts`). What the
- * configuration changes closes it as it does the socket of a key.
+ * The socket of a token is closed when the token expires, and when other tokens are accepted (`socket-tokens.ts`). Changes
+ * of the configuration close it like the socket of a key.
  */
 export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): DeviceSockets {
   const { clock, hasExpired, keyStore, tokenSettings, onFailure } = rules;
@@ -122,16 +122,16 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
       schedule(retryMs);
       onFailure(cause);
       mustCheckAll = true;
-      // A failure ends no key, and extends none.
+      // A failure neither ends nor extends a key.
       sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
     }
   }
 
-  /** After a storm of thousands of devices, only those that are new are checked. */
+  /** When thousands of devices connect at the same time, only new ones are checked. */
   async function checkChanged(devices: readonly ConnectedDevice[]): Promise<void> {
     const state = readState(rules);
     const isChanged = tokens.forgetAfterChange() || !isSameState(state, checked) || clock.now() >= nextExpiryMs;
-    // Credentials whose sockets have ended are forgotten when there are many.
+    // When too many credentials have no socket any more, they are forgotten.
     if (isChanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
     if (!mustCheckAll && !hasNewSocket) return;
     if (mustCheckAll) permitted = new WeakSet();
@@ -169,7 +169,7 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   return { upgrade: watchUpgrades(sockets, tokens, start), redeemTicket: sockets.redeemTicket };
 }
 
-/** The keys and the configuration that one check is made under. */
+/** The keys and the configuration that one check uses. */
 interface CheckedState {
   readonly generation: number;
   readonly tenants: ReadonlyMap<string, DeviceAllowlist>;
@@ -186,7 +186,7 @@ function isSameState(left: CheckedState, right: CheckedState): boolean {
 
 const unchanged: ConfigurePermissions = (own) => own;
 
-/** Returns a function that passes each socket on once. */
+/** Returns a function that reports each socket once. */
 function once(report: (device: ConnectedDevice) => void): (device: ConnectedDevice) => void {
   const reported = new WeakSet<ConnectedDevice>();
   return (device) => {
@@ -256,19 +256,19 @@ function expiryOf(
 
 /** Whether credentials with these permissions may keep their socket under the configuration. */
 function allowsSocket(own: Permissions, device: ConnectedDevice, { tenants, configure }: CheckedState): boolean {
-  // A device in shadow mode would otherwise connect, be closed, and connect again at once.
+  // Otherwise a device in shadow mode would connect, be closed, and reconnect immediately.
   const configured = configure(own);
   if (isViewer(device) && !isDeepEqual(comparable(configured), comparable(device.principal))) return false;
   // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
   return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(device.tenant) ?? null }, device);
 }
 
-/** Whether the socket of a device was opened under the approval policy that applies now. That of a viewer is one of its permissions. */
+/** Whether the socket of a device was opened under the current approval policy. For a viewer, the policy is one of its permissions. */
 function hasSamePolicy(own: Permissions, device: ConnectedDevice, { configure }: CheckedState): boolean {
   return isViewer(device) || isDeepEqual(effectOf(configure(own).approvalPolicy), effectOf(device.approvalPolicy));
 }
 
-/** The effect of a policy, without the order of its tools. A policy that denies nothing does the same as none. */
+/** The effect of a policy, without the order of its tools. A policy that denies nothing is equal to no policy. */
 function effectOf(policy: ApprovalPolicy | null | undefined): object {
   return { deniedTools: new Set(policy?.deniedTools), deadlineMs: policy?.deadlineMs ?? null };
 }
@@ -295,7 +295,7 @@ interface Permissions extends ConfiguredPermissions, Pick<Principal, "scopes" | 
   readonly rateLimits?: KeyRateLimits | null;
 }
 
-/** The permissions alone, without members that may be absent. */
+/** The permissions only, with absent members filled in. */
 function comparable(holder: Permissions): object {
   const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = holder;
   const { approvalPolicy = null, rateLimits = null } = holder;

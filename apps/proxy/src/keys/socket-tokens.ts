@@ -1,7 +1,7 @@
 /**
- * The tokens with which open sockets were authenticated. A token has no record that could be read again, so its principal is kept
- * for as long as a socket of it is open. When the settings for tokens change, all are forgotten: their sockets are closed then, and
- * devices and viewers connect again under the new settings.
+ * The tokens that authenticated the open sockets. A token has no record that could be read again, so its principal is kept as long
+ * as one of its sockets is open. When the settings for tokens change, all are forgotten: their sockets are closed, and devices and
+ * viewers reconnect under the new settings.
  */
 import type { Principal } from "@letta-environments/schema";
 import { isDeepEqual } from "../lib/deep-equal.ts";
@@ -16,9 +16,8 @@ export type TokenPrincipal = Principal & Required<Pick<Principal, "credentialExp
 /** The principals of the open sockets that were authenticated with a token. */
 export interface SocketTokens {
   /**
-   * Returns a function that remembers the principal of a token, without what the configuration has made of it, to be called when
-   * its socket opens. It does nothing when the principal was authenticated by a key, or when the settings changed during the
-   * handshake.
+   * Returns a function that remembers the principal of a token as it was before the configuration was applied. Call it when the
+   * socket opens. It does nothing when the principal was authenticated by a key, or when the settings changed during the handshake.
    */
   prepare(principal: Principal): () => void;
   find(device: SocketCredential): TokenPrincipal | undefined;
@@ -32,7 +31,7 @@ export interface SocketTokens {
  * Creates {@link SocketTokens}.
  *
  * @param tokenSettings Compared by value; `null`: tokens are not accepted.
- * @param unconfigured Returns a caller with the permissions that its credential alone gives. Default: as it is.
+ * @param unconfigured Returns a caller with the permissions that its credential alone gives. Default: unchanged.
  */
 export function createSocketTokens(
   tokenSettings: () => object | null,
