@@ -1,14 +1,14 @@
 import type { Clock } from "@letta-environments/platform";
 import { pause } from "./deadline.ts";
 
-/** Work that may go on after its request has ended, so that a process waits for it before it stops. */
+/** Work that may outlast its request. A process waits for it before it stops. */
 export interface BackgroundWork {
   readonly start: (work: Promise<unknown>) => void;
   /** Resolves when no work is left, or after `graceMs` milliseconds. */
   readonly finish: (graceMs: number) => Promise<void>;
 }
 
-/** Creates {@link BackgroundWork}. Failures are those of the work itself, which reports them. */
+/** Creates {@link BackgroundWork}. The work itself reports its failures. */
 export function createBackgroundWork(clock: Pick<Clock, "setTimer">): BackgroundWork {
   const running = new Set<Promise<unknown>>();
   return {

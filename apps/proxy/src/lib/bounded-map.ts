@@ -1,13 +1,13 @@
 /**
  * A map that drops an entry when it is full, so that callers cannot make it grow without bound. It drops the entry that was added first
- * and not used since: a used one gets a second chance and moves to the end, which is close to "least recently used" and costs a read
- * only a flag. When many entries in a row were used, it moves a few of them at a time, so that no call takes long.
+ * and not used since. A used entry gets a second chance and moves to the end, which approximates "least recently used" at the cost of
+ * one flag per read. When many entries in a row were used, it moves a few of them at a time, so that no call takes long.
  */
 export interface BoundedMap<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
   delete(key: string): void;
-  /** Its duration grows with the map, so it is for rare events only. */
+  /** It takes time proportional to the size of the map, so it is for rare events only. */
   deleteWhere(matches: (key: string) => boolean): void;
   clear(): void;
 }
@@ -23,7 +23,7 @@ interface Entry<Value> {
 /** Creates a {@link BoundedMap}. */
 export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
   const entries = new Map<string, Entry<Value>>();
-  // One iterator for all drops: a new one would pass over every place that an earlier drop has left empty.
+  // One iterator for all drops: a new one would step over every place that earlier drops left empty.
   let oldestFirst = entries.entries();
 
   function drop(): void {

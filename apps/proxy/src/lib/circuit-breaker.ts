@@ -9,12 +9,12 @@ export interface CircuitBreaker {
   /**
    * Returns how to call the service; `null`: not now.
    *
-   * @param patienceMs how much longer than the cool-down this call leaves the trial to others, in milliseconds
+   * @param patienceMs how long after the cool-down this call leaves the trial to others, in milliseconds
    */
   admit(patienceMs?: number): Admission | null;
   /** Records success. Returns for how long the breaker was open, in whole milliseconds, if that closed it; otherwise `null`. */
   succeeded(admission: Admission): number | null;
-  /** Records failure. Returns true if it opened the breaker. `null`: of a call for which nothing was admitted. */
+  /** Records failure. Returns true if it opened the breaker. `null`: for a call that was not admitted. */
   failed(admission: Admission | null): boolean;
   /** Records that a call ended without a result, so that another call can be the trial. */
   abandoned(admission: Admission): void;
@@ -31,7 +31,7 @@ export interface Admission {
 
 /** Options of {@link createCircuitBreaker}. */
 export interface CircuitBreakerOptions {
-  /** How long no call but one trial is admitted, in milliseconds. */
+  /** How long only one trial is admitted, in milliseconds. */
   readonly cooldownMs: number;
   /** Number of consecutive failures that open it. Default: 1. */
   readonly failureThreshold?: number;

@@ -17,7 +17,7 @@ export type DeadlineOutcome<Result> =
 
 /**
  * Runs work until it ends, its time is up, or the caller goes away, whichever is first. In the last two cases its signal is
- * aborted and the result is available at once, so that work which ignores the signal cannot hold the request.
+ * aborted and the result is available immediately, so that work that ignores the signal cannot block the request.
  */
 export function runWithDeadline<Result>(
   clock: Clock,

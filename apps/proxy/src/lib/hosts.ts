@@ -1,6 +1,6 @@
 /**
- * Hosts of URLs and addresses: whether they are this machine, and how they are written and reached. Only loopback may carry secrets without
- * TLS. No name but `localhost` counts: another one can be resolved to any address.
+ * Hosts of URLs and addresses: whether they are this machine, and how to write and reach them. Only loopback may carry secrets without TLS.
+ * Of all names only `localhost` counts, because any other can resolve to any address.
  */
 
 const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
@@ -25,7 +25,7 @@ export function isWildcard(address: string): boolean {
   return address === "0.0.0.0" || address === "::";
 }
 
-/** Returns the host of a URL by which this machine reaches what listens on an address. Nothing can connect to a wildcard address. */
+/** Returns the URL host by which this machine reaches a server that listens on an address. Nothing can connect to a wildcard address. */
 export function reachableHost(address: string): string {
   if (address === "0.0.0.0") return "127.0.0.1";
   return urlHost(address === "::" ? "::1" : address);

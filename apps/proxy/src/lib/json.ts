@@ -13,7 +13,7 @@ export function parseJson(text: string | Uint8Array): unknown {
   return readText(text, JSON.parse) as unknown;
 }
 
-/** Returns what `read` makes of a text in UTF-8; `undefined` when the text is malformed, or `read` throws. */
+/** Applies `read` to a text in UTF-8; `undefined` when the text is malformed, or `read` throws. */
 export function readText<Value>(text: string | Uint8Array, read: (text: string) => Value): Value | undefined {
   try {
     return read(typeof text === "string" ? text : decoder.decode(text));

@@ -1,4 +1,4 @@
-/** Opens resources one after the other, and closes them. If one cannot be opened, those before it are closed. */
+/** Opens resources one after the other, and closes them. If one cannot be opened, those opened before it are closed. */
 
 /** Registers how a resource is closed if a later one cannot be opened, and returns the resource. */
 export type Defer = <Resource>(resource: Resource, close: (resource: Resource) => unknown) => Resource;
@@ -17,7 +17,7 @@ export async function openInOrder<Opened>(open: (defer: Defer) => Promise<Opened
   }
 }
 
-/** Closes resources one after the other, also those behind one that fails. Then it rejects with the first failure. */
+/** Closes resources one after the other, even after one fails. Then it rejects with the first failure. */
 export async function closeInOrder(closes: readonly (() => unknown)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const close of closes) {

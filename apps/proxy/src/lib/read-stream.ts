@@ -9,7 +9,7 @@ export async function readStream(
   return stream === null ? new Uint8Array() : readAll(stream.getReader(), limitBytes);
 }
 
-/** Reads a stream as {@link readStream} does. `onChunk` is called with the length of each chunk that is kept. */
+/** Reads a stream like {@link readStream}. `onChunk` is called with the length of each chunk that is kept. */
 export async function readAll(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   limitBytes: number,

@@ -1,6 +1,5 @@
 /**
- * Leaves out of a text what looks like a secret. Events carry none, but the messages of other programs' errors, such as a driver's, may repeat what they
- * were given.
+ * Removes from a text what looks like a secret. Events contain none, but error messages of other programs, such as a driver, may repeat their input.
  */
 
 const secrets: readonly (readonly [RegExp, string])[] = [
@@ -10,13 +9,13 @@ const secrets: readonly (readonly [RegExp, string])[] = [
   // JWTs (RFC 7519), whole or cut off.
   [/\beyJ[\w-]+(?:\.[\w-]*)*/g, "eyJ***"],
   [/\b(bearer|basic)(?:\s|%20)+[\w.~+/=-]+/gi, "$1 ***"],
-  // The user of a URL, up to the last `@`, since passwords may contain one. The limits keep long texts from being read again and again.
+  // The user of a URL, up to the last `@`, since passwords may contain one. The limits avoid repeated scans of long texts.
   [/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s"]{1,512}@/gi, "$1***@"],
   // Tickets and tokens in a query.
   [/([?&](?:token|ticket|key|secret|password)=)[^&\s"']+/gi, "$1***"],
 ];
 
-/** Returns a text without what looks like a secret. */
+/** Replaces everything in a text that looks like a secret. */
 export function redact(text: string): string {
   return secrets.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), text);
 }

@@ -1,4 +1,4 @@
-/** Rules of settings: problems, and names of tenants. */
+/** Rules for settings: problems, and names of tenants. */
 import { isIdentifier } from "@letta-environments/schema";
 
 /** A setting that breaks a rule. It does not contain the value, which may be a secret. */

@@ -1,14 +1,13 @@
 /**
- * A pipeline of named steps. Each step receives what the steps before it have found out about a request, and either adds to
- * it or refuses the request. Steps run synchronously for as long as none returns a promise, so that a response from
- * memory never waits.
+ * A pipeline of named steps. Each step receives what earlier steps found out about a request, and either adds to it or
+ * refuses the request. Steps run synchronously until one returns a promise, so that a response from memory never waits.
  */
 import { mapMaybe, type MaybePromise } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 
 export { mapMaybe, type MaybePromise };
 
-/** Runs work; `fail` turns whatever it throws, or rejects with, into a result. */
+/** Runs work; `fail` turns an error or a rejection into a result. */
 export function catchAll<Result>(
   run: () => MaybePromise<Result>,
   fail: (cause: unknown) => Result,
@@ -63,7 +62,7 @@ export function composeWraps<Name extends string, Exchange extends object>(
   return inner === undefined ? outer : (name, run) => outer(name, inner(name, run));
 }
 
-/** Starts a pipeline without steps. Without `wrap` the steps run as they are. */
+/** Starts a pipeline without steps. Without `wrap` the steps run unwrapped. */
 export function startSteps<Input extends object, Name extends string = string>(
   wrap?: WrapStep<Name, Input>,
 ): Steps<Input, Input, Name> {
@@ -77,7 +76,7 @@ function createSteps<Input extends object, Output extends object, Name extends s
   const append = <Next extends object>(name: Name, run: RunStep<Input>): Steps<Input, Next, Name> =>
     createSteps([...steps, wrap(name, run)], wrap);
   return {
-    // Every step ran after the ones before it, so the exchange has the members that its type promises.
+    // All earlier steps have run, so the exchange has the members that its type promises.
     add: (name, run) => append(name, (exchange) => run(exchange as Input & Output)),
     check: (name, run) =>
       append(name, (exchange) => {
@@ -85,7 +84,7 @@ function createSteps<Input extends object, Output extends object, Name extends s
         return response instanceof Promise ? response.then(toRefusal) : toRefusal(response);
       }),
     end<Result>(name: Name, run: (exchange: Output) => MaybePromise<Result>) {
-      // The last step is no refusal and adds nothing, so its type is that of the others only for the wrapper.
+      // The last step neither refuses nor adds anything; it has the type of the others only for the wrapper.
       const last = wrap(name, run as unknown as RunStep<Input>) as (exchange: Input) => MaybePromise<Result>;
       return (exchange: Input) =>
         mapMaybe<Input | Refusal, Result | PlainResponse>(runFrom(steps, 0, exchange), (outcome) =>

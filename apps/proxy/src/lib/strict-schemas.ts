@@ -6,7 +6,7 @@ export function oneOf<const Option extends string>(options: readonly Option[]): 
 }
 
 /**
- * Creates a schema for an object without other members. It reports each unknown member by name, including names that every
+ * Creates a schema for an object with no other members. It reports each unknown member by name, including names that every
  * object inherits (`constructor`), which valibot's `strictObject` accepts.
  */
 export function exactObject<const Entries extends v.ObjectEntries>(
