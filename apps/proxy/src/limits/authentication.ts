@@ -1,8 +1,8 @@
 /**
  * Counts failed authentication by client address, so that credentials cannot be guessed at speed. An address that exceeds its limit is
  * blocked until the limit allows one more attempt: callers get 429 in place of 401. Credentials that this process has already verified
- * are still accepted, and well-formed gateway keys and JWTs are still verified (`failure-exemptions.ts`). A token of the address
- * waits for no read of the issuer's keys, and no other credential is forwarded.
+ * are still accepted, and well-formed gateway keys and JWTs are still verified (`failure-exemptions.ts`). A token from that address
+ * never triggers a read of the issuer's keys, and no other credential is forwarded.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
@@ -23,7 +23,7 @@ import type { LimitedRoute } from "./settings.ts";
 
 /** The limits on failed authentication. */
 export interface FailureLimits {
-  /** Returns the address by which the client is counted, see `client-address.ts`. */
+  /** Returns the address that the client is counted by, see `client-address.ts`. */
   addressOf(request: GatewayRequest): string | null;
   /** Returns the refusal for a blocked address, or `null` if the address is not blocked. */
   blockOf(address: string | null): RateLimitResult | null;
@@ -80,7 +80,7 @@ export function createFailureLimits(
   };
 }
 
-/** Returns a refusal after part of its wait is over, without another check. */
+/** Returns the refusal with its wait reduced by the time that has passed, without another check. */
 function afterWaiting(outcome: RateLimitOutcome, waitedMs: number): RateLimitOutcome {
   const decisions = outcome.decisions.map((decision): RateLimitDecision => {
     const { allowed, resetMs, retryAfterMs } = decision;

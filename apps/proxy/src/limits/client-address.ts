@@ -2,7 +2,7 @@
  * The address by which a client is counted. Behind proxies it comes from `X-Forwarded-For` or `Forwarded` (RFC 7239), but only from
  * the entries that trusted proxies appended: everything to the left of them was sent by the caller and can be forged.
  *
- * Addresses are grouped: an IPv4 address counts alone, an IPv6 address together with its /64, which a single client usually has.
+ * Addresses are grouped: an IPv4 address counts on its own, an IPv6 address by its /64, which usually belongs to a single client.
  */
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -16,8 +16,8 @@ export interface TrustedProxies {
 }
 
 /**
- * Returns the group of the client's address, see {@link groupAddress}: of the hops `..., client, proxy 1, peer` the one that the
- * outermost trusted proxy saw. `null` if it is not a valid address; all such clients share one counter.
+ * Returns the group of the client's address, see {@link groupAddress}: among the hops `..., client, proxy 1, peer`, the one that
+ * the outermost trusted proxy saw. `null` if it is not a valid address; all such clients share one counter.
  */
 export function clientAddress(
   request: Pick<GatewayRequest, "clientAddress" | "header">,
@@ -26,10 +26,10 @@ export function clientAddress(
   if (trustedHops === 0) return groupAddress(request.clientAddress);
   const value = request.header(header);
   const elements = header === "forwarded" ? splitElements(value) : splitList(value);
-  // With fewer hops than trusted proxies, all hops come from trusted proxies, and the first one is the farthest that is known.
+  // With fewer hops than trusted proxies, all hops come from trusted proxies, and the first is the farthest known one.
   const element = elements[Math.max(0, elements.length - trustedHops)];
   if (element === undefined) return groupAddress(request.clientAddress);
-  // Only this one is read further: the others may come from the caller.
+  // Only this one is parsed: the others may come from the caller.
   return groupAddress(stripPort(header === "forwarded" ? readForwarded(element) : element));
 }
 
@@ -69,8 +69,8 @@ function readForwarded(element: string): string {
 }
 
 /**
- * Matches a whole element (RFC 7239 section 4): pairs of a name and a token or a quoted string, one of them `for`. It can match any text in one
- * way only, so that its time is proportional to the length: white space belongs to the `;` that follows it, or to the end.
+ * Matches a whole element (RFC 7239 section 4): pairs of a name and a token or a quoted string, one of them `for`. It can match a text in only
+ * one way, so it runs in linear time: white space belongs to the `;` after it, or to the end.
  */
 const pair = String.raw`[\w!#$%&'*+.^\x60|~-]+=(?:"(?:[^"\\]|\\.)*"|[^",;\s]*)`;
 const elementPattern = new RegExp(
@@ -115,7 +115,7 @@ function parseIpv4(text: string): readonly number[] | null {
   return octets.every((octet) => octet <= 255) ? octets : null;
 }
 
-/** The URL parser validates the address and writes it in one form (RFC 5952). */
+/** The URL parser validates and normalises the address (RFC 5952). */
 function parseIpv6(text: string): readonly number[] | null {
   const [, address] = /^([0-9a-f:.]+)(?:%.+)?$/is.exec(text) ?? [];
   const host = address === undefined ? undefined : URL.parse(`http://[${address}]`)?.hostname;

@@ -32,7 +32,7 @@ const QuerySchema = exactObject(
   () => "is not a parameter of the rate limits",
 );
 
-/** Returns the policies that apply to an operation and what remains of them. It charges none of them. */
+/** Returns the policies that apply to an operation, and what remains of each. Charges none of them. */
 export async function retrieveRateLimit(
   request: GatewayRequest,
   principal: GatewayPrincipal,

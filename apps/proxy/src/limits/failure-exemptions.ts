@@ -1,14 +1,13 @@
 /**
  * Exceptions to the limit on failed authentication.
  *
- * First, well-formed gateway keys are still verified for a blocked address: many callers can share an address, and one that sends wrong
- * keys must not lock out the others. This ends when a few wrong secrets for the same key id have come from that address. A secret has 256
- * random bits, so these attempts do not help to guess one. Tokens are verified too, with the keys of the issuer that are known already,
- * until many wrong ones have come: a signature cannot be guessed either, and this bounds the work. What is verified at the same time is counted
- * afterwards, so that a valid credential is not refused because many of its requests arrive at once.
+ * First, well-formed gateway keys are still verified for a blocked address: many callers can share an address, and one that sends wrong keys
+ * must not lock out the others. This ends after a few wrong secrets for the same key id from that address. A secret has 256 random bits, so
+ * these attempts do not help to guess one. Tokens are verified too, with the issuer's known keys, until many wrong ones have come: a signature
+ * cannot be guessed either, and the limit bounds the work. Concurrent verifications are counted afterwards, so that a valid credential is not
+ * refused because many of its requests arrive at the same time.
  *
- * Second, a token is refused but not counted if the issuer may have just added its key. Only so many such failures of an address are
- * exempt.
+ * Second, a token is refused but not counted if the issuer may have just added its key. The number of such exempt failures per address is limited.
  */
 import type { Clock } from "@letta-environments/platform";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -17,7 +16,7 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 const maxGuesses = 5;
 const periodMs = 60_000;
 
-/** How many wrong tokens of a blocked address are verified, and how many failures of one address stay uncounted, in such a period. */
+/** How many wrong tokens of a blocked address are verified, and how many failures of one address stay uncounted, per period. */
 const maxWrongTokens = 100;
 const maxUncounted = 100;
 
@@ -30,7 +29,7 @@ export interface FailureExemptions {
   mayVerify(address: string | null, keyId: string | null): boolean;
   /** Counts a wrong secret for a key id, or a wrong token, that came from a blocked address. */
   countWrong(address: string | null, keyId: string | null): void;
-  /** Whether a failure with credentials that may be valid goes uncounted for an address. Each call uses up one. */
+  /** Whether a failure with possibly valid credentials stays uncounted for an address. Each call uses up one. */
   allowsUncounted(address: string | null): boolean;
 }
 
@@ -57,7 +56,7 @@ export function createFailureExemptions(clock: Pick<Clock, "monotonic">): Failur
   return {
     mayVerify: (address, keyId) => find(`${address} ${keyId}`).count < (keyId === null ? maxWrongTokens : maxGuesses),
     countWrong: (address, keyId) => void add(`${address} ${keyId}`),
-    // An address alone equals no pair, because no address has a space.
+    // An address alone cannot equal a pair, because no address contains a space.
     allowsUncounted: (address) => add(`${address}`) < maxUncounted,
   };
 }

@@ -1,6 +1,6 @@
 /**
  * Rate limits of the gateway. Start reading here. The limiter in `../rate-limit/` decides checks; this folder connects it to requests:
- * which limits there are (`settings.ts`), by which address a client is counted (`client-address.ts`), how failed authentication is
+ * which limits there are (`settings.ts`), which address a client is counted by (`client-address.ts`), how failed authentication is
  * counted (`authentication.ts`), what callers see (`response.ts`) and how they query what remains (`endpoint.ts`).
  *
  * The pipeline authenticates and authorises a request before it charges it, so a request that is refused earlier costs nothing.
@@ -34,7 +34,7 @@ export interface RequestLimits extends FailureLimits {
   take(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitResult>;
   /** Sign-ins have separate limits on failures, in addition to those of every authentication. */
   readonly signIns: FailureLimits;
-  /** Charges a request to `GET /v1/ratelimit` to a limit of its own: it must not use up the limits that it reports, nor be unlimited. */
+  /** Charges a request to `GET /v1/ratelimit` to a separate limit: it must not use up the limits that it reports, nor be unlimited. */
   takeQuery(principal: GatewayPrincipal): MaybePromise<RateLimitResult>;
   /** Returns what `take` would decide, and charges nothing. */
   probe(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitOutcome>;
@@ -87,7 +87,7 @@ export function createRequestLimits(
     ...failures,
     signIns: {
       ...signIns,
-      // An address that guesses keys elsewhere does not go on here.
+      // An address that guesses keys elsewhere must not continue here.
       blockOf: (address) => failures.blockOf(address) ?? signIns.blockOf(address),
       exemptions: failures.exemptions,
     },
@@ -134,7 +134,7 @@ export function limitRequest(
   });
 }
 
-/** As {@link limitRequest}, for a query of the limits. Its response shows the requested limits, so only a refusal is recorded. */
+/** Like {@link limitRequest}, for a query of the limits. Its response shows the requested limits, so only a refusal is recorded. */
 export function limitQuery(
   limits: RequestLimits | null,
   trace: RateLimitTrace,
@@ -151,7 +151,7 @@ export function limitQuery(
 function createPolicyOverrides(
   policies: readonly RateLimitPolicy[],
 ): (principal: GatewayPrincipal) => PolicyOverrides | undefined {
-  // Headers are remembered by policy, so the policies of a principal are created once.
+  // Headers are cached by policy object, so the policies of a principal are created once.
   const known = new WeakMap<GatewayPrincipal, PolicyOverrides>();
   return (principal) => {
     const { rateLimits } = principal;

@@ -51,8 +51,8 @@ export function finishRateLimit({ rateLimit }: RateLimitTrace, response: PlainRe
 }
 
 /**
- * Adds the rate-limit headers to a response. `RateLimit-Policy` and `RateLimit` are lists, so the items of the upstream follow those of
- * the gateway. A `Retry-After` of the upstream is not replaced.
+ * Adds the rate-limit headers to a response. `RateLimit-Policy` and `RateLimit` are lists, so the upstream's items follow the
+ * gateway's. The upstream's `Retry-After` is not replaced.
  */
 export function addRateLimitHeaders(response: PlainResponse, outcome: RateLimitOutcome): PlainResponse {
   const own = rateLimitHeaders(outcome);
@@ -78,7 +78,7 @@ function degradedField({ degraded, decisions }: RateLimitOutcome): PlainHeaders[
 /**
  * Returns the response to a refused request, or `null` if it was admitted. `rate_limited` (429): a limit is exceeded.
  * `limits_unavailable` (503): the store is unavailable, and only policies with failure mode `closed` refused. The member
- * `violated-policies` (draft-ietf-httpapi-ratelimit-headers-11 section 5) has the names of the policies that refused.
+ * `violated-policies` (draft-ietf-httpapi-ratelimit-headers-11 section 5) names the policies that refused.
  */
 export function rateLimitResponse(outcome: RateLimitOutcome): PlainResponse | null {
   if (outcome.admitted) return null;

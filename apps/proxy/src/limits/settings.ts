@@ -6,7 +6,7 @@ import type { TrustedProxies } from "./client-address.ts";
 /**
  * The routes that limits can apply to. Most are operations of the API. `awaitMessage` is `retrieveMessage` with a wait, `controlDevice` every
  * control operation, `commandDevice` everything else that viewers send, `administerKeys` the administration and the sessions of the console, and
- * `signIn` a sign-in there. `failedAuthentication` and `failedSignIn` count failures.
+ * `signIn` signing in there. `failedAuthentication` and `failedSignIn` count failures.
  */
 export const limitedRoutes = [
   "listEnvironments",
@@ -33,14 +33,14 @@ export const limitedRoutes = [
 /** One of the {@link limitedRoutes}. */
 export type LimitedRoute = (typeof limitedRoutes)[number];
 
-/** Whether a route counts failures. There is no key then, so its policies are per address. */
+/** Whether a route counts failures. A failure has no key, so its policies are per address. */
 export function countsFailures(route: LimitedRoute): boolean {
   return route === "failedAuthentication" || route === "failedSignIn";
 }
 
 /**
- * Returns the routes whose policies count a request of a route. A wait for a message also retrieves it, a sign-in changes a key, and one that
- * failed is a failed authentication, so these also count there.
+ * Returns the routes whose policies count a request of a route. A wait for a message also counts as retrieving it, a sign-in as
+ * administration of a key, and a failed sign-in as failed authentication.
  */
 export function countedRoutes(route: LimitedRoute): readonly LimitedRoute[] {
   if (route === "awaitMessage") return [route, "retrieveMessage"];
@@ -95,7 +95,7 @@ export interface RateLimitSettings {
 
 /**
  * Returns the limits with the dimension by which each is sharded. Limits that can apply to the same request, directly or through
- * other limits, must use the same shard so that they can be decided in one step, and each counter must be in one shard only. So a
+ * other limits, must use the same shard so that they can be decided in one step, and each counter must be in only one shard. So a
  * group of such limits is sharded by tenant if each of them is per tenant or per key (a key belongs to one tenant), by address if
  * each is per address, and otherwise not at all.
  */

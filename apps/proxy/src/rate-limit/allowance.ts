@@ -1,5 +1,5 @@
 /**
- * Allowances: units that a process takes in advance from a store that is far away, so that most of its requests need no call.
+ * Allowances: units that a process takes in advance from a distant store, so that most of its requests need no call.
  *
  * The store charges an allowance when it grants it, as if all of its units were spent at its end, `allowanceMs` from now. So the
  * policy holds strictly, in any span of time: a unit is charged no earlier than it is spent, and GCRA admits no more charges than the
@@ -7,9 +7,9 @@
  * `a + c * interval`. The last of them was allowed at a time `b` of the span, so the TAT is at most `b + burst * interval`.) Units that
  * are not spent in time are lost.
  *
- * So that callers lose little, an allowance is never more than the process has spent in a second, than a tenth of the burst and than the
- * policy regains in a second; it leaves half of the burst to others; and policies for which that is less than {@link minUnits} have none.
- * A request is decided locally only if every one of its policies has an allowance.
+ * To keep losses small, an allowance never exceeds what the process spent in a second, a tenth of the burst, or what the policy regains
+ * in a second; it leaves half of the burst to others; and policies for which that is less than {@link minUnits} have none. A request is
+ * decided locally only if every one of its policies has an allowance.
  */
 import { intervalUsOf, mostConstrained } from "./decide.ts";
 import type { RateLimitCheck, RateLimitPolicy } from "./policy.ts";
@@ -17,7 +17,7 @@ import type { RateLimitDecision, RateLimitOutcome } from "./store.ts";
 
 /** The time in which an allowance is charged, in milliseconds. */
 const allowanceMs = 1_000;
-/** The time in which it may be spent, from before the store was called. It is shorter, because a Worker's clock stands still while it computes. */
+/** The time in which it may be spent, counted from before the call to the store. Shorter, because a Worker's clock stands still while it computes. */
 const spendingMs = 900;
 /** The smallest allowance that is worth its losses, in units. */
 const minUnits = 5;

@@ -32,7 +32,7 @@ import type {
 export interface RateLimiter {
   /** Decides the checks of a request. Returns synchronously if the store does. */
   take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome | Promise<RateLimitOutcome>;
-  /** Releases the leases of a request in the background; `degraded` is that of the outcome of `take`. */
+  /** Releases the leases of a request in the background; `degraded` comes from the outcome of `take`. */
   release(leaseId: string, checks: readonly RateLimitCheck[], degraded: RateLimitDegradation | null): void;
   /** Receives each outcome that is used for another request without a further check, so that metrics count that request too. */
   readonly noteRepeated?: (outcome: RateLimitOutcome) => void;
@@ -78,7 +78,7 @@ interface Limiter extends Required<RateLimiterOptions> {
   readonly breaker: CircuitBreaker;
   readonly pendingReleases: PendingReleases;
   degradedDecisions: number;
-  /** From when on a call that succeeds continues the pending releases, in monotonic milliseconds. */
+  /** From this time on, a successful call continues the pending releases. In monotonic milliseconds. */
   resumeReleasesAtMs: number;
 }
 
@@ -129,7 +129,7 @@ function withinDeadline(
   options: RateLimitTakeOptions,
 ): Promise<RateLimitOutcome> {
   const { clock, deadlineMs } = limiter;
-  // The request is decided without this call, so its end does not release what the call may have taken.
+  // The request is decided without this call, so the end of the request does not release what the call may have taken.
   const releaseTaken = (releaseAdmission?: Admission): void => {
     if (options.leaseId === null || options.probe) return;
     releaseInStore(limiter, options.leaseId, checks.filter(isLease), releaseAdmission);
@@ -238,7 +238,7 @@ async function releasePending(limiter: Limiter): Promise<void> {
       try {
         await store.release(release.leaseId, release.leases);
       } catch {
-        // It may be only this lease that fails, so it must not keep others from the store. It is not tried again, and expires.
+        // Perhaps only this lease fails, so it must not hold up others. It is not retried, and expires.
         hasFailed = true;
       }
     }),

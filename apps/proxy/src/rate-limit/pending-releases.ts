@@ -21,7 +21,7 @@ export interface PendingReleases {
   isEmpty(): boolean;
 }
 
-/** More than the requests that run at the same time, so that a store that never comes back fills no memory. */
+/** More than the requests that run at the same time, so that a store that never recovers does not fill the memory. */
 const maxPending = 10_000;
 /** Few enough that requests hardly wait for a batch: in SQLite each release is a transaction, which blocks the process. */
 const batchSize = 32;

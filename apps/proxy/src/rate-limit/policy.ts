@@ -8,7 +8,7 @@ export const rateLimitDimensions = ["key", "tenant", "address", "route", "device
 
 export type RateLimitDimension = (typeof rateLimitDimensions)[number];
 
-/** The value of a request in every dimension. Requests without a value (`null`) share a counter of their own. */
+/** The value of a request in every dimension. Requests without a value (`null`) share a separate counter. */
 export type DimensionValues = Readonly<Record<RateLimitDimension, string | null>>;
 
 /** How a policy is decided while the store is unavailable: by this process alone, by allowing everything, or by refusing everything. */
