@@ -22,12 +22,12 @@ export const metricsEndpoints: Readonly<
   },
 };
 
-/** The body of `GET /admin/v1/overview`. The figures are of the whole gateway since it was started, an hour at most. */
+/** The body of `GET /admin/v1/overview`. The figures cover the whole gateway since its start, at most the last hour. */
 export interface Overview {
   /** Epoch milliseconds. */
   readonly startedAt: number;
   readonly bucketMs: number;
-  /** The oldest first. The last one is not over. */
+  /** The oldest first. The last one is incomplete. */
   readonly buckets: readonly OverviewBucket[];
 }
 
@@ -45,7 +45,7 @@ export function createMetricsEndpoints(ports: MetricsEndpointPorts): readonly Op
     {
       endpoint: metricsEndpoints.readMetrics,
       respond({ accept }, authority): Promise<PlainResponse> {
-        // A key administers one tenant, and the labels name those of all.
+        // A key administers one tenant, and the labels name all tenants.
         if (ports.hasIdentities && authority.kind !== "operator") return Promise.resolve(operatorOnly);
         const format = chooseFormat(accept);
         const body = formatMetrics(ports.read(), format);

@@ -1,6 +1,6 @@
 /**
- * Counts the tenants that a remote upstream fails for. The event `upstream_down` reports only the moment at which the circuit of a tenant opens,
- * and an alert must last as long as the outage.
+ * Counts the tenants for which a remote upstream fails. The event `upstream_down` reports only the moment at which the circuit of a tenant
+ * opens, and an alert must last as long as the outage.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { ProxyEvent } from "../telemetry.ts";
@@ -14,7 +14,7 @@ const maxTenants = 10_000;
 /** The tenants whose circuit is open. */
 export interface OpenCircuits {
   record(event: { readonly type: string }): void;
-  /** Returns the number of tenants whose circuit is open and that have had a response 5xx in the last five minutes. */
+  /** Returns the number of tenants whose circuit is open and that got a 5xx response in the last five minutes. */
   count(): number;
 }
 

@@ -9,10 +9,10 @@ import { parseRetryAfter } from "../upstream/retry.ts";
 /** The response of a receiver; `null` if none came. */
 export type ReceiverResponse = { readonly status: number; readonly headers: PlainHeaders } | null;
 
-/** Why data did not reach the receiver. `rejected`: it took the push and rejected a part of it. `expired`: it did not take it in time. */
+/** Why data did not reach the receiver. `rejected`: it accepted the push but rejected a part of it. `expired`: it did not accept it in time. */
 export type DropReason = "queue_full" | "refused" | "rejected" | "expired" | "stopped";
 
-/** The decision on a push. `dropped`: it is not repeated. `pauseMs`: nothing may be sent before. */
+/** The decision on a push. `dropped`: it is not repeated. `pauseMs`: nothing may be sent earlier. */
 export type PushDecision =
   | { readonly kind: "delivered" }
   | { readonly kind: "dropped"; readonly reason: "refused" | "expired"; readonly pauseMs: number }
@@ -20,13 +20,13 @@ export type PushDecision =
 
 /** The state of a queue of pushes. */
 export interface PushSituation {
-  /** How often in a row the receiver has failed, this time included. */
+  /** Number of consecutive failures of the receiver, including this one. */
   readonly failures: number;
   /** How long the push has waited, in milliseconds. */
   readonly ageMs: number;
   /** Wall time in epoch milliseconds, for a `Retry-After` with a date. */
   readonly nowMs: number;
-  /** From 0 to 1, without 1. */
+  /** From 0 up to, but not including, 1. */
   readonly random: number;
 }
 
@@ -52,7 +52,7 @@ export function decidePush(response: ReceiverResponse, situation: PushSituation)
   return ageMs + pauseMs > maxPushAgeMs ? { kind: "dropped", reason: "expired", pauseMs } : { kind: "repeat", pauseMs };
 }
 
-/** Returns how many items a receiver has rejected of a push that it took (`partialSuccess`). They must not be repeated. */
+/** Returns how many items of an accepted push the receiver rejected (`partialSuccess`). They must not be repeated. */
 export function rejectedItems(body: string): number {
   const partial = parseJsonObject(body)?.["partialSuccess"];
   if (typeof partial !== "object" || partial === null) return 0;

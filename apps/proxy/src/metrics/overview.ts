@@ -1,6 +1,6 @@
 /**
- * The figures of the last hour for people, in buckets of a minute: differences between readings of the table of metrics. Nothing is counted
- * for them, so they cost requests nothing. They are lost when the process ends.
+ * The figures of the last hour for people, in one-minute buckets: differences between readings of the table of metrics. Nothing is counted
+ * for them, so requests pay nothing. They are lost when the process ends.
  */
 import { hostOperations } from "../http/host-operations.ts";
 import { bucketBounds, metrics } from "./definitions.ts";
@@ -17,9 +17,9 @@ export interface OverviewBucket {
   /** Start, in epoch milliseconds. */
   readonly startsAt: number;
   readonly requests: number;
-  /** Responses 4xx. */
+  /** 4xx responses. */
   readonly refused: number;
-  /** Responses 5xx. */
+  /** 5xx responses. */
   readonly failed: number;
   /** Refused by a rate limit: 429. */
   readonly rateLimited: number;
@@ -58,7 +58,7 @@ export function sampleOverview(
   const durations = Array.from({ length: bucketBounds.length + 1 }, () => 0);
   let rateLimited = 0;
   for (const { labels, value, histogram } of seriesOf(readings, metrics.requests)) {
-    // Probes and files of pages would hide what callers see.
+    // Health checks and files of web pages would hide what callers see.
     if (hostPaths.has(labels[1] ?? "")) continue;
     const status = labels[2] ?? "";
     byClass.set(status.slice(0, 1), (byClass.get(status.slice(0, 1)) ?? 0) + value);
@@ -129,11 +129,11 @@ function round(value: number): number {
 export interface OverviewHistory {
   /** Adds a sample when its minute is over. */
   add(sample: OverviewSample): void;
-  /** Returns the buckets, the oldest first. The last one goes on until `now`. */
+  /** Returns the buckets, the oldest first. The last one ends at `now`. */
   buckets(now: OverviewSample): readonly OverviewBucket[];
 }
 
-/** Creates an {@link OverviewHistory} that begins with a sample of a process that has done nothing. */
+/** Creates an {@link OverviewHistory} that begins with the sample of a process before its first request. */
 export function createOverviewHistory(first: OverviewSample): OverviewHistory {
   let samples: readonly OverviewSample[] = [first];
   return {

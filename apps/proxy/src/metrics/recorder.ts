@@ -1,6 +1,6 @@
 /**
- * Counts the events that the log writes, so that the two agree. Ids become labels only if `metrics.labels` says so. Nothing else that a caller
- * has chosen becomes a label.
+ * Counts the events that the log writes, so that the two agree. Ids become labels only if `metrics.labels` lists them. No other text of a
+ * caller becomes a label.
  */
 import type { DisconnectReason, EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
@@ -101,7 +101,7 @@ export function createRecorder(
   };
 
   return (event) => {
-    // Runtimes report events of further types, whose names do not meet those above.
+    // Runtimes report other types of events too, whose names differ from those above.
     const observed = event as ObservedEvent;
     if (observed.type === "request") return request(observed);
     const handler = handlers[observed.type] as ((event: ObservedEvent) => void) | undefined;
@@ -110,7 +110,7 @@ export function createRecorder(
   };
 }
 
-/** Follows what of the configuration cannot be used. */
+/** Tracks which parts of the configuration cannot be used. */
 function followConfiguration(table: MetricTable): Handlers {
   const setRefused = createGauge(table, gauges.configurationRefused);
   const setUnread = createGauge(table, gauges.unreadCredentialFiles);
@@ -120,7 +120,7 @@ function followConfiguration(table: MetricTable): Handlers {
     configuration_refused: () => setRefused(1),
     configuration_reloaded({ changed }) {
       setRefused(0);
-      // Every file was read for the changed settings.
+      // Every file was read again for the changed settings.
       if (changed.length > 0) unread.clear();
       setUnread(unread.size);
     },
@@ -186,7 +186,7 @@ const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | Runti
 
 /** Counts what keys, tenants and devices do, where the configuration makes their ids labels. */
 function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>) {
-  // An id is a text of a caller where tokens are accepted.
+  // Where tokens are accepted, an id can be any text of a caller.
   const labelOf = (label: IdentityLabel, id: string | null): string => {
     if (!labels.has(label)) return "";
     if (id === null) return "";
@@ -231,7 +231,7 @@ const disconnectReasons: Readonly<Record<DisconnectReason, true>> = {
   shutdown: true,
 };
 
-/** The other side chooses the code (RFC 6455 section 7.4). */
+/** The peer chooses the code (RFC 6455 section 7.4). */
 function closeCodeLabel(code: number): string {
   return code >= 1_000 && code <= 1_015 ? String(code) : otherValue;
 }

@@ -19,7 +19,7 @@ export interface OtlpSettings {
   readonly headers: Readonly<Record<string, string>>;
   /** Time between two pushes of metrics, in milliseconds. */
   readonly intervalMs: number;
-  /** The share of requests without a sampling decision of the caller whose spans are exported, from 0 to 1. */
+  /** The share of requests whose spans are exported if the caller made no sampling decision, from 0 to 1. */
   readonly sampleRatio: number;
   readonly serviceName: string;
 }

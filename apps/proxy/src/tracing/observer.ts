@@ -1,6 +1,6 @@
 /**
- * Observes requests in the pipeline: measures steps for `Server-Timing` and metrics, and collects the spans of sampled requests. A request
- * is measured if its key has the scope `details`, if its spans are exported, or if no other was for some milliseconds; the rest cost a comparison.
+ * Observes requests in the pipeline: measures steps for `Server-Timing` and metrics, and collects the spans of sampled requests. A request is
+ * measured if its key has the scope `details`, if its spans are exported, or if none was measured for some milliseconds; the rest cost a comparison.
  *
  * Only authenticated callers decide whether their spans are exported, so that nobody without a key can fill the receiver.
  */

@@ -48,17 +48,17 @@ function toOtlpSpan({ traceId, spanId, parentId, kind, name, startedAt, endedAt,
   };
 }
 
-/** The largest number of spans that wait for a push. Further ones are dropped. */
+/** The largest number of spans that wait for a push. Any more are dropped. */
 export const maxWaitingSpans = 4_096;
 
 /** Spans that wait for a push. */
 export interface SpanBuffer {
   add(spans: readonly Span[]): void;
-  /** Removes and returns what waits. */
+  /** Removes and returns the waiting spans. */
   take(): readonly Span[];
 }
 
-/** Creates a {@link SpanBuffer}. `onDropped` receives the number of spans that had no room. */
+/** Creates a {@link SpanBuffer}. `onDropped` receives the number of spans that did not fit. */
 export function createSpanBuffer(onDropped: (spans: number) => void): SpanBuffer {
   let waiting: Span[] = [];
   return {
