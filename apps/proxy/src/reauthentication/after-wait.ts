@@ -28,8 +28,8 @@ export interface CalledRequest extends MatchedEndpoint {
 export type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">) => PreparedCall;
 
 /**
- * Creates the function that returns what the caller of a request receives after its call. Where its credential has ended, or has other
- * permissions, a read gets the response that a new one would get, without a wait. A send was delivered, so it loses only the outcome of its turn.
+ * Creates the function that returns the caller's response after a call. If the credential has ended or has other permissions, a read gets the
+ * response of a new request, without a wait. A send was delivered, so it loses only the outcome of its turn.
  */
 export function createRespondAfterWait({ checkCredential }: Pick<Features, "checkCredential">) {
   async function respond(
@@ -61,8 +61,8 @@ function withoutWait(input: ValidRequest): ValidRequest {
 }
 
 /**
- * Frees the body of a send that was accepted and waits for the end of its turn, so that no key fills the memory with bodies that have left. Every step
- * and every call has this body, so it is emptied.
+ * Frees the body of an accepted send that waits for the end of its turn, so that no key can fill the memory with bodies that were already sent. Every
+ * step and call refers to this body, so it is emptied.
  */
 export function forgetBody({ input, trace }: Pick<CalledRequest, "input"> & { readonly trace: RequestTrace }): void {
   const body: object = input.decoded.body ?? {};
@@ -71,7 +71,7 @@ export function forgetBody({ input, trace }: Pick<CalledRequest, "input"> & { re
   trace.releaseBody?.();
 }
 
-/** The response to a send as without the preference `wait`. */
+/** Returns the response to a send as if it had no preference `wait`. */
 function withoutOutcome(response: PlainResponse): PlainResponse {
   const body = parseJsonObject(response.body);
   if (body === null || !("outcome" in body)) return response;

@@ -1,6 +1,6 @@
 /**
- * Whether the credential of a request still holds after the request was authorised. A request that stays open, to follow events or to wait for
- * the end of a turn, shows its caller what happens later, so its `Authorization` is authenticated again.
+ * Checks whether the credential of a request is still valid after the request was authorised. A request that stays open, to follow events or
+ * to wait for the end of a turn, shows its caller what happens later, so its `Authorization` is authenticated again.
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type Authentication, type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";

@@ -1,7 +1,7 @@
 /**
- * Requests whose body came late. A caller can hold its body back for as long as the host waits for it, a minute or more, and what was decided before
- * would still count then: the permissions of a key that was revoked meanwhile, or the tags that a device has lost. So everything that was decided
- * about the caller and its device is decided again, as for a new request.
+ * Requests whose body arrives late. A caller can hold back its body as long as the host waits for it, a minute or more, and earlier decisions would
+ * still apply then: the permissions of a key that was revoked meanwhile, or the tags that a device has lost. So every decision about the caller and
+ * its device is made again, as for a new request.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { MatchedEndpoint } from "@letta-environments/schema";
@@ -17,18 +17,18 @@ export interface CompleteRequest extends Received, MatchedEndpoint {
 }
 
 /**
- * How long the decisions of a request count, from its start, in milliseconds. A change can always come a moment after the decision, and nearly every
- * body arrives within this time, which costs no second look at the credential and the device.
+ * How long decisions about a request stay valid, from its start, in milliseconds. A change can always come a moment after a decision, and nearly
+ * every body arrives within this time, so that credential and device need no second check.
  */
 const decidedForMs = 1_000;
 
-/** The principal of the credential as it is now; absent: as it was. */
+/** The current principal of the credential; absent: unchanged. */
 type Decided = Partial<Pick<CompleteRequest, "principal">>;
 
 const asBefore: Decided = {};
 
 /**
- * Creates the step that decides again on a request whose body came late.
+ * Creates the step that decides again on a request whose body arrived late.
  *
  * @param openRecord Looks up the connection and opens the audit record again. Nothing of the first one was written yet.
  */
@@ -45,7 +45,7 @@ export function createDecideAgain<Complete extends CompleteRequest>(
       trace.refusalReason = state.reason;
       return { kind: "refused", response: state.response };
     }
-    // Also of the same permissions: in shadow mode they can be those of other restrictions.
+    // Even if the permissions are the same: in shadow mode, they can hide other restrictions.
     const { principal } = state;
     const response = authoriseEndpoint(principal, endpoint, params);
     if (response !== null) return { kind: "refused", response };
@@ -56,7 +56,7 @@ export function createDecideAgain<Complete extends CompleteRequest>(
 
   return (complete: Complete): MaybePromise<Decided | Refusal> => {
     const { endpoint, caller, trace } = complete;
-    // A frame of a socket arrives as a whole, so its body is never late, and it has no credential that could be looked at again.
+    // A frame of a socket arrives as a whole, so its body is never late, and it has no credential that could be checked again.
     if (endpoint.body === null || caller !== undefined) return asBefore;
     return clock.monotonic() - trace.startedAt < decidedForMs ? asBefore : decide(complete);
   };

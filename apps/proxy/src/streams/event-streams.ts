@@ -1,8 +1,7 @@
 /**
- * The streams of events that are open in this process. A stream is authorised once, when it opens, and may stay open for days. So its
- * credential is authenticated again every second, and the stream ends when that is refused or means other permissions than before: the
- * client connects again, and continues behind its last event with what its key may see now. While nobody can authenticate it, the stream
- * ends when the credential expires.
+ * The event streams that are open in this process. A stream is authorised once, when it opens, and may stay open for days. So its credential is
+ * authenticated again every second, and the stream ends when that is refused or gives other permissions than before: the client reconnects, and
+ * continues after its last event with what its key may see now. If authentication is unavailable, the stream ends when the credential expires.
  */
 import type { EnvironmentServer, EventStream, EventsRequest, StreamEnd } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
@@ -64,7 +63,7 @@ export function createEventStreams({ clock, server, telemetry }: EventStreamsOpt
   }
 
   async function checkAll(): Promise<void> {
-    // All at once: while the key store hangs, each takes as long as its timeout.
+    // All at the same time: while the key store hangs, each takes the full timeout.
     await Promise.all([...streams].map(checkOne));
   }
 
@@ -111,5 +110,5 @@ export function createEventStreams({ clock, server, telemetry }: EventStreamsOpt
   };
 }
 
-// Some proxies keep a response until it is complete; this field prevents that.
+// Some proxies buffer a response until it is complete; this field prevents that.
 const streamHeaders: PlainResponse["headers"] = { "content-type": eventStreamMediaType, "x-accel-buffering": "no" };

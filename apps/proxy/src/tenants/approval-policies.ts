@@ -1,4 +1,4 @@
-/** Which policies of the configuration decide on requests for permission: of every tenant, of one tenant, and of one key. */
+/** Which policies of the configuration decide on requests for permission: those for every tenant, for one tenant, and for one key. */
 import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
 
 /** The policies of a gateway. */
@@ -10,7 +10,7 @@ export interface ApprovalPolicies {
   readonly keys: ReadonlyMap<string, ApprovalPolicy>;
 }
 
-/** Returns what all policies of a principal together, also of its key, deny, at the earliest deadline; `null` without a policy. */
+/** Combines all policies of a principal, including its key's own: all denied tools, and the earliest deadline. `null` without a policy. */
 export function approvalPolicyOf(
   { everybody, tenants, keys }: ApprovalPolicies,
   { tenant, keyId, approvalPolicy }: Pick<Principal, "tenant" | "keyId" | "approvalPolicy">,

@@ -101,7 +101,7 @@ export function findCredentialConflicts(
   return problemsWith([...records, added]).filter(({ setting }) => !present.has(setting));
 }
 
-/** How long a tenant that was refused stays refused without another look at the keys, in milliseconds, unless a key changes. */
+/** How long a refused tenant stays refused without another read of the keys, in milliseconds, unless a key changes. */
 const refusalMs = 1_000;
 /** The most refused tenants in memory. */
 const maxRefusals = 1_000;

@@ -17,7 +17,7 @@ export type CredentialSource =
 /** How a caller authenticated, as far as tenants are concerned: with a gateway key or with a JWT. */
 export type CredentialKind = "key" | "token";
 
-/** Decides whether a tenant may call the upstream: not with a credential with which it would see another tenant's devices. */
+/** Decides whether a tenant may call the upstream: not with a credential that would show it another tenant's devices. */
 export type AdmitsTenant = (tenant: string, via: CredentialKind) => boolean | Promise<boolean>;
 
 /** Returns the current upstream credential of a tenant, which can change with its file; `null`: none. */

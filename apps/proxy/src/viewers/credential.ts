@@ -1,7 +1,7 @@
 /**
- * How the socket of a viewer is authenticated. Programs send a key or a token in `Authorization`, or as `token` in the query of
- * this path only, where their WebSocket cannot send headers. Web pages use a ticket, because a URL ends up in histories and logs;
- * and the page must be one that may call the gateway. A ticket is no credential of its own: the one that created it is authenticated
+ * Authenticates the sockets of viewers. Programs send a key or a token in `Authorization` or, if their WebSocket cannot send
+ * headers, as `token` in the query of this path only. Web pages use a ticket, because URLs end up in histories and logs; and the
+ * page must be one that may call the gateway. A ticket is not itself a credential: the credential that created it is authenticated
  * again when the ticket is redeemed, so a ticket outlives neither its key, token or session nor their permissions.
  */
 import { type Principal, problemResponse, ticketPrefix } from "@letta-environments/schema";
@@ -16,8 +16,8 @@ import type { DeviceSockets } from "../ports.ts";
 export type AuthenticateViewer = (request: GatewayRequest, connectionId: string) => ReturnType<AuthenticateRequest>;
 
 /**
- * `Authorization` of the callers that created tickets, by the principal that it was authenticated as, which the embedded server keeps with
- * the ticket. A ticket without one is refused.
+ * The `Authorization` header of each caller that created a ticket, by its principal, which the embedded server keeps with the ticket. A
+ * ticket without an entry is refused.
  */
 export type TicketCredentials = WeakMap<Principal, string>;
 
@@ -68,5 +68,5 @@ function withAuthorization(request: GatewayRequest, authorization: string): Gate
 
 const originNotAllowed: CallerAuthentication = { kind: "refused", response: problemResponse("origin_not_allowed") };
 
-/** It does not say why, as for any other credential. */
+/** It does not give the reason, as for any other credential. */
 const ticketRequired: CallerAuthentication = { kind: "refused", response: invalidKey, reason: "ticket_invalid" };

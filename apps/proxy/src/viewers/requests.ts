@@ -1,6 +1,6 @@
 /**
- * Frames of a viewer as requests of the gateway. What the API can do runs through the same steps as a request over HTTP, with
- * the principal of the socket. Other commands are charged to the limits of their own route and written to the audit log.
+ * Frames of a viewer as requests of the gateway. Operations of the API run through the same steps as over HTTP, with the
+ * principal of the socket. Other commands are charged to the limits of their own route and written to the audit log.
  */
 import type { ApiCall, CommandFacts, ViewerRequests } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
@@ -28,7 +28,7 @@ export interface ViewerSocket {
   readonly principal: GatewayPrincipal;
   readonly connectionId: string;
   readonly deviceId: string;
-  /** Of the upgrade request: where it came from. */
+  /** Where the upgrade request came from. */
   readonly client: ClientFacts;
 }
 
@@ -50,7 +50,7 @@ export function clientFactsOf(request: GatewayRequest): ClientFacts {
 /**
  * Creates the requests of one socket.
  *
- * @param ports Returns those of the current configuration, because a socket may stay open for days.
+ * @param ports Returns the ports of the current configuration, because a socket may stay open for days.
  */
 export function createViewerRequests(ports: () => ViewerRequestPorts, socket: ViewerSocket): ViewerRequests {
   const { principal, connectionId, deviceId, client } = socket;
@@ -102,7 +102,7 @@ function toRequest(call: ApiCall | null, connectionId: string, client: ClientFac
   const endpoint = endpoints[call?.operation ?? "openViewerSocket"];
   const path = buildPath(endpoint, { connectionId, itemId: call?.itemId ?? "" });
   const query = new URLSearchParams(call?.query ?? {}).toString();
-  // What a viewer has sent is not taken back when it leaves.
+  // A request that a viewer has sent is not cancelled when the viewer disconnects.
   return makeRequest(
     { method: endpoint.method, path, query, body: call?.body ?? undefined },
     (name) => client.forwarding.get(name) ?? null,
