@@ -1,6 +1,6 @@
 /**
  * One attempt at a call to the remote server. It ends with a response, with a failure, or with its deadline. Each tenant has a circuit breaker, which
- * refuses attempts at once while the server fails for that tenant. A tenant whose requests the server cannot handle does not affect the others.
+ * immediately refuses attempts while the server fails for that tenant. A tenant whose requests the server cannot handle does not affect the others.
  */
 import { type Endpoint, type KnownEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
@@ -14,10 +14,10 @@ import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./co
 import { leavesUnknown, unknownAfter } from "./upstream.ts";
 import { problemCodeOf } from "./validate-response.ts";
 
-/** Number of calls in a row without a useful response after which the server counts as down. */
+/** Number of consecutive calls without a useful response after which the server counts as down. */
 export const failureThreshold = 5;
 
-/** While the server is down, one call in this time is let through, in milliseconds. */
+/** The interval at which one call is let through while the server is down, in milliseconds. */
 export const probeIntervalMs = 1_000;
 
 /** How long a reported 403 is not reported again, whatever succeeds meanwhile, in milliseconds. */
@@ -73,7 +73,7 @@ export function createAttempt(
     }
   }
 
-  /** Reports that the upstream refuses the gateway's credential for an operation, once until it has accepted it. */
+  /** Reports that the upstream refuses the gateway's credential for an operation, once until it accepts the credential. */
   function noteCredential({ refused }: Health, request: UpstreamRequest, operation: string, status: number): void {
     const { principal, credential } = request;
     const isCallers = credential?.onCallerRefused !== undefined;
@@ -120,8 +120,8 @@ export function createAttempt(
 }
 
 /**
- * Notes what a response says about the gateway's credential. Returns true for a refusal that was not reported. A 403 may concern one resource, so
- * for a while what is accepted for others does not end it.
+ * Notes what a response says about the gateway's credential. Returns true for a refusal that was not reported yet. A 403 may concern one
+ * resource, so for a while a success for another resource does not clear it.
  */
 function noteRefusal(
   refused: Health["refused"],
@@ -145,14 +145,14 @@ const notCalled: Promise<null> = Promise.resolve(null);
 /** Health of the server for one tenant. */
 interface Health {
   readonly breaker: CircuitBreaker;
-  /** Operations for which it has refused the gateway's credential, and until when a success does not end that; 0: the next one does. */
+  /** Operations for which it refused the gateway's credential, and the time until which a success does not clear that; 0: the next one does. */
   readonly refused: Map<string, number>;
 }
 
 /** The outcome of a call; `null`: it was not made, because too many others are running. */
 type CallOutcome = DeadlineOutcome<PlainResponse | UpstreamFailure | null>;
 
-/** A problem of this project with which a send fails is often that of its device. */
+/** When a send fails with a problem of this project, the cause is often its device. */
 function failureOf({ method }: Endpoint, outcome: CallOutcome): UpstreamFault | null {
   if (outcome.kind === "timed_out") return { reason: "timeout", cause: null };
   if (outcome.kind !== "finished" || outcome.result === null) return null;
@@ -163,7 +163,7 @@ function failureOf({ method }: Endpoint, outcome: CallOutcome): UpstreamFault | 
     : null;
 }
 
-/** Describes a response that is of no use. */
+/** Describes an unusable response. */
 export function faultOf(reason: string, { status, headers }: PlainResponse): UpstreamFault {
   return { reason, status, contentType: headers["content-type"]?.slice(0, 128) ?? null, cause: null };
 }

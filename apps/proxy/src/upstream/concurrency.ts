@@ -1,7 +1,7 @@
 /**
- * Limits how many calls to a remote server run at once, in total and for each tenant, so that one tenant's slow calls leave room for the others. A call
- * over a limit waits for a short time. Sends go before reads of a device, and those before lists; within a priority, the call that waits longest goes
- * first. When too many calls of a tenant wait, its least important one is refused.
+ * Limits how many calls to a remote server run at once, in total and for each tenant, so that one tenant's slow calls leave room for the others. A
+ * call over a limit waits for a short time. Sends run before reads of a device, and these before lists; within a priority, the longest-waiting call
+ * runs first. When too many calls of a tenant wait, its least important one is refused.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { Operation } from "@letta-environments/schema";
@@ -21,7 +21,7 @@ export function priorityOf(operation: Operation): Priority {
 export interface ConcurrencyLimits {
   readonly total: number;
   readonly perTenant: number;
-  /** How long a call waits at most, in milliseconds; 0: not at all. */
+  /** The longest wait of a call, in milliseconds; 0: it does not wait. */
   readonly maxWaitMs: number;
   /** How many calls of a tenant may wait. More would only wait longer, and few of them would run in time. */
   readonly maxWaitingPerTenant: number;
@@ -46,8 +46,8 @@ export function divideCalls(total: number, perTenant: number, mayWait: boolean):
 /** Gives calls permission to run. */
 export interface ConcurrencyLimit {
   /**
-   * Returns a function that must be called when the call has ended; `null`: it may not run now. An aborted call stops waiting. A call that has not
-   * ended a while after its deadline no longer counts: Workers cancel the work of a caller who has left, and then nothing ends the call.
+   * Returns a function that must be called when the call has ended; `null`: it must not run now. An aborted call stops waiting. A call that has
+   * not ended a while after its deadline no longer counts: Workers cancel the work of a caller who has left, and then nothing ends the call.
    */
   acquire(tenant: string, priority: Priority, deadline: Deadline): MaybePromise<(() => void) | null>;
 }

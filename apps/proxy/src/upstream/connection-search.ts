@@ -13,7 +13,7 @@ export type FoundConnection =
   | { readonly kind: "found"; readonly row: UpstreamRow; /** Monotonic milliseconds. */ readonly readAtMs: number }
   | Refusal;
 
-/** Reads all rows in which a search looks, page by page. */
+/** Reads all rows that a search covers, page by page. */
 export type ReadPages = () => AsyncGenerator<EnvironmentPage, void>;
 
 /** Searches the rows of a remote server for connections. */
@@ -68,7 +68,7 @@ export function createConnectionSearch(
     return lookUps;
   }
 
-  /** Searches until everything that waits is found or not. */
+  /** Searches until every waiting id is found or known to be missing. */
   async function run(key: string, lookUps: LookUps, readPages: ReadPages): Promise<void> {
     lookUps.isSearching = true;
     while (lookUps.waiting.size > 0) {
@@ -99,7 +99,7 @@ export function createConnectionSearch(
       for (const { reject } of searched.values()) reject(cause);
     }
     const nowMs = clock.monotonic();
-    // A search that failed has missed no id. Its duration is that of an outage, which must not delay sends after it.
+    // A failed search has missed no id. Its duration comes from an outage, which must not delay later sends.
     const pauseMs = Math.max(missPauseMs, hasMissed ? pauseFactor * (nowMs - beganAtMs) : 0);
     if (searched.size > 0) lookUps.missesUntilMs = Math.max(lookUps.missesUntilMs, nowMs) + pauseMs;
   }

@@ -14,13 +14,13 @@ import type { ReadRemote } from "./remote-call.ts";
 /** Maximum age of a row that is used without reading it again, in milliseconds. */
 export const maxRowAgeMs = 5_000;
 
-/** A maximum age with which every row is read again. */
+/** A maximum age that makes every look-up read the row again. */
 export const alwaysRead = -1;
 
 /** Maximum number of connections that are remembered. The oldest one is forgotten first. */
 const maxKnownConnections = 10_000;
 
-/** Maximum number of pages in which a connection is searched: with 100 rows a page, 50,000 rows. */
+/** Maximum number of pages that a search for a connection reads: with 100 rows a page, 50,000 rows. */
 export const maxSearchPages = 500;
 
 /** How long a search that several requests share may take, in milliseconds. Each of them waits until its own deadline. */
@@ -108,8 +108,8 @@ function keyPrefixOf({ tenant, keyId }: Principal): string {
 }
 
 /**
- * Reads the rows in which a principal's connection can be. Where the principal may use a few devices only, each of them is read first: the list can be
- * long. A read shows one row of a device, so a second listener is in the list alone.
+ * Reads the rows that can contain a principal's connection. If the principal may use only a few devices, each of them is read first, because the list
+ * can be long. A read shows one row of a device, so a second listener appears only in the list.
  */
 async function* searchedPages(principal: Principal, read: ReadRemote): AsyncGenerator<EnvironmentPage, void> {
   const deviceIds = onlyDevices(principal);

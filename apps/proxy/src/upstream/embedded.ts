@@ -70,9 +70,9 @@ export function createEmbeddedUpstream(
 }
 
 /**
- * Runs a call until its deadline, and reports a timeout. The server keeps the progress up to date, so that what was not sent may be repeated. What
- * has left for a device when the caller disconnects goes on, because its result is recorded; only waits for the end of a turn end. The end of a
- * call to a remote server is in `attempt.ts`.
+ * Runs a call until its deadline, and reports a timeout. The server keeps the progress up to date, so that a call that was not sent may be
+ * repeated. When the caller disconnects, a call that was already sent to a device continues, because its result is recorded; only waits for the
+ * end of a turn stop. For calls to a remote server, see `attempt.ts`.
  */
 async function runCall(
   { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,

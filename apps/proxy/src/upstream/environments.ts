@@ -1,6 +1,6 @@
 /**
- * The environments that a remote server lists, read as far as decisions need them: which rows a principal may see, and which members. Everything else in
- * a row stays as it is.
+ * The environments that a remote server lists, read as far as decisions need them: which rows a principal may see, and which members. Everything else
+ * in a row is left unchanged.
  */
 import {
   allowsDevice,
@@ -101,7 +101,7 @@ function present(principal: Principal, row: UpstreamRow): UpstreamRow {
 
 /**
  * A list response without the members that the principal may not see; the same response when nothing is hidden. Each response is parsed, because
- * it may be cached, and one that is no list must not be.
+ * it may be cached, and one that is not a list must not be.
  */
 export function presentList(principal: Principal, response: PlainResponse): PlainResponse {
   if (response.status !== endpoints.listEnvironments.successStatus) return response;
@@ -193,7 +193,8 @@ export async function* readEnvironmentPages(
 }
 
 /**
- * Lists the rows that a principal may see and that have the tags of the query, which the remote server may not know, read from as many pages of the remote server as the limit needs.
+ * Lists the rows that a principal may see and that have the tags of the query, which the remote server may not support. Reads as many pages of the
+ * remote server as the limit needs.
  */
 export async function listPermitted(
   principal: Principal,
@@ -232,7 +233,7 @@ function isPlainQuery(query: string): boolean {
   return [...new URLSearchParams(query).keys()].every((name) => name === "limit" || name === "after");
 }
 
-/** Reads the rows of devices one by one, behind the rows that the list has shown already. Lists are ordered by id. */
+/** Reads the rows of devices one by one, after the rows that the list has already shown. Lists are ordered by id. */
 async function readRowsAfter(
   lastId: string,
   deviceIds: readonly string[],

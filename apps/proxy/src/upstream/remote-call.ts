@@ -1,6 +1,6 @@
 /**
- * An HTTP call to a remote server: the request is built from nothing but an allowlist, runs within its deadline, and ends in a validated response or
- * in a problem. Reads are repeated after a transient failure; a send is sent once.
+ * An HTTP call to a remote server: the request is built only from an allowlist, runs within its deadline, and ends in a validated response or in a
+ * problem. Reads are repeated after a transient failure; a send is sent once.
  */
 import {
   buildPath,
@@ -27,7 +27,7 @@ export type CallRemote = (
   deadline: Deadline,
 ) => Promise<RemoteExchange>;
 
-/** How a call of the remote server ended: with a response, with a failure, or `null` when it had no end in time. */
+/** The end of a call to the remote server: a response, a failure, or `null` if it did not end in time. */
 export type CallEnd = PlainResponse | UpstreamFailure | null;
 
 /** The end of a call, and the response that follows from it. */
@@ -70,7 +70,7 @@ export function createCallRemote(
     return end(endpoint, request, outcome);
   };
 
-  /** Concludes a call, and reports a response that is no failure by itself, and that the gateway cannot use. */
+  /** Concludes a call, and reports a response that is not itself a failure but that the gateway cannot use. */
   function end(endpoint: KnownEndpoint, request: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
     const exchange = conclude(endpoint, request, outcome);
     if (outcome.kind !== "result" || "reason" in outcome.result || outcome.result.status >= 500) return exchange;
@@ -178,7 +178,7 @@ export function buildRemoteRequest(
 function acceptedHeaders(request: GatewayRequest, hasBody: boolean): PlainHeaders {
   const headers: Record<string, string> = {};
   for (const [name, accepted] of forwardedHeaders) {
-    // The response to a read may be shared with other callers, so it takes from its caller nothing but the trace and `Via`.
+    // The response to a read may be shared with other callers, so only the trace and `Via` come from its caller.
     if (!hasBody && name === "idempotency-key") continue;
     // Without a valid `traceparent` it belongs to no trace (W3C Trace Context, section 3.3.1).
     if (name === "tracestate" && headers["traceparent"] === undefined) continue;
@@ -188,7 +188,7 @@ function acceptedHeaders(request: GatewayRequest, hasBody: boolean): PlainHeader
   return headers;
 }
 
-/** Builds a read of the gateway's own on behalf of a request: with its credential, without its body and its idempotency key. */
+/** Builds the gateway's own read on behalf of a request: with its credential, without its body and its idempotency key. */
 export function readRequest(
   request: UpstreamRequest,
   endpoint: KnownEndpoint,

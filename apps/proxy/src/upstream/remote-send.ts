@@ -163,7 +163,7 @@ async function switchMode(
   { call, input: { params, body }, request }: RemoteSend,
 ): Promise<PlainResponse | null> {
   const { setMode: mode = null } = call.principal;
-  // A decision belongs to the turn that runs, whose mode stays.
+  // A decision belongs to the running turn, whose mode does not change.
   if (mode === null || body.messages.every(isApprovalMessage)) return null;
   const { changeMode } = endpoints;
   const { agentId, conversationId } = body;

@@ -119,7 +119,7 @@ export function createRemoteUpstream(
         return sendRemote(tools, { call, input: decoded, request, reads: { deadline, readUntil } });
       case "registerEnvironment":
       case "openDeviceSocket":
-        // A remote server has endpoints of its own for devices.
+        // A remote server has its own endpoints for devices.
         return notServed;
       default:
         return forwardExtension?.({ call, decoded, request, readUntil }) ?? notServed;

@@ -5,7 +5,7 @@
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import type { UpstreamFailure } from "../ports.ts";
 
-/** How often a read is repeated at most. */
+/** The most retries of a read. */
 export const maxRetries = 2;
 
 /** Upper bound of the delay before the first retry, in milliseconds. It doubles with each one. */
@@ -23,7 +23,7 @@ export interface RetrySituation {
   readonly remainingMs: number;
   /** Wall time in epoch milliseconds, for a `Retry-After` with a date. */
   readonly nowMs: number;
-  /** From 0 to 1, without 1. */
+  /** From 0 up to, but not including, 1. */
   readonly random: number;
 }
 
@@ -59,7 +59,7 @@ export const retriesPerRead = 0.2;
 /** The most retries that a budget saves up. A new budget is full. */
 export const maxSavedRetries = 10;
 
-/** Limits retries to {@link retriesPerRead} of the reads, and to {@link maxSavedRetries} at once. */
+/** Limits retries to {@link retriesPerRead} of the reads, and to {@link maxSavedRetries} in a burst. */
 export interface RetryBudget {
   /** Counts a read. */
   deposit(): void;

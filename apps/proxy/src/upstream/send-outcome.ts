@@ -42,7 +42,7 @@ const undeliveredServerErrors: ReadonlySet<ProblemCode> = new Set([
   "upstream_unreachable",
 ]);
 
-/** Statuses with which a server, or one in front of it, may give up a request that it has passed on. */
+/** Statuses with which a server, or a proxy before it, may give up a request that it has already passed on. */
 const ambiguousStatuses: ReadonlySet<number> = new Set([408, 499]);
 
 /** The kinds of messages in a body. */
@@ -65,7 +65,7 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
   if (code === "send_in_progress") return elsewhere;
   if (code === "input_rejected") return outcomeOfRejection(content, isDeduplicating(end));
   if (code !== null) return status < 500 || undeliveredServerErrors.has(code) ? refused : unknown;
-  // RFC 9110 sections 15.4.8 and 15.4.9: the request was not performed here. Other redirects may follow upon it.
+  // RFC 9110 sections 15.4.8 and 15.4.9: the request was not performed here. Other redirects may mean that it was performed.
   if (status === 307 || status === 308) return refused;
   if (status === 429 || status === 503) return isRepeatable(end) ? refused : unknown;
   if (status === 409) return saysOffline(end) ? refused : unknown;

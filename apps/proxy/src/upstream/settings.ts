@@ -29,19 +29,19 @@ export type UpstreamServer =
       readonly kind: "remote";
       readonly fetch: UpstreamFetch;
       readonly idempotencyStore: IdempotencyStore;
-      /** Shared by every gateway over this store in the process; absent: there is one. */
+      /** Shared by all gateways of the process that use this store; absent: there is only one. */
       readonly unreleased?: Unreleased | undefined;
       /** Whether `idempotencyStore` is lost when the process ends, so that clients must not rely on it. */
       readonly forgetsSends?: boolean;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
-      /** How many calls may run at once, at most. */
+      /** The most calls that may run at the same time. */
       readonly maxConcurrent: number;
       /** Whether a request must not wait for what another one reads, as on Workers. Default: false. */
       readonly isolatesRequests?: boolean;
     };
 
-/** Where an upstream is: an origin and the path in front of `/v1`. */
+/** Where an upstream is: an origin and the path before `/v1`. */
 export interface UpstreamBaseUrl {
   readonly origin: string;
   /** Empty, or a path that starts with `/` and does not end with one. */

@@ -91,7 +91,7 @@ export interface DeviceChangeFacts {
   readonly act: "released" | "removed" | "labelled";
   readonly tenant: string;
   readonly deviceId: string;
-  /** The only row that is removed; absent: all of the device. */
+  /** The only row that is removed; absent: all rows of the device. */
   readonly environmentId?: string;
   /** The labels that are assigned. */
   readonly labels?: EnvironmentPatch;
@@ -134,7 +134,7 @@ export interface PreparedCall extends Pick<AuthorisedRequest, "request" | "endpo
   /** The wait for the end of a turn that the caller requested, in seconds; `null`: none. */
   readonly waitSeconds: number | null;
   /**
-   * Calls the upstream. Without a signal the call is a background refresh with a deadline of its own. With one, all calls for the
+   * Calls the upstream. Without a signal the call is a background refresh with its own deadline. With one, all calls for the
    * request share one deadline.
    */
   readonly fetch: (signal?: AbortSignal) => Promise<PlainResponse>;
@@ -220,7 +220,7 @@ export function unknownOutcome(
     : problemResponse("delivery_unknown", options);
 }
 
-/** As {@link unknownOutcome}, after a call of a remote server, which says nothing of the device. `what` is a sentence on what happened. */
+/** Like {@link unknownOutcome}, after a call to a remote server, which says nothing about the device. `what` says what happened. */
 export function unknownAfter(endpoint: KnownEndpoint, what: string): PlainResponse {
   const effect =
     endpoint.scope === "control"

@@ -28,7 +28,7 @@ export function validateResponse(
   credential: UpstreamCredential | undefined,
 ): PlainResponse {
   const { status, headers, body } = response;
-  // The gateway sends no conditional requests, so a 304 is invalid here, and it is no redirect.
+  // The gateway sends no conditional requests, so a 304 is invalid here, and it is not a redirect.
   if (status >= 300 && status < 400 && status !== 304) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
   if (status === 407) return proxyRefused;
@@ -58,9 +58,9 @@ export function validateResponse(
 }
 
 /**
- * Whether a body is a JSON object without a byte order mark, which a JSON text must not begin with (RFC 8259 section 8.1). That of a read is parsed once,
- * where it is presented and its shape is checked; here it has to begin and end as an object does. That of a send must say whether it was successful, or
- * the message would seem to be delivered by a server that is no environment server.
+ * Whether a body is a JSON object without a byte order mark, which a JSON text must not begin with (RFC 8259 section 8.1). The body of a read is
+ * parsed once, where it is presented and its shape is checked; here it only has to begin and end like an object. The body of a send must say whether
+ * it was successful; otherwise a server that is not an environment server would seem to have delivered the message.
  */
 function isUsable({ method, operation }: KnownEndpoint, body: PlainResponse["body"]): boolean {
   if (!isLikeObject(body)) return false;
@@ -97,15 +97,15 @@ function credentialRefused(status: 401 | 403, credential: UpstreamCredential | u
   return status === 401 ? invalidKey : problemResponse("upstream_forbidden");
 }
 
-/** With its own status it would need `Proxy-Authenticate` (RFC 9110 section 15.5.8), and the `fetch` of callers rejects 407. */
+/** With status 407 it would need `Proxy-Authenticate` (RFC 9110 section 15.5.8), and the `fetch` of callers rejects 407. */
 const proxyRefused = problemResponse("upstream_credential_rejected", {
   detail: "A proxy before the upstream asks for a credential (status 407), and the gateway has none for it.",
 });
 
-/** Statuses of a server without an extension. It may take its path for another one, which does not have the method or the device. */
+/** Statuses of a server without an extension. It may match the path to another endpoint, which lacks the method or the device. */
 const missingStatuses: ReadonlySet<number> = new Set([404, 405, 501]);
 
-/** A server of this project names what it did not find by a code of the endpoint. The response is then the gateway's own for this code. */
+/** A server of this project says what it did not find with a code of the endpoint. The gateway then returns its own response for that code. */
 function missingResponse({ problems }: Endpoint, response: PlainResponse): PlainResponse {
   const code = problemCodeOf(response);
   return code !== null && problems.includes(code) ? problemResponse(code) : unknownOperation;
@@ -117,7 +117,7 @@ const unknownOperation = problemResponse("endpoint_not_found", {
 
 /**
  * Statuses whose responses must have `Allow` or `Upgrade` (RFC 9110 sections 15.5.6 and 15.5.22), which the gateway does not pass on; and those after
- * which clients repeat a request by themselves (sections 15.5.9 and 15.5.20), as the Fetch standard does after 421: a message would be sent twice.
+ * which clients repeat a request on their own (sections 15.5.9 and 15.5.20), as the Fetch standard does after 421: a message would be sent twice.
  */
 const unpassedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
 

@@ -1,7 +1,7 @@
 /**
- * Requests for permission on devices behind a remote server. The server lists those of the tenant; a principal with restrictions sees those that it
- * can reach by device, agent and mode. The gateway fills its pages itself: a page of the server that was only made shorter would reveal, by its
- * length and by its cursor, how many other requests there are and when they were made.
+ * Requests for permission on devices behind a remote server. The server lists all requests of the tenant; a restricted principal sees only those
+ * that it can reach by device, agent and mode. The gateway builds its own pages: a filtered page of the server would reveal, by its length and its
+ * cursor, how many other requests there are and when they were made.
  */
 import type { Sha256 } from "@letta-environments/platform";
 import {
@@ -70,12 +70,12 @@ export async function listRemoteApprovals(
   });
 }
 
-/** Whether a principal can reach every request of its tenant. The server's own list is for such principals. */
+/** Whether a principal can reach every request of its tenant. Such principals get the server's own list. */
 export function reachesAllApprovals(principal: Principal): boolean {
   return !isLimitedToDevices(principal) && principal.maxMode === null && principal.agentIds === null;
 }
 
-/** Returns the response to a principal that can reach every request: the page of the server, as it is. */
+/** Returns the response to a principal that can reach every request: the page of the server, unchanged. */
 export function presentApprovals(response: PlainResponse): PlainResponse {
   const page = readPage(response);
   return page.kind === "read" ? response : page.response;

@@ -34,7 +34,7 @@ export async function controlRemote(
   if (!allowsDevice(principal, found.row)) return problemResponse("connection_not_found");
   const refusal = (await recordOf(call).start(found.row.deviceId)) ?? refuseLate(call, clock);
   if (refusal !== null) return refusal;
-  // It has left: the caller's end does not take it back.
+  // It was sent, so it is not cancelled when the caller disconnects.
   const { response } = await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted });
   return forbidUnsafeRepeat(decoded, response);
 }

@@ -1,6 +1,6 @@
 /**
- * Changes of devices behind a remote server. It knows nothing of gateway keys, so the device is looked up first: what the principal may
- * not see is 404. The change is audited, sent once, and runs to its end even if its caller disconnects.
+ * Changes of devices behind a remote server. It knows nothing of gateway keys, so the device is looked up first: one that the principal
+ * may not see is 404. The change is audited, sent once, and runs to completion even if its caller disconnects.
  */
 import {
   allowsDevice,
@@ -62,7 +62,7 @@ export async function changeRemoteDevice(
   return response;
 }
 
-/** Whether a server may have made a change to which it responds so. */
+/** Whether a server that responds with this status may have made the change. */
 function mayHaveActed(status: number): boolean {
   return status < 300 || (status >= 500 && status !== 501);
 }
@@ -86,7 +86,7 @@ type FoundRows = { readonly kind: "found"; readonly rows: readonly UpstreamRow[]
 
 /**
  * Finds the rows that a change is about, if the principal may change all of them. A read shows one row of a device; where names decide
- * or one row is named, the others are in the list alone.
+ * or one row is named, the others are only in the list.
  */
 async function findRows(principal: Principal, input: DeviceChange, read: ReadRemote): Promise<FoundRows> {
   const { deviceId } = input.params;

@@ -39,7 +39,7 @@ export function connectRemoteExtensions(tools: RemoteTools, auditFor: AuditFor):
       case "streamEvents":
       case "openViewerSocket":
       case "createViewerTicket":
-        // A remote server has endpoints of its own for viewers.
+        // A remote server has its own endpoints for viewers.
         return problemResponse("endpoint_not_found");
     }
   };

@@ -1,7 +1,7 @@
 /**
- * The messages of a device behind a remote server. The connection, or the device while it is offline, must be a row of the tenant's list that
- * the principal may use. The server selects the messages of the agents that the principal may use: a cursor names the last message that was looked
- * at, so a page with messages of other agents would reveal them even without its rows. The gateway removes the texts that the principal may not see.
+ * The messages of a device behind a remote server. The connection, or the device while it is offline, must be a row of the tenant's list that the
+ * principal may use. The server selects the messages of the agents that the principal may use: a cursor names the last message that was examined, so
+ * a page with messages of other agents would reveal them even without its rows. The gateway removes the texts that the principal may not see.
  */
 import {
   allowsAgent,
@@ -39,7 +39,7 @@ export async function listRemoteMessages(
   return presentMessages(principal, query, response);
 }
 
-/** Returns the agents whose messages are listed; `null` for a principal that may use every agent, whose query is passed on as it is. */
+/** Returns the agents whose messages are listed; `null` for a principal that may use every agent, whose query is passed on unchanged. */
 function permittedAgents(principal: Principal, { agentId }: DecodedListMessagesQuery): readonly string[] | null {
   if (principal.agentIds === null || agentId === undefined) return principal.agentIds;
   return agentId.filter((each) => allowsAgent(principal, each));
