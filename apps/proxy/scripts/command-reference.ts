@@ -4,7 +4,7 @@ import type { CommandDefinition, OptionDefinition, ProgramDefinition } from "@le
 /** The longest line of Markdown outside tables. */
 const width = 160;
 
-/** Replaces what is between the marks of the page. @throws if the page lacks the marks of a part */
+/** Replaces the text between the marks of the page. @throws if the page lacks the marks of a part */
 export function writeCommandReference(page: string, program: ProgramDefinition): string {
   const shared = sharedOptions(program.commands);
   const parts = {

@@ -1,6 +1,6 @@
 /**
- * The files that Cloudflare serves in front of a Worker, and their headers. Bodies and headers are the responses of the same routes that
- * serve them elsewhere, so that a page has one policy on every runtime.
+ * The files that Cloudflare serves in front of a Worker, and their headers. Bodies and headers come from the routes that serve them on
+ * other runtimes, so that a page has the same policy everywhere.
  */
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -70,7 +70,7 @@ export function consoleAssets(
   );
 }
 
-/** Names other than that of the page change with the content. */
+/** All names except the page's change with the content. */
 function readUncompressed(folder: string): ReadConsoleFile {
   return async (name) => ({
     bytes: await readFile(join(folder, name)),
@@ -91,7 +91,7 @@ async function readAsset(routes: readonly HostRoute[], path: string, file: strin
   return { path, file, bytes: response.body, headers: Object.fromEntries(headers) };
 }
 
-/** Whether a path is one of a route as Hono writes it. */
+/** Whether a path matches a route in Hono's syntax. */
 function matches(pattern: string, path: string): boolean {
   const expression = pattern.replaceAll(/[.]/g, "\\$&").replace(/:\w+$/, "[^/]+").replace(/\*$/, ".*");
   return new RegExp(`^${expression}$`).test(path);
@@ -111,8 +111,8 @@ function requestFor(path: string): GatewayRequest {
 }
 
 /**
- * The file `_headers` for these assets. The platform joins the values of a header that two rules set, so a rule for a whole folder has what all of
- * its files share, and a rule for one file has the rest.
+ * The file `_headers` for these assets. The platform joins the values of a header that two rules set, so a rule for a whole folder has the headers
+ * that all of its files share, and a rule for one file has the rest.
  */
 export function headersFile(assets: readonly Asset[]): string {
   const rules: string[] = [];

@@ -15,7 +15,7 @@ export function escapeHtml(text: string): string {
 /**
  * Creates a function that turns Markdown into HTML. HTML in the Markdown is shown as text.
  *
- * @param linkTo returns where a link leads; `null` for one that leads nowhere here, whose text remains
+ * @param linkTo returns the target of a link; `null` for a link that has no target here: only its text remains
  */
 export function createMarkdown(linkTo: (href: string) => string | null): (text: string) => string {
   const marked = new Marked({

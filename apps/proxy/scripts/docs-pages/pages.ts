@@ -1,6 +1,6 @@
 /**
- * Makes the pages of `/docs` from `openapi.json` and `docs/problems`. The build writes them to a file beside the bundles, and a gateway that runs from its
- * sources makes them with the first request.
+ * Makes the pages of `/docs` from `openapi.json` and `docs/problems`. The build writes them to a file beside the bundles; a gateway that runs from
+ * its sources makes them on the first request.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** The OpenAPI document of the gateway: that of the schema package, and the routes that only the gateway has, from their tables. */
+/** The OpenAPI document of the gateway: the schema package's document, plus the routes that only the gateway has, from their tables. */
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 import { describeApi, type OpenApiParts } from "../../../../packages/schema/scripts/open-api/document.ts";
 import { problemExamples } from "../../../../packages/schema/scripts/open-api/problems.ts";
@@ -36,7 +36,7 @@ const keyIfMatch: JsonSchema = {
   example: '"3f1c0a"',
 };
 
-/** Responses to requests that are refused before any operation is known, which would be the same at every one of them. */
+/** Responses to requests that are refused before any operation is known, which would be the same for each of them. */
 const earlyRefusals: string =
   "Every operation can also be refused with `invalid_request` before it is known which one it is: 400 and 431 for a request head that is damaged or too " +
   "large, 408 for one that does not arrive in time, 414 for a path that is too long, 417 for an `Expect` other than `100-continue`. A path that " +

@@ -109,7 +109,7 @@ export const overviewExample = {
 } as const;
 
 const count = (description: string): JsonSchema => ({ ...wholeNumber, description });
-/** The fractions are those of a percentile. */
+/** Percentiles have fractions. */
 const milliseconds = (description: string): JsonSchema => ({
   anyOf: [{ type: "number", format: "double" }, { type: "null" }],
   description: `${description}, in milliseconds; \`null\` without requests.`,

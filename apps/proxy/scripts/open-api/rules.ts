@@ -14,7 +14,7 @@ import { rateLimitPath } from "../../src/limits/endpoint.ts";
 const control = "\\u0000-\\u001f\\u007f-\\u009f";
 const identifier = checkSchema(isIdentifier) ?? {};
 
-/** Those of the gateway; {@link checkSchema} has those of the schema package. */
+/** The schemas of the gateway's checks; {@link checkSchema} has those of the schema package. */
 const ruleSchemas: ReadonlyMap<unknown, JsonSchema> = new Map<unknown, JsonSchema>([
   [isTenantName, { ...identifier, not: { anyOf: [identifier["not"], { pattern: `^${passThroughTenantPrefix}` }] } }],
   [isPlainText, { minLength: 1, maxLength: maxTextLength, pattern: `^[^${control}]*[^\\s${control}][^${control}]*$` }],
@@ -24,7 +24,7 @@ const ruleSchemas: ReadonlyMap<unknown, JsonSchema> = new Map<unknown, JsonSchem
   [isJsonObject, { type: "object" }],
   [hasOneCaller, { oneOf: [{ required: ["keyId"] }, { required: ["claims"] }] }],
   [hasOneTarget, { not: { required: ["deviceId", "group"], properties: { deviceId: {}, group: {} } } }],
-  // In JSON an array is no object. The names are excluded with those of policies.
+  // In JSON an array is not an object. The names are excluded with those of policies.
   [isNotArray.requirement, {}],
   [isNameable.requirement, {}],
 ]);

@@ -58,7 +58,7 @@ export function requestSchema(title: string, schema: GenericSchema): JsonSchema 
   return { title, ...converted, properties: Object.fromEntries(properties) };
 }
 
-/** Moves a default that is a list into the description: generated code would take it for a list of any texts. */
+/** Moves a default that is a list into the description: generated code would treat it as a list of arbitrary texts. */
 function withListInText({ default: standard, ...schema }: JsonSchema): JsonSchema {
   if (!Array.isArray(standard)) return standard === undefined ? schema : { ...schema, default: standard };
   const items = standard.map((item) => `\`${item}\``).join(", ");
