@@ -26,7 +26,7 @@ const terminal = `--import=${join(repositoryRoot, "scripts/lib/terminal/pretend.
 const children = [];
 
 /**
- * Starts a script. The result waits until its output matches, and resolves with that output.
+ * Starts a script. The returned function waits until its output matches, and resolves with that output.
  *
  * @param {string[]} words @param {Record<string, string>} env
  */
@@ -91,7 +91,7 @@ async function record() {
     "",
     comment("# in a second terminal"),
     prompt("LETTA_API_KEY=lek_DEVICE_KEY node scripts/device.mjs"),
-    // Only a slow machine says so.
+    // Printed only on a slow machine.
     connected.replace(/^Not connected yet.*\n/m, "").trimEnd(),
     "",
     comment("# in a third terminal"),

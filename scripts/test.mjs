@@ -18,7 +18,7 @@ import { runTasks } from "./lib/turbo.mjs";
 await ensureInstalled("full", ensureNode);
 clearReports();
 const given = process.argv.slice(2);
-// The gateway's tests use both cores of a small machine, and some of them deadlines, so they run alone.
+// The gateway's tests use both cores of a small machine, and some have deadlines, so they run alone.
 const gateway = "@letta-environments/proxy";
 const isFiltered = given.some((argument) => /^(?:--filter|-F)\b/.test(argument));
 const forTurbo = given.slice(0, given.includes("--") ? given.indexOf("--") : given.length);

@@ -106,7 +106,7 @@ if ([...plainWorker.values()].some((text) => text.includes("letta-console"))) {
   failures++;
 }
 
-/** The files of the console, by name; those of the first view are the page, what it names, and what its script imports at once. */
+/** The files of the console, by name; those of the first view are the page, the files that it names, and their static imports. */
 function readConsole() {
   const folder = join(repositoryRoot, "apps/console/dist");
   const names = readdirSync(folder).filter((name) => !/\.(?:br|gz)$/.test(name));

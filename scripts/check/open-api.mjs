@@ -17,7 +17,7 @@ const deviceSocket = "/paths/~1v1~1environments~1{connectionId}~1socket/get/resp
 
 const viewerSocket = "/paths/~1v1~1environments~1{connectionId}~1status~1ws/get/responses";
 
-/** Accepted findings, each with its reason. An exception that nothing needs is an error. */
+/** Accepted findings, each with its reason. An unused exception is an error. */
 const exceptions = [
   { rule: "operation-2xx-response", pointer: viewerSocket, reason: "A WebSocket handshake succeeds with 101." },
   { rule: "operation-success-response", pointer: viewerSocket, reason: "A WebSocket handshake succeeds with 101." },
@@ -32,7 +32,7 @@ async function findWithRedocly(name) {
   const words = ["lint", "--extends=recommended-strict", "--format=json", name];
   /** @type {string} */
   const output = await new Promise((resolve) => {
-    // It fails when it finds something, and then its output has what.
+    // It fails when it finds something; its output then lists the findings.
     execFile(program, words, { cwd: repositoryRoot, env, maxBuffer: 64 * 1024 * 1024 }, (_error, stdout) =>
       resolve(stdout),
     );

@@ -1,6 +1,6 @@
 /**
- * Checks imports, folder order, cycles, sizes and names; the rules are in lib/structure-rules.mjs. `--write` makes what occurs now the list of
- * exceptions (structure-exceptions.json): run it after a refactoring, and review what it adds.
+ * Checks imports, folder order, cycles, sizes and names; the rules are in lib/structure-rules.mjs. `--write` replaces the list of exceptions
+ * (structure-exceptions.json) with the current violations: run it after a refactoring, and review what it adds.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

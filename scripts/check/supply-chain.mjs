@@ -6,7 +6,7 @@ import { runPnpm } from "../setup/run-pnpm.mjs";
 
 /** Lists the licences of everything that the gateway and the published packages use when they run. */
 async function readLicences() {
-  // What is published, and the gateway, which is built from sources of the private packages too.
+  // The published packages, and the gateway, which is also built from sources of the private packages.
   const published = workspacePackages().filter(
     ({ folder, manifest }) => folder === "apps/proxy" || manifest.publishConfig !== undefined,
   );
@@ -21,7 +21,7 @@ async function readLicences() {
   return JSON.parse(text.slice(text.indexOf("{")));
 }
 
-/** The workspaces, each with a lockfile of its own. */
+/** The workspaces, each with its own lockfile. */
 const workspaces = ["", "bench/", "consumers/"];
 
 const licences = await readLicences();

@@ -98,7 +98,7 @@ function consoleText(url, { hasConsole }) {
 }
 
 /**
- * Checks that the page of the console is there, and that the Worker has its sessions, which refuse whatever is not that page.
+ * Checks that the page of the console is there, and that the Worker has its sessions, which refuse requests from anywhere but that page.
  *
  * @param {string} url @param {Host} host
  */
@@ -194,7 +194,7 @@ async function firstKey(url, adminToken, host) {
 
 /** Checks that the Worker accepts a key. @param {string} url @param {string} key @param {Host} host */
 async function checkKey(url, key, host) {
-  // A wrong query is refused after the key and before the upstream.
+  // An invalid query is refused after the key is checked and before the upstream is called.
   const status = await host.request(url, "/v1/environments?limit=0", key);
   if (status === 400) return;
   throw new DeployError(`deployed, but ${url} returns ${status} to its first key instead of accepting it`, key);

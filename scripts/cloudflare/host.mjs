@@ -118,7 +118,7 @@ async function createKey(url, adminToken) {
   return { key, id };
 }
 
-/** Where the state of a Worker is: in a folder that git ignores. @param {string} name */
+/** Returns the state file of a Worker, in a folder that git ignores. @param {string} name */
 function stateFile(name) {
   return join(repositoryRoot, ".data", "cloudflare", `${name}.json`);
 }
@@ -182,7 +182,7 @@ async function runLocally(request, node) {
     `UPSTREAM_URL:${upstreamUrl}`,
     ...files,
   ];
-  // A group of its own, so that workerd ends with wrangler.
+  // A separate process group, so that workerd ends with wrangler.
   const child = spawn(node, args, { cwd: app, env: { ...process.env, ...quiet }, stdio: "ignore", detached: true });
   return {
     url: `http://127.0.0.1:${port}`,

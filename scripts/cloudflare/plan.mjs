@@ -1,6 +1,7 @@
 /**
- * Which secrets a deployment uploads. A pepper is made once: a second one would make every key of the gateway worthless. So the stored secrets are only
- * for a Worker that does not exist yet. Later, what was changed or deleted in the account stays so, and only what the environment gives is uploaded.
+ * Which secrets a deployment uploads. A pepper is made once: a second one would make every key of the gateway worthless. So the stored secrets are
+ * used only for a Worker that does not exist yet. After that, changes and deletions in the account are kept; only secrets from the environment are
+ * uploaded.
  */
 import { createHash } from "node:crypto";
 import { DeployError } from "./options.mjs";
@@ -9,7 +10,7 @@ import { DeployError } from "./options.mjs";
  * The account, and the Worker in it.
  *
  * @typedef {object} Account
- * @property {string | undefined} id absent: the login does not tell it
+ * @property {string | undefined} id absent: the login does not reveal it
  * @property {readonly string[] | null} secrets names of the secrets that the Worker has already; `null`: there is no such Worker
  * @property {string | null} pepper digest of the pepper that the Worker got; `null`: unknown
  */
@@ -53,7 +54,7 @@ export function planSecrets({ name, upstreamUrl, credential, hasConsole }, state
   };
 }
 
-/** Refuses a Worker that the state is not about. @param {string} name @param {import("./options.mjs").State} state @param {Account} account */
+/** Refuses a Worker to which the state does not belong. @param {string} name @param {import("./options.mjs").State} state @param {Account} account */
 function refuseOther(name, { accountId, keyPepper }, { id, secrets, pepper }) {
   const file = `.data/cloudflare/${name}.json`;
   if (accountId !== undefined && id !== undefined && accountId !== id) {
@@ -73,7 +74,7 @@ function refuseOther(name, { accountId, keyPepper }, { id, secrets, pepper }) {
   }
 }
 
-/** The message of a version, from which another deployment can tell the pepper. @param {import("./options.mjs").State} state */
+/** The message of a version, by which another deployment can recognise the pepper. @param {import("./options.mjs").State} state */
 export function versionMessage({ keyPepper }) {
   return keyPepper === undefined ? "deploy:cloudflare" : `deploy:cloudflare, pepper ${pepperDigest(keyPepper)}`;
 }

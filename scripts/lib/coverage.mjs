@@ -1,6 +1,6 @@
 /**
  * Counts which source files run, with V8's precise coverage. As a preload (`node --import`) it measures the process it is loaded
- * into: every SIGUSR2 prints the files that ran since the one before, as a line `covered: [...]`.
+ * into: every SIGUSR2 prints the files that ran since the previous one, as a line `covered: [...]`.
  */
 import { Session } from "node:inspector";
 import process from "node:process";
@@ -9,7 +9,7 @@ import { repositoryRoot } from "./repository.mjs";
 
 const root = `${pathToFileURL(repositoryRoot).href}/`;
 
-/** Starts to count. The returned function lists the source files of which a function ran since its last call, or since the start. */
+/** Starts counting. The returned function lists the source files in which a function ran since its last call, or since the start. */
 export function startCoverage() {
   const session = new Session();
   session.connect();

@@ -18,7 +18,8 @@ const noConflictMarkers = {
 };
 
 /**
- * CommonMark lets a numbered item interrupt a paragraph only if its number is 1; others become text of it. More than two digits end a sentence.
+ * CommonMark lets a numbered item interrupt a paragraph only if its number is 1; others become part of its text. A number of more than two
+ * digits is the end of a sentence.
  *
  * @type {import("markdownlint").Rule}
  */

@@ -114,8 +114,8 @@ export const folderOrder = new Map([
 ]);
 
 /**
- * Files and folders that may import even less: only the listed entries of `folderOrder`, and only types of the listed workspace
- * packages. `rate-limit/`, with the circuit breaker, could become a package of its own; `ports.ts` describes what the features need and depends on none.
+ * Files and folders that may import even less: only the listed entries of `folderOrder`, and only types of the listed workspace packages.
+ * `rate-limit/`, with the circuit breaker, could become a separate package; `ports.ts` describes what the features need and depends on none.
  */
 export const restrictedImports = [
   { path: "apps/proxy/src/rate-limit/", entries: ["rate-limit/", "lib/circuit-breaker.ts"], packages: [] },

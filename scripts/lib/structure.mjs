@@ -259,7 +259,7 @@ function findVagueDocstrings({ path, docstrings }) {
 }
 
 /**
- * Compares violations with the allowed exceptions. An exception that no longer occurs is an error too, so the list does not keep what was fixed.
+ * Compares violations with the allowed exceptions. An exception that no longer occurs is an error too, so the list never keeps fixed ones.
  *
  * @param {readonly Violation[]} violations
  * @param {Readonly<Record<string, readonly string[]>>} exceptions keys by rule

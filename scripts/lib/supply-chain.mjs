@@ -1,9 +1,9 @@
 /**
- * The rules for what the project takes from elsewhere: licences of what users get, hashes of what is installed, which packages may run a script
- * at installation, and how old a version must be. Pure functions over the texts of the files.
+ * The rules for third-party code: licences of the code that users get, hashes of what is installed, which packages may run a script at
+ * installation, and how old a version must be. Pure functions over the texts of the files.
  */
 
-/** Licences that may be in what users get: permissive, without conditions for the code around them. */
+/** Licences allowed in the code that users get: permissive, without conditions for the code around them. */
 export const allowedLicences = new Set([
   "0BSD",
   "Apache-2.0",
@@ -14,7 +14,7 @@ export const allowedLicences = new Set([
   "MIT",
 ]);
 
-/** The least age of a version, in minutes. */
+/** The minimum age of a version, in minutes. */
 export const leastAgeMinutes = 4_320;
 
 /**

@@ -1,4 +1,4 @@
-/** Rules for the workflows that no linter has: what they run is pinned, and they get no more rights than they name. */
+/** Rules for the workflows that no linter has: everything they run is pinned, and they get only the rights that they name. */
 
 /**
  * Lists the violations in a workflow, each with its line.

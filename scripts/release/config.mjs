@@ -1,6 +1,6 @@
 /**
- * `release.config.json`: the values that depend on where the repository lives. The file is absent until there is such a place. A dry
- * run works without it; a release does not.
+ * `release.config.json`: the values that depend on where the repository lives. The file is absent until the repository has a public
+ * address. A dry run works without it; a release does not.
  */
 import { existsSync, readFileSync } from "node:fs";
 

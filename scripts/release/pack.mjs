@@ -1,6 +1,6 @@
 /**
  * Packs the published packages as they go to the registry: with the licence, the notice, the licences of bundled code, and a package.json
- * without what only the repository needs. The same files give the same bytes, since pnpm is pinned and writes constant times and owners.
+ * without members that only the repository needs. The same files give the same bytes, since pnpm is pinned and writes constant times and owners.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -81,7 +81,7 @@ async function packPackage(folder, manifest, target, release) {
     });
     for (const name of ["LICENSE", "NOTICE"]) copyFileSync(join(repositoryRoot, name), join(contents, name));
     published["files"] = ["LICENSE", "NOTICE", ...published["files"]];
-    // It is there from the first release on, and pnpm does not pack it by itself.
+    // It exists from the first release on, and pnpm does not pack it on its own.
     const changelog = join(source, "CHANGELOG.md");
     if (existsSync(changelog)) {
       published["files"].push("CHANGELOG.md");

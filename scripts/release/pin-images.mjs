@@ -1,6 +1,6 @@
 /**
- * `pnpm pin-images`: writes the digest of each container image behind its tag, in the Dockerfile, compose.yaml and the workflows. Docker
- * asks the registries. Run it again for newer images of the same tags.
+ * `pnpm pin-images`: writes the digest of each container image after its tag, in the Dockerfile, compose.yaml and the workflows. Docker
+ * queries the registries. Run it again for newer images of the same tags.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ function fail(line) {
   process.exit(1);
 }
 
-/** Asks the registry of an image for the digest of its tag, which covers all platforms. @param {string} name */
+/** Queries the registry of an image for the digest of its tag, which covers all platforms. @param {string} name */
 function readDigest(name) {
   const words = ["buildx", "imagetools", "inspect", name, "--format", "{{.Manifest.Digest}}"];
   try {

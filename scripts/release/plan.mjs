@@ -68,7 +68,7 @@ function runChangesets(copy) {
 }
 
 /**
- * The first section of a changelog without its heading, and without the commit before each entry, which is one of the copy.
+ * The first section of a changelog without its heading, and without the commit before each entry, which exists only in the copy.
  *
  * @param {string} changelog
  */

@@ -1,4 +1,4 @@
-/** Publishes tarballs to the npm registry. Everything that can be known is checked before the first one leaves. */
+/** Publishes tarballs to the npm registry. Everything that can be checked is checked before the first upload. */
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const minimumNpm = "11.5.1";
  * @property {boolean} hasIdentity whether the process can prove to the registry which workflow it is
  */
 
-/** Reads what decides whether a release can start. @returns {ReleaseState} */
+/** Reads the state that decides whether a release can start. @returns {ReleaseState} */
 export function readReleaseState() {
   return {
     npmVersion: output("npm", ["--version"]),
@@ -53,7 +53,7 @@ export function findObstacle({ npmVersion, changedFiles, changesets, hasIdentity
 }
 
 /**
- * Publishes the tarballs in their order, and skips versions that the registry has, so that a release that broke off can be repeated.
+ * Publishes the tarballs in their order, and skips versions that the registry has, so that an interrupted release can be repeated.
  *
  * @param {readonly import("./pack.mjs").Tarball[]} tarballs
  * @param {{ registry?: string | undefined, provenance: boolean, report: (line: string) => void }} options

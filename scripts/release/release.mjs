@@ -72,7 +72,7 @@ async function run() {
   const [need] = needs;
   if (need !== undefined && isRelease) fail(need);
   await ensureInstalled("full", ensureNode);
-  // What these import is there only now.
+  // The packages that these import are installed only now.
   const { findObstacle, readReleaseState } = await import("./publish.mjs");
   const obstacle = isRelease ? findObstacle(readReleaseState()) : null;
   if (obstacle !== null) fail(obstacle);

@@ -44,12 +44,12 @@ export async function ensureInstalled(needed, meanwhile) {
   await meanwhile?.();
 }
 
-/** Installs the dependencies of bench/, which is a workspace of its own so that they stay out of the main lockfile. */
+/** Installs the dependencies of bench/, a separate workspace so that they stay out of the main lockfile. */
 export async function ensureBenchInstalled() {
   await ensureFolderInstalled("bench", "Installing the benchmarks' dependencies ...");
 }
 
-/** Installs the tools of consumers/, a workspace of its own for the same reason. */
+/** Installs the tools of consumers/, a separate workspace for the same reason. */
 export async function ensureConsumersInstalled() {
   await ensureFolderInstalled("consumers", "Installing the tools of consumers ...");
 }

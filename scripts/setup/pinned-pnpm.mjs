@@ -15,13 +15,13 @@ import { runCommand } from "../lib/run-process.mjs";
 /** The version in the `packageManager` field of package.json. */
 export const pnpmVersion = String(JSON.parse(readText("package.json")).packageManager).replace(/^pnpm@/, "");
 
-/** The package with the commands. Its install script puts the program of the platform in their place. */
+/** The package with the commands. Its install script replaces them with the platform's program. */
 const wrapper = {
   name: "pnpm",
   integrity: "sha512-Zv2CeO4ok1zpUXktNDZ/869cQyonVkRYIwKVM4NbjaUpu+C+UTCv1W7QcT+4eJ5Hutgtk71a4v5UsVVi1idu8A==",
 };
 
-/** The package with the program of each platform; Linux with glibc alone has pinned hashes. @type {ReadonlyMap<string, string>} */
+/** The package with the program of each platform; only Linux with glibc has pinned hashes. @type {ReadonlyMap<string, string>} */
 const programs = new Map([
   ["linux-arm64", "sha512-4Oj/iF2TDCe2lcH0n4TupPR5sSdrNLclJB6xBElLMPCUOAvBhdf2rRlSaO5M4erJ6g4Fyy7YTXTpcmfFsKyxEA=="],
   ["linux-x64", "sha512-8eufCjHXspKbNS/kh8q4Q0gqJoOuvC4Q5pgos6XS8By/nAMtP+jf8F1Cw9er840kfAX+PJ/ts+A9qnLE91rvXQ=="],
@@ -66,7 +66,7 @@ function isGlibc() {
 }
 
 /**
- * Installs packages with npm into a folder of its own and resolves with npm's exit code. Content with another hash is an error.
+ * Installs packages with npm into a separate folder and resolves with npm's exit code. Content with another hash is an error.
  *
  * @param {string} folder @param {readonly PinnedPackage[]} packages @param {string} [registry] default: as configured on this machine
  */

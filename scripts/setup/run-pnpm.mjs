@@ -40,8 +40,8 @@ export async function pnpmCommand(env = process.env) {
 }
 
 /**
- * Returns the command of the pnpm that runs this script, if it has the pinned major version: other ones read pnpm-workspace.yaml
- * differently.
+ * Returns the command of the pnpm that runs this script, if it has the pinned major version: other versions read
+ * pnpm-workspace.yaml differently.
  *
  * @returns {readonly [command: string, ...leading: string[]] | undefined}
  */

@@ -80,7 +80,7 @@ export async function ensureNode() {
 }
 
 /**
- * Installs one package into a folder of its own and resolves with pnpm's exit code. Content with another hash is an error.
+ * Installs one package into a separate folder and resolves with pnpm's exit code. Content with another hash is an error.
  *
  * @param {string} folder @param {PinnedPackage} pinned @param {string} [registry] default: as configured on this machine
  */
