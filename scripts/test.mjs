@@ -25,7 +25,7 @@ const forTurbo = given.slice(0, given.includes("--") ? given.indexOf("--") : giv
 const codes = isFiltered
   ? [await runTasks(["test"], ["--concurrency=1", ...given])]
   : [
-      // The console's tests need the built gateway. Built first, it does not keep them until nothing else runs.
+      // The console's tests need the built gateway. It is built first, so that they can start early and run beside other tests.
       await runTasks(["build"], [`--filter=${gateway}`, ...forTurbo]),
       await runTasks(["test", "test:scripts"], ["--concurrency=3", `--filter=!${gateway}`, ...given]),
       await runTasks(["test"], [`--filter=${gateway}`, ...given]),

@@ -24,7 +24,7 @@ const ruleSchemas: ReadonlyMap<unknown, JsonSchema> = new Map<unknown, JsonSchem
   [isJsonObject, { type: "object" }],
   [hasOneCaller, { oneOf: [{ required: ["keyId"] }, { required: ["claims"] }] }],
   [hasOneTarget, { not: { required: ["deviceId", "group"], properties: { deviceId: {}, group: {} } } }],
-  // In JSON an array is not an object. The names are excluded with those of policies.
+  // A JSON schema of type `object` already excludes arrays, and the rule for policy names excludes these names.
   [isNotArray.requirement, {}],
   [isNameable.requirement, {}],
 ]);

@@ -5,13 +5,13 @@
 import type { MatchedEndpoint, PlainResponse } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { authoriseEndpoint } from "../auth/authorise.ts";
-import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { RequestTrace } from "../request-trace.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
+import type { CheckCredential } from "./check.ts";
 
 /** A request whose call has ended. */
 export interface CalledRequest extends MatchedEndpoint {
@@ -31,7 +31,7 @@ export type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">)
  * Creates the function that returns the caller's response after a call. If the credential has ended or has other permissions, a read gets the
  * response of a new request, without a wait. A send was delivered, so it loses only the outcome of its turn.
  */
-export function createRespondAfterWait({ checkCredential }: Pick<Features, "checkCredential">) {
+export function createRespondAfterWait({ checkCredential }: { readonly checkCredential: CheckCredential }) {
   async function respond(
     { request, trace, endpoint, params, input, principal }: CalledRequest,
     response: PlainResponse,

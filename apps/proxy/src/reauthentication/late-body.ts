@@ -7,9 +7,9 @@ import type { Clock } from "@letta-environments/platform";
 import type { MatchedEndpoint } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { authoriseEndpoint } from "../auth/authorise.ts";
-import type { Features } from "../features.ts";
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
 import type { Received } from "../request-trace.ts";
+import type { CheckCredential } from "./check.ts";
 
 /** A request whose body has arrived. */
 export interface CompleteRequest extends Received, MatchedEndpoint {
@@ -33,7 +33,7 @@ const asBefore: Decided = {};
  * @param openRecord Looks up the connection and opens the audit record again. Nothing of the first one was written yet.
  */
 export function createDecideAgain<Complete extends CompleteRequest>(
-  { checkCredential }: Pick<Features, "checkCredential">,
+  { checkCredential }: { readonly checkCredential: CheckCredential },
   clock: Pick<Clock, "monotonic">,
   openRecord: (complete: Complete) => MaybePromise<null>,
 ) {

@@ -234,7 +234,7 @@ export function refuseLate(
   { deadline }: Pick<UpstreamCall, "deadline">,
   clock: Pick<Clock, "monotonic">,
 ): PlainResponse | null {
-  // Nothing was sent yet. The end of the send itself could not say so.
+  // Nothing was sent yet, so a repeat is safe. If the call itself ended the send, it could not tell.
   if (deadline.signal.aborted) return callerGone;
   return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : null;
 }
