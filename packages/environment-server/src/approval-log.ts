@@ -10,15 +10,15 @@ export type ApprovalSuggestion = Readonly<ReportedSuggestion>;
 
 /** A request for permission to use a tool, as a device reports it. */
 export interface ApprovalRequest {
-  /** By which the device recognises the decision. */
+  /** The device matches the decision to its request by this id. */
   readonly requestId: string;
   readonly toolCallId: string;
   readonly tool: string;
   /** Arguments of the tool. Long texts and long lists are cut; `null` when the device reports none, or when they cannot be shown. */
   readonly input: Readonly<Record<string, unknown>> | null;
-  /** The device runs more than the input has. */
+  /** The device runs the tool with more than `input` shows. */
   readonly isInputCut: boolean;
-  /** Why the device does not run the tool by itself, in words. */
+  /** Why the device does not run the tool on its own, in words. */
   readonly reason: string | null;
   readonly suggestions: readonly ApprovalSuggestion[];
 }
@@ -26,7 +26,7 @@ export interface ApprovalRequest {
 /** `denied_tool`: a policy always denies the tool. `deadline`: nobody decided in the time that a policy sets. */
 export type ApprovalPolicyName = "denied_tool" | "deadline";
 
-/** When a policy denies a request, in epoch milliseconds, and which. */
+/** When a policy denies a request, in epoch milliseconds, and which policy. */
 export interface ApprovalExpiry {
   readonly at: number;
   readonly policy: ApprovalPolicyName;
@@ -48,7 +48,7 @@ export interface StoredApproval {
   readonly tenant: string;
   readonly scope: ConversationScope;
   readonly request: ApprovalRequest;
-  /** The message whose turn asks; `null` when it is not known. */
+  /** The message whose turn makes the request; `null` when it is not known. */
   readonly messageId: string | null;
   /** When this server learned of it, in epoch milliseconds. */
   readonly requestedAt: number;
@@ -80,12 +80,12 @@ export interface ApprovalLog {
   saveApprovals(saved: readonly StoredApproval[], removed: readonly ApprovalKey[]): Promise<void>;
   /** Returns the pending requests of all rows, the oldest first. */
   findPendingApprovals(limit: number): Promise<readonly StoredApproval[]>;
-  /** Returns a request that was decided; `null` when none was, or when it is forgotten. */
+  /** Returns a decided request; `null` when it is undecided or forgotten. */
   findDecidedApproval(key: ApprovalKey): Promise<StoredApproval | null>;
   /**
    * Removes decided requests that are older than their retention or exceed its limit, at most `limit`. Returns whether there may be more.
    *
-   * @param nowMs wall time by which they expire, which may lie behind the time of the latest decisions
+   * @param nowMs wall time by which they expire; may be earlier than the time of the latest decisions
    */
   pruneApprovals(nowMs: number, limit: number): Promise<boolean>;
 }

@@ -50,7 +50,7 @@ export function noteCause(state: ApprovalState, row: ApprovalDevice, runtime: Co
     if (entry.approval.messageId === null && entry.sent === null) updateCause(state, row, entry);
 }
 
-/** Adds what is known by now of the turn of a request. Its deadline can only become earlier. */
+/** Adds what is now known about the turn of a request. Its deadline can only become earlier. */
 export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
   if (!isTurnKnown(state, row, keyOf(entry.approval), entry.isAsked)) return;
   const { approval } = entry;
@@ -68,7 +68,7 @@ export function updatePolicy(state: ApprovalState, row: ApprovalDevice, entry: P
   if (entry.sent === null) take(state, entry, expiryOf([row.policy], request.tool, requestedAt), messageId);
 }
 
-/** Changes a request if its message is another one, or if it is denied earlier than before. */
+/** Updates a request if its message is another one, or if it is now denied earlier. */
 function take(
   state: ApprovalState,
   entry: PendingApproval,

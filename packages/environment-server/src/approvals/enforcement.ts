@@ -1,6 +1,6 @@
 /**
- * Denies requests for permission in the name of a policy: at once, or when their deadline passes while their device is connected. A request
- * whose deadline passed before is denied when its device asks again, including after a restart of the gateway.
+ * Denies requests for permission in the name of a policy: immediately, or when their deadline passes while their device is connected. A
+ * request whose deadline passed before is denied when its device asks again, including after a restart of the gateway.
  */
 import type { StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -12,10 +12,10 @@ import { createUntrackedDenials, type OnDenied, type UntrackedDenialsOptions } f
 export interface PolicyEnforcement {
   /** Denies a request at its deadline, if its device is connected then. */
   schedule(entry: PendingApproval): void;
-  /** Called each time that a device asks. Denies the request at once if its deadline has passed, otherwise it does nothing. */
+  /** Called each time a device asks. Denies the request if its deadline has passed; otherwise does nothing. */
   apply(entry: PendingApproval): void;
   /**
-   * Denies a request that is not remembered at once, if a policy denies its tool. Its deadline cannot be kept. `onSent` is called when the denial was
+   * Immediately denies a request that is not remembered, if a policy denies its tool. Its deadline cannot be kept. Calls `onSent` when the denial was
    * sent.
    */
   applyUntracked(approval: StoredApproval, onSent: OnDenied): void;
@@ -25,7 +25,7 @@ export interface PolicyEnforcement {
   disconnect(environmentId: string): void;
   /** Forgets a request. */
   cancel(entry: PendingApproval): void;
-  /** Nothing is denied from now on. */
+  /** Stops all denials. */
   close(): void;
 }
 
@@ -36,7 +36,7 @@ interface PolicyEnforcementOptions extends Omit<UntrackedDenialsOptions, "mayDen
 }
 
 interface DenialTimer {
-  /** In monotonic time: a clock that is set does not move a deadline. */
+  /** In monotonic time, so that setting the clock does not move a deadline. */
   readonly dueMs: number;
   cancel: () => void;
 }

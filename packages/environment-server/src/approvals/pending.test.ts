@@ -81,7 +81,7 @@ describe("when there are too many requests", () => {
     pending.setConnected("env-1", false);
     expect(add("small:env-3:f")).not.toBeNull();
     expect(givenUp.slice(1)).toEqual(["big:env-1:a"]);
-    // Both have as many now, so the tenant that asks for one more has the most.
+    // Both now have the same number, so the tenant that asks for one more has the most.
     expect(add("small:env-3:g")).toBeNull();
     expect([givenUp.length, names("small").length]).toEqual([2, 2]);
   });
@@ -119,7 +119,7 @@ describe("when there are too many requests", () => {
       pending.add(approvalOf(`env-${row}`, `${row}-${call}`, requestedAt), "key-1", "") !== null;
     for (let row = 0; row < maxApprovalsPerKey / maxApprovalsPerDevice; row += 1)
       for (let call = 0; call < maxApprovalsPerDevice; call += 1) add(row, call, 1_000 - 100 * row + call);
-    // A request of a device that is gone, too, such as a stored one, pushes out none.
+    // Nor does a request of a disconnected device, such as a stored one, displace any.
     expect([add(99, 0, 2_000), givenUp]).toEqual([false, []]);
     pending.setConnected("env-99", true);
     pending.setConnected("env-9", true);

@@ -15,14 +15,14 @@ export interface SentDecision {
   readonly isTurnOver: boolean;
   /** The device no longer asks. */
   readonly isGone: boolean;
-  /** The device has asked since under the same id, for something else. `null`: it has not. */
+  /** The other thing that the device has asked for since, under the same id; `null` if nothing. */
   readonly replacement: ReportedRequest | null;
 }
 
 /** A request as it was reported last. */
 export interface ReportedRequest {
   readonly request: ApprovalRequest;
-  /** In a frame of its own. Otherwise a status lists it. */
+  /** The device asked in a separate frame. Otherwise a status lists the request. */
   readonly isAsked: boolean;
 }
 
@@ -30,13 +30,13 @@ export interface ReportedRequest {
 export interface PendingApproval {
   /** Replaced when the message of its turn becomes known. Its ids stay. */
   approval: StoredApproval;
-  /** Whose limit it counts for, such as the key of the device. */
+  /** Whose limit it counts towards, such as the key of the device. */
   readonly owner: string;
   /** Its place in lists: when it was requested, then by its ids. */
   cursor: ApprovalCursor;
   /** `null` while it is undecided. */
   sent: SentDecision | null;
-  /** Its device has asked in a frame that comes behind the ends of earlier turns. A status that lists it can be early. */
+  /** Its device has asked in a frame that comes after the ends of earlier turns. A status that lists it can be early. */
   isAsked: boolean;
   /** Sequence number of the request that is pending now, counted over all devices. A count, not a time. */
   sequence: number;
@@ -50,7 +50,7 @@ export interface ApprovalCursor {
 
 /** The pending requests for permission, in memory. */
 export interface PendingApprovals {
-  /** Adds a request. Another one may be given up for it. Returns `null` when a limit is met. */
+  /** Adds a request. Another one may be given up for it. Returns `null` when a limit is reached. */
   add(approval: StoredApproval, owner: string, digest: string): PendingApproval | null;
   find(key: ApprovalKey): PendingApproval | undefined;
   findSent(environmentId: string, deliveryId: string): PendingApproval | undefined;
@@ -60,9 +60,9 @@ export interface PendingApprovals {
   /** The undecided requests of a tenant in the order of their cursors. */
   ofTenant(tenant: string): readonly PendingApproval[];
   remove(entry: PendingApproval): void;
-  /** The requests of devices that are not connected, as none is at first, are given up before others. */
+  /** Requests of devices that are not connected are given up first. Initially, no device is connected. */
   setConnected(environmentId: string, isConnected: boolean): void;
-  /** Whether no further request of a row would be remembered. */
+  /** Whether a row has no room for another request. */
   isFull(environmentId: string, owner: string): boolean;
 }
 
@@ -81,7 +81,7 @@ export function createPendingApprovals({
 
   const ofRow = (environmentId: string): PendingApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
 
-  /** Whether a row has a place for another request: a free one, or that of a request of the same key whose device is gone. */
+  /** Finds a place for another request of a row: a free one, or a request of the same key whose device is gone. */
   function findPlace(environmentId: string, owner: string): "free" | PendingApproval | null {
     if ((rows.get(environmentId)?.size ?? 0) >= maxApprovalsPerDevice) return null;
     const ofOwner = perOwner.get(owner);
@@ -170,7 +170,10 @@ interface Share {
   readonly disconnected: Set<PendingApproval>;
 }
 
-/** The requests by tenant: a tenant with many does not push out those of another, and a request of a device that is gone goes before one that can be decided now. */
+/**
+ * The requests by tenant. A tenant with many does not displace another's, and requests of devices that are gone are given up before any
+ * that can be decided.
+ */
 function createTenantShares() {
   const shares = new Map<string, Share>();
   const connectedRows = new Set<string>();
@@ -209,12 +212,12 @@ function createTenantShares() {
         add(request);
       }
     },
-    /** The oldest pending request of a device that is not connected; `null` without one. */
+    /** The oldest pending request of a device that is not connected; `null` if there is none. */
     oldestGone: (requests: Iterable<PendingApproval>): PendingApproval | null =>
       oldestPending(requests, ({ approval }) => !connectedRows.has(approval.scope.environmentId)),
     /**
-     * The request to give up after this one was added, which was one too many. It is one of the tenant with the most: the oldest of a device that is
-     * not connected, else the added one, else the oldest of all. A request whose decision was sent stays.
+     * Returns the request to give up after this one exceeded the limit. It belongs to the tenant with the most: the oldest of a device that is not
+     * connected, else the added one, else the oldest of all. A request whose decision was sent stays.
      */
     excess(added: PendingApproval): PendingApproval {
       let largest: Share | undefined;
@@ -228,7 +231,7 @@ function createTenantShares() {
   };
 }
 
-/** A search of all, which limits bound: the order in a set is that of connections, not that of the requests. */
+/** Searches all requests, whose number is limited: a set has the order of connections, not of requests. */
 function oldestPending(
   requests: Iterable<PendingApproval>,
   matches: (request: PendingApproval) => boolean = () => true,

@@ -2,7 +2,7 @@
 import { type ApprovalPolicy, matchesNamePattern } from "@letta-environments/schema";
 import type { ApprovalExpiry, ApprovalPolicyName, StoredApproval } from "../approval-log.ts";
 
-/** Returns when a request is denied, and by which policy; `null` when no policy denies it. Of several deadlines the first one counts. */
+/** Returns when a request is denied, and by which policy; `null` when no policy denies it. The earliest deadline counts. */
 export function expiryOf(
   policies: readonly (ApprovalPolicy | null | undefined)[],
   tool: string,

@@ -1,6 +1,6 @@
 /**
- * The reports of a device change its pending requests: it asks, its status lists all that wait in a conversation, and the end of a turn ends
- * those of the turn.
+ * Updates the pending requests of a device from its reports: a frame asks for one, a status lists all of a conversation, and the end of a
+ * turn ends the requests of that turn.
  */
 import { canonicalJson } from "@letta-environments/schema";
 import type { ApprovalRequest, StoredApproval } from "../approval-log.ts";
@@ -94,10 +94,7 @@ function request(
   if (isAsked && (known.sent?.replacement ?? null) === null) noteAsked(state, row, known);
 }
 
-/**
- * Whether two reports ask for the same. One without an input or without lasting permissions says nothing about them, and the reason may be put in other
- * words.
- */
+/** Whether two reports ask for the same thing. Either may omit the input or the lasting permissions, and the reason may be worded differently. */
 function asksForTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean {
   const shown = ({ tool, input, isInputCut, suggestions }: ApprovalRequest): string =>
     canonicalJson({
@@ -108,7 +105,7 @@ function asksForTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean
   return shown(known) === shown(asked);
 }
 
-/** Returns what the device asks for in the place of a request whose decision is on its way; `null` for nothing else. */
+/** Returns what the device asks for instead of a request whose decision was sent; `null` if there is nothing else. */
 function replacementBy({ approval, sent }: PendingApproval, report: ReportedRequest): ReportedRequest | null {
   const replacement = sent?.replacement ?? null;
   if (replacement !== null && asksForTheSame(replacement.request, report.request))
@@ -149,7 +146,7 @@ export function replace(
   state.enforcement.apply(entry);
 }
 
-/** A deadline does not begin again. That an earlier tool was denied says nothing about another one. */
+/** A deadline does not begin again. The denial of an earlier tool does not apply to another one. */
 function earlierExpiry(before: StoredApproval["expiry"], now: StoredApproval["expiry"]): StoredApproval["expiry"] {
   if (before?.policy !== "deadline") return now;
   return now === null || before.at <= now.at ? before : now;

@@ -1,6 +1,6 @@
 /**
- * A bounded set of requests for permission of connected devices that are known but not pending. Once a device has as many members as it may have pending
- * requests, every request of the conversation of a further one counts as a member, until the device lists none there.
+ * A bounded set of requests for permission of connected devices that are known but not pending. Once a device has as many members as it may have
+ * pending requests, the conversation of any other request counts as a whole: all its requests are members until the device lists none there.
  */
 import type { ApprovalKey } from "../approval-log.ts";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";

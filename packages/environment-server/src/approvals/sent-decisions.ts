@@ -8,7 +8,7 @@ import { updateCause } from "./causes.ts";
 import { replace, requestNew } from "./reports.ts";
 import { type ApprovalState, emitDecided, remove, withdraw } from "./state.ts";
 
-/** A decision is about to be sent: its request is not pending any more. */
+/** A decision is about to be sent: its request is no longer pending. */
 export function noteReserved(
   { pending, writer }: ApprovalState,
   key: ApprovalKey,
@@ -21,7 +21,7 @@ export function noteReserved(
   void writer.saveNow({ ...entry.approval, decision });
 }
 
-/** Nothing of a decision was sent. Its request is pending again, unless the device has stopped asking meanwhile. */
+/** A decision was not sent. Its request is pending again, unless the device has stopped asking meanwhile. */
 export function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: string): void {
   const { pending, devices, writer, enforcement } = state;
   const entry = pending.findSent(environmentId, deliveryId);

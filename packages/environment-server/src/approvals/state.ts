@@ -1,5 +1,5 @@
 /**
- * The state that the parts of the tracker share: the pending requests, where they are stored, and who is notified of their changes. Here are the
+ * The state that the parts of the tracker share: the pending requests, where they are stored, and who is notified of their changes. Has the
  * changes that several parts make.
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
@@ -72,7 +72,7 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly sequence: { last: number };
 }
 
-/** Adds a request. Returns `null` when a limit is met. */
+/** Adds a request. Returns `null` when a limit is reached. */
 export function add(
   { pending, enforcement, sequence, sha256 }: ApprovalState,
   approval: StoredApproval,
@@ -85,7 +85,7 @@ export function add(
   return entry;
 }
 
-/** Enough that two requests of one millisecond differ. */
+/** Long enough to distinguish two requests of the same millisecond. */
 const cursorDigestLength = 24;
 
 /** Forgets a request. */

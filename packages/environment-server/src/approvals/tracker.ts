@@ -1,7 +1,7 @@
 /**
- * Follows the requests for permission of every device: from its reports into memory and the store, until they are decided here or
- * the device no longer lists them. A policy that denies a request acts when the request is known, or at its deadline. Pending requests
- * survive a restart of the server, and a device that reconnects is asked about them.
+ * Follows the requests for permission of every device: from its reports into memory and the store, until they are decided here or the
+ * device no longer lists them. A policy that denies a request acts as soon as the request is known, or at its deadline. Pending
+ * requests survive a restart of the server, and a device that reconnects is asked about them.
  */
 import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -52,7 +52,7 @@ export interface ApprovalTracker {
   noteReserved(key: ApprovalKey, deliveryId: string, decision: Decision): void;
   /** Whether the device has asked for something else, under the same id, since the decision was reserved. */
   isReplaced(environmentId: string, deliveryId: string): boolean;
-  /** Nothing of the decision was sent. */
+  /** The decision was not sent. */
   noteUnsent(environmentId: string, deliveryId: string): void;
   /** A send has an outcome. */
   noteOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
@@ -94,7 +94,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       devices.set(row.device.environmentId, row);
       incomplete.delete(row.device.environmentId);
       pending.setConnected(row.device.environmentId, true);
-      // Before the device asks again: nobody may allow meanwhile what its new policy denies.
+      // Before the device asks again, so that nobody can allow what its new policy denies.
       for (const entry of pending.ofRow(row.device.environmentId)) updatePolicy(state, row, entry);
     },
     disconnect(environmentId) {

@@ -10,7 +10,7 @@ import { keyOf, keyText } from "./pending.ts";
 
 /** The result of a denial. */
 export type DenialResult =
-  /** It was sent: the device has taken it, or it is not known whether. */
+  /** It was sent. The device has accepted it, or the outcome is unknown. */
   | "accepted"
   | "unknown"
   /** Nothing was sent. It may be repeated. */
@@ -25,7 +25,7 @@ export type OnDenied = (approval: StoredApproval, outcome: "accepted" | "unknown
 
 /** Denies requests that are not remembered. */
 export interface UntrackedDenials {
-  /** Denies a request. Does nothing when that goes on already. `onSent` is called when a denial was sent. */
+  /** Denies a request. Does nothing if its denial is already in progress. Calls `onSent` when a denial was sent. */
   start(approval: StoredApproval, onSent: OnDenied): void;
   /** The request is remembered from now on. */
   cancel(approval: StoredApproval): void;
@@ -33,7 +33,7 @@ export interface UntrackedDenials {
   keepOnly(environmentId: string, runtime: Conversation, toolCallIds: ReadonlySet<string>): void;
   /** A device was disconnected. It asks again on its next socket. */
   cancelRow(environmentId: string): void;
-  /** Nothing is denied from now on. */
+  /** Stops all denials. */
   close(): void;
 }
 
@@ -54,7 +54,10 @@ export interface UntrackedDenialsOptions {
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   /** Whether the device of a request is connected. */
   readonly mayDeny: (approval: StoredApproval) => boolean;
-  /** There are too many denials to repeat one. It starts again when the device asks again. Called once for a row until none of its denials waits. */
+  /**
+   * There are too many denials to repeat this one. It starts again when the device asks again. Called once for a row until none of its
+   * denials waits.
+   */
   readonly onDropped: (environmentId: string) => void;
 }
 
@@ -120,7 +123,7 @@ function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
     state.dropped.add(scope.environmentId);
     return false;
   }
-  // Of the request, a denial needs nothing that is long.
+  // A denial does not need the long parts of the request.
   denial.approval = { ...denial.approval, request: { ...request, input: null, suggestions: [] } };
   const pauseMs = denialRetryMs * 2 ** Math.max(0, denial.failureCount - 1);
   denial.stop = state.clock.setTimer(Math.min(pauseMs, longestDenialRetryMs), () => {
@@ -130,7 +133,7 @@ function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
   return true;
 }
 
-/** An attempt that runs is not taken back, but not repeated. */
+/** A running attempt is not cancelled, but it is not repeated either. */
 function end(state: State, denial: Denial): void {
   denial.isAsked = false;
   if (denial.stop === null) return;

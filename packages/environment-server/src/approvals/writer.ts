@@ -1,6 +1,6 @@
 /**
  * Stores the pending requests and the decisions on them. A device that reports a request sends it again and again, so changes wait for at most a
- * second, and a request that is over by then is not written at all. A decision is written at once, so that it shares the commit of its send.
+ * second, and a request that is over by then is not written at all. A decision is written immediately, so that it shares the commit of its send.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { ApprovalKey, ApprovalLog, StoredApproval } from "../approval-log.ts";
