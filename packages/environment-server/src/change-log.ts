@@ -59,7 +59,7 @@ export interface RemovedChanges {
   readonly outputRemovedThrough: number;
 }
 
-/** A series of positions that another one continues. */
+/** An earlier series of positions, which another one continues. */
 export interface FormerSeries {
   readonly epoch: string;
   /** Its last position in this log. If this log is an earlier copy of another one, the series may have later positions there. */
@@ -83,12 +83,12 @@ export interface ChangeLogState extends RemovedChanges, ChangeSeries {
 /** Former series that a log remembers. */
 export const maxFormerSeries = 100;
 
-/** The name of the series to which a position was added, so that a change always has the same id. */
+/** Returns the name of the series that a position belongs to, so that a change always has the same id. */
 export function seriesOf({ epoch, former }: ChangeSeries, position: number): string {
   return former.findLast(({ lastPosition }) => position <= lastPosition)?.epoch ?? epoch;
 }
 
-/** The former series of another one that continues a log. */
+/** Returns the former series for a new series that continues a log. */
 export function formerOfNext({ epoch, lastPosition, former }: ChangeLogState): readonly FormerSeries[] {
   return [{ epoch, lastPosition }, ...former].slice(0, maxFormerSeries);
 }
@@ -108,7 +108,7 @@ export interface ChangeRecording {
   readonly outputUntilMs: number;
 }
 
-/** How much is kept of events, or of output: a time in milliseconds, and a size in characters of data. */
+/** How long events or output are kept, in milliseconds, and how much, in characters of data. */
 export interface ChangeRetention {
   readonly durationMs: number;
   readonly maxSize: number;
@@ -140,14 +140,17 @@ export class ChangesLostError extends Error {
 export interface ChangeLog {
   /**
    * Stores changes under consecutive positions. Removes the oldest changes when the size is exceeded. When it rejects, the changes are
-   * not stored; or they are hidden from this log's readers until the next call removes them. Rejects with {@link ChangesLostError} when
+   * either not stored, or hidden from this log's readers until the next call removes them. Rejects with {@link ChangesLostError} when
    * earlier changes are lost.
    *
-   * @param newEpoch unless it names the present series, it begins with these changes, and continues the present one: a server that
-   *   begins to write cannot know whether this log is an earlier copy of one to which its predecessor has written more
+   * @param newEpoch if it differs from the present series, these changes begin a new series that continues the present one: a server
+   *   that begins to write cannot know whether this log is an earlier copy of one to which its predecessor has written more
    */
   appendChanges(changes: readonly NewChange[], nowMs: number, newEpoch?: string): Promise<AppendedChanges>;
-  /** Reads the first changes of a selection. A page is limited in size, and by how many changes are looked at: it can be empty although there is more. */
+  /**
+   * Reads the first changes of a selection. A page is limited in size and in the number of changes that are examined, so it can be empty
+   * although there are more.
+   */
   readChanges(selection: ChangeSelection): Promise<ChangePage>;
   readChangeLog(): Promise<ChangeLogState>;
   /** Begins another series of positions, because changes were lost: no earlier position can be resumed. */

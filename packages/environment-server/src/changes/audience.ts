@@ -1,6 +1,6 @@
 /**
- * Decides which principals may see a change. The rules are those of the requests that read the same: devices, agents, scopes and the tenant.
- * The event of a message has the last text of the turn, which is output: readers without output receive the event without it.
+ * Decides which principals may see a change. The rules are the same as for requests that read this data: devices, agents, scopes and the
+ * tenant. The event of a message has the last text of the turn, which is output: readers without output receive the event without it.
  */
 import { allowsAgent, allowsDevice, type Principal } from "@letta-environments/schema";
 import type { ChangeSubject, StoredChange } from "../change-log.ts";
@@ -9,7 +9,7 @@ import { isMembers } from "../dialects/values.ts";
 /** The request of a reader, and its principal. */
 export interface ChangeView {
   readonly principal: Principal;
-  /** Also what turns say. Needs the scope `view`. */
+  /** Includes the output of turns. Needs the scope `view`. */
   readonly includesOutput: boolean;
   /** Only events of this device; `null`: of every device. */
   readonly deviceId: string | null;
@@ -42,7 +42,7 @@ function allowsKind({ scopes, maxMode }: Principal, kind: StoredChange["kind"]):
   }
 }
 
-/** Names everything that {@link receives} reads of a view, so that readers with equal keys receive the same. */
+/** Returns a key for everything that {@link receives} reads of a view: readers with equal keys receive the same changes. */
 export function audienceKey({ principal, includesOutput, deviceId }: ChangeView): string {
   const { tenant, scopes, maxMode, deviceIds, connectionNames, tenantDevices, deviceTags, agentIds } = principal;
   const kinds = (["list", "read", "approve", "view"] as const).filter((scope) => scopes.has(scope));
@@ -58,7 +58,7 @@ export function devicesOf({ principal, deviceId }: ChangeView): readonly string[
   return principal.connectionNames === null ? principal.deviceIds : null;
 }
 
-/** Returns the function that returns the data of a change, for readers with output or without it. */
+/** Creates a function that returns the data of a change, for readers with or without output. */
 export function createShownData({ kind, data }: Pick<StoredChange, "kind" | "data">) {
   let plain: string | null = null;
   return ({ includesOutput }: Pick<ChangeView, "includesOutput">): string => {

@@ -1,4 +1,4 @@
-/** The parts of this folder as one: the feed that the server reports to, and the streams that readers open. */
+/** Combines the parts of this folder: the feed that the server reports to, and the streams that readers open. */
 import type { MaybePromise } from "@letta-environments/platform";
 import type { ChangeLog } from "../change-log.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../ports.ts";

@@ -1,6 +1,6 @@
 /**
  * The id of an event: where a reader continues. It names the series of positions, the position, and the time when the event was stored.
- * A reader may not rely on its form.
+ * Readers must not rely on its form.
  */
 
 /** A place between two changes. */
@@ -11,7 +11,7 @@ export interface Cursor {
   readonly atMs: number;
 }
 
-/** Where a reader begins: behind its last event, at the oldest event that is kept, or (`null`) with what happens from now on. */
+/** Where a reader begins: after its last event, at the oldest event that is kept, or (`null`) with what happens from now on. */
 export type StartingPoint = Cursor | "oldest" | null;
 
 const pattern = /^([0-9a-f]{16})\.([0-9a-z]{1,10})\.([0-9a-z]{1,10})$/;

@@ -1,6 +1,6 @@
 /**
- * Notes changes of environments: the first one at once, later ones at most once a second for each environment, and only the members that
- * differ. A device reports its whole status, of about 9 KB, whenever anything happens; most reports change nothing here.
+ * Notes changes of environments: the first one immediately, later ones at most once a second for each environment, and only the members
+ * that differ. A device reports its whole status, of about 9 KB, whenever anything happens; most reports change nothing here.
  */
 import type { Clock } from "@letta-environments/platform";
 import { environmentEventIntervalMs } from "../limits.ts";
@@ -58,7 +58,7 @@ export function createEnvironmentChanges({
     // Another process has removed it.
     if (shown === null && !entry.hasChanged && entry.shown !== null) return noteRemoved(device, entry.shown.identity);
     if (shown === null) return;
-    // What readers know of the environment is not known before the first event, so it also names the members that are missing.
+    // Before the first event, it is unknown what readers have seen, so the event also names missing members.
     const patch = entry.shown === null ? shown.members : differenceOf(entry.shown.members, shown.members);
     entry.shown = shown;
     if (patch === null) return;
@@ -75,7 +75,7 @@ export function createEnvironmentChanges({
     entry.cancelTimer = null;
     if (entry.reading !== null) return void entry.reading.then(() => endInterval(entry));
     if (entry.hasChanged) return publishAndWait(entry);
-    // What was shown is remembered for devices that are connected only.
+    // What was shown is remembered only for connected devices.
     if ((entry.shown?.connectionId ?? null) === null) entries.delete(entry.device.environmentId);
   }
 

@@ -1,4 +1,4 @@
-/** The text of server-sent events (WHATWG HTML, section 9.2). Data is JSON, which has no line breaks of its own. */
+/** The text of server-sent events (WHATWG HTML, section 9.2). Data is JSON without line breaks. */
 
 const encoder = new TextEncoder();
 
@@ -15,7 +15,7 @@ export function eventText(id: string, type: string, data: string): Uint8Array {
   return encoder.encode(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`);
 }
 
-/** A comment that keeps the connection open. An id moves the client forward over events that it may not see. */
+/** A comment that keeps the connection open. An id moves the client past events that it must not see. */
 export function heartbeatText(id: string | null): Uint8Array {
   return encoder.encode(id === null ? ":\n\n" : `:\nid: ${id}\n\n`);
 }

@@ -1,6 +1,6 @@
 /**
- * Passes stored changes on to the readers that may see them. Readers that see the same share one filter, so each event is decided once for
- * all of them; a filter for some devices is only asked about those. The text of an event is written once.
+ * Passes stored changes on to the readers that may see them. Readers with the same access share one filter, so each event is checked once
+ * for all of them; a filter for some devices is only asked about these. The text of an event is built once.
  */
 import type { ChangeLogState, StoredChange } from "../change-log.ts";
 import { audienceKey, type ChangeView, createShownData, devicesOf, receives } from "./audience.ts";
@@ -13,11 +13,11 @@ import type { GapReason } from "./start.ts";
 export interface FanOut {
   /** Adds a reader. Returns a function that removes it. */
   add(reader: EventReader, view: ChangeView): () => void;
-  /** Passes changes on. They are stored, and in the order of their positions. */
+  /** Passes on changes that are stored, in the order of their positions. */
   publish(epoch: string, changes: readonly StoredChange[]): void;
-  /** Reports a gap to every reader, and continues behind the last change. */
+  /** Reports a gap to every reader, and continues after the last change. */
   publishGap(state: ChangeLogState, reason: GapReason, nowMs: number): void;
-  /** Keeps the streams open, and moves their readers forward over what they may not see. */
+  /** Keeps the streams open, and moves their readers past changes that they must not see. */
   beat(state: ChangeLogState, nowMs: number): void;
   /** Ends every stream. */
   end(reason: StreamEnd): void;
@@ -32,7 +32,7 @@ interface Audience {
 /** The audiences of a tenant. */
 interface Tenant {
   readonly byKey: Map<string, Audience>;
-  /** Those that see some devices only, by each of their ids. */
+  /** Audiences that see only some devices, by device id. */
   readonly byDevice: Map<string, Set<Audience>>;
   /** All others. */
   readonly wide: Set<Audience>;
@@ -126,7 +126,7 @@ function join(tenants: Map<string, Tenant>, reader: EventReader, view: ChangeVie
   };
 }
 
-/** Returns the function that returns the text of a stored change for readers with a view. Equal texts are written once. */
+/** Returns a function that returns the text of a stored change for readers with a view. Equal texts are built once. */
 export function createTexts(epoch: string, change: StoredChange): (view: ChangeView) => Uint8Array {
   const { position, storedAt, kind } = change;
   const dataFor = createShownData(change);

@@ -1,4 +1,4 @@
-/** Turns what happens in the server into changes: events of its devices, statuses of messages, and what turns say. */
+/** Turns what happens in the server into changes: events of its devices, statuses of messages, and output of turns. */
 import type { MessageStatus } from "@letta-environments/schema";
 import { isOutput, parseOutput } from "../dialects/output.ts";
 import type { DeviceReference, EnvironmentServerEvent } from "../events.ts";
@@ -22,7 +22,7 @@ export interface ChangeFeed {
     scope: Pick<ConversationScope, "environmentId" | "agentId">,
     dataOf: (device: DeviceReference) => Readonly<Record<string, unknown>>,
   ): void;
-  /** Whether a frame of a device has to be passed to {@link ChangeFeed.output}. */
+  /** Whether a frame of a device must be passed to {@link ChangeFeed.output}. */
   readsOutput(device: DeviceReference, text: string): boolean;
   /** A frame with output has arrived. */
   output(device: DeviceReference, text: string): void;

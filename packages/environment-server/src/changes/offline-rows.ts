@@ -1,6 +1,6 @@
 /**
- * Records offline events after a crash, because the process that crashed could not. Most devices reconnect at once and cause events of their own. For
- * the others, an offline event is recorded when the online window has passed. It changes nothing for readers that have seen it already.
+ * Records offline events after a crash, because the crashed process could not. Most devices reconnect immediately and cause their own events. For the
+ * others, an offline event is recorded when the online window has passed. It changes nothing for readers that have seen it already.
  */
 import type { Clock } from "@letta-environments/platform";
 import { onlineWindowMs } from "@letta-environments/schema";
@@ -20,7 +20,7 @@ export interface OfflineRowsOptions {
   readonly isConnected: (environmentId: string) => boolean;
 }
 
-/** Returns a function that notes, after the time of the online rule, which rows of tenants that were seen lately are offline. */
+/** Returns a function that waits for the online window and then notes which recently seen rows of tenants are offline. */
 export function createOfflineRows(options: OfflineRowsOptions): (tenants: readonly string[]) => void {
   const { clock, emit } = options;
   return (tenants) => {

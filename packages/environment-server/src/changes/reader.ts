@@ -1,14 +1,14 @@
 /**
- * One reader of events, as a stream of bytes. While it is behind, it reads stored changes, a page whenever the host has sent the last
- * one; then it receives changes as they are stored. When more waits than may be in memory, it is behind again. A reader that reads nothing
- * for a while is disconnected, and can resume.
+ * One reader of events, as a stream of bytes. While it is behind, it reads stored changes, one page each time the host has sent the last
+ * one; then it receives changes as they are stored. When too much waits in memory, it falls behind again. A reader that reads nothing for
+ * a while is disconnected, and can resume.
  */
 import { type Clock, sleep } from "@letta-environments/platform";
 import type { ChangePage, StoredChange } from "../change-log.ts";
 import { maxUnreadBytesPerReader, maxUnreadMs } from "../limits.ts";
 import type { MemoryAccount, MemoryBudget } from "../memory-budget.ts";
 
-/** Why a stream ended: by the caller, for a limit, with the caller's credential, with the server, or because the store failed. */
+/** Why a stream ended: the caller left, exceeded a limit or lost its credential, the server stopped, or the store failed. */
 export type StreamEnd = "caller_gone" | "unread" | "credential_ended" | "shutdown" | "failed";
 
 /** One reader of events. */
@@ -55,7 +55,7 @@ interface Reader extends EventReaderOptions {
   kept: Uint8Array[];
   /** Changes that can be read from the store again. They are dropped when the reader falls behind. */
   chunks: Uint8Array[];
-  /** The size of what was stored while it waited in `chunks`. A page from the store is handed over at once. */
+  /** The size of the changes in `chunks` that were stored while it waited. A page from the store is handed over immediately. */
   unreadBytes: number;
   /** When the host received the last bytes; `null` while it waits for more: the reader has taken everything. */
   handedOverAtMs: number | null;
@@ -115,7 +115,7 @@ export function createEventReader(options: EventReaderOptions): EventReader {
     skipTo(position, text) {
       if (reader.reason !== null) return;
       forgetChunks(reader);
-      // What waited is before the gap, and need not be complete.
+      // The dropped changes are before the gap, and need not be complete.
       Object.assign(reader, { position, handedOver: position, isBehind: false });
       reader.skips += 1;
       reader.kept.push(text);
@@ -134,7 +134,7 @@ function push(reader: Reader, chunk: Uint8Array): void {
   reader.wake?.();
 }
 
-/** Drops the changes that wait in memory. They are stored, and read again when the host has sent its last ones. */
+/** Drops the changes that wait in memory. They are stored, and read again when the host has sent the ones that it has. */
 function fallBehind(reader: Reader): void {
   forgetChunks(reader);
   reader.position = reader.handedOver;
@@ -190,7 +190,7 @@ async function catchUp(reader: Reader): Promise<void> {
   }
   reader.position = through;
   reader.isBehind = hasMore || reader.hasMissed;
-  // A page with texts waits until the host has sent it. Behind another one, other work runs.
+  // A page with texts waits until the host has sent it. After an empty one, other work runs first.
   if (hasMore && reader.chunks.length === 0) await sleep(reader.clock, 0);
 }
 
@@ -199,7 +199,7 @@ function end(reader: Reader, reason: StreamEnd): void {
   reader.reason = reason;
   const { controller, kept, chunks, unreadBytes } = reader;
   reader.budget.close(reader.account);
-  // An error makes the host drop the connection: it must not wait until the rest is read.
+  // An error makes the host drop the connection without waiting until the rest is read.
   if (reason === "unread" || reason === "failed" || (reason === "credential_ended" && unreadBytes > 0)) {
     controller?.error(new Error(`the stream of events has ended: ${reason}`));
   } else if (reason !== "caller_gone") {

@@ -1,7 +1,7 @@
 /**
  * Stores changes and passes them on, in the order in which they were noted. Changes that are noted while a batch is being stored form
- * the next one, so many share a commit. Only changes of tenants whose events are read, or were read a while ago, are stored. While the
- * store fails, changes wait; when too many wait they are lost, and every reader is told so.
+ * the next one, so many share a commit. Only changes of tenants whose events are read, or were read recently, are stored. While the
+ * store fails, changes wait; when too many wait they are lost, and every reader receives a `gap`.
  */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
@@ -19,9 +19,9 @@ import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
 
 /** A change that has happened. */
 export interface NotedChange extends Pick<NewChange, "kind"> {
-  /** The device. What its row says of it is read when the change is stored. */
+  /** The device. Its row is read when the change is stored. */
   readonly device: Pick<ChangeSubject, "tenant" | "environmentId" | "deviceId">;
-  /** The former content of a row that is gone; absent: the row is read. */
+  /** The last content of a row that is gone; without it, the row is read. */
   readonly identity?: DeviceIdentity;
   readonly agentId: string | null;
   /** Data of the event. */
@@ -60,7 +60,7 @@ export interface ChangeRecorderOptions {
   readonly onContinued: (tenants: readonly string[]) => void;
 }
 
-/** How much longer than events changes are recorded, so that the time need not be stored for every event, in milliseconds. */
+/** How much longer changes are recorded than events are kept, in milliseconds, so that the time need not be stored for every event. */
 const slackMs = 600_000;
 
 interface Waiting extends Omit<NotedChange, "data"> {
@@ -142,8 +142,8 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
 }
 
 /**
- * The series of positions. Another one begins with the first changes of the process, which may have started on an earlier copy of the data, and
- * after a loss. A process that only reads begins none.
+ * The series of positions. A new one begins with the first changes of the process, which may have started on an earlier copy of the data, and
+ * after a loss. A process that only reads does not begin one.
  */
 function createSeries({ log, onLost, ...ids }: Pick<ChangeRecorderOptions, "log" | "onLost" | "randomId" | "sha256">) {
   /** The series that the next changes begin. */
@@ -165,7 +165,7 @@ function createSeries({ log, onLost, ...ids }: Pick<ChangeRecorderOptions, "log"
     /** Resolves when a loss is announced. */
     async announceLoss(): Promise<void> {
       if (!hasLost) return;
-      // Readers ask, too: each loss is announced once.
+      // Readers may ask at the same time, but each loss is announced once.
       restarting ??= restart().finally(() => (restarting = null));
       await restarting;
     },
@@ -230,7 +230,7 @@ function createRecordings({ log, nowMs, onContinued }: Pick<ChangeRecorderOption
     },
     async keep(tenant: string, includesOutput: boolean): Promise<ChangeRecording> {
       await load();
-      // A stream may begin when it is certain that its events are stored, also after a crash.
+      // A stream must not begin before it is certain that its events are stored, even after a crash.
       while (saving.has(tenant)) await saving.get(tenant);
       const now = nowMs();
       const before = known.get(tenant) ?? { tenant, untilMs: 0, outputSinceMs: 0, outputUntilMs: 0 };

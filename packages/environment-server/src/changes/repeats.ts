@@ -1,5 +1,5 @@
 /**
- * Recognises frames that a device sends twice, by the key that it gives each of them. The last keys of each row are remembered, also while
+ * Recognises frames that a device sends twice, by the key that it gives each of them. The last keys of each row are remembered, even while
  * its device reconnects.
  */
 import { dropOldest } from "../drop-oldest.ts";

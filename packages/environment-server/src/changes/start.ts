@@ -1,11 +1,11 @@
-/** Decides where a reader starts: live, at the oldest event that is kept, or behind the last event that it has received. */
+/** Decides where a reader starts: live, at the oldest event that is kept, or after the last event that it has received. */
 import type { ChangeLogState, ChangeRecording, RemovedChanges } from "../change-log.ts";
 import { changeLimits } from "../limits.ts";
 import type { StartingPoint } from "./cursor.ts";
 
 /**
  * Why events are missing between the last event of a reader and the next one. `expired`: they are no longer kept. `output_expired`:
- * only what turns said is not. `unknown`: the id is not from this server's data. `lost`: they could not be stored.
+ * only the output of turns is not. `unknown`: the id is not from this server's data. `lost`: they could not be stored.
  */
 export type GapReason = "expired" | "output_expired" | "unknown" | "lost";
 
@@ -24,7 +24,7 @@ interface StartFacts {
   readonly outputSinceMs: ChangeRecording["outputSinceMs"] | null;
 }
 
-/** Decides where a reader starts. For one at the oldest event nothing is missing, since it has not received any. */
+/** Decides where a reader starts. A reader that starts at the oldest event misses nothing, since it has not received any. */
 export function decideStart(from: StartingPoint, { state, nowMs, outputSinceMs }: StartFacts): Start {
   const live = { after: state.lastPosition, gap: null };
   if (from === null) return live;
@@ -45,12 +45,12 @@ interface GapFacts {
   readonly after: number;
   /** Up to where changes are removed now. */
   readonly removed: RemovedChanges;
-  /** Up to where the reader knows that they are. */
+  /** The removals that the reader already knows about. */
   readonly announced: RemovedChanges;
   readonly includesOutput: boolean;
 }
 
-/** Decides what a reader misses because changes were removed before it had read them. */
+/** Decides whether a reader misses changes because they were removed before it read them. */
 export function decideGap({ after, removed, announced, includesOutput }: GapFacts): GapReason | null {
   const isNew = (through: number, known: number): boolean => through > after && through > known;
   if (isNew(removed.removedThrough, announced.removedThrough)) return "expired";

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { maxStreams, maxStreamsPerKey } from "../limits.ts";
 import { createPlaces } from "./streams.ts";
 
-/** Takes places with as many keys as are needed, until there are no more. Returns what gives them back. */
+/** Takes places with as many keys as needed, until none are left. Returns the functions that release them. */
 function takeAll(take: ReturnType<typeof createPlaces>, tenant: string): (() => void)[] {
   const taken: (() => void)[] = [];
   for (let key = 0; ; key++) {

@@ -170,7 +170,7 @@ async function openReader(
   const id = formatCursor(from !== null && from !== "oldest" && gap === null ? from : { epoch, position: after, atMs });
   const selection = { tenant, includesOutput, deviceIds: devicesOf(view) };
   let announced: RemovedChanges = state;
-  // Behind a gap, and at the oldest event, some may be stored for a moment after their time. What else is missing is younger.
+  // After a gap, and at the oldest event, some may stay stored for a moment after they expire. Anything else that is missing is younger.
   const isExpired = ({ kind, storedAt }: StoredChange): boolean =>
     storedAt <= atMs - changeLimits[kind === "output" ? "output" : "events"].durationMs;
   return createEventReader({

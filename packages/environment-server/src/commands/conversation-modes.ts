@@ -1,7 +1,7 @@
 /**
  * The mode that each conversation of a device has reported on its present socket. A device has a mode for each conversation, so
- * the mode of one says nothing about another. It knows a named conversation by its id alone: whatever agent a frame names with it,
- * the mode is the same (0.22.4 to 0.32.18). Only the default conversation differs for each agent.
+ * the mode of one says nothing about another. The device knows a named conversation by its id alone: whatever agent a frame names
+ * with it, the mode is the same (0.22.4 to 0.32.18). Only the default conversation differs for each agent.
  */
 import { defaultConversationId } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
@@ -9,11 +9,11 @@ import { maxKnownModes } from "../limits.ts";
 
 /** The modes that conversations have reported. `null` is a mode that the API cannot name. */
 export interface ConversationModes {
-  /** Takes a report. Without a conversation it is about the device as a whole. */
+  /** Takes a report. Without a conversation, it concerns the whole device. */
   report(environmentId: string, runtime: Conversation | null, mode: string | null): void;
   /** The mode of a conversation; `undefined` while it has reported none. */
   modeOf(environmentId: string, runtime: Conversation): string | null | undefined;
-  /** Every mode that a conversation of the device has reported last; empty before the first report. */
+  /** The last reported mode of each conversation of the device; empty before the first report. */
   modesOf(environmentId: string): ReadonlySet<string | null>;
   /** Forgets a row whose socket has ended. */
   forget(environmentId: string): void;
@@ -22,7 +22,7 @@ export interface ConversationModes {
 interface RowModes {
   /** By conversation, the one that reported longest ago first. */
   readonly known: Map<string, string | null>;
-  /** Modes of conversations that no longer fit. They may still have them. */
+  /** Modes of conversations that no longer fit, which may still have them. */
   readonly forgotten: Set<string | null>;
 }
 

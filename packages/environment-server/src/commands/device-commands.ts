@@ -1,6 +1,6 @@
 /**
- * Commands to a device, and what counts as their effect: the response of the device, or the next report of the conversation that
- * shows the change. Nothing is derived from having sent a command.
+ * Commands to a device, and the evidence of their effect: the response of the device, or the conversation's next report that
+ * shows the change. Having sent a command proves nothing.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { isSameMode } from "@letta-environments/schema";

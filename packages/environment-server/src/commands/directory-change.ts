@@ -1,7 +1,7 @@
 /**
  * Decides from the reports of a device whether it has changed the directory of a conversation. There is no response to the
  * command. A device resolves symbolic links, so it may report another path than the one it received; and for a directory that
- * does not exist it reports the old one again. So the report before the change is compared with those after it.
+ * does not exist it reports the old one again. So the report before the change is compared with the reports after it.
  */
 
 /** A conversation's directory, as one status of a device shows it. */
@@ -12,7 +12,7 @@ export interface ReportedDirectory {
   readonly revision: number | null;
 }
 
-/** `null`: the report does not tell yet. */
+/** `null`: not decided by this report. */
 type DirectoryDecision = { readonly kind: "changed"; readonly directory: string } | { readonly kind: "refused" } | null;
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Questions about a conversation that only its device can answer, before a request is allowed to reach it. The request waits for the answer,
- * so a device that left a question unanswered is not asked it again for a while.
+ * so a device that did not answer a question is not asked again for a while.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { buildSyncFrame } from "../dialects/build.ts";
@@ -18,8 +18,8 @@ export interface Questions {
   /** Asks for the mode of a conversation, which is noted like every report, and resolves with it. `null`: the API cannot name it. */
   askMode(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
   /**
-   * Asks for the agent that a named conversation belongs to, and resolves with it; `null`: with none. It stays what it is, so a device is
-   * asked once for as long as it is connected.
+   * Asks for the agent that a named conversation belongs to, and resolves with it; `null`: it has none. The agent never changes, so a
+   * device is asked once while it is connected.
    */
   askAgent(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
   /** The agent that a device has named for a conversation on its present socket; `undefined`: none. */
@@ -77,7 +77,7 @@ export function createQuestions({
       ask<string | null>(target, "mode", {
         runtime,
         isChange: false,
-        // A device since 0.30 repeats a status that has not changed only on request.
+        // Since 0.30, devices repeat an unchanged status only on request.
         frames: [buildSyncFrame(randomId("command"), runtime, { isStatusForced: true })],
         onReport: ({ mode }) => (mode === undefined ? null : { kind: "done", effect: mode }),
       }),

@@ -35,14 +35,14 @@ interface ReportedState extends Partial<ReportedDirectory> {
 /** A command, and how the answers of the device end it. `null` keeps it waiting. */
 export interface Expectation<Effect> {
   readonly runtime: Conversation;
-  /** It changes the state of the conversation, so that a failure that the device reports there is its own. */
+  /** The command changes the state of the conversation, so a failure that the device reports there belongs to it. */
   readonly isChange: boolean;
   readonly frames: readonly string[];
   readonly onResponse?: (response: CommandResponse) => CommandOutcome<Effect> | null;
   readonly onReport?: (state: ReportedState) => CommandOutcome<Effect> | null;
 }
 
-/** A command that waits, as the answers of its device reach it. */
+/** A waiting command, with the methods that receive its device's answers. */
 interface WaitingCommand {
   readonly runtime: Conversation;
   readonly isChange: boolean;

@@ -36,7 +36,7 @@ export function namedSends(
   });
 }
 
-/** Returns the send that started a loop, of a device that does not acknowledge inputs; `null` when none waits. */
+/** Returns the send that started a loop of a device that does not acknowledge inputs; `null` when none waits. */
 export function startedSend(runtime: Conversation, waiting: readonly PendingDelivery[]): ImpliedAcknowledgement | null {
   const oldest = waiting.find((send) => isCandidate(send, runtime));
   return oldest === undefined ? null : { deliveryId: oldest.delivery.id, disposition: "started" };

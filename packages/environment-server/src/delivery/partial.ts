@@ -1,6 +1,6 @@
 /**
- * The response to a body if only its first parts were delivered. The codes of ordinary refusals say that nothing was sent, so clients retry. This
- * response therefore has a code that does not promise it, and the member `parts` has the code of the part that failed.
+ * The response to a body if only its first parts were delivered. The codes of ordinary refusals promise that nothing was sent, so clients retry.
+ * This response therefore has a code without that promise, and the member `parts` has the code of the part that failed.
  */
 import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 
@@ -17,8 +17,8 @@ export const unsentAfterDisconnect: PlainResponse = problemResponse("input_rejec
 });
 
 /**
- * Builds the response: 504 `delivery_unknown` if the failed part may have been delivered too, else 409 `input_rejected`. Nothing repeats it by
- * itself.
+ * Builds the response: 504 `delivery_unknown` if the failed part may have been delivered too, else 409 `input_rejected`. Clients do not retry
+ * either one automatically.
  *
  * @param response the response to the part that failed: a problem
  */

@@ -1,9 +1,9 @@
 /**
- * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is
- * stored before the caller receives it; one that cannot be stored is kept here, and stored later. An acknowledgement that arrives
- * after the deadline replaces the stored `unknown` while this process runs and the send is among the {@link maxLateAcknowledgements}
- * newest. A decision that the device rejects had no effect, early or late, so its ids are released, also if a report of the device had
- * made it count as accepted.
+ * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is stored
+ * before the caller receives it; one that cannot be stored is kept here, and stored later. An acknowledgement that arrives after the
+ * deadline replaces the stored `unknown` while this process runs and the send is among the {@link maxLateAcknowledgements} newest. A
+ * decision that the device rejects had no effect, early or late, so its ids are released, even if a report of the device had made it
+ * count as accepted.
  */
 import type { Clock } from "@letta-environments/platform";
 import { createRunningWork, type RunningWork } from "../closing.ts";
@@ -50,11 +50,11 @@ export interface PendingDeliveries {
   /**
    * Starts the deadline of a send whose frame was just written. Its acknowledgement may have arrived already.
    *
-   * @param waitedMs how much of the time for the acknowledgement has passed before
+   * @param waitedMs how much of the time for the acknowledgement has already passed
    */
   markSent(pending: PendingDelivery, waitedMs?: number): void;
   find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
-  /** The outcome of a send that could not be stored yet. It counts, whatever is stored. */
+  /** The outcome of a send that could not be stored yet. It takes precedence over the stored one. */
   unsaved(deliveryId: string): DeliveryOutcome | undefined;
   /** Resolves when the outcome that is being stored is stored, or could not be; `undefined` if none is. */
   storing(deliveryId: string): Promise<unknown> | undefined;
@@ -74,7 +74,7 @@ export interface PendingDeliveries {
    * not count as delivered.
    */
   release(deliveryId: string): Promise<void>;
-  /** Releases those of the sends whose release failed before, and returns them. */
+  /** Releases the sends whose earlier release failed, and returns them. */
   releaseAgain(deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Ends the wait for everything that was sent to a row: accepted where the device has reported the messages, otherwise unknown. */
   giveUp(environmentId: string, reason: GiveUpReason): void;
@@ -246,7 +246,7 @@ function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
   const { isDecision, reported, sent, waiting } = entry;
   if (!waiting || !sent) return;
   const { id, scope } = entry.delivery;
-  // A request also goes when its turn is stopped. A connected device rejects the decision then; one that was lost cannot.
+  // A request also disappears when its turn is stopped. A connected device rejects the decision then; one that was lost cannot.
   const outcome = isDecision && reason === "disconnected" ? null : reported;
   if (outcome === null || isDecision) {
     state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision });
@@ -296,7 +296,7 @@ function createSettlementWriter({ clock, log, emit }: Dependencies): State["writ
   const settle = async (settlement: Settlement): Promise<void> => {
     const { deliveryId, environmentId, outcome, onStored } = settlement;
     if (await log.settle(deliveryId, environmentId, outcome)) onStored();
-    // It is not stored again when another one of its write fails.
+    // It is not stored again if the write fails because of another outcome.
     if (writer.unsaved(deliveryId) === settlement) writer.cancel(deliveryId);
   };
   const writer: State["writer"] = createDeferredWriter({

@@ -1,7 +1,7 @@
 /**
- * From the body of a send to the frames that a device receives. Consecutive user messages become one `create_message` frame,
- * because a device runs them as one turn. Each approval decision becomes an `approval_response` frame of its own, because a
- * device asks for one permission at a time.
+ * Plans the frames that a device receives for the body of a send. Consecutive user messages become one `create_message`
+ * frame, because a device runs them as one turn. Each approval decision becomes a separate `approval_response` frame,
+ * because a device asks for one permission at a time.
  */
 import type { Sha256 } from "@letta-environments/platform";
 import {
@@ -35,7 +35,7 @@ export interface DeliveryPlan {
 export interface DeliveryPart {
   /** The ids that the `Idempotency-Key` of the request adds to its first frame. */
   readonly keyIds: KeyIds | null;
-  /** The ids under which it is deduplicated: those of its messages, or one made from the tool call of its decision. */
+  /** The ids under which it is deduplicated: its message ids, or one made from the tool call of its decision. */
   readonly messageIds: readonly string[];
   /** The member of the request that each id comes from. */
   readonly members: readonly string[];
@@ -63,8 +63,8 @@ interface KeyIds {
 type PlannedDelivery = { readonly kind: "planned"; readonly plan: DeliveryPlan } | Refused;
 
 /**
- * Prefixes that separate the ids of decisions and keys from message ids. Each is as long as the longest message id, so that no caller can use the id of
- * a decision that it may not make.
+ * Prefixes that separate the ids of decisions and keys from message ids. Each is as long as the longest message id, so that no caller can use the id
+ * of a decision that it must not make.
  */
 const decisionIdPrefix = "approval/".padEnd(maxReferenceLength, "/");
 const keyIdPrefix = "idempotency-key/".padEnd(maxReferenceLength, "/");
@@ -114,7 +114,7 @@ export function planDenial(toolCallId: string, reason: string, sha256: Sha256): 
   return toDecisionPart({ approve: false, tool_call_id: toolCallId, reason }, "tool_call_id", sha256);
 }
 
-/** The ids under which a part is stored: those of its content, and those of the key. */
+/** The ids under which a part is stored: of its content, and of the key. */
 export function storedIds({ messageIds, keyIds }: DeliveryPart): readonly string[] {
   return keyIds === null ? messageIds : [...messageIds, keyIds.key, keyIds.keyAndBody];
 }
@@ -124,7 +124,7 @@ export function isKeyId(id: string): boolean {
   return id.length > maxReferenceLength && id.startsWith(keyIdPrefix);
 }
 
-/** Whether a stored id is that of a message of a caller. Those of decisions and of keys are longer. */
+/** Whether a stored id belongs to a caller's message. Ids of decisions and keys are longer. */
 export function isMessageId(id: string): boolean {
   return id.length <= maxReferenceLength;
 }
@@ -134,7 +134,7 @@ function toKeyIds(idempotencyKey: string, body: SendMessageBody, sha256: Sha256)
   return { key, keyAndBody: `${key}/${sha256(canonicalJson(body))}` };
 }
 
-/** Returns the issues of the ids of a part, or only of those that pass a test. */
+/** Returns the issues of the ids of a part, or only of the ids that pass a test. */
 export function messageIdIssues(
   { messageIds, members }: DeliveryPart,
   rule: string,

@@ -8,7 +8,7 @@ import type { UnresolvedDelivery } from "../ports.ts";
 
 /** The unresolved sends of one connection. */
 export interface UnresolvedDeliveries {
-  /** The conversations with unresolved sends, those with the latest ones first. */
+  /** The conversations with unresolved sends, beginning with the one of the latest send. */
   conversations(): readonly Conversation[];
   /**
    * Takes the ids that a device lists for a conversation. Returns the sends that have a message in the list: a device takes the

@@ -1,7 +1,7 @@
 /**
- * Writes changes to a log. A change may wait, so that several share a write and one that is overtaken is not written at all. Two writes of
- * the same key never overtake each other. What could not be written is written again until a later change of its key replaces it, so that a
- * log does not stay behind after a failure.
+ * Writes changes to a log. A change may wait, so that several share a write and a superseded one is not written at all. Two writes of the
+ * same key never overtake each other. A failed write is repeated until a later change of its key replaces it, so that a log catches up
+ * after a failure.
  */
 import type { Clock } from "@letta-environments/platform";
 import { dropOldest } from "../drop-oldest.ts";
@@ -13,11 +13,11 @@ export interface DeferredWriter<Change> {
   later(key: string, change: Change): void;
   /** Writes a change now. Resolves with whether that succeeded; never rejects. */
   now(key: string, change: Change): Promise<boolean>;
-  /** Forgets the change of a key that is not written yet. */
+  /** Forgets the unwritten change of a key. */
   cancel(key: string): void;
   /** The last change of a key, while it is not written yet. */
   unsaved(key: string): Change | undefined;
-  /** Resolves when the write of a key that is in progress has ended; `undefined` if none is. */
+  /** Resolves when the current write of a key has ended; `undefined` if there is none. */
   writing(key: string): Promise<unknown> | undefined;
   /** Writes everything. Resolves with whether that succeeded. */
   flush(): Promise<boolean>;
@@ -30,7 +30,7 @@ export interface DeferredWriterOptions<Change> {
   readonly clock: Clock;
   /** How long a change may wait, in milliseconds; also the pause before a failed write is repeated. */
   readonly delayMs: number;
-  /** Changes that wait while the log fails. The oldest are dropped. */
+  /** How many changes may wait while the log fails. The oldest are dropped. */
   readonly maxWaiting: number;
   readonly write: (changes: readonly Change[]) => Promise<void>;
   readonly onFailure: (cause: unknown) => void;

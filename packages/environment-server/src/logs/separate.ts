@@ -11,8 +11,8 @@ import type { EnvironmentStore } from "../ports.ts";
 /** A log that is not in the store of the rows. */
 export interface SeparateLog {
   /**
-   * Removes the entries of rows that no longer exist. For a while afterwards, later entries of these rows are ignored, because a write can
-   * be on its way.
+   * Removes the entries of rows that no longer exist. For a while, new entries of these rows are ignored, because a write may still be in
+   * progress.
    */
   removeRows(environmentIds: readonly string[]): Promise<void>;
 }
@@ -27,7 +27,7 @@ export type SeparateApprovalLog = ApprovalLog & SeparateLog;
 export interface SeparateLogs {
   readonly messages?: SeparateMessageLog;
   readonly approvals?: SeparateApprovalLog;
-  /** Changes of a row stay when the row is removed, because its removal is one. */
+  /** Changes of a row stay when the row is removed, because its removal is also a change. */
   readonly changes?: ChangeLog;
 }
 
