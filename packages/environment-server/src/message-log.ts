@@ -15,13 +15,13 @@ export interface ConversationScope {
 
 /**
  * `received`: stored, not written to the device yet. `sent`: written. `accepted`: the device queued it or started a turn with it. `running`,
- * `waiting_for_approval`: its turn runs, or waits for a permission. `finished`: its turn ended by itself, successfully or with an error. `cancelled`: its
- * turn was stopped, or it was removed from the queue. `evicted`: the device dropped it because its queue was full. `failed`: the device rejected it, or
- * it was never written. `unknown`: its state can no longer be determined.
+ * `waiting_for_approval`: its turn runs, or waits for a permission. `finished`: its turn ended on its own, successfully or with an error.
+ * `cancelled`: its turn was stopped, or it was removed from the queue. `evicted`: the device dropped it because its queue was full. `failed`: the
+ * device rejected it, or it was never written. `unknown`: its state can no longer be determined.
  */
 export type MessageState = ListedMessageState;
 
-/** Counters of a turn. Those that the device does not report are absent. */
+/** Counters of a turn. Counters that the device does not report are absent. */
 export type TurnUsage = Readonly<ReportedUsage>;
 
 /** A counter of {@link TurnUsage}. */
@@ -53,7 +53,7 @@ export interface StoredMessage {
   readonly scope: ConversationScope;
   readonly messageId: string;
   readonly deliveryId: string;
-  /** The policy of the sender for requests for permission in the turn; `null` for none. */
+  /** The sender's policy for requests for permission in the turn; `null` if there is none. */
   readonly approvalPolicy: ApprovalPolicy | null;
   readonly status: MessageStatus;
   readonly sentAt: number;
@@ -62,7 +62,7 @@ export interface StoredMessage {
 
 /** How many statuses are kept, and for how long. */
 export interface MessageLogLimits {
-  /** From the send on, in milliseconds. */
+  /** Since the send, in milliseconds. */
   readonly durationMs: number;
   /** Messages of one row. */
   readonly maxPerRow: number;
@@ -72,7 +72,7 @@ export interface MessageLogLimits {
   readonly maxReplies: number;
 }
 
-/** The place of a message among those of its row: the later ones come first. */
+/** The position of a message in the list of its row, which begins with the latest. */
 export interface MessagePosition extends Pick<ConversationScope, "agentId" | "conversationId"> {
   readonly sentAt: number;
   readonly messageId: string;
@@ -81,7 +81,7 @@ export interface MessagePosition extends Pick<ConversationScope, "agentId" | "co
 /** Which messages of a row are listed. */
 export interface MessageFilter {
   readonly environmentId: string;
-  /** Only messages behind this one; `null`: from the latest on. */
+  /** Only messages that follow this one; `null`: begins with the latest. */
   readonly after: MessagePosition | null;
   /** Only messages of these agents; `null`: of all. */
   readonly agentIds: readonly string[] | null;
@@ -98,7 +98,7 @@ export interface MessageLog {
   saveMessages(messages: readonly StoredMessage[]): Promise<void>;
   /** Returns the messages of a row with an id, one for each conversation, the latest first; at most `limit`. */
   readMessages(environmentId: string, messageId: string, limit: number): Promise<readonly StoredMessage[]>;
-  /** Returns messages of a row, the latest first. Those of the same time are in an order that stays the same. */
+  /** Returns messages of a row, the latest first. Messages of the same time have a stable order. */
   listMessages(filter: MessageFilter): Promise<readonly StoredMessage[]>;
   /** Returns the messages of a row that have not ended, the latest first. */
   findOpenMessages(environmentId: string, limit: number): Promise<readonly StoredMessage[]>;
@@ -106,7 +106,7 @@ export interface MessageLog {
    * Removes messages that are older than their retention or exceed its limits, the oldest first, at most `limit` of each. Returns
    * whether there may be more.
    *
-   * @param nowMs wall time by which they expire, which may lie behind the time of the latest messages
+   * @param nowMs wall time by which they expire; may be earlier than the time of the latest messages
    */
   pruneMessages(nowMs: number, limit: number): Promise<boolean>;
 }

@@ -1,6 +1,6 @@
 /**
- * Which devices acknowledge an input with `input_accepted`. It exists since 0.30.3 (2026-08-02). An older device runs the message, and
- * shows it only in its queue or in the status of its loop.
+ * Which devices acknowledge an input with `input_accepted`. Devices send it since 0.30.3 (2026-08-02). An older device runs the
+ * message, but shows it only in its queue or in the status of its loop.
  */
 import type { EnvironmentMetadata } from "@letta-environments/schema";
 

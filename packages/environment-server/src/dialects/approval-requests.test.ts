@@ -103,7 +103,7 @@ test("a long input is cut to a valid object, and says so", () => {
     input: { path: "/a", content: expect.stringMatching(/^x+…\[\d+ .+\]…x+$/) },
   });
   expect(JSON.stringify(cut).length).toBeLessThan(maxApprovalInputLength + 500);
-  // What the device runs then is not known.
+  // It is then unknown what the device runs.
   expect(parseRequest({ input: "ls" })).toMatchObject({ input: null, isInputCut: true });
 });
 
@@ -131,7 +131,7 @@ describe("a request that is too long to be parsed", () => {
   });
 
   test("is known with its tool and its conversation, and without its input", () => {
-    // As devices write it: the tool is in front of the input.
+    // As devices write it: the tool is before the input.
     const { tool_call_id: toolCallId, input: _input, ...first } = body;
     const written = { ...long, request: { ...first, input, tool_call_id: toolCallId, diffs: [input] } };
     expect(read(written)).toEqual({

@@ -1,5 +1,5 @@
 /**
- * Requests for permission to use a tool. Devices since 0.30 send each one in a frame of its own; every version lists all of a
+ * Requests for permission to use a tool. Devices since 0.30 send each one in a separate frame; every version lists all of a
  * conversation in its status, and sends them again when it reconnects. A device asks for one permission of a turn at a time.
  */
 import type { ApprovalRequest, ApprovalSuggestion } from "../approval-log.ts";
@@ -27,17 +27,17 @@ export function parseApprovalRequest(frame: Members): DeviceFrame {
   return { kind: "control_request", runtime, request };
 }
 
-/** The members of a long request before its input, as 0.30.28 to 0.32.18 write them. An id or a name with an escape is not read. */
+/** The members of a long request before its input, as 0.30.28 to 0.32.18 write them. Ids and names with escapes are not read. */
 const longStart =
   /^\{"type":"control_request","request_id":"(perm-[^"\\]{1,251})","request":\{"subtype":"can_use_tool","tool_name":"([^"\\]{1,128})",/;
-/** The length of the members behind a request, at most: its conversation twice, a number, a time and a key. */
+/** The maximum length of the members after a request: its conversation twice, a number, a time and a key. */
 const longEndLength = 2_048;
 
 /**
- * Reads a request that is too long to be parsed: its ids and its tool from the start, its conversation from the end. Its input counts as cut. So
- * policies and people can decide about it. `null` for any other text. It never throws.
+ * Reads a request that is too long to be parsed: its ids and its tool from the start, its conversation from the end. Its input counts as cut.
+ * This way, policies and people can still decide on it. `null` for any other text. It never throws.
  *
- * @param text its end, at least
+ * @param text at least the end of the request
  */
 export function readLongRequest(start: string, text: string): DeviceFrame | null {
   const [, requestId, tool] = longStart.exec(start) ?? [];
@@ -50,7 +50,7 @@ export function readLongRequest(start: string, text: string): DeviceFrame | null
   return frame.kind === "control_request" ? { ...frame, request: { ...frame.request, isInputCut: true } } : null;
 }
 
-/** Reads the requests that a status lists; `null` when it does not say. What is not understood is left out. */
+/** Reads the requests that a status lists; `null` when it does not say. Requests that are not understood are left out. */
 export function readPendingRequests(status: Members): readonly ApprovalRequest[] | null {
   const pending = status["pending_control_requests"];
   if (!Array.isArray(pending)) return null;

@@ -1,11 +1,11 @@
 /**
- * Cuts the arguments of a tool to a length, so that endless arguments cannot fill memory. A model writes them, and a person decides by them, so no text
- * may push another one out: the members that decide what runs have their room first, every other one keeps its name and the start and the end of
+ * Cuts the arguments of a tool to a length, so that endless arguments cannot fill memory. A model writes them, and a person decides by them, so no
+ * text may displace another one: the members that decide what runs get their room first, every other one keeps its name and the start and the end of
  * its text, and each cut says what is missing there.
  */
 import { isMembers, type Members } from "./values.ts";
 
-/** The arguments, and whether something of them is missing. */
+/** The arguments, and whether any part of them is missing. */
 interface BoundedInput {
   readonly input: Readonly<Record<string, unknown>> | null;
   readonly isCut: boolean;
@@ -23,10 +23,10 @@ const maxDepth = 8;
 /** The cost of a member, an item or a number, in characters. */
 const valueCost = 8;
 const maxNameLength = 128;
-/** Each text has at least this room: enough to say how much of it is missing. */
+/** The minimum room for each text: enough to say how much of it is missing. */
 const minLength = 64;
 
-/** Returns about `maxLength` characters of an input, at most; `null` when it is not an object. */
+/** Returns at most about `maxLength` characters of an input; `null` when it is not an object. */
 export function boundInput(value: unknown, maxLength: number): BoundedInput {
   if (!isMembers(value)) return { input: null, isCut: value !== undefined && value !== null };
   const cut = { isCut: false };
@@ -71,7 +71,7 @@ function describeMissing(count: number): string {
 function boundMembers(members: Members, length: number, depth: number, cut: Cut): Record<string, unknown> {
   const names = Object.keys(members);
   const first = [...decidingNames].filter((name) => Object.hasOwn(members, name));
-  // A model can write so many members that it takes long to look at each of them.
+  // A model can write so many members that reading each of them takes long.
   const others = names.slice(0, maxChildren(length)).filter((name) => !decidingNames.has(name));
   const shares = shareLength(
     [...first, ...others].map((name) => {
@@ -122,24 +122,24 @@ function boundItems(items: readonly unknown[], length: number, depth: number, cu
 interface Child<Key> {
   /** Its name or its index. */
   readonly key: Key;
-  /** The length that it takes beside its value. */
+  /** The length that it takes in addition to its value. */
   readonly cost: number;
   /** The length of its value. */
   readonly size: number;
-  /** Its text has room before others have more than a little. */
+  /** Its text gets room before others get more than the minimum. */
   readonly isFirst: boolean;
 }
 
-/** More have no room, so they are not looked at. */
+/** The number of children that can have room. Any more are not read. */
 function maxChildren(length: number): number {
   return Math.floor(length / valueCost) + 1;
 }
 
 /**
- * Returns how many characters the value of each shown child may use. If all fit, each has its full size. Otherwise as many are shown, by their rank, as
- * fit into half of the length with a minimum each. The rest goes to children with `isFirst`, then to the others, to short texts before long ones.
+ * Returns how many characters the value of each shown child may use. If all fit, each has its full size. Otherwise as many are shown, by their rank,
+ * as fit into half of the length with a minimum each. The rest goes to children with `isFirst`, then to the others, to short texts before long ones.
  *
- * @param count how many children there are, with those that are not looked at
+ * @param count how many children there are, including those that are not read
  */
 function shareLength<Key>(byRank: readonly Child<Key>[], length: number, count: number): ReadonlyMap<Key, number> {
   let total = 0;

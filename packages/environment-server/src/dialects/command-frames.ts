@@ -6,13 +6,13 @@
 import { type Conversation, toWireRuntime } from "./conversation.ts";
 import { type Members, membersOf, readId, readLine } from "./values.ts";
 
-/** A command to which the device sends a response of its own. */
+/** A command with a dedicated response of the device. */
 export type QuestionCommand =
   | { readonly kind: "stop"; readonly runId: string | null }
   | { readonly kind: "resume_queue" }
   | { readonly kind: "remove_queue_item"; readonly itemId: string };
 
-/** The members of a conversation's state that can be changed, by the device's names. Neither: the device reports its state. */
+/** The members of a conversation's state that can be changed, by the device's names. With neither, the device reports its state. */
 export interface StateChange {
   readonly mode?: string;
   readonly cwd?: string;
@@ -65,7 +65,7 @@ export function buildStateFrame(runtime: Conversation, change: StateChange): str
   return JSON.stringify({ type: "change_device_state", runtime: toWireRuntime(runtime), payload: change });
 }
 
-/** Builds the frame that asks for a named conversation. Devices know it since 0.30.28 at the latest, and not before 0.25.9. */
+/** Builds the frame that asks for a named conversation. Devices support it since 0.30.28 at the latest, and not before 0.25.9. */
 export function buildConversationFrame(requestId: string, conversationId: string): string {
   return JSON.stringify({ type: "conversation_retrieve", request_id: requestId, conversation_id: conversationId });
 }
@@ -119,7 +119,7 @@ function parseEffectResponse(frame: Members): CommandResponse | null {
   };
 }
 
-/** Returns the name by which a device takes a mode. Devices up to 0.25.3 report the older names. */
+/** Returns a device's name for a mode. Devices up to 0.25.3 report the older names. */
 export function toDeviceMode(mode: string, usesOlderNames: boolean): string {
   const [from, to] = usesOlderNames ? [newerNames, olderNames] : [olderNames, newerNames];
   const index = from.indexOf(mode);

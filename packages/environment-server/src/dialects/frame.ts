@@ -56,7 +56,7 @@ export interface TurnFinishedFrame extends Scoped {
   readonly kind: "turn_finished";
   /** The last run of the turn; `null` when it ended before a run. */
   readonly runId: string | null;
-  /** Such as `end_turn`, `cancelled` or `error`; `null` when it is not a word. The turn has ended all the same. */
+  /** Such as `end_turn`, `cancelled` or `error`; `null` when it is not a word. The turn has ended in either case. */
   readonly stopReason: string | null;
   readonly error: string | null;
   readonly usage: TurnUsage | null;
@@ -69,7 +69,7 @@ export interface LoopErrorFrame extends Scoped {
   readonly stopReason: string | null;
   /** The turn ends because of it. */
   readonly isTerminal: boolean;
-  /** It is an error of a turn, also one that goes on. Otherwise the device could not execute something that it was sent. */
+  /** The error belongs to a turn, even one that continues. Otherwise the device could not execute something that it was sent. */
   readonly isOfTurn: boolean;
 }
 
@@ -94,7 +94,7 @@ export interface StatusFrame {
   readonly runtime: Conversation | null;
   /** Number of changes of a directory that the device has made or refused; `null` when it does not count them. */
   readonly directoryRevision: number | null;
-  /** The requests for permission that wait in the conversation, all of them; `null` when the frame does not say. */
+  /** All requests for permission that wait in the conversation; `null` when the frame does not say. */
   readonly pending: readonly ApprovalRequest[] | null;
 }
 

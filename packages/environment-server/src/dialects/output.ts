@@ -1,6 +1,6 @@
 /**
- * The output of a turn: frames with a piece of a conversation (`stream_delta`). They are many, and read only while a caller listens. The
- * piece itself is passed on as the device wrote it.
+ * The output of a turn: frames with a piece of a conversation (`stream_delta`). There are many, so they are read only while a caller
+ * listens. The piece itself is passed on unchanged.
  */
 import type { Conversation } from "./conversation.ts";
 import { isMembers, type Members, parseMembers, readId, readRuntime } from "./values.ts";
@@ -10,7 +10,7 @@ interface OutputFrame {
   readonly runtime: Conversation;
   /** The same for a frame that the device sends again; `null` if the device does not say. */
   readonly key: string | null;
-  /** The part of the turn that said it, such as a subagent; `null` for the turn itself. */
+  /** The part of the turn that produced it, such as a subagent; `null` for the turn itself. */
   readonly subagentId: string | null;
   readonly delta: Members;
 }

@@ -52,7 +52,7 @@ test("brackets in a text are no nesting, so a command cannot hide its request fo
   const status = { type: "update_device_status", runtime, device_status: { pending_control_requests: [request] } };
   const queue = { type: "update_queue", runtime, queue: [{ client_message_id: "m-1", content: command }] };
   for (const frame of [request, status, queue]) expect(classifyUnparsed(JSON.stringify(frame))).toBeNull();
-  // Nesting behind such a text is found all the same.
+  // Nesting after such a text is still found.
   const nested = `{"type":"update_queue","text":${JSON.stringify(command)},"queue":${"[".repeat(64)}`;
   expect(classifyUnparsed(nested)).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
 });

@@ -33,20 +33,20 @@ const parsers: ReadonlyMap<string, (frame: Members) => DeviceFrame> = new Map<st
   ...commandResponseTypes.map((type) => [type, parseResponse] as const),
 ]);
 
-/** A kind of delta stands near the start of a frame, behind ids and dates of limited length. */
+/** The kind of a delta is near the start of a frame, after ids and dates of limited length. */
 const deltaPrefixLength = 1_024;
 const understoodDelta = /"message_type":"(?:loop_error|assistant_message)"/;
 
 /**
  * Classifies a frame that need not be parsed: one of a type that the server does not use, which devices write first, or one that
- * would take too much time or memory. Of a long request for permission, the start and the end are read. `null` for any other.
+ * would take too much time or memory. For a long request for permission, the start and the end are read. `null` for any other.
  */
 export function classifyUnparsed(text: string): DeviceFrame | null {
   if (text.length > maxParsedLength) return readLongFrame(text, text);
   return skipByStart(text) ?? checkParsingCost(text);
 }
 
-/** Reads what a text that is too long to be parsed says in its start and in its end. */
+/** Reads the start and the end of a text that is too long to be parsed. */
 export function readLongFrame(start: string, end: string): DeviceFrame {
   return skipByStart(start) ?? readLongRequest(start, end) ?? tooLong;
 }

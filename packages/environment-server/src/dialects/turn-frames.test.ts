@@ -28,7 +28,7 @@ test("a loop status has the runs with their messages, and what the loop does", (
   expect(activityOf("WAITING_ON_INPUT")).toMatchObject({ activity: "idle", runs: null });
   expect(activityOf("WAITING_ON_APPROVAL")).toMatchObject({ activity: "waiting" });
   expect(activityOf("A_NEWER_STATUS")).toMatchObject({ activity: "active" });
-  // A change of the mode or the directory, which is no turn.
+  // A change of the mode or the directory, which is not a turn.
   expect(activityOf("EXECUTING_COMMAND")).toMatchObject({ activity: null });
   expect(activityOf(7)).toMatchObject({ activity: null });
   const other = { kind: "other", type: "update_loop_status" };

@@ -1,4 +1,4 @@
-/** Reading of untrusted members of a frame: types, lengths, and texts that are safe to store and to show. */
+/** Reads untrusted members of a frame: types, lengths, and texts that are safe to store and to show. */
 import type { Conversation } from "./conversation.ts";
 
 /** A frame that is not understood. `rule` says what it breaks. */
@@ -35,8 +35,8 @@ const [openingBrace, closingBrace] = ["{".charCodeAt(0), "}".charCodeAt(0)];
 const [openingBracket, closingBracket] = ["[".charCodeAt(0), "]".charCodeAt(0)];
 
 /**
- * Whether a JSON text has more than 64 lists and objects in each other. Brackets in its strings do not count: any command or file may have them. The
- * time is linear whatever the text is; only one with so many brackets, in strings or not, is read character by character.
+ * Whether a JSON text nests more than 64 arrays and objects. Brackets in its strings do not count: any command or file may have them. Takes linear
+ * time for any text; only a text with that many brackets, in strings or not, is read character by character.
  */
 export function isNestedDeeply(text: string): boolean {
   if (!hasManyBrackets(text)) return false;
@@ -67,7 +67,7 @@ function hasManyBrackets(text: string): boolean {
   return false;
 }
 
-/** Returns where a string ends that begins at a place: at the next quote behind an even number of backslashes. */
+/** Returns where the string that begins at an index ends: at the next quote after an even number of backslashes. */
 function endOfString(text: string, start: number): number {
   let end = start;
   for (;;) {
@@ -89,7 +89,7 @@ export function parseObject(text: string): Members | "must be JSON" | "must be a
   }
 }
 
-/** The same with `null` for any other text. */
+/** Like {@link parseObject}, with `null` for any other text. */
 export function parseMembers(text: string): Members | null {
   const parsed = parseObject(text);
   return typeof parsed === "string" ? null : parsed;

@@ -30,7 +30,7 @@ export interface DetachedPolicies {
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The policies that apply to the running turn of a conversation. */
   ofRunningTurn(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
-  /** The policies of all these messages in a conversation, also of those that are queued. */
+  /** The policies of all these messages in a conversation, including queued ones. */
   ofConversation(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
   /** Forgets the policies of a row that was removed. */
   forget(environmentId: string): void;
@@ -75,7 +75,7 @@ export function createDetachedPolicies(): DetachedPolicies {
     detach({ tenant, scope, deliveryId, messageIds, policy, status }) {
       const { environmentId } = scope;
       const row = rows.get(environmentId) ?? new Map<string, Detached>();
-      // What is known of it includes later reports.
+      // The known place takes later reports into account.
       if (policy === null || row.has(deliveryId)) return;
       const conversation = conversationKey(scope);
       const send = { tenant, environmentId, deliveryId, conversation, messageIds, policy, status };

@@ -13,10 +13,10 @@ export interface FollowedSend {
 
 /** The sends that are followed. */
 export interface FollowedSends<Send extends FollowedSend> {
-  /** Adds a send, or takes a change between a known and an unknown state: it is the youngest of its kind then. */
+  /** Adds a send, or moves it between known and unknown state. It becomes the youngest of its kind. */
   set(send: Send): void;
   delete(send: Send): void;
-  /** The send to give up because there are too many; `undefined` when there are not. */
+  /** The send to give up because there are too many; `undefined` if there are not too many. */
   excess(): Send | undefined;
 }
 

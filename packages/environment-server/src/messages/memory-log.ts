@@ -1,4 +1,4 @@
-/** {@link SeparateMessageLog} in memory, for programs that need no statuses after a restart. Every method looks at all messages. */
+/** {@link SeparateMessageLog} in memory, for programs that need no statuses after a restart. Every method reads all messages. */
 import { hasEnded } from "@letta-environments/schema";
 import { messageLogLimits } from "../limits.ts";
 import { createRemovedRows } from "../logs/removed-rows.ts";
@@ -19,7 +19,7 @@ export function createMemoryMessageLog({
   const ofRow = (environmentId: string): StoredMessage[] =>
     latestFirst([...messages.values()].filter(({ scope }) => scope.environmentId === environmentId));
 
-  /** Removes messages until a limit is met, at most `limit`. Returns whether there may be more. */
+  /** Removes messages until they are within a limit, at most `limit`. Returns whether there may be more. */
   function removeOldest(candidates: readonly StoredMessage[], count: number, limit: number): boolean {
     const oldest = latestFirst(candidates).toReversed().slice(0, Math.min(count, limit));
     for (const message of oldest) messages.delete(keyOf(message));

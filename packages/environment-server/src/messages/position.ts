@@ -19,7 +19,7 @@ export function comparePositions(left: MessagePosition, right: MessagePosition):
   );
 }
 
-/** Whether a message is of the agents and of the conversation that a list selects. */
+/** Whether a message belongs to the agents and the conversation that a list selects. */
 export function isSelected(
   { scope }: StoredMessage,
   { agentIds, conversationId }: Pick<MessageFilter, "agentIds" | "conversationId">,
@@ -35,7 +35,7 @@ export function writeCursor({ sentAt, messageId, agentId, conversationId }: Mess
   return `${sentAt}.${text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
 }
 
-/** Reads a cursor; `null` for a text that no page had. */
+/** Reads a cursor; `null` for a text that is not a cursor. */
 export function readCursor(cursor: string): MessagePosition | null {
   const [time = "", text = ""] = cursor.split(".");
   try {

@@ -14,7 +14,7 @@ export interface ReplyBudget {
 export interface ReplyCollector {
   /** Adds a piece. A piece with another id starts another text. */
   add(id: string | null, text: string): void;
-  /** Pieces may have been missed, so the text that the next piece belongs to is not whole. */
+  /** Pieces may have been missed, so the text of the next piece is incomplete. */
   miss(): void;
   /** Returns the text, or `null` when there is none. */
   current(): MessageReply | null;

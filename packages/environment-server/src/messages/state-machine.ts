@@ -6,7 +6,7 @@ import { hasEnded } from "@letta-environments/schema";
 import type { MessageReply, MessageState, MessageStatus, TurnUsage } from "../message-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 
-/** Something that is known about a message. All but `sent` and `lost` come from its device. */
+/** A fact about a message. All except `sent` and `lost` come from its device. */
 export type Evidence =
   | { readonly kind: "sent" }
   | { readonly kind: "accepted"; readonly disposition: string | null }
@@ -56,7 +56,7 @@ export const receivedStatus: MessageStatus = {
   reply: null,
 };
 
-/** How far a message is. A turn moves between `running` and `waiting_for_approval`. */
+/** The progress of a message. A turn moves between `running` and `waiting_for_approval`. */
 const ranks: Readonly<Record<MessageState, number>> = {
   unknown: 0,
   received: 0,
@@ -114,7 +114,7 @@ function end(status: MessageStatus, { kind: _kind, ...outcome }: Evidence & { re
   return { ...status, ...outcome, state: outcome.stopReason === "cancelled" ? "cancelled" : "finished" };
 }
 
-/** Adds the reason of a turn whose end was known without it. Nothing else changes after the end. */
+/** Adds the reason of a turn that was known to have ended. Nothing else changes after the end. */
 function completeEnd(status: MessageStatus, evidence: Evidence): MessageStatus {
   if (status.state !== "finished" || status.stopReason !== unknownReason) return status;
   if (evidence.kind === "ended" && evidence.stopReason !== unknownReason) {

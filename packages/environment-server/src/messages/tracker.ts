@@ -1,7 +1,7 @@
 /**
  * Follows the messages that were sent to connected devices until they end. For each row it remembers the sends that have not ended and
  * the turns of their conversations; frames become evidence, evidence changes the status, and the status is stored. When a device
- * disconnects its messages are unknown. When it comes back it is asked about them, and its reports continue where they stopped.
+ * disconnects its messages are unknown. When it reconnects, it is asked about them, and its reports continue where they stopped.
  */
 import type { Clock } from "@letta-environments/platform";
 import { type ApprovalPolicy, hasEnded } from "@letta-environments/schema";
@@ -32,29 +32,28 @@ export interface MessageTracker {
   open(delivery: Delivery, policy?: ApprovalPolicy | null): void | Promise<void>;
   /** Its frame was written. */
   markSent(delivery: Delivery): void;
-  /** Nothing of it was written, and its ids are free again. */
+  /** It was not written, and its ids are free again. */
   discard(delivery: Delivery): void;
-  /** Takes the outcome of a send, also a late one. */
+  /** Takes the outcome of a send, even a late one. */
   noteOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
   /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
   connect(device: Pick<DeviceReference, "environmentId" | "tenant">, reportsTurnEnds: boolean): void;
   /**
-   * Follows the messages of a connected row that have not ended: the stored ones, and those that a killed process could not store any more. Resolves
-   * with the conversations that the device is to be asked about. Messages that it did not know when it was asked before are left out, because they
-   * can never end.
+   * Follows the messages of a connected row that have not ended: the stored ones, and those that a killed process could not store. Resolves with the
+   * conversations to ask the device about. Messages that it did not know when it was asked before are left out, because they can never end.
    */
   resume(environmentId: string): Promise<readonly Conversation[]>;
   disconnect(environmentId: string): void;
   /** A row was removed. */
   forget(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
-  /** The latest message of the turn that runs in a conversation, and the policies that count for it. */
+  /** The latest message of the turn that runs in a conversation, and the policies that apply to it. */
   causeOf(environmentId: string, runtime: Conversation): MessageCause;
   /** The policies of all senders whose messages have not ended in a conversation. */
   policiesOf(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
-  /** The messages of a row with an id that are followed at present, or have just ended. The latest of a conversation is the last. */
+  /** The messages of a row with an id that are followed now or have just ended. The latest of a conversation comes last. */
   find(environmentId: string, messageId: string): readonly StoredMessage[];
-  /** The messages of a row that are followed at present, or have just ended. The latest is the last. */
+  /** The messages of a row that are followed now or have just ended. The latest comes last. */
   followed(environmentId: string): readonly StoredMessage[];
   /** Calls `run` whenever a message of a row with this id has ended and is stored. Returns a function that stops it. */
   onEnd(environmentId: string, messageId: string, run: () => void): () => void;
@@ -254,7 +253,7 @@ function noteOutcome(state: State, environmentId: string, deliveryId: string, ou
 }
 
 async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
-  // What was followed a moment ago may not be stored yet.
+  // Messages followed a moment ago may not be stored yet.
   if (!(await state.writer.flush())) throw new Error("statuses of messages could not be stored");
   const [stored, unsaved = []] = await Promise.all([
     state.log.findOpenMessages(environmentId, maxFollowedPerRow),
@@ -272,7 +271,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
     follow(state, row, entry);
     state.detached.detach(entry);
     turnsOf(state, row, entry.scope).noteDisconnect();
-    // From now on it is listed, also if the device does not know it.
+    // From now on it is listed, even if the device does not know it.
     if (unsavedIds.has(entry.deliveryId)) state.writer.later(entry.deliveryId, entry);
   }
   // Including those of an earlier call: if its caller failed afterwards, the device was not asked about them.

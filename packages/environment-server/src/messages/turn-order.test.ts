@@ -11,14 +11,14 @@ interface Conditions {
   readonly isSlow: boolean;
   /** The device also runs turns of other messages. */
   readonly runsOthers: boolean;
-  /** Acknowledgements pass what waits. */
+  /** Acknowledgements overtake waiting frames. */
   readonly acknowledgesEarly: boolean;
-  /** The device says which messages its runs have. */
+  /** The device reports the messages of its runs. */
   readonly reportsRuns: boolean;
 }
 
 interface Turn {
-  /** Ours; those of others have none. */
+  /** Our messages; turns of others have none. */
   readonly messageIds: Set<string>;
   runId: string | null;
   text: string | null;
@@ -49,7 +49,7 @@ function createLink(receive: (frame: TurnFrame) => void) {
   return link;
 }
 
-/** The statuses of the messages of a conversation, and what they have to be. */
+/** The statuses of the messages of a conversation, and the expected ones. */
 function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reportsRuns }: Conditions) {
   const random = createRandom(seed);
   const statuses = new Map<string, MessageStatus>();
@@ -136,7 +136,7 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
     link.send({ kind: "assistant_text", runtime, id: text, text }, null);
   }
 
-  /** The result of a tool goes to the next run, with what waits in the queue. */
+  /** The result of a tool goes to the next run, with the queued messages. */
   function continueTurn(current: Turn): void {
     current.runId = null;
     if (queue.length === 0 || random.happens(0.5)) return reportLoop();
@@ -200,7 +200,7 @@ describe("each message has the end and the text of its own turn", () => {
   });
 });
 
-// A turn of other messages may start and end while the link stands still. Then nothing tells its end from that of a message.
+// A turn of other messages may start and end while the link is stalled. Then its end cannot be distinguished from a message's.
 test.each([true, false])(
   "no message is without an end, also behind turns that were not reported in time (runs: %s)",
   (reportsRuns) => {

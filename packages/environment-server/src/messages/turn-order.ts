@@ -13,11 +13,11 @@ export type Runs = NonNullable<LoopFrame["runs"]>;
 /** The place of a send in its conversation, as far as it is known. */
 export interface Place {
   readonly messageIds: readonly string[];
-  /** `listed`: only a run lists it, so ends of earlier turns may still arrive. `begun`: none can arrive, except with `isDirect`. */
+  /** `listed`: only a run lists it, so ends of earlier turns may still arrive. `begun`: no more can arrive, except with `isDirect`. */
   step: "sent" | "queued" | "listed" | "begun";
   /** The reports of this connection say when its turn begins and how it ends. */
   isReported: boolean;
-  /** Its acknowledgement says that its turn has begun, so all that was sent before has ended. The ends of that may still follow. */
+  /** Its acknowledgement says that its turn has begun, so everything sent before has ended. The reports of these ends may still follow. */
   isDirect: boolean;
   /** It was sent while a turn of other messages ran, whose end has not been reported. */
   isBehindOther: boolean;
@@ -35,7 +35,7 @@ export function noteListed(place: Place): void {
   if (!isInTurn(place)) place.step = place.isReported ? "listed" : "begun";
 }
 
-/** The turns that have begun and whose ends have not been reported, the earliest first. `places`: in the order in which they were sent. */
+/** The turns that have begun and whose ends have not been reported, the earliest first. `places` are in the order in which they were sent. */
 export function openTurns<Send extends Place>(places: Iterable<Send>): readonly (readonly Send[])[] {
   const turns: Send[][] = [];
   for (const place of places) {
@@ -48,7 +48,7 @@ export function openTurns<Send extends Place>(places: Iterable<Send>): readonly 
 }
 
 /**
- * Returns the sends that a turn end concerns: those of its turn, and those of earlier turns whose ends were lost. Both lists are empty if the turn ran
+ * Returns the sends that a turn end concerns: the sends of its turn, and of earlier turns whose ends were lost. Both lists are empty if the turn ran
  * other messages.
  */
 export function splitAtEnd<Send extends Place>(
@@ -68,7 +68,7 @@ export function splitAtEnd<Send extends Place>(
     return { earlier: [], ended: [] };
   // Without a listed run, the turn failed before its first run or after its last one.
   const lastRun = run === -1 ? lastRunOf(runs, first) : run;
-  // A send that only later runs list is of the next turn, as are all after it.
+  // A send that only later runs list belongs to the next turn, as do all sends after it.
   const next = turn.findIndex(
     (place) => firstRunOf(runs, place) > lastRun || (place.step === "listed" && !isListed(place)),
   );

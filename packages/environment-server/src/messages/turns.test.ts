@@ -1,4 +1,4 @@
-/** Which messages end with which turn, when reports arrive in another order than they were made; see `turn-order.ts`. */
+/** Which messages end with which turn, when reports arrive out of order; see `turn-order.ts`. */
 import { describe, expect, test } from "vitest";
 import type { LoopFrame, TurnFinishedFrame, TurnFrame } from "../dialects/frame.ts";
 import { createConversationTurns } from "./turns.ts";

@@ -56,7 +56,7 @@ interface TurnsOptions<Member extends TurnMember> {
   /** The device reports the end of each turn with its reason. Otherwise an idle loop is the end. */
   readonly reportsTurnEnds: boolean;
   readonly apply: (member: Member, evidence: Evidence) => void;
-  /** Called when nothing more will be known of a send. */
+  /** Called when nothing more will become known about a send. */
   readonly release: (member: Member) => void;
 }
 
@@ -107,7 +107,7 @@ export function createConversationTurns<Member extends TurnMember>(
     add: (member) => add(state, member),
     start: (member) => start(state, member),
     noteDisconnect() {
-      // How the turns of these began was reported before.
+      // The starts of their turns were reported before.
       for (const send of state.sends.values())
         Object.assign(send, { isReported: false, isDirect: false, isBehindOther: false });
       state.hasReportedIdle = false;
@@ -170,7 +170,7 @@ function receiveQueue<Member extends TurnMember>(state: State<Member>, { message
   const { sends, byMessage, apply } = state;
   const listed = sendsOf(state, messageIds);
   state.hasReportedQueue = true;
-  // A device that reports no removals has none but those into a turn.
+  // If a device reports no removals, messages leave its queue only into a turn.
   if (removed === null)
     for (const send of sends.values()) if (send.step === "queued" && !listed.has(send)) send.step = "begun";
   for (const { messageId, disposition } of removed ?? []) {
@@ -201,13 +201,13 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
   if (state.activity === "idle") return receiveIdle(state, wasActive);
   const active = new Set(frame.activeRunIds);
   for (const { runId, messageIds } of state.runs) {
-    // The last run can be that of an earlier turn, while the present one has none yet.
+    // The last run can belong to an earlier turn, while the present one has none yet.
     if (active.has(runId)) for (const send of sendsOf(state, messageIds)) noteListed(send);
   }
   applyActivity(state);
 }
 
-/** The next turn starts. The ends of those that were over before have been reported, or are lost. */
+/** The next turn starts. The ends of earlier turns have been reported, or are lost. */
 function receiveStart<Member extends TurnMember>(state: State<Member>): void {
   release(state, state.endedWithoutReason);
   state.endedWithoutReason = [];
@@ -232,7 +232,7 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
     if (missed.length > 0) endSends(state, missed, withoutReason, null);
     return;
   }
-  // Those after the present turn wait for their end like it. The turns of others ended while the device was disconnected.
+  // Sends after the present turn wait for their ends, too. The turns of others ended while the device was disconnected.
   const lastRun = Math.max(...sendsInTurns(state).map((send) => firstRunOf(state.runs, send)));
   const later = missed.filter((send) => lastRun !== -1 && firstRunOf(state.runs, send) > lastRun);
   for (const send of later) noteListed(send);
@@ -327,11 +327,11 @@ function endPresentTurn<Member extends TurnMember>(
   endSends(state, sends, { ...end, error }, durationMs);
   state.reply.clear();
   state.error = null;
-  // What is left belongs to the next turn, which has begun by now, or is over as well.
+  // The remaining sends belong to the next turn, which has begun by now, or has also ended.
   state.startedAtMs = hasTurn(state) ? state.monotonic() : null;
 }
 
-/** Ends sends. Those that ended before without a reason get none any more. */
+/** Ends sends. Sends that ended earlier without a reason no longer get one. */
 function endSends<Member extends TurnMember>(
   state: State<Member>,
   sends: Iterable<Send<Member>>,

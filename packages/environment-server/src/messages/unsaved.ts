@@ -1,6 +1,6 @@
 /**
- * Messages whose send is stored and whose status is not. A status may wait for a moment before it is stored, so that the sends of a process that
- * was killed in the meantime are only in the log of deliveries. It has what is needed to follow them: their ids and the outcome of the send.
+ * Messages whose send is stored and whose status is not. A status may wait for a moment before it is stored, so if the process is killed
+ * meanwhile, its sends are only in the log of deliveries. That log has what is needed to follow them: their ids and the outcome of the send.
  */
 import { isMessageId } from "../delivery/plan.ts";
 import { maxFollowedMessages, maxSameMessages, maxUnsavedMs } from "../limits.ts";
@@ -9,7 +9,7 @@ import type { DeliveryLog, MessageUse } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import { advance, evidenceOf, receivedStatus } from "./state-machine.ts";
 
-/** The status of a message whose send is known, and nothing else. */
+/** The status of a message of which only the send is known. */
 export function messageOfUse(
   { scope, messageId, deliveryId, outcome, reservedAt }: MessageUse,
   time: Pick<StoredTime, "wallAt">,
@@ -24,8 +24,8 @@ export function messageOfUse(
 export type FindUnsaved = (environmentId: string) => Promise<readonly StoredMessage[]>;
 
 /**
- * Creates {@link FindUnsaved}. The last sends are read at once: before the first send of this process, and once for all rows, since many devices may
- * come back together.
+ * Creates {@link FindUnsaved}. The last sends are read immediately, before the first send of this process, and once for all rows, since many devices
+ * may reconnect together.
  */
 export function createFindUnsaved(
   store: Pick<DeliveryLog, "findLastUses"> & Pick<MessageLog, "readMessages">,
