@@ -29,7 +29,7 @@ export async function admit(send: Send, place: MessagePlace | null, asked: AskRe
   const { server, record, scope, part, plan, principal } = send;
   const limits = limitsOf(send);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
-  // Later sends wait behind it in the row's queue.
+  // Later sends wait for it in the row's queue.
   await waitUntilSettled(server, findOnline(server, record));
   const connection = findOnline(server, record);
   if (connection === null) return refused(unreachableResponse(record));
@@ -91,7 +91,7 @@ export function checkQueue(
   const size = sizeOfQueue(connection.queues, scope, [...unacknowledged, ...before]);
   const count = size.count + part.messageIds.length;
   if (count > maxWaitingMessages) return problemResponse("queue_full");
-  // It may start at once, whatever its length.
+  // It may start immediately, whatever its length.
   if (size.count === 0) return null;
   const length = size.length + part.length;
   const isTooLong = length > maxWaitingLength || count * length + size.elsewhere > maxQueueReportsLength;

@@ -1,4 +1,4 @@
-/** The arguments that operations have in common: the parts of the server, facts about the request, and one frame of a request to a device. */
+/** The arguments that operations share: the parts of the server, facts about the request, and one frame of a request to a device. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import type { DeviceLabels, Principal } from "@letta-environments/schema";
 import type { DeviceCommands } from "../commands/device-commands.ts";

@@ -1,7 +1,7 @@
 /**
- * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response repeats
- * what the device returned or reported, never what was sent. Commands do not wait for the acknowledgements of sends. A stop is written behind
- * the messages of its conversation that were accepted before it, which leave at once.
+ * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response repeats what the
+ * device returned or reported, never what was sent. Commands do not wait for the acknowledgements of sends. A stop is written after the
+ * messages of its conversation that were accepted before it, which are sent immediately.
  */
 import {
   allowsAgent,
@@ -43,7 +43,7 @@ export async function controlConversation(
   if (progress !== undefined) progress.isSent = false;
   const refusal = checkRequest(request, principal);
   if (refusal !== null) return refusal;
-  // Before anything is awaited, so that the sends that came before are ahead in these queues.
+  // Before anything is awaited, so that earlier sends are ahead in these queues.
   const queues = request.operation === "stopTurn" ? sendQueuesOf(principal, request.params.connectionId) : [];
   const earlierSends = queues.map((key) => server.queue.run(key, () => Promise.resolve()));
   const found = await findPermitted(server, request.params.connectionId, principal, context);

@@ -25,8 +25,8 @@ export interface DeviceAdministration {
   readonly release: DeviceRows["releaseDevice"];
   /**
    * Removes a device with all its rows and connectionIds, or only the row `environmentId`, and closes the sockets with 1008. A
-   * device whose key is still valid registers again at once, as a new device. Resolves like {@link DeviceAdministration.release},
-   * with the rows that were removed, which `permits` receives too.
+   * device whose key is still valid registers again immediately, as a new device. Resolves like {@link
+   * DeviceAdministration.release}, with the rows that were removed, which `permits` receives too.
    */
   readonly remove: DeviceRows["removeDevice"];
   /** Changes the labels of a device. Resolves like {@link DeviceAdministration.release}. */

@@ -13,12 +13,12 @@ import {
 import type { ServerContext } from "./context.ts";
 import { mergeMetadata } from "./presentation.ts";
 
-/** Rows that ran the conversation, looked through for the first one within reach. */
+/** How many rows that ran the conversation are searched for the first one within reach. */
 const maxRuns = 1_000;
 
 /**
- * Returns the device, of those within reach, that accepted a message of a conversation last. Otherwise the response is 404
- * `environment_not_found`, which is the same for an unknown conversation, for an agent that the principal may not use, and for devices out of reach.
+ * Returns the device within reach that last accepted a message of a conversation. Without one, the response is 404 `environment_not_found`, also for
+ * an unknown conversation, an agent that the principal may not use, or devices out of reach.
  */
 export async function retrieveLastRuntime(
   { store, router, time }: ServerContext,

@@ -37,7 +37,7 @@ export async function updateEnvironment(
  * Removes a device with all its rows, or one row. The scope `admin` permits it for every device within reach, and the scope `connect`
  * for the devices that the key owns.
  *
- * Refusals: as of {@link updateEnvironment}, also for a row that the device does not have.
+ * Refusals: like {@link updateEnvironment}, including for a row that the device does not have.
  */
 export async function removeEnvironment(
   server: ServerContext,
@@ -62,7 +62,7 @@ async function change(
 ): Promise<PlainResponse | null> {
   const { tenant } = principal;
   const known = await store.listDevices({ tenant, deviceId, afterId: null, limit: null });
-  // Looked up first, so that an audit log has no entry for a device that the caller may not see.
+  // Looked up first, so that an audit log has no entry for a device that the caller must not see.
   const selected = known.filter(({ id }) => environmentId === null || id === environmentId);
   if (!selected.some((row) => mayManage(principal, row))) return notFound;
   let refusal: PlainResponse = notFound;

@@ -1,6 +1,6 @@
 /**
- * Environments as API responses show them: a row of the store with the presence of its device, and without what the principal may not
- * see. The JSON of a row is remembered until the row, its presence or what is shown of it changes.
+ * Environments as API responses show them: a row of the store with the presence of its device, and without members that the principal
+ * must not see. The JSON of a row is remembered until the row, its presence or its visible members change.
  */
 import { mapMaybe, type MaybePromise } from "@letta-environments/platform";
 import {
@@ -51,7 +51,7 @@ export function createPresentation({
   readonly router: Pick<DeviceRouter, "presence">;
   /** The number of a row's pending requests for permission that a principal may decide on. */
   readonly countApprovals: (principal: Principal, environmentId: string) => number;
-  /** A clock that was ahead may have stored times that are not shown before they have come. */
+  /** A clock that was ahead may have stored future times, which are not shown before they come. */
   readonly wallNow: () => number;
 }): Presentation {
   // A store returns the same object for a row until the row changes.
@@ -103,7 +103,7 @@ export function createPresentation({
 }
 
 function toEventEnvironment(row: EnvironmentRow, presence: Presence | null, wallMs: number): EventEnvironment {
-  // How many requests for permission wait depends on who asks. They have events of their own.
+  // The number of pending requests for permission depends on the reader. They have their own events.
   const environment = toEnvironment(row, presence, 0, wallMs);
   const {
     podId: _podId,

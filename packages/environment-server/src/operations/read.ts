@@ -1,6 +1,4 @@
-/**
- * Listing and retrieving environments: which rows a response has, in which order.
- */
+/** Lists and retrieves environments: decides which rows a response has, and in which order. */
 import { sleep } from "@letta-environments/platform";
 import {
   allowsDevice,
@@ -17,7 +15,7 @@ import {
 import type { EnvironmentFilter, EnvironmentName, EnvironmentRow } from "../ports.ts";
 import type { ServerContext } from "./context.ts";
 
-/** Ids that are looked at in one turn of the event loop. */
+/** Ids that are examined in one turn of the event loop. */
 const rowsAtATime = 500;
 
 /** Lists the tenant's environments that the principal may see, ordered by id. Every row here is `source=local`. */
@@ -27,7 +25,7 @@ export async function listEnvironments(
   principal: Principal,
 ): Promise<PlainResponse> {
   const { after, limit = defaultListLimit, onlineOnly = false, source, userId, tag: tags = [] } = query;
-  // Rows that are selected by a hidden member would tell it.
+  // Filtering rows by a hidden member would reveal it.
   const isUserHidden = userId !== undefined && !principal.scopes.has("details");
   if (source === "remote" || isUserHidden)
     return jsonResponse(200, { connections: [], hasNextPage: false } satisfies EnvironmentList);
@@ -97,13 +95,13 @@ function findIds(
   });
 }
 
-/** The rows found in a page, and the ids that were looked at. */
+/** The rows found in a page, and the ids that were examined. */
 interface Page<Found> {
   readonly found: readonly Found[];
   readonly ids: readonly string[];
 }
 
-/** Reads pages until enough is found. Lets other work run after each `rowsPerTurn` ids. */
+/** Reads pages until enough rows are found. Lets other work run after each `rowsPerTurn` ids. */
 async function readPages<Found>(
   { clock }: ServerContext,
   filter: EnvironmentFilter,
@@ -113,7 +111,7 @@ async function readPages<Found>(
   const found: Found[] = [];
   let { afterId } = filter;
   let lookedAt = 0;
-  // Most often every id counts, so the first page is as long as the response, and the next ones longer.
+  // Usually every id matches, so the first page is as long as the response, and the next ones longer.
   for (let pageSize = Math.min(rowsPerTurn, filter.limit); ; pageSize = Math.min(rowsPerTurn, 4 * pageSize)) {
     const page = await read(afterId, pageSize);
     found.push(...page.found);

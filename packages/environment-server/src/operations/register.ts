@@ -24,12 +24,12 @@ const connectionIdPrefix = "env-conn";
 const defaultListenerInstanceId = "default";
 
 /**
- * Enrols a device and returns the URL of its socket. Each registration has its own connectionId, which replaces the earlier
- * one when its socket opens.
+ * Enrols a device and returns the URL of its socket. Each registration has its own connectionId, which replaces the earlier one
+ * when its socket opens.
  *
- * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a key
- * with too many rows) and 403 `device_owned_by_another_key`. The status is 403 because a device gives up on it at once, whereas it
- * repeats the request after 429 and 5xx, such as the 429 `device_throttled` of a device that exceeded a limit.
+ * Refusals: 403 `device_not_allowed` (the key's allowlist, also for the names that a shared device already has, or a key with too
+ * many rows) and 403 `device_owned_by_another_key`. The status is 403 because a device gives up immediately on it, but repeats the
+ * request after 429 and 5xx, such as the 429 `device_throttled` of a device that exceeded a limit.
  */
 export async function registerEnvironment(
   server: ServerContext,
@@ -58,7 +58,7 @@ export async function registerEnvironment(
     deviceId,
     listenerInstanceId,
     connectionName,
-    // Every list repeats it, and parsers that are stricter than ours read no list that contains an unpaired surrogate.
+    // Every list repeats it, and stricter parsers than ours reject a list that contains an unpaired surrogate.
     metadata: replaceSurrogates(metadata) as typeof metadata,
     keyId: principal.keyId,
     owner: principal.owner,
@@ -88,7 +88,7 @@ export async function registerEnvironment(
   }
 }
 
-/** The tags that the device has already, where the principal is limited to tags. A device cannot give itself any. */
+/** The present tags of the device, if the principal is limited to tags. A device cannot give itself any. */
 async function readTags({ store }: ServerContext, { tenant, deviceTags }: Principal, deviceId: string) {
   if (deviceTags === undefined || deviceTags === null) return [];
   return (await store.findEnvironments(tenant, deviceId))[0]?.tags ?? [];
@@ -99,7 +99,7 @@ function buildSocketUrl(publicUrl: string | null, authority: string | null, conn
   const base = parseHttpUrl(publicUrl) ?? parseHttpUrl(authority);
   if (base === null) return null;
   const scheme = base.protocol === "https:" ? "wss:" : "ws:";
-  // Only a configured URL may contain a path. Of the request's origin, only host and port are used.
+  // Only a configured URL may contain a path. Only host and port of the request's origin are used.
   const basePath = publicUrl === null ? "" : base.pathname.replace(/\/+$/, "");
   return `${scheme}//${base.host}${basePath}${buildPath(endpoints.openDeviceSocket, { connectionId })}`;
 }

@@ -1,6 +1,6 @@
 /**
  * Closes the sockets of devices that were removed. Another process, such as a command, can remove a device from the store of a
- * running server. While sockets are open, the store's version is read once a second, and after a change of another process the
+ * running server. While sockets are open, the store's version is read once a second, and after a change by another process the
  * connections of the open sockets are looked up. A new socket is looked up too: its device may be removed during the handshake.
  */
 import { type Clock, inBatches } from "@letta-environments/platform";
@@ -36,7 +36,7 @@ export function createRemovalWatch({
   readonly emit: EmitEvent;
 }): RemovalWatch {
   let version: number | null = null;
-  /** Connections whose sockets have opened since the last look. */
+  /** Connections whose sockets have opened since the last check. */
   let opened: string[] = [];
   let isTicking = false;
   let isClosed = false;

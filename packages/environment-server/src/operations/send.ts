@@ -3,9 +3,9 @@
  * receives the first outcome, whether the device is online or not.
  *
  * Frames are sent in the order in which the requests of a connection arrived. Two queues keep this order: one per connectionId for the look-up and
- * `beforeSend`, and one per environment row for storing the ids and writing the frame. A key whose limits may need a query to the device has a first
- * queue of its own, so that only its own sends wait for the answer. A message that waits for an earlier one of its conversation is in neither queue; see
- * `conversations/order.ts`. A body with decisions becomes several frames, and frames of other sends may be written between them.
+ * `beforeSend`, and one per environment row for storing the ids and writing the frame. A key whose limits may need a query to the device has a
+ * separate first queue, so that only its own sends wait for the answer. A message that waits for an earlier one of its conversation is in neither
+ * queue; see `conversations/order.ts`. A body with decisions becomes several frames, and frames of other sends may be written between them.
  */
 import {
   allowsAgent,
@@ -51,16 +51,15 @@ type Dispatch =
   | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
 
 /**
- * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged
- * them. The frames of a body are delivered one after the other; the first one that fails ends the request. The decisions are checked before the
- * first frame leaves.
+ * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged them. The frames of a
+ * body are delivered one after the other; the first one that fails ends the request. The decisions are checked before the first frame leaves.
  *
- * A key that is limited to agents uses a named conversation only if the device confirms its agent, also for a decision on an approval.
- * A key that sets a mode has the conversation switched to it before its message leaves. A key with a maximum mode is checked
- * against the mode that the conversation has when a frame leaves. A repeat sends nothing, so it is not checked.
+ * A key that is limited to agents uses a named conversation only if the device confirms its agent, even for a decision on an approval. If a key
+ * sets a mode, the conversation is switched to it before the message leaves. A key with a maximum mode is checked against the mode that the
+ * conversation has when a frame leaves. A repeat sends nothing, so it is not checked.
  *
- * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent is not taken
- * back, and the frames after it are not sent. The response says how many were delivered.
+ * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent cannot be recalled, and the
+ * frames after it are not sent. The response says how many were delivered.
  */
 export async function sendMessage(
   server: ServerContext,
@@ -131,7 +130,7 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
   return dispatch.replayed || kind === "rejected" ? "settled" : kind;
 }
 
-/** Sends a frame: a message after the earlier ones of its conversation, a decision at once. Resolves when it is sent, or waits for a message. */
+/** Sends a frame: a message after the earlier ones of its conversation, a decision immediately. Resolves when it is sent, or waits for a message. */
 async function start(send: Send): Promise<Started<Dispatch>> {
   const { server, scope, part, ownOrder } = send;
   const isMessage = part.payload.kind === "create_message";
@@ -142,7 +141,7 @@ async function start(send: Send): Promise<Started<Dispatch>> {
   );
 }
 
-/** Responds at once if a message is a repeat, or does not fit after the waiting ones of its conversation; otherwise resolves with `null`. */
+/** Responds immediately if a message is a repeat, or does not fit after the waiting ones of its conversation; otherwise resolves with `null`. */
 async function dispatchEarly(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, ownOrder } = send;
   if (server.order.waiting(scope).length === 0) return null;
@@ -155,8 +154,8 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
 }
 
 /**
- * Runs a frame in the queue of its row, so that no other frame comes between the reservation of its ids and its writing, under any connectionId of the
- * row. The frame leaves the queue while the device is queried, or while an earlier message is not acknowledged yet.
+ * Runs a frame in the queue of its row, so that no other frame, under any connectionId of the row, comes between the reservation of its ids and the
+ * write. The frame leaves the queue while the device is queried, or while an earlier message is not acknowledged yet.
  */
 async function enqueue(send: Send, place: MessagePlace | null): Promise<Dispatch> {
   const { server, record, scope, signal } = send;
@@ -237,7 +236,7 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   }
 }
 
-/** The response to a part whose known ids, at least one, were used for other content. The only id of a decision is its tool call. */
+/** The response to a part of which at least one id was used for other content. The only id of a decision is its tool call. */
 async function conflictResponse(send: Send, knownIds: ReadonlySet<string>): Promise<PlainResponse> {
   if (send.part.toolCallId !== null) return decidedResponse(send);
   const issues = messageIdIssues(send.part, "was already used for another body", (messageId) =>
@@ -281,7 +280,7 @@ async function dispatchNew(
   return { kind: "pending", pending: opened, replayed: false };
 }
 
-/** Adds a frame to the pending sends and stores its ids. If that fails, it removes both again and rejects. */
+/** Adds a frame to the pending sends and stores its ids. If that fails, removes both again and rejects. */
 async function reserve(
   send: Send,
   place: MessagePlace | null,

@@ -12,10 +12,10 @@ import { throttledResponse } from "./reach.ts";
 
 /**
  * Decides on the upgrade request of a device. Every refusal happens here, before the handshake: a device backs off after a
- * refused upgrade, but reconnects at once and forever when an open socket is closed.
+ * refused upgrade, but reconnects immediately and forever when an open socket is closed.
  *
- * Refusals: 404 `connection_not_found` (unknown, of another tenant, outside the key's allowlist, or of another device),
- * 403 `device_owned_by_another_key` unless the key is the one that registered, 409 `connection_replaced`, 429 `device_throttled`.
+ * Refusals: 404 `connection_not_found` (unknown, of another tenant, outside the key's allowlist, or of another device), 403
+ * `device_owned_by_another_key` unless the key is the one that registered, 409 `connection_replaced`, 429 `device_throttled`.
  */
 export async function decideUpgrade(
   server: ServerContext,

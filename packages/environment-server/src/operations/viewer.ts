@@ -1,6 +1,6 @@
 /**
  * The sockets of viewers: people and programs that watch a device and control it over the device protocol. A viewer is refused
- * before the handshake, with the same responses as a send, and each of its frames finds the device anew.
+ * before the handshake, with the same responses as a send, and the device is looked up again for each of its frames.
  */
 import {
   allowsAgent,
@@ -71,7 +71,7 @@ export async function decideViewerUpgrade(
 /**
  * The requests of a viewer at a server without a host that limits and records them.
  *
- * @param path of the upgrade request, whose connection is that of every call
+ * @param path of the upgrade request, whose connection every call uses
  */
 export function directRequests(
   path: string,
@@ -130,7 +130,7 @@ async function findDevice(server: ServerContext, connectionId: string, principal
   };
 }
 
-/** The tags of a device change without a change of the key. */
+/** The tags of a device can change without a change of the key. */
 async function isPermitted(server: ServerContext, connectionId: string, principal: Principal): Promise<boolean> {
   return (await findPermitted(server, connectionId, principal, {})).kind === "found";
 }

@@ -1,10 +1,10 @@
 /**
- * The way to a device, wherever its socket is. Operations ask a {@link DeviceRouter} and never a socket, so that a device may be connected to
- * another process, or to something that sleeps between messages. A device's queue, modes, requests for permission and acknowledgements are
- * where its socket is; therefore whole operations are passed there, not frames.
+ * Routes calls to a device, wherever its socket is. Operations call a {@link DeviceRouter} and never a socket, so that a device may be
+ * connected to another process, or to something that sleeps between messages. A device's queue, modes, requests for permission and
+ * acknowledgements are where its socket is; therefore whole operations are passed there, not frames.
  *
- * By default a router knows the sockets of its own process alone and resolves at once. A router over several processes is made from the
- * {@link LocalDevices} of each, and all of them share a store.
+ * By default a router knows only the sockets of its own process and resolves immediately. A router over several processes is made from
+ * the {@link LocalDevices} of each, and all of them share a store.
  */
 import type { MaybePromise } from "@letta-environments/platform";
 import type { ControlOperation, DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
@@ -17,21 +17,21 @@ export type DeviceOperation = "sendMessage" | "listMessages" | "retrieveMessage"
 /** The decoded request of a {@link DeviceOperation}. */
 export type DeviceRequest = Extract<DecodedRequest, { readonly operation: DeviceOperation }>;
 
-/** How far a call has got. */
+/** The progress of a call. */
 export interface DeviceCallProgress {
   /**
-   * False while the message or command itself has certainly not been written. The mode that a key sets may have been changed. True at first, and
-   * where nobody knows.
+   * False while the message or command itself has certainly not been written, although the mode that a key sets may have been changed. True at
+   * first, and when it is unknown.
    */
   isSent: boolean;
 }
 
 /**
  * Facts about a call that are not part of its input. Only four members are not plain data. A router over several processes runs `beforeSend`
- * itself, sends a message when `signal` is aborted, and leaves `progress` and `onAccepted` as they are.
+ * itself, sends a message when `signal` is aborted, and leaves `progress` and `onAccepted` unchanged.
  */
 export interface DeviceCallContext {
-  /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */
+  /** Aborted when the caller has disconnected. A message that was already written to a device cannot be recalled. */
   readonly signal?: AbortSignal;
   /** Kept up to date by sends and control operations, for callers that end a call with `signal`. */
   readonly progress?: DeviceCallProgress;
@@ -53,7 +53,7 @@ export interface DeviceCallContext {
    */
   readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
   /**
-   * Called when a send with the preference `wait` was accepted. Its body is not read any more, so a caller that waits for the end of the turn need not
+   * Called when a send with the preference `wait` was accepted. Its body is no longer read, so a caller that waits for the end of the turn need not
    * keep it.
    */
   readonly onAccepted?: () => void;
@@ -70,16 +70,19 @@ export interface DeviceCall {
 export interface LocalDevices {
   /** Returns the presence of each row, in the order of the ids; `null` for a device that is offline. */
   presence(environmentIds: readonly string[]): readonly (Presence | null)[];
-  /** Returns the ids of a tenant's rows that are online, after `afterId`, in ascending order. Fewer than `limit` are the last ones. */
+  /** Returns the ids of a tenant's rows that are online, after `afterId`, in ascending order. Fewer than `limit` ids are the last ones. */
   onlineIds(tenant: string, afterId: string | null, limit: number): readonly string[];
-  /** Returns where the socket of a row is, also while its device is silent; `null` without a socket. */
+  /** Returns where the socket of a row is, even while its device is silent; `null` without a socket. */
   locate(environmentId: string): DeviceLocation | null;
   /**
-   * Runs an operation with this process's state of the device. The response is the one for the caller, refusals included: `device_offline`
-   * when no socket is here. Rejects with the reason of an aborted `signal`, and when the store fails.
+   * Runs an operation with this process's state of the device. The response is for the caller, including refusals: `device_offline` when
+   * no socket is here. Rejects with the reason of an aborted `signal`, and when the store fails.
    */
   deliver(call: DeviceCall): Promise<PlainResponse>;
-  /** Closes the socket of a row, because a registration with this generation has opened one elsewhere. An equal or later one stays. */
+  /**
+   * Closes the socket of a row, because a registration with this generation has opened one elsewhere. A socket of an equal or later
+   * generation stays.
+   */
   replace(environmentId: string, generation: number): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Notices devices whose turns fail because this server has no agents API; see `dialects/turn-frames.ts`. It holds for a registration, also
- * over a reconnect: a device that is started again with another backend registers again. A turn that ends well disproves it.
+ * Notices devices whose turns fail because this server has no agents API; see `dialects/turn-frames.ts`. It applies to a registration,
+ * even across reconnects: a device that restarts with another backend registers again. A turn that succeeds disproves it.
  */
 import { saysAgentsApiMissing } from "../dialects/turn-frames.ts";
 import type { EmitEvent } from "../events.ts";

@@ -39,10 +39,10 @@ export interface Moment {
 /** The state of an open socket. */
 export interface DeviceConnection {
   readonly device: DeviceReference;
-  /** Always the same object, by which other modules recognise the socket. */
+  /** Always the same object, which identifies the socket to other modules. */
   readonly identity: ConnectedDevice;
   readonly listenerInstanceId: string;
-  /** Whether the device acknowledges inputs: what it registered says so, or an acknowledgement on this socket. */
+  /** Whether the device acknowledges inputs: its registration says so, or an acknowledgement on this socket does. */
   acknowledging: Acknowledging;
   /** Whether a report is the start of a loop, for a device that does not acknowledge inputs; `null` for others. */
   isLoopStart: ((frame: LoopFrame) => boolean) | null;
@@ -50,16 +50,16 @@ export interface DeviceConnection {
   readonly socket: PlainSocket;
   readonly traffic: SocketTraffic;
   readonly connectedAt: Moment;
-  /** When the socket opened, then the time of each ping. Devices define it so; no other frame counts. */
+  /** When the socket opened, then the time of each ping. Only pings count, as in devices. */
   lastHeartbeat: Moment;
   lastSeen: Moment;
   /** The last sign of life in the store, as wall time. */
   storedLastSeenMs: number;
-  /** The mode that is shown. It may still be from before a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
+  /** The mode that is shown. It may be older than a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
   status: DeviceStatus;
   /** Turns of the device fail because this server has no agents API. */
   isAgentsApiMissing: boolean;
-  /** `null` until the device has reported or accepted a message that waits. Most devices never do. */
+  /** `null` until the device has reported or accepted a waiting message. Most devices never do. */
   queues: QueueLedger | null;
   /** Sends of this or an earlier process whose outcome the device may still report. */
   unresolved: UnresolvedDeliveries | null;
@@ -98,7 +98,7 @@ export function momentOf(clock: Clock): Moment {
   return { wallMs: clock.now(), monotonicMs: clock.monotonic() };
 }
 
-/** Differences between the clocks that are smaller than this are not a change of the wall clock, in milliseconds. */
+/** Smaller differences between the clocks do not count as a change of the wall clock, in milliseconds. */
 const leastChangeMs = 1_000;
 
 /**

@@ -11,15 +11,15 @@ import type { DeviceStatus, EnvironmentStore } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import type { DeviceConnection } from "./connection.ts";
 
-/** Writes what changes of devices to the store. A failed write is reported as a `store_failed` event. */
+/** Writes changes of devices to the store. A failed write is reported as a `store_failed` event. */
 export interface DeviceWrites {
-  /** Stores that a registration has opened its socket for the first time. When it opens again, nothing but its last sign of life changes. */
+  /** Stores that a registration has opened its socket for the first time. When it opens again, only its last sign of life changes. */
   firstOpened(connection: DeviceConnection): void;
   /** Changes the status of a connection. Stores it and emits `device_changed`, now or when the interval is over. */
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
-  /** Stores the last sign of life of each connection that has a new one. A crash loses what came after the last sweep (30 s). */
+  /** Stores the last sign of life of each connection that has a new one. A crash loses any that came after the last sweep (30 s). */
   saveLastSeen(connections: readonly DeviceConnection[]): void;
-  /** Stores what is known of a connection that has ended. */
+  /** Stores what is known about a connection that has ended. */
   ended(connection: DeviceConnection): void;
   /** Resolves when every write has finished. */
   settled(): Promise<unknown>;

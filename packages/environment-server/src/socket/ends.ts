@@ -24,9 +24,9 @@ export interface DeviceClose extends CloseFrame {
   readonly limit?: string;
 }
 
-/** A device ends its process when it is closed with this text. */
+/** A device exits when it is closed with this text. */
 export const replacedClose: DeviceClose = { reason: "replaced", code: 1000, text: "Replaced by new connection" };
-/** RFC 6455 section 7.4.1: the endpoint violates a policy. A device registers again then, and receives the reason there. */
+/** RFC 6455 section 7.4.1: the endpoint violates a policy. The device then registers again, and receives the reason there. */
 export const policyViolation = 1008;
 /** RFC 6455 section 7.4.1: the device or the server is going away. */
 export const goingAway = 1001;
@@ -100,7 +100,7 @@ export function refuse(hub: HubState, connection: DeviceConnection, limit: strin
   close(hub, connection, { reason: "limit_exceeded", code, text: limit, limit });
 }
 
-/** The holder of a connection's queues, which is closed when they have too much. */
+/** The holder of a connection's queues, which is closed when they are too large. */
 export function holderOf(hub: HubState, connection: DeviceConnection): QueueHolder {
   const { environmentId, connectionId } = connection.device;
   const owner = ownerOf(connection.identity);

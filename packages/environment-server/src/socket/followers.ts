@@ -16,19 +16,19 @@ export type FollowedFrame = TurnFrame | StatusFrame | CommandResponse;
 export interface DeviceFollower {
   /** A socket has opened. It is the present one of its row. */
   connected?(connection: DeviceConnection, opener: SocketOpener): void;
-  /** Resolves with the conversations of a row whose state the device is to be asked for, because its socket has opened. */
+  /** A socket of a row has opened. Resolves with the conversations whose state the device must be asked for. */
   resume?(environmentId: string): Promise<readonly Conversation[]>;
   /** Receives a frame of a present socket. */
   received?(connection: DeviceConnection, frame: FollowedFrame): void;
   /** The socket of a row has ended, after its sends got their outcomes. */
   disconnected?(environmentId: string): void;
-  /** A row was removed because its device has not connected for long. */
+  /** A row was removed because its device has not connected for a long time. */
   expired?(row: IdleEnvironment): void;
 }
 
 /** Reads the output in frames. Called for every frame, so it must be cheap without readers. */
 export interface OutputReader {
-  /** Whether a text may have output with a reader. It counts as parsed then. */
+  /** Whether a text may have output that somebody reads. If so, it counts as parsed. */
   readsOutput(device: DeviceReference, text: string): boolean;
   output(device: DeviceReference, text: string): void;
 }

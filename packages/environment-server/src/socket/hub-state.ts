@@ -26,7 +26,7 @@ export interface DeviceHubOptions {
   readonly podId: string;
   /** Parts that follow every device, called in this order. */
   readonly followers: readonly DeviceFollower[];
-  /** Reads what turns say. */
+  /** Reads the output of turns. */
   readonly output: OutputReader;
   /** Receives the frames of devices that are watched. */
   readonly watch: FrameWatch;

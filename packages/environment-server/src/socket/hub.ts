@@ -44,7 +44,7 @@ import { createTraffic } from "./traffic.ts";
 export interface DeviceHub {
   /**
    * Adds an open socket. It replaces the row's present socket, which is closed with 1000 "Replaced by new connection"; a
-   * device ends its process then. When a later registration holds the row already, the new socket is closed instead.
+   * device then exits. When a later registration already holds the row, the new socket is closed instead.
    * @param opener the principal that opens the socket
    */
   attach(record: ConnectionRecord, opener: SocketOpener, socket: PlainSocket): PlainSocketListener;

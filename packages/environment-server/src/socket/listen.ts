@@ -36,7 +36,7 @@ export function listen(hub: HubState, connection: DeviceConnection): PlainSocket
       receiveLongText(hub, connection, start, end);
       if (isCurrent(hub, connection)) hub.watch.receivedLong(connection.device.environmentId, start);
     },
-    // Binary data and pings of the WebSocket protocol mean nothing here, and count against the limits.
+    // Binary data and pings of the WebSocket protocol are ignored, but count against the limits.
     onOtherFrame: admit,
     onClose(code, limit) {
       hub.refused.get(connection)?.();

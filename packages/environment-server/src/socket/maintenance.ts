@@ -1,5 +1,5 @@
 /**
- * Removes what has expired from the store, at the start and by a timer, in small batches with pauses: message ids, statuses of messages, decisions,
+ * Removes expired records from the store, at the start and by a timer, in small batches with pauses: message ids, statuses of messages, decisions,
  * changes, replaced connectionIds, and the rows of devices that have not connected for a long time. The timer also runs while no device is connected.
  * A row with an open socket is never removed.
  */
@@ -15,18 +15,18 @@ import {
 import type { EnvironmentStore, IdleEnvironment } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 
-/** Removes what has expired from the store. */
+/** Removes expired records from the store. */
 export interface Maintenance {
-  /** Starts the first run and the timer of the others; called once. Failures are reported as `store_failed`. */
+  /** Starts the first run and the timer for later ones; called once. Failures are reported as `store_failed`. */
   start(): void;
-  /** Stops the timer, and a run after its present batch. Resolves when it has stopped. */
+  /** Stops the timer, and a current run after its present batch. Resolves when it has stopped. */
   stop(): Promise<void>;
 }
 
 /** Pause between two batches, in milliseconds, in which requests are served. */
 const pauseMs = 20;
 
-/** How long statuses are kept, and decisions for less, in milliseconds. */
+/** How long statuses are kept, in milliseconds. Decisions are kept for less. */
 const historyMs = messageLogLimits.durationMs;
 
 /** Creates {@link Maintenance}. */
@@ -44,7 +44,7 @@ export function createMaintenance({
     "prune" | "pruneMessages" | "pruneApprovals" | "pruneChanges" | "findIdleEnvironments" | "removeEnvironments"
   >;
   readonly emit: EmitEvent;
-  /** Called for each row that was removed because its device has not connected for long. */
+  /** Called for each row that was removed because its device has not connected for a long time. */
   readonly onExpired: (row: IdleEnvironment) => void;
   readonly time: Pick<StoredTime, "now" | "pastNow" | "keep">;
   readonly isConnected: (environmentId: string) => boolean;

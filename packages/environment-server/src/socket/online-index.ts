@@ -1,6 +1,6 @@
 /**
- * The ids of the rows with an open socket, sorted, for each tenant. A page of the list of online devices costs a binary search and
- * the ids of that page, however many devices are connected.
+ * The ids of the rows with an open socket, sorted, for each tenant. Reading a page of online devices takes a binary search and the
+ * ids of that page, however many devices are connected.
  */
 
 /** The ids of the rows with an open socket, by tenant. */

@@ -1,8 +1,7 @@
 /**
  * How many messages wait in each conversation of a device. A device drops its oldest accepted message when its queue is full,
  * without an error, so the server counts and refuses earlier. It also adds up their characters, because a device repeats the whole
- * queue in each report. What a device may make the server remember is limited, for each
- * device, for the devices of a key and for all together.
+ * queue in each report. The memory for this is limited for each device, for the devices of a key and for all together.
  */
 import type { Clock } from "@letta-environments/platform";
 import {
@@ -23,7 +22,7 @@ export interface QueuedSend {
   readonly length: number;
 }
 
-/** How much waits in a conversation. */
+/** The size of the queue of a conversation. */
 interface QueueSize {
   /** Messages. */
   readonly count: number;
@@ -43,7 +42,7 @@ export interface QueueLedger {
   report(runtime: Conversation, messageIds: readonly (string | null)[], length: number): string | null;
   /** Adds a send that the device acknowledged as queued, until its next report lists or drops it. */
   accept(runtime: Conversation, messageIds: readonly string[], length: number): void;
-  /** The size of a queue, including what was sent and is not acknowledged yet. */
+  /** The size of a queue, including sends that are not acknowledged yet. */
   sizeOf(runtime: Conversation, unacknowledged: readonly QueuedSend[]): QueueSize;
   /** Conversations with a queue. */
   busy(): readonly Conversation[];
@@ -59,7 +58,7 @@ export interface QueueHolder {
   readonly connectionId: string;
   /** The key of the device; see {@link createMemoryBudget}. */
   readonly owner: string;
-  /** Called when the device has to go because its key, or all together, exceed a limit. */
+  /** Called when the device must be disconnected because its key, or all devices together, exceed a limit. */
   readonly refuse: (limit: string) => void;
 }
 
@@ -71,7 +70,7 @@ export interface QueueLedgers {
   create(holder: QueueHolder): QueueLedger;
   /**
    * Remembers the ledger of a device that disconnected. A device that reconnects keeps its queue and does not report it
-   * by itself. Another connection of the same row is another process, whose queues are empty.
+   * unasked. Another connection of the same row is another process, whose queues are empty.
    */
   keep(environmentId: string): void;
 }

@@ -18,7 +18,7 @@ export function receiveText(hub: HubState, connection: DeviceConnection, text: s
   // Output is parsed only for its readers, so its cost has not been checked.
   const refused = isRead && recognised !== null ? checkParsingCost(text) : null;
   if (refused !== null) return receive(hub, connection, refused, text.length);
-  // A device over its limit is closed by this call.
+  // This call closes the socket of a device over its limit.
   if ((isRead || recognised === null) && !hub.traffic.admitParsing(connection.traffic, text.length)) return;
   if (isRead && isCurrent(hub, connection)) hub.output.output(connection.device, text);
   receive(hub, connection, recognised ?? parseFrame(text), text.length);
@@ -70,7 +70,7 @@ function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame
   }
 }
 
-/** Passes a frame on to the parts that follow devices. */
+/** Passes a frame to the parts that follow devices. */
 function follow({ followers }: HubState, connection: DeviceConnection, frame: FollowedFrame): void {
   for (const follower of followers) follower.received?.(connection, frame);
 }

@@ -1,6 +1,6 @@
 /**
- * Asks a device that connects about the sends of its row whose outcome is unknown, and about the conversations that followers name, of this
- * process or an earlier one. The device's reports then settle the sends that it has; see `delivery/unresolved.ts`.
+ * When a device connects, asks it about sends of its row with an unknown outcome, of this process or an earlier one, and about the
+ * conversations that followers name. The device's reports then settle the sends that it has; see `delivery/unresolved.ts`.
  */
 import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
@@ -11,8 +11,8 @@ import { send } from "./ends.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 
 /**
- * Reads the unresolved sends of a row whose socket has opened, and asks the device for the state of their conversations. Reads again after a failure, as
- * long as the device is connected: otherwise its reports would change nothing until it reconnects.
+ * Reads the unresolved sends of a row whose socket has opened, and asks the device for the state of their conversations. Reads again after a failure
+ * while the device is connected, since its reports would otherwise change nothing until it reconnects.
  */
 export function reconcile(hub: HubState, connection: DeviceConnection): void {
   load(hub, connection).catch((cause: unknown) => {

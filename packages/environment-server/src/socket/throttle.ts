@@ -1,8 +1,8 @@
 /**
- * Growing delays for devices that exceeded a limit. A device whose socket is closed registers and connects again at once, so closing alone does not stop
- * a flood: its next registrations and upgrades are refused for a while. When several devices of a key exceed limits, the whole key is delayed, because
- * a device can change its name. Violations are forgotten after a while. Ordinary work can exceed a rate once, so the first time has no delay, for the
- * device or its key, and the device keeps its turn while it reconnects.
+ * Growing delays for devices that exceeded a limit. A device whose socket is closed registers and connects again immediately, so closing alone does
+ * not stop a flood: its next registrations and upgrades are refused for a while. When several devices of a key exceed limits, the whole key is
+ * delayed, because a device can change its name. Violations are forgotten after a while. Ordinary work can exceed a rate once, so the first
+ * violation delays neither the device nor its key, and the device keeps its turn while it reconnects.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
@@ -48,7 +48,7 @@ export function isForgotten({ untilMs }: Penalty, nowMs: number): boolean {
 export interface DeviceThrottle {
   /** Notes that a device exceeded a limit or a rate. */
   recordViolation(device: ThrottledDevice, violation: Violation): void;
-  /** For how long a device is refused from now on, in milliseconds; 0 when it is not. */
+  /** How much longer a device is refused, in milliseconds; 0 when it is not. */
   remainingMs(device: ThrottledDevice): number;
 }
 
@@ -81,7 +81,7 @@ export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): D
       const latest = penalties.get(subject);
       const known = latest === undefined || isForgotten(latest, nowMs) ? null : latest;
       const isFree = known === null && violation === "rate";
-      // One device that does not stop leaves the others of its key alone.
+      // A single device that does not stop must not affect the others of its key.
       const isCharged = known !== null && charged.has(known);
       if (!isFree && !isCharged) add(ownerOf(device), freeKeyViolations, nowMs);
       const penalty = add(subject, violation === "limit" ? 0 : freeRateViolations, nowMs);

@@ -87,7 +87,7 @@ test("a key cannot renew its burst by reconnecting", () => {
     admitted += admit(socket, frameRate.burst - 1);
     socket.close();
   }
-  // Besides the burst, a refused socket gives back what it took, at most once for each connection that was refused.
+  // In addition to the burst, a refused socket gives back its tokens, at most once for each refused connection.
   expect(admitted).toBeLessThan(2 * keyFrameRate.burst + frameRate.burst * refused.length);
   expect(refused.length).toBeGreaterThan(5);
 });

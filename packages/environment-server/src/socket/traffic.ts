@@ -1,6 +1,7 @@
 /**
- * How much devices may send: each socket, and all sockets of a key together. The decisions are token buckets in monotonic time.
- * When a key exceeds its rate, the socket that has sent the most is refused, not the one whose frame happened to be the last.
+ * Limits how much devices may send: each socket, and all sockets of a key together. The decisions are token buckets in
+ * monotonic time. When a key exceeds its rate, the socket that has sent the most is refused, not the one whose frame happened
+ * to be the last.
  */
 import type { Clock } from "@letta-environments/platform";
 import { frameRate, keyFrameRate, keyParsedRate, keyTextRate, parsedRate, type Rate, textRate } from "../limits.ts";
@@ -26,7 +27,7 @@ export function takeTokens(bucket: Bucket, count: number): Bucket | null {
   return bucket.tokens < count ? null : { ...bucket, tokens: bucket.tokens - count };
 }
 
-/** The count of one socket. There are many, so it has no functions of its own. */
+/** The count of one socket. There are many, so it has no methods. */
 export interface SocketTraffic extends Meter {
   readonly key: KeyMeter;
   readonly refuse: RefuseTraffic;
@@ -35,7 +36,7 @@ export interface SocketTraffic extends Meter {
 /** Which kind of limit a device exceeded: one that no honest device reaches, its own rate, or the rate of its key, if it sent the most. */
 export type Violation = "limit" | "rate" | "key_rate";
 
-/** Called with the exceeded rate in words when a socket has to be closed. */
+/** Called with the exceeded rate in words when a socket must be closed. */
 type RefuseTraffic = (limit: string, violation: Violation) => void;
 
 /** Counts what all sockets send. */

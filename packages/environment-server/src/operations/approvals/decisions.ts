@@ -1,6 +1,6 @@
 /**
- * Decisions on requests for permission within a send: only a pending request can be decided, and only once. A request that a device makes
- * again, because an earlier decision never had its effect there, can be decided again.
+ * Decisions on requests for permission within a send: only a pending request can be decided, and only once. A request that a device
+ * repeats, because an earlier decision had no effect there, can be decided again.
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { ApprovalKey, Decision, StoredApproval } from "../../approval-log.ts";
@@ -24,8 +24,8 @@ function findRequest({ server, part: { toolCallId }, scope }: Part) {
 }
 
 /**
- * Returns the stored uses of a part's ids. Uses without effect are left out, and their ids are released: those of sends whose earlier release failed, and
- * of earlier decisions on a request that is pending again.
+ * Returns the stored uses of a part's ids. Leaves out uses without effect and releases their ids: of sends whose earlier release failed, and of
+ * earlier decisions on a request that is pending again.
  */
 export async function findKnown(
   server: ServerContext,
@@ -57,7 +57,7 @@ async function releaseSuperseded(send: Part, known: readonly KnownMessage[]): Pr
   return known.filter(({ deliveryId }) => !superseded.has(deliveryId));
 }
 
-/** Whether a decision is on another request than the one that is pending under its id now. */
+/** Whether a decision concerns another request than the one that is now pending under its id. */
 function isOfAnother({ requestedAt }: DeliveryPart, approval: StoredApproval): boolean {
   return requestedAt !== null && requestedAt !== approval.requestedAt;
 }
@@ -91,7 +91,7 @@ export function replacedResponse(part: DeliveryPart): PlainResponse {
   return problemResponse("approval_not_found", { issues: messageIdIssues(part, rule) });
 }
 
-/** Returns 400 `invalid_request` for a decision that selects other suggestions than those of its request. */
+/** Returns 400 `invalid_request` for a decision that selects suggestions that its request does not have. */
 function refuseSuggestions({ payload, members }: DeliveryPart, { request }: StoredApproval): PlainResponse | null {
   if (payload.kind !== "approval_response" || payload.decision.behavior !== "allow") return null;
   const known = new Set(request.suggestions.map(({ id }) => id));
@@ -104,8 +104,8 @@ function refuseSuggestions({ payload, members }: DeliveryPart, { request }: Stor
 }
 
 /**
- * Returns 404 `approval_not_found` for a decision on a request that is not pending, and 400 for one that selects other suggestions than
- * those of the request; `null` for any other part.
+ * Returns 404 `approval_not_found` for a decision on a request that is not pending, and 400 for one that selects suggestions that the
+ * request does not have; `null` for any other part.
  */
 export function refuseDecision(send: Part, connection: DeviceConnection): PlainResponse | null {
   const { part, scope } = send;
@@ -161,7 +161,7 @@ export async function awaitRequest(send: Part): Promise<void> {
   if (known.length === 0) await approvals.whenPending(request.key);
 }
 
-/** The payload with the id by which the device recognises its request. */
+/** Returns the payload with the id that the device gave its request. */
 export function addressedPayload(send: Part): InputPayload {
   const approval = findRequest(send)?.approval ?? null;
   const { payload } = send.part;

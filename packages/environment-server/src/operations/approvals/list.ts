@@ -1,4 +1,4 @@
-/** Requests for permission as API responses and events show them: the list of those that are pending, and a single one. */
+/** Shows requests for permission in API responses and events: the list of pending ones, and a single one. */
 import {
   allowsAgent,
   allowsDevice,
@@ -20,8 +20,8 @@ import type { ServerContext } from "../context.ts";
 import { modeRefusal } from "../conversations/modes.ts";
 
 /**
- * Lists the pending requests of every device that a principal can reach, the oldest first: those that it may decide on, by device, agent
- * and mode, as far as the mode is known.
+ * Lists the pending requests of every device that a principal can reach, the oldest first. It must be allowed to decide on them, by
+ * device, agent and mode, as far as the mode is known.
  */
 export async function listApprovals(
   server: ServerContext,
@@ -36,7 +36,7 @@ export async function listApprovals(
   }
   const pending = await server.approvals.list(principal.tenant);
   const later = pending.filter(({ cursor }) => start === null || compareCursors(cursor, start) > 0);
-  // Patterns of names take time, so they are matched once for each device.
+  // Matching name patterns takes time, so it is done once for each device.
   const rows = new Map(
     [...(await readRows(server, principal, later))].filter(([, row]) => allowsDevice(principal, row)),
   );
@@ -59,7 +59,7 @@ export async function listApprovals(
   } satisfies ApprovalList);
 }
 
-/** The number of a row's pending requests that a principal may decide on: those that its list has. */
+/** The number of a row's pending requests in the principal's list, which are those that it may decide on. */
 export function countApprovals(
   server: Pick<ServerContext, "approvals" | "commands">,
   principal: Pick<Principal, "scopes" | "agentIds" | "maxMode">,
@@ -149,7 +149,10 @@ async function readRows(
   return rows;
 }
 
-/** Whether a principal may decide on a request of a device that it may use. A decision asks for a mode that is not known, so its request is listed. */
+/**
+ * Whether a principal may decide on a request of a device that it may use. If the mode is unknown, the request is listed, because a
+ * decision queries the mode.
+ */
 function isReachable(
   server: Pick<ServerContext, "commands">,
   principal: Pick<Principal, "agentIds" | "maxMode">,
@@ -164,7 +167,7 @@ function writeCursor({ requestedAt, digest }: ApprovalCursor): string {
   return `${requestedAt}.${digest}`;
 }
 
-/** `undefined` for a text that no page had. */
+/** Returns `undefined` for a text that is not a cursor. */
 function readCursor(text: string): ApprovalCursor | undefined {
   const [, requestedAt, digest] = /^(\d{1,16})\.([0-9a-f]{24})$/.exec(text) ?? [];
   return requestedAt === undefined || digest === undefined ? undefined : { requestedAt: Number(requestedAt), digest };

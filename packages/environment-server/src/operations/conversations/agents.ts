@@ -40,7 +40,7 @@ export async function refuseForeignConversation(
     : problemResponse("agent_not_allowed", { detail: notConfirmed });
 }
 
-/** One text for a conversation of another agent and for one that does not exist, so that a key does not learn which ones there are. */
+/** One text for a conversation of another agent and for one that does not exist, so that a key does not learn which ones exist. */
 const notConfirmed =
   "The device does not confirm that the conversation belongs to this agent. A key that is limited to agents may use no other conversation. " +
   "Nothing was sent.";

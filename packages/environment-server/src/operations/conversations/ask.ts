@@ -10,7 +10,7 @@ import { findOnline, waitUntilSettled } from "../reach.ts";
 import { refuseForeignConversation } from "./agents.ts";
 import { learnMode } from "./modes.ts";
 
-/** The limits of a key about which its device may have to be asked. `setMode` is `null` for a frame before which no mode is set. */
+/** The limits of a key that may need a query to the device. `setMode` is `null` for a frame before which no mode is set. */
 export type AskedLimits = Pick<Principal, "agentIds" | "maxMode" | "setMode">;
 
 /** The result of the questions on one socket of a device. */
@@ -20,7 +20,7 @@ export interface AskResult {
   readonly refusal: PlainResponse | null;
 }
 
-/** Whether a device may have to be asked before a frame of a key leaves. It depends on the key and the conversation alone. */
+/** Whether a device may have to be asked before a frame of a key leaves. It depends only on the key and the conversation. */
 export function mightAsk(
   { agentIds, maxMode }: Pick<AskedLimits, "agentIds" | "maxMode">,
   { conversationId }: Pick<ConversationScope, "conversationId">,
@@ -28,7 +28,7 @@ export function mightAsk(
   return maxMode !== null || (agentIds !== null && conversationId !== defaultConversationId);
 }
 
-/** Whether a device has to be asked now, because it has not said what the limits of a key need. */
+/** Whether a device must be asked now, because values that the limits of a key need are unknown. */
 export function mustAsk(
   { commands }: Pick<ServerContext, "commands">,
   limits: AskedLimits,
@@ -53,7 +53,7 @@ export async function askDevice(
   record: ConnectionRecord,
 ): Promise<AskResult | null> {
   await waitUntilSettled(server, findOnline(server, record));
-  // Again: it may have reconnected during the wait.
+  // Looked up again, because it may have reconnected during the wait.
   const connection = findOnline(server, record);
   if (connection === null) return null;
   const asksMode = (limits.setMode ?? null) === null;

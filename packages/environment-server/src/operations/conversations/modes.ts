@@ -41,14 +41,14 @@ export function modeRefusal(
   return problemResponse("mode_not_allowed", { detail: unreportedMode, ...repeatAfter(pauseMs) });
 }
 
-/** The options of a refusal that a repeat may change, since nothing was sent. It should wait until the device is asked again. */
+/** The options of a refusal that may be retried, since nothing was sent. A retry should wait until the device is asked again. */
 export function repeatAfter(pauseMs: number): Pick<ProblemOptions, "retryable" | "retryAfterSeconds"> {
   return { retryable: true, ...(pauseMs > 0 && { retryAfterSeconds: Math.ceil(pauseMs / 1_000) }) };
 }
 
 /**
  * Asks the device for the mode of a conversation that has not reported it, if the key has a maximum. Returns the refusal of a message
- * that could not be checked because the device cannot be asked; `null` otherwise, also when it did not answer.
+ * that could not be checked because the device cannot be asked; `null` otherwise, even if it did not answer.
  */
 export async function learnMode(
   { commands, hub }: Pick<ServerContext, "commands" | "hub">,
@@ -69,8 +69,8 @@ export function refusalOfQuestion(outcome: CommandOutcome<unknown>, record: Conn
 }
 
 /**
- * Switches a conversation to the mode that the key sets, if it is not in it, and waits until the device reports it. Returns the
- * refusal when the device does not, or when the key may not set its own mode.
+ * Switches a conversation to the mode that the key sets, if it has another one, and waits until the device reports the mode.
+ * Returns the refusal when the device does not, or when the key must not set its own mode.
  */
 export async function switchMode(
   { commands, hub, emit }: Pick<ServerContext, "commands" | "hub" | "emit">,

@@ -19,11 +19,11 @@ export interface MessagePlace {
   readonly length: number;
   /** For how long it has waited for earlier messages, in milliseconds; at most {@link maxMessageWaitMs}. */
   waitedMs: number;
-  /** Aborted when it may not wait any longer, such as before a stop. */
+  /** Aborted when it must not wait any longer, such as before a stop. */
   readonly waitCancelled: AbortSignal;
-  /** Its send is one of the pending ones, and counts there. */
+  /** Its send is already pending, and is counted there. */
   isPending: boolean;
-  /** Releases the queue of its connection to the sends of other conversations, because the message has to wait. */
+  /** Releases the queue of its connection to the sends of other conversations, because the message must wait. */
   readonly releaseQueue: () => void;
 }
 
@@ -41,13 +41,13 @@ interface OrderedMessage extends Pick<MessagePlace, "messageIds" | "length"> {
 
 /** The messages of all conversations that have not left. */
 export interface MessageOrder {
-  /** Starts to send a message behind the earlier ones. Resolves when that is done, or when the message has to wait. */
+  /** Starts to send a message after the earlier ones. Resolves when that is done, or when the message must wait. */
   start<Result>(message: OrderedMessage, run: (place: MessagePlace) => Promise<Result>): Promise<Started<Result>>;
   /** The messages of a conversation that have not left and are not pending, the oldest first. */
   waiting(scope: ConversationScope): readonly MessagePlace[];
   /**
-   * Ends the wait of the messages of a conversation. Resolves when they have left, but not later than in {@link maxMessageWaitMs}: the device may
-   * have to be asked about one of them.
+   * Ends the wait of the messages of a conversation. Resolves when they have left, or at the latest after {@link maxMessageWaitMs}, because one
+   * of them may need a query to the device.
    *
    * @param arrived settles when the sends that came before have their place here
    */
@@ -112,7 +112,7 @@ export function createMessageOrder(clock: Clock): MessageOrder {
   };
 }
 
-/** The message of a conversation whose acknowledgement a message has to wait for; `null` when it may leave. */
+/** The message of a conversation whose acknowledgement a message must wait for; `null` when it may leave. */
 export function findPredecessor(
   { pending }: { readonly pending: Pick<PendingDeliveries, "waiting"> },
   scope: ConversationScope,
@@ -120,8 +120,8 @@ export function findPredecessor(
   { queues }: Pick<DeviceConnection, "queues">,
 ): PendingDelivery | null {
   if (waitedMs >= maxMessageWaitMs || waitCancelled.aborted) return null;
-  // If messages are queued, the device adds new ones to its queue and acknowledges them at once. A running turn alone does not guarantee this: it can
-  // end before two messages arrive. With a queue, the next turn starts then, and would have to end as well.
+  // If messages are queued, the device adds new ones to its queue and acknowledges them immediately. A running turn alone does not guarantee this: it
+  // can end before two messages arrive. With a queue, the next turn starts, and would also have to end.
   if (queues !== null && queues.sizeOf(scope, []).count > 0) return null;
   const isBefore = ({ sent, isDecision, reported, delivery }: PendingDelivery): boolean =>
     sent && !isDecision && reported === null && isSameConversation(delivery.scope, scope);

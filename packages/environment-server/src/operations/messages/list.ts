@@ -1,6 +1,7 @@
 /**
  * The messages of a device, a page at a time, the latest first. They belong to its row, so they stay when the device registers again. The states
- * are those of `retrieveMessage`: what is followed is newer than what is stored, and a message that nobody follows is unknown until it ends.
+ * are the same as in `retrieveMessage`: a followed state is newer than the stored one, and a message that is not followed is unknown until it
+ * ends.
  */
 import { sleep } from "@letta-environments/platform";
 import {
@@ -26,8 +27,8 @@ import { lost, presentMessage } from "./status.ts";
 type ListInput = OperationInput<"listMessages">;
 
 /**
- * Lists the messages of a device where its socket is. A connection or a device names it: a device that is offline has no connection that its
- * callers know.
+ * Lists the messages of a device in the process that has its socket. The device is named by its connection or by its id, because callers
+ * know no connection of an offline device.
  */
 export async function routeListMessages(
   server: ServerContext,
@@ -89,11 +90,11 @@ async function listOfRow(
 interface Page {
   readonly messages: readonly StoredMessage[];
   readonly hasNextPage: boolean;
-  /** The last message that was looked at. */
+  /** The last message that was examined. */
   readonly end: MessagePosition | null;
 }
 
-/** Reads messages until the page is full, in number or in length, or enough were looked at. Lets other work run in between. */
+/** Reads messages until the page is full, in number or in length, or enough were examined. Lets other work run in between. */
 async function readPage(
   server: ServerContext,
   filter: MessageFilter,
@@ -123,7 +124,7 @@ async function readPage(
   }
 }
 
-/** Reads the next messages, whatever their state is now, with those of the last second, which are followed and not stored yet. */
+/** Reads the next messages in any state, including followed messages of the last second that are not stored yet. */
 async function readPart({ store, messages }: ServerContext, filter: MessageFilter): Promise<Page> {
   const { environmentId, after, limit } = filter;
   // A message that ends while the store is read was followed before.

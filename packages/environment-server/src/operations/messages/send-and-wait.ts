@@ -38,7 +38,7 @@ export async function sendAndWait(
     const headers = { ...response.headers, ...waitApplied(waitSeconds) };
     return { ...response, headers, body: JSON.stringify({ ...ordinary, outcome }) };
   } catch (cause) {
-    // The message was delivered, and that is what the response is about.
+    // The message was delivered, which is what the response reports.
     server.emit({ type: "request_failed", operation: "retrieveMessage", cause });
     return response;
   }
@@ -52,7 +52,7 @@ function awaitedOf({ params: { connectionId }, body }: OperationInput<"sendMessa
   return { connectionId, agentId, conversationId: conversationId || defaultConversationId, messageId };
 }
 
-/** Waits for the end of a message and returns its status; `null` if nothing is known of it. */
+/** Waits for the end of a message and returns its status; `null` if nothing is known about it. */
 async function readOutcome(
   server: ServerContext,
   { connectionId, agentId, conversationId, messageId }: ReturnType<typeof awaitedOf>,

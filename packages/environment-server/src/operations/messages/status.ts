@@ -1,6 +1,6 @@
 /**
- * The status of a message. While its device is connected, the state is the one that is followed; otherwise a message that has not
- * ended is unknown, because the device cannot be asked. A message that the principal may not see looks like one that does not exist.
+ * The status of a message. While its device is connected, the followed state is shown; otherwise a message that has not ended is
+ * unknown, because the device cannot be asked. A message that the principal may not see looks like one that does not exist.
  */
 import {
   allowsAgent,
@@ -28,7 +28,7 @@ import type { ServerContext } from "../context.ts";
 type MessageSelector = Pick<MessageFilter, "environmentId" | "agentIds" | "conversationId"> &
   Pick<StoredMessage, "messageId">;
 
-/** Retrieves the status of a message, at once or when the message has ended. Waiting ends early when the server closes. */
+/** Retrieves the status of a message, immediately or when the message has ended. Waiting ends early when the server closes. */
 export async function retrieveMessage(
   server: ServerContext,
   { params, query }: OperationInput<"retrieveMessage">,
@@ -121,8 +121,8 @@ export function presentMessage(
 }
 
 /**
- * Reads the messages that a selector names, one for each conversation. If the process was killed, a message of the last second may be in none of
- * the stored statuses until its device is back: the log of deliveries has it.
+ * Reads the messages that a selector names, one for each conversation. If the process was killed, a message of the last second may have no
+ * stored status until its device reconnects: the log of deliveries has it.
  */
 async function readMessages(server: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
   const found = await readFollowed(server, selector);
@@ -141,7 +141,7 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
   const known = new Map(stored.map((message) => [conversationKey(message.scope), lost(message)]));
   for (const message of followed) {
     const other = known.get(conversationKey(message.scope));
-    // A stored end is as new as a followed message, unless it is of an earlier message with the same id.
+    // A stored end is as new as a followed message, unless it belongs to an earlier message with the same id.
     const isStored = other?.deliveryId === message.deliveryId && hasEnded(other.status);
     if (!isStored) known.set(conversationKey(message.scope), message);
   }
