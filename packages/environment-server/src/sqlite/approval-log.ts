@@ -1,4 +1,4 @@
-/** {@link ApprovalLog} in SQLite. What only people read of a request is one column of JSON. Triggers count the decisions. */
+/** {@link ApprovalLog} in SQLite. The members of a request that only people read are one JSON column. Triggers count the decisions. */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type {
   ApprovalExpiry,

@@ -22,7 +22,7 @@ import { readInteger, readOptionalText, readText } from "./columns.ts";
 
 const columns = "position, kind, tenant, environment_id, device_id, connection_name, tags, agent_id, data, stored_at";
 
-/** Oldest changes that are looked at in one step when the size is exceeded. */
+/** Oldest changes that are examined in one step when the size is exceeded. */
 const evictionStep = 64;
 
 /** Creates a {@link ChangeLog}. */
@@ -66,7 +66,7 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
   };
 }
 
-/** Removes the oldest changes of one part, events or output, for as long as they match. */
+/** Removes the oldest changes of one part, events or output, as long as they match. */
 type RemoveOldest = (
   mayStay: (row: SqliteRow, removedSize: number) => boolean,
   limit: number,

@@ -25,8 +25,8 @@ export const environmentColumns: string = [
   .join(", ");
 
 /**
- * The index of the environments of a device, which SQLite made for a `UNIQUE` constraint. Where a statement does not name it, SQLite
- * prefers an index that has every selected column, and reads all environments of the tenant.
+ * The index of the environments of a device, which SQLite created for a `UNIQUE` constraint. If a statement does not name it, SQLite
+ * prefers an index with every selected column, and reads all environments of the tenant.
  */
 export const environmentByDevice = "sqlite_autoindex_environment_2";
 

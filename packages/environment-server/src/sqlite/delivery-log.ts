@@ -1,4 +1,4 @@
-/** {@link DeliveryLog} in SQLite: a row for each send, and one for each of its ids. An expired id counts as free, also before `prune` removes it. */
+/** {@link DeliveryLog} in SQLite: a row for each send, and one for each of its ids. An expired id counts as free, even before `prune` removes it. */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, UnresolvedDelivery } from "../ports.ts";
@@ -83,7 +83,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: Commit
   };
 }
 
-/** Goes from conversation to conversation of a row, because an id is found by its conversation. There are few of them. */
+/** Searches each conversation of a row, because ids are indexed by conversation. There are few conversations. */
 function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
   const findInAgent = database.prepare(`SELECT agent_id, conversation_id FROM environment_message
     WHERE environment_id = ? AND agent_id = ? AND conversation_id > ? ORDER BY conversation_id LIMIT 1`);
@@ -133,7 +133,7 @@ function prepareFindUnresolved(database: SqliteDatabase): DeliveryLog["findUnres
     ORDER BY delivery.reserved_at DESC LIMIT ?`);
   return async (environmentId, nowMs, maxMessages) => {
     const rows = find.all(environmentId, nowMs - retentionMs, maxMessages);
-    // The limit may have cut the messages of the last one.
+    // The limit may have cut the messages of the last send.
     return groupByDelivery(rows).slice(0, rows.length < maxMessages ? undefined : -1);
   };
 }

@@ -25,7 +25,7 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitC
   const findRemoved = database.prepare(
     "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM environment_connection)",
   );
-  // SQLite changes this number with every commit of another connection to the file, and with none of this one.
+  // SQLite changes this number with every commit by another connection to the file, but not by this one.
   const selectVersion = database.prepare("PRAGMA data_version");
 
   /** Runs a change on the rows of a device that `select` chooses. */
@@ -88,7 +88,7 @@ function prepareList(database: SqliteDatabase): (filter: DeviceFilter) => readon
   const ofAll = prepare("(? IS NULL OR environment.device_id = ?)");
 
   return ({ tenant, deviceId, afterId, limit }) => {
-    // SQLite reads a negative limit as none.
+    // SQLite reads a negative limit as no limit.
     const [start, count] = [afterId ?? "", limit ?? -1];
     if (tenant === null) return ofAll.all(start, deviceId, deviceId, count).map(readDevice);
     if (deviceId === null) return ofTenant.all(start, tenant, count).map(readDevice);

@@ -1,6 +1,6 @@
 /**
  * Enrols a device: finds or creates the row of a device and listener, for the key that owns the device. The rows of its other
- * listeners stay as they are.
+ * listeners stay unchanged.
  */
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { matchesNamePattern } from "@letta-environments/schema";

@@ -2,12 +2,12 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { type DeviceLabels, sortTags } from "@letta-environments/schema";
 import { environmentByDevice, readOptionalText, readTags } from "./columns.ts";
 
-/** Statements for the labels of a device, which each of its rows has. Run them in a transaction. */
+/** Statements for the labels of a device, which all its rows share. Run them in a transaction. */
 interface SqliteLabels {
   /** The labels of a device; `null` if it has no rows. */
   read(tenant: string, deviceId: string): DeviceLabels | null;
   save(tenant: string, deviceId: string, labels: DeviceLabels): void;
-  /** Gives all rows of a device, a new one included, the labels that it had before and those that come with a new owner. */
+  /** Gives all rows of a device, including a new one, its earlier labels and those that come with a new owner. */
   join(tenant: string, deviceId: string, present: DeviceLabels | null, given: DeviceLabels | null): void;
 }
 

@@ -61,7 +61,7 @@ function prepareList(database: SqliteDatabase): MessageLog["listMessages"] {
         AND (? IS NULL OR agent_id IN (SELECT value FROM json_each(?))) AND (? IS NULL OR conversation_id = ?)
       ORDER BY sent_at DESC, message_id DESC, agent_id DESC, conversation_id DESC LIMIT ?`);
   const list = prepare(columns);
-  // A reply can be long, and lies on pages of its own.
+  // A reply can be long, and is stored on separate pages.
   const listWithoutReplies = prepare(columns.replace("reply, reply_truncated", "NULL AS reply, 0 AS reply_truncated"));
 
   return async ({ environmentId, after, agentIds, conversationId, withReplies, limit }: MessageFilter) => {
@@ -94,8 +94,8 @@ function preparePrune(
   // By default the number is that of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
     WHERE messages > ${maxPerRow} AND environment_id > '' LIMIT 1`);
-  // Rows are numbered as they are added, so the numbers between the first and the last are at least as many. Those that are missing were
-  // removed, so the exact sum, which reads an entry for each environment, is needed only if they may be too many.
+  // Rows are numbered as they are added, and removed ones leave gaps, so the difference between the last and the first number is an
+  // upper bound. The exact sum, which reads an entry for each environment, is needed only if that bound is too high.
   const findFirst = database.prepare("SELECT coalesce(min(rowid), 0) AS number FROM environment_message_status");
   const findLast = database.prepare("SELECT coalesce(max(rowid), 0) AS number FROM environment_message_status");
   const countMessages = database.prepare(

@@ -1,6 +1,6 @@
 /**
- * A cache of environments and connections. Reading and parsing a row takes longer than the rest of a request. A change by this process evicts the entries
- * that it concerns. A change by another process, which SQLite counts, clears the cache. While a row is cached, every read returns the same object.
+ * A cache of environments and connections. Reading and parsing a row takes longer than the rest of a request. A change by this process evicts its
+ * entries. A change by another process, which SQLite counts, clears the cache. While a row is cached, every read returns the same object.
  */
 import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";
@@ -13,19 +13,19 @@ export interface RowCache {
   rowsOfDevice(tenant: string, deviceId: string): readonly EnvironmentRow[];
   /** The rows with these ids, in their order, without those that do not exist. */
   rowsById(environmentIds: readonly string[]): readonly EnvironmentRow[];
-  /** The ids of a page of a list. `read` reads them when the page is not known. */
+  /** The ids of a page of a list. `read` reads them if the page is not cached. */
   page(key: string, read: () => readonly string[]): readonly string[];
   /** Forgets a row and its connections. Call it in the transaction that changes them. */
   forget(environmentId: string): void;
-  /** Forgets which rows a device and which rows every page has. */
+  /** Forgets which rows belong to a device, and all pages. */
   forgetPlaces(tenant: string, deviceId: string): void;
   clear(): void;
 }
 
-/** Rows that are remembered at most, and as many connections and devices. Beyond it, all are forgotten. */
+/** Maximum number of cached rows, and of connections and devices. Above it, all are evicted. */
 const maxRows = 2_048;
 
-/** Pages that are remembered at most, of up to 101 ids each. */
+/** Maximum number of cached pages, of up to 101 ids each. */
 const maxPages = 256;
 
 /** Rows with longer metadata, in characters of JSON, are not remembered. Real devices send about 700. */
@@ -45,7 +45,7 @@ function prepareReads(database: SqliteDatabase) {
     rows: database.prepare(
       `SELECT ${environmentColumns} FROM environment WHERE id IN (SELECT value FROM json_each(?))`,
     ),
-    // SQLite changes this number with every commit of another connection to the file, and with none of this one.
+    // SQLite changes this number with every commit by another connection to the file, but not by this one.
     version: database.prepare("PRAGMA data_version"),
   };
 }
@@ -74,7 +74,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
     version = current;
   }
 
-  /** Whether a row is still what the file contains. If not, everything that was read together with it is read again. */
+  /** Whether a cached row is still current. If not, everything that was read together with it is read again. */
   function isCurrent(row: EnvironmentRow): boolean {
     return rows.get(row.id) === row;
   }

@@ -148,7 +148,7 @@ function readName(row: SqliteRow): EnvironmentName {
   };
 }
 
-/** Builds a list statement with only the conditions of the filter, and its index. There are eight for each columns. */
+/** Builds a list statement with only the conditions of the filter, and its index. There are eight for each set of columns. */
 function buildList(filter: EnvironmentFilter, columns: string): { sql: string; values: SqliteValue[] } {
   const conditions = ["tenant = ?", "id > ?"];
   const values: SqliteValue[] = [filter.tenant, filter.afterId ?? ""];

@@ -9,7 +9,7 @@ interface SqliteRuns extends Pick<DeliveryLog, "findRuns"> {
   record(deliveryId: string, environmentId: string): void;
 }
 
-/** Creates {@link SqliteRuns}. A run of a known conversation changes one row of a table, and its indexes not at all. */
+/** Creates {@link SqliteRuns}. A run of a known conversation changes one row of a table, and none of its indexes. */
 export function createSqliteRuns(database: SqliteDatabase): SqliteRuns {
   const findSend = database.prepare(`
     SELECT message.agent_id, message.conversation_id, delivery.reserved_at
@@ -26,7 +26,7 @@ export function createSqliteRuns(database: SqliteDatabase): SqliteRuns {
     DELETE FROM environment_runtime WHERE (agent_id, conversation_id, environment_id) IN (
       SELECT agent_id, conversation_id, environment_id FROM environment_runtime WHERE environment_id = ?
       ORDER BY used_at DESC LIMIT -1 OFFSET ?)`);
-  // SQLite does not reorder a CROSS JOIN. It would read every row of the tenant first.
+  // SQLite does not reorder a CROSS JOIN. Otherwise it would read every row of the tenant first.
   const find = database.prepare(`
     SELECT runtime.environment_id, runtime.used_at
     FROM environment_runtime AS runtime CROSS JOIN environment ON environment.id = runtime.environment_id

@@ -10,8 +10,8 @@ const latestTimes = [
 ];
 
 /**
- * The server time in SQLite. After a crash it is the latest of {@link latestTimes}, if that is later than what was saved. An id that lies
- * in the future would be kept too long, and what happens before the start of its recording would be a gap for readers of output.
+ * The server time in SQLite. After a crash it is the latest of {@link latestTimes}, if that is later than the saved time. An id from the
+ * future would be kept too long, and anything before the start of its recording would be a gap for readers of output.
  */
 export function createSqliteTime(
   database: SqliteDatabase,

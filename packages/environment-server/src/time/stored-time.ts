@@ -1,13 +1,13 @@
 /**
  * The rule for stored times, and the only place that reads a clock for them (docs/storage.md, "Times").
  *
- * - **Server time** decides how old something is. It starts where the stored one ended, follows the monotonic clock, and stands still while the
- *   server does not run. So an age is never more than the time that has really passed, whatever the wall clock does.
+ * - **Server time** decides how old something is. It starts where the stored one ended, follows the monotonic clock, and stops while the server
+ *   does not run. So an age never exceeds the time that has really passed, whatever the wall clock does.
  * - **Wall time** is what people see. It is stored as the clock showed it, and never changed afterwards.
- * - What has only a wall time is old when it is old by both: the wall clock says so, and has shown only later times for that much server time.
- *   The store therefore remembers by how much the wall clock was ahead of the server time, and since when.
+ * - A record that has only a wall time is old when both agree: the wall clock says so, and has shown only later times for that much server
+ *   time. The store therefore remembers by how much the wall clock was ahead of the server time, and since when.
  *
- * A wrong wall clock can store wrong times, and thereby keep something longer. It cannot make anything older.
+ * A wrong wall clock can store wrong times, and thereby keep something longer. It cannot make anything expire early.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { EmitEvent } from "../events.ts";
@@ -24,7 +24,7 @@ export interface StoredTime {
   pastNow(keptMs: number): number;
   /** Converts an earlier server time to what the wall clock showed then. Never later than now. */
   wallAt(serverTime: number): number;
-  /** Stores the server time, unless that was done a moment ago. A failure is reported as `store_failed`. */
+  /** Stores the server time, unless it was stored a moment ago. A failure is reported as `store_failed`. */
   keep(): Promise<void>;
   /** Stores the server time, for the next start. */
   close(): Promise<void>;
@@ -33,7 +33,7 @@ export interface StoredTime {
 /** Smaller differences between the clocks are not a change of the wall clock, in milliseconds. */
 const leastChangeMs = 1_000;
 
-/** Changes that are remembered. Of the oldest two, the lower one then counts for both. */
+/** Changes that are remembered. Above it, the oldest two are merged into the lower one. */
 const maxChanges = 1_000;
 
 /** Creates {@link StoredTime}, and stores when it began. */
@@ -92,7 +92,7 @@ export function createStoredTime({
   };
 }
 
-/** Adds a change, and forgets those that ended before everything that is kept. */
+/** Adds a change, and forgets changes that ended before the earliest kept record. */
 function withChange(changes: readonly WallClockChange[], change: WallClockChange): readonly WallClockChange[] {
   const all = [...changes, change];
   const recent = all.filter((_change, index) => endOf(all, index) >= change.since - environmentRetentionMs);

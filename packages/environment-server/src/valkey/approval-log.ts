@@ -1,6 +1,6 @@
 /**
- * {@link ApprovalLog} in Valkey or Redis. One sorted set has the pending requests by the time of the request, another one the decided ones
- * by the time of the decision; a hash has them as JSON.
+ * {@link ApprovalLog} in Valkey or Redis. One sorted set has the pending requests by the time of the request, another has the decided ones
+ * by the time of the decision; a hash has all of them as JSON.
  */
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import type { ApprovalKey, ApprovalLogLimits, StoredApproval } from "../approval-log.ts";
@@ -72,7 +72,7 @@ local function remove(entry)
 end
 `;
 
-/** ARGV: how many are removed, their entries, then for each that is saved its entry, row, state, time and record. */
+/** ARGV: the number of removed requests, their entries, then for each saved request its entry, row, state, time and record. */
 const saveScript = `${prelude}
 local removed = tonumber(ARGV[1])
 for i = 2, removed + 1 do
@@ -105,7 +105,7 @@ if not redis.call('ZSCORE', decided, ARGV[1]) then return {} end
 return {'', redis.call('HGET', records, ARGV[1])}
 `;
 
-/** ARGV: the latest time that is too old, limit, decisions that are kept. Returns 1 when there may be more to remove. */
+/** ARGV: the latest expired time, limit, maximum number of decisions. Returns 1 when there may be more to remove. */
 const pruneScript = `${prelude}
 local limit = tonumber(ARGV[2])
 local old = redis.call('ZCOUNT', decided, '-inf', ARGV[1])
@@ -117,7 +117,7 @@ if excess >= limit then return 1 end
 return 0
 `;
 
-/** ARGV: row, how its entries begin, limit. Returns how many requests were removed. */
+/** ARGV: row, prefix of its entries, limit. Returns how many requests were removed. */
 const removeRowScript = `${prelude}
 noteRemoved(ARGV[1])
 local entries = startingWith(ARGV[2], 'LIMIT', 0, ARGV[3])

@@ -4,7 +4,7 @@
  *
  * One server writes to a log. The last one that began to append takes over, and appends of an earlier one are refused: positions are the
  * order in which a server has published its changes. An append without a reply may have run, so the next one removes its entries. Until
- * then the writer does not read them: a reader would receive them twice.
+ * then the writer skips them, because a reader would receive them twice.
  */
 import { type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
 import {
@@ -36,7 +36,7 @@ import { createRunScript, readRows, type RunScript, unexpectedReply, type Valkey
 
 /** Options of {@link createValkeyChangeLog}. */
 export interface ValkeyChangeLogOptions extends ValkeyLogOptions<ChangeLimits> {
-  /** Returns another name of a series of positions each time: 16 lower-case hexadecimal digits. */
+  /** Returns a new name for a series of positions each time: 16 lower-case hexadecimal digits. */
   readonly newEpoch: () => string;
 }
 
@@ -50,7 +50,7 @@ export function createValkeyChangeLog(
   let appends = 0;
   /** The last position that is confirmed; `null` before this log is the writer. */
   let confirmed: number | null = null;
-  /** The last position that was read before. A shorter log has lost changes since. */
+  /** The last position that was read. A shorter log has lost changes since. */
   let seen = 0;
 
   const readState = async (): Promise<ChangeLogState> => {
@@ -95,7 +95,7 @@ function takenError(): Error {
   return new Error("another server writes to the log of changes");
 }
 
-/** A page is from one script, so no change is missing in it that was removed meanwhile. `writer` also has the last position that is confirmed to it. */
+/** One script reads a page, so no change is removed while it is read. `writer` includes its last confirmed position. */
 async function readChanges(
   run: RunScript,
   { tenant, after, includesOutput, deviceIds }: ChangeSelection,

@@ -6,7 +6,7 @@ import { maxFormerSeries } from "../change-log.ts";
  * `output-removed`), and who writes (`writer`, `append`).
  */
 
-/** Entries of a stream that are read at a time. Each can have half a megabyte. */
+/** Entries of a stream that are read at a time. Each can be half a megabyte. */
 const chunk = 16;
 
 const prelude = `
@@ -132,9 +132,9 @@ return whole(last)
 `;
 
 /**
- * ARGV: position after which changes are read, tenant, 1 with output, the most changes, their largest size, the most entries to look at, writer, the
- * last position that was confirmed to it (empty: none), 1 for all devices, else the devices. Returns the name of the series and the former ones, up to
- * where everything was looked at, 1 when there is more, up to where events and output were removed, and position, time, device and text of each change.
+ * ARGV: position after which changes are read, tenant, 1 with output, the most changes, their largest size, the most entries to examine, writer, the
+ * last position that was confirmed to it (empty: none), 1 for all devices, else the devices. Returns the name of the series and the former ones, the
+ * last examined position, 1 when there is more, up to where events and output were removed, and position, time, device and text of each change.
  */
 export const readPageScript: string = `${prelude}
 local after, tenant = tonumber(ARGV[1]), ARGV[2]
@@ -192,7 +192,7 @@ export const saveRecordingScript: string = `${prelude}
 redis.call('HSET', recordings, ARGV[1], ARGV[2])
 `;
 
-/** ARGV: now, limit, the latest times that are too old for each part. Returns 1 when there may be more to remove. */
+/** ARGV: now, limit, the latest expired time of each part. Returns 1 when there may be more to remove. */
 export const pruneScript: string = `${prelude}
 local all = redis.call('HGETALL', recordings)
 for i = 1, #all, 2 do

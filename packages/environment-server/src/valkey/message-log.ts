@@ -54,7 +54,7 @@ export function createValkeyMessageLog(
   };
 }
 
-/** A message without what its entry has. Records of earlier versions have no policy. */
+/** A message without the members that its entry has. Records of earlier versions have no policy. */
 type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt" | "approvalPolicy"> &
   Partial<Pick<StoredMessage, "approvalPolicy">>;
 
@@ -141,7 +141,7 @@ for i = 2, #ARGV, 6 do
 end
 `;
 
-/** ARGV: how entries begin, limit. Returns the entry, time and record of each, the latest first. */
+/** ARGV: prefix of the entries, limit. Returns the entry, time and record of each, the latest first. */
 const readScript = `${prelude}
 local entries, times = startingWith(ARGV[1]), {}
 for _, entry in ipairs(entries) do times[entry] = tonumber(redis.call('ZSCORE', sent, entry)) end
@@ -151,9 +151,8 @@ return found(entries)
 `;
 
 /**
- * ARGV: row, the time to start at, the entry to start behind or an empty text, a filter as JSON, limit. Returns as {@link readScript}
- * does. Entries of the same time are in the descending order of their bytes. If the entry to start behind is gone, the list starts behind its
- * time.
+ * ARGV: row, the time to start at, the entry to start after or an empty text, a filter as JSON, limit. Returns the same as {@link
+ * readScript}. Entries of the same time are in descending byte order. If the entry to start after is gone, the list starts after its time.
  */
 const listScript = `${prelude}
 local row, from, after, limit, step = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5]), 100
@@ -182,12 +181,12 @@ end
 return found(entries)
 `;
 
-/** ARGV: row, limit. Returns as {@link readScript} does. */
+/** ARGV: row, limit. Returns the same as {@link readScript}. */
 const findOpenScript = `${prelude}
 return found(redis.call('ZREVRANGE', openOf(ARGV[1]), 0, ARGV[2] - 1))
 `;
 
-/** ARGV: the latest time that is too old, limit, then the other limits. Returns 1 when there may be more to remove. */
+/** ARGV: the latest expired time, limit, then the other limits. Returns 1 when there may be more to remove. */
 const pruneScript = `${prelude}
 local limit, maxPerRow, maxMessages, maxReplies = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local function removeOldest(name, count)

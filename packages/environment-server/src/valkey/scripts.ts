@@ -1,7 +1,6 @@
 /**
- * Names, scripts and replies of the logs in Valkey. Each method of a log is one script, which the
- * server runs atomically. The names of a log begin with a hash tag, so all of them are in one slot of a cluster; a script receives the
- * beginning and adds the rest.
+ * Names, scripts and replies of the logs in Valkey. Each method of a log is one script, which the server runs atomically. The names of
+ * a log begin with a hash tag, so all of them are in one slot of a cluster; a script receives the prefix and adds the rest.
  */
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 
@@ -29,7 +28,7 @@ export function createRunScript(
   return (script, values) => connection.evaluate(script, [key], values, options);
 }
 
-/** Entries that one call of a script removes or changes at most, since other commands wait for a script. */
+/** Maximum number of entries that one call of a script removes or changes, since other commands wait for a script. */
 export const entriesPerScript = 500;
 
 /** Repeats a script that handles {@link entriesPerScript} entries and returns how many it found, until none are left. */
@@ -44,15 +43,15 @@ export function readRows(reply: ValkeyReply, width: number): readonly (readonly 
   return Array.from({ length: texts.length / width }, (_, index) => texts.slice(index * width, (index + 1) * width));
 }
 
-/** The error of a reply that no script returns. */
+/** Returns the error for a reply that no script returns. */
 export function unexpectedReply(): Error {
   return new Error("a script of a log returned an unexpected reply");
 }
 
 /**
  * Begins the scripts of logs with rows. An entry is a JSON array: the id of its row, then the texts that distinguish it from other entries
- * of the row. `names` has all entries in the order of their bytes, so that those with the same beginning are together.
- * `removedRows` has the rows that were removed in the last hour.
+ * of the row. `names` has all entries in byte order, so that entries with the same prefix are together. `removedRows` has the rows that
+ * were removed in the last hour.
  */
 export const rowPrelude = `
 local base = KEYS[1]
@@ -74,7 +73,7 @@ export function rowText(environmentId: string): string {
   return JSON.stringify(environmentId).slice(1, -1);
 }
 
-/** How the entries with these first texts begin. */
+/** Returns the prefix of the entries that begin with these texts. */
 export function beginningOf(...texts: readonly string[]): string {
   return `${JSON.stringify(texts).slice(0, -1)},`;
 }

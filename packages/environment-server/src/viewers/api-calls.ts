@@ -1,6 +1,6 @@
 /**
- * Frames that do what an operation of the API does. They become calls of that operation, so a message of a viewer has the same
- * checks, limits, deduplication and audit as one that is sent over HTTP, and is never written to the device by another path. The
+ * Translates frames with the same effect as an API operation into calls of that operation. So a viewer's message has the same
+ * checks, limits, deduplication and audit as one sent over HTTP, and is never written to the device by another path. The
  * responses of the API become the responses of the device protocol.
  */
 import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
@@ -89,7 +89,7 @@ export function isDecision({ members }: ViewerFrame): boolean {
   return membersOf(members["payload"])["kind"] === "approval_response";
 }
 
-/** Reads the messages of an input, or its decision as the message that the API has for it. */
+/** Reads the messages of an input, or its decision as a message of the API. */
 function readInput(payload: Members, newId: () => string): { readonly messages: readonly unknown[] } | RefusedFrame {
   if (payload["kind"] === "approval_response") return readDecision(payload);
   if (payload["kind"] !== "create_message") return refuse("payload.kind must be create_message or approval_response");
@@ -169,7 +169,7 @@ export function successFrame({ type, members }: ViewerFrame, runtime: Conversati
   }
 }
 
-/** The refusal that a viewer receives for a response of the API that is not a success. */
+/** Returns the refusal that a viewer receives for an unsuccessful API response. */
 export function refusalOf(response: PlainResponse): FrameRefusal {
   const problem = bodyOf(response);
   const { errorCode, detail, title, errors } = problem;

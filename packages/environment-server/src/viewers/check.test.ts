@@ -242,7 +242,7 @@ describe("runtime_start", () => {
     const modes = ["standard", "acceptEdits", "unrestricted", "strict"].map((mode) =>
       refusalCode(start({ agent_id: "agent-1", mode }, limited)),
     );
-    // A mode whose place among the others is not known is not within a ceiling.
+    // A mode of unknown rank is not within a ceiling.
     expect(modes).toEqual(["command", "command", "mode_not_allowed -", "mode_not_allowed -"]);
     const setting = withScopes(["send", "control"], { setMode: "standard" });
     const freer = ["standard", "acceptEdits", "unrestricted"].map((mode) =>

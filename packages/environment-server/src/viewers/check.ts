@@ -16,10 +16,10 @@ export interface ViewerCommand {
   readonly type: string;
   readonly scope: ViewerScope;
   readonly members: Members;
-  /** The subject of the frame, for the audit log; `null` where the frame does not say. */
+  /** The subject of the frame, for the audit log; `null` if the frame does not name one. */
   readonly agentId: string | null;
   readonly conversationId: string | null;
-  /** The conversation that a key which is limited to agents must be allowed to use; `null` for none, or where no such key may send the frame. */
+  /** The conversation that a key limited to agents must be allowed to use; `null` for none, or if such a key must not send the frame at all. */
   readonly runtime: Conversation | null;
   /** The type of its response; `null` when the device sends none. */
   readonly responseType: string | null;

@@ -11,7 +11,7 @@ export interface FrameParts {
   readonly members: Members;
 }
 
-/** The members of a frame by which the vendor's client recognises a response that may be sent later, each of limited length. */
+/** The members of a frame by which the vendor's client matches a response that may be sent later, each of limited length. */
 export function repeatedMembers({ runtime, process_id: processId }: Members): Members {
   const conversation = readRuntime(runtime);
   return {
@@ -33,8 +33,8 @@ export function errorFrame({ type, requestId }: FrameParts, { code, message, sco
 }
 
 /**
- * Builds the response of the device protocol that says the same, because the vendor's client waits for it and does not know the
- * error frame; `null` when the protocol has none.
+ * Builds the equivalent response of the device protocol, because the vendor's client waits for it and does not know the error
+ * frame; `null` when the protocol has none.
  */
 export function failureFrame({ type, requestId, members }: FrameParts, { message }: FrameRefusal): Members | null {
   const responseType = type === null ? null : responseTypeOf(type);

@@ -1,4 +1,4 @@
-/** Parsing of what a viewer sends. Nothing in it is trusted: a frame is a JSON object with a type, bounded in size and depth. */
+/** Parses the untrusted frames of a viewer: a frame is a JSON object with a type, bounded in size and depth. */
 import { allowsScope, type Principal } from "@letta-environments/schema";
 import { isNestedDeeply, type Members, parseObject } from "../dialects/values.ts";
 import { maxViewerFrameLength } from "../limits.ts";
@@ -14,7 +14,7 @@ export interface ViewerFrame {
 
 /** Why a frame is refused. */
 export interface FrameRefusal {
-  /** For programs, such as `insufficient_scope`. Codes of API problems where there is one. */
+  /** For programs, such as `insufficient_scope`. The code of an API problem if there is one. */
   readonly code: string;
   /** For people. */
   readonly message: string;
@@ -28,7 +28,7 @@ export interface RefusedFrame {
   readonly refusal: FrameRefusal;
 }
 
-/** A frame, or why the text is none. `type` is what could be read of it. */
+/** A frame, or the reason why a text is not one. `type` is set if it could be read. */
 export type ParsedViewerFrame =
   | { readonly kind: "frame"; readonly frame: ViewerFrame }
   | { readonly kind: "malformed"; readonly type: string | null; readonly refusal: FrameRefusal };

@@ -79,7 +79,7 @@ describe("requests", () => {
     world.say({ type: "write_file_response", request_id: firstId, content: "of another type" });
     expect(first.frames).toEqual([]);
     expect(second.frames).toEqual([{ type: "read_file_response", request_id: "r-1", content: "b", seq: 1 }]);
-    // A device answers once.
+    // A device responds once.
     world.say({ type: "read_file_response", request_id: secondId, content: "again" });
     expect(second.frames).toHaveLength(1);
   });

@@ -1,6 +1,7 @@
 /**
  * The open sockets of viewers. Each belongs to one environment row. While no viewer watches a row, frames of its device cost one
- * look-up; otherwise each frame is parsed once, whatever the number of viewers, and written again for those that may see it.
+ * look-up; otherwise each frame is parsed once, whatever the number of viewers, and serialised again for the viewers that may
+ * see it.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
@@ -41,7 +42,7 @@ export interface ViewerHub extends FrameWatch {
 interface Row {
   readonly viewers: Set<ViewerState>;
   parsed: Bucket;
-  /** Cancels the timer that closes the viewers of a device which stays away; `null` while it is connected. */
+  /** Cancels the timer that closes the viewers of a device that stays offline; `null` while it is connected. */
   cancelGrace: (() => void) | null;
 }
 
@@ -134,7 +135,7 @@ function everyViewer({ rows }: Hub): readonly ViewerState[] {
 function relay(hub: Hub, row: Row, text: string): void {
   if (text.length > maxParsedLength) return reportTooLong(row, text);
   if (isNestedDeeply(text)) return;
-  // A device that floods is cut where its frames are counted. Here its viewers only miss frames, and see it by `event_seq`.
+  // A flooding device is disconnected where its frames are counted. Here its viewers only miss frames, which `event_seq` shows.
   const left = takeTokens(refillBucket(row.parsed, viewerParsedRate, hub.clock.monotonic()), text.length);
   if (left === null) return;
   row.parsed = left;
@@ -217,8 +218,8 @@ function startPings(hub: Hub): void {
 }
 
 /**
- * Checks again and again whether viewers that depend on the labels of a device may still see it. The frames that they send are checked
- * as they arrive.
+ * Checks regularly whether viewers that depend on the labels of a device may still see it. The frames that they send are checked as
+ * they arrive.
  */
 function startChecks(hub: Hub): void {
   const isNeeded = everyViewer(hub).some(({ access }) => access.isPermitted !== null);
@@ -231,7 +232,7 @@ function startChecks(hub: Hub): void {
 }
 
 async function checkPermission(viewer: ViewerState): Promise<void> {
-  // A store that fails ends nothing, and is read again.
+  // A failing store ends no viewer, and is read again.
   const isPermitted = (await viewer.access.isPermitted?.().catch(() => true)) ?? true;
   if (!isPermitted) closeViewer(viewer, keyEndedClose);
 }

@@ -24,11 +24,11 @@ export type CommandFacts = Pick<ViewerCommand, "type" | "agentId" | "conversatio
   readonly scope: ViewerCommand["scope"] | null;
 };
 
-/** The way from a viewer to its device. It is looked up for each frame, because the permissions of the key can change. */
+/** The path from a viewer to its device, which is looked up for each frame, because the permissions of the key can change. */
 export type DevicePath =
   | {
       readonly kind: "open";
-      /** Returns the refusal of a key that may not use the conversation, which the device may have to be asked about; else `null`. */
+      /** Returns the refusal of a key that may not use the conversation, which may need a query to the device; else `null`. */
       readonly refuseConversation: (runtime: Conversation) => Promise<PlainResponse | null>;
       readonly write: (text: string) => boolean;
     }
@@ -53,6 +53,6 @@ export interface ViewerAccess {
   readonly conversationId: string | null;
   readonly requests: ViewerRequests;
   findDevice(): Promise<DevicePath>;
-  /** Whether the key may still use the device; `null` where only a change of the key could change that. */
+  /** Whether the key may still use the device; `null` if only a change of the key could change that. */
   readonly isPermitted: (() => Promise<boolean>) | null;
 }

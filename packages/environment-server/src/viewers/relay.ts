@@ -1,6 +1,6 @@
 /**
- * Which viewers receive a frame of a device. Only listed types are shown. A frame of a conversation goes to the viewers whose key
- * may use its agent, a response only to the viewer that asked, the output of a terminal to the viewer that started it.
+ * Decides which viewers receive a frame of a device. Only listed types are shown. A frame of a conversation goes to the viewers
+ * whose key may use its agent, a response only to the viewer that asked, the output of a terminal to the viewer that started it.
  */
 import { allowsAgent, allowsScope, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -44,7 +44,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ["channel_targets_updated", "manage"],
 ]);
 
-/** Returns how frames of a type are shown; `null`: to nobody. */
+/** Returns how frames of a type are shown; `null` if nobody may see them. */
 function kindOf(type: string): Kind | null {
   return kinds.get(type) ?? (type.endsWith("_response") ? "asker" : null);
 }
@@ -55,7 +55,7 @@ export function mayBeShown(text: string): boolean {
   return type === undefined || kindOf(type) !== null;
 }
 
-/** Returns for whom a frame is; `null` for a frame that nobody receives. */
+/** Returns the audience of a frame; `null` for a frame that nobody receives. */
 export function audienceOf(frame: Members): Audience | null {
   const { type, request_id: requestId, terminal_id: terminalId } = frame;
   const kind = typeof type === "string" ? kindOf(type) : null;
@@ -89,7 +89,7 @@ export function maySee(
   return conversationId === null || conversationId === runtime.conversationId;
 }
 
-/** The frame as a key sees it. The directories of all conversations name agents that a limited key may not know. */
+/** Returns the frame as a key may see it. The directories of all conversations name agents that a limited key must not see. */
 export function presentFrame(frame: Members, { agentIds }: Pick<Principal, "agentIds">): Members {
   const status = frame["device_status"];
   if (agentIds === null || frame["type"] !== "update_device_status" || !isMembers(status)) return frame;

@@ -1,7 +1,7 @@
 /**
- * `runtime_start` opens a conversation on a device, and can create its agent, its mode and its directory. So it needs more than
- * the scope `send` for some members, and is rebuilt from those that are known: a member of a newer device could loosen what the
- * key is limited to.
+ * `runtime_start` opens a conversation on a device, and can create its agent, its mode and its directory. So some members need
+ * more than the scope `send`, and the frame is rebuilt from known members: a member of a newer device could bypass the limits
+ * of the key.
  */
 import { allowsAgent, allowsMode, modeCeiling, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -73,17 +73,17 @@ export function checkRuntimeStart({ external_tools: tools, ...given }: Members, 
       ...rest,
       ...(agentId !== null && { agent_id: agentId }),
       ...(mode !== undefined && { mode }),
-      // A device that recovers goes on with an interrupted turn. Its default is to do so.
+      // A device that recovers continues an interrupted turn, which is its default.
       recover_approvals: recover === true && principal.scopes.has("control"),
     },
   };
 }
 
-/** A new conversation with settings of its own can have another model or system prompt. */
+/** A new conversation with its own settings can have another model or system prompt. */
 function scopesOfMember(name: string, value: unknown): readonly ViewerScope[] {
   const scope = memberScopes.get(name) ?? null;
   const hasSettings = name === "create_conversation" && isMembers(value) && Object.keys(value).length > 0;
-  // It leaves the skills of the conversation as they are.
+  // It leaves the skills of the conversation unchanged.
   if (name === "preserve_skill_sources" && value === true) return [];
   if (hasSettings && Object.keys(isMembers(value["body"]) ? value["body"] : value).length > 0) return ["manage"];
   return scope === null ? [] : [scope];

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { responseTypeOf, scopeOfFrame, viewerFrameTypes } from "./scopes.ts";
 
-// The package exports no path to its types; they are there in every version seen.
+// The package does not export its types; their path is the same in every version seen.
 const types = new URL("../../../testkit/node_modules/@letta-ai/letta-code/dist/types/types/", import.meta.url);
 const files = ["protocol_v2", "runtime-start-protocol", "external-tool-protocol", "task-control-protocol"];
 const more = ["queue-update-protocol", "cwd-protocol", "app-server-info", "subagent-protocol", "schedule-protocol"];

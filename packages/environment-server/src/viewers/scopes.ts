@@ -1,6 +1,6 @@
 /**
  * Which frames a viewer may send, as data: each type of the device protocol (v2) with the scope that it needs. A type that is not
- * listed is refused, whatever the key may do, so a new device cannot give old keys a new power. Types recorded from the
+ * listed is refused, whatever the key may do, so a new device cannot give existing keys new permissions. Types recorded from the
  * devices 0.30.28 and 0.32.18 on 2026-11-25.
  */
 import type { Scope } from "@letta-environments/schema";

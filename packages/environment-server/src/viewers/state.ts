@@ -31,7 +31,7 @@ export interface OpenRequest {
 export interface ViewerState extends ViewerOptions {
   readonly id: string;
   readonly access: ViewerAccess;
-  /** Always the same object, by which other modules recognise the socket. */
+  /** Always the same object, which identifies the socket to other modules. */
   readonly identity: ConnectedViewer;
   readonly socket: PlainSocket;
   /** By the ids under which the device knows them. */
@@ -40,7 +40,7 @@ export interface ViewerState extends ViewerOptions {
   readonly terminals: Set<string>;
   /** Number of the last frame that was sent. */
   seq: number;
-  /** Frames that were sent and not confirmed by a frame of the viewer. */
+  /** Sent frames that the viewer has not acknowledged. */
   unconfirmed: number;
   /** Calls and commands that run. */
   running: number;
@@ -90,7 +90,7 @@ export function deliver(state: ViewerState, json: string): void {
   }
 }
 
-/** The same for a frame that is not JSON yet. */
+/** Like {@link deliver}, for a frame that is not JSON yet. */
 export function deliverFrame(state: ViewerState, frame: Members): void {
   deliver(state, JSON.stringify(frame));
 }

@@ -14,8 +14,8 @@ export const idRule: string = `must be a string of 1 to ${maxIdLength} character
 type Targeted = { readonly kind: "target"; readonly runtime: Conversation } | RefusedFrame;
 
 /**
- * Reads `runtime` of a frame and checks its agent against the key's list. Other members of it are dropped, such as
- * `acting_user_id`, by which a caller could claim to be someone else.
+ * Reads `runtime` of a frame and checks its agent against the key's list. Drops its other members, such as
+ * `acting_user_id`, with which a caller could claim to be someone else.
  */
 export function readTarget(runtime: unknown, principal: Pick<Principal, "agentIds">): Targeted {
   const { agent_id: agentId = null, conversation_id: conversationId } = membersOf(runtime);

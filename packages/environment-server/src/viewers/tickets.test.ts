@@ -11,7 +11,7 @@ test("a ticket stands for its principal once, at its connection, for 60 seconds"
   expect(tickets.redeem(first ?? "", "conn-1")).toBe(anyone);
   expect(tickets.redeem(first ?? "", "conn-1")).toBeNull();
   expect(tickets.redeem(second ?? "", "conn-2")).toBeNull();
-  // An attempt at another connection ends it, too.
+  // An attempt on another connection also invalidates it.
   expect(tickets.redeem(second ?? "", "conn-1")).toBeNull();
   await clock.advance(ticketLifetimeMs - 1);
   expect(tickets.redeem(third ?? "", "conn-1")).toBe(anyone);

@@ -1,6 +1,6 @@
 /**
  * Tickets: single-use credentials for the socket of a viewer, because a browser cannot send a header with a WebSocket and a key
- * does not belong in a URL. A ticket stands for the principal that requested it and opens one socket at one connection.
+ * does not belong in a URL. A ticket represents the principal that requested it and opens one socket of one connection.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { type Principal, ticketPrefix } from "@letta-environments/schema";
@@ -8,7 +8,7 @@ import { maxTickets, maxTicketsPerKey, ticketLifetimeMs } from "../limits.ts";
 
 /** The tickets that were issued and are not redeemed yet. */
 export interface ViewerTickets {
-  /** Creates a ticket; `null` when the key has too many that are not used. */
+  /** Creates a ticket; `null` when the key has too many unused ones. */
   issue(principal: Principal, connectionId: string): string | null;
   /** Returns the principal of a ticket for this connection, once; `null` for any other text and after 60 seconds. */
   redeem(ticket: string, connectionId: string): Principal | null;
@@ -22,7 +22,7 @@ interface Ticket {
 
 /** Creates {@link ViewerTickets}. They are in memory: a restart ends them. */
 export function createViewerTickets(clock: Pick<Clock, "monotonic">, randomId: RandomId): ViewerTickets {
-  // In the order of their creation, which is that of their expiry.
+  // In the order of their creation, and so of their expiry.
   const tickets = new Map<string, Ticket>();
 
   function forgetExpired(): void {

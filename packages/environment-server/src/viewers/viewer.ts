@@ -54,7 +54,7 @@ function receive(state: ViewerState, text: string): void {
   rejectFrame(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
 }
 
-/** Longest acknowledgement or pong that does not count, in characters. Those of our clients have about 30. */
+/** Longest acknowledgement or pong that does not count, in characters. Our clients send about 30. */
 const maxReceiptLength = 128;
 
 /** Whether a frame acknowledges a sent frame. Such frames do not count against the rate: the viewer cannot choose how many there are. */
@@ -114,7 +114,7 @@ export function respondTooLong(state: ViewerState, wireId: string): void {
   failRequest(state, request, responseTooLarge);
 }
 
-/** The socket of the device has ended: it answers no further request, and has ended its terminals. */
+/** The socket of the device has ended: it answers no more requests, and its terminals have ended. */
 export function loseDevice(state: ViewerState): void {
   const requests = [...state.openRequests.values()];
   const terminals = [...state.terminals];

@@ -1,6 +1,6 @@
 /**
- * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Calls start at once, in the order of their
- * frames, and keep it as requests over HTTP do; see `operations/send.ts`. Commands wait for each other.
+ * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Calls start immediately, in the order of
+ * their frames, and keep that order like HTTP requests; see `operations/send.ts`. Commands wait for each other.
  */
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
@@ -35,7 +35,7 @@ export function startCalls(state: ViewerState, frame: ViewerFrame, decision: Cal
   void track(state, frame, runCalls(state, frame, decision));
 }
 
-/** Starts a command, behind the earlier ones. */
+/** Starts a command after the earlier ones. */
 export function startCommand(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): void {
   if (state.running >= maxRunning) return sendRefusal(state, frame, tooMany);
   const running = state.lastCommand.then(() => runCommand(state, frame, command));
@@ -85,8 +85,8 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
 }
 
 /**
- * Refuses a command for a conversation that the key may not use. It counts like a frame that is refused before its device is looked up, except if a
- * repeat may succeed: then the device did not answer, which the viewer could not know.
+ * Refuses a command for a conversation that the key may not use. It counts as a violation, like a frame that is refused before its device is looked
+ * up, unless a repeat may succeed: then the device did not answer, which the viewer could not know.
  */
 function refuseConversation(
   state: ViewerState,
@@ -105,11 +105,11 @@ function refuseConversation(
 /** A frame for the device, whose response or terminal is awaited. */
 interface Prepared {
   readonly text: string;
-  /** The frame was not written. Returns whether nothing was said about it to the viewer yet. */
+  /** The frame was not written. Returns whether the viewer has received no response to it yet. */
   cancel(): boolean;
 }
 
-/** Builds the text for the device, under ids of this server, so that ids of two viewers never meet. */
+/** Builds the text for the device, under ids of this server, so that ids of two viewers never collide. */
 function prepare(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): Prepared {
   const { type, members, terminalId, responseType } = command;
   const { type: _type, ...rest } = members;
