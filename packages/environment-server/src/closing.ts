@@ -1,4 +1,4 @@
-/** The end of a server: whether it has begun, and the work that it waits for. */
+/** The shutdown of a server: whether it has begun, and the work that it waits for. */
 
 /** Whether the server is closing, and the functions to call then. */
 export interface Closing {
@@ -26,9 +26,9 @@ export function createClosing(): Closing {
   };
 }
 
-/** Work that the end of a server waits for. */
+/** Work that a closing server waits for. */
 export interface RunningWork {
-  /** Adds work, and resolves like it. */
+  /** Adds work, and settles with its result. */
   track<Result>(result: Promise<Result>): Promise<Result>;
   /** Resolves when all work has ended. */
   settled(): Promise<unknown>;

@@ -83,7 +83,7 @@ export type EnvironmentServerEvent =
       /** Whether the device has taken it. */
       readonly outcome: "accepted" | "unknown";
     } & DeviceReference)
-  /** A conversation was told to switch to the mode that a key sets before its messages. */
+  /** Before a message of a key, its conversation was asked to switch to the mode that the key sets. */
   | ({
       readonly type: "mode_switched";
       readonly agentId: string;
@@ -110,7 +110,7 @@ export function createEmitter<Event>(listener: ((event: Event) => void) | undefi
     try {
       listener(event);
     } catch {
-      // The listener is where errors are reported, so this one cannot be.
+      // Errors are reported to the listener, so its own cannot be reported.
     }
   };
 }

@@ -13,8 +13,8 @@ import type { MessageLogLimits } from "./message-log.ts";
 export const acknowledgementTimeoutMs = 10_000;
 
 /**
- * How long a message waits until the device has acknowledged an earlier one of its conversation, in milliseconds, as a part of
- * {@link acknowledgementTimeoutMs}. A device acknowledges within 50 ms; the rest is for a slow link or a busy device.
+ * How long a message waits for the device to acknowledge an earlier one of its conversation, in milliseconds; part of {@link
+ * acknowledgementTimeoutMs}. A device acknowledges within 50 ms; the rest is for a slow link or a busy device.
  */
 export const maxMessageWaitMs = 1_000;
 
@@ -32,7 +32,7 @@ export const maxWaitingMessages = 100;
 
 /**
  * Characters of the messages that may wait in one conversation, in JSON. A device repeats all of them when one joins or leaves, and the report must
- * stay short enough to be parsed. A message behind which nothing waits may be longer.
+ * stay short enough to be parsed. A message may be longer if nothing waits after it.
  */
 export const maxWaitingLength: number = 256 * 1_024;
 
@@ -62,26 +62,26 @@ export const commandTimeoutMs = 10_000;
 /** Commands to one device that may wait for an answer at the same time. */
 export const maxWaitingCommands = 16;
 
-/** How long a device that left a question about a conversation unanswered is not asked it again, in milliseconds. */
+/** How long a device that did not answer a question about a conversation is not asked again, in milliseconds. */
 export const silencePauseMs = 30_000;
 
-/** Conversations of one device whose agent is remembered for keys that are limited to agents. The device is asked again about another one. */
+/** Conversations of one device whose agent is remembered for keys that are limited to agents. The device is asked about any other. */
 export const maxKnownAgents = 64;
 
-/** Conversations of one device whose mode is remembered. The device is asked again for that of another one. */
+/** Conversations of one device whose mode is remembered. The device is asked for any other. */
 export const maxKnownModes = 64;
 
 // Frames of devices
 
 /**
- * Largest frame of a device, in bytes, the first one included: a device that reconnects begins with a status, which lists what waits for permission with
- * whole files in it. What unfinished frames may use together is limited by the host. A device closes its socket itself above 16 MiB.
+ * Largest frame of a device, in bytes, including the first one: a device that reconnects begins with a status, whose pending requests for permission
+ * can contain whole files. The host limits the memory of all unfinished frames. Above 16 MiB, a device closes its socket itself.
  */
 export const maxFrameBytes: number = 16 * 1_024 * 1_024;
 
 /**
- * Longest frame that is parsed, in characters. Parsing can take 50 ms and thirty times the memory of the text for each MiB. Of
- * longer frames, such as a queue with images, the server learns nothing.
+ * Longest frame that is parsed, in characters. Parsing can take 50 ms and thirty times the memory of the text for each MiB.
+ * The server learns nothing from longer frames, such as a queue with images.
  */
 export const maxParsedLength: number = 512 * 1_024;
 
@@ -118,7 +118,7 @@ export const freeRateViolations = 1;
 /** Devices of one key that may exceed a limit before every device of the key is refused for a time. */
 export const freeKeyViolations = 3;
 
-/** Devices and keys whose violations are remembered. The one whose violation is the oldest is forgotten first. */
+/** Devices and keys whose violations are remembered. The one with the oldest violation is forgotten first. */
 export const maxThrottledSubjects = 10_000;
 
 /** How long a device that exceeded a limit may take to close its socket before it is dropped, in milliseconds. */
@@ -148,8 +148,8 @@ export const queueRetentionMs: number = 10 * 60 * 1_000;
 // Status of messages
 
 /**
- * Messages that have not ended of one row whose device is followed. The oldest, or one whose state is unknown already, is `unknown` from then
- * on. As many policies of messages whose turn is not known are remembered.
+ * Unfinished messages of one row whose device is followed. Above it, the oldest, or one whose state is already unknown, becomes `unknown`. As
+ * many policies are remembered for messages whose turn is not known.
  */
 export const maxFollowedPerRow = 1_000;
 
@@ -165,7 +165,7 @@ export const messageWriteDelayMs = 1_000;
  */
 export const maxUnsavedMs: number = 3 * messageWriteDelayMs;
 
-/** The last text of the assistant in a turn, in characters (UTF-16 code units). What is longer is cut. */
+/** The last text of the assistant in a turn, in characters (UTF-16 code units). Longer texts are cut. */
 export const maxReplyLength: number = 64 * 1_024;
 
 /** The texts of all running turns together, in characters. */
@@ -179,19 +179,19 @@ export const messageLogLimits: MessageLogLimits = {
   maxReplies: 512 * 1_048_576,
 };
 
-/** Conversations of a row that the id of a message is looked up in. */
+/** Conversations of a row in which a message id is looked up. */
 export const maxMessageConversations = 1_000;
 
 /** Messages with the same id that are read. Two are enough to see that the id is ambiguous, unless a query selects one. */
 export const maxSameMessages = 100;
 
-/** Stored messages that one request for a list looks at, if it selects by the state. The page may be shorter then. */
+/** Stored messages that one list request examines when it filters by state. Its page may be shorter. */
 export const maxListedMessages = 1_000;
 
-/** Messages that such a request reads at a time. Other work runs before it reads more. */
+/** Messages that this request reads at a time. Other work runs before it reads more. */
 export const listedMessagesPerTurn = 100;
 
-/** The texts of one page of a list, in characters. A longer page ends earlier, with one message at least. */
+/** The texts of one page of a list, in characters. A page ends before it exceeds this, but has at least one message. */
 export const maxListedLength: number = 1_048_576;
 
 /** Devices without an agents API that are remembered. The oldest entry is dropped, and detected again at its device's next turn. */
@@ -200,18 +200,18 @@ export const maxDevicesWithoutApi = 10_000;
 // Approvals
 
 /**
- * Requests for permission of one row that are remembered. What is beyond is not listed; a decision on it still reaches the device, and a policy still
- * denies its tool.
+ * Requests for permission of one row that are remembered. Any more are not listed, but a decision on them still reaches the device, and a policy
+ * still denies their tools.
  */
 export const maxApprovalsPerDevice = 100;
 
-/** Requests for permission of the devices of one key that are remembered. For one more, a device that is not connected gives up its oldest. */
+/** Requests for permission of the devices of one key that are remembered. To make room, a device that is not connected gives up its oldest. */
 export const maxApprovalsPerKey = 1_000;
 
 /** Requests for permission of all devices that are remembered. Tenants share them: the one with the most gives one up. */
 export const maxApprovals = 5_000;
 
-/** The arguments of a tool in a request for permission, in characters. What is longer is cut. */
+/** The arguments of a tool in a request for permission, in characters. Longer arguments are cut. */
 export const maxApprovalInputLength: number = 8 * 1_024;
 
 /** How long a change of the pending requests may wait before it is stored, in milliseconds. A decision is stored with its send. */
@@ -220,16 +220,16 @@ export const approvalWriteDelayMs = 1_000;
 /** Changes of requests for permission that wait for a store. While it fails, the oldest are dropped. */
 export const maxUnsavedApprovals: number = 4 * maxApprovals;
 
-/** How long a decision of a body waits for its request after an earlier one was decided, in milliseconds: a device asks one by one. */
+/** How long a decision in a body waits for its request after the previous one was decided, in milliseconds: a device asks one by one. */
 export const approvalRequestWaitMs = 5_000;
 
-/** How long the denial of a policy that could not be sent to a connected device waits for the next attempt, in milliseconds. */
+/** Pause before the denial of a policy is sent again, if it could not be sent to a connected device, in milliseconds. */
 export const denialRetryMs = 10_000;
 
-/** The longest that a denial of a request that is not remembered waits after failures of this server, in milliseconds. */
+/** Longest pause, after failures of this server, before the denial of a request that is not remembered is sent again, in milliseconds. */
 export const longestDenialRetryMs = 300_000;
 
-/** Denials of requests that are not remembered, of one row, that wait for the next attempt. A further one is not repeated. */
+/** Denials of one row that wait for the next attempt, for requests that are not remembered. Any more are not repeated. */
 export const maxWaitingDenials = 100;
 
 /** How many decisions are kept, and for how long. The oldest are removed first. */
@@ -237,19 +237,19 @@ export const approvalLogLimits: ApprovalLogLimits = { durationMs: retentionMs, m
 
 // Streams of events
 
-/** How long events, and what turns say, are kept, in milliseconds, and how many characters of them. */
+/** How long events, and the output of turns, are kept, in milliseconds, and how many characters of each. */
 export const changeLimits: ChangeLimits = {
   events: { durationMs: 24 * 60 * 60 * 1_000, maxSize: 256 * 1_048_576 },
   output: { durationMs: 60 * 60 * 1_000, maxSize: 64 * 1_048_576 },
 };
 
 /**
- * Events of one page that is read for a reader that comes back, their size in characters, and how many of all tenants are looked at for it:
- * other work runs before the next page.
+ * Limits of one page for a reader that comes back: its events, their size in characters, and how many events of all tenants are examined.
+ * Other work runs before the next page.
  */
 export const changePageLimits = { changes: 200, size: 131_072, lookedAt: 1_000 };
 
-/** Events that wait until they are stored, in characters. What is more is lost, and readers receive `gap`. */
+/** Events that wait to be stored, in characters. Any more are lost, and readers receive `gap`. */
 export const maxPendingChanges: number = 16 * 1_048_576;
 
 /** Pause before events are stored again after the store has failed, in milliseconds. */
@@ -258,7 +258,7 @@ export const changeRetryMs = 1_000;
 /** Interval between comments that keep streams open, in milliseconds. */
 export const eventHeartbeatMs = 15_000;
 
-/** How long a reader may leave what was sent to it unread, in milliseconds. It is disconnected then. */
+/** How long a reader may leave data unread before it is disconnected, in milliseconds. */
 export const maxUnreadMs = 15_000;
 
 /** Unread events of one reader in memory, in bytes. With more, it reads them from the store. */
@@ -287,13 +287,13 @@ export const maxRowsWithFrameKeys = 2_000;
 
 // Stored data
 
-/** How long calls wait while another process has locked the store's file, in milliseconds, counted from the first one that met the lock. */
+/** How long calls wait while another process has locked the store's file, in milliseconds, counted from the first one that found it locked. */
 export const maxStoreWaitMs = 2_000;
 
 /** Shortest interval between two writes of one device's status, in milliseconds. */
 export const statusWriteIntervalMs = 1_000;
 
-/** How often the server time is stored at most, unless the wall clock changes, in milliseconds. */
+/** Shortest interval between two writes of the server time, unless the wall clock changes, in milliseconds. */
 export const timeSaveIntervalMs = 60_000;
 
 /** How often `lastSeenAt` is stored while devices are connected, in milliseconds. */
@@ -302,16 +302,16 @@ export const sweepIntervalMs = 30_000;
 /** How often old records are removed, in milliseconds. */
 export const maintenanceIntervalMs = 30_000;
 
-/** How often changes of the store by another process are looked for while sockets are open, in milliseconds. */
+/** How often the store is checked for changes by other processes while sockets are open, in milliseconds. */
 export const removalCheckIntervalMs = 1_000;
 
-/** Environments that were registered last with one key. */
+/** Environments whose last registration was with one key. */
 export const maxEnvironmentsPerKey = 1_000;
 
 /** How long the row of a device that does not connect is kept, in milliseconds. */
 export const environmentRetentionMs: number = 90 * 24 * 60 * 60 * 1_000;
 
-/** How long after its start a server begins to remove such rows, so that devices have come back first, in milliseconds. */
+/** How long after its start a server begins to remove these rows, in milliseconds. Devices can reconnect before that. */
 export const environmentGraceMs: number = 60 * 60 * 1_000;
 
 /** Expired records that are removed at a time, and times of devices that are stored at a time. */
@@ -323,7 +323,7 @@ export const maxUnresolvedMessages = 1_000;
 /** Conversations with sends of unknown outcome whose state is requested from a reconnecting device. */
 export const maxReconciledConversations = 100;
 
-/** Pause before the unresolved sends of a device are read again, when the store failed, in milliseconds. */
+/** Pause before the unresolved sends of a device are read again after the store failed, in milliseconds. */
 export const reconciliationRetryMs = 5_000;
 
 /** Replaced or unused connectionIds that are remembered for one environment. */
@@ -373,7 +373,7 @@ export const viewerGraceMs = 60_000;
 /** How often viewers receive a ping, in milliseconds. */
 export const viewerPingIntervalMs = 30_000;
 
-/** How often labels of devices are looked at for viewers that depend on them, in milliseconds. */
+/** How often the labels of devices are checked for viewers that depend on them, in milliseconds. */
 export const viewerCheckIntervalMs = 1_000;
 
 /** How long a ticket for a viewer's socket is valid, in milliseconds. */

@@ -12,8 +12,8 @@ import type { EnvironmentStore } from "./ports.ts";
 
 /**
  * Wraps a store whose file another process may lock: each call is repeated for a while, without blocking the event loop, and then
- * rejects with a SqliteLockedError. Every method of a store is atomic, so a call that met the lock had no effect. Other failures
- * are passed on.
+ * rejects with a SqliteLockedError. Every method of a store is atomic, so a call that found it locked had no effect. Other
+ * failures are passed on.
  */
 export function waitForLocks(store: EnvironmentStore, clock: Clock): EnvironmentStore {
   const pause = (durationMs: number): Promise<void> => sleep(clock, durationMs);
@@ -28,7 +28,7 @@ export function waitForLocks(store: EnvironmentStore, clock: Clock): Environment
   });
 }
 
-/** Returns 503 `storage_unavailable` for a failure of {@link waitForLocks}, of the disk, and of a log in Valkey; else `null`. */
+/** Returns 503 `storage_unavailable` for a failure of {@link waitForLocks}, the disk or a log in Valkey; else `null`. */
 export function unavailableResponse(cause: unknown): PlainResponse | null {
   if (cause instanceof SqliteLockedError) return problemResponse("storage_unavailable");
   if (isSqliteDiskFailure(cause)) {

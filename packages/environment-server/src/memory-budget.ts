@@ -10,7 +10,7 @@ export interface MemoryLimits {
   readonly maxTotalBytes: number;
 }
 
-/** The bytes of one holder. There are many, so it has no functions of its own. */
+/** The bytes of one holder. There are many, so it has no methods. */
 export interface MemoryAccount {
   readonly bytes: number;
   /** It is released before the others of its owner. */

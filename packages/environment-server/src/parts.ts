@@ -46,8 +46,8 @@ export interface EnvironmentServerOptions {
   /** Pause between the opening of a socket and the first message on it, in milliseconds. Default: 300. */
   readonly settleMs?: number;
   /**
-   * Connects this server with others that share its store: receives the devices of this process, and returns the way to all of them. Default:
-   * {@link createLocalRouter}, for a server alone.
+   * Connects this server with others that share its store: receives the devices of this process, and returns a router that reaches all of
+   * them. Default: {@link createLocalRouter}, for a single server.
    */
   readonly connectRouter?: (local: LocalDevices) => DeviceRouter;
   /** The API description for `/openapi.json`, which needs no key. Without it the path is 404. */
@@ -104,7 +104,7 @@ export function createServerContext(
     time,
     settleMs,
   });
-  // Another process may pass a call on while this one ends.
+  // Another process may forward a call while this one closes.
   const deliver: LocalDevices["deliver"] = async (call) =>
     closing.hasBegun ? problemResponse("shutting_down") : track(runLocally(server, call));
   const { presence, onlineIds, locate, replace } = hub;

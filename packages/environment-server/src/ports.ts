@@ -49,11 +49,11 @@ export interface Enrolment extends Pick<
   "tenant" | "deviceId" | "listenerInstanceId" | "connectionName" | "metadata" | "owner"
 > {
   readonly keyId: string;
-  /** At its first enrolment, the device does not become the key's own. */
+  /** At its first enrolment, the key does not become the owner of the device. */
   readonly shared: boolean;
   /**
    * Name patterns (`matchesNamePattern`); `null` allows any name. When the device is known and belongs to no key, each of
-   * its names must match one of them. Otherwise a key could gain access to a device of others by renaming it.
+   * its names must match one of them. Otherwise a key could gain access to somebody else's device by renaming it.
    */
   readonly knownNames: readonly string[] | null;
   /** Labels that the device gets, in addition to its own, if it belonged to no key and the key becomes its owner; `null`: none. */
@@ -62,7 +62,7 @@ export interface Enrolment extends Pick<
   readonly environmentId: string;
   readonly connectionId: string;
   readonly nowMs: number;
-  /** Rows that may have been registered last with this key. */
+  /** How many rows may have been registered last with this key. */
   readonly maxEnvironments: number;
 }
 
@@ -100,8 +100,8 @@ export interface EnvironmentRows {
   /** Finds a registration of a tenant by its connectionId. */
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
   /**
-   * Marks that a registration has opened its socket, which replaces the earlier registrations of its row. When it opens for
-   * the first time, the row's status is cleared, because another process reported it.
+   * Records that a registration has opened its socket, which replaces the earlier registrations of its row. When it opens
+   * for the first time, the row's status is cleared, because another process reported it.
    *
    * @param nowMs server time, by which the replaced registrations are forgotten
    * @param seenAtMs wall time
@@ -168,7 +168,7 @@ export interface DeviceRows {
     patch: EnvironmentPatch,
     permits: PermitsChange,
   ): Promise<readonly DeviceRow[] | null>;
-  /** Returns those of the connectionIds that are not stored, because their device was removed. */
+  /** Returns the connectionIds that are not stored, because their device was removed. */
   findRemovedConnections(connectionIds: readonly string[]): Promise<readonly string[]>;
   /** Returns a number that differs after another process has changed the store. Cheap, because it is read every second. */
   readVersion(): Promise<number>;
@@ -185,7 +185,7 @@ export interface Delivery {
   readonly id: string;
   readonly scope: ConversationScope;
   readonly messageIds: readonly string[];
-  /** Those of its ids that name messages of a caller, whose status is followed. Default: none. */
+  /** The ids that name messages of a caller, whose status is followed. Default: none. */
   readonly userMessageIds?: readonly string[];
   /** Digest of the content. */
   readonly fingerprint: string;
@@ -221,7 +221,7 @@ export interface Run {
 
 /** Message ids and outcomes. Each method is atomic, and durable when its promise resolves. */
 export interface DeliveryLog {
-  /** Returns those of the given ids that were used in the conversation and have not expired. */
+  /** Returns the given ids that were used in the conversation and have not expired. */
   findMessages(
     scope: ConversationScope,
     messageIds: readonly string[],
@@ -233,7 +233,7 @@ export interface DeliveryLog {
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
   /** Releases the ids of a send whose outcome is missing or unknown. */
   release(deliveryId: string): Promise<void>;
-  /** Releases the ids of a send, whatever its outcome is: those of a decision that the device requests again. */
+  /** Releases the ids of a send, whatever its outcome: for a decision that the device requests again. */
   forget(deliveryId: string): Promise<void>;
   /**
    * Stores an outcome and returns whether it did. `unknown` replaces nothing; `accepted` and `rejected` replace only `unknown`

@@ -94,20 +94,20 @@ export interface EnvironmentServer {
   connectedViewers(): readonly ConnectedViewer[];
   /**
    * Closes, with 1008, the sockets of the devices and viewers for which `isEnded` returns true. Call it after their keys are refused at
-   * registration: a device registers again at once, and ends when that is refused.
+   * registration: a device registers again immediately, and exits when that is refused.
    */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
   /**
-   * Closes, with 1013, the sockets of the devices for which `isChanged` returns true, because their approval policy changed. Each opens its connection
-   * again, keeps its turn and its queue, and is held to the policy of the new socket. That can deny a request that waits earlier than the old one, but
-   * not later.
+   * Closes, with 1013, the sockets of the devices for which `isChanged` returns true, because their approval policy changed. Each opens its
+   * connection again, keeps its turn and its queue, and gets the policy of the new socket. That policy can deny a pending request earlier than the
+   * old one, but not later.
    */
   closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
-  /** Refuses new work, closes the sockets, and resolves when everything that is known is stored. */
+  /** Refuses new work, closes the sockets, and resolves when everything is stored. */
   close(): Promise<void>;
 }
 
-/** Creates an environment server over a store. It opens no port and uses no timers but those of its clock. */
+/** Creates an environment server over a store. It opens no port and uses only the timers of its clock. */
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
   const closing = createClosing();
   const { track, settled } = createRunningWork();
@@ -215,7 +215,7 @@ function checkScope(endpoint: Endpoint, principal: Principal): PlainResponse | n
   return problemResponse("insufficient_scope", { detail });
 }
 
-/** Operations whose responses say nothing of messages: those of devices, streams, sockets and tickets. */
+/** Operations whose responses say nothing about messages: devices, streams, sockets and tickets. */
 const undeclaredOperations: ReadonlySet<Operation> = new Set([
   "registerEnvironment",
   "createViewerTicket",

@@ -26,9 +26,9 @@ export interface EnvironmentStoreLimits {
 }
 
 /**
- * Creates an {@link EnvironmentStore} in a SQLite database and migrates its tables first. The caller closes the database. When
- * a promise resolves, the change is as durable as the database was opened; with platform's `openSqlite` it survives a power
- * cut.
+ * Creates an {@link EnvironmentStore} in a SQLite database and migrates its tables first. The caller closes the database. When a
+ * promise resolves, the change is as durable as the settings of the database make it; with platform's `openSqlite` it survives a
+ * power cut.
  *
  * @param options when changes are committed. By default at the end of the microtask; with `setImmediate` as `defer`, and a timer as
  *   `deferRelaxed`, many more changes share a commit, and with it the wait for the disk.
