@@ -4,11 +4,11 @@ import { createError } from "./error.ts";
 import { checkSignal, type RequestOptions } from "./options.ts";
 
 /**
- * Creates a generator whose `return` takes effect at once. That of an ordinary generator waits for the current request or pause. After an abort, not
- * even items that have already arrived are yielded: `start` receives the error `aborted` at its `yield`. Lists must therefore be yielded item by item,
- * without `yield*`.
+ * Creates a generator whose `return` takes effect immediately. An ordinary generator's `return` waits for the current request or pause. After an
+ * abort, not even items that have already arrived are yielded: `start` receives the error `aborted` at its `yield`. Lists must therefore be yielded
+ * item by item, without `yield*`.
  *
- * @param options those of the caller, with a `signal` that ends the iteration too
+ * @param options the caller's options, whose `signal` also ends the iteration
  * @param start receives the options with a signal that is aborted by `return`, by the caller's signal and at the end
  */
 export function abortable<Options extends Pick<RequestOptions, "signal">, Value>(

@@ -25,7 +25,7 @@ export function checkText(member: string, value: unknown): void {
   check(member, isText(value) && value !== "", "must be a non-empty string");
 }
 
-/** Checks a secret or key that goes into a header as it is. Quotes and backslashes are excluded so that JSON never escapes it. */
+/** Checks a secret or key that goes into a header unchanged. Quotes and backslashes are excluded so that JSON never escapes it. */
 export function checkToken(member: string, value: unknown): asserts value is string {
   const rule =
     "must be a non-empty string without spaces or control characters (visible ASCII, no quotes or backslashes)";
@@ -52,7 +52,7 @@ export function checkRecord(member: string, value: unknown): void {
   check(member, isRecord(value), "must be an object");
 }
 
-/** Checks an object that has no members but these: without one that is misspelt, the others would have a wider effect. */
+/** Checks that an object has no other members: if a misspelt one were ignored, the others would have a wider effect. */
 export function checkMembers(member: string, value: object, known: readonly string[]): void {
   checkRecord(member, value);
   for (const name of Object.keys(value)) check(name, known.includes(name), "is not a known member");

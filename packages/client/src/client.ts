@@ -45,7 +45,7 @@ export interface MessagesResource {
 
 /** Operations on requests for permission. */
 export interface ApprovalsResource {
-  /** Lists the requests for permission that wait for a decision, on every device that the key can reach, the oldest first. See {@link listApprovals}. */
+  /** Lists the pending requests for permission of every device that the key can reach, the oldest first. See {@link listApprovals}. */
   readonly list: Bound<typeof listApprovals>;
   /** Decides a request for permission that was listed or streamed. See {@link decideApproval}. */
   readonly decide: Bound<typeof decideApproval>;
@@ -102,9 +102,9 @@ export interface EnvironmentsResource {
   readonly resumeQueue: Bound<typeof resumeQueue>;
   /** Removes a waiting message by the id that the device gave it. See {@link removeQueueItem}. */
   readonly removeQueueItem: Bound<typeof removeQueueItem>;
-  /** Streams events: what happens to environments, messages and requests for permission, and what turns say. See {@link streamEvents}. */
+  /** Streams events of environments, messages and requests for permission, and the output of turns. See {@link streamEvents}. */
   readonly events: Bound<typeof streamEvents>;
-  /** Watches environments: yields what changes in the list. See {@link watchEnvironments}. */
+  /** Watches environments: yields the changes of the list. See {@link watchEnvironments}. */
   readonly watch: Bound<typeof watchEnvironments>;
 }
 

@@ -34,7 +34,7 @@ export type { Drift } from "@letta-environments/schema/drift";
 
 /**
  * Creates an `onDrift` hook that calls `report` for each unknown member and each unknown enum value of a response. Responses
- * of another shape than documented are left to `onMismatch`. Events of streams are not checked.
+ * that differ from the documented shape are left to `onMismatch`. Events of streams are not checked.
  */
 export function createDriftReporter(
   report: (drift: Drift, success: SuccessResponse) => void,
@@ -59,7 +59,10 @@ function finder<Value>(isValid: (value: unknown) => value is Value, find: (value
   return (value) => (isValid(value) ? find(value) : undefined);
 }
 
-/** No response has all required members of another type. Types with many come first, in case a newer server adds such a member to another type. */
+/**
+ * No response has all required members of another type. Types with many required members come first, in case a newer server adds one of
+ * them to another type.
+ */
 const finders: readonly Finder[] = [
   finder(isEnvironmentList, findEnvironmentListDrift),
   finder(isEnvironment, findEnvironmentDrift),

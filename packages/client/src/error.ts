@@ -1,5 +1,5 @@
 /**
- * The one error class of this package and its codes. A code is either a problem code of the server or one of the client's own;
+ * The only error class of this package and its codes. A code is either a problem code of the server or one of the client;
  * `switch (error.code)` narrows {@link EnvironmentsError} to the members that each failure has.
  */
 import type { DecidedApproval, Environment, Problem, ProblemCode, ProblemIssue } from "@letta-environments/schema";
@@ -63,13 +63,13 @@ export class LettaEnvironmentsError extends Error {
   declare readonly retryAfterMs?: number | undefined;
   /** The body of the error response, if it was problem details (RFC 9457). */
   declare readonly problem?: Partial<Problem>;
-  /** Broken rules, each with its member. Those of a response are passed on unchecked. */
+  /** Broken rules, each with its member. Issues from a response are passed on unchecked. */
   declare readonly issues?: readonly ProblemIssue[] | undefined;
-  /** `X-Request-Id` of the response, also of one that broke off. */
+  /** `X-Request-Id` of the response, even of one that broke off. */
   declare readonly requestId?: string | null | undefined;
   /** Of a send: the `client_message_id` of each user message. Use them again to repeat the send. */
   declare readonly clientMessageIds?: readonly string[];
-  /** Of a send, a command and a removal: `refused` if it was not received, `unknown` if it may have been. */
+  /** Of a send, command or removal: `refused` if it was not received, `unknown` if it may have been. */
   declare readonly outcome?: "refused" | "unknown";
   /** Environments that the error is about: the offline device, or all devices that match equally. */
   declare readonly environments?: readonly Environment[];
@@ -80,7 +80,7 @@ export class LettaEnvironmentsError extends Error {
   }
 }
 
-/** Whether a value is an error of this package, also from another realm or copy of the package. */
+/** Whether a value is an error of this package, even from another realm or copy of the package. */
 export function isLettaEnvironmentsError(value: unknown): value is EnvironmentsError {
   return (value as Partial<Error> | null | undefined)?.name === "LettaEnvironmentsError";
 }
@@ -141,14 +141,14 @@ export interface DeviceError extends LettaEnvironmentsError {
   readonly code: "device_offline" | "environment_not_found";
 }
 
-/** A decision on a request for permission that was decided otherwise before. `approval` has that decision, unless the server has forgotten it. */
+/** A decision on a request for permission that already has a different decision. `approval` has that decision, unless the server has forgotten it. */
 export interface ApprovalDecidedError extends LettaEnvironmentsError {
   readonly code: "approval_decided";
   readonly status: number;
   readonly problem?: Partial<Problem> & { readonly approval?: Partial<DecidedApproval> };
 }
 
-/** A problem that the server reported by a code of its own. `problem` is absent if the response had the code, but no title. */
+/** A problem that the server reported with a specific code. `problem` is absent if the response had the code, but no title. */
 export interface ProblemError<
   Code extends ProblemCode = Exclude<ProblemCode, (DeviceError | ApprovalDecidedError)["code"]>,
 > extends LettaEnvironmentsError {

@@ -52,7 +52,7 @@ test("an event that comes in many pieces takes time in proportion to its size", 
   const startedAtMs = performance.now();
   for (let start = 0; start < body.length; start += 1_400)
     events.push(...parser.push(body.slice(start, start + 1_400)));
-  // A search that begins again with each piece takes several seconds, this one some milliseconds.
+  // A search that restarts with each piece takes seconds, this one takes milliseconds.
   expect(performance.now() - startedAtMs).toBeLessThan(1_500);
   expect(events.map((event) => event.data === data)).toEqual([true]);
 });

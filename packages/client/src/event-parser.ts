@@ -1,6 +1,6 @@
 /**
- * Parses a stream of server-sent events (WHATWG HTML, section 9.2.6). Fields that are not known and comments are ignored, and ids that
- * `fetch` could not send in a header. A piece of text may end anywhere, also between the characters of a line end.
+ * Parses a stream of server-sent events (WHATWG HTML, section 9.2.6). Ignores comments, unknown fields and ids that `fetch` could not
+ * send in a header. A piece of text may end anywhere, even between the characters of a line end.
  */
 
 /** Ids that `fetch` can send in a header. */

@@ -6,7 +6,7 @@ import type { Call, Middleware } from "./request.ts";
 export interface OpenTelemetryOptions {
   /** Default: the global provider's tracer `@letta-environments/client`. */
   readonly tracer?: Tracer | undefined;
-  /** Sends the `traceparent` header; in a browser the server has to allow it. Default `false`. */
+  /** Sends the `traceparent` header, which the server must allow for browsers. Default `false`. */
   readonly propagate?: boolean | undefined;
 }
 

@@ -7,10 +7,10 @@ import { check, checkFlag, checkFunction, checkInteger, checkRecord, checkToken 
 import { type EnvironmentsError, invalidArgument } from "./error.ts";
 import type { Call, Fetch, Middleware } from "./request.ts";
 
-/** More request headers. The names are case-insensitive. One that is `undefined` or `null` counts as absent. */
+/** More request headers. The names are case-insensitive. `undefined` and `null` count as absent. */
 export type HeadersInput = Headers | Readonly<Record<string, string | null | undefined>>;
 
-/** How to reach a server. Numbers are integers up to 999,999,999. What hooks (`on...`) throw or reject with is ignored. */
+/** How to reach a server. Numbers are integers up to 999,999,999. Errors and rejections of hooks (`on...`) are ignored. */
 export interface TransportOptions {
   /** Absolute `https:` URL of the gateway or server; its path is kept (`https://example.com/letta` gives `/letta/v1/...`). */
   readonly baseUrl: string;
@@ -18,7 +18,10 @@ export interface TransportOptions {
   readonly apiKey: string;
   /** Allows an `http:` URL beyond loopback, where anyone on the network can read the key. Default `false`. */
   readonly allowInsecure?: boolean | undefined;
-  /** Default: the platform's `fetch`. Streams of events need responses whose `body` is a `ReadableStream`; other responses are read with `text()` without it. */
+  /**
+   * Default: the platform's `fetch`. Streams of events need responses whose `body` is a `ReadableStream`; without one, other responses are
+   * read with `text()`.
+   */
   readonly fetch?: Fetch | undefined;
   /** Time limit of a call with its retries and the response body, in milliseconds. Default 60,000. */
   readonly timeoutMs?: number | undefined;
@@ -27,18 +30,18 @@ export interface TransportOptions {
    * successes add one to it, so that the client does not multiply the load on a failing server.
    */
   readonly maxRetries?: number | undefined;
-  /** Size limit of a response body, in bytes (in characters where `fetch` gives no stream of it). Default 8 MiB. */
+  /** Size limit of a response body, in bytes (in characters if `fetch` provides no stream). Default 8 MiB. */
   readonly maxResponseBytes?: number | undefined;
-  /** More request headers. In a browser the server has to allow each of them. */
+  /** More request headers. The server must allow each of them for browsers. */
   readonly headers?: HeadersInput | undefined;
   /** Functions around `fetch`; the first is the outermost. */
   readonly middleware?: Middleware | readonly Middleware[] | undefined;
   /**
-   * How to treat a response that differs from what the API documents: `report` (the default) calls `onMismatch` and returns
+   * How to treat a response that differs from the API documentation: `report` (the default) calls `onMismatch` and returns
    * it, `throw` makes it an `invalid_response` error, `off` returns it. An unusable response is an error in every mode.
    */
   readonly validate?: "report" | "throw" | "off" | undefined;
-  /** Called with each response that differs from what the API documents. */
+  /** Called with each response that differs from the API documentation. */
   readonly onMismatch?: ((mismatch: ResponseMismatch) => void) | undefined;
   /** Called with each successful response. `createDriftReporter` makes a hook that finds members newer than this package. */
   readonly onDrift?: ((success: SuccessResponse) => void) | undefined;
@@ -48,7 +51,7 @@ export interface TransportOptions {
 
 /** Options of a single call. */
 export interface RequestOptions {
-  /** Ends the call, also while it waits for a retry or reads the body. */
+  /** Ends the call, even while it waits for a retry or reads the body. */
   readonly signal?: AbortSignal | null | undefined;
   /** Overrides the client's `timeoutMs`. */
   readonly timeoutMs?: number | undefined;
@@ -87,7 +90,7 @@ export interface SuccessResponse {
   readonly response: Response;
 }
 
-/** A response that differs from what the API documents. */
+/** A response that differs from the API documentation. */
 export interface ResponseMismatch extends SuccessResponse {
   /** The first member that differs, such as `connections[3].lastSeenAt`; `""` if the whole value does. */
   readonly path: string;
@@ -119,7 +122,7 @@ export function readTransportOptions(options: TransportOptions): TransportSettin
   return { ...options, baseUrl, maxResponseBytes, middleware, ...readRequestOptions(defaults, options) };
 }
 
-/** Checks the options of a call and fills in those of its transport. @throws LettaEnvironmentsError `invalid_argument` */
+/** Checks the options of a call and adds the options of its transport. @throws LettaEnvironmentsError `invalid_argument` */
 export function readRequestOptions(
   defaults: Pick<TransportSettings, "timeoutMs" | "maxRetries" | "headers">,
   options: RequestOptions,
@@ -134,11 +137,11 @@ export function readRequestOptions(
 
 /** @throws LettaEnvironmentsError `invalid_argument` unless the value is an `AbortSignal`, `null` or absent. */
 export function checkSignal(signal: AbortSignal | null | undefined): void {
-  // By a member: a signal may come from another realm or a polyfill.
+  // Checks a member, because a signal may come from another realm or a polyfill.
   check("signal", typeof (signal ?? { aborted: false }).aborted === "boolean", "must be an AbortSignal");
 }
 
-/** Calls a hook. What it throws or rejects with is ignored: a failing log must not turn a delivered message into an error. */
+/** Calls a hook and ignores its errors and rejections: a failing log must not turn a delivered message into an error. */
 export async function notify(hook: (() => unknown) | undefined): Promise<void>;
 export async function notify<Event>(hook: ((event: Event) => unknown) | undefined, event: Event): Promise<void>;
 export async function notify(hook: ((event?: unknown) => unknown) | undefined, event?: unknown): Promise<void> {
@@ -149,7 +152,7 @@ export async function notify(hook: ((event?: unknown) => unknown) | undefined, e
   }
 }
 
-/** Addresses of this machine, whose traffic does not leave it (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
+/** Loopback addresses, whose traffic does not leave the machine (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
 const loopbackHost = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 function readBaseUrl(text: string, allowInsecure: boolean): string {

@@ -32,14 +32,14 @@ export type Next = (request: HttpRequest) => Promise<Response>;
 /**
  * Runs around `fetch`, once for each attempt. It may change the request (pass a copy to `next`), change or replace the
  * response, or call `next` again or not at all. If it fails without having called `next`, nothing is repeated, and the
- * outcome of a send is `unknown`. To send requests in another way, use the option `fetch`.
+ * outcome of a send is `unknown`. To replace the transport itself, use the option `fetch`.
  */
 export type Middleware = (request: HttpRequest, next: Next) => Promise<Response>;
 
-/** Members of a query or a patch as callers pass them: each may be `undefined`, which is the same as absent, and lists may be read-only. */
+/** Members of a query or a patch as callers pass them: `undefined` is the same as absent, and lists may be read-only. */
 export type InputOf<Value> = { readonly [Name in keyof Value]?: AsReadonly<Value[Name]> | undefined };
 
-/** The same members; lists may be read-only, as those of a value that is declared `as const`. */
+/** The same members, but lists may be read-only, as in a value declared `as const`. */
 export type ReadonlyLists<Value> = { readonly [Name in keyof Value]: AsReadonly<Value[Name]> };
 
 type AsReadonly<Value> = Value extends readonly (infer Item)[] ? readonly Item[] : Value;
@@ -58,11 +58,11 @@ export interface TransportRequest<Value> {
   /** POST for a request with a body and GET for others, unless it is given. */
   readonly method?: "PATCH" | "DELETE";
   readonly safety: RepeatSafety;
-  /** Returns the path of the first member that differs from what the API documents, `null` if none does. */
+  /** Returns the path of the first member that differs from the API documentation, `null` if none does. */
   readonly findMismatch: (value: unknown) => string | null;
   /**
-   * The least that a response must have if it differs from what the API documents: the members of this sample, with the same types; in a list, each
-   * item must have those of the sample's item. Any other response is an error. Default: any object.
+   * The minimum for a response that differs from the API documentation: the members of this sample, with the same types; in a list, each item must
+   * have the members of the sample's item. Any other response is an error. Default: any object.
    */
   readonly needed?: object | undefined;
   /** The value to return if the server responds 304 to an entity tag in `headers`. */

@@ -7,13 +7,13 @@ import { isRecord, isText } from "@letta-environments/schema/guards";
 import { now } from "./adapters/platform.ts";
 import type { ErrorCode, ErrorDetails } from "./error.ts";
 
-/** The stream of a body; `null` without a body, and where a polyfill of `fetch` has none or one of Node.js. */
+/** The stream of a body; `null` without a body, or if a `fetch` polyfill provides none, or a Node.js stream. */
 export function streamOf(response: Response): ReadableStream<Uint8Array> | null {
   const body = response.body as Partial<ReadableStream<Uint8Array>> | null | undefined;
   return body?.getReader ? response.body : null;
 }
 
-/** Cancels a body that nobody reads: it would hold the connection. */
+/** Cancels a body that nobody reads, because it would keep the connection in use. */
 export function discard(response: Response): void {
   streamOf(response)
     ?.cancel()
@@ -21,8 +21,8 @@ export function discard(response: Response): void {
 }
 
 /**
- * Reads a body as UTF-8 and then cancels what is left of it. The signal ends the read too, for a `fetch` that ignores signals. A body without a stream
- * is read as a whole, and only then measured, by its characters.
+ * Reads a body as UTF-8 and then cancels the rest. The signal also ends the read itself, in case `fetch` ignores signals. A body without a stream is
+ * first read completely, and then measured in characters.
  *
  * @returns The text, or `null` if the body has more than `maxBytes` bytes. Rejects if the connection breaks or the signal is aborted.
  */
@@ -122,7 +122,7 @@ export function serverTimeMs({ headers }: Response): number {
   return Date.parse(`${headers.get("date")} GMT`) || now();
 }
 
-/** Reasons in words for what platforms report as `code` or `message` of the cause of a failed `fetch`. */
+/** Readable reasons for the `code` or `message` that platforms report as the cause of a failed `fetch`. */
 const failureReasons: readonly (readonly [RegExp, string])[] = [
   [/ECONNREFUSED|connection ?refused/i, "connection refused"],
   [/ENOTFOUND|EAI_AGAIN|dns error|failed to lookup/i, "host name not found"],
@@ -133,7 +133,7 @@ const failureReasons: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * Describes a failed connection: `cannot reach http://127.0.0.1:8787: connection refused`. Texts of errors are never repeated.
+ * Describes a failed connection: `cannot reach http://127.0.0.1:8787: connection refused`. Never repeats the text of an error.
  *
  * @param hasResponse whether the connection failed only while the body of the response was read
  */
@@ -143,7 +143,7 @@ export function describeConnectionFailure(url: string, cause: unknown, hasRespon
     // `fetch` of Node.js puts the reason into the cause of its error.
     texts = [cause, Object(cause).cause].map((error) => `${error} ${Object(error).code}`).join(" ");
   } catch {
-    // Anything can be thrown, also what has no text, such as a symbol.
+    // Anything can be thrown, even a value that has no text, such as a symbol.
   }
   const [action, other] = hasResponse ? ["read the response of", "it broke off"] : ["reach", "no response"];
   const [, reason = other] = failureReasons.find(([pattern]) => pattern.test(texts)) ?? [];

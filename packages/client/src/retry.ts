@@ -37,7 +37,7 @@ export function isRepeatable({ safety, status, code, shouldRetry, delivery, dedu
   if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
   const mayBeDelivered = delivery === "unknown";
   if (safety !== "read" && !mayBeDelivered && undeliveredCodes.includes(code)) return true;
-  // Any server may send `x-should-retry: true`; only one that deduplicates is trusted with it, and only for what it deduplicates.
+  // Any server may send `x-should-retry: true`; it counts only from a server that deduplicates, and only for requests that it deduplicates.
   if (safety !== "read" && !deduplicates) return false;
   if (status === 429 && !mayBeDelivered) return true;
   if (safety === "once") return false;
@@ -54,7 +54,7 @@ export function isUndelivered(attempt: FailedAttempt): boolean {
   if (delivery === "unknown") return false;
   // RFC 9110 sections 15.4.8 and 15.4.9. Before any other redirect, the request may have been carried out; a browser hides which redirect it is.
   if (status < 400) return status === 307 || status === 308;
-  // Another server may give up a request that it has passed on, and its 409 may be about an earlier one.
+  // Another server may give up on a request that it has forwarded, and its 409 may be about an earlier one.
   const isClear = absenceCodes.includes(code) || clearRefusal.test(`${type} ${message}`);
   if ([408, 409, 499].includes(status) && !isClear) return false;
   // A 429 or 5xx may come from another server that the message passed through after its delivery.
@@ -65,12 +65,12 @@ export function isUndelivered(attempt: FailedAttempt): boolean {
 /** Problem codes of a send to a connection that the device no longer has, although a list may still show it. */
 export const absenceCodes: readonly ErrorCode[] = ["device_offline", "connection_replaced", "connection_not_found"];
 
-/** Matches the `type` of this project's problems, and the text by which clients of the hosted API recognise an offline device. */
+/** Matches the `type` of this project's problems, and the text that clients of the hosted API take for an offline device. */
 const clearRefusal = /^urn:letta-environments:problem:|Remote environment is offline/;
 
 /**
- * Problem codes that mean that no device received anything, and that a later attempt may succeed. The gateway's `undeliveredServerErrors` means only the
- * first, so it also has codes that a retry cannot fix, and none below 500.
+ * Problem codes that mean that no device received anything, and that a later attempt may succeed. The gateway's `undeliveredServerErrors` means only
+ * the former, so it also has codes that a retry cannot fix, and none below 500.
  */
 const undeliveredCodes: readonly ErrorCode[] = [
   "audit_unavailable",
@@ -88,17 +88,20 @@ const undeliveredCodes: readonly ErrorCode[] = [
 
 /**
  * Response header of a server that recognises message ids; its value is the number of seconds for which it remembers one. Also
- * exported by the schema package, but from a module that loads valibot, which clients do without.
+ * exported by the schema package, but from a module that loads valibot, which clients do not need.
  */
 export const messageDeduplicationHeader = "x-message-deduplication";
 
-/** For how long the server remembers message ids, as response headers show, in milliseconds; 0 if they do not show it. */
+/** How long the server remembers message ids, according to response headers, in milliseconds; 0 if they do not say. */
 export function readDeduplicationMs(headers: Headers): number {
   const seconds = headers.get(messageDeduplicationHeader) ?? "";
   return /^\d+$/.test(seconds) ? Number(seconds) * 1_000 : 0;
 }
 
-/** Longest delay requested by a server that the client waits for, in milliseconds. A server that asks for a longer delay gets no repeat: its error is thrown at once. */
+/**
+ * Longest delay requested by a server that the client waits for, in milliseconds. If a server asks for a longer delay, its error is thrown
+ * immediately.
+ */
 export const maxRetryAfterMs = 60_000;
 
 /**

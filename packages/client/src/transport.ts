@@ -1,6 +1,7 @@
 /**
  * Carries requests to a server over `fetch`, with a deadline, retries, a size limit and no redirects. A call is one or more
- * attempts under one deadline; it settles as soon as the deadline passes or the caller aborts, whatever an attempt still does.
+ * attempts under one deadline; it settles as soon as the deadline passes or the caller aborts, even if an attempt is still
+ * running.
  */
 import { monotonic, random, sleep, startAlarm } from "./adapters/platform.ts";
 import {
@@ -58,7 +59,7 @@ export function createTransport(options: TransportOptions): Transport {
   return { send: async (request, callOptions) => sendWithRetries(connection, request, callOptions) };
 }
 
-/** Tokens that a repeat takes out of the reserve. A success adds one. */
+/** Tokens that a repeat takes from the reserve. A success adds one. */
 const tokensPerRetry = 10;
 
 /** Size of the reserve: ten repeats. */
@@ -67,7 +68,7 @@ const maxRetryTokens = 100;
 /** A transport's settings and what it has learned from its calls. */
 interface Connection {
   readonly settings: TransportSettings;
-  /** For how long the server remembers message ids, as a response has shown; 0 before that. */
+  /** How long the server remembers message ids, according to its responses; 0 before the first. */
   deduplicationMs: number;
   /** Reserve of repeats of all calls together. */
   retryTokens: number;
@@ -160,7 +161,7 @@ async function sendWithRetries<Value>(
 interface CallEnd {
   /** Aborted at the end; attempts and waits run under it. */
   readonly signal: AbortSignal;
-  /** Resolves at the end, with what the caller receives; otherwise it never does. */
+  /** Resolves at the end, with the failure that the caller receives; otherwise never. */
   readonly failure: Promise<Failure>;
   readonly cancel: () => void;
 }
@@ -182,7 +183,7 @@ function watchForEnd(
   return { signal: controller.signal, failure, cancel };
 }
 
-/** The response to the present attempt, also one that breaks off. */
+/** The response to the present attempt, even one that breaks off. */
 interface LastResponse {
   requestId?: string | null | undefined;
 }
@@ -233,7 +234,7 @@ async function exchange<Value>(
     }
     if (response.bodyUsed || response.body?.locked)
       return failWith("invalid_response", { message: "the response was already read, perhaps by middleware" });
-    // A response that comes after the end of the call is not opened, but read and thereby cancelled.
+    // A response that arrives after the end of the call is not opened, but read, which cancels it.
     if (request.open && !signal.aborted) return { data: request.open(response), response };
     const text = await readText(response, maxResponseBytes, signal);
     if (text === null) return failWith("response_too_large", from(`more than ${maxResponseBytes} bytes`));
@@ -249,12 +250,12 @@ async function exchange<Value>(
     return { data, response };
   } catch (cause) {
     if (missing && cause === missing) return { error: missing, isUndelivered: true };
-    // Also for an error of this package that middleware throws: it is not the server's response to this request.
+    // Even for an error of this package that middleware throws, since it is not the server's response to this request.
     const message = isSent
       ? describeConnectionFailure(attempt.url, cause, response !== undefined)
       : "middleware failed without calling next";
     response = undefined;
-    // Middleware may have sent the request by itself, so the outcome of a send is unknown here too.
+    // Middleware may have sent the request itself, so the outcome of a send is unknown here too.
     return failWith("connection_failed", { cause, message, ...(!isSent && { retryable: false }) });
   }
 }
@@ -269,7 +270,7 @@ function fail(
 ): Failure {
   const { status, headers } = response ?? {};
   const shouldRetry = headers?.get("x-should-retry");
-  // The end of the call is the latest time of a repeat.
+  // No repeat can be later than the end of the call.
   const deduplicates = deduplicationMs > timeoutMs;
   const attempt = { ...details.problem, code, ...details, safety, status, shouldRetry, deduplicates };
   return {

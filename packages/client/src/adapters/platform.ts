@@ -13,12 +13,12 @@ export function monotonic(): number {
   return performance.now();
 }
 
-/** Longest delay that timers of every platform accept, in milliseconds; they run a longer one at once. */
+/** Longest delay that timers of every platform accept, in milliseconds; they fire a longer one immediately. */
 const maxTimerMs = 2_000_000_000;
 
 /**
- * Calls `ring` once: after `delayMs` milliseconds (0 to 2,000,000,000) or as soon as the signal is aborted, at once if it
- * already is. Afterwards neither timer nor listener is left.
+ * Calls `ring` once: after `delayMs` milliseconds (0 to 2,000,000,000) or as soon as the signal is aborted, immediately
+ * if it already is. Afterwards neither timer nor listener is left.
  *
  * @returns A function that cancels the alarm.
  */
@@ -38,7 +38,8 @@ export function startAlarm(delayMs: number, signal: AbortSignal | null | undefin
 }
 
 /**
- * Calls `run` as soon as the signal is aborted, at once if it already is. The signal may be a polyfill, which `AbortSignal.any` refuses.
+ * Calls `run` as soon as the signal is aborted, immediately if it already is. The signal may be a polyfill, which `AbortSignal.any`
+ * rejects.
  *
  * @returns A function that removes the listener.
  */

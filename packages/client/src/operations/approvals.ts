@@ -22,7 +22,7 @@ export interface ListApprovalsInput {
 }
 
 /**
- * Lists the requests for permission that wait for a decision, on every device that the key can reach, the oldest first. Rejects with a
+ * Lists the pending requests for permission of every device that the key can reach, the oldest first. Rejects with a
  * `LettaEnvironmentsError`.
  */
 export function listApprovals(
@@ -53,7 +53,7 @@ interface DecisionDetails {
   /** Shown to the agent. */
   readonly reason?: string | undefined;
   /**
-   * Ids of `suggestions` of the request, to allow more than this tool call from now on. They grant lasting permissions on the device. Not
+   * Ids of the request's `suggestions`, to allow more than this tool call from now on. They grant lasting permissions on the device. Not
    * with a denial.
    */
   readonly suggestions?: readonly string[] | undefined;
@@ -67,9 +67,9 @@ export interface ApprovalVerdict extends DecisionDetails {
 }
 
 /**
- * Decides a request for permission that was listed or streamed. If its device has since asked for something else under the same id, nothing is decided:
- * `approval_not_found`. The first decision counts: a different later one is `approval_decided`, with the first in `problem.approval`. Rejects with a
- * `LettaEnvironmentsError`; `device_offline` if the device is offline.
+ * Decides a request for permission that was listed or streamed. If its device has since asked for something else under the same id, nothing is
+ * decided: `approval_not_found`. The first decision counts: a different later one fails with `approval_decided`, with the first in
+ * `problem.approval`. Rejects with a `LettaEnvironmentsError`; `device_offline` if the device is offline.
  */
 export function decideApproval(
   transport: Transport,
@@ -108,7 +108,7 @@ export type DecideApprovals = (
 ) => PendingCall<SendToDeviceResult>;
 
 /**
- * Allows tool calls. Decisions have no ids by which a server could recognise a repeat, so they are repeated only if
+ * Allows tool calls. Decisions have no ids that would let a server recognise a repeat, so they are repeated only if
  * nothing was delivered. Rejects with a `LettaEnvironmentsError`.
  */
 export const approve: DecideApprovals = (...parameters) => sendDecisions(true, ...parameters);
@@ -132,7 +132,7 @@ function sendDecisions(
   });
 }
 
-/** Members of a decision. Under another name, such as `updated_input`, one would not reach the device, and the tool would run without it. */
+/** Members of a decision. A member with another name, such as `updated_input`, would not reach the device, and the tool would run without it. */
 const detailNames: readonly (keyof DecisionDetails)[] = ["reason", "updatedInput", "suggestions"];
 
 function decisionMessage(

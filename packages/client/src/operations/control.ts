@@ -1,7 +1,7 @@
 /**
- * Control of a conversation on a device: stops a turn, changes mode and directory, resumes or shortens the queue. Each resolves
- * with what the device reported. A command is repeated only if nothing was sent to the device: a repeat would act on what runs then,
- * such as the next turn. Servers without these operations exist; the error then says what is missing.
+ * Controls a conversation on a device: stops a turn, changes mode and directory, resumes or shortens the queue. Each function
+ * resolves with the device's report. A command is repeated only if nothing was sent to the device: a repeat could affect something
+ * else, such as the next turn. If a server lacks these operations, the error says which one is missing.
  */
 import type {
   ChangeDirectoryResponse,
@@ -52,7 +52,7 @@ export function stop(
   return control(transport, device, command, turn, options);
 }
 
-/** Changes the permission mode of a conversation. Resolves with the mode that the device reports then. */
+/** Changes the permission mode of a conversation. Resolves with the mode that the device then reports. */
 export function setMode(
   transport: Transport,
   device: DeviceSelector,
@@ -64,7 +64,7 @@ export function setMode(
   return control(transport, device, command, conversation, options);
 }
 
-/** Changes the working directory of a conversation. Resolves with the directory that the device reports then. */
+/** Changes the working directory of a conversation. Resolves with the directory that the device then reports. */
 export function setDirectory(
   transport: Transport,
   device: DeviceSelector,
@@ -107,7 +107,7 @@ export function removeQueueItem(
 interface Command<Value> {
   readonly operation: ControlOperation;
   readonly path: string;
-  /** A response. Another one is usable if it has the same members, of the same types. */
+  /** A sample response. Another one is usable if it has the same members, of the same types. */
   readonly sample: Value;
   /** The member of the body that the operation sets. */
   readonly set?: Readonly<Record<string, string>>;

@@ -17,7 +17,7 @@ import { retrieveEnvironment } from "./retrieve.ts";
 import { describeSend, pendingSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
 import { awaitTurn, defaultWaitMs, readTurn, type Turn, type WaitForTurnOptions } from "./turn.ts";
 
-/** Selects a device: by `deviceId` (also as a plain string), by the name that people gave it, or by any rule. */
+/** Selects a device: by `deviceId` (which may be a plain string), by the name that people gave it, or by any rule. */
 export type DeviceSelector =
   | string
   | { readonly deviceId: string }
@@ -28,8 +28,8 @@ export type DeviceSelector =
 /** Options of a send to a device. `timeoutMs` applies to each of its requests. */
 export interface SendToDeviceOptions extends SendOptions {
   /**
-   * How long to wait for an offline device, in milliseconds. Default 0: the send is refused at once. Meanwhile, look-ups that
-   * fail in a way that may pass are repeated too.
+   * How long to wait for an offline device, in milliseconds. Default 0: the send is refused immediately. During the wait,
+   * look-ups with temporary failures are repeated, too.
    */
   readonly waitUntilOnlineMs?: number | undefined;
   /** Time between look-ups during that wait, in milliseconds. Default 2,000. */
@@ -38,7 +38,7 @@ export interface SendToDeviceOptions extends SendOptions {
 
 /** Options of a send that waits for the end of the turn. */
 export interface SendAndWaitOptions extends SendToDeviceOptions, Pick<WaitForTurnOptions, "waitUntilFinishedMs"> {
-  /** Resolves when the turn of the last message has ended, or when `waitUntilFinishedMs` are over. */
+  /** Resolves when the turn of the last message has ended, or when `waitUntilFinishedMs` have passed. */
   readonly wait: "finished";
 }
 
@@ -59,12 +59,13 @@ export interface SendAndWaitResult extends SendToDeviceResult {
 }
 
 /**
- * Looks up a device and sends messages to its present connection. An offline device is a `device_offline` error before
- * anything is sent, unless `waitUntilOnlineMs` allows waiting. If the send is refused with 404 or 409, the connection may be
- * gone: the device is looked up once more, and the same messages go to its new connection, if it has one, under the same ids.
+ * Looks up a device and sends messages to its present connection. An offline device is a `device_offline` error before anything is
+ * sent, unless `waitUntilOnlineMs` allows waiting. If the send is refused with 404 or 409, the connection may be gone: the device is
+ * looked up once more, and the same messages go to its new connection, if it has one, under the same ids.
  *
- * With `wait: "finished"` the call goes on until the turn has ended. A turn that failed or was stopped is a result. An error after the
- * message has left has the outcome `unknown`: use {@link waitForTurn} with its `clientMessageIds`, or repeat the send with them.
+ * With `wait: "finished"` the call continues until the turn has ended. A turn that failed or was stopped is a result, not an error. An
+ * error after the message has left has the outcome `unknown`: use {@link waitForTurn} with its `clientMessageIds`, or repeat the send
+ * with them.
  *
  * Rejects with a `LettaEnvironmentsError`, or with whatever a rule throws.
  */
@@ -177,7 +178,7 @@ async function findAndSend(
       const posted = await postMessages(transport, connectionId, messages, sendOptions, waitMs);
       return { ...posted, sentAtMs, data: { ...posted.data, environment } };
     } catch (error) {
-      // An error from elsewhere does not say whether the messages were sent.
+      // Any other error does not say whether the messages were sent.
       if (!isLettaEnvironmentsError(error)) throw error;
       const { code, outcome, status, retryable, retryAfterMs = 0 } = error;
       const isRefusal = (status === 404 || status === 409) && outcome === "refused";
@@ -228,7 +229,7 @@ export async function findDevice(
     const message = `several online devices ${describeSelector(device)}; select one by its deviceId`;
     throw createError("ambiguous_device", { message, environments: online });
   }
-  // A row comes from a success. As an argument of a request, the id would be a mistake of the caller.
+  // Checked here because the row comes from a response: as an argument of a request, a bad id would look like a mistake of the caller.
   if (!isIdentifier(found.connectionId))
     throw createError("invalid_response", { message: "invalid response: connectionId", status: 200 });
   return found;
@@ -261,7 +262,7 @@ async function findRows(
   return { rows, nowMs };
 }
 
-/** A selector as the `deviceId` that it names, or else as a rule for rows of the list. */
+/** Reads a selector as the `deviceId` that it names, or else as a rule for rows of the list. */
 function readRule(device: DeviceSelector): string | ((environment: Environment) => boolean) {
   if (isText(device) || typeof device === "function") return device;
   const { deviceId, name }: { deviceId?: string; name?: string } = Object(device);

@@ -1,6 +1,6 @@
 /**
- * Streams of events over `fetch`: what happens to environments, messages and requests for permission, and what turns say. When a stream
- * ends, the next one continues after its last event.
+ * Streams events over `fetch`: of environments, messages and requests for permission, and the output of turns. When a stream ends, the
+ * next one continues after its last event.
  */
 import type {
   ApprovalEvent,
@@ -32,7 +32,7 @@ export type StreamedEvent =
 
 /** Options of {@link streamEvents}. `timeoutMs` applies to the start of each stream. */
 export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> {
-  /** `output`: also what turns say. The key needs the scope `view`. */
+  /** `output`: also the output of turns. The key needs the scope `view`. */
   readonly include?: "output" | undefined;
   /** Only events of this device. */
   readonly deviceId?: string | undefined;
@@ -41,7 +41,7 @@ export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> 
    * Default, or an empty text: the stream begins now.
    */
   readonly lastEventId?: string | undefined;
-  /** Called whenever a stream is open: what happens afterwards is in it. What hooks throw or reject with is ignored. */
+  /** Called whenever a stream is open: it has everything that happens afterwards. Errors and rejections of hooks are ignored. */
   readonly onOpen?: (() => void) | undefined;
   /** Called whenever a stream that was open has ended. */
   readonly onClose?: (() => void) | undefined;
@@ -53,7 +53,7 @@ const silenceMs = 45_000;
 /** Longest wait between two streams, unless the server asks for more, in milliseconds. */
 const maxPauseMs = 30_000;
 
-/** A stream that was open for so long has worked, so that the next wait is short again. */
+/** A stream that was open this long counts as working, so the next wait is short again. */
 const stableMs = 5_000;
 
 /** Size limit of one event, in characters. */
@@ -62,11 +62,10 @@ const maxEventLength = 2 ** 23;
 const types: readonly string[] = ["environment", "message", "approval", "output", "gap"];
 
 /**
- * Streams events. After the end of a stream, or a failure that may pass, the next one continues behind the last event: nothing is
- * missing and nothing comes twice, or an event `gap` says so. Waits between streams are random and grow up to 30 s, on top of what
- * `Retry-After` asks. Other failures are thrown as `LettaEnvironmentsError`, and so is the second `timeout` in a row before a stream has
- * been open. Events of types that are newer than this package are left out. The iteration ends when `signal` is aborted or the loop is
- * left.
+ * Streams events. After the end of a stream, or a temporary failure, the next one continues after the last event: nothing is missing or
+ * repeated, unless an event `gap` says so. Waits between streams are random and grow up to 30 s, in addition to `Retry-After`. Other
+ * failures are thrown as `LettaEnvironmentsError`, and so is the second `timeout` in a row before a stream has been open. Events of
+ * types that are newer than this package are left out. The iteration ends when `signal` is aborted or the loop is left.
  */
 export function streamEvents(
   transport: Transport,
@@ -175,7 +174,7 @@ async function openStream(
 
 /** Reads the body of a stream. */
 interface StreamReader {
-  /** The next events; `undefined` at the end, also when the connection breaks, is silent for too long, or the signal is aborted. */
+  /** The next events; `undefined` at the end, when the connection breaks or is silent for too long, or when the signal is aborted. */
   read(): Promise<ParsedEvent[] | undefined>;
   end(): void;
 }

@@ -1,6 +1,6 @@
 /**
- * Requests for operations that only servers of this project have. When a server lacks one, the error says in words which, so that
- * callers do not search for a wrong id.
+ * Requests for operations that only servers of this project have. When a server lacks one, the error says which one, so that
+ * callers do not look for a wrong id.
  */
 import { type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
@@ -8,7 +8,7 @@ import type { TransportRequest, TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
 
 /**
- * Sends a request. To the error of a server without the operation it adds which one is missing.
+ * Sends a request. If the server lacks the operation, the error names it.
  *
  * @param otherCode the code that a server without the operation returns instead: it reads `events` in the path as a deviceId
  */

@@ -1,4 +1,4 @@
-/** The device that ran a conversation last. Not a method of the client, to keep its bundle small. */
+/** Retrieves the device that ran a conversation last. Not a method of the client, to keep its bundle small. */
 import type { LastRuntime } from "@letta-environments/schema";
 import { findLastRuntimeMismatch } from "@letta-environments/schema/guards";
 import { isReference, referenceRule } from "@letta-environments/schema/identifier";
@@ -15,8 +15,8 @@ export interface RuntimeSelector {
 }
 
 /**
- * Retrieves the device that accepted a message of a conversation last, of those that the key can reach. Rejects with a
- * `LettaEnvironmentsError`, such as `environment_not_found` when no device has run the conversation.
+ * Of the devices that the key can reach, retrieves the one that last accepted a message of a conversation. Rejects
+ * with a `LettaEnvironmentsError`, such as `environment_not_found` when no device has run the conversation.
  */
 export function retrieveLastRuntime(
   transport: Transport,

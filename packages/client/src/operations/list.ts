@@ -19,7 +19,7 @@ export interface ListEnvironmentsInput {
   readonly onlineOnly?: boolean | string | undefined;
   readonly source?: EnvironmentSource | undefined;
   readonly userId?: string | undefined;
-  /** Only devices that have this tag, or all of these. Servers that do not know tags ignore it. */
+  /** Only devices that have this tag, or all of these tags. Servers that do not know tags ignore it. */
   readonly tag?: string | readonly string[] | undefined;
 }
 
@@ -98,7 +98,7 @@ export async function* readPages(
 }
 
 /**
- * Checks that a page which promises another one has what requests it. Without that, the rest of the list would be silently missing.
+ * Checks that a page which promises another one has the cursor for it. Otherwise the rest of the list would be silently missing.
  *
  * @throws LettaEnvironmentsError `invalid_response`
  */

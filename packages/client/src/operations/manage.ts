@@ -1,4 +1,4 @@
-/** Changes the labels of a device, and removes it. Servers without these operations exist; the error then says what is missing. */
+/** Changes the labels of a device, and removes it. If a server lacks these operations, the error says which one is missing. */
 import type { Environment, EnvironmentPatch } from "@letta-environments/schema";
 import { findEnvironmentMismatch } from "@letta-environments/schema/guards";
 import { checkIdentifier, checkMembers, checkRecord } from "../check.ts";
@@ -14,8 +14,8 @@ import { pendingSend } from "./send.ts";
 export type UpdateEnvironmentInput = InputOf<EnvironmentPatch>;
 
 /**
- * Assigns a display name and tags to a device, and resolves with it. An absent member stays as it is, and `null` clears it. Rejects with a
- * `LettaEnvironmentsError`.
+ * Assigns a display name and tags to a device, and resolves with it. An absent member stays unchanged, and `null` clears it. Rejects with
+ * a `LettaEnvironmentsError`.
  */
 export function updateEnvironment(
   transport: Transport,
@@ -67,7 +67,7 @@ export function removeEnvironment(
       method: "DELETE",
       path: `${environmentPath("deviceId", deviceId)}${id === undefined ? "" : `?id=${id}`}`,
       safety: "once",
-      // A page of a proxy is not the server's success, which has no body.
+      // The server's success has no body, so a page of a proxy does not count as one.
       findMismatch: (body) => (body === undefined ? null : ""),
     };
     return sendExtension(transport, request, options);

@@ -70,7 +70,7 @@ test("checkBody never refuses a body that the schema accepts, and returns user m
     }),
     { numRuns: 5_000 },
   );
-  // Both outcomes have to be frequent for the comparison to mean something.
+  // Both outcomes must be frequent for the comparison to be meaningful.
   expect(taken).toBeGreaterThan(500);
   expect(refused).toBeGreaterThan(500);
 }, 60_000);

@@ -1,6 +1,6 @@
 /**
  * The body of a send: gives user messages their ids, checks the body and encodes it once, so that every attempt sends the same
- * bytes under the same ids. Lengths and less common rules are left to the server, which reports several broken rules at once.
+ * bytes under the same ids. Lengths and less common rules are left to the server, which reports all broken rules together.
  */
 import type {
   ApprovalDecision,

@@ -17,7 +17,7 @@ export type ListMessagesInput = InputOf<ListMessagesQuery>;
  * Lists one page of the messages of a device, the latest first, each with its state and how its turn ended. While `hasNextPage` is true, the next
  * page is the one with `after` set to `cursor`; a page may be short or empty before the last one. Rejects with a `LettaEnvironmentsError`.
  *
- * @param id a `connectionId` that the device has or had in the last 24 hours, or its `deviceId`, also while it is offline
+ * @param id a `connectionId` that the device has or had in the last 24 hours, or its `deviceId`, even while it is offline
  */
 export function listMessages(
   transport: Transport,

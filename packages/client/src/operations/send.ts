@@ -11,9 +11,9 @@ import { environmentPath } from "./retrieve.ts";
 import { waitSecondsWithin } from "./turn.ts";
 
 /**
- * Outcome of a send that has a response. `started`: the device runs the message. `queued`: the device keeps it behind others.
- * `accepted`: the device took it; the server does not report more. `duplicate`: the server knew the ids, and nothing ran
- * again. `refused`: the device did not take it.
+ * Outcome of a send that has a response. `started`: the device runs the message. `queued`: the device keeps it until earlier
+ * ones have run. `accepted`: the device took it; the server reports no more. `duplicate`: the server knew the ids, and
+ * nothing ran again. `refused`: the device did not take it.
  */
 export type SendOutcome = "started" | "queued" | "accepted" | "duplicate" | "refused";
 
@@ -28,7 +28,7 @@ export interface SendMessageResult extends Omit<SendMessageResponse, "outcome"> 
 
 /** Options of a single send. */
 export interface SendOptions extends RequestOptions {
-  /** Sent as `Idempotency-Key` with every attempt; `true` means the id of the first user message, which must exist then. */
+  /** Sent as `Idempotency-Key` with every attempt; `true` means the id of the first user message, which must exist. */
   readonly idempotencyKey?: string | boolean | undefined;
 }
 
@@ -50,7 +50,7 @@ export function sendMessage(
   return pendingSend(async () => postMessages(transport, connectionId, encodeMessages(body), options));
 }
 
-/** A response to a send, and what became of the last message if the server waited for that. */
+/** A response to a send, and the status of the last message if the server waited for its end. */
 export interface PostedMessages extends TransportResponse<SendMessageResult> {
   readonly status: MessageStatus | undefined;
 }
@@ -109,8 +109,8 @@ function readOutcome({ success, disposition: reported }: SendMessageResponse, { 
 }
 
 /**
- * Adds message ids to an error, and the outcome `refused` unless the transport has set one because it sent something. An error
- * from elsewhere is returned unchanged.
+ * Adds message ids to an error, and the outcome `refused` unless the transport has set one because it sent something. Any
+ * other error is returned unchanged.
  */
 export function describeSend(error: unknown, ids?: Pick<EncodedMessages, "clientMessageIds">): unknown {
   if (!isLettaEnvironmentsError(error)) return error;
@@ -118,7 +118,7 @@ export function describeSend(error: unknown, ids?: Pick<EncodedMessages, "client
   return Object.assign(error, { outcome, ...(ids && { clientMessageIds: ids.clientMessageIds }) });
 }
 
-/** Starts a call that sends something. An error before anything was sent, such as a broken argument, has the outcome `refused` too. */
+/** Starts a call that sends something. An error before anything was sent, such as a wrong argument, also has the outcome `refused`. */
 export function pendingSend<Value>(start: () => Promise<TransportResponse<Value>>): PendingCall<Value> {
   return pendingCall(() =>
     start().catch((error: unknown) => {

@@ -1,5 +1,5 @@
 /**
- * The status of a message, and the end of its turn, which is awaited in requests that the server delays. A turn that
+ * Reads the status of a message, and waits for the end of its turn in requests that the server delays. A turn that
  * fails or is stopped is a result, not an error.
  */
 import type { MessageStatus, RetrieveMessageQuery } from "@letta-environments/schema";
@@ -16,8 +16,8 @@ import { encodeQuery } from "./list.ts";
 import { environmentPath } from "./retrieve.ts";
 
 /**
- * How the turn of a message ended. `finished`: without a reported error. `failed`: with an error, before its end, or the device
- * rejected the message, or nothing was sent to it. `cancelled`: it was stopped, or taken out of the queue. `evicted`: the device dropped it from a full queue.
+ * How the turn of a message ended. `finished`: without a reported error. `failed`: with an error or prematurely, or the device rejected the message,
+ * or nothing was sent to it. `cancelled`: it was stopped, or removed from the queue. `evicted`: the device dropped it from a full queue.
  * `unfinished`: it had not ended when the time was over. `unknown`: it is not known, such as when the device went offline.
  */
 export type TurnOutcome = "finished" | "failed" | "cancelled" | "evicted" | "unfinished" | "unknown";
@@ -27,7 +27,7 @@ export interface Turn {
   readonly outcome: TurnOutcome;
   /** The last text of the agent; `null` without one, and for keys without the scope `view`. */
   readonly reply: string | null;
-  /** As the server reported it last. */
+  /** The latest status that the server reported. */
   readonly status: MessageStatus;
 }
 
@@ -55,8 +55,8 @@ export function retrieveMessage(
 }
 
 /**
- * Waits until the turn of a message has ended, or until the time is over. Failures that may pass are repeated meanwhile. Rejects with
- * a `LettaEnvironmentsError`.
+ * Waits until the turn of a message has ended, or until the time is over. Temporary failures are repeated meanwhile. Rejects with a
+ * `LettaEnvironmentsError`.
  */
 export function waitForTurn(
   transport: Transport,
@@ -83,7 +83,7 @@ export function readTurn(status: MessageStatus): Turn {
   return { outcome: readOutcome(status), reply: status.text ?? null, status };
 }
 
-/** Reasons for which a turn ends well. Devices before 0.30.3 report none, and their server `unknown`. */
+/** Stop reasons of a successful turn. Devices before 0.30.3 report none, and their server reports `unknown`. */
 const goodReasons: readonly string[] = ["end_turn", "tool_rule", "no_tool_call", "unknown"];
 
 /** States that are an outcome. */
@@ -152,7 +152,7 @@ export async function awaitTurn(
   }
 }
 
-/** Whether a turn may still end. A server that does not hear the device reports a wait of 0 seconds. */
+/** Whether a turn may still end. A server that receives no reports of the device reports a wait of 0 seconds. */
 function canChange({ outcome, status: { waitSeconds } }: Turn): boolean {
   return (outcome === "unfinished" || outcome === "unknown") && waitSeconds !== 0;
 }

@@ -1,7 +1,7 @@
 /**
- * Watches environments by reading the list again and again. Each page is requested with the entity tag of its last response, so that
- * the server responds 304 while nothing changes. Where the server streams events, they say when to read it: within about half a second
- * of a change, and seldom otherwise.
+ * Watches environments by polling the list. Each page is requested with the entity tag of its last response, so that the server
+ * responds 304 while nothing changes. If the server streams events, they decide when to poll: within about half a second of a change,
+ * and seldom otherwise.
  */
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
@@ -37,9 +37,10 @@ export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
 }
 
 /**
- * Watches environments. A device goes offline when the server reports it, or 120 s after its last heartbeat. After a failure
- * that may pass, polling continues with growing waits of up to a minute, or as long as `Retry-After` asks; other failures are
- * thrown as `LettaEnvironmentsError`. The iteration ends when `signal` is aborted or the loop is left, also during a wait.
+ * Watches environments. A device goes offline when the server reports it, or 120 s after its last heartbeat. After a
+ * temporary failure, polling continues with growing waits of up to a minute, or as long as `Retry-After` says; other failures
+ * are thrown as `LettaEnvironmentsError`. The iteration ends when `signal` is aborted or the loop is left, even during a
+ * wait.
  */
 export function watchEnvironments(
   transport: Transport,
@@ -99,13 +100,13 @@ async function* poll(
   }
 }
 
-/** Time between polls where changes are seen without them, in milliseconds: presence also ends without a change. */
+/** Time between polls while events report changes, in milliseconds: presence also ends without a change. */
 const relaxedMs = 30_000;
 
-/** Changes that follow each other are seen by one poll, in milliseconds. */
+/** Changes within this time share one poll, in milliseconds. */
 const settleMs = 500;
 
-/** Knows when environments have changed. */
+/** Waits for changes of environments. */
 interface ChangeListener {
   /**
    * Resolves when the list should be read again: after the delay and up to a second more, or because something has changed. After a
@@ -114,7 +115,7 @@ interface ChangeListener {
   wait(delayMs: number, hasFailed: boolean): Promise<void>;
 }
 
-/** Listens for changes of environments, as far as the server streams events. A server that does not is polled alone. */
+/** Listens for changes of environments, if the server streams events. Otherwise they are only polled. */
 function listen(transport: Transport, options: RequestOptions & { readonly signal: AbortSignal }): ChangeListener {
   const { signal } = options;
   let isOpen = false;
@@ -126,7 +127,7 @@ function listen(transport: Transport, options: RequestOptions & { readonly signa
   };
   const onOpen = (): void => {
     isOpen = true;
-    // What changed before the stream was open is not in it.
+    // The stream does not have changes from before it was open.
     ring();
   };
   const onClose = (): void => {

@@ -1,4 +1,4 @@
-/** The streams of events of a fake server: every event is kept, so that a stream can begin behind any of them. */
+/** The streams of events of a fake server: every event is kept, so that a stream can begin after any of them. */
 
 /** The type of an event of a fake server. */
 export type FakeEventType = "environment" | "message" | "approval" | "output";
@@ -7,7 +7,7 @@ export type FakeEventType = "environment" | "message" | "approval" | "output";
 export interface FakeEvents {
   /** Adds an event about a device, and passes it to the open streams. */
   emit(type: FakeEventType, deviceId: string, data: object): void;
-  /** Opens a stream behind the event with this id; `oldest`: with every event; `null`: with what happens from now on. */
+  /** Opens a stream after the event with this id; `oldest`: with every event; `null`: with what happens from now on. */
   open(query: URLSearchParams, lastEventId: string | null, signal: AbortSignal | null | undefined): Response;
 }
 

@@ -42,7 +42,7 @@ export interface FakeServer {
   report(clientMessageId: string, members: Partial<MessageStatus>): MessageStatus;
   /** Makes a device ask for permission to use a tool. It is listed until it is decided. */
   ask(deviceId: string, members: Partial<Approval> & Pick<Approval, "id">): Approval;
-  /** Makes a turn say something, for readers of events with `include: "output"`. */
+  /** Makes a turn produce output, for readers of events with `include: "output"`. */
   say(deviceId: string, delta: Readonly<Record<string, unknown>>): void;
   /** Replaces the responses of the next requests, one each; an `Error` is thrown. Requests for a stream of events do not count. */
   interrupt(...responses: readonly (() => Response | Error)[]): void;
@@ -54,9 +54,9 @@ export interface FakeServerOptions {
   readonly now?: () => number;
   /** The outcome of a message on its device. Default `started`. */
   readonly disposition?: "started" | "queued";
-  /** Whether there are statuses of messages and requests for permission. Default `true`: a server without them is 404 there. */
+  /** Whether there are statuses of messages and requests for permission. Default `true`; a server without them responds 404. */
   readonly extensions?: boolean;
-  /** Whether there are streams of events. Default `false`: `watch` reads lists then. */
+  /** Whether there are streams of events. Default `false`; `watch` then reads lists. */
   readonly events?: boolean;
   /** Whether a repeated message id runs once; responses then carry `x-message-deduplication`. Default `true`. */
   readonly deduplicates?: boolean;
@@ -110,7 +110,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     async fetch(url, init) {
       refuseAborted(init.signal);
       requests.push(readRequest(url, init));
-      // A watcher asks for a stream beside its other requests.
+      // A watcher requests a stream in addition to its other requests.
       const { pathname, searchParams } = new URL(url);
       if (pathname.endsWith("/v1/environments/events")) {
         if (options.events !== true) return problem("endpoint_not_found");

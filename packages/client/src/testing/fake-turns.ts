@@ -27,7 +27,7 @@ export interface FakeTurns {
   report(clientMessageId: string, members: Partial<MessageStatus>): MessageStatus;
   /** Makes a device ask for permission. */
   ask(target: FakeTarget, members: Partial<Approval> & Pick<Approval, "id">): Approval;
-  /** The response to a request for a status, at once or when the message has ended. */
+  /** The response to a request for a status, immediately or when the message has ended. */
   retrieve(
     deviceId: string,
     id: string,
@@ -137,7 +137,7 @@ function createFakeApprovals(events: Pick<FakeEvents, "emit">, now: () => number
       }
     },
     refuse(body: SendMessageBody): ProblemCode | null {
-      // A test that plays no device's requests need not play them for its decisions.
+      // A test without requests for permission need not create them for its decisions.
       if (pending.size + decided.size === 0) return null;
       for (const { tool_call_id: id, approve } of decisionsOf(body)) {
         const earlier = decided.get(id);
