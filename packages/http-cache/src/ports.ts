@@ -15,11 +15,11 @@ export type Background = (work: Promise<unknown>) => void;
 /** A stored response: plain data that a store may serialise. All times are in milliseconds. */
 export interface CacheEntry {
   readonly status: number;
-  /** Without `age`, which is computed, and without the fields of one connection. */
+  /** Without `age`, which is computed, and without connection-specific fields. */
   readonly headers: HeaderRecord;
   /** The whole body. Do not write to it: it may be a view of memory that other readers share. */
   readonly body: Uint8Array;
-  /** Lower-case field names from `Vary`, or of the variant that a response without `Vary` has replaced; empty if only the key counts. */
+  /** Lower-case field names from `Vary`, or from the variant that a response without `Vary` has replaced; empty if only the key counts. */
   readonly vary: readonly string[];
   /** The normalised request values of the fields in `vary`, in the same order. */
   readonly variant: readonly string[];
@@ -54,8 +54,8 @@ export interface CacheStore {
   /** Returns all entries under a key; an empty list if there are none. */
   get(key: string): MaybePromise<readonly CacheEntry[]>;
   /**
-   * Stores an entry and replaces the entry of the same variant (`isSameVariant`). A store copies the body before `put` ends, because the client that it was
-   * fetched for gets the same bytes and may write to them.
+   * Stores an entry and replaces the entry of the same variant (`isSameVariant`). A store copies the body before `put` ends, because the client that
+   * triggered the fetch gets the same bytes and may write to them.
    */
   put(key: string, entry: CacheEntry): MaybePromise<void>;
   /** Deletes all variants of a resource. */
@@ -63,22 +63,23 @@ export interface CacheStore {
   /** Deletes every entry of a group. */
   deleteGroup(group: string): MaybePromise<void>;
   /**
-   * For stores that several processes share. Called before a response is requested, with the groups that are known by then. The response is stored with
-   * the returned function instead of `put`, so that the store can notice deletions by other processes. The cache tracks those of its own process.
+   * For stores that several processes share. Called before a response is requested, with the groups known at that time. The response is stored with
+   * the returned function instead of `put`, so that the store can notice deletions by other processes. The cache itself tracks deletions by its own
+   * process.
    */
   begin?(key: string, groups: readonly string[]): MaybePromise<PutFetched>;
 }
 
 /**
- * Stores a response as `put` does. If any process has deleted its key or one of its groups since it was requested, `get` must not return it. If the
+ * Stores a response like `put`. If any process has deleted its key or one of its groups since it was requested, `get` must not return it. If the
  * store can tell, the response should not replace one of the same variant that another process requested later. Returns false if the store knows that
  * the response was not stored. After a deletion of the key it must know this, unless the contract runs with `noticesDeletedKeys: false`.
  */
 export type PutFetched = (entry: CacheEntry) => MaybePromise<boolean>;
 
 /**
- * How a leader's fetch ended. `stored`: its followers read the store. `unshared`: the response is for this request only, and they fetch by
- * themselves. `failed`, or `abandoned` because the client went away: one of them may lead.
+ * How a leader's fetch ended. `stored`: its followers read the store. `unshared`: the response is for this request only, and they fetch on
+ * their own. `failed`, or `abandoned` because the client went away: one of them may lead.
  */
 export type FetchOutcome = "stored" | "unshared" | "failed" | "abandoned";
 
@@ -112,7 +113,7 @@ export interface Solo {
  */
 export interface Coalescer {
   /**
-   * Registers a request that is about to go to the origin. A leader that got its role by a promise checks the store again, because the
+   * Registers a request that is about to go to the origin. A leader that got its role through a promise checks the store again, because the
    * previous leader may have finished in the meantime. The promises of a coalescer never reject: a coalescer that fails returns a solo role.
    */
   enter(key: string): MaybePromise<Leader | Follower | Solo>;

@@ -1,4 +1,4 @@
-/** The response cache: lifetimes, keys and groups come from the caller. The engine runs the look-ups; this strategy holds what differs. */
+/** The response cache: lifetimes, keys and groups come from the caller. The engine runs the look-ups; this strategy has the differences. */
 import { fetchedStatus, storedStatus } from "./engine/cache-status.ts";
 import { type CacheOptions, createCacheEngine, defaultName } from "./engine/engine.ts";
 import {
@@ -18,8 +18,8 @@ import { type CacheEntry, currentAgeMs, isClockBehind, type MaybePromise } from 
  */
 export interface ResponseCache<Value extends { readonly status: number }> {
   /**
-   * Returns the stored response of a key, or fetches it. Rejects as `fetch` does, or with the signal's reason. Returns a plain value for a hit
-   * in a synchronous store.
+   * Returns the stored response of a key, or fetches it. Rejects like `fetch`, or with the signal's reason. Returns a plain value for a hit in
+   * a synchronous store.
    */
   read(key: string, fetch: FetchResponse<Value>, options?: ReadOptions): MaybePromise<CacheResult<Value>>;
   /** Deletes the responses of a group. Responses that are being fetched now are not stored. */
@@ -63,8 +63,8 @@ export interface ReadOptions {
   /** Default: `null`, which uses the cache. */
   readonly cacheMode?: CacheMode | null;
   /**
-   * The groups of the response, if they are known before it is fetched. It is read only if the cache fetches. Some stores that are shared need them to
-   * notice that another process has invalidated a group meanwhile.
+   * The groups of the response, if they are known before it is fetched. It is read only if the cache fetches. Some shared stores need them to notice
+   * that another process has invalidated a group meanwhile.
    */
   readonly groups?: readonly string[] | undefined;
 }
@@ -83,7 +83,7 @@ class Read<Value> implements CacheCall {
     this.#options = options;
   }
 
-  /** Opening a signal may be costly, and a hit needs none. */
+  /** Creating a signal may be expensive, and a hit needs none. */
   get signal(): AbortSignal | undefined {
     return this.#options?.signal;
   }
@@ -119,7 +119,7 @@ export function createResponseCache<Value extends { readonly status: number }>(
 const none: readonly string[] = [];
 const miss: Miss = { kind: "miss", reason: "uri-miss", vary: none };
 
-/** A key has one response. The order of the requests decides alone: the stored `date` is the time of arrival, which says nothing. */
+/** A key has one response. Only the order of the requests decides: the stored `date` is the time of arrival, which says nothing. */
 const recency: Recency = { dateMs: null, isUpdate: false, matches: () => true };
 
 function createStrategy<Value extends { readonly status: number }>({

@@ -10,7 +10,7 @@ export interface ContractTest {
 export interface ContractOptions {
   /** False if the store keeps only the last variant of a resource. Default: true. */
   readonly keepsVariants?: boolean;
-  /** False if the functions of `begin` notice that a group was deleted, and not that a key was. Default: true. */
+  /** False if the functions of `begin` notice deleted groups, but not deleted keys. Default: true. */
   readonly noticesDeletedKeys?: boolean;
 }
 
@@ -168,7 +168,7 @@ function testDeletion({ test, equal }: ContractTest, createStore: () => MaybePro
   });
 }
 
-/** A store without `begin` belongs to one process, and has nothing to notice. */
+/** A store without `begin` belongs to one process, so there is nothing to notice. */
 function testDeletedGroups({ test, equal }: ContractTest, createStore: () => MaybePromise<CacheStore>): void {
   test("a response that was requested before one of its groups was deleted is not returned", async () => {
     const store = await createStore();

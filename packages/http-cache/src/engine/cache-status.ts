@@ -45,7 +45,7 @@ function format(
   return detail === null ? entry : `${entry}; detail=${detail}`;
 }
 
-/** Adds the entry after those of the caches nearer to the origin. */
+/** Adds the entry after the entries of caches closer to the origin. */
 export function appendCacheStatus(received: string | undefined, entry: string): string {
   return received === undefined || received === "" ? entry : `${received}, ${entry}`;
 }

@@ -4,10 +4,10 @@ import type { CacheCall, FetchDecision } from "./strategy.ts";
 /**
  * Coalescing: of all calls that need the same response at the same time, one (the leader) fetches it and the others (its followers) wait. A
  * follower never receives the leader's response, nor its error. When the fetch ends, the coalescer tells each follower to read the store again,
- * to fetch by itself, or to become the leader. One that reads the store, and finds nothing there for it, fetches by itself.
+ * to fetch on its own, or to become the leader. A follower that finds nothing for it in the store fetches on its own.
  */
 
-/** A call that has to fetch. */
+/** A call that must fetch. */
 export interface PendingFetch<Call extends CacheCall> {
   readonly call: Call;
   readonly decision: FetchDecision;
@@ -15,17 +15,17 @@ export interface PendingFetch<Call extends CacheCall> {
   readonly isCollapsed: boolean | null;
 }
 
-/** The result of a fetch, and what to tell the calls that waited for it. */
+/** The result of a fetch, and its outcome for the calls that waited. */
 export interface Exchanged<Result> {
   readonly result: Result;
   readonly outcome: FetchOutcome;
 }
 
-/** The steps of a cache that coalescing puts in order. */
+/** The steps of a cache that coalescing coordinates. */
 export interface CoalescingSteps<Call extends CacheCall, Result> {
   /** Calls with the same key wait for each other; a call with `null` does not wait. */
   keyOf(pending: PendingFetch<Call>): string | null;
-  /** Reads the store again: the result, or what has to be fetched now. */
+  /** Reads the store again. Returns the result, or what must be fetched now. */
   lookAgain(
     pending: PendingFetch<Call>,
   ): Promise<{ readonly result: Result } | { readonly pending: PendingFetch<Call> }>;
@@ -103,7 +103,7 @@ export function createCoalescing<Call extends CacheCall, Result>(
 
 /**
  * Fetches in the background, after a stale response was sent (RFC 5861, 3), unless a call with the same key is in flight. A failure is
- * reported and changes nothing.
+ * only reported.
  */
 export function revalidateOnce(
   coalescer: Coalescer,

@@ -36,7 +36,7 @@ export const defaultName = "http-cache";
 export interface CacheEngine<Call, Result> {
   /** Decides what to do with a call. */
   lookUp(call: Call): MaybePromise<Hit | FetchDecision>;
-  /** Carries out a decision: returns the stored response, or fetches. Rejects as the strategy's `fetch` does. */
+  /** Carries out a decision: returns the stored response, or fetches. Rejects like the strategy's `fetch`. */
   proceed(call: Call, decision: Hit | FetchDecision): MaybePromise<Result>;
   /** Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. */
   store(key: string, toCandidate: (read: ReadStored) => MaybePromise<Candidate>): Promise<StoreRefusal | null>;

@@ -14,8 +14,8 @@ import type {
 const none: readonly string[] = [];
 
 /**
- * Returns the function that makes one fetch: it sends the request, serves a stale response if that fails, applies invalidations, stores the response or
- * deletes the one that it makes outdated, and builds the result. It rejects as the strategy's `fetch` does. A fetch in the background has no client for a
+ * Returns the function that makes one fetch: it sends the request, serves a stale response if that fails, applies invalidations, stores the response
+ * or deletes the one that it outdates, and builds the result. It rejects like the strategy's `fetch`. A fetch in the background has no client for a
  * stale response, so it always rejects if there is no response.
  */
 export function createExchange<Call extends CacheCall, Fetched, Result>(
@@ -83,7 +83,7 @@ export function put(
   return refusal === null ? inFlight.put(entry, recency) : refusal;
 }
 
-/** Refusals that say nothing about the resource: the reason lies in this request alone, or a newer response is known. */
+/** Refusals that say nothing about the resource: the reason is specific to this request, or a newer response is known. */
 const silentRefusals: ReadonlySet<StoreRefusal> = new Set([
   "outdated",
   "superseded",
@@ -100,8 +100,8 @@ const generalRefusals: ReadonlySet<StoreRefusal> = new Set([
 ]);
 
 /**
- * True if a response that was not stored shows that the stored ones are outdated. If none of those matched the request, they belong to other clients,
- * and only a refusal that would apply to these clients too counts.
+ * True if a response that was not stored shows that the stored ones are outdated. If none of the stored ones matched the request, they belong to
+ * other clients, and only a refusal that would also apply to these clients counts.
  */
 function showsChange(refusal: StoreRefusal, { kind }: FetchDecision): boolean {
   if (kind === "bypass") return false;
@@ -117,7 +117,7 @@ function outcomeOf(
   if (refusal === null && entry !== null && isShareable(entry)) return "stored";
   // Calls that waited use the newer response, if they can read it already.
   if (refusal === "superseded") return inFlight.isNewerUnread() ? "failed" : "stored";
-  // The response is from before a change. Another call has to fetch again, but its response can be shared.
+  // The response is older than a change. Another call must fetch again, but its response can be shared.
   if (refusal === "outdated") return "failed";
   return describesResource ? "unshared" : "failed";
 }

@@ -156,7 +156,7 @@ test("the stored response is older than no other, however requests and writes ov
     }),
     { numRuns: 1_000 },
   );
-  // Where two writes overlapped, nothing is stored.
+  // If two writes overlapped, nothing is stored.
   expect(kept).toBeGreaterThan(150);
 });
 

@@ -13,10 +13,10 @@ export type CacheFailure = "store-get" | "store-put" | "store-delete" | "backgro
 
 /**
  * Access to a {@link CacheStore} with three guarantees: a store that fails never fails a request, a response that was requested before an
- * invalidation is not stored after it, and of two responses whose requests overlapped, the older one never stays.
+ * invalidation is not stored after it, and if two requests overlapped, the older response never stays.
  */
 export interface GuardedStore {
-  /** Reads the entries under a key, and returns what `use` makes of them: of none if the store fails, or if `use` cannot read what it returned. */
+  /** Reads the entries under a key and returns the result of `use`, which gets no entries if the store fails or returns something unreadable. */
   get<Result>(key: string, use: (entries: readonly CacheEntry[]) => Result): MaybePromise<Result>;
   /** Deletes entries, and marks requests that are in flight so that their responses are not stored. */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
@@ -26,21 +26,22 @@ export interface GuardedStore {
 
 /** A request that was sent to the origin and has not finished. */
 export interface InFlightRequest {
-  /** Resolves when the request may be sent to the origin, and never rejects; `null`: at once. */
+  /** Resolves when the request may be sent to the origin, and never rejects; `null`: immediately. */
   readonly ready: Promise<void> | null;
   /** Stores the response unless it was invalidated or superseded in the meantime. Returns the reason if it was not stored, else `null`. */
   put(entry: CacheEntry, recency: Recency): MaybePromise<PutRefusal | null>;
   /** True if a response that superseded this one is still being written, so that nobody can read it yet. */
   isNewerUnread(): boolean;
   /**
-   * Deletes what is stored under the key, because the response shows that it is outdated. Keeps a newer response.
+   * Deletes the entries under the key, because the response shows that they are outdated. Keeps a newer response.
    *
-   * @param isStored true if something was stored when the request was sent. Otherwise only what was stored since is deleted.
+   * @param isStored true if something was stored when the request was sent. Otherwise deletes only entries stored since
+   *   then.
    */
   outdateStored(recency: Recency, isStored: boolean): Promise<void>;
   /**
-   * Invalidates as {@link GuardedStore.invalidate} does, but not for this request itself: its response already reflects the change. A store with
-   * {@link CacheStore.begin} cannot tell these deletions from those of others, and does not store the response if they concern it.
+   * Invalidates like {@link GuardedStore.invalidate}, but not for this request itself: its response already reflects the change. A store with
+   * {@link CacheStore.begin} cannot distinguish these deletions from others, and does not store a response that they affect.
    */
   invalidateOthers(invalidation: Invalidation): Promise<void>;
   end(): void;
@@ -49,7 +50,7 @@ export interface InFlightRequest {
 /** Why a response was not stored: it was invalidated, a newer one was stored, or the store failed. */
 type PutRefusal = "outdated" | "superseded" | "store-failed";
 
-/** Returns a function that runs a step of the store and returns its result, or that of `recover` if it fails. */
+/** Returns a function that runs a step of the store and returns its result, or the result of `recover` if it fails. */
 function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void) {
   return <Result, Failed>(
     failure: CacheFailure,
@@ -149,7 +150,7 @@ export function createGuardedStore(
           return undo();
         }
         if (refusal !== null) return refusal;
-        // Before the write, so that an older response which arrives meanwhile is not written too.
+        // Before the write, so that an older response that arrives meanwhile is not written as well.
         const settled = inFlight.settle(state, recency, entry);
         const finish = (result: boolean | "store-failed" | void): PutRefusal | null => {
           const failure = refusalOf(result);

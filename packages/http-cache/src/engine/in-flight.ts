@@ -25,7 +25,7 @@ export interface Settled {
   /** When it arrived, in the same order. */
   readonly at: number;
   readonly recency: Recency;
-  /** The variant that it is stored as; `null` if it is not stored, or no longer. */
+  /** The variant under which it is stored; `null` if it is not stored, or no longer stored. */
   stored: Variant | null;
   /** False until the store has it. */
   isWritten: boolean;
@@ -39,7 +39,7 @@ export interface InFlightRequests {
   invalidate(invalidation: Invalidation, except: InFlightState | null): void;
   /** Remembers a response for the other requests of its key, until all of them have finished. The entry itself is not kept, because of its body. */
   settle(state: InFlightState, recency: Recency, stored: Variant | null): Settled;
-  /** Says whether a response is stored now. If it is, those that it replaced are forgotten. */
+  /** Records whether a response is now stored. If it is, forgets the responses that it replaced. */
   finishWrite(state: InFlightState, settled: Settled, isStored: boolean): void;
   /** The responses that arrived since a request was sent. */
   settledSince(state: InFlightState): readonly Settled[];
@@ -53,7 +53,7 @@ interface KeyState {
 
 const none: readonly Settled[] = [];
 
-/** Responses that are remembered for one key, so that a request that never ends does not collect them. */
+/** Maximum number of responses remembered for one key, so that they do not accumulate during a request that never ends. */
 const maxSettled = 32;
 
 /** Creates an empty {@link InFlightRequests}. */
@@ -66,7 +66,7 @@ export function createInFlightRequests(): InFlightRequests {
     const [first] = settled;
     if (first === undefined || settled.length <= maxSettled) return;
     settled.shift();
-    // The forgotten response may be newer than that of any request that was sent before it arrived.
+    // The forgotten response may be newer than the response to any request that was sent before it arrived.
     for (const state of sent) state.isOutdated ||= state.since < first.at;
   }
 
@@ -91,7 +91,7 @@ export function createInFlightRequests(): InFlightRequests {
           state.isOutdated ||= isDeleted;
           for (const group of groups) (state.outdatedGroups ??= new Set()).add(group);
         } else if (isDeleted) {
-          // What was stored meanwhile is deleted now.
+          // Responses stored meanwhile are deleted now.
           state.since = ++last;
         }
       }
@@ -105,7 +105,7 @@ export function createInFlightRequests(): InFlightRequests {
         isWritten: false,
       };
       const known = byKey.get(state.key);
-      // Nobody else has to know.
+      // Skipped if no other request needs it.
       if (known !== undefined && known.sent.size > 1) remember(known, settled);
       return settled;
     },

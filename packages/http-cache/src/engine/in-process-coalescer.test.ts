@@ -96,7 +96,7 @@ test("a leader that was replaced because it took too long frees those that wait 
     slow.settle(outcome);
     if (outcome === "failed" || outcome === "abandoned") next.settle("stored");
     expect(await waiting.action).toBe(outcome === "unshared" ? "fetch-alone" : "look-up");
-    // It has no effect on those that came later.
+    // It has no effect on later ones.
     if (outcome !== "unshared") {
       const later = lead(coalescer, outcome);
       next.settle("failed");

@@ -16,7 +16,7 @@ export interface InProcessCoalescer extends Coalescer {
   enter(key: string): Leader | Follower | Solo;
 }
 
-/** Makes every request fetch by itself. Use it where one request must not wait for another. */
+/** Makes every request fetch on its own. Use it if one request must not wait for another. */
 export const noCoalescing: Coalescer = { enter: () => ({ role: "solo" }) };
 
 /** Tells a follower what to do. */
@@ -32,12 +32,12 @@ interface Group {
 }
 
 /**
- * Coalesces the requests of one process. When the leader has stored its response, its followers read the store. When it fails or its client
- * goes away, one follower becomes the leader; when a second leader fails, the others fetch by themselves. When the response cannot
- * be shared, they fetch by themselves at once, and so do later requests for that key for `soloForMs`.
+ * Coalesces the requests of one process. When the leader has stored its response, its followers read the store. When it fails or its client goes
+ * away, one follower becomes the leader; when a second leader fails, the others fetch on their own. When the response cannot be shared, they
+ * immediately fetch on their own, as do later requests for that key for `soloForMs`.
  *
- * A leader that takes longer than `leadMs` hands over too, since a fetch may hang for ever, and one in the background has no client to abort it. This is
- * checked when a request of any key enters, so that it needs no timers. If the leader still finishes, what it has stored serves those that wait.
+ * A leader that takes longer than `leadMs` is also replaced, since a fetch may hang forever, and a background fetch has no client to abort it. This
+ * is checked when a request for any key enters, so it needs no timers. If the leader still finishes, its stored response serves the waiting requests.
  */
 export function createInProcessCoalescer(options: InProcessCoalescerOptions): InProcessCoalescer {
   const { clock, leadMs = 10_000, soloForMs = 10_000, maxSoloKeys = 10_000 } = options;
@@ -86,7 +86,7 @@ export function createInProcessCoalescer(options: InProcessCoalescerOptions): In
 
   function endOverdue(): void {
     for (const [key, group] of groups) {
-      // Also if the clock was set back: otherwise that time would be added.
+      // The absolute value counts, because otherwise setting the clock back would prolong the wait.
       if (Math.abs(clock.now() - group.sinceMs) < leadMs) return;
       end(key, group, "abandoned");
     }

@@ -13,7 +13,7 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   /** Calls with the same coalescing key wait for each other; `null` if the call must not wait. */
   coalescingKey(call: Call, decision: FetchDecision): string | null;
   /**
-   * The groups of the response that are known before it is fetched; `null` if nothing will be stored. Default: none is known. See
+   * The groups of the response that are known before it is fetched; `null` if nothing will be stored. Default: none. See
    * `CacheStore.begin`.
    */
   groupsBefore?(call: Call): readonly string[] | null;
@@ -21,10 +21,10 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   toRevalidation(call: Call): Call;
   /**
    * Fetches from the origin, with conditions if an entry is to be validated. Rejects if there is no response. Before it sends a second request, it
-   * awaits `again`: only the second one counts then.
+   * awaits `again`; then only the second one counts.
    */
   fetch(call: Call, decision: FetchDecision, again: () => Promise<void>): Promise<Fetched>;
-  /** True if a stale response may be served instead of what was fetched. */
+  /** True if a stale response may be served instead of the fetched one. */
   isError(fetched: Fetched): boolean;
   /** Why the stale entry may be served after a failure; `null` if it may not. */
   staleOnErrorReason(call: Call, decision: Revalidate, ageMs: number, failure: UpstreamFailure): ErrorReason | null;
@@ -112,15 +112,15 @@ export type FetchDecision = Revalidate | Miss | Bypass;
 /** A request that was forwarded or would have been. */
 export interface Forwarded {
   readonly reason: ForwardReason;
-  /** True if it used another request's response, false if it waited in vain, `null` if there was no other request. */
+  /** True if it used another request's response, false if it waited for one in vain, `null` if there was no other request. */
   readonly isCollapsed: boolean | null;
 }
 
 /** How new a response is, besides the order of the requests. */
 export interface Recency {
-  /** The `Date` of the response in epoch milliseconds; `null` if it has none, or if it does not count. */
+  /** The `Date` of the response in epoch milliseconds; `null` if it has none or must be ignored. */
   readonly dateMs: number | null;
-  /** True if the response updates the stored one and has no body of its own. */
+  /** True if the response updates the stored one and has no body itself. */
   readonly isUpdate: boolean;
   /** True if an entry of this variant is for the request of this response. */
   matches(variant: Variant): boolean;
@@ -143,7 +143,7 @@ export interface Storage {
   readonly refusal: StoreRefusal | null;
 }
 
-/** Reads what is stored under a key, and returns the entry that `choose` takes. */
+/** Reads the entries under a key, and returns the one that `choose` selects. */
 export type ReadStored = (
   choose: (entries: readonly CacheEntry[]) => CacheEntry | undefined,
 ) => MaybePromise<CacheEntry | undefined>;
@@ -173,7 +173,7 @@ export type StoreRefusal =
   | "superseded"
   | "store-failed";
 
-/** True if a response with this status describes the resource itself, rather than what this client may see or a failure. */
+/** True if a response with this status describes the resource itself, rather than this client's access or a failure. */
 export function describesResource(status: number): boolean {
   return (status >= 200 && status < 400 && status !== 304) || status === 404 || status === 410;
 }

@@ -32,7 +32,7 @@ const connectionFields: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Copies the record without the fields of one connection, including those that `Connection` names (RFC 9110, 7.6.1; RFC 9111, 3.1). */
+/** Copies the record without connection-specific fields, including those that `Connection` names (RFC 9110, 7.6.1; RFC 9111, 3.1). */
 export function withoutConnectionFields(headers: HeaderRecord): Record<string, string> {
   const named = headers["connection"];
   if (named === undefined) return withoutFields(headers, connectionFields);

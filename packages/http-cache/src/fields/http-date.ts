@@ -1,5 +1,5 @@
 const months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-// Literals, so that bundlers can drop them where no date is parsed.
+// Literals, so that bundlers can drop them if no date is parsed.
 const fixdate =
   /^(?:mon|tue|wed|thu|fri|sat|sun), ([0-9]{2}) ([a-z]{3}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) gmt$/i;
 const rfc850 =
@@ -42,7 +42,7 @@ function dateOf(
   return midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1_000;
 }
 
-// Responses arrive by the thousand in a second, and all of them get the same date.
+// Thousands of responses may arrive in a second, and all of them get the same date.
 let formattedSecond = Number.NaN;
 let formatted = "";
 

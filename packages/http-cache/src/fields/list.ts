@@ -6,7 +6,7 @@ export function splitList(value: string): string[] {
   return splitElements(value).filter((element) => element !== "");
 }
 
-/** Splits a field value as {@link splitList} does, but keeps the empty elements. */
+/** Splits a field value like {@link splitList}, but keeps empty elements. */
 export function splitElements(value: string): string[] {
   const elements: string[] = [];
   let start = 0;
@@ -14,7 +14,7 @@ export function splitElements(value: string): string[] {
   for (let index = 0; index <= value.length; index++) {
     if (mayClose && value.charCodeAt(index) === quote) {
       const end = closingQuote(value, index);
-      // All later quotes are escaped ones of this string, and none of them closes either. Looking again would take quadratic time.
+      // All later quotes are escaped quotes of this string, so none of them closes it either. Searching again would take quadratic time.
       if (end === null) mayClose = false;
       else index = end;
     } else if (index === value.length || value.charCodeAt(index) === comma) {
@@ -60,8 +60,8 @@ const maximumTexts = 512;
 const maximumLength = 256;
 
 /**
- * Memoises a pure function for short texts. Clients send few different field values, again and again. When there are too many, the memory is
- * cleared, so it is bounded whatever clients send.
+ * Memoises a pure function for short texts. Clients send few different field values, again and again. When there are too many, the memo is
+ * cleared, so its size is bounded whatever clients send.
  */
 export function remember<Result>(compute: (text: string) => Result): (text: string) => Result {
   const known = new Map<string, { readonly result: Result }>();

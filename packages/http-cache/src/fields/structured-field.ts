@@ -44,7 +44,7 @@ export function parseItems(text: string): readonly StructuredItem[] | null {
 const truth: StructuredItem = { kind: "boolean", value: true };
 
 function parseMembers(text: string, parseOne: (cursor: Cursor) => boolean): boolean {
-  // Spaces around a field are not part of it. A pattern for those at the end would take quadratic time.
+  // Spaces around a field are not part of it. A pattern for trailing spaces would take quadratic time.
   const cursor: Cursor = { text: trimSpaces(text), at: 0 };
   if (cursor.text === "") return true;
   for (;;) {
@@ -82,7 +82,7 @@ function parseItem(cursor: Cursor): StructuredItem | null {
   if (bit !== undefined) return { kind: "boolean", value: bit === "1" };
   const rest = take(cursor, other)?.[0];
   try {
-    // Throws if the escapes of a display string are not UTF-8. No other item has a percent sign behind its first character.
+    // Throws if the escapes of a display string are not UTF-8. No other item has a percent sign after its first character.
     return rest === undefined ? null : { kind: "other", value: decodeURIComponent(rest.slice(1)) };
   } catch {
     return null;

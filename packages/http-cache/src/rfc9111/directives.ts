@@ -122,7 +122,7 @@ function readItem(name: string, item: StructuredItem): Argument | null {
 function readArgument(name: string, directive: CacheDirective): Argument {
   if (timeNames.has(name)) return secondsOf(directive) ?? 0;
   const { argument, isQuoted, isValid } = directive;
-  // Names no field and sets no flag, so it permits nothing.
+  // An invalid permission names no field and sets no flag, so it permits nothing.
   if (!isValid && permissions.has(name)) return noFields;
   return fieldListNames.has(name) && isValid && isQuoted && argument !== null ? readFieldNames(argument) : true;
 }

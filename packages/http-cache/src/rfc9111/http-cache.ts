@@ -35,15 +35,15 @@ export interface HttpCache {
   lookUp(request: CacheRequest): MaybePromise<Decision>;
   /** The response to a hit. */
   respond(request: CacheRequest, hit: Hit): CacheResponse;
-  /** Does everything: responds from the store, or forwards, stores, validates and invalidates. Rejects as `forward` does. */
+  /** Does everything: responds from the store, or forwards, stores, validates and invalidates. Rejects like `forward`. */
   handle<Unread extends UnreadBody = never>(
     request: CacheRequest,
     forward: Forward<Unread>,
     options?: HandleOptions,
   ): MaybePromise<CacheResponse<Unread>>;
   /**
-   * Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. It counts as requested now, so it is
-   * not replaced by one that is being fetched; if that one has a later `Date`, neither stays.
+   * Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. It counts as requested now, so a
+   * response that is being fetched does not replace it; if that response has a later `Date`, neither stays.
    */
   store(request: CacheRequest, response: UpstreamResponse, times: ExchangeTimes): Promise<StoreRefusal | null>;
   /** Deletes the stored responses of a resource in its partition. */

@@ -95,14 +95,14 @@ export function createHttpStrategy(
 
 const directiveFields: ReadonlySet<string> = new Set(["cache-control", "pragma"]);
 
-/** An unread body would hold its connection. */
+/** Discards an unread body, which would keep its connection in use. */
 function discardBody(body: Uint8Array | UnreadBody | null): void {
   if (body !== null && !(body instanceof Uint8Array)) body.discard();
 }
 
 /**
  * Requests of one resource wait for each other, and, if the variants are known, of one variant. Requests with credentials wait separately, because
- * their responses are often for one client only and must not end the waiting of the others.
+ * their responses are often for one client only and must not stop other requests from waiting.
  */
 function coalescingKey({ key, request }: HttpCall, decision: FetchDecision, policy: CachePolicy): string | null {
   if (decision.kind === "bypass" || !canCoalesce(request, decision.kind, policy)) return null;
@@ -122,8 +122,8 @@ function canCoalesce({ method, headers }: CacheRequest, kind: "miss" | "revalida
 }
 
 /**
- * Fetches from the origin, and validates a stored response if there is one (RFC 9111, 4.3). A 304 is only about a 200 (RFC 9110, 15.4.5). HEAD is sent as
- * it came.
+ * Fetches from the origin, and validates a stored response if there is one (RFC 9111, 4.3). A 304 applies only to a 200 (RFC 9110, 15.4.5). HEAD is
+ * sent unchanged.
  */
 async function fetchResponse(
   call: HttpCall,
@@ -140,7 +140,7 @@ async function fetchResponse(
   if (status !== 304) return fetched;
   if (isConfirmable && isRedirected !== true && validatorsAgree(stored, received))
     return { ...fetched, isValidation: true };
-  // The 304 is about another response, so the current one has to be fetched (RFC 9111, 4.3.4).
+  // The 304 is about another response, so the current one must be fetched (RFC 9111, 4.3.4).
   await again();
   return { ...(await send(call, conditionalHeaders(headers, {}), clock)), isError: false };
 }
@@ -308,7 +308,7 @@ function fromFetched(
   };
 }
 
-/** The response as it came, without the fields of the connection to the origin. */
+/** The received response, without the fields of the connection to the origin. */
 function passOn(
   { status, headers: received, body }: UpstreamResponse<UnreadBody>,
   cacheStatus: string,

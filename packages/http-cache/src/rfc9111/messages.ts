@@ -9,7 +9,7 @@ export interface CacheRequest extends CacheTarget {
   readonly headers: HeaderRecord;
   /**
    * Whether the client sent credentials (RFC 9111, 3.5). Default: the request has an `authorization` field. Set this if that field was removed
-   * or added on the way.
+   * or added in transit.
    */
   readonly isAuthorised?: boolean;
   /** The primary key, if it was already computed with `cacheKey`. */
@@ -43,7 +43,7 @@ export interface UnreadBody {
   discard(): void;
 }
 
-/** A response from the origin. `Unread` is `never` if bodies are always read whole. */
+/** A response from the origin. `Unread` is `never` if bodies are always read completely. */
 export interface UpstreamResponse<Unread extends UnreadBody = never> extends ResponseHead {
   readonly body: Uint8Array | Unread;
 }
@@ -88,7 +88,7 @@ export function keyOf(request: CacheRequest): string {
   return request.key ?? cacheKey(request);
 }
 
-/** True if the client sent credentials of its own. */
+/** True if the client sent its own credentials. */
 export function isAuthorised({ isAuthorised: stated, headers }: CacheRequest): boolean {
   return stated ?? headers["authorization"] !== undefined;
 }

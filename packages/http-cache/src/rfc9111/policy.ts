@@ -13,7 +13,7 @@ export interface CachePolicy {
   readonly keepStaleMs: number;
   /** Larger bodies are passed through and not stored. */
   readonly maxBodyBytes: number;
-  /** False if clients must not be able to force requests to the origin: of their directives, only `no-store` and `only-if-cached` apply. */
+  /** False if clients must not be able to force requests to the origin: then only their `no-store` and `only-if-cached` apply. */
   readonly honoursRequestDirectives: boolean;
   /** `store` follows RFC 9111, 7.3; `omit` stores the response without its cookies; `refuse` does not store it. */
   readonly setCookie: "store" | "omit" | "refuse";

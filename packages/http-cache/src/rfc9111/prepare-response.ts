@@ -55,8 +55,8 @@ function isConditional(headers: HeaderRecord): boolean {
 }
 
 /**
- * False if the body may have been decoded by `fetch`, which leaves coding and length in the fields. Bytes of such a body are not those that a range, and a
- * strong `ETag`, are about.
+ * False if the body may have been decoded by `fetch`, which leaves coding and length in the fields. Ranges and a strong `ETag` do not apply to the
+ * bytes of a decoded body.
  */
 function hasItsCoding({ headers, body }: CacheEntry): boolean {
   return headers["content-encoding"] === undefined || announcedLength({ headers }) === body.length;
@@ -93,8 +93,8 @@ export interface ByteRange {
 }
 
 /**
- * Parses `Range` for a body of a given length (RFC 9110, 14.1.2): one range, `unsatisfiable`, or `null` to send the whole body, as for a malformed
- * field, another unit or several ranges.
+ * Parses `Range` for a body of a given length (RFC 9110, 14.1.2): one range, `unsatisfiable`, or `null` to send the whole body, such as for a
+ * malformed field, another unit or several ranges.
  */
 export function parseRange(value: string, length: number): ByteRange | "unsatisfiable" | null {
   const match = /^bytes=[\t ]*([0-9]*)-([0-9]*)[\t ]*$/i.exec(value);

@@ -58,7 +58,7 @@ export function applyOnlyIfCached<Other extends Hit | Revalidate | Miss | Bypass
   decision: Other,
   policy: CachePolicy,
 ): Other | Unsatisfied {
-  // An unsafe request is for the origin whatever it says.
+  // An unsafe request always goes to the origin.
   if (decision.kind === "hit" || decision.reason === "method") return decision;
   return readRequestDirectives(request.headers, policy).onlyIfCached ? unsatisfied : decision;
 }

@@ -10,7 +10,7 @@ import { type CacheRequest, type ExchangeTimes, isAuthorised, type ResponseHead 
 import type { CachePolicy } from "./policy.ts";
 import { readVary, variantOf } from "./variant.ts";
 
-/** Whether a response may be stored, and what is stored of it (RFC 9111, 3). */
+/** Whether a response may be stored, and which parts of it (RFC 9111, 3). */
 
 /** Final statuses that this cache understands, as `must-understand` requires. */
 const understoodStatuses: ReadonlySet<number> = new Set([
@@ -34,7 +34,7 @@ export function refusalToStore(
   if (request.method !== "GET" && !isPostForGet(request, head, freshness)) return "method";
   // 206 would need the missing parts, 304 has no body, 416 is about the range, which is not part of the key, and a status below 200 is not final.
   if (status < 200 || status > 599 || unstorableStatuses.has(status)) return "status";
-  // Nobody knows for how long the URL redirects there: the redirect itself may not be cacheable.
+  // It is unknown how long the URL redirects there: the redirect itself may not be cacheable.
   if (head.isRedirected === true) return "redirected";
   if (readRequestDirectives(request.headers, policy).noStore) return "request-no-store";
   if (flags.has("must-understand")) {
@@ -65,7 +65,7 @@ function allowsAuthorised({ flags, sharedMaxAge }: ResponseDirectives): boolean 
   return flags.has("public") || flags.has("must-revalidate") || sharedMaxAge !== null;
 }
 
-/** False if the response is stale at once and can be neither validated nor used stale. */
+/** False if the response is immediately stale and can be neither validated nor used stale. */
 function isUseful({ headers }: ResponseHead, { lifetimeMs }: Freshness, directives: ResponseDirectives): boolean {
   if (headers["etag"] !== undefined || headers["last-modified"] !== undefined) return true;
   if (directives.flags.has("no-cache")) return false;

@@ -62,8 +62,8 @@ function receivedFields(received: HeaderRecord): HeaderRecord {
 }
 
 /**
- * True if a HEAD response confirms the stored GET response, false if it disagrees (RFC 9111, 4.3.5); `null` if it has no validator. Then it says nothing:
- * another body may have the same length.
+ * True if a HEAD response confirms the stored GET response, false if it disagrees (RFC 9111, 4.3.5); `null` if it has no validator and so proves
+ * nothing: another body may have the same length.
  */
 export function headAgrees(stored: CacheEntry, status: number, received: HeaderRecord): boolean | null {
   const { etag, "last-modified": modified, "content-length": length } = received;

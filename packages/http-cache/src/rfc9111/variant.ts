@@ -8,7 +8,7 @@ import { isToken, remember, splitElements, splitList } from "../fields/list.ts";
 
 const noNames: readonly string[] = [];
 
-/** The lower-case request fields in `Vary`; `null` for `Vary: *`, which no cache can match, and for what names no field. */
+/** The lower-case request fields in `Vary`; `null` for `Vary: *`, which no cache can match, and for a value that names no field. */
 export function readVary(headers: HeaderRecord): readonly string[] | null {
   const value = headers["vary"];
   if (value === undefined) return noNames;
@@ -30,14 +30,14 @@ export function variantPart(name: string, headers: HeaderRecord): string {
 
 /** Fields that hold one text rather than a list, so that white space may matter. */
 const opaqueFields: ReadonlySet<string> = new Set(["authorization", "cookie", "referer", "user-agent"]);
-/** The order of languages cannot be relied upon (RFC 9110, 12.5.4), and that of charsets and codings means nothing. */
+/** The order of languages cannot be relied upon (RFC 9110, 12.5.4), and the order of charsets and codings has no meaning. */
 const unorderedFields: ReadonlySet<string> = new Set(["accept-charset", "accept-encoding", "accept-language"]);
 
 /**
  * Normalises a request field so that values of the same meaning are equal: white space around commas is ignored, because lines of a field are joined
- * with or without it (RFC 9110, 5.3). In the `Accept` fields, empty members, letter case, the notation of weights, and the order of members are ignored
- * too (RFC 9110, 12.5). Only in `Accept`, the order of equal weights counts: many servers respond with the first of these media types, and a client
- * that cannot read it would get it from the cache. Nobody knows whether an empty member of another field has a meaning, so it counts.
+ * with or without it (RFC 9110, 5.3). In the `Accept` fields, empty members, letter case, the notation of weights, and the order of members are also
+ * ignored (RFC 9110, 12.5). Only in `Accept`, the order of equal weights counts: many servers respond with the first of these media types, and a
+ * client that cannot read it would get it from the cache. An empty member of another field may have a meaning, so it counts.
  */
 function normaliseField(name: string, value: string): string {
   if (opaqueFields.has(name)) return value;
@@ -55,7 +55,7 @@ const sortByWeight: (value: string) => string = remember((value) => {
   const members = splitList(value);
   if (value.includes('"')) return members.join(",");
   const weighed = members.map((member) => ({ text: normaliseMember(member), weight: weightOf(member) }));
-  // Servers disagree about a weight that cannot be read, so its place may matter.
+  // Servers disagree about an unreadable weight, so its position may matter.
   if (!weighed.some(({ weight }) => Number.isNaN(weight))) weighed.sort((left, right) => right.weight - left.weight);
   return weighed.map(({ text }) => text).join(",");
 });

@@ -27,12 +27,12 @@ export class EntryTable {
   /** Whether the entry has been used before, or was evicted too early: 0 or 1. */
   isProven: Uint8Array<ArrayBuffer> = new Uint8Array(firstSlots);
   keepUntilMs: Float64Array<ArrayBuffer> = new Float64Array(firstSlots);
-  /** The record: its block, its first byte in the block, its length, and how much of it is the head in front of the body. */
+  /** The record: its block, its first byte in the block, its length, and how much of it is the head before the body. */
   readonly block: RecordBlock[] = [];
   offset: Uint32Array<ArrayBuffer> = new Uint32Array(firstSlots);
   length: Uint32Array<ArrayBuffer> = new Uint32Array(firstSlots);
   headLength: Uint32Array<ArrayBuffer> = new Uint32Array(firstSlots);
-  /** The slots that are free again, linked by `next`, and used again in their order. */
+  /** The free slots, linked by `next` and reused in order. */
   #firstFree = none;
   #lastFree = none;
   #freeCount = 0;
@@ -63,7 +63,7 @@ export class EntryTable {
     return this.#view(slot, 0, this.headLength[slot] ?? 0);
   }
 
-  /** A view of the body of an entry. Its bytes never change, also after the entry was removed. */
+  /** A view of the body of an entry. Its bytes never change, even after the entry was removed. */
   body(slot: number): Uint8Array<ArrayBuffer> {
     const headLength = this.headLength[slot] ?? 0;
     return this.#view(slot, headLength, (this.length[slot] ?? 0) - headLength);

@@ -13,11 +13,11 @@ export const maximumUses = 3;
 
 /**
  * Creates an S3-FIFO-like policy with two queues. A new key is on trial in a tenth of the space, and is evicted at the end unless it was used, so a
- * scan does not displace entries in use. A proven key stays in the rest for as many rounds as it was used. A key that was
- * evicted recently is proven at once. Evicted keys are remembered as 32-bit hashes in a table where newer ones overwrite older ones.
+ * scan does not displace entries in use. A proven key stays in the rest for as many rounds as it was used. A recently evicted key is proven
+ * immediately. Evicted keys are remembered as 32-bit hashes in a table where newer ones overwrite older ones.
  *
  * @param weightOf the bytes of an entry
- * @param isExpired true for an entry that cannot be used any more: it is evicted regardless of its uses
+ * @param isExpired true for an entry that can no longer be used: it is evicted regardless of its uses
  */
 export function createEvictionQueue(
   table: EntryTable,

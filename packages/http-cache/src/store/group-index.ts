@@ -16,7 +16,7 @@ export interface GroupIndex {
  * @param groupsOf reads the groups of an entry
  */
 export function createGroupIndex(groupsOf: (slot: number) => readonly string[]): GroupIndex {
-  /** The member of a group that has one, by the hash of its name. The first group with a hash is here, any other in `named`. */
+  /** The member of each group with only one, by the hash of the group's name. The first group with a hash is here, any other in `named`. */
   const single = new IntMap();
   const named = new Map<string, Set<number>>();
 

@@ -38,7 +38,7 @@ export class IntMap {
     this.#size--;
     const mask = this.#values.length - 1;
     for (let place = (free + 1) & mask; this.#values[place] !== 0; place = (place + 1) & mask) {
-      // A key may move up to its first place, but not in front of it.
+      // A key may move up to its first place, but not before it.
       const probes = (place - this.#firstPlace(this.#keys[place] ?? 0)) & mask;
       if (probes < ((place - free) & mask)) continue;
       this.#keys[free] = this.#keys[place] ?? 0;

@@ -5,7 +5,7 @@ import type { Unpacker } from "./unpacked-entry.ts";
 export interface KeyIndex {
   /** The variants of a key, the newest first. */
   find(key: string, hash: number): readonly number[];
-  /** The entries among which a key with this hash is searched, the newest first. */
+  /** The entries that are searched for a key with this hash, the newest first. */
   bucket(hash: number): readonly number[];
   add(slot: number): void;
   remove(slot: number): void;

@@ -8,7 +8,7 @@ import { createUnpacker, packHead, type Unpacker } from "./unpacked-entry.ts";
 
 /** The bounds of a memory store. */
 export interface MemoryCacheStoreOptions {
-  /** Bytes of all entries: keys, fields and bodies including the largest possible waste in their blocks, and an estimate for objects. Default: 64 MiB. */
+  /** Bytes of all entries: keys, fields and bodies including the maximum waste in their blocks, and an estimate for objects. Default: 64 MiB. */
   readonly maxBytes?: number;
   /** Default: 100,000. */
   readonly maxEntries?: number;
@@ -35,7 +35,7 @@ const entryBytes = 220;
 /** Entries of a bucket that has one on average. */
 const maxBucketEntries = 64;
 
-/** The bytes for which an entry counts, from the length of its record. */
+/** The bytes that an entry counts for, from the length of its record. */
 function weightOf(recordBytes: number): number {
   return Math.ceil(recordBytes * blockOverhead) + entryBytes;
 }
@@ -113,8 +113,8 @@ class MemoryStore implements MemoryCacheStore {
   }
 
   /**
-   * Removes the entry that is replaced, and returns a slot for its successor. It is the same slot if the groups are the same: a response that is
-   * refreshed stays in them.
+   * Removes the entry that is replaced, and returns a slot for its successor. It is the same slot if the groups are the same, so that a
+   * refreshed response stays in them.
    */
   #slotInGroups(replaced: number | undefined, groups: readonly string[]): number {
     if (replaced === undefined) return this.#table.take();
@@ -151,7 +151,7 @@ class MemoryStore implements MemoryCacheStore {
     this.#forget(slot);
   }
 
-  /** Removes an entry that is in no queue any more. */
+  /** Removes an entry that is no longer in a queue. */
   #forget(slot: number): void {
     this.#groups.leave(slot, this.#unpacker.peek(slot).groups);
     this.#giveUp(slot);

@@ -49,7 +49,7 @@ test("records keep their bytes while others are released and moved", () => {
           remove(gone.slot);
           liveBytes -= head.length + gone.length;
         }
-        // The current block, the unused end of full blocks, and dead bytes come on top of the live bytes.
+        // The current block, the unused end of full blocks, and dead bytes are added to the live bytes.
         expect(blocks.allocatedBytes).toBeLessThanOrEqual(2 * blockBytes + liveBytes * blockOverhead * 1.15 + 40_000);
       }
       for (const { slot, value, length } of alive) {

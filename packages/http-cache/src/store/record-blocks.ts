@@ -2,7 +2,7 @@ import type { EntryTable, RecordBlock } from "./entry-table.ts";
 
 /** Packs the records of entries into large blocks. A separate array would cost about a hundred bytes more for each. */
 export interface RecordBlocks {
-  /** Bytes of all blocks, including the dead ones in them. */
+  /** Bytes of all blocks, including dead bytes in them. */
   readonly allocatedBytes: number;
   /** Copies the record of an entry, and writes its place into the table. */
   write(slot: number, head: Uint8Array, body: Uint8Array): void;

@@ -1,5 +1,5 @@
 /**
- * A record holds the key and the fields of an entry as JSON, followed by the body. It lies outside the garbage-collected heap, where the objects and
+ * A record holds the key and the fields of an entry as JSON, followed by the body. It is outside the garbage-collected heap, where the objects and
  * strings of an entry would take several times as much memory.
  */
 import type { HeaderRecord } from "../fields/header-record.ts";
@@ -23,7 +23,7 @@ export class UnpackedEntry implements CacheEntry {
   readonly isImmutable: boolean;
   readonly keepUntilMs: number;
   readonly groups: readonly string[];
-  /** A view of the record. It is replaced when the record moves, so that an entry that is remembered keeps no old block alive. */
+  /** A view of the record. It is replaced when the record moves, so that a remembered entry keeps no old block alive. */
   body: Uint8Array;
 
   constructor(table: EntryTable, slot: number) {
@@ -61,7 +61,7 @@ const encoder = new TextEncoder();
 // A key may begin with U+FEFF.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Where heads are encoded. A new array for each would be garbage at once. */
+/** The buffer for encoding heads. A new array for each would immediately be garbage. */
 let scratch = new Uint8Array(4_096);
 
 /** Packs the key and the fields of an entry, without its body. The bytes are valid until the next call. */
@@ -82,7 +82,7 @@ const maxUnpacked = 1_000;
 /** Unpacks entries, and remembers those that were unpacked last. */
 export interface Unpacker {
   open(slot: number): UnpackedEntry;
-  /** Unpacks an entry that nobody has asked for, without remembering it. */
+  /** Unpacks an entry without remembering it, because no reader has requested it. */
   peek(slot: number): UnpackedEntry;
   /** Follows a record to its new place. */
   move(slot: number): void;

@@ -19,8 +19,8 @@ export interface CacheMiddlewareOptions extends Omit<HttpCacheOptions, "store" |
   readonly partition?: (request: Request) => readonly string[] | null;
   /**
    * True if `next` follows redirects as `request.redirect` says, as `fetch` does. Then a stored redirect is used only for requests with the mode
-   * `manual`, and `next` responds to the others (with `only-if-cached`: 504). A request that was aborted rejects, also if its
-   * response is stored. Default: false, as for a server, which passes redirects on.
+   * `manual`, and `next` responds to the others (with `only-if-cached`: 504). An aborted request rejects, even if its response is stored.
+   * Default: false, as for a server, which passes redirects on.
    */
   readonly followsRedirects?: boolean;
   /** Whether the client sent credentials. Default: the request has `Authorization`. */
@@ -31,15 +31,13 @@ export interface CacheMiddlewareOptions extends Omit<HttpCacheOptions, "store" |
 export type Next = (request: Request) => MaybePromise<Response>;
 
 /**
- * Responds from the cache or from `next`, and rejects as `next` does. `next` may be called after the response was sent, to validate a stale
- * response; `background` (`context.waitUntil`) keeps that work alive. A response with the status 101, as of an upgraded WebSocket, is returned as it is.
- * Any other response from `next` is rebuilt with `Cache-Status`, and keeps `url`, `redirected` and `statusText`.
+ * Responds from the cache or from `next`, and rejects like `next`. `next` may be called after the response was sent, to validate a stale response;
+ * `background` (`context.waitUntil`) keeps that work alive. A response with the status 101, such as for a WebSocket, is returned unchanged. Any
+ * other response from `next` is rebuilt with `Cache-Status`, and keeps `url`, `redirected` and `statusText`.
  */
 export interface CacheMiddleware {
   (request: Request, next: Next, background?: Background): Promise<Response>;
-  /**
-   * Deletes the stored responses of a resource, in this partition alone. Those that are in flight are not stored. Rejects if the URL is not absolute.
-   */
+  /** Deletes the stored responses of a resource, only in its partition. Responses in flight are not stored. Rejects if the URL is not absolute. */
   invalidate(target: CacheTarget): Promise<void>;
   /** Deletes the responses of a group (`Cache-Groups`) at the target's origin, in its partition, in the same way. */
   invalidateGroup(target: CacheTarget, group: string): Promise<void>;
@@ -55,7 +53,7 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
     coalescer: options.coalescer ?? createInProcessCoalescer({ clock }),
   });
   const handle = async (request: Request, next: Next, background?: Background): Promise<Response> => {
-    // As `fetch` does before it looks at any cache.
+    // Like `fetch`, before it reads any cache.
     if (options.followsRedirects === true) request.signal.throwIfAborted();
     const plain = toPlainRequest(request, options);
     if (plain === null) return next(request);
@@ -75,13 +73,13 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
     return isConstructible(fetched.status) ? withOrigin(toWebResponse(response), fetched) : fetched;
   };
   return Object.assign(handle, {
-    // A `Request` spells its URL in this way.
+    // A `Request` normalises its URL in the same way.
     invalidate: async (target: CacheTarget) => cache.invalidate({ ...target, url: new URL(target.url).href }),
     invalidateGroup: async (target: CacheTarget, group: string) => cache.invalidateGroup(target, group),
   });
 }
 
-/** Where an origin server is. */
+/** How to reach an origin server. */
 export interface OriginFetchOptions {
   /** Such as `http://127.0.0.1:8000`. Path and query come from the request, so slashes at the end are ignored. */
   readonly origin: string;
@@ -121,12 +119,12 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
 
 /** The fields for the origin; `null` if the request must not be forwarded. */
 function toForwardedFields({ method, headers }: Request, name: string): HeaderRecord | null {
-  // `fetch` sends the body without waiting, and that of Node.js refuses `expect`.
+  // `fetch` sends the body without waiting, and in Node.js it rejects `expect`.
   const { host: _, expect: __, ...fields } = withoutConnectionFields(toHeaderRecord(headers));
   if (fields["range"] !== undefined) fields["accept-encoding"] = "identity";
-  // A `Request` does not tell the version of HTTP by which it came.
+  // A `Request` does not have the HTTP version with which it arrived.
   fields["via"] = fields["via"] === undefined ? `1.1 ${name}` : `${fields["via"]}, 1.1 ${name}`;
-  // It has a meaning for TRACE too, which no `Request` can have.
+  // It also applies to TRACE, a method that no `Request` can have.
   const forwards = method === "OPTIONS" ? fields["max-forwards"] : undefined;
   if (forwards === undefined || !/^\d+$/.test(forwards)) return fields;
   if (Number(forwards) === 0) return null;
@@ -196,10 +194,10 @@ function toWebRequest(request: Request, plain: CacheRequest, { method, headers, 
   // In a browser, its own cache would respond to the validation, however old its response is.
   if (request.cache === "force-cache") init.cache = "no-store";
   try {
-    // Keeps what has no member, such as `dispatcher` of Node.js and `cf` of Workers.
+    // Keeps settings without a member, such as `dispatcher` of Node.js and `cf` of Workers.
     return new Request(request, init);
   } catch {
-    // A request that this constructor did not make, such as one of a polyfill.
+    // A request that this constructor did not create, such as from a polyfill.
     return new Request(request.url, { ...init, redirect });
   }
 }
@@ -224,7 +222,10 @@ function isConstructible(status: number): boolean {
   return status >= 200 && status <= 599;
 }
 
-/** Adds what `fetch` says about a response besides its fields. No constructor takes a URL, and some refuse the reason phrases that servers send. */
+/**
+ * Adds the information that `fetch` has about a response in addition to its fields. No constructor takes a URL, and some refuse the reason
+ * phrases that servers send.
+ */
 function withOrigin(response: Response, { url, redirected, status, statusText }: Response): Response {
   Object.defineProperties(response, { url: { value: url }, redirected: { value: redirected } });
   // The cache may have made a 304 or a range from what it fetched.
@@ -236,7 +237,7 @@ function toPlainResponse(response: Response, signal: AbortSignal | undefined): U
   return {
     status,
     isRedirected: redirected,
-    // A `Response` does not tell whether it is from `fetch`, or was made from one that is.
+    // A `Response` does not show whether it comes from `fetch`, or was made from one that does.
     isDecoded: isDecodable(headers),
     headers: toHeaderRecord(headers),
     body: body === null ? new Uint8Array() : createWebBody(body, signal),

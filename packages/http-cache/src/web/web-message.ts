@@ -39,7 +39,7 @@ export function createWebBody(source: ReadableStream<Uint8Array>, signal: AbortS
         let length = 0;
         for (;;) {
           const { done, value } = await reader.read();
-          // A body that was cancelled ends as a whole one does.
+          // A cancelled body ends like a complete one.
           signal?.throwIfAborted();
           if (done) return concatenate(chunks, length);
           chunks.push(value);
