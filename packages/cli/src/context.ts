@@ -9,7 +9,7 @@ import { type ReadOption, readSettings } from "./settings.ts";
 /** A command line of this program. */
 export type ParsedLine = ParsedCommand<CommandName>;
 
-/** The tools of a command: host, options, colours, and a way to the server. */
+/** The tools of a command: host, options, colours, and access to the server. */
 export interface CommandContext {
   readonly host: Host;
   readonly parsed: ParsedLine;

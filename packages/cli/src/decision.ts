@@ -1,6 +1,6 @@
 import type { EnvironmentsError } from "@letta-environments/client";
 
-/** Says which decision came first, from the error of a later one; `null` for any other error. */
+/** Describes the decision that came first, from the error of a later one; `null` for any other error. */
 export function describeDecision(error: EnvironmentsError): string | null {
   if (error.code === "approval_not_found") return "the request no longer waits for permission";
   if (error.code !== "approval_decided") return null;

@@ -56,7 +56,7 @@ export async function deliver(
   } catch (error) {
     await stop();
     if (found !== null) throwIfOffline(error, found, waitMs, operations.now());
-    // After the message has left, only a response says that it was refused. An interruption alone says nothing.
+    // After the message has left, only a response shows that it was refused. An interruption alone shows nothing.
     const isUnknown = isSent && isLettaEnvironmentsError(error) && error.outcome !== "refused";
     const connectionId = target.kind === "connection" ? target.connectionId : (found?.environment.connectionId ?? "");
     const report = reportOf(message, connectionId, found);

@@ -1,6 +1,6 @@
 /**
  * Finds the device that a user means. A deviceId comes first, so that no device can take another one's messages by using its id as a name.
- * A name counts if only one device has it; for sends, also if only one of the devices that have it is online.
+ * A name counts if only one device has it, or, for sends, if only one of the devices with it is online.
  */
 import {
   type DeviceSelector,
@@ -23,9 +23,10 @@ export interface FoundDevice {
 }
 
 /**
- * Finds a device by its deviceId or its name. Rejects with a `CommandError` if there is none, or if several fit.
+ * Finds a device by its deviceId or its name. Rejects with a `CommandError` if none or more than one matches.
  *
- * @param preference `online`: of several devices with the name, the only one that is online; if all are offline, whichever comes online
+ * @param preference `online`: among devices with the same name, the only one that is online; if all are offline, whichever comes online
+ *   first
  */
 export async function findDevice(
   operations: Pick<EnvironmentOperations, "list" | "retrieve" | "now">,
@@ -46,7 +47,7 @@ export async function findDevice(
   const { connections } = await collectEnvironments(operations, {}, null).catch((error: unknown) => {
     if (!isForbidden(error) || refusal === null) throw error;
     if (isForbidden(refusal)) throw refusal;
-    // A key that can read but not list finds devices by their ids alone.
+    // A key that can read but not list finds devices only by their ids.
     const text = "there is no device with this id; to find one by its name, the key needs the scope list";
     throw new CommandError(text, exitCodes.notFound, { cause: error });
   });
@@ -72,7 +73,7 @@ export function deviceLines(environments: readonly Environment[], nowMs: number)
   });
 }
 
-/** One row of each device, the latest seen device first: of several rows the connected one with the latest heartbeat, as in the API. */
+/** One row of each device, the latest seen device first. As in the API, it is the connected row with the latest heartbeat. */
 function newestRows(rows: readonly Environment[]): Environment[] {
   const newest = new Map<string, Environment>();
   for (const row of rows) {

@@ -1,4 +1,4 @@
-/** The exit codes of the program, and which failure ends with which. README.md lists them. */
+/** The exit codes of the program, and the failures that cause each. README.md lists them. */
 import type { LettaEnvironmentsError, TurnOutcome } from "@letta-environments/client";
 
 /** Exit codes by meaning. */
@@ -11,16 +11,14 @@ export const exitCodes = {
   offline: 3,
   /** The server or the device refused it; nothing was done. */
   refused: 4,
-  /**
-   * The device may have received the message, or how its turn ended is not known. Repeating it with its message id returns the outcome.
-   */
+  /** The device may have received the message, or the end of its turn is unknown. Repeating it with its message id returns the outcome. */
   unknown: 5,
   notFound: 6,
   /** The request did not reach a device; the same command is safe to repeat, and may succeed later. */
   later: 7,
   /** The device took the message, and its turn failed. */
   turnFailed: 8,
-  /** The device took the message, and its turn was stopped, or the message was taken out of the queue. */
+  /** The device took the message, and its turn was stopped, or the message was removed from the queue. */
   turnStopped: 9,
   hungUp: 129,
   interrupted: 130,
@@ -29,7 +27,7 @@ export const exitCodes = {
 
 const bySignal: Readonly<Record<string, number>> = { SIGHUP: exitCodes.hungUp, SIGTERM: exitCodes.terminated };
 
-/** The exit code after a signal of the user: 128 and the number of the signal, as in shells. */
+/** The exit code after a signal of the user: 128 plus the number of the signal, as in shells. */
 export function exitCodeOfSignal(name: unknown): number {
   return bySignal[String(name)] ?? exitCodes.interrupted;
 }
@@ -44,7 +42,7 @@ export const exitCodeOfTurn: Readonly<Record<TurnOutcome, number>> = {
   unknown: exitCodes.unknown,
 };
 
-/** Codes whose meaning does not depend on the status that they came with. */
+/** Codes whose meaning does not depend on the status of the response. */
 const byCode: Readonly<Record<string, number>> = {
   invalid_argument: exitCodes.misused,
   ambiguous_device: exitCodes.misused,

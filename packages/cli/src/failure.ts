@@ -15,7 +15,7 @@ import { addressOf } from "./settings.ts";
 /** A request that has left. */
 export interface SentRequest {
   readonly what: "message" | "decision" | "request";
-  /** A sentence that says how to find out what became of it. */
+  /** A sentence that says how to find out its outcome. */
   readonly hint: string;
 }
 
@@ -26,9 +26,9 @@ export function sentDecision(error: unknown): SentRequest | undefined {
 }
 
 /**
- * Describes an error. Rethrows anything that is a defect of this program.
+ * Describes an error. Rethrows errors that are defects of this program.
  *
- * @param sent the request that the device may have received, if there is one
+ * @param sent the request that the device may have received, if any
  */
 export function describeFailure(
   error: unknown,
@@ -100,7 +100,7 @@ function messageOf(error: LettaEnvironmentsError, address: string, sent: SentReq
   }
   if (error.code === "ambiguous_device")
     return "several online devices have this name; use the deviceId of one of them:";
-  // Issues are as the server sent them, which can be another form.
+  // Issues come unchecked from the server, so they may have another form.
   const issues: readonly unknown[] =
     error.code !== "invalid_argument" && Array.isArray(error.issues) ? error.issues : [];
   const rules = issues.filter(isProblemIssue).map(({ member, rule }) => `${member} ${rule}`);
@@ -113,7 +113,7 @@ function messageOf(error: LettaEnvironmentsError, address: string, sent: SentReq
     ...(reason === null ? [] : [reason]),
   ].join("; ");
   const text = error.message.replace(/\.$/, "");
-  // The text of the client's own failures is mostly the code in words.
+  // The text of the client's own failures is usually the code in words.
   const what = text === error.code.replaceAll("_", " ") ? error.code : `${error.code}: ${text}`;
   return `${what}${details === "" ? "" : ` (${details})`}`;
 }
@@ -144,7 +144,7 @@ const connectionReasons: Readonly<Record<string, string>> = {
 function connectionReason(error: Error): string {
   const code = causeCode(error);
   if (code !== null) return connectionReasons[code] ?? code;
-  // Deno puts the reason into the text of the error only.
+  // Deno puts the reason only into the text of the error.
   const text = error.cause instanceof Error ? error.cause.message : "";
   if (/connection refused/i.test(text)) return "connection refused";
   return /connection (?:closed|reset)/i.test(text) ? broken : "the connection failed";

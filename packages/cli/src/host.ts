@@ -1,6 +1,6 @@
 import type { McpServer } from "@modelcontextprotocol/server";
 
-/** Everything that the program uses of the machine it runs on, so that the rest of it is plain code. */
+/** Everything that the program uses from its machine, so that the rest of it is plain code. */
 export interface Host {
   readonly args: readonly string[];
   /** An environment variable. */
@@ -38,7 +38,7 @@ export interface Input {
   /** Everything up to the end; `null` if it is longer than `maxBytes`. */
   read(maxBytes: number): Promise<Uint8Array | null>;
   /**
-   * Reads the next line. Input that was typed before the call of `ready` is discarded, because it cannot be an answer to the question. Resolves with
+   * Reads the next line. Input that was typed before `ready` is called is discarded, because it cannot be an answer to the question. Resolves with
    * `null` at the end of the input, or when the signal is aborted.
    */
   readLine(ready: () => void, cancelled: AbortSignal): Promise<string | null>;

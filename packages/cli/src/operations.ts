@@ -67,7 +67,7 @@ export interface EnvironmentOperations {
   list(query: ListEnvironmentsInput): Promise<EnvironmentList>;
   retrieve(deviceId: string): Promise<Environment>;
   send(connectionId: string, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
-  /** Sends to the connection that the device has by then; `device_offline` if it has none in time. */
+  /** Sends to the device's connection at that time; rejects with `device_offline` if it has none in time. */
   sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
   stop(device: DeviceSelector, turn: StopInput): Promise<StopTurnResponse>;
   setMode(device: DeviceSelector, mode: string, conversation: StopInput): Promise<ChangeModeResponse>;
@@ -147,8 +147,8 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
 }
 
 /**
- * Returns a transport that reports the start of each send. Of the response to a send it requires nothing but `success`: a delivered
- * message must not become unknown because the response has fewer members than promised.
+ * Returns a transport that reports the start of each send. The response to a send only needs `success`: a delivered message must
+ * not become unknown because the response lacks other members.
  */
 function withSends(transport: Transport, onSend: () => void): Transport {
   return {
@@ -231,7 +231,7 @@ export function refuseIgnoredTags(
   throw new CommandError("the server does not know tags, an extension of @letta-environments: it ignored --tag");
 }
 
-/** Explains a silence: the client repeats a rate-limited request by itself. */
+/** Explains a silence: the client retries a rate-limited request automatically. */
 function announceWait({ stderr }: Host, delayMs: number): void {
   const seconds = Math.ceil(delayMs / 1_000);
   void stderr.write(`${stderr.isTerminal ? clearLine : ""}letta-env: rate limited; trying again in ${seconds} s\n`);

@@ -8,7 +8,7 @@ export async function runCommandLine(host: Host): Promise<number> {
   try {
     return await runLine(host);
   } catch (error) {
-    // An output that cannot be written, such as one on a full disk.
+    // Output that cannot be written, such as on a full disk.
     if (!(error instanceof CommandError)) throw error;
     await host.stderr.write(`letta-env: ${printable(error.message)}\n`);
     return error.exitCode;

@@ -1,4 +1,4 @@
-/** Where the server is and which key to use: from options, then from the environment. */
+/** Reads the address of the server and the key: from options, then from the environment. */
 import { misuse, parseDuration } from "@letta-environments/command-line";
 import type { Host } from "./host.ts";
 
@@ -22,7 +22,7 @@ const clientDays = 11;
 /** The time limit of a request without `--timeout`, in milliseconds. */
 const defaultTimeoutMs = 60_000;
 
-/** Reads address, key and time limit. Rejects with a `CommandError` that names what is wrong. */
+/** Reads address, key and time limit. Rejects with a `CommandError` that names the wrong setting. */
 export async function readSettings(host: Host, option: ReadOption): Promise<Settings> {
   const timeoutMs = readTimeout(option);
   const baseUrl = readBaseUrl(host, option);

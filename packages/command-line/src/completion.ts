@@ -15,7 +15,7 @@ import { misuse } from "./error.ts";
  * Returns the completion script of a program for a shell.
  *
  * @param called how the program was called, if its name is not on the PATH, such as `npx letta-proxy`
- * @throws CommandError for another shell than bash, zsh and fish
+ * @throws CommandError for shells other than bash, zsh and fish
  */
 export function completionScript(program: ProgramDefinition, shell: string, called: string = program.name): string {
   const write = writers.get(shell);
@@ -25,7 +25,7 @@ export function completionScript(program: ProgramDefinition, shell: string, call
   return `${[first, ...hint, ...rest].join("\n")}\n`;
 }
 
-/** Says how a command gets the name that the script completes. A function, because zsh completes the words of an alias. */
+/** Says how to define the command name that the script completes. It is a function, because zsh completes the words of an alias. */
 function definitionHint({ name }: ProgramDefinition, shell: string, called: string): string {
   const definition = shell === "fish" ? `function ${name}; ${called} $argv; end` : `${name}() { ${called} "$@"; }`;
   return `# It completes the command ${name}. Where that is not on the PATH, define it: ${definition}`;

@@ -15,7 +15,7 @@ export interface OptionDefinition {
   readonly isRepeatable?: boolean;
   /** For a value that can be left out: the next word is the value only if it matches `pattern`; otherwise the value is `fallback`. */
   readonly optionalValue?: { readonly pattern: RegExp; readonly fallback: string };
-  /** Values that shell completion offers. The command itself validates what it gets. */
+  /** Values that shell completion offers. The command itself validates its values. */
   readonly choices?: readonly string[];
 }
 
@@ -68,7 +68,7 @@ export const completionCommand: CommandDefinition<"completion"> = {
   notes: ["SHELL is bash, zsh or fish."],
 };
 
-/** The options of a command, common ones included. */
+/** The options of a command, including common ones. */
 export function optionsOf(program: ProgramDefinition, command: CommandDefinition): readonly OptionDefinition[] {
   return [...command.options, ...program.commonOptions];
 }

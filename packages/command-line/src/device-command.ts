@@ -18,7 +18,7 @@ export function formatDeviceCommand({
   return [
     `LETTA_BASE_URL=${quoteForShell(baseUrl)}`,
     `LETTA_API_KEY=${quoteForShell(key)}`,
-    // Letta Code requires it for every server that is not the vendor's.
+    // Letta Code requires it for all servers except the vendor's.
     "IGNORE_SELF_HOSTED_LISTENER_ERROR=1",
     `npx -y @letta-ai/letta-code@${version} server --backend local`,
     `--computer-name ${name === null ? '"$(hostname)"' : quoteForShell(name)}`,

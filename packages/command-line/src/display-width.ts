@@ -9,7 +9,7 @@ export function displayWidth(text: string): number {
   return graphemes(text).reduce((total, grapheme) => total + graphemeWidth(grapheme), 0);
 }
 
-/** Cuts a text to at most `width` cells, with an ellipsis in the place of what does not fit. */
+/** Cuts a text to at most `width` cells, with an ellipsis for the part that does not fit. */
 export function truncate(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   let kept = "";
@@ -23,7 +23,7 @@ export function truncate(text: string, width: number): string {
   return width < 1 ? "" : `${kept}…`;
 }
 
-/** Breaks a text between words into lines of at most `width` cells; a longer word is a line of its own. */
+/** Breaks a text between words into lines of at most `width` cells; a longer word gets its own line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
@@ -36,8 +36,8 @@ export function wrap(text: string, width: number): string[] {
 }
 
 /**
- * Breaks a printable text where a terminal of `width` cells would, and indents every line but the first: what a device writes could otherwise
- * fill a line so that its rest looks like a line of the program. `null`: no limit
+ * Breaks a printable text where a terminal of `width` cells would, and indents every line except the first: otherwise a device could fill a
+ * line so that the rest looks like a line of the program. `null`: no limit
  */
 export function indent(text: string, width: number | null): string {
   const limit = Math.max(leastWidth, width ?? Number.POSITIVE_INFINITY);
@@ -56,7 +56,7 @@ export function indent(text: string, width: number | null): string {
 }
 
 const indentation = "    ";
-/** A narrower terminal breaks the lines once more. */
+/** A narrower terminal breaks the lines again. */
 const leastWidth = 12;
 
 /** The characters of a text as people see them (grapheme clusters, UAX 29). */
@@ -68,7 +68,7 @@ function graphemes(text: string): string[] {
 
 function graphemeWidth(grapheme: string): number {
   if (/^\p{Emoji_Presentation}|^\p{Emoji}\ufe0f|^\p{Regional_Indicator}{2}/u.test(grapheme)) return 2;
-  // Terminals add up the letters of a cluster that are not drawn over one another.
+  // Terminals add up the widths of characters in a cluster that do not overlap.
   return Array.from(grapheme).reduce((total, character) => total + characterWidth(character), 0);
 }
 

@@ -32,7 +32,7 @@ function leavesOf(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap((each) => leavesOf(each));
 }
 
-/** The words of a command behind the program's name. */
+/** The words of a command after the program's name. */
 function pathOf(command: Command): string[] {
   return command.parent === null ? [] : [...pathOf(command.parent), command.name()];
 }

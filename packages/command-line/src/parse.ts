@@ -1,6 +1,6 @@
 /**
- * Reads a command line by a program's definition. commander does the parsing; this file builds its commands from the definition and turns
- * its errors into texts that name the option or command, suggest a correction, and never repeat what may be a secret.
+ * Reads a command line according to a program's definition. commander does the parsing; this file builds its commands from the definition
+ * and turns its errors into texts that name the option or command, suggest a correction, and never repeat a possible secret.
  */
 import { Command, type CommanderError, Option } from "commander";
 import {
@@ -49,7 +49,7 @@ export function parseCommandLine<Name extends string>(
     if (error instanceof Stop) return error.result as CommandLine<Name>;
     throw error;
   }
-  // An action has run, since every other way through the parser throws.
+  // An action has run, since every other path through the parser throws.
   return parser.result ?? { kind: "version" };
 }
 
@@ -208,7 +208,7 @@ class ProgramParser<Name extends string> {
 
 /**
  * Turns `help` in the place of a command into `--help` at the end: `help keys create` and `keys help create` into `keys create --help`. Common
- * options around it say nothing more.
+ * options around it have no effect.
  */
 function withHelpOption(program: ProgramDefinition, words: readonly string[]): readonly string[] {
   const operands = withoutCommonOptions(program, words);

@@ -4,7 +4,7 @@
  */
 
 const picture = String.raw`\p{Extended_Pictographic}(?:[\ufe0e\ufe0f]|\p{Emoji_Modifier})?`;
-/** Characters that nobody sees, or that act instead of being seen. Some symbols are blank without the property that says so. */
+/** Invisible characters, and characters that act instead of being shown. Some symbols are blank but do not have the property. */
 const invisible = String.raw`\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}`;
 /** Letters and marks of scripts whose spelling has joiners (Unicode Standard, section 23.2). */
 const joining = `(?![${invisible}])[${[
@@ -45,7 +45,7 @@ export function printable(text: string): string {
   return text.replaceAll(hidden, escaped);
 }
 
-/** Returns a text of several lines with everything but line ends and tabs written as {@link printable} does. */
+/** Returns a text of several lines in which everything except line ends and tabs is written like in {@link printable}. */
 export function printableLines(text: string): string {
   return text.replaceAll(hidden, (character, offset: number) => {
     if (character === "\n" || character === "\t") return character;
@@ -54,7 +54,7 @@ export function printableLines(text: string): string {
   });
 }
 
-/** Returns a command or a path with every space but U+0020 written out: they look alike, and mean other things to a shell. */
+/** Returns a command or a path with every space but U+0020 written out: they look alike, but mean something else to a shell. */
 export function escapeSpaces(text: string): string {
   return text.replaceAll(/(?! )\p{Zs}/gu, escaped);
 }
@@ -63,7 +63,7 @@ export function escapeSpaces(text: string): string {
 export interface PrintableStream {
   /** Returns the part of a piece that can be printed now, escaped as by {@link printableLines}. A part that depends on the next piece is held back. */
   write(piece: string): string;
-  /** Returns what was kept. */
+  /** Returns the held-back part. */
   end(): string;
 }
 

@@ -1,4 +1,4 @@
-/** Returns the known word that was probably meant, or `null`. It differs in at most two letters, and in less than half of the word. */
+/** Returns the known word that was probably meant, or `null`. It differs in at most two letters, and in less than half of its letters. */
 export function suggestWord(word: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let least = Math.min(2, Math.ceil(word.length / 2) - 1);

@@ -1,6 +1,6 @@
 /**
  * Tables and lists for people. A table is never wider than the terminal and never breaks a cell across lines: cells that may be shortened get an
- * ellipsis, and where that is not allowed the table becomes a list with a block of lines for each row.
+ * ellipsis, and if that is not allowed, the table becomes a list with a block of lines for each row.
  */
 import { displayWidth, truncate, wrap } from "./display-width.ts";
 import { printable } from "./printable.ts";
@@ -60,7 +60,8 @@ export function formatTable(
 }
 
 /**
- * Formats one thing as lines of a label and a value; empty values are left out. A value that is too wide goes on below itself, broken between words.
+ * Formats one thing as lines of a label and a value; empty values are left out. A value that is too wide continues on the next line, broken between
+ * words.
  */
 export function formatDetails(
   rows: readonly (readonly [label: string, cell: Cell])[],
@@ -107,7 +108,7 @@ function shorten(columns: readonly Column[], natural: readonly number[], limit: 
   return widths;
 }
 
-/** Drops the last columns until the table fits; the last one that remains takes what is left of the line. */
+/** Drops the last columns until the table fits; the last remaining column gets the rest of the line. */
 function drop(shortened: readonly number[], limit: number): number[] {
   const widths = [...shortened];
   while (totalWidth(widths) > limit && widths.length > 0) {

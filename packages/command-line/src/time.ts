@@ -20,8 +20,8 @@ export const timeForms =
   "a duration such as 30d, 12h or 2w, a date such as 2027-01-31, or a date and time such as 2027-01-31T18:00:00Z";
 
 /**
- * Reads a point in time: a duration is added to `nowMs` (`direction` 1) or taken from it (-1); a date is its first moment in UTC; a date and
- * time (RFC 3339) without an offset is in UTC. `null` for anything else, and for dates that do not exist.
+ * Reads a point in time: a duration is added to `nowMs` (`direction` 1) or subtracted from it (-1); a date is its first moment in UTC; a
+ * date and time (RFC 3339) without an offset is in UTC. `null` for anything else, and for dates that do not exist.
  */
 export function parseTime(text: string, nowMs: number, direction: 1 | -1): number | null {
   const durationMs = parseDuration(text);
@@ -46,7 +46,7 @@ export function formatAge(timeMs: number, nowMs: number): string {
   return `${Math.floor(seconds / 86_400)}d ago`;
 }
 
-/** RFC 3339 in UTC; a number that is not a time is returned as it is. */
+/** RFC 3339 in UTC; a number that is not a time is returned unchanged. */
 export function formatTime(timeMs: number): string {
   return Math.abs(timeMs) <= 8.64e15 ? new Date(timeMs).toISOString() : String(timeMs);
 }

@@ -1,4 +1,4 @@
-/** The completion scripts, loaded into real shells. bash is required; zsh and fish are tested where they are installed. */
+/** The completion scripts, loaded into real shells. bash is required; zsh and fish are tested if they are installed. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,7 +36,7 @@ const fish: Complete = (line) =>
     }),
   ).map((candidate) => candidate.split("\t")[0] ?? "");
 
-// Completion functions of zsh only work in its line editor; a stub of the two builtins shows what they would be given.
+// Completion functions of zsh only work in its line editor; a stub of the two builtins shows their arguments.
 const zsh: Complete = (line) => {
   const script = `cd "$1"; shift
     compdef() { :; }; compadd() { shift; print -l -- "$@"; }; _files() { print -l -- *.json; }

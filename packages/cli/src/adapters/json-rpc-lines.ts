@@ -1,6 +1,6 @@
 /**
- * Reads the lines of a client and passes on those that are JSON-RPC messages. The SDK alone would drop the others without an error response, and close
- * the connection, with all pending calls, after a line that is too long.
+ * Reads the lines of a client and passes on JSON-RPC messages. The SDK alone would drop other lines without an error response, and after a line that
+ * is too long it would close the connection with all pending calls.
  */
 import { parseJSONRPCMessage } from "@modelcontextprotocol/server";
 
@@ -14,7 +14,7 @@ export interface Refusal {
 
 const maxLineBytes = 10 * 2 ** 20;
 
-/** Yields each message as a line of its own, also those of a batch. Everything else but empty lines goes to `refuse`. */
+/** Yields each message as a separate line, including the messages of a batch. Everything else except empty lines goes to `refuse`. */
 export async function* readMessages(
   chunks: AsyncIterable<Uint8Array | string>,
   refuse: (refusal: Refusal) => void,
@@ -69,7 +69,10 @@ function isMessage(value: unknown): boolean {
   }
 }
 
-/** Returns the id of an invalid request; `null` for a response, whose id is that of a request of the server: the client could take it for its own. */
+/**
+ * Returns the id of an invalid request; `null` for a response, whose id names a request of the server and could be mistaken for one of the
+ * client's.
+ */
 function idOf(value: unknown): string | number | null {
   const { id, result, error }: Partial<Record<string, unknown>> = Object(value);
   const isResponse = result !== undefined || error !== undefined;

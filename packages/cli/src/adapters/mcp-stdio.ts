@@ -6,14 +6,14 @@ import type { McpServer } from "@modelcontextprotocol/server";
 import { serveStdio, StdioServerTransport } from "@modelcontextprotocol/server/stdio";
 import { readMessages, type Refusal } from "./json-rpc-lines.ts";
 
-/** Errors of the SDK can have a whole message of the client in their texts. */
+/** Error texts of the SDK can contain a whole message of the client. */
 const maxWarningLength = 300;
 
 /**
- * Serves a client on the streams of this process. Resolves when it closes its end of one of them, or when the signal is aborted. Rejects with
- * a `CommandError` if a stream breaks.
+ * Serves a client on the streams of this process. Resolves when the client closes its end of one of them, or when the signal is aborted.
+ * Rejects with a `CommandError` if a stream breaks.
  *
- * @param warn receives what the client does not learn: what was refused, and what the protocol ignores
+ * @param warn receives what the client is not told: refused messages, and messages that the protocol ignores
  */
 export async function serveMcpOnStdio(
   createServer: () => McpServer,
@@ -24,7 +24,7 @@ export async function serveMcpOnStdio(
   const failures: CommandError[] = [];
   const input = Readable.from(readMessages(stdin, refuse)).on("error", (error) => fail("input", "read", error));
   stdout.on("error", (error) => fail("output", "written", error));
-  // The lines that arrive have been measured.
+  // The length of the lines is already limited.
   const transport = new StdioServerTransport(input, stdout, { maxBufferSize: Number.POSITIVE_INFINITY });
   let isOpen = true;
   const report = ({ message }: Error): void => {

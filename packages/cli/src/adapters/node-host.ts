@@ -31,7 +31,7 @@ export function createNodeHost(): Host {
     interrupted,
     onInterrupt,
     async serveMcp(createServer, warn) {
-      // The SDK is loaded by this command alone.
+      // Only this command loads the SDK.
       const { serveMcpOnStdio } = await import("./mcp-stdio.ts");
       await serveMcpOnStdio(createServer, interrupted, warn);
     },
@@ -83,7 +83,7 @@ const standardInput: Input = {
 };
 
 async function readFile(path: string, maxBytes: number): Promise<string> {
-  // A pipe may deliver the text in pieces. `end` is inclusive, so one byte more than allowed is read, and shows that the file is too long.
+  // A pipe may deliver the text in pieces. `end` is inclusive, so one byte more than allowed is read, which shows that the file is too long.
   const bytes = await buffer(createReadStream(path, { end: maxBytes }));
   if (bytes.length > maxBytes) throw Object.assign(new Error("the file is too long"), { code: "EFBIG" });
   return bytes.toString("utf8");
@@ -118,7 +118,10 @@ function codeOf(error: Error): string {
   return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }
 
-/** The first signal lets the command end by itself; a second one ends the process at once. A handler, if set, receives one Ctrl-C before these. */
+/**
+ * The first signal lets the command end on its own; a second one ends the process immediately. A handler, if set, receives one Ctrl-C
+ * before these.
+ */
 function listenForSignals(): Pick<Host, "interrupted" | "onInterrupt"> {
   const controller = new AbortController();
   let handler: (() => void) | null = null;

@@ -1,4 +1,4 @@
-/** `approvals`: lists the tool calls that wait for permission, and decides on one by its id alone. */
+/** `approvals`: lists the tool calls that wait for permission, and decides on one by its id. */
 import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
 import {
   CommandError,
@@ -85,7 +85,7 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
 /** The time of the request that somebody saw, in one of the forms of the lists: RFC 3339, or the epoch milliseconds of `--json`. */
 function readRequestedAt(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  // A duration or a date is a time of this command line, but of no request.
+  // Durations and dates are times for other options, but no request has such a time.
   const timeMs = /^\d{1,16}$/.test(text) ? Number(text) : text.includes(":") ? parseTime(text, 0, 1) : null;
   if (timeMs !== null) return timeMs;
   throw misuse(
@@ -93,7 +93,7 @@ function readRequestedAt(text: string | undefined): number | undefined {
   );
 }
 
-/** Returns the one request of `waiting`, which share an id. @throws CommandError if none has that time, or several match */
+/** Returns the meant request of `waiting`, which all have the same id. @throws CommandError if none has that time, or several match */
 function findRequest(waiting: readonly Approval[], requestedAt: number | undefined): Approval {
   const found = waiting.filter((approval) => requestedAt === undefined || approval.requestedAt === requestedAt);
   const [approval, ...others] = found;

@@ -1,4 +1,7 @@
-/** `mcp`: offers the operations of this program as tools to an MCP client, which starts it and talks to it over standard input and output. */
+/**
+ * `mcp`: offers the operations of this program as tools to an MCP client, which starts it and communicates with it over standard input and
+ * output.
+ */
 import { misuse, printable } from "@letta-environments/command-line";
 import type { CommandContext } from "../context.ts";
 import { exitCodeOfSignal, exitCodes } from "../exit-code.ts";

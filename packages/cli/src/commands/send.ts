@@ -19,7 +19,7 @@ export async function sendCommand(context: CommandContext): Promise<number> {
     throw misuse("--wait-online needs DEVICE: a connection that has ended never comes back");
   }
   const idempotencyKey = option("idempotency-key");
-  // What both the client and the gateway accept.
+  // The characters that both the client and the gateway accept.
   if (idempotencyKey !== undefined && !/^[!#-+\--[\]-~]{1,256}$/.test(idempotencyKey)) {
     throw misuse(
       "--idempotency-key must be 1 to 256 visible ASCII characters without commas, double quotes and backslashes",
@@ -37,7 +37,7 @@ export async function sendCommand(context: CommandContext): Promise<number> {
   return exitCodes.done;
 }
 
-/** How long a device may stay offline: longer than any request, because the client looks for it again and again. */
+/** How long a device may stay offline: longer than any request, because the client looks it up repeatedly. */
 function readWait(text: string): number {
   const hint = "--wait-online=5m can stand before a MESSAGE that begins with a digit.";
   return readDuration("--wait-online", text, 24, /^\d/.test(text) ? [hint] : []);
@@ -65,7 +65,7 @@ export async function decideCommand(context: CommandContext, approve: boolean): 
   return exitCodes.done;
 }
 
-/** The recipient of a message, and the operands behind DEVICE. @throws CommandError naming what is wrong */
+/** The recipient of a message, and the operands after DEVICE. @throws CommandError naming what is wrong */
 function readTarget({ parsed, option }: CommandContext): { target: Target; rest: readonly string[] } {
   const { name } = parsed.command;
   const connectionId = option("connection");

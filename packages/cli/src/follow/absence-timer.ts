@@ -9,12 +9,12 @@ export type Party = "device" | "server";
 
 /** Measures how long each party is away. */
 export interface AbsenceTimer {
-  /** Resolves with the reason of a party that has been away for too long, and has not come back. */
+  /** Resolves with the reason of a party that has been away for too long and has not returned. */
   readonly expired: Promise<{ readonly reason: string }>;
   /** @param reason what is missing, such as `laptop is away` */
   markAbsent(party: Party, reason: string): Promise<void>;
   markPresent(party: Party): void;
-  /** Ends every measurement. */
+  /** Stops all timers. */
   cancel(): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Reads the pieces of a turn that a device reports. What a device or a model writes is never trusted: only known members of the right type
- * are used, and the printer makes their texts safe.
+ * Reads the pieces of a turn that a device reports. Nothing from a device or a model is trusted: only known members of the right type are
+ * used, and the printer makes their texts safe.
  */
 import { isRecord } from "@letta-environments/schema/guards";
 import { describeInput } from "../format/approval.ts";
@@ -24,7 +24,7 @@ interface ToolCall {
 /** A turn with more tool calls than this forgets the oldest. */
 const maxToolCalls = 1_000;
 
-/** Returns a function that reads the deltas of one turn in their order: the piece of each, or `null` for one that says nothing to people. */
+/** Returns a function that reads the deltas of one turn in their order: the piece of each, or `null` for one that has nothing for people. */
 export function createDeltaReader(): (delta: Readonly<Record<string, unknown>>) => Piece | null {
   const calls = new Map<string, ToolCall>();
 
@@ -67,7 +67,7 @@ export function createDeltaReader(): (delta: Readonly<Record<string, unknown>>) 
       case "client_tool_end":
         return delta["status"] === "error" ? { kind: "tool_failed", tool: callOf(toolCallId).tool || "tool" } : null;
       case "tool_return_message":
-        // A tool that the agent's backend ran is reported by its return alone.
+        // A tool that the agent's backend ran is reported only by its return.
         return show(callOf(toolCallId));
       case "loop_error":
         return { kind: "error", text: textOf(delta["message"]) || "the turn failed" };

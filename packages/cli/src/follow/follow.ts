@@ -1,6 +1,6 @@
 /**
  * `send --follow`: opens the stream of events, sends the message, and prints its turn until it ends. The stream is open before the message
- * leaves, so that nothing of the turn is missing.
+ * leaves, so that no part of the turn is missing.
  */
 import {
   type Approval,
@@ -54,7 +54,7 @@ export async function follow(
   };
   const absence = createAbsenceTimer(host.clock, (text) => printer.line(`${text}; waiting`, "yellow"));
   try {
-    // A key without the scope `view`, and a server without events, are found out before anything is sent.
+    // A missing scope `view`, or a server without events, is detected before anything is sent.
     const stream = await openStream(turn, absence, ended.signal);
     await checkStatusScope(turn);
     const report = await deliver(
@@ -77,7 +77,7 @@ interface EventStream {
   readonly first: Promise<IteratorResult<StreamedEvent, void>>;
 }
 
-/** Opens the stream of events. The client repeats that without end, so it has the time limit of a request. */
+/** Opens the stream of events. The client retries this forever, so it gets the time limit of a request. */
 async function openStream(
   { context: { host, option }, operations, device }: FollowedTurn,
   absence: AbsenceTimer,
@@ -98,12 +98,12 @@ async function openStream(
     },
     onFailure(error) {
       reason = describeError(error, addressOf(host, option));
-      // A failure that does not pass ends the iteration.
+      // A permanent failure ends the iteration.
       if (isOpen && error.retryable) void absence.markAbsent("server", `the server sends no events (${reason})`);
     },
   });
   const first = events.next();
-  // Its failure is handled where it is awaited, or the command has failed before.
+  // Its failure is handled where it is awaited, unless the command has failed before.
   first.catch(() => undefined);
   const cancel = host.clock.setTimer(readTimeout(option), () => late.resolve("late"));
   const stop = startProgress(host, () => "waiting for the stream of events…");
@@ -163,7 +163,7 @@ async function retrieveStatus(turn: FollowedTurn, connectionId: string): Promise
   return operations.message(connectionId, messageId, { ...(agentId !== null && { agentId }), conversationId });
 }
 
-/** Prints events until the turn has ended; see {@link follow}. The device has the message: no failure is one of the send any more. */
+/** Prints events until the turn has ended; see {@link follow}. The device has the message, so no failure concerns the send any more. */
 async function run(
   turn: FollowedTurn,
   { events, first }: EventStream,
@@ -202,7 +202,7 @@ async function run(
   throw new CommandError(text, exitCodeOfSignal(host.interrupted.reason), { details: [followAgain(turn)] });
 }
 
-/** Prints events, and remembers how far the turn is. */
+/** Prints events, and tracks the progress of the turn. */
 interface EventHandler {
   /** Acts on a status of the message, whose turn has not ended. */
   applyStatus(message: MessageStatus, unknownText: string): Promise<void>;
@@ -266,12 +266,12 @@ function createEventHandler(
   return { applyStatus, handleEvent };
 }
 
-/** The device may be online, and not know the message any more. */
+/** The device may be online but no longer know the message. */
 function notReported({ device }: FollowedTurn): string {
   return `${device.environment.connectionName} does not report the turn`;
 }
 
-/** A failure after which nobody knows how the turn ends. */
+/** A failure after which the end of the turn is unknown. */
 function describeLoss(turn: FollowedTurn, error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   const { message, details } = describeFailure(error, turn.context);
@@ -285,7 +285,7 @@ function followAgain({ messageId }: FollowedTurn): string {
   return `Repeat the same command with --message-id ${messageId} to follow it again.`;
 }
 
-/** Prints how the turn ended, and resolves with the exit code of a good end. Rejects with a `CommandError` for any other. */
+/** Prints how the turn ended, and resolves with the exit code of a successful end. Rejects with a `CommandError` for any other. */
 async function finish(turn: FollowedTurn, status: MessageStatus | null, unknownReason = ""): Promise<number> {
   const { printer, device } = turn;
   const outcome: TurnOutcome = status === null ? "unknown" : readTurn(status).outcome;

@@ -10,7 +10,7 @@ const approval = {
 
 type Answers = readonly (readonly Approval[] | Error)[];
 
-/** Prompts that ask nobody. Each answer of the list is used once, and the last one again and again. */
+/** Prompts that ask nobody. Each answer of the list is used once, and the last one repeatedly. */
 const start = (...answers: Answers) => startPrompts(answers, false);
 
 /** Prompts on a terminal: `lines` has the questions, too. Nobody answers them. */

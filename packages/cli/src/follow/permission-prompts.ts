@@ -1,5 +1,5 @@
 /**
- * Requests for permission of a turn that is followed: asks on a terminal, and elsewhere says how to decide. The decision of somebody else ends
+ * Handles requests for permission of a followed turn: asks on a terminal, and otherwise says how to decide. A decision by somebody else ends
  * the question.
  */
 import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@letta-environments/client";
@@ -19,7 +19,7 @@ import type { TurnPrinter } from "./printer.ts";
 
 /** Finds the requests for permission of one turn, and asks about each of them. */
 export interface PermissionPrompts {
-  /** Searches for requests of the turn, again and again until {@link PermissionPrompts.cancel}: a device can make several. */
+  /** Searches for requests of the turn repeatedly until {@link PermissionPrompts.cancel}, because a device can make several. */
   start(): void;
   /** Ends the current question and the search, because the turn no longer waits or another question has priority. */
   cancel(): void;
@@ -126,14 +126,14 @@ function describeRequest(approval: Approval) {
   const cut = describeCut(approval);
   return {
     what: describeCall(approval),
-    // The device writes the reason, so that it may not look like another line.
+    // The device writes the reason, so it must not be able to look like another line.
     details: [...(reason === null || reason === "" ? [] : [`reason: ${reason}`]), ...describeOtherMembers(input)],
     cuts: cut === null ? [] : [cut],
     grants: suggestions.map(({ text }) => `also grants, from now on: ${text}`),
   };
 }
 
-/** A failure that may pass does not end the search. */
+/** A temporary failure does not end the search. */
 function ignoreIfPassing(error: unknown): readonly Approval[] {
   if (isLettaEnvironmentsError(error) && error.retryable) return [];
   throw error;

@@ -1,6 +1,6 @@
 /**
- * Prints a turn while it runs: texts of the agent on standard output, everything else as lines on standard error, or everything as JSON, a
- * document a line.
+ * Prints a turn while it runs: texts of the agent on standard output, everything else as lines on standard error, or everything as JSON,
+ * one document per line.
  */
 import {
   createPrintableStream,
@@ -21,7 +21,7 @@ export interface TurnPrinter {
   piece(piece: Piece): Promise<boolean>;
   /** Prints a line about the turn for people. */
   line(text: string, style?: Style): Promise<void>;
-  /** Prints a line that has texts of a device, so that on a terminal no part of it looks like another line. */
+  /** Prints a line with texts of a device in such a way that, on a terminal, no part of it looks like another line. */
   detail(text: string, style?: Style): Promise<void>;
   /** Begins a line on a terminal for a question, which may have texts of a device, too. */
   question(text: string): Promise<void>;
@@ -52,7 +52,7 @@ export function createTurnPrinter(
 
   /** @param text as it is printed */
   async function writeLine(text: string, style: Style | null): Promise<boolean> {
-    // On a terminal both outputs are one.
+    // On a terminal both outputs are the same.
     if (stdout.isTerminal && stderr.isTerminal) await endLine();
     await stderr.write(`${paint(text, style)}\n`);
     return true;

@@ -23,7 +23,7 @@ const columns: readonly Column[] = [
   { title: "WAITS", shrinks: false },
 ];
 
-/** Members of an input that say most about a tool call, the first ones most. */
+/** Members of an input that say most about a tool call, the most telling first. */
 const mainMembers = ["command", "cmd", "file_path", "path", "url", "query", "pattern"] as const;
 /** Texts that no shell reads, and in which unusual spaces are common. */
 const proseMembers = new Set(["old_string", "new_string", "old_str", "new_str", "edits", "content", "description"]);
@@ -38,14 +38,14 @@ function mainMemberOf(input: Input): string | undefined {
 export function describeInput(input: Input): string {
   if (input === null || Object.keys(input).length === 0) return "";
   const name = mainMemberOf(input);
-  // An escape in JSON keeps it the same value.
+  // An escape does not change a JSON value.
   if (name === undefined) return escapeSpaces(JSON.stringify(input));
   return describeMember(name, input[name]);
 }
 
 /**
- * The members that {@link describeInput} leaves out, a line each, such as the new text of an edit. They are indented, with names in quotation
- * marks, because models choose names and texts: none of them may look like a line of this program.
+ * The members that {@link describeInput} leaves out, one per line, such as the new text of an edit. They are indented, with names in
+ * quotation marks, because models choose names and texts: none of them may look like a line of this program.
  */
 export function describeOtherMembers(input: Input): string[] {
   const main = mainMemberOf(input);
@@ -66,7 +66,7 @@ export function describeCall({ tool, input }: Pick<Approval, "tool" | "input">):
   return text === "" ? tool : `${tool}: ${text}`;
 }
 
-/** An input for programs: its command or path if that is all, otherwise JSON, so that no member is left out. */
+/** An input for programs: its command or path if there is nothing else, otherwise JSON, so that no member is left out. */
 function wholeInput(input: Input): string {
   return describeOtherMembers(input).length === 0 ? describeInput(input) : escapeSpaces(JSON.stringify(input));
 }
@@ -92,7 +92,7 @@ export function formatApprovalTable(
   return formatTable(columns, rows, width, paint) + approvals.map((each) => formatRequest(each, width, paint)).join("");
 }
 
-/** The lines of a request below the table: all of its input, for which a row has no room, and how to decide. */
+/** The lines of a request below the table: its whole input, which does not fit into a row, and how to decide. */
 function formatRequest(approval: Approval, width: number | null, paint: Paint): string {
   const { id, input, suggestions } = approval;
   const cut = describeCut(approval);
@@ -107,7 +107,7 @@ function formatRequest(approval: Approval, width: number | null, paint: Paint): 
   ]);
 }
 
-/** The command that decides on the request that was shown, and on nothing that the device asks for later under its id. */
+/** The command that decides on the request that was shown, but on nothing that the device later asks for under the same id. */
 export function decisionCommand(action: "allow" | "deny", { id, requestedAt }: Approval): string {
   return `letta-env approvals ${action} ${id} --requested-at ${formatTime(requestedAt)}`;
 }
@@ -117,12 +117,12 @@ export function describeCommands(approval: Approval): string {
   return `'${decisionCommand("allow", approval)}' or '${decisionCommand("deny", approval)}' decides.`;
 }
 
-/** Lasting permissions that a request suggests, a line each, as they come from the device. */
+/** Lasting permissions that a request suggests, one per line, unchanged from the device. */
 export function formatSuggestions(suggestions: readonly ApprovalSuggestion[]): string[] {
   return suggestions.map(({ id, text }) => `  ${id}  ${text}`);
 }
 
-/** Requests for programs, a line each. The columns never change their place; `letta-env approvals --help` names them. */
+/** Requests for programs, one per line. The columns never change their position; `letta-env approvals --help` names them. */
 export function formatApprovalLines(approvals: readonly Approval[]): string {
   return approvals
     .map(({ id, tool, input, inputTruncated, deviceId, agentId, conversationId, requestedAt, clientMessageId }) =>

@@ -46,7 +46,7 @@ export function formatEnvironmentTable(
   return formatTable(hasTags ? [...columns, tagsColumn] : columns, rows, width, paint);
 }
 
-/** Devices for programs, a line each. The columns never change their place; `letta-env list --help` names them. */
+/** Devices for programs, one per line. The columns never change their position; `letta-env list --help` names them. */
 export function formatEnvironmentLines(environments: readonly Environment[], nowMs: number): string {
   return environments
     .map((environment) =>
@@ -116,7 +116,7 @@ export function describePresence(environment: Environment, nowMs: number): { tex
   return isOnline(environment, nowMs) ? { text: "online", style: "green" } : { text: "offline", style: "dim" };
 }
 
-/** The name that the administrator gave to a device, beside its own, by which commands find it. */
+/** The name that the administrator gave to a device, next to its own name, by which commands find it. */
 function describeName({ displayName, connectionName }: Environment): string {
   return displayName === undefined ? connectionName : `${displayName} (${connectionName})`;
 }

@@ -40,7 +40,7 @@ export function formatMessageTable(
   return formatTable(columns, rows, width, paint);
 }
 
-/** Messages for programs, a line each. The columns never change their place; `letta-env messages --help` names them. */
+/** Messages for programs, one per line. The columns never change their position; `letta-env messages --help` names them. */
 export function formatMessageLines(messages: readonly MessageStatus[]): string {
   return messages
     .map(({ clientMessageId, state, stopReason, durationMs, sentAt, agentId, conversationId, error, text }) =>

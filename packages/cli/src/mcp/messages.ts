@@ -1,4 +1,4 @@
-/** The tools that send a message, report what became of it, and list the messages of a device. */
+/** The tools that send a message, report its outcome, and list the messages of a device. */
 import type { ListMessagesInput, MessageStatus } from "@letta-environments/client";
 import { formatTime } from "@letta-environments/command-line";
 import { messageStates } from "@letta-environments/schema";

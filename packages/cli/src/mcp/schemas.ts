@@ -1,9 +1,9 @@
 /** Schemas of the members that several tools take. Their descriptions are what a model knows about them; the client checks ids. */
 import * as v from "valibot";
 
-/** For how long a send waits by default: most clients give up on a tool call after a minute. */
+/** How long a send waits by default: most clients give up on a tool call after a minute. */
 export const defaultWaitSeconds = 45;
-/** The longest wait of a tool call. Clients need a longer time limit of their own, or progress that resets it. */
+/** The longest wait of a tool call. Clients need a longer time limit, or must let progress reset it. */
 export const maxWaitSeconds = 600;
 
 const text = (maxLength: number, description: string): v.GenericSchema<string> =>
@@ -17,7 +17,7 @@ export const deviceSchema = (): v.GenericSchema<string> =>
 export const agentIdSchema = (description = "Id of the agent on the device."): v.GenericSchema<string> =>
   text(256, description);
 
-/** A conversation of the agent. What its absence means is not the same for every tool. */
+/** A conversation of the agent. The meaning of its absence depends on the tool. */
 export const conversationIdSchema = (description: string): v.GenericSchema<string> => text(256, description);
 
 type OptionalText = v.OptionalSchema<v.GenericSchema<string>, undefined>;

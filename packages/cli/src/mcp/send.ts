@@ -39,7 +39,7 @@ export async function sendAndWait(call: ToolCall, input: SendInput): Promise<Too
     const turn = await awaitTurn(call, { connectionId, messageId, conversation, waitSeconds });
     return { ...sent, turn: describeTurn(turn) };
   } catch (error) {
-    // The message was delivered: that must not look like a failure.
+    // The message was delivered, which must not look like a failure.
     if (!isLettaEnvironmentsError(error) || error.code === "aborted") throw error;
     const note = `the message was accepted, but its turn cannot be followed: ${describeError(error, "the server")}`;
     return { ...sent, turn: null, note };

@@ -1,4 +1,4 @@
-/** The MCP server: its name, what a model should know before it uses the tools, and the tools. */
+/** The MCP server: its name, its instructions for models, and the tools. */
 import { McpServer } from "@modelcontextprotocol/server";
 import { registerApprovalTools } from "./approvals.ts";
 import { registerDeviceTools } from "./devices.ts";

@@ -1,10 +1,10 @@
 /**
  * Texts of devices and agents as tools report them. Invisible characters could tell the model something that the user, who decides, does not see, and
- * an endless input of one device could fill a result so that no other request fits.
+ * an endless input of one device could leave no room for other requests in a result.
  */
 import { printableLines } from "@letta-environments/command-line";
 
-/** A value of JSON with each of its texts changed, names of members included. */
+/** Changes each text in a JSON value, including names of members. */
 function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === "string") return change(value);
   if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
@@ -39,7 +39,7 @@ const cutMark = "…[list_approvals with this id shows more]…";
 
 /**
  * Returns the arguments of a tool with the start and the end of each long text, so that their JSON has at most `maxLength` characters; `null` if
- * too much is left even so.
+ * that is still too long.
  */
 export function shortenInput(input: Members, maxLength: number): Members | null {
   if (JSON.stringify(input).length <= maxLength) return input;

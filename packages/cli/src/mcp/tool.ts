@@ -1,6 +1,6 @@
 /**
- * How a tool call becomes requests with the key of the user, and how its result or its failure is reported to the MCP client. A failure
- * is a tool error with the text that the command line would print, so that the model can read it and act on it.
+ * Turns a tool call into requests with the key of the user, and reports its result or failure to the MCP client. A failure is a tool
+ * error with the text that the command line would print, so that the model can read it and act on it.
  */
 import { isLettaEnvironmentsError } from "@letta-environments/client";
 import { CommandError, printableLines } from "@letta-environments/command-line";
@@ -22,16 +22,16 @@ export interface ToolSession {
 /** The tools of one call. */
 export interface ToolCall {
   readonly host: Host;
-  /** Ended when the client cancels the call, and when the user ends the program. */
+  /** End when the client cancels the call, or when the user ends the program. */
   readonly operations: EnvironmentOperations;
-  /** Tells the client what the call waits for, if the client asked for progress. */
+  /** Tells the client what the call waits for, if it requested progress. */
   progress(elapsedSeconds: number, totalSeconds: number, message: string): Promise<void>;
 }
 
 /** A result that is an object of JSON. */
 export type ToolOutput = Readonly<Record<string, unknown>>;
 
-/** A valibot schema in the form in which the SDK advertises it as JSON Schema. */
+/** Converts a valibot schema to the form that the SDK advertises as JSON Schema. */
 export function describeSchema<Input, Output>(
   schema: v.GenericSchema<Input, Output>,
 ): StandardSchemaWithJSON<Input, Output> {

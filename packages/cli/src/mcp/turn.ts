@@ -1,4 +1,4 @@
-/** Waits for the end of a turn, or for its first request for permission, which only somebody else can end. */
+/** Waits for the end of a turn, or for its first request for permission, which somebody else must decide. */
 import { type MessageStatus, readTurn, type RetrieveMessageQuery } from "@letta-environments/client";
 import * as v from "valibot";
 import { pause } from "../pause.ts";
@@ -68,7 +68,7 @@ export async function awaitTurn(
   }
 }
 
-/** Whether waiting longer can change the status. A server that cannot hear the device waits for 0 seconds, and says so. */
+/** Whether waiting longer can change the status. A server that receives no reports of the device waits for 0 seconds, and says so. */
 function mayEndByItself(status: MessageStatus): boolean {
   const { outcome } = readTurn(status);
   const isOpen = outcome === "unfinished" || outcome === "unknown";
