@@ -4,20 +4,20 @@
  */
 import { isSqliteBusy, type SqliteDatabase } from "./sqlite.ts";
 
-/** Rows that the changes of one transaction add or remove, about, so that it does not block the event loop for long. */
+/** Approximate number of rows that the changes of one transaction add or remove, so that it does not block the event loop for long. */
 const maxRows = 256;
 
 /** How a change shares its commit. */
 export interface ChangeOptions {
-  /** How many rows it adds or removes, about. Default: 1. */
+  /** About how many rows it adds or removes. Default: 1. */
   readonly rows?: number;
   /** Whether the change may wait a few milliseconds: for `deferRelaxed`, or for the next commit of a change that is not relaxed. Default: false. */
   readonly isRelaxed?: boolean;
 }
 
 /**
- * Runs a function that changes a database in a write transaction. Resolves when it is committed. The function may run again after its
- * transaction was rolled back.
+ * Runs a function that changes a database, in a write transaction. Resolves when it is committed. The function may run again after
+ * its transaction was rolled back.
  */
 export type CommitChange = <Result>(run: () => Result, options?: ChangeOptions) => Promise<Result>;
 
@@ -34,7 +34,7 @@ export interface TransactionPart {
 /** Runs changes of a database in write transactions. Changes that wait at the same time share one, and are durable together. */
 export interface GroupCommit {
   readonly write: CommitChange;
-  /** Adds what takes part in every transaction. */
+  /** Adds work to every transaction. */
   join(part: TransactionPart): void;
 }
 
@@ -42,11 +42,11 @@ export interface GroupCommit {
 export interface GroupCommitOptions {
   /** Runs a transaction, again while another process holds the file. Default: every transaction runs once. */
   readonly guard?: <Result>(run: () => Result) => Promise<Result>;
-  /** Schedules a function after the work that is ready now. Changes that arrive until then share a transaction. */
+  /** Schedules a function after the work that is ready now. Changes that arrive before it runs share a transaction. */
   readonly defer: (run: () => void) => void;
   /**
-   * The same for relaxed changes, after more time: a turn of Node's event loop accepts one connection, so a commit in each turn would
-   * limit how fast devices connect. Default: `defer`.
+   * Like `defer`, for relaxed changes and with a longer delay: a turn of Node's event loop accepts one connection, so a commit in
+   * each turn would limit how fast devices connect. Default: `defer`.
    */
   readonly deferRelaxed?: (run: () => void) => void;
 }
@@ -62,8 +62,8 @@ interface Change {
 
 /**
  * Creates a group commit over a database. A change that throws fails alone: its transaction is rolled back, and the others run again
- * without it. Where the transaction itself fails, all its changes do. While another process holds the file, all wait together, and
- * fail together when it takes too long.
+ * without it. If the transaction itself fails, so do all its changes. While another process holds the file, all changes wait
+ * together, and fail together if it takes too long.
  */
 export function createGroupCommit(
   database: Pick<SqliteDatabase, "transaction">,
@@ -140,7 +140,7 @@ export function createGroupCommit(
   };
 }
 
-/** Removes the first changes that fit into one transaction; at least one. */
+/** Removes the first changes that fit into one transaction, at least one. */
 function takeBatch(waiting: Change[]): readonly Change[] {
   let [count, rows] = [0, 0];
   for (const change of waiting) {

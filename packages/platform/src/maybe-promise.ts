@@ -1,9 +1,9 @@
 /**
- * Values that are often known at once, such as from memory. Code that continues with them without `await` stays synchronous then, and costs no
- * microtask.
+ * Values that are often available immediately, such as from memory. Code that continues with them without `await` then stays synchronous, and
+ * costs no microtask.
  */
 
-/** A value that is known at once, or later. */
+/** A value that is available now, or later. */
 export type MaybePromise<Value> = Value | Promise<Value>;
 
 /** Applies a function to a value, or to the value of a promise. */

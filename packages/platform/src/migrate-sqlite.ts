@@ -1,6 +1,6 @@
 /**
- * Migrations of SQLite databases. A store lists the SQL of every version of its tables; opening a database runs the steps that it
- * has not had yet, in one transaction. A file that already holds data is backed up first.
+ * Migrations of SQLite databases. A store lists the SQL of every version of its tables; opening a database runs its missing steps
+ * in one transaction. A file that already holds data is backed up first.
  */
 import type { SqliteDatabase } from "./sqlite.ts";
 
@@ -23,12 +23,12 @@ const userVersion: SqliteVersionStore = {
 };
 
 /**
- * Brings the tables of a database to the newest version. A database with an older version is backed up first
- * ({@link SqliteDatabase.backUp}), while the transaction keeps other writers out.
+ * Brings the tables of a database to the newest version. A database with an older version is backed up first ({@link
+ * SqliteDatabase.backUp}), while the transaction keeps other writers out.
  *
  * @param steps the SQL that leads from each version to the next, oldest first. The first step creates the tables. A released step
- * is never edited.
- * @throws Error when a newer program has written the database, or the backup cannot be written. The database is unchanged then.
+ *   is never edited.
+ * @throws Error when a newer program has written the database, or the backup cannot be written. The database is then unchanged.
  */
 export function migrateSqlite(
   database: SqliteDatabase,

@@ -1,6 +1,6 @@
 /**
- * Waiting for a SQLite file that another process has locked, without blocking the event loop. SQLite itself waits by sleeping, so
- * the database has to be opened with a short `busy_timeout`; this module tries again instead.
+ * Waits for a SQLite file that another process has locked, without blocking the event loop. SQLite itself waits by sleeping, so
+ * open the database with a short `busy_timeout`; this module retries instead.
  */
 import { isSqliteBusy } from "./sqlite.ts";
 
@@ -9,24 +9,25 @@ export class SqliteLockedError extends Error {
   override readonly name = "SqliteLockedError";
 }
 
-/** The time that passes while a call waits. */
+/** The clock functions for waiting calls. */
 export interface SqliteRetryTime {
   /** Milliseconds that never go back. */
   monotonic(): number;
-  /** Resolves after a time in milliseconds. A command has to pass one that keeps its process alive. */
+  /** Resolves after a time in milliseconds. A command must pass one that keeps its process alive. */
   pause(durationMs: number): Promise<unknown>;
 }
 
 /** Runs functions that use a database. */
 export interface SqliteRetry {
   /**
-   * Runs a function that may write, again while the file is locked. Functions that wait run in the order in which they came.
+   * Runs a function that may write, and repeats it while the file is locked. Waiting functions run in the order of their
+   * calls.
    *
    * @param run has no effect when it fails because the file is locked, such as one statement or one transaction
    * @throws SqliteLockedError when the file stays locked
    */
   write<Result>(run: () => Result | Promise<Result>): Promise<Result>;
-  /** The same for a function that only reads. It does not wait behind others, because readers are seldom locked out. */
+  /** Like `write`, for a function that only reads. It does not queue, because readers are seldom locked out. */
   read<Result>(run: () => Result | Promise<Result>): Promise<Result>;
 }
 
@@ -44,7 +45,8 @@ interface Job {
 /**
  * Creates a {@link SqliteRetry} for one database.
  *
- * @param maxWaitMs how long calls wait for one lock, counted from the first call that met it. Later calls do not wait longer than that
+ * @param maxWaitMs how long calls wait for one lock, counted from the first call that found it. Later calls do not wait longer than
+ *   that
  */
 export function createSqliteRetry({ monotonic, pause }: SqliteRetryTime, maxWaitMs: number): SqliteRetry {
   let lock: { readonly sinceMs: number; metMs: number } | null = null;

@@ -29,7 +29,7 @@ export interface SqliteDatabase {
    */
   transaction<Result>(run: () => Result): Result;
   /**
-   * Copies the file beside itself before its tables change to `version`; see `backUpSqlite`. To be called inside
+   * Copies the file next to itself before its tables change to `version`; see `backUpSqlite`. Call it inside
    * {@link transaction}, before anything is written. Absent for a database that is not a file.
    *
    * @throws Error when the copy cannot be written.
@@ -41,7 +41,7 @@ export interface SqliteDatabase {
 /** A database that a driver has opened by its path. */
 export interface SqliteFile extends SqliteDatabase {
   /**
-   * Copies what is committed now into `path`, a new or an empty file, while others use the database. Not to be called inside
+   * Copies the committed state into `path`, a new or an empty file, while others use the database. Do not call it inside
    * {@link transaction}.
    *
    * @throws Error when the copy cannot be written.
@@ -50,8 +50,8 @@ export interface SqliteFile extends SqliteDatabase {
 }
 
 /**
- * Pragmas for every database. A commit is on disk when it returns (`synchronous=FULL`; WAL with a lower setting can lose the
- * last commits in a power cut). Readers do not wait for writers. A writer waits for another process's write. The rate limits choose less, in
+ * Pragmas for every database. A commit is on disk when it returns (`synchronous=FULL`; WAL with a lower setting can lose the last commits in
+ * a power cut). Readers do not wait for writers. A writer waits for another process's write. The rate limits use a lower setting, in
  * `rate-limit-store.ts` of the gateway.
  */
 export const openingPragmas: string =
@@ -101,7 +101,7 @@ const diskFailures: ReadonlyMap<number, string> = new Map([
   [14, "unable to open database file"],
 ]);
 
-/** Returns true when SQLite failed because the disk is full, read-only or broken, and not because of what it was asked to do. */
+/** Returns true when SQLite failed because the disk is full, read-only or broken, and not because of the statement. */
 export function isSqliteDiskFailure(cause: unknown): boolean {
   return isSqliteError(cause) && [...diskFailures].some(([code, message]) => hasCode(cause, code, message));
 }
@@ -111,7 +111,7 @@ export function isSqliteBusy(cause: unknown): boolean {
   return isSqliteError(cause) && hasCode(cause, busyCode, "database is locked");
 }
 
-/** Extended codes keep the code in their lowest byte. Deno sets the code on some errors only, and on the others nothing but the message. */
+/** Extended codes keep the code in their lowest byte. Deno sets the code only on some errors; the others have just the message. */
 function hasCode({ errcode, errno, message }: DriverError, expected: number, expectedMessage: string): boolean {
   const code = errcode ?? errno;
   return typeof code === "number" ? (code & 0xff) === expected : String(message).startsWith(expectedMessage);

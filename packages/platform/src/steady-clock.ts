@@ -10,7 +10,7 @@ export function createSteadyNow(clock: Pick<Clock, "now" | "monotonic">): () => 
   return () => Math.floor(offsetMs + clock.monotonic());
 }
 
-/** Returns a clock whose `now` is steady. Its monotonic time and its timers are those of `clock`. */
+/** Returns a clock whose `now` is steady. It shares the monotonic time and the timers of `clock`. */
 export function createSteadyClock(clock: Clock): Clock {
   return { ...clock, now: createSteadyNow(clock) };
 }

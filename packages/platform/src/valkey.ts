@@ -9,10 +9,10 @@ export type ValkeyReply = null | string | number | readonly ValkeyReply[];
 /** A connection to a Valkey or Redis server. All keys of a script must be in one hash slot, so that it runs on a cluster. */
 export interface ValkeyConnection {
   /**
-   * Sends one command and resolves with its reply. Rejects with {@link ValkeyError} when the server refuses it, cannot be
-   * reached, or does not reply within `timeoutMs`. Before the first connection is established, and shortly after a connection was
-   * lost, it waits for the next one, for `timeoutMs` at most; while the server stays away it rejects at once. What was sent is never
-   * sent again.
+   * Sends one command and resolves with its reply. Rejects with {@link ValkeyError} when the server refuses it, cannot be reached,
+   * or does not reply within `timeoutMs`. Before the first connection is established, and shortly after a connection was lost, it
+   * waits for the next one, at most for `timeoutMs`; while the server stays unreachable it rejects immediately. A command that was
+   * sent is never sent again.
    */
   command(words: readonly (string | number)[], options?: { readonly timeoutMs?: number }): Promise<ValkeyReply>;
   /**
@@ -43,7 +43,7 @@ export interface ValkeyOptions {
  */
 export type ValkeyErrorCode = "unreachable" | "timeout" | "refused";
 
-/** Error of a command without a reply. Neither message nor cause contains a password or a value that was sent. */
+/** Error of a command without a reply. Neither its message nor its cause contains a password or a sent value. */
 export class ValkeyError extends Error {
   override readonly name = "ValkeyError";
   readonly code: ValkeyErrorCode;
@@ -70,7 +70,7 @@ export interface ValkeyAddress {
 const defaultPort = 6_379;
 
 /**
- * Parses `valkey://user:password@host:port/database`, also with the schemes `valkeys:` (TLS), `redis:` and `rediss:` (TLS).
+ * Parses `valkey://user:password@host:port/database`, or with the schemes `valkeys:` (TLS), `redis:` and `rediss:` (TLS).
  * Returns `null` for anything else, including a URL with a query.
  */
 export function parseValkeyUrl(text: string): ValkeyAddress | null {

@@ -11,7 +11,7 @@ const { resolve } = createRequire(import.meta.url);
 const folder = join(import.meta.dirname, "other-runtimes");
 const scratch = mkdtempSync(join(tmpdir(), "platform-other-runtimes-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
-/** As the guide for Deno has them: with permission for some folders only, Deno lets SQLite attach no second file. */
+/** As in the guide for Deno: with permission for only some folders, Deno does not let SQLite attach a second file. */
 const scoped = [
   "run",
   "--no-prompt",

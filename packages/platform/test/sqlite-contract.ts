@@ -107,7 +107,7 @@ export function describeSqliteContract(
   });
 }
 
-/** The files that this process has open, where the system tells it. */
+/** The files that this process has open, if the system reports them. */
 function openFiles(): readonly string[] {
   const folder = "/proc/self/fd";
   const names = existsSync(folder) ? readdirSync(folder) : [];
@@ -115,7 +115,7 @@ function openFiles(): readonly string[] {
     try {
       return readlinkSync(join(folder, name));
     } catch {
-      // The one that has listed the folder.
+      // The descriptor that listed the folder.
       return [];
     }
   });

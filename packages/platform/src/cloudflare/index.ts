@@ -7,9 +7,7 @@ import { formatUlid, type RandomId, ulidRandomBytes } from "../ids.ts";
 export { constantTimeEqual, hmacSha256Hex } from "../node/digests.ts";
 export { type DurableSqlValue, type DurableStorage, openDurableSqlite } from "./sqlite.ts";
 
-/**
- * The clock of a Worker. Time stands still between two I/O operations, and timers end with the request that set them.
- */
+/** The clock of a Worker. Time does not advance between two I/O operations, and timers end with the request that set them. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -27,7 +25,7 @@ export function randomBytes(byteLength: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(byteLength));
 }
 
-/** Returns a number from 0 to 1, without 1. For delays, never for secrets. */
+/** Returns a number from 0 up to but not including 1. For delays, never for secrets. */
 export const random: () => number = Math.random;
 
 /** {@link RandomId} with the Worker's time and randomness. */

@@ -2,14 +2,14 @@ import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rm
 import { basename, dirname, join } from "node:path";
 import type { SqliteFile } from "../sqlite.ts";
 
-/** Backups of one database that are kept. */
+/** Maximum number of backups of one database. */
 const keptBackups = 2;
 
 /**
- * Copies a SQLite file before its tables change to `version`, to `NAME.before-vVERSION.backup` beside it, readable by its owner
- * only. The name gets a number when it is taken; no backup is overwritten. Only the latest two backups stay.
+ * Copies a SQLite file before its tables change to `version`, to `NAME.before-vVERSION.backup` next to it, readable only by its
+ * owner. If the name is taken, it gets a number; no backup is overwritten. Only the latest two backups are kept.
  *
- * The copy is what is committed now, so the caller must hold the write lock. It has its name only once it is complete and on disk.
+ * The copy has the committed state, so the caller must hold the write lock. It gets its name only once it is complete and on disk.
  *
  * @throws Error when the backup cannot be written.
  */
@@ -40,7 +40,7 @@ function unusedName(path: string, version: number): string {
 }
 
 function copyDatabase(from: string, to: string, open: (path: string) => SqliteFile): void {
-  // A connection of its own: the caller's is inside a transaction.
+  // A separate connection, because the caller's is inside a transaction.
   const database = open(from);
   try {
     database.copyTo(to);
@@ -73,6 +73,6 @@ function removePartial(partial: string): void {
   try {
     rmSync(partial, { force: true });
   } catch {
-    // The failure that led here is the one to report.
+    // Report the original failure instead.
   }
 }

@@ -1,4 +1,4 @@
-/** Hash functions over the part of `node:crypto` that Workers with `nodejs_compat` have too. */
+/** Hash functions over the part of `node:crypto` that Workers with `nodejs_compat` also have. */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { HmacSha256 } from "../digests.ts";
 

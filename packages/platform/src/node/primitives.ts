@@ -20,7 +20,7 @@ export const systemClock: Clock = {
 /** {@link Sha256} with the one-shot `crypto.hash`, which allocates no hash object. */
 export const sha256Hex: Sha256 = (input) => hash("sha256", input, "hex");
 
-/** Returns a number from 0 to 1, without 1. For delays, never for secrets. */
+/** Returns a number from 0 up to but not including 1. For delays, never for secrets. */
 export const random: () => number = Math.random;
 
 // One system call provides the randomness of many ids.

@@ -40,17 +40,17 @@ export function openSqlite(path: string): SqliteFile {
 }
 
 /**
- * Deno allows `VACUUM INTO` only to programs that may read and write every file. Its `backup` obeys the permissions, and has done its work
- * when it returns, but reports a failure only later. An incomplete copy is empty, because SQLite commits it as one transaction.
+ * Deno allows `VACUUM INTO` only to programs that may read and write every file. Its `backup` obeys the permissions, and is finished when
+ * it returns, but reports a failure only later. An incomplete copy is empty, because SQLite commits it as one transaction.
  */
 function copyOnDeno(database: DatabaseSync, to: string): void {
   const { backup, DatabaseSync: Database } = process.getBuiltinModule("node:sqlite");
-  // One step for all pages: between two steps another process could write, and the copy would begin again.
+  // One step for all pages: between two steps another process could write, which would restart the copy.
   backup(database, to, { rate: -1 }).catch(() => undefined);
   const pagesOf = (file: DatabaseSync): unknown => file.prepare("PRAGMA page_count").get()?.["page_count"];
   const copy = new Database(to);
   try {
-    // Another connection may have added pages since the copy, so more cannot be compared.
+    // Another connection may have added pages since the copy, so no stricter comparison is possible.
     if (pagesOf(copy) === 0 && pagesOf(database) !== 0) throw new Error("the copy is incomplete; is the disk full?");
   } finally {
     copy.close();

@@ -1,6 +1,6 @@
 /**
- * Functions that run at the end of a turn of the event loop, such as writes to sockets: many writes in a row cost less than as many between
- * other work; see docs/decisions/0010-runtimes.md.
+ * Functions that run at the end of a turn of the event loop, such as writes to sockets: many writes in a row cost less than the same number
+ * between other work; see docs/decisions/0010-runtimes.md.
  */
 
 /** How many functions may wait for the end of a turn. With more, the first one would wait too long. */

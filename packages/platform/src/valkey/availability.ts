@@ -1,13 +1,13 @@
 /**
- * Whether commands can be sent, and which of them wait until they can: those before the first connection, and those shortly after a
- * loss. Nothing of a command that waits has been sent. While the server stays away, commands are rejected at once.
+ * Tracks whether commands can be sent, and which commands wait: those before the first connection, and those shortly after a loss.
+ * No part of a waiting command has been sent. While the server stays unreachable, commands are rejected immediately.
  */
 import { type ValkeyAddress, ValkeyError } from "../valkey.ts";
 import { isServerError, timeoutError, toValkeyError } from "./client.ts";
 
 /**
- * How long after a loss commands wait in any case, in milliseconds; after that, until an attempt to connect fails. A process that was
- * suspended when the connection was lost, so that no attempt has failed yet, waits for one when it continues.
+ * How long after a loss commands always wait, in milliseconds; after that, they wait until an attempt to connect fails. If the
+ * process was suspended when the connection was lost, no attempt has failed yet, so commands wait for one after it continues.
  */
 const patienceMs = 500;
 
@@ -15,11 +15,11 @@ const patienceMs = 500;
 export interface Availability {
   /** Whether there is a connection to a server that was checked. */
   readonly isUp: boolean;
-  /** Resolves once commands can be sent. Rejects after `waitMs`, and as soon as nothing can be expected any longer. */
+  /** Resolves once commands can be sent. Rejects after `waitMs`, and as soon as waiting is pointless. */
   wait(waitMs: number): Promise<void>;
   established(): void;
   lost(): void;
-  /** Notes why there is no connection. An attempt to connect that fails without a new reason passes `null`. */
+  /** Notes why there is no connection. `null` is for an attempt to connect that failed without a new reason. */
   failed(cause: Error | null): void;
   closed(): void;
 }
@@ -76,7 +76,7 @@ export function createAvailability(address: ValkeyAddress): Availability {
       if (state !== "connecting") return;
       const isOver = performance.now() >= patientUntil;
       if (isOver) state = "down";
-      // More attempts would not help where the server refuses the login.
+      // More attempts do not help if the server refuses the login.
       if (isOver || isServerError(lastFailure)) settle(refusal());
     },
     closed() {

@@ -6,11 +6,11 @@ import { type ValkeyAddress, ValkeyError } from "../valkey.ts";
 const maxRetryDelayMs = 500;
 
 /**
- * Creates a client that reconnects forever and never queues or repeats a command: a broken connection rejects its pending
- * commands. It is `ready` as soon as it is connected, and the server has yet to be checked. A connection that receives nothing for twice the timeout while a reply is due counts as broken, because a peer
- * that has vanished does not close it.
+ * Creates a client that reconnects forever and never queues or repeats a command: a broken connection rejects its pending commands. It is `ready` as
+ * soon as it is connected, before the server is checked. A connection that receives nothing for twice the timeout while a reply is due counts as
+ * broken, because a peer that has vanished does not close it.
  *
- * @param options.nextAttempt returns the number of the attempts to connect since the last usable connection, from 1.
+ * @param options.nextAttempt returns the number of attempts to connect since the last usable connection, from 1.
  */
 export function openClient(
   address: ValkeyAddress,
@@ -37,12 +37,12 @@ export function openClient(
     maxRetriesPerRequest: 0,
     // The client's own check waits for a server that is loading its data, accepts replicas, and writes to standard error.
     enableReadyCheck: false,
-    // The client begins to count again with each connection, also to a server that is refused.
+    // The client restarts its own count with each connection, even to a server that is rejected.
     retryStrategy: () => Math.min(50 * nextAttempt(), maxRetryDelayMs),
   });
 }
 
-/** The reason where a connection has ended without one. */
+/** The reason for a connection that has ended without one. */
 export const closedText = "the connection was closed";
 
 /** Returns true for an error reply of the server. */
@@ -51,8 +51,8 @@ export function isServerError(cause: unknown): cause is Error {
 }
 
 /**
- * Returns a copy of a client error that is safe to log. The client's own errors contain the command, AUTH included, and a
- * server repeats the arguments of a command that it does not know. The copy contains neither.
+ * Returns a copy of a client error that is safe to log. The client's own errors contain the command, AUTH included, and
+ * servers repeat the arguments of unknown commands. The copy contains neither.
  */
 export function redactError(cause: unknown, { password }: Pick<ValkeyAddress, "password">): Error {
   const text = messageOf(cause)
@@ -74,14 +74,14 @@ export function toValkeyError(failure: unknown, address: ValkeyAddress): ValkeyE
     : new ValkeyError("unreachable", `Valkey at ${address.label} cannot be reached`, { cause });
 }
 
-/** Creates the error of a command that waited too long. `failure` is the reason, where it is known. */
+/** Creates the error of a command that waited too long. `failure` is the reason, if known. */
 export function timeoutError(address: ValkeyAddress, failure: Error | null = null): ValkeyError {
   if (failure !== null) return toValkeyError(failure, address);
   return new ValkeyError("timeout", `Valkey at ${address.label} did not reply in time`);
 }
 
 function messageOf(cause: unknown): string {
-  // When every address of a name fails, the AggregateError has no message of its own.
+  // When every address of a name fails, the AggregateError itself has no message.
   if (cause instanceof AggregateError && cause.message === "") return cause.errors.map(messageOf).join("; ");
   return cause instanceof Error ? cause.message : String(cause);
 }

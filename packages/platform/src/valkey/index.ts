@@ -9,8 +9,8 @@ export type { ValkeyOptions } from "../valkey.ts";
 
 /**
  * Connects to a Valkey or Redis server and reconnects forever, within half a second of the server's return. The server must be a primary:
- * a replica is refused like a server that is down, and a primary that becomes a replica is left within seconds, or when it refuses a
- * write. Each attempt resolves the name again. There is no support for clusters, whose nodes each have a part of the keys.
+ * a replica is rejected like a server that is down, and a primary that becomes a replica is disconnected within seconds, or when it
+ * refuses a write. Each attempt resolves the name again. Clusters, whose nodes each have a part of the keys, are not supported.
  *
  * @throws TypeError when the URL is not a `valkey:`, `valkeys:`, `redis:` or `rediss:` URL. The message does not contain it.
  */
@@ -63,7 +63,7 @@ export function connectValkey(url: string, { timeoutMs, onFailure }: ValkeyOptio
   };
 }
 
-/** Returns what an EVALSHA error refused, the script or the command itself; `null` for another error. Nothing ran then. */
+/** Returns whether an EVALSHA error refused the script or the command itself; nothing ran in either case. `null` for another error. */
 function classifyDigestRefusal(failure: unknown): "script" | "command" | null {
   if (!(failure instanceof ValkeyError) || failure.code !== "refused" || !(failure.cause instanceof Error)) return null;
   const { message } = failure.cause;

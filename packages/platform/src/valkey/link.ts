@@ -1,6 +1,6 @@
 /**
- * The way to one server: it connects, checks the server, leaves one that has become a replica, and connects again. Each attempt resolves
- * the name again, since a name follows the primary.
+ * The link to one server: connects, checks the server, disconnects if it has become a replica, and reconnects. Each attempt resolves the
+ * name again, because names follow the primary.
  */
 import type { Command, Redis } from "iovalkey";
 import type { ValkeyAddress, ValkeyOptions } from "../valkey.ts";
@@ -8,23 +8,23 @@ import { createAvailability } from "./availability.ts";
 import { closedText, isServerError, openClient, redactError } from "./client.ts";
 import { createRoleWatch, findObstacle, isReplicaRefusal, replicaError } from "./server-check.ts";
 
-/** Failures of a connection that ended before the server replied, as on a port for TLS, which takes a command for a broken handshake. */
+/** Failures of a connection that ended before the server replied, such as on a TLS port, which takes a command for a broken handshake. */
 const cutOff = /ECONNRESET|EPIPE|^Protocol error/;
 
-/** The way to a server. */
+/** The link to a server. */
 export interface Link {
   /** Whether a command can be sent now. */
   isUsable(): boolean;
-  /** Resolves when a command can be sent. Rejects with a ValkeyError after `waitMs`, and as soon as nothing can be expected any longer. */
+  /** Resolves when a command can be sent. Rejects with a ValkeyError after `waitMs`, and as soon as waiting is pointless. */
   untilUsable(waitMs: number): Promise<void>;
   /** Sends a command on a usable connection. Rejects with the error of the client. */
   send(command: Command): Promise<unknown>;
-  /** Leaves a server whose error says that it has become a replica. */
+  /** Disconnects if the error says that the server has become a replica. */
   noteRefusal(failure: unknown): void;
   close(): Promise<void>;
 }
 
-/** Opens the way to a server, and keeps it open. */
+/** Opens a link to a server, and keeps it open. */
 export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: ValkeyOptions): Link {
   const availability = createAvailability(address);
   let isClosed = false;
@@ -41,7 +41,7 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
     reports.note(cause);
   }
 
-  /** Leaves the server and connects again. */
+  /** Disconnects and connects again. */
   function leave(failure: unknown): void {
     // In any other state, the client has already dropped the connection and may be reconnecting.
     if (isClosed || client.status !== "ready") return;
@@ -59,7 +59,7 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
       roleWatch.restart();
       availability.established();
     } catch (failure) {
-      // After a refused login the server refuses this command too, with a text that says less.
+      // After a refused login the server also refuses this command, with a less informative text.
       leave(refusal() ?? failure);
     }
   }
@@ -67,13 +67,13 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
   client.on("error", report);
   client.on("ready", () => void useIfPossible());
   client.on("close", () => {
-    // A server that shuts down in an orderly way closes the connection without an error.
+    // A server that shuts down cleanly closes the connection without an error.
     if (!reports.hasBegun()) report(new Error(closedText));
     if (availability.isUp) availability.lost();
     else availability.failed(null);
   });
 
-  // The other side may have ended the connection, which the client notices a moment later.
+  // The peer may have ended the connection, which the client notices a moment later.
   const isUsable = (): boolean => availability.isUp && client.stream.writable;
 
   return {
@@ -82,7 +82,7 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
       const startedAt = performance.now();
       while (!isUsable()) {
         if (availability.isUp) leave(new Error(closedText));
-        // Also if the client has left it already, and has yet to say so.
+        // Even if the client has already dropped the connection but has not reported it yet.
         availability.lost();
         await availability.wait(Math.max(0, waitMs - (performance.now() - startedAt)));
       }
@@ -106,15 +106,15 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
   };
 }
 
-/** Names the likely reason where a server has closed the connection before it replied to anything. */
+/** Names the likely reason if a server closes the connection before it has replied to anything. */
 function suggestTls(cause: Error): Error {
   if (cause.message !== closedText && !cutOff.test(cause.message)) return cause;
   return new Error("the server closed the connection; a TLS port needs valkeys:");
 }
 
 /**
- * Returns a function that returns the server's refusal of the login or the database of the present connection; `null`: none. Such a server
- * may respond to commands all the same, in the name of its default user or from another database.
+ * Returns a function that returns the server's refusal of the login or the database of the present connection; `null` if there is none.
+ * The server may still respond to commands, as its default user or from another database.
  */
 function watchRefusal(client: Redis): () => Error | null {
   let refusal: Error | null = null;

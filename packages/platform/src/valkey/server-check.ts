@@ -1,32 +1,32 @@
-/** Checks that a server has its data and takes writes. A server that has become a replica keeps its connections and refuses every write. */
+/** Checks that a server has loaded its data and accepts writes. A server that has become a replica keeps its connections and refuses every write. */
 import { Command, type Redis } from "iovalkey";
 import { isServerError } from "./client.ts";
 
-/** How often the role of a server is looked at, in milliseconds. A refused write reveals it sooner. */
+/** How often the role of a server is checked, in milliseconds. A refused write reveals it sooner. */
 const roleCheckMs = 5_000;
 
-/** The server is a replica: it refuses writes, and what it returns may be old. */
+/** The server is a replica: it refuses writes, and its replies may be outdated. */
 export function replicaError(): Error {
   return new Error("the server is a replica, which takes no writes; the address must be that of the primary");
 }
 
-/** Returns true for the refusal of a write by a replica, also inside a script. Before version 7, a script's error has a text in front. */
+/** Returns true for the refusal of a write by a replica, including inside a script. Before version 7, a script's error has a prefix. */
 export function isReplicaRefusal(cause: unknown): boolean {
   return isServerError(cause) && /(?:^|[ -])READONLY You can't write/.test(cause.message);
 }
 
-/** Resolves with the reason why a new connection cannot be used, else with `null`. It rejects when the server does not respond. */
+/** Resolves with the reason why a new connection cannot be used, else with `null`. Rejects when the server does not respond. */
 export async function findObstacle(client: Redis): Promise<Error | null> {
   const info = await readInfo(client, []);
   if (/^loading:1/m.test(info)) return new Error("the server is loading its data");
   return isReplica(info) ? replicaError() : null;
 }
 
-/** Looks from time to time whether a server that was checked has become a replica. */
+/** Checks from time to time whether the server has become a replica. */
 export interface RoleWatch {
   /** The server has just been checked. */
   restart(): void;
-  /** Called with each command: a server that is not used is not asked. */
+  /** Called with each command, so that an unused server is not queried. */
   lookIfDue(): void;
 }
 
@@ -38,7 +38,7 @@ export function createRoleWatch(client: Redis, onReplica: () => void): RoleWatch
     try {
       if (isReplica(await readInfo(client, ["replication"]))) onReplica();
     } catch {
-      // The connection broke, or the server hangs: both have consequences of their own.
+      // The connection broke or the server hangs, which is handled elsewhere.
     }
   }
 
@@ -57,7 +57,7 @@ function isReplica(info: string): boolean {
   return /^role:slave/m.test(info);
 }
 
-/** Reads `INFO`. A user who may not read it learns of a replica by its refusals. */
+/** Reads `INFO`. A user who may not read it notices a replica by its refusals. */
 async function readInfo(client: Redis, sections: readonly string[]): Promise<string> {
   try {
     return String(await client.sendCommand(new Command("INFO", [...sections], { replyEncoding: "utf8" })));
