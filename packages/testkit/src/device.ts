@@ -20,7 +20,7 @@ export interface DeviceOptions {
   readonly deviceId?: string;
   /** Runs the turns: the device itself, or an agents API at `baseUrl`. Default: `local`. */
   readonly backend?: "local" | "api";
-  /** Version of the program. Default: the newest one that is installed. */
+  /** Version of the program. Default: the newest installed one. */
   readonly version?: DeviceVersion;
   /**
    * A turn for a message that contains `$TRANSCRIPT_PATH` runs one Bash command, for which the device asks permission in
@@ -55,8 +55,8 @@ function programOf(version: DeviceVersion): string {
 }
 
 /**
- * Returns the path of the program in the folder of its package, which exports none; its bin is there in every version seen. Throws if the folder has
- * another version: that of `@letta-ai/letta-code` is chosen in the catalog of the workspace, and a test that names a version must not run another one.
+ * Returns the path of the program in the folder of its package, which has no export for it; it is the same in every version seen. Throws if the
+ * folder has another version: the workspace catalog selects that of `@letta-ai/letta-code`, and a test that names a version must not run another one.
  */
 export function findProgram(folder: string, version: string): string {
   const manifest: unknown = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -102,8 +102,8 @@ export async function launchDevice(options: {
 }
 
 /**
- * Starts a real device with a command for a shell that starts one with `npx`, such as the one that `letta-proxy devices invite` prints.
- * The pinned program runs in place of the one that `npx` would download.
+ * Starts a real device with a shell command that uses `npx`, such as the one that `letta-proxy devices invite` prints. The pinned
+ * program runs instead of the one that `npx` would download.
  */
 export async function launchDeviceWith(options: {
   readonly command: string;
@@ -139,7 +139,7 @@ export async function launchDeviceWith(options: {
   return { deviceId, process: device, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
 }
 
-/** A device with it needs no model, and talks to nobody but its server. */
+/** With these variables, a device needs no model and connects only to its server. */
 const offlineEnvironment = {
   LETTA_LOCAL_BACKEND_EXECUTOR: "deterministic",
   LETTA_CODE_TELEM: "0",
@@ -148,10 +148,10 @@ const offlineEnvironment = {
 };
 
 /**
- * Returns the command of a device that needs no account, no model and no network but its server: the local backend with the
- * deterministic executor, which replies "pong" to every message. The program accepts a base URL of another vendor only with
- * `IGNORE_SELF_HOSTED_LISTENER_ERROR`. With `--debug` it prints lines instead of redrawing a screen, and stops cleanly on a
- * signal. A turn runs `git` and `bash` from PATH.
+ * Returns the command of a device that needs no account, no model and no network except for its server: the local backend
+ * with the deterministic executor, which replies "pong" to every message. The program accepts a base URL of another vendor
+ * only with `IGNORE_SELF_HOSTED_LISTENER_ERROR`. With `--debug` it prints lines instead of redrawing a screen, and stops
+ * cleanly on a signal. A turn runs `git` and `bash` from PATH.
  */
 export function deviceCommand(options: DeviceOptions): LaunchOptions {
   const { version = newest } = options;

@@ -11,7 +11,7 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-/** An HTTP server that stands for the environment server of another vendor. */
+/** An HTTP server that plays the environment server of another vendor. */
 export interface FakeUpstream {
   readonly url: string;
   readonly seen: readonly SeenRequest[];

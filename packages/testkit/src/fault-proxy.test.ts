@@ -85,7 +85,7 @@ test("without a fault the exchange is complete, and the connection is used again
 
 test("closing the connections resolves when a peer resets its connection meanwhile", async () => {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
-    // It responds to the end of the connection with a reset, as some HTTP clients and servers do.
+    // It responds to the end of the connection with a reset, like some HTTP clients and servers.
     socket.on("error", () => undefined).on("end", () => socket.resetAndDestroy());
     socket.resume();
   }).listen(0, "127.0.0.1");

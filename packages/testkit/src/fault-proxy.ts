@@ -1,6 +1,6 @@
 /**
- * A TCP proxy on loopback that breaks HTTP exchanges at a chosen point, in a chosen way, or makes a server slow. Without a choice of
- * faults it passes on bytes of any protocol.
+ * A TCP proxy on loopback that breaks HTTP exchanges at a chosen point, in a chosen way, or makes a server slow. Without
+ * `chooseFault` it passes on bytes of any protocol.
  */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
@@ -23,7 +23,7 @@ export const faultPoints: readonly FaultPoint[] = [
   "after_response",
 ];
 
-/** How it breaks, on both sides: with RST, with FIN, or not at all while no further byte is passed on. */
+/** How it breaks, on both sides: with RST, with FIN, or silently, with no more bytes passed on. */
 export type FaultEffect = "reset" | "close" | "stall";
 
 /** Every {@link FaultEffect}. */
@@ -90,7 +90,7 @@ export async function createFaultProxy(targetPort: number, chooseFault?: ChooseF
     },
     async closeConnections() {
       const closed = [...pairs].flatMap(({ client, target }) =>
-        // A reset closes a connection too; `once` of Node would reject for it.
+        // A reset also closes a connection, but Node's `once` would reject for it.
         [client, target]
           .filter((socket) => !socket.destroyed)
           .map((socket) => new Promise((resolve) => socket.once("close", resolve))),

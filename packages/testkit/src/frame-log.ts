@@ -9,7 +9,7 @@ export interface FrameLog {
   add(frame: Frame): void;
   /**
    * Resolves with the first frame, past or future, for which `test` returns true.
-   * @throws Error with the frame types seen when there is none in time.
+   * @throws Error that lists the frame types seen, when none arrives in time.
    */
   waitFor(test: (frame: Frame) => boolean, timeoutMs?: number): Promise<Frame>;
 }

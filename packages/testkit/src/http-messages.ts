@@ -3,7 +3,7 @@
 /** A complete message. */
 export interface HttpMessage {
   readonly bytes: Buffer;
-  /** Length of the start line and the fields, with the empty line behind them. */
+  /** Length of the start line and the fields, including the empty line after them. */
   readonly headLength: number;
   /** Start line and fields. */
   readonly head: string;
@@ -11,8 +11,8 @@ export interface HttpMessage {
 }
 
 /**
- * Reads the first message of a buffer; `null` while more of it is to come. Informational responses other than 101 belong to the
- * message behind them.
+ * Reads the first message of a buffer; `null` while it is incomplete. Informational responses other than 101 belong to the
+ * message after them.
  */
 export function readHttpMessage(buffer: Buffer): HttpMessage | null {
   let start = 0;
@@ -33,7 +33,7 @@ export function readHttpMessage(buffer: Buffer): HttpMessage | null {
   }
 }
 
-/** Length of a body on the wire; `null` while its end is to come. */
+/** Length of a body on the wire; `null` while it is incomplete. */
 function readBodyLength(head: string, rest: Buffer): number | null {
   if (/^transfer-encoding: *chunked/im.test(head)) {
     const end = rest.indexOf("0\r\n\r\n");

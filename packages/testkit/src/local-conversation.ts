@@ -9,7 +9,7 @@ import { join } from "node:path";
 /** The agent that every launched device has from the start. */
 export const demoAgentId = "agent-local-demo";
 
-/** Creates the demo agent in a device's home folder, so that it can receive messages at once. Existing files are kept. */
+/** Creates the demo agent in a device's home folder, so that it can receive messages immediately. Existing files are kept. */
 export async function seedLocalAgent(home: string): Promise<void> {
   const now = new Date().toISOString();
   const agents = join(home, ".letta", "lc-local-backend", "agents");
@@ -92,7 +92,7 @@ export function describeEntry(line: string): string | null {
 function textOf(part: unknown): string {
   const text = member(part, "text");
   if (member(part, "type") !== "text" || typeof text !== "string") return "";
-  // The device adds facts about itself in front of the first message.
+  // The device adds facts about itself before the first message.
   return text.replaceAll(/<system-reminder>.*?<\/system-reminder>/gs, "");
 }
 

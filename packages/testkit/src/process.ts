@@ -18,7 +18,7 @@ export interface LaunchedProcess {
   standardOutput(): string;
   /**
    * Resolves with the first match in {@link output}, past or future.
-   * @throws Error with the end of the output when the process ends or the time is over first.
+   * @throws Error with the end of the output when the process ends or the time runs out first.
    */
   waitForOutput(pattern: RegExp, timeoutMs?: number): Promise<RegExpMatchArray>;
   readonly exited: Promise<ProcessExit>;
@@ -36,8 +36,8 @@ export interface LaunchOptions {
 }
 
 /**
- * The variables of every process that a test starts. The cache keeps what Node made of each module, so that a program that runs unbuilt starts
- * in less than half of the time.
+ * The variables of every process that a test starts. The cache keeps the compiled modules of Node, so that an unbuilt program starts in less
+ * than half of the time.
  */
 export const baseEnvironment: Readonly<Record<string, string>> = {
   PATH: process.env["PATH"] ?? "",

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import type { Scope } from "@letta-environments/schema";
 import { baseEnvironment, type LaunchedProcess, launchProcess } from "./process.ts";
 
-/** Tests that run behind a build name the built file, which starts in a quarter of the time. */
+/** Tests that run after a build name the built file, which starts in a quarter of the time. */
 const entry =
   process.env["LETTA_PROXY_ENTRY"] ?? resolve(import.meta.dirname, "../../../apps/proxy/src/runtimes/node.ts");
 
@@ -71,7 +71,7 @@ export async function launchProxy(options: LaunchProxyOptions = {}): Promise<Lau
   };
 }
 
-/** Runs a `letta-proxy` command with a text on its standard input and resolves with its output. Rejects when it fails. */
+/** Runs a `letta-proxy` command with text on its standard input and resolves with its output. Rejects when it fails. */
 export async function runLettaProxy(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},

@@ -1,12 +1,13 @@
 /**
  * Frames that real devices of several versions exchanged with a server, recorded on the day that each file names. They are the
- * evidence for what `dialects/` of the environment server understands. A line is a frame; the first one describes the recording.
+ * evidence for the protocol in `dialects/` of the environment server. Each line is a frame; the first one describes the
+ * recording.
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Frame } from "./frame-log.ts";
 
-/** A recording. Of statuses, only the members that the server could use are kept. */
+/** A recording. Statuses keep only the members that the server could use. */
 export interface Recording {
   /** Version of the device program, such as `0.32.18`. */
   readonly version: string;

@@ -16,7 +16,7 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** Where the connections of a request break: when the target has the whole request, or when the target has responded. */
+/** When the connections of a request break: once the target has the whole request, or once it has responded. */
 export type Break = "after_request" | "after_response";
 
 /** Options of a relay. */

@@ -32,7 +32,7 @@ if (values.help) {
   process.exitCode = await runDevice(apiKey);
 }
 
-/** Reads the options; a mistake ends the process with one line. */
+/** Reads the options; a mistake ends the process with a one-line message. */
 function readOptions(): {
   readonly name: string;
   readonly home: string;
@@ -49,14 +49,14 @@ function readOptions(): {
       },
     }).values;
   } catch (error) {
-    // Node's text goes on with advice about words that start with a dash.
+    // Node's text continues with advice about words that start with a dash.
     const [reason] = String(error instanceof Error ? error.message : error).split(/\.? To specify|\n/);
     process.stderr.write(`device: ${reason}; --help shows the options\n`);
     return process.exit(2);
   }
 }
 
-/** The variables of this process that say how the gateway is reached: an authority of one's own, and proxies. */
+/** The variables of this process for the connection to the gateway: custom certificate authorities, and proxies. */
 function networkEnvironment(): Readonly<Record<string, string>> {
   const isNetwork = (name: string): boolean =>
     name === "NODE_EXTRA_CA_CERTS" || /^(?:https?|all|no)_proxy$/i.test(name);

@@ -101,7 +101,7 @@ export async function openDeviceSocket(
   };
 }
 
-/** Returns the acknowledgement of a device that starts the turn at once. */
+/** Returns the acknowledgement of a device that starts the turn immediately. */
 export function acknowledgeAsStarted(input: Frame): Frame {
   return {
     type: "input_accepted",

@@ -69,7 +69,7 @@ function findServer(): string | null {
   return paths.find((path) => existsSync(path)) ?? null;
 }
 
-/** Another process may take a free port before the server does. Then another one is tried. */
+/** Tries another port if a process takes the free one before the server does. */
 async function startOn(
   command: string,
   directory: string,

@@ -24,7 +24,7 @@ export function createVirtualClock(startMs: number = 1_800_000_000_000): Virtual
   let wallOffsetMs = startMs;
   const timers = new Set<Timer>();
   return {
-    // Whole milliseconds, as of the system clock. Timers may run in between.
+    // Whole milliseconds, like the system clock. Timers may run in between.
     now: () => Math.floor(wallOffsetMs + monotonicMs),
     monotonic: () => monotonicMs,
     setTimer(delayMs, run) {

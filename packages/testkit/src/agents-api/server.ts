@@ -1,6 +1,6 @@
 /**
  * A fake of the vendor's agents API, as far as a device with the API backend needs it for turns, approvals and stops (observed with
- * 0.32.18). What it does in a turn is in `turn.ts`. A path that is not served is 404, which a device survives for its other look-ups.
+ * 0.32.18). `turn.ts` has its behaviour in a turn. Other paths are 404, which a device tolerates for its other look-ups.
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

@@ -1,6 +1,6 @@
 /**
- * The behaviour of the fake agents API in a turn. The words of a message choose it. The events are those that a device with the API backend
- * reads from `POST /v1/conversations/{id}/messages`.
+ * The behaviour of the fake agents API in a turn. The words of a message select it. The events are the ones that a device with the API
+ * backend reads from `POST /v1/conversations/{id}/messages`.
  */
 
 /** The API's reaction to messages from a device. */
@@ -90,7 +90,7 @@ function textOf(content: unknown): string {
   return withoutReminders(texts.map((text) => (typeof text === "string" ? text : "")).join(""));
 }
 
-/** The device adds facts about itself in front of a message. */
+/** The device adds facts about itself before a message. */
 function withoutReminders(text: string): string {
   return text.replaceAll(/<system-reminder>.*?<\/system-reminder>/gs, "");
 }

@@ -26,7 +26,7 @@ export interface VendorClient {
   conversationList(command?: object): Promise<ProtocolFrame>;
 }
 
-// The package exports this file for bundlers only in some versions; its place is the same in every version seen.
+// Some versions of the package export this file only for bundlers; its path is the same in every version seen.
 const file = resolve(import.meta.dirname, "../../node_modules/@letta-ai/letta-code/dist/app-server-client.js");
 
 /** Creates the vendor's client. It connects when it is created. */

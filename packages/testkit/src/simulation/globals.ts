@@ -1,10 +1,10 @@
-/** Time and randomness of the platform, replaced by those of a simulation, so that programs which use the platform's run in it. */
+/** Replaces time and randomness of the platform with a simulation's, so that programs that use the globals run in it. */
 import type { Clock } from "@letta-environments/platform";
 import type { Random } from "./random.ts";
 
 /**
- * Replaces `Date.now`, `setTimeout`, `clearTimeout` and `Math.random` until the returned function is called. One simulation at a
- * time can have them.
+ * Replaces `Date.now`, `setTimeout`, `clearTimeout` and `Math.random` until the returned function is called. Only one simulation
+ * at a time can do this.
  */
 export function replaceGlobals(clock: Clock, random: Random): () => void {
   const { setTimeout, clearTimeout } = globalThis;

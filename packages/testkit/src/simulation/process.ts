@@ -1,6 +1,6 @@
 /**
  * A process of a simulation that can be killed like with SIGKILL: its timers stop, its calls to stores have no effect and never
- * return, and nothing that it started continues. Only what its stores made durable is left.
+ * return, and nothing that it started continues. Only the durable data of its stores remains.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { Random } from "./random.ts";
@@ -12,7 +12,7 @@ export interface SimulatedProcess {
   readonly clock: Clock;
   /**
    * Wraps a store, so that its asynchronous methods take time, fail, and end with the process. Methods that return a plain value
-   * are only wrapped so that they throw after the end.
+   * only throw after the end.
    */
   withFaults<Store extends object>(store: Store, faults: StoreFaults): Store;
   kill(): void;
@@ -33,7 +33,7 @@ export interface StoreFaults {
 
 /** Probabilities of the faults of one call. */
 export interface StoreFaultRates {
-  /** The call is rejected; in half of the cases after it had its effect, where the method may have one. */
+  /** The call is rejected; in half of the cases after its effect, if the method may have one. */
   readonly reject: number;
   /** The call takes up to `slowMs` milliseconds, in part before and in part after its effect. */
   readonly slow: number;

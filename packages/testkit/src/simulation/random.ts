@@ -2,7 +2,7 @@
 export interface Random {
   /** A number from 0 up to but not including 1. */
   fraction(): number;
-  /** A whole number from 0 to below `bound`. */
+  /** A whole number from 0 up to but not including `bound`. */
   below(bound: number): number;
   /** True with this probability. */
   happens(probability: number): boolean;

@@ -10,7 +10,7 @@ export interface Trace {
   digest(): string;
 }
 
-/** Most events that are kept. */
+/** Maximum number of events that are kept. */
 const maxEvents = 1_000;
 
 /** Creates a {@link Trace}. Each event is recorded with the time of `monotonic`, in milliseconds. */

@@ -1,4 +1,4 @@
-/** Reads a stream of server-sent events as the WHATWG HTML standard says (section 9.2.6), and records what a browser would. */
+/** Reads a stream of server-sent events like a browser (WHATWG HTML, section 9.2.6), and records them. */
 
 /** A received event. */
 export interface ReceivedEvent {
@@ -10,7 +10,7 @@ export interface ReceivedEvent {
 /** The events that were received. */
 export interface EventSink {
   readonly events: ReceivedEvent[];
-  /** The last id, also one without an event. */
+  /** The last id, even one without an event. */
   lastEventId: string;
   comments: number;
   /** How the stream ended; `null` while it is open. */

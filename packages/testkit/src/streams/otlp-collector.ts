@@ -1,4 +1,4 @@
-/** A receiver of the OpenTelemetry protocol that records what it gets, in the JSON encoding. */
+/** A receiver of the OpenTelemetry protocol (JSON encoding) that records every push. */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -15,7 +15,7 @@ export interface OtlpPush {
 export interface OtlpCollector {
   readonly url: string;
   readonly pushes: readonly OtlpPush[];
-  /** The status, further headers and the body of the next responses. */
+  /** The status, additional headers and the body of the next responses. */
   status: number;
   headers: Readonly<Record<string, string>>;
   body: string;
