@@ -9,7 +9,7 @@ import { App } from "./views/app.tsx";
 
 const root = document.getElementById("root") ?? document.body;
 
-/** Takes the secret of a sign-in link out of the address, before anything else can read or keep it. */
+/** Removes the secret of a sign-in link from the address, before anything else can read or keep it. */
 function takeLink(): string | null {
   const fragment = readFragment();
   if (!fragment.startsWith("link=")) return null;
@@ -30,7 +30,7 @@ async function redeem(link: string): Promise<void> {
       ({ confirmLink }) => confirmLink(root, signedIn.info.keyName),
       () => false,
     ));
-  // The browser has noted the address with the secret in its history before the page could change it.
+  // The browser had the address with the secret in its history before the page could change it.
   if (!isWanted) toast("bad", unusedLink);
   const refusal = isWanted ? await signIn({ link }) : null;
   // An unusable link must not end an existing session.
@@ -45,7 +45,7 @@ async function start(): Promise<void> {
   render(<App linkRefusal={null} />, root);
   await readSession(link !== null);
   if (link !== null) await redeem(link);
-  // A link that is pasted into the address of an open page changes the fragment alone.
+  // A link that is pasted into the address of an open page changes only the fragment.
   onFragment(() => {
     const pasted = takeLink();
     if (pasted !== null) void redeem(pasted);

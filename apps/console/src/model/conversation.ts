@@ -1,6 +1,6 @@
 /**
- * A conversation for people, from the events of a device: messages, texts of the agent, tool calls, errors. What a device writes is never
- * trusted: only known members of the right type are used, and views show texts as texts.
+ * Builds a conversation for people from the events of a device: messages, texts of the agent, tool calls, errors. Nothing from a device
+ * is trusted: only known members of the right type are used, and views show texts as plain text.
  */
 import type { MessageStatus, StreamedEvent } from "@letta-environments/client";
 import { isObject } from "./merge-patch.ts";
@@ -13,7 +13,7 @@ export interface ToolCall {
   /** JSON of the arguments, which may still be incomplete. */
   readonly input: string;
   readonly result: string;
-  /** `stopped`: its turn has ended without a result of it. */
+  /** `stopped`: its turn has ended without its result. */
   readonly state: "called" | "running" | "done" | "failed" | "stopped";
 }
 
@@ -51,7 +51,7 @@ const maxEntries = 1_000;
 /** The longest text of an entry, in characters. */
 const maxText = 200_000;
 
-/** Shortens a text, and says so. Shortening it again, with more behind it, changes nothing. */
+/** Shortens a text, and says so. Shortening it again, with more text after it, changes nothing. */
 function shortened(text: string): string {
   return text.length > maxText ? `${text.slice(0, maxText)}\n… The rest is not shown.` : text;
 }
@@ -68,7 +68,7 @@ export function messageIdOf({ key }: Entry): string {
   return key.slice("sent ".length);
 }
 
-/** The state of a message as the page that sends it knows it. `refused`: the device did not get it. `failed`: the device did not take it. */
+/** The state of a message as the page that sends it knows it. `refused`: the device did not receive it. `failed`: the device did not accept it. */
 export type LocalState = "sending" | "accepted" | "refused" | "unknown" | "failed";
 
 /** Whether the outcome of a message in a state is still open. */
@@ -97,7 +97,7 @@ function hasMessage(entries: readonly Entry[], states: readonly string[], key?: 
   );
 }
 
-/** Notes what this page knows of a message. What an event has said of its outcome counts more. */
+/** Notes what this page knows about a message. An outcome reported by an event takes precedence. */
 export function addLocalState(
   entries: readonly Entry[],
   message: Readonly<Record<"id" | "deviceId" | "agentId" | "conversationId" | "text", string>> & {
@@ -118,7 +118,7 @@ export function addLocalState(
     : addStatus(next, { clientMessageId, deviceId, agentId, conversationId, sentAt, state });
 }
 
-/** Adds a message that the tab has kept from before. Events of the past come after it, and stand before it. */
+/** Adds a message that the tab has kept from before. Past events arrive later, but are placed before it. */
 export function addKept(...[entries, message, state]: Parameters<typeof addLocalState>): readonly Entry[] {
   const key = `sent ${message.id}`;
   return addLocalState(entries, message, state).map((entry) =>
@@ -166,8 +166,8 @@ function stopped(entry: Entry): Entry {
 }
 
 /**
- * Inserts a message before those that were sent later. One whose turn has begun stands before the output of the conversation if that has no
- * message yet, because it is what the output belongs to.
+ * Inserts a message before those that were sent later. If its turn has begun and the output of the conversation has no message yet, the
+ * message goes before the output, which belongs to it.
  */
 export function insertSent(entries: readonly Entry[], message: SentEntry): readonly Entry[] {
   const isLater = (entry: Entry): boolean => entry.kind === "sent" && sentAtOf(entry) > sentAtOf(message);
@@ -192,7 +192,7 @@ function addDelta(
   const id = textOf(delta["id"]) || eventId;
   switch (delta["message_type"]) {
     case "user_message": {
-      // The device repeats what it was sent; the text is not part of the status of a message.
+      // The device repeats the messages that it received; the status of a message does not have its text.
       const key = `sent ${textOf(delta["otid"])}`;
       const text = shortened(contentOf(delta["content"]));
       return entries.map((entry) =>
@@ -274,7 +274,7 @@ function changeTool(entries: readonly Entry[], id: string, change: (present: Too
   return entries.map((entry) => (entry.kind === "tool" && entry.key === key ? change(entry) : entry));
 }
 
-/** Adds what was said, before messages at the end that were kept from before. */
+/** Adds output before messages at the end that were kept from before. */
 function append(entries: readonly Entry[], entry: Entry): readonly Entry[] {
   const last = entries.findLastIndex((each) => each.kind !== "sent" || each.isKept !== true);
   return limited(entries.toSpliced(last + 1, 0, entry));

@@ -1,4 +1,4 @@
-/** Names of devices for people, and which devices the list shows in which order, by the parameters of the address. */
+/** Names of devices for people, and the selection and order of the list, from the parameters of the address. */
 import type { Environment } from "@letta-environments/client";
 import { printable } from "@letta-environments/command-line/printable";
 import { runsEveryTool } from "./mode.ts";
@@ -46,14 +46,14 @@ export function nameOf(device: Environment): string {
   return printable(writtenName(device));
 }
 
-/** A name as it looks on a page, which shows any space, or several, as one. */
+/** A name as it looks on a page, where any run of spaces is shown as one space. */
 export function lookOf(name: string): string {
   return name.normalize("NFKC").replaceAll(/\s+/gu, " ").trim();
 }
 
 /**
- * Returns the names, in the form of {@link lookOf}, that do not identify a device without its id: names that several devices have, and names that end
- * with another device's id in parentheses, because that device may be shown so. Rows of the same device may share a name.
+ * Returns the names, in the form of {@link lookOf}, that do not identify a device without its id: names of more than one device, and names that end
+ * with another device's id in parentheses, because that device may be shown that way. Rows of the same device may share a name.
  */
 export function ambiguousLooks(all: readonly Environment[]): readonly string[] {
   const ids = new Set(all.map(({ deviceId }) => deviceId));
@@ -112,7 +112,7 @@ const readers = new Map<string, (device: Environment) => string | number>([
   ["seen", ({ connectionId, lastSeenAt }) => (connectionId === null ? -lastSeenAt : Number.NEGATIVE_INFINITY)],
 ]);
 
-/** Compares names as people count: 9 before 10. Creating a collator costs more than thousands of comparisons. */
+/** Compares numbers in names by value: 9 before 10. Creating a collator costs more than thousands of comparisons. */
 const collator = new Intl.Collator("en", { numeric: true });
 
 function compare(left: string | number, right: string | number): number {

@@ -8,7 +8,7 @@ export interface DiffLine {
 
 /** Lines without a change that are shown around each change. */
 const contextLines = 3;
-/** Texts with more lines are shown whole: the time for their difference grows with the square. */
+/** Texts with more lines are shown whole, because computing the difference takes quadratic time. */
 const maxLines = 4_000;
 
 /** A line as it is shown. */
@@ -25,7 +25,7 @@ export function linesToShow(text: string): readonly ShownLine[] {
   return foldEmpty(shown("same", text.split("\n")));
 }
 
-/** Replaces each run of empty lines of one kind by a line. */
+/** Replaces each run of empty lines of one kind with one line. */
 export function foldEmpty(lines: readonly DiffLine[]): readonly ShownLine[] {
   const folded: ShownLine[] = [];
   for (let start = 0, end = 0; start < lines.length; start = end) {
@@ -53,7 +53,7 @@ export function diffText(before: string, after: string): readonly DiffLine[] {
   return withoutDistant(compare(old, next));
 }
 
-/** Compares by a longest common subsequence of the lines between those with which both texts begin and end. */
+/** Compares by a longest common subsequence of the lines between the common beginning and end of both texts. */
 function compare(old: readonly string[], next: readonly string[]): readonly DiffLine[] {
   const most = Math.min(old.length, next.length);
   let start = 0;
@@ -71,7 +71,7 @@ function compare(old: readonly string[], next: readonly string[]): readonly Diff
 
 function compareMiddle(old: readonly string[], next: readonly string[]): readonly DiffLine[] {
   const width = next.length + 1;
-  // The number of common lines from a line of each text on. Texts have so few lines that it fits.
+  // The number of common lines from a line of each text onwards. It fits, because texts have at most `maxLines` lines.
   const common = new Uint16Array((old.length + 1) * width);
   const at = (row: number, column: number): number => common[row * width + column] ?? 0;
   for (let row = old.length - 1; row >= 0; row -= 1)
@@ -111,7 +111,7 @@ function withoutDistant(lines: readonly DiffLine[]): readonly DiffLine[] {
   return near;
 }
 
-/** Lines with their ends, so that an end that is missing is a difference. */
+/** Lines with their ends, so that a missing end is a difference. */
 function linesOf(text: string): readonly string[] {
   return text === "" ? [] : text.split(/(?<=\n)/);
 }

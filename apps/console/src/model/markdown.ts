@@ -1,6 +1,7 @@
 /**
- * Markdown of agents as a tree: paragraphs, headings, lists, quotes, code, tables, and emphasis, code and links within them. It is a part
- * of CommonMark that models write, without HTML: markup in the text stays text. Views make elements of the tree, never of strings.
+ * Markdown of agents as a tree: paragraphs, headings, lists, quotes, code, tables, and emphasis, code and links within them. Covers the
+ * part of CommonMark that models write, without HTML: markup in the text stays text. Views make elements from the tree, never from
+ * strings.
  */
 import { printable } from "@letta-environments/command-line/printable";
 
@@ -26,9 +27,9 @@ export type Block =
     }
   | { readonly kind: "rule" };
 
-/** Quotes and lists within each other beyond this depth are paragraphs. */
+/** Quotes and lists that are nested deeper are paragraphs. */
 const maxDepth = 8;
-// Code that begins and ends within a line may begin a paragraph, so a fence has no backtick behind it.
+// Code that begins and ends within a line may begin a paragraph, so a fence has no backtick after it.
 const fence = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})/;
 const fenceEnd = /^ {0,3}(`{3,}|~{3,})\s*$/;
 const heading = /^ {0,3}(#{1,6})(?=\s|$)/;
@@ -79,7 +80,7 @@ function beginsBlock(line: string): boolean {
   return hasItem || fence.test(line) || heading.test(line) || quote.test(line) || rule.test(line);
 }
 
-/** Hashes that end a heading have a space before them: those of a word, such as `C#`, belong to it. */
+/** Closing hashes of a heading have a space before them: hashes of a word, such as `C#`, belong to the text. */
 function parseHeading(text: string, level: number): Block {
   const title = text.trim().replace(/(?:^|\s)#+$/, "");
   return { kind: "heading", level, children: parseInline(title.trimEnd()) };
@@ -112,7 +113,7 @@ function parseList(lines: readonly string[], index: number, depth: number): read
       indent = Math.min(marker[0].length, (marker[1] ?? "").length + (marker[2] ?? "").length + 1);
       items.push([line.slice(marker[0].length)]);
     } else if (line.trim() === "") {
-      // Empty lines end the list unless an item goes on behind them.
+      // Empty lines end the list unless an item continues after them.
       const last = end + countWhile(lines, end + 1, (each) => each.trim() === "");
       const next = lines[last + 1] ?? "";
       if (!/^\s{2,}\S/.test(next) && !item.test(next)) break;
@@ -151,7 +152,7 @@ function countWhile(lines: readonly string[], from: number, test: (line: string)
   return index - from;
 }
 
-/** A character within emphasis, or what binds closer than marks: one that is escaped, or code. */
+/** A character within emphasis, or something that binds closer than marks: an escaped character, or code. */
 const unit = /(?:\\.|`[^`\n]{1,1000}`|`(?![^`\n]{1,1000}`)|[^\n\\`])/.source;
 
 /** The earliest of these begins the next piece. Each part is bounded, so that hostile texts take linear time. */
@@ -199,7 +200,7 @@ function linkOf(address: string, label: string, raw: string): Inline {
   return { kind: "link", address: safe, children: [{ kind: "text", text }] };
 }
 
-/** Returns whether a label looks like an address of another host than the one that its link leads to. */
+/** Returns whether a label looks like an address of a different host than its link. */
 function namesOtherHost(label: string, host: string): boolean {
   // Browsers read a wide colon, slash or dot as the common one.
   const common = label.normalize("NFKC").replaceAll("\u3002", ".");
@@ -217,7 +218,7 @@ function hostOf(address: string): string {
   return (URL.parse(`https://${rest}`)?.hostname ?? "").replace(/[^\p{L}\p{N}]+$/u, "");
 }
 
-/** Returns an address that a page may open; `null` for any other, such as `javascript:`, or with a name or a password, which looks like its host. */
+/** Returns an address that a page may open; `null` for any other, such as `javascript:`, or one with credentials, which look like its host. */
 export function safeAddress(text: string): string | null {
   const url = URL.parse(text);
   if (url === null || url.username + url.password !== "") return null;

@@ -1,4 +1,4 @@
-/** Merge patches (RFC 7396), with which events change environments. */
+/** Merge patches (RFC 7396), which events use to change environments. */
 
 /** Applies a patch: members that are `null` are removed, objects are merged, and everything else is replaced. */
 export function mergePatch<Value extends object>(value: Value, patch: Readonly<Record<string, unknown>>): Value {

@@ -16,7 +16,7 @@ export interface Route {
 
 const views: readonly ViewName[] = ["devices", "device", "approvals", "overview", "keys", "audit"];
 
-/** Reads a fragment. What is not an address of the console is the list of devices. */
+/** Reads a fragment. Anything that is not an address of the console is the list of devices. */
 export function parseRoute(fragment: string): Route {
   const [path = "", query = ""] = fragment.replace(/^\//, "").split("?", 2);
   const [name = "", rawId] = path.split("/");

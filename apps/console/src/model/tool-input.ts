@@ -19,7 +19,7 @@ const editMembers = [
   ["old_string", "new_string"],
   ["old_str", "new_str"],
 ] as const;
-/** Texts that have other spaces than the common one for good reasons. A program may run any other text. */
+/** Texts that legitimately contain unusual spaces. A program may run any other text. */
 const proseMembers: readonly string[] = ["description", "content", ...editMembers.flat()];
 
 /** Describes the input of a tool. */
@@ -49,7 +49,7 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
   return parts.map(visible);
 }
 
-/** Writes out what hides, or turns the direction of a text. It could otherwise make a command look like another one. */
+/** Writes out characters that are invisible or change the direction of text, because they could make a command look like another one. */
 function visible(part: InputPart): InputPart {
   if (part.kind === "edit") return { ...part, before: printableLines(part.before), after: printableLines(part.after) };
   // A path is one line.
@@ -58,7 +58,7 @@ function visible(part: InputPart): InputPart {
   return { ...part, name: printable(part.name), text: printableLines(part.text) };
 }
 
-/** Changes of a text, and the members that they show completely. Every other member is shown as it is, so that nothing is hidden. */
+/** Changes of a text, and the members that they show completely. Every other member is shown unchanged, so that nothing is hidden. */
 interface Edits {
   readonly edits: readonly InputPart[];
   readonly members: readonly string[];

@@ -1,7 +1,7 @@
 /**
  * A request for permission with its two decisions. The keys A and D decide on the card that has the focus. One press decides on one request: a
- * card that has just appeared or moved takes no decision yet, because the press may have been meant for what was there before. The letters do not
- * decide either while the focus has just come: they may belong to a text. A click says itself which button it is for, also from the keyboard.
+ * card that has just appeared or moved takes no decision yet, because the press may have been meant for what was there before. Nor do the letters
+ * decide just after the card gets the focus: they may belong to a text. A click names its button, even from the keyboard.
  */
 import type { Approval } from "@letta-environments/client";
 import { escapeSpaces, printable } from "@letta-environments/command-line/printable";
@@ -53,7 +53,7 @@ export function ApprovalCard({
     const key = event.key.toLowerCase();
     if (key !== "a" && key !== "d") return onOtherKey();
     event.preventDefault();
-    // A key that is held down decides on one card, and not on those that get the focus after it.
+    // A key that is held down decides only on one card, not on the next ones that get the focus.
     if (event.repeat || !isLetterMeant()) return;
     if (key === "d") setDenying(true);
     else if (!isCut) void choose(true, true);
@@ -105,9 +105,9 @@ function isKey(event: MouseEvent): boolean {
 
 /** Decides which presses are meant for a card. */
 interface Presses {
-  /** Whether it stands still, for its looks. */
+  /** Whether the card has settled, for its style. */
   readonly isSteady: boolean;
-  /** Whether a click counts. Assistive technology moves the focus and clicks at once. */
+  /** Whether a click counts. Assistive technology moves the focus and clicks immediately. */
   isMeant(): boolean;
   /** Whether the letters A and D count. */
   isLetterMeant(): boolean;
@@ -128,7 +128,7 @@ function usePresses(card: RefObject<HTMLElement | null>): Presses {
     watch.current = watched;
     return () => watched.end();
   }, []);
-  // What this page draws moves the card at once.
+  // Drawing by this page moves the card immediately.
   useLayoutEffect(() => void watch.current?.isSteady());
   return {
     isSteady,
@@ -142,8 +142,8 @@ function usePresses(card: RefObject<HTMLElement | null>): Presses {
 }
 
 /**
- * Passes the focus on when a card disappears: to the next card after a decision here by key. Otherwise somebody else has decided, or the reader
- * has the pointer, and a key that was meant for something else must not decide on the next one.
+ * Moves the focus when a card disappears: to the next card after a decision by key on this page. Otherwise somebody else has decided, or the
+ * reader uses the pointer, and a key that was meant for something else must not decide on the next card.
  */
 function passFocus(card: HTMLElement | null, isPassing: boolean): void {
   if (!card?.contains(document.activeElement)) return;
@@ -157,7 +157,7 @@ function focusMain(): void {
   document.getElementById("main")?.focus({ preventScroll: true });
 }
 
-/** The buttons of a card. An input that is not shown completely is not allowed by one press. */
+/** The buttons of a card. One press does not allow an input that is not shown completely. */
 function Actions({
   approval,
   isDisabled,
@@ -177,7 +177,7 @@ function Actions({
     if (approval.inputTruncated) setAsked({ suggestion, at: monotonic() });
     else onAllow(isKey(event), suggestion);
   };
-  // Not `disabled`, which would take the focus from a button that has it.
+  // Not `disabled`, which would remove the focus from a focused button.
   const state = { type: "button", disabled: isDisabled, "aria-disabled": !isSteady } as const;
   // A decision is a message.
   if (!may("send")) return <p class="hint">The key of this session lacks the scope “send”, so it cannot decide.</p>;
@@ -234,8 +234,8 @@ function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice
 }
 
 /**
- * Where the device works, and in which mode, as it reports itself: the request does not say so. A device can have several connections. It comes
- * last, because the device can change its length at any moment, and nothing that is read or pressed may move then.
+ * The directory and the mode that the device reports, which the request does not contain. A device can have several connections. Shown last,
+ * because its length can change at any moment, and nothing that is read or pressed must move then.
  */
 function Place({ connectionId }: { connectionId: string | null }): JSX.Element | null {
   const row = [...rows.value.values()].find((each) => each.value.connectionId === connectionId)?.value;

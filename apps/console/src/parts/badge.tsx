@@ -19,7 +19,7 @@ export function Badge({
   );
 }
 
-/** The permission mode of a device, in red where it asks for nothing. */
+/** The permission mode of a device, in red if it runs every tool without asking. */
 export function ModeBadge({ mode }: { mode: string | undefined }): JSX.Element | null {
   if (mode === undefined) return null;
   const text = modeText(mode);

@@ -49,11 +49,11 @@ interface PlotProps {
   readonly chart: Chart;
   /** The time of the vertical line, in epoch seconds; `null` for none. */
   readonly marked: number | null;
-  /** Receives the place of the pointer as a share of the width; `null` when a mouse leaves. A tap is kept. */
+  /** Receives the position of the pointer as a fraction of the width; `null` when a mouse leaves. A tap is kept. */
   readonly onPoint: (share: number | null) => void;
 }
 
-/** Lines over the last hour. The picture is stretched to its place, and the labels of the axes are text around it. */
+/** Lines over the last hour. The picture is stretched to its box, and the labels of the axes are text around it. */
 function Plot({ chart, marked, onPoint }: PlotProps): JSX.Element {
   const { first, last, highest, paths, dots, values } = useMemo(() => shapesOf(chart), [chart]);
   const lastQuarter = last - (last % quarterSeconds);
@@ -92,7 +92,7 @@ function Plot({ chart, marked, onPoint }: PlotProps): JSX.Element {
   );
 }
 
-/** Scales a chart to a box of an hour by 1. Values without neighbours are dots, since no line shows them. */
+/** Scales a chart to a box that is one hour wide and 1 high. Values without neighbours are dots, since no line shows them. */
 function shapesOf({ times, lines }: Chart) {
   const last = times.at(-1) ?? 0;
   const first = last - hourSeconds;
@@ -111,7 +111,7 @@ function shapesOf({ times, lines }: Chart) {
   };
 }
 
-/** The place of the time that is nearest to another one. */
+/** The index of the time that is nearest to another one. */
 function nearestIndex(times: readonly number[], wanted: number): number {
   const distance = (index: number): number => Math.abs((times[index] ?? Infinity) - wanted);
   return times.reduce((nearest, _time, index) => (distance(index) < distance(nearest) ? index : nearest), 0);

@@ -97,7 +97,7 @@ function Target({
   const { agentId, conversationId } = target.value;
   const known = [...all.value.values()];
   return (
-    // A field that has the focus does not become a line when its agent is known.
+    // A focused field does not become a line when its agent becomes known.
     <div class="target" onFocusIn={(event) => event.target instanceof HTMLInputElement && onOpen()}>
       {isOpen || isNameless(target.value) ? (
         <Fields conversations={conversations} known={known} isOnDemand={isOpen} />
@@ -174,7 +174,7 @@ function Fields({
   );
 }
 
-/** A field for an id. What is being typed is not replaced when the field is drawn again because the device reports something. */
+/** A field for an id. Text that is being typed is not replaced when a report of the device redraws the field. */
 function IdField({
   label,
   value,

@@ -1,4 +1,4 @@
-/** Stop and Mode: what a session may do to the conversation that is shown, besides sending messages to it. */
+/** Stop and Mode: the actions on the shown conversation in addition to sending messages. */
 import type { JSX } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
 import { isBusy } from "../model/conversation.ts";
@@ -8,7 +8,7 @@ import { Confirm } from "./dialog.tsx";
 
 const nameless = "Name an agent below first.";
 
-/** The button that stops the turn. It is red while the page knows of one, and works anyway: a turn can also begin on the device itself. */
+/** The button that stops the turn. It is red while the page knows of a turn, but always works, because a turn can also begin on the device itself. */
 export function Stop({ conversations }: { conversations: DeviceConversations }): JSX.Element {
   const [isStopping, setStopping] = useState(false);
   const target = conversations.target.value;
@@ -30,7 +30,7 @@ export function Stop({ conversations }: { conversations: DeviceConversations }):
   );
 }
 
-/** The choice of a mode. Choosing alone changes nothing: an arrow key would. */
+/** The choice of a mode. Choosing changes nothing by itself, because an arrow key already chooses. */
 export function Mode({ conversations }: { conversations: DeviceConversations }): JSX.Element {
   const [chosen, setChosen] = useState("");
   const [isAsking, setAsking] = useState(false);

@@ -6,7 +6,7 @@ import { useFocus } from "./focus.ts";
 
 /** A text to copy, such as a command or a key. */
 export function Copy({ text, label }: { text: string; label: string }): JSX.Element {
-  // In a dialog it takes the place of the form that had the focus.
+  // In a dialog it replaces the form that had the focus.
   const button = useFocus<HTMLButtonElement>();
   return (
     <div class="copy">
@@ -18,10 +18,10 @@ export function Copy({ text, label }: { text: string; label: string }): JSX.Elem
   );
 }
 
-/** Lines of a block that are certainly seen at once. */
+/** Lines of a block that are certainly visible without scrolling. */
 const maxSeenLines = 12;
 
-/** A block of text with a button that copies it as it was written. What hides in it is shown. */
+/** A block of text with a button that copies it unchanged. Hidden characters in it are shown. */
 export function CopyBlock({ text, label }: { text: string; label?: string }): JSX.Element {
   const lines = text.split("\n").length;
   return (

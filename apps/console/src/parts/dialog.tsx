@@ -4,7 +4,7 @@ import { holdPage } from "../platform/browser.ts";
 
 /**
  * A modal dialog. Its first field, or the button that copies or cancels, has the focus. Escape closes it, and the focus returns to where it was. A
- * click outside does not: it would lose a secret that is shown once, also at the end of selecting it with the mouse.
+ * click outside does not close it: it would lose a secret that is shown once, even when a selection with the mouse ends there.
  *
  * @param onClose absent: only a button of the content closes it, because the secret would be lost. "Back" waits for that
  */
@@ -38,7 +38,7 @@ export function Dialog({
         event.preventDefault();
         onClose?.();
       }}
-      // Browsers let nobody prevent the second Escape.
+      // Browsers do not let a page prevent the second Escape.
       onClose={() => (onClose === undefined ? dialog.current?.showModal() : onClose())}
     >
       <div class="dialog">
@@ -56,7 +56,7 @@ export function Dialog({
   );
 }
 
-/** Asks before something that cannot be undone, or lets others do more. */
+/** Asks before an action that cannot be undone, or that lets others do more. */
 export function Confirm({
   title,
   text,

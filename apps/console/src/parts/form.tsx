@@ -34,8 +34,8 @@ export function Problem({ text }: { text: string | null }): JSX.Element | null {
 }
 
 /**
- * Returns what a form calls when it is submitted, and whether that still runs. It does not run twice at a time, such as for a double click: the
- * second secret would take the place of the first, whose key stays active and is known to nobody.
+ * Returns the submit handler of a form, and whether it is running. It does not run twice at the same time, such as for a double click: the
+ * second secret would replace the first one, whose key stays active although nobody knows it.
  */
 export function useSubmit(run: () => Promise<void>): readonly [onSubmit: (event: Event) => void, isBusy: boolean] {
   const [isBusy, setBusy] = useState(false);

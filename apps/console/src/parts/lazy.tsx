@@ -24,7 +24,7 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
           Loading …
         </p>
       );
-    // An update has removed the file, or the browser remembers the failure: then only the reload helps.
+    // If an update has removed the file, or the browser remembers the failure, only a reload helps.
     return (
       <div class="empty" role="alert">
         <h2>This part of the console could not be loaded</h2>

@@ -5,7 +5,7 @@ import { useMemo } from "preact/hooks";
 import { type Block, type Inline, parseMarkdown } from "../model/markdown.ts";
 import { CopyBlock } from "./copy.tsx";
 
-/** The longest text that is read as Markdown, in characters; a longer one is shown as it is. */
+/** The longest text that is read as Markdown, in characters; a longer one is shown unchanged. */
 const maxLength = 100_000;
 
 /** Draws a text as Markdown. */
@@ -30,7 +30,7 @@ function DrawnBlock({ block }: { block: Block }): JSX.Element {
     case "paragraph":
       return <p>{draw(block.children)}</p>;
     case "heading":
-      // The page has its own headings, so those of a text are none.
+      // The page has its own headings, so headings of a text are only styled paragraphs.
       return <p class={`heading h${block.level}`}>{draw(block.children)}</p>;
     case "code":
       return <CopyBlock text={block.text} />;

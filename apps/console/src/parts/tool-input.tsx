@@ -7,10 +7,10 @@ import { watchOverflow } from "../platform/overflow.ts";
 const marks = { added: "+", removed: "−", same: " ", skipped: "…" } as const;
 const words = { added: "added: ", removed: "removed: ", same: "", skipped: "" } as const;
 
-/** Longer values have a box of their own. */
+/** Longer values have a separate box. */
 const maxShort = 100;
 
-/** The input of a tool for people: commands, paths, and edits as differences. @param isCut whether something of it is missing */
+/** The input of a tool for people: commands, paths, and edits as differences. @param isCut whether a part of it is missing */
 export function ToolInput({
   input,
   isCut = false,
@@ -94,7 +94,7 @@ function Diff({ before, after }: { before: string; after: string }): JSX.Element
   );
 }
 
-/** A box of lines. Where they do not fit, it says how many there are, and fades as long as more of them are below. */
+/** A box of lines. If they do not fit, it says how many there are, and fades while more of them are below. */
 function Box({ label, kind, children }: { label: string; kind: string; children: ComponentChildren }): JSX.Element {
   const box = useRef<HTMLPreElement>(null);
   const [lines, setLines] = useState(0);

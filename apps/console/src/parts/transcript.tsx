@@ -82,7 +82,7 @@ export function Transcript({
   );
 }
 
-/** Returns a function that draws an entry. Its line is the same object while the entry is, so that one more word draws one line. */
+/** Returns a function that draws an entry. Its line is the same object while the entry is, so that one more word redraws one line. */
 function useLines(): (entry: Entry) => JSX.Element {
   return useMemo(() => {
     const lines = new WeakMap<Entry, JSX.Element>();

@@ -18,7 +18,7 @@ export function notify(title: string, body: string): void {
   });
 }
 
-/** Browsers allow few. */
+/** Browsers allow only a few contexts. */
 let context: AudioContext | null = null;
 
 /** Plays two short tones. It works once the user has clicked something on the page. */

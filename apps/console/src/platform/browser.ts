@@ -5,7 +5,7 @@ export function now(): number {
   return Date.now();
 }
 
-/** Milliseconds since a moment in the past. For durations: unlike {@link now}, nobody sets it. */
+/** Milliseconds since a moment in the past. For durations: unlike {@link now}, it is never set. */
 export function monotonic(): number {
   return performance.now();
 }
@@ -15,7 +15,7 @@ export function randomId(): string {
   return crypto.randomUUID();
 }
 
-/** Calls a function again and again until the returned function is called. */
+/** Calls a function repeatedly until the returned function is called. */
 export function every(intervalMs: number, run: () => void): () => void {
   const timer = globalThis.setInterval(run, intervalMs);
   return () => clearInterval(timer);
@@ -83,17 +83,17 @@ export function onNetworkChange(run: () => void): void {
   addEventListener("online", run);
 }
 
-/** Whether the page stays as it is, whatever its address says. */
+/** Whether the page stays unchanged, whatever its address says. */
 let isHeld = false;
 
-/** Calls a function when the user changes the fragment, of a page that is held at the end of that. */
+/** Calls a function when the user changes the fragment; if the page is held, when that ends. */
 export function onFragment(run: () => void): void {
   addEventListener("hashchange", () => {
     if (!isHeld) run();
   });
 }
 
-/** Keeps what the page shows: "back" waits, and the browser asks before it leaves or reloads the page. Returns a function that ends that. */
+/** Holds the page: "back" waits, and the browser asks before it leaves or reloads the page. Returns a function that ends this. */
 export function holdPage(): () => void {
   const ask = (event: Event): void => event.preventDefault();
   isHeld = true;

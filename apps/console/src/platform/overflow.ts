@@ -1,9 +1,9 @@
-/** Whether a box hides a part of its text. A reader who does not see that a text goes on takes its beginning for all of it. */
+/** Whether a box hides a part of its text. A reader who does not see that a text continues takes its beginning for all of it. */
 
 /**
- * Watches a box whose text is in its only child. Returns a function that ends that.
+ * Watches a box whose text is in its only child. Returns a function that stops watching.
  *
- * @param onLook receives the number of lines if they do not fit, otherwise 0, and whether there are more below those that are seen
+ * @param onLook receives the number of lines if they do not fit, otherwise 0, and whether there are more below the visible ones
  */
 export function watchOverflow(box: HTMLElement, onLook: (lines: number, isMoreBelow: boolean) => void): () => void {
   const text = box.firstElementChild;

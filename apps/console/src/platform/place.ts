@@ -1,17 +1,17 @@
 /**
  * Where the reader is on a page: how far from its top, or at which link. A page that is shown again, such as the list of devices after one
- * of them, is shown there; a page that is new, at its top with the focus on its heading, so that a screen reader says what it is.
+ * of them, returns there; a new page starts at its top with the focus on its heading, so that a screen reader announces it.
  */
 interface Place {
   readonly top: number;
-  /** The link in the content that had the focus, and its distance from the top of the window: rows that were not drawn yet have no exact height. */
+  /** The link in the content that had the focus, and its distance from the top of the window: rows that are not drawn yet have no exact height. */
   readonly link: { readonly address: string; readonly offset: number } | null;
 }
 
 /** By the address of the page. */
 const places = new Map<string, Place>();
 
-/** Frames until the heading of a page must be there, and then until the rest must: a view may have to be loaded, and rows are drawn by and by. */
+/** Frames until the heading of a page must be there, and then until the rest must: a view may need to load, and rows are drawn gradually. */
 const maxFrames = { heading: 600, rest: 60 };
 
 /** Frames in which the rows around a link get their heights. */
@@ -20,14 +20,14 @@ const settleFrames = 3;
 /** Inputs with which the reader goes elsewhere. */
 const inputs = ["keydown", "pointerdown", "wheel", "touchmove"];
 
-/** Notes the place on the page that the reader leaves. */
+/** Notes the reader's place on the page that they leave. */
 export function leavePage(address: string): void {
   const focused = document.activeElement?.closest("main a");
   const link = focused && { address: focused.getAttribute("href") ?? "", offset: focused.getBoundingClientRect().top };
   places.set(address, { top: scrollY, link: link ?? null });
 }
 
-/** Shows a page at its place as soon as that is drawn, unless the reader is faster. Returns a function that ends the wait. */
+/** Scrolls a page to its place as soon as that is drawn, unless the reader moves first. Returns a function that ends the wait. */
 export function enterPage(address: string): () => void {
   // The browser would restore a place before the rows are there.
   history.scrollRestoration = "manual";

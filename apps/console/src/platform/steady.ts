@@ -1,13 +1,13 @@
 /**
- * Whether something stands still on the page. A press is meant for what the reader saw a moment ago, and that may just have moved: a decision
- * takes a card away, and the next one moves under the pointer. What the reader scrolls is not taken for a move.
+ * Whether something on the page keeps still. A press is meant for what the reader saw a moment ago, and that may just have moved: a decision
+ * removes a card, and the next one moves under the pointer. Scrolling by the reader does not count as a move.
  */
 import { every, monotonic } from "./browser.ts";
 
-/** How long something must have been where it is before a press is meant for it: longer than a double click, and than a reaction. */
+/** How long something must have kept still before a press counts for it: longer than a double click or a reaction. */
 export const settleMs = 500;
 
-/** Time between two looks. A press looks as well, so that no move is noticed too late. */
+/** Time between two checks. A press also checks, so that no move is noticed too late. */
 const lookEveryMs = 100;
 
 /** Where something is, in pixels. */
@@ -32,12 +32,12 @@ function differs(left: number, right: number): boolean {
 
 /** An element that is watched. */
 export interface Watch {
-  /** Whether it has been where it is for {@link settleMs}. */
+  /** Whether it has kept still for {@link settleMs}. */
   isSteady(): boolean;
   end(): void;
 }
 
-/** Watches the buttons of an element that has just appeared. @param onLook receives every so often whether it is steady */
+/** Watches the buttons of an element that has just appeared. @param onLook regularly receives whether it is steady */
 export function watchPlace(element: HTMLElement, onLook: (isSteady: boolean) => void): Watch {
   let place = placeOf(element);
   let since = monotonic();

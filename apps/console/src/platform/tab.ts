@@ -1,12 +1,12 @@
 /**
- * Values that outlive a reload: the texts that were sent from this tab, since events have the state of a message and not its text, those
- * that were typed and not sent, and the messages whose outcome is not known. They end with the tab, when the user signs out, and when another key signs in.
+ * Values that survive a reload: the texts sent from this tab, since events have the state of a message but not its text, unsent texts, and messages
+ * with an unknown outcome. They are removed with the tab, when the user signs out, and when another key signs in.
  */
 
 type TabValue = "sent" | "open" | "drafts" | "key";
 
 const prefix = "letta-console:";
-/** How many texts are kept, and how many characters of one that was sent. One that was typed is kept whole, since it is still to be sent. */
+/** How many texts are kept, and how many characters of a sent one. An unsent one is kept whole, since it may still be sent. */
 const maxTexts = 100;
 const maxLength = 4_000;
 
@@ -33,7 +33,7 @@ function readTexts(name: "sent" | "drafts"): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-/** Keeps the text of a message that was sent, or by the id of a device the text that was typed for it. */
+/** Keeps the text of a sent message by its id, or the unsent text for a device by the id of the device. */
 export function rememberText(name: "sent" | "drafts", id: string, text: string): void {
   const length = name === "sent" ? maxLength : text.length;
   const kept = Object.entries({ ...readTexts(name), [id]: text.slice(0, length) }).slice(-maxTexts);

@@ -1,4 +1,4 @@
-/** Alerts to a new request for permission, as the user wants them. Loaded with the first one. */
+/** Alerts for a new request for permission, according to the user's settings. Loaded with the first one. */
 import type { Approval } from "@letta-environments/client";
 import { printable } from "@letta-environments/command-line/printable";
 import { chime, notify } from "../platform/alerts.ts";

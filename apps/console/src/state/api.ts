@@ -12,12 +12,12 @@ import { gatewayUrl, pause } from "../platform/browser.ts";
 import { keyHeader, awaitSignOut, noteSessionEnd } from "./session.ts";
 
 /**
- * Whether events arrive. `polling`: this gateway has none, so the list is read again and again. `refused`: the key may not read any, so there
- * is nothing to wait for.
+ * Whether events arrive. `polling`: this gateway has none, so the list is polled. `refused`: the key may not read any, so there is nothing to
+ * wait for.
  */
 export const connection = signal<"connecting" | "live" | "polling" | "lost" | "refused">("connecting");
 
-/** Why the gateway refused the events; `null`: it did not, or does not respond at all. */
+/** Why the gateway refused the events; `null` if it did not, or does not respond. */
 export const connectionFailure = signal<string | null>(null);
 
 /** The client's transport. The cookie of the session authenticates, so the key is left out of every request. */
@@ -87,11 +87,11 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
 interface FollowedStream {
   readonly deviceId?: string;
   readonly include?: "output" | undefined;
-  /** Behind which event it begins. `oldest`: with everything that the gateway has kept. Absent: what happens from now on. */
+  /** The event after which it begins. `oldest`: with the oldest event that the gateway has. Absent: it begins now. */
   readonly lastEventId?: string | undefined;
   readonly signal: AbortSignal;
   readonly onOpen: () => void;
-  /** Called when a stream that was open has ended, also because nothing has arrived for 45 s: the gateway sends something every 15 s. */
+  /** Called when an open stream has ended, including when nothing has arrived for 45 s: the gateway sends something every 15 s. */
   readonly onClose?: () => void;
   readonly onEvent: (event: StreamedEvent) => void;
   /** Called with the reason when the gateway refuses the stream, which is opened again after a while. */
@@ -101,7 +101,7 @@ interface FollowedStream {
 /** Time within which a stream opens, in milliseconds: the page says "Connecting" meanwhile. */
 const openMs = 10_000;
 
-/** Time between a stream that was refused and the next one, in milliseconds. */
+/** Time between a refused stream and the next one, in milliseconds. */
 const refusedMs = 30_000;
 
 /** Follows a stream of events. Resolves with whether the gateway has no events; otherwise when the signal or the session ends. */

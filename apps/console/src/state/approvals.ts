@@ -8,20 +8,20 @@ import { mayApprove } from "./session.ts";
 /** The requests that wait, the oldest first. */
 export const approvals = signal<readonly Approval[]>([]);
 
-/** Why the list could not be read; `null`: it was; `undefined`: not yet, so that nobody knows what waits. */
+/** Why the list could not be read; `null` if it was; `undefined`: not read yet, so it is unknown what waits. */
 export const approvalsFailure = signal<string | null | undefined>(undefined);
 
 /** Milliseconds until a list that could not be read is read again. */
 const rereadMs = 30_000;
 
-/** The number of requests that can be decided: those of devices that are online. */
+/** The number of requests of online devices, which can be decided. */
 export const approvalCount: ReadonlySignal<number> = computed(
   () => approvals.value.filter(({ connectionId }) => connectionId !== null).length,
 );
 
 /**
- * Returns how many requests of a device wait. Its row has that number only as of when the list was read, because no event updates it, so the row
- * is used only if the page does not follow the requests.
+ * Returns how many requests of a device wait. The number in its row is as old as the list, because no event updates it, so the row is used only
+ * if the page does not follow the requests.
  */
 export function pendingOf({ deviceId, pendingApprovals = 0 }: Environment): number {
   return mayApprove() && approvalsFailure.value === null ? (countsByDevice.value.get(deviceId) ?? 0) : pendingApprovals;
@@ -39,7 +39,7 @@ export const alerts = signal<{ readonly sound: boolean; readonly notification: b
   notification: readLocal("notification") === true,
 });
 
-/** Changes the alerts, also for the next visit. */
+/** Changes the alerts, including for the next visit. */
 export function setAlert(name: "sound" | "notification", isOn: boolean): void {
   alerts.value = { ...alerts.value, [name]: isOn };
   writeLocal(name, isOn);
@@ -52,8 +52,8 @@ export function keyOf(approval: Pick<Approval, "deviceId" | "agentId" | "convers
 }
 
 /**
- * Identifies what a person decides on: a device can withdraw a request and ask for something else under the same id. What becomes known of a
- * request later, such as its message, is not a part.
+ * Identifies what a person decides on: a device can withdraw a request and ask for something else under the same id. Details that become
+ * known later, such as the message, are not part of it.
  */
 export function questionOf(approval: Approval): string {
   const known = questions.get(approval);
@@ -67,14 +67,14 @@ export function questionOf(approval: Approval): string {
 /** Inputs can be long, and every event compares all requests. */
 const questions = new WeakMap<Approval, string>();
 
-/** The events since the latest read began; `null`: none is read. A read that is not the latest one counts for nothing. */
+/** The events since the latest read began; `null`: none is read. Only the latest read counts. */
 let since: StreamedEvent[] | null = null;
 
 async function read(): Promise<void> {
   if (!mayApprove()) return;
   const missed: StreamedEvent[] = [];
   since = missed;
-  // Apart from the first view, since the client's part for approvals is large.
+  // Loaded separately from the first view, since the client's part for approvals is large.
   const result = await import("./approval-list.ts").then(
     ({ readApprovals }) => readApprovals(),
     () => "This part of the console could not be loaded: wait, or reload the page.",
@@ -90,7 +90,7 @@ async function read(): Promise<void> {
   approvalsFailure.value = null;
 }
 
-/** Whether a device that asks has connected or left. Its requests do not say so, and have another connection since. */
+/** Whether a device that asks has connected or left. Its requests do not show this, and now have another connection. */
 function isMove(event: StreamedEvent): boolean {
   return (
     event.type === "environment" &&
@@ -109,7 +109,7 @@ function show(waiting: readonly Approval[]): void {
 
 let alertUser: (approval: Approval) => void;
 
-/** Begins to follow requests for permission. @param tell alerts the user, who wants that, to a new one */
+/** Begins to follow requests for permission. @param tell alerts the user to a new one, if alerts are on */
 export function followApprovals(tell: (approval: Approval) => void): void {
   alertUser = tell;
   addFollower({
@@ -134,7 +134,7 @@ function applyEvent(present: readonly Approval[], event: StreamedEvent): readonl
   return present.filter((approval) => keyOf(approval) !== key);
 }
 
-/** Adds a request, or replaces it when something of it has become known, such as its message. */
+/** Adds a request, or replaces it when more about it becomes known, such as its message. */
 export function withRequest(present: readonly Approval[], approval: Approval): readonly Approval[] {
   const index = present.findIndex((other) => keyOf(other) === keyOf(approval));
   return index === -1 ? [...present, approval] : present.with(index, approval);

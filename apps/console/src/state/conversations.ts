@@ -1,4 +1,4 @@
-/** The conversations of one device while its view is open: what its events say, and what this page sends. */
+/** The conversations of one device while its view is open, from its events and the messages that this page sends. */
 import { type ConversationInput, setMode, stop, type StreamedEvent } from "@letta-environments/client";
 import { batch, computed, effect, type ReadonlySignal, signal, type Signal } from "@preact/signals";
 import { now, randomId, readLocal, writeLocal } from "../platform/browser.ts";
@@ -25,16 +25,16 @@ export interface DeviceConversations {
   readonly all: Signal<ReadonlyMap<string, Conversation>>;
   /** The conversation that is shown, and receives messages. */
   readonly target: Signal<ConversationTarget>;
-  /** The entries of that conversation: what events say, and what the list of messages says of the time before. */
+  /** The entries of that conversation, from events and, for the time before, from the list of messages. */
   readonly entries: ReadonlySignal<readonly Entry[]>;
   /** The list of the device's messages. */
   readonly history: DeviceHistory;
   /** How often events were missing. */
   readonly gaps: Signal<number>;
-  /** Why no events arrive; `null`: they do; `undefined`: those of the past did not arrive yet. */
+  /** Why no events arrive; `null` if they do; `undefined`: past events have not arrived yet. */
   readonly failure: Signal<string | null | undefined>;
   select(target: ConversationTarget): void;
-  /** Pins the conversation that is shown, because the user begins to act on it: from now on, no event selects another one. */
+  /** Pins the shown conversation, because the user begins to act on it: no event selects another one any more. */
   pin(): void;
   /** Sends a message. Resolves with whether the device has it, or may have it. */
   send(connectionId: string, text: string): Promise<boolean>;
@@ -43,11 +43,14 @@ export interface DeviceConversations {
   close(): void;
 }
 
-/** The events of the past arrive when the stream opens, each within this time of the one before, in milliseconds. */
+/** Past events arrive when the stream opens, each within this time after the previous one, in milliseconds. */
 const pastMs = 1_000;
-/** Events are applied together, since each draws the page: an agent writes many words a second. In milliseconds. */
+/**
+ * How long events are collected before they are applied together, in milliseconds: each redraws the page, and an agent writes many words a
+ * second.
+ */
 const applyMs = 50;
-/** The longest time that they take, on a device that never rests, in milliseconds. */
+/** The longest time that they may take, for a device that is never idle, in milliseconds. */
 const longestPastMs = 30_000;
 
 const noEvents = "What happens on the device is not shown: this gateway has no events.";
@@ -76,8 +79,8 @@ interface Shown {
 }
 
 /**
- * Chooses the conversation that is shown: the latest of the past, or the first of a device without a past. Later it changes only by the user: the
- * next message, Stop or mode must not go elsewhere.
+ * Chooses the conversation that is shown: the latest of the past, or the first of a device without a past. Afterwards only the user changes it:
+ * the next message, Stop or mode must not go elsewhere.
  */
 function createShown(deviceId: string): Shown {
   const target = signal(readTarget(deviceId));
@@ -113,7 +116,8 @@ const nothing: readonly Entry[] = [];
 const sentText = (id: string): string => recallText("sent", id);
 
 /**
- * Returns a function that takes events, and applies those of a short time together: in a hidden tab, whose timers are late, long after they arrived.
+ * Returns a function that collects events for a short time and applies them together. In a hidden tab, whose timers are late, that can be long after
+ * they arrived.
  */
 function together(
   arrive: Shown["arrive"],
@@ -212,14 +216,14 @@ export function openConversations(deviceId: string): DeviceConversations {
   };
 }
 
-/** Opens the list of messages: it names the conversation that is shown if nothing else does, and completes its entries. */
+/** Opens the list of messages: it selects the conversation to show if nothing else does, and completes its entries. */
 function openListed(
   deviceId: string,
   all: DeviceConversations["all"],
   { target, propose }: Shown,
 ): Pick<DeviceConversations, "history" | "entries" | "close"> {
   const history = openHistory(deviceId);
-  // Signals of their own: an event of another conversation, or the start of a request for the list, must not look like new output.
+  // Separate signals: an event of another conversation, or the start of a request for the list, must not look like new output.
   const said = computed(() => all.value.get(conversationKey(target.value))?.entries ?? nothing);
   const messages = computed(() => history.state.value.messages);
   return {
@@ -260,7 +264,7 @@ function createControls(
   };
 }
 
-/** Runs a request; its failure is a message, and `null`. */
+/** Runs a request. A failure shows a message and resolves with `null`. */
 async function attempt<Result>(run: () => Promise<Result>): Promise<Result | null> {
   try {
     return await run();

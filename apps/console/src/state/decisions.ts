@@ -7,13 +7,13 @@ import { approvals, questionOf } from "./approvals.ts";
 import { shownNameOf } from "./device-list.ts";
 import { toast } from "./toasts.ts";
 
-/** Requests whose decision is on its way, by {@link questionOf}. */
+/** Requests whose decision is being sent, by {@link questionOf}. */
 export const deciding = signal<ReadonlySet<string>>(new Set());
 
 /**
  * Sends a decision. Resolves with whether the request is over: decided now, or before.
  *
- * @param suggestion the lasting permission that it also grants, of those that the request suggests
+ * @param suggestion the lasting permission to grant as well, from the suggestions of the request
  */
 export async function decide(
   approval: Approval,

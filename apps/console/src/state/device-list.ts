@@ -1,4 +1,4 @@
-/** The part of the devices that the list shows. Its values keep their identity while nothing of them changes, so that the list is drawn rarely. */
+/** The part of the devices that the list shows. Its values keep their identity while they do not change, so that the list is rarely redrawn. */
 import type { Environment } from "@letta-environments/client";
 import { printable } from "@letta-environments/command-line/printable";
 import { computed, type ReadonlySignal } from "@preact/signals";
@@ -25,7 +25,7 @@ export const deviceCount: ReadonlySignal<number> = computed(() => devices.value.
 
 const ambiguous: ReadonlySignal<readonly string[]> = stable(() => ambiguousLooks(devices.value));
 
-/** The name of a device for people, with the id where the name could be taken for that of another device. */
+/** The name of a device for people, with the id if the name could be mistaken for another device's. */
 export function shownName(device: Environment): string {
   const name = nameOf(device);
   return ambiguous.value.includes(lookOf(name)) ? `${name} (${device.deviceId})` : name;

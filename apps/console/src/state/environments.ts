@@ -1,6 +1,6 @@
 /**
  * The devices, kept up to date by one stream of events. Changes are applied together, a few times a second: a thousand devices that change
- * every second would otherwise draw the page a thousand times.
+ * every second would otherwise redraw the page a thousand times.
  */
 import { type Environment, listAllEnvironments, type StreamedEvent } from "@letta-environments/client";
 import { batch, computed, effect, type ReadonlySignal, signal, type Signal, untracked } from "@preact/signals";
@@ -19,10 +19,10 @@ export const loading = signal<
   kind: "loading",
 });
 
-/** Increases when a member changes by which lists are filtered or sorted. */
+/** Increases when a member that lists are filtered or sorted by changes. */
 export const revision = signal(0);
 
-/** Messages that wait in queues, by device. Only what happened since the page was opened is known. */
+/** Messages that wait in queues, by device. Only changes since the page was opened are known. */
 export const queued: Signal<ReadonlyMap<string, ReadonlySet<string>>> = signal(new Map());
 
 /** All devices, in no order. */
@@ -47,13 +47,13 @@ const pollMs = 5_000;
 /** Milliseconds until a list that could not be read is read again. */
 const rereadMs = 30_000;
 
-/** Another part of the page that requests read and events keep up to date. */
+/** Another part of the page that is read with requests and kept up to date by events. */
 interface Follower {
   /** Receives the events that are applied together. */
   readonly onEvents: (events: readonly StreamedEvent[]) => void;
-  /** Called when the stream opens and when events are missing: reads again what requests have read. */
+  /** Called when the stream opens and when events are missing: reads its data again. */
   readonly refresh: () => void;
-  /** Called when the session ends: what was read in it is forgotten. */
+  /** Called when the session ends: forgets its data. */
   readonly forget: () => void;
 }
 
@@ -65,17 +65,18 @@ export function addFollower(follower: Follower): void {
 }
 
 const attempt = signal(0);
-/** The last event of the session, behind which the next stream begins. */
+/** The last event of the session, after which the next stream begins. */
 let lastEventId: string | undefined;
 
-/** Opens the stream of events anew, without the wait after a failure. */
+/** Opens the stream of events again, without the wait after a failure. */
 export function reconnect(): void {
   attempt.value += 1;
 }
 
-/** Follows the devices of each session. What one session has read ends with it, because the next one may see less. */
+/** Follows the devices of each session. The data of a session is forgotten with it, because the next one may see less. */
 export function followSessions(): void {
-  // Also when the network is lost: a gateway on this machine still responds, and for any other one the loss shows at once, not after a long silence.
+  // Also when the network is lost: a gateway on this machine still responds, and the loss of any other one shows immediately, not after a long
+  // silence.
   onNetworkChange(reconnect);
   effect(() => (session.value.kind === "signed_in" ? forget : undefined));
   effect(() => {
@@ -126,7 +127,7 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
   let isReading = false;
   let isRequested = false;
   let wake = (): void => undefined;
-  /** Reads the list until that works. One loop does this: a request while the list is read makes it read once more. */
+  /** Reads the list until that succeeds, in a single loop: a call during a read causes one more read. */
   const requestRead = async (): Promise<void> => {
     isRequested = true;
     wake();
@@ -153,7 +154,7 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
         void requestRead();
       },
       onClose() {
-        // A stream that was closed by a later one says nothing about it.
+        // A stream that a later one has closed says nothing about the later one.
         if (!signalOfEnd.aborted) connection.value = "connecting";
       },
       onEvent(event) {
@@ -181,7 +182,7 @@ async function poll(refresh: () => Promise<boolean>, signalOfEnd: AbortSignal): 
 }
 
 /**
- * Reads the list, and resolves with whether that worked, or it is no longer needed. A failure shows the devices of the last list, if there is one.
+ * Reads the list, and resolves with whether that succeeded or is no longer needed. A failure shows the devices of the last list, if there is one.
  *
  * @param missed returns the events that arrived in the meantime, which the list may not have; `null`: a later read has begun
  */
@@ -227,7 +228,8 @@ function applyEvents(events: readonly StreamedEvent[]): void {
       next.set(id, signal(mergePatch(emptyRow(), event.environment)));
     } else {
       const changed = mergePatch(row.peek(), event.environment);
-      // An event about a device that stays offline does not mean that it was seen: its name was changed, or the server repeated it after a crash.
+      // An event about a device that stays offline does not mean that it was seen: its name was changed, or the server repeated the event after a
+      // crash.
       const isSeen = (row.peek().connectionId ?? changed.connectionId) !== null;
       row.value = isSeen ? { ...changed, lastSeenAt: now() } : changed;
     }

@@ -10,7 +10,7 @@ export interface ReadHistory {
   readonly messages: readonly MessageStatus[];
   /** Where older messages begin; `null`: there are none. */
   readonly cursor: string | null;
-  /** Why the last request failed; `null`: it did not. `missing`: this server has no list. */
+  /** Why the last request failed; `null` if it did not. `missing`: this server has no list. */
   readonly failure: string | null;
   /** Whether the list is read, or will be for the first time. */
   readonly isReading: boolean;
@@ -25,7 +25,7 @@ export interface DeviceHistory {
 
 const pageSize = 20;
 
-/** Opens the history of a device, which its id names also while it is offline. */
+/** Opens the history of a device by its id, which also works while it is offline. */
 export function openHistory(deviceId: string): DeviceHistory {
   const failure = hasExtensions() ? null : "missing";
   const isReadable = hasExtensions() && may("read");

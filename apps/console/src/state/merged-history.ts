@@ -1,6 +1,6 @@
 /**
- * The messages that the gateway lists, and what events have said since, each message once: as the history of a device, and in a conversation
- * with the last texts of turns whose output is not kept.
+ * Merges the messages that the gateway lists with later events, each message once: for the history of a device, and for a conversation, with
+ * the last texts of turns whose output is no longer stored.
  */
 import type { MessageStatus } from "@letta-environments/client";
 import { type Conversation, type Entry, insertSent, messageIdOf, type TextOf } from "../model/conversation.ts";
@@ -15,8 +15,8 @@ export interface HistoryItem {
 }
 
 /**
- * Returns the messages, the latest first. Of a message that is listed and followed, the later status counts. While older messages are not
- * loaded, what is older than the last listed one is left out, so that nothing is missing in between.
+ * Returns the messages, the latest first. If a message is both listed and followed, the later status counts. While older messages are not
+ * loaded, messages before the last listed one are left out, so that there is no gap.
  */
 export function mergeHistory(
   listed: readonly MessageStatus[],
@@ -74,11 +74,11 @@ export function withListed(
   return isShortened ? [{ kind: "notice", key: "notice listed", text }, ...all] : all;
 }
 
-/** The last text of a turn that nothing follows. */
+/** Returns the last text of a turn if no output follows its message. */
 function lastText(entry: Entry, next: Entry | undefined, entries: readonly Entry[]): readonly Entry[] {
   if (entry.kind !== "sent" || (next !== undefined && next.kind !== "sent")) return [];
   const { text = "", updatedAt = 0 } = entry.status ?? {};
-  // A message that was sent before the turn ended stands before the output of the turn.
+  // A message that was sent before the turn ended is shown before the output of the turn.
   const isBehindNext = next !== undefined && sentAt(next.status) <= updatedAt;
   const isShown = isBehindNext && entries.some((other) => other.kind === "text" && other.text.includes(text));
   return text === "" || isShown ? [] : [{ kind: "text", key: `last ${entry.key}`, text }];

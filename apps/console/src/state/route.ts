@@ -14,7 +14,7 @@ onFragment(() => {
   route.value = next;
 });
 
-/** Identifies the page of a route: its parameters change what is on it. */
+/** Identifies the page of a route. Parameters only change its content. */
 export function pageOf({ view, id }: Route): string {
   return id ?? view;
 }
@@ -37,7 +37,7 @@ export function setParameter(name: string, value: string): void {
   route.value = parseRoute(fragment);
 }
 
-/** The latest filters of the list of devices in this session, to which a device leads back. */
+/** The latest filters of the list of devices in this session, for the way back from a device. */
 let filters: Route["parameters"] = {};
 effect(() => {
   const { view, parameters } = route.value;
@@ -45,7 +45,7 @@ effect(() => {
   else if (view === "devices") filters = parameters;
 });
 
-/** The address of a view for a link. From a device, that of the list has its latest filters unless `target` says otherwise. */
+/** The address of a view for a link. From a device, the address of the list has its latest filters unless `target` says otherwise. */
 export function href(
   view: ViewName,
   target: Parameters<typeof formatRoute>[1] = view === "devices" && route.value.view === "device"

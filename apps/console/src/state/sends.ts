@@ -1,6 +1,6 @@
 /**
- * The messages that this tab sends. One whose outcome is not known is kept, also over a reload, so that it can be repeated with the same id
- * and body: it never runs twice. See `docs/problems/delivery_unknown.md`.
+ * The messages that this tab sends. A message with an unknown outcome is kept, even across a reload, so that it can be repeated with the
+ * same id and body: it never runs twice. See `docs/problems/delivery_unknown.md`.
  */
 import { isLettaEnvironmentsError, type MessageStatus, sendMessage } from "@letta-environments/client";
 import { effect, signal, type Signal } from "@preact/signals";
@@ -22,7 +22,7 @@ export interface Send {
   readonly text: string;
   /** Epoch milliseconds. */
   readonly sentAt: number;
-  /** Whether a request with it is on its way. */
+  /** Whether a request with it is in flight. */
   readonly isBusy: boolean;
 }
 
@@ -57,7 +57,7 @@ export async function deliver(send: Send): Promise<boolean> {
   put({ ...send, isBusy: true });
   tell(send, "sending");
   const failure = await attempt(send);
-  // An event has said more, or the session has ended.
+  // An event has reported the outcome, or the session has ended.
   if (!openSends.peek().has(send.id)) return true;
   if (failure === null || !failure.isUnknown) {
     remove(send.id);
@@ -71,7 +71,7 @@ export async function deliver(send: Send): Promise<boolean> {
 export async function repeat(id: string): Promise<void> {
   const kept = openSends.peek().get(id);
   if (kept === undefined || kept.isBusy || !isRepeatable(kept, now())) return;
-  // The device may have connected again. Without a connection, the gateway still knows an outcome under the old one.
+  // The device may have reconnected. If it has no connection, the gateway still knows the outcome under the old one.
   const send = { ...kept, connectionId: findDevice(kept.deviceId)?.connectionId ?? kept.connectionId };
   put({ ...send, isBusy: true });
   const failure = await attempt(send);
@@ -79,7 +79,7 @@ export async function repeat(id: string): Promise<void> {
   if (failure === null || failure.isRejected) {
     remove(id);
     tell(send, failure === null ? "accepted" : "failed");
-  } else keepOpen(send); // That this attempt was refused says nothing about the first one.
+  } else keepOpen(send); // The refusal of this attempt says nothing about the first one.
   if (failure !== null) toast("bad", failure.text);
 }
 
@@ -136,7 +136,7 @@ function tell(send: Send, state: LocalState): void {
 function readKept(): ReadonlyMap<string, Send> {
   const kept = readTab("open");
   const sends = Array.isArray(kept) ? (kept as readonly Send[]) : [];
-  // A request that was on its way ended with the page that sent it.
+  // A request in flight ended with the page that sent it.
   return new Map(
     sends.filter((send) => isRepeatable(send, now())).map((send) => [send.id, { ...send, isBusy: false }]),
   );

@@ -23,7 +23,7 @@ export interface SessionInfo {
   };
 }
 
-/** The state of the session. `ended`: it was valid before. `failed`: the gateway does not respond. */
+/** The state of the session. `ended`: it was valid earlier. `failed`: the gateway does not respond. */
 export type SessionState =
   | { readonly kind: "unknown" }
   | { readonly kind: "signed_out"; readonly reason: string | null }
@@ -49,12 +49,15 @@ export function hasExtensions(): boolean {
   return info.value?.gateway.servesExtensions === true;
 }
 
-/** Whether the session sees requests for permission: the key may, and the gateway has them. To decide on one, it also needs the scope `send`. */
+/**
+ * Whether the session sees requests for permission: the key permits it, and the gateway has them. To decide on one, it also needs the scope
+ * `send`.
+ */
 export function mayApprove(): boolean {
   return may("approve") && hasExtensions();
 }
 
-/** Whether the session administers keys: the key may, and this listener serves the administration. */
+/** Whether the session administers keys: the key permits it, and this listener serves the administration. */
 export function mayAdminister(): boolean {
   return may("admin") && info.value?.gateway.isAdministered === true;
 }
@@ -67,8 +70,8 @@ const timeoutMs = 10_000;
 let shownKeyHeader: Readonly<Record<string, string>> = {};
 
 /**
- * The header by which a request names the key that this page shows, also after its session has ended. Tabs of a browser share the cookie: when another
- * one has signed in with another key, the gateway refuses what this page does.
+ * The header that names the key of this page in a request, even after its session has ended. Tabs of a browser share the cookie: when another one has
+ * signed in with another key, the gateway refuses what this page does.
  */
 export function keyHeader(): Readonly<Record<string, string>> {
   return shownKeyHeader;
@@ -83,7 +86,7 @@ async function request(method: string, body?: object, headers = keyHeader()): Pr
   return fetch(`${gatewayUrl()}/console/session`, init).catch(() => null);
 }
 
-/** Reads the session of the cookie, at the start of the page. @param hasLink without a session, a link signs in next */
+/** Reads the session of the cookie, at the start of the page. @param hasLink whether a link signs in next if there is no session */
 export async function readSession(hasLink = false): Promise<void> {
   const response = await request("GET");
   if (response === null) session.value = { kind: "failed", reason: unreachable };
@@ -93,7 +96,7 @@ export async function readSession(hasLink = false): Promise<void> {
   else session.value = { kind: "failed", reason: await reasonOf(response) };
 }
 
-/** Signs in with a key, or with the secret of a link. Resolves with why it was refused; `null`: it was not. */
+/** Signs in with a key, or with the secret of a link. Resolves with the reason if it was refused, else with `null`. */
 export async function signIn(credential: { readonly key: string } | { readonly link: string }): Promise<string | null> {
   const response = await request("POST", credential);
   if (response === null) return unreachable;
@@ -133,7 +136,7 @@ async function endSession(): Promise<void> {
   session.value = { kind: "signed_out", reason: "You are signed out." };
 }
 
-/** Waits for a sign-out that is under way: the gateway refuses requests that follow it. @throws Error if the session has ended since */
+/** Waits for a sign-out in progress, because the gateway refuses requests after it. @throws Error if the session has ended since */
 export async function awaitSignOut(): Promise<void> {
   if (signingOut === null) return;
   await signingOut.catch(() => undefined);

@@ -12,7 +12,7 @@ export interface Toast {
 /** The messages that are shown. */
 export const toasts = signal<readonly Toast[]>([]);
 
-// They are about what was done in one session.
+// They concern actions of one session.
 effect(() => {
   if (info.value === null) toasts.value = [];
 });
@@ -21,7 +21,7 @@ let last = 0;
 const goodMs = 4_000;
 const badMs = 12_000;
 
-/** Shows a message for some seconds, in the place of an equal one. */
+/** Shows a message for some seconds. It replaces an equal one. */
 export function toast(tone: Toast["tone"], text: string): void {
   if (info.peek() === null) return;
   last += 1;

@@ -1,4 +1,4 @@
-/** The frame of every view: navigation, the state of the connection, and messages about what was done. */
+/** The frame of every view: navigation, the state of the connection, and messages about completed actions. */
 import { computed } from "@preact/signals";
 import type { ComponentType, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
@@ -32,7 +32,7 @@ const titles: Readonly<Record<ViewName, string>> = {
   audit: "Audit log",
 };
 
-/** The title of the view: of a device, its name. A computed value, so that a change of the device does not draw the whole page. */
+/** The title of the view; for a device, its name. A computed value, so that a change of the device does not redraw the whole page. */
 const title = computed(() => {
   const { view, id } = route.value;
   const device = id === null ? null : findDevice(id);
@@ -92,7 +92,7 @@ function Header(): JSX.Element {
   const count = approvalCount.value;
   const present = route.value.view === "device" ? "devices" : route.value.view;
   useEffect(() => {
-    // On a narrow page the entries are scrolled. Not by `scrollIntoView`, after which the Tab key would begin there.
+    // On a narrow page the entries are scrolled. Not with `scrollIntoView`, because the Tab key would continue from there.
     const entry = document.querySelector<HTMLElement>("nav [aria-current]");
     if (entry?.parentElement) entry.parentElement.scrollLeft = entry.offsetLeft - 120;
   }, [present, count]);

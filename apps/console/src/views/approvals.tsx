@@ -22,7 +22,7 @@ export function Approvals(): JSX.Element {
   );
 }
 
-/** Those that can be decided come first: a device that is offline may never come back. */
+/** Shows requests that can be decided first, because an offline device may never reconnect. */
 function Requests(): JSX.Element {
   const all = approvals.value.toSorted((left, right) => Number(isOffline(left)) - Number(isOffline(right)));
   const count = approvalCount.value;
@@ -78,7 +78,7 @@ function isOffline({ connectionId }: Approval): boolean {
   return connectionId === null;
 }
 
-/** Moves the focus among the cards by the keys J and K, unless it is outside the content, such as in the menu. */
+/** Moves the focus among the cards with the keys J and K, unless it is outside the content, such as in the menu. */
 function useStepKeys(list: RefObject<HTMLDivElement | null>): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
@@ -128,7 +128,7 @@ function Alerts(): JSX.Element {
   );
 }
 
-/** Shows a session that it may not decide, and why. */
+/** Says that the session may not decide, and why. */
 function Absent(): JSX.Element {
   return may("approve") ? (
     <div class="empty">

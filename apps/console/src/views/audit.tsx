@@ -1,4 +1,4 @@
-/** The audit log for administrators. What is searched for is part of the address. */
+/** The audit log for administrators. The search is part of the address. */
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Badge } from "../parts/badge.tsx";
@@ -17,7 +17,7 @@ interface Page {
 
 interface Failure {
   readonly text: string;
-  /** The key may not search, so trying again is of no use. */
+  /** The key may not search, so trying again does not help. */
   readonly isRefused: boolean;
 }
 
@@ -31,7 +31,7 @@ export function Audit(): JSX.Element {
   const { parameters } = route.value;
   const [page, setPage] = useState<Page | null>(null);
   const [failure, setFailure] = useState<Failure | null>(null);
-  /** The number of searches. A response that is not that of the latest one counts for nothing. */
+  /** The number of searches. Only the response to the latest one counts. */
   const searches = useRef(0);
   const query = names.flatMap((name) => {
     const value = parameters[name];
@@ -51,7 +51,7 @@ export function Audit(): JSX.Element {
         const status = error instanceof AdminError ? error.status : 0;
         const isMissing = status === 404;
         const text = isMissing ? notHere : failureText(error);
-        // What was shown before may belong to rights that the key has lost.
+        // The records shown before may need rights that the key has lost.
         if (status === 403) setPage(null);
         setFailure({ text, isRefused: status === 403 });
       },
@@ -108,7 +108,7 @@ export function Audit(): JSX.Element {
   );
 }
 
-/** Other logs name the same second. */
+/** With seconds, to find the same moment in other logs. */
 const secondsFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function TimeCell({ timeMs }: { timeMs: number }): JSX.Element {

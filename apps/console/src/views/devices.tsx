@@ -83,7 +83,7 @@ export function Devices(): JSX.Element {
   );
 }
 
-/** Devices of a remote environment server connect there, where keys of this gateway count for nothing. */
+/** Devices of a remote environment server connect there, where keys of this gateway are not valid. */
 function mayInvite(): boolean {
   return mayAdminister() && info.value?.gateway.servesDevices === true;
 }
@@ -93,7 +93,7 @@ function ColumnHeader({ column, text }: { column: string; text: string }): JSX.E
   const isPresent = column !== "" && present.replace(/^-/, "") === column;
   if (column === "") return <span role="columnheader">{text}</span>;
   const isReversed = present.startsWith("-");
-  // These begin with the most, and the latest.
+  // These columns begin with the most requests, and with the latest time.
   const isDescending = isReversed !== (column === "approvals" || column === "seen");
   return (
     <span role="columnheader" aria-sort={isPresent ? (isDescending ? "descending" : "ascending") : "none"}>
@@ -130,7 +130,7 @@ function Row({ row }: { row: Signal<Environment> }): JSX.Element {
   const device = row.value;
   const { connectionId, deviceId, metadata, tags = [], lastSeenAt, currentMode } = device;
   const isOnline = connectionId !== null;
-  // A computed value, so that a request of one device does not draw the others.
+  // A computed value, so that a request of one device does not redraw the others.
   const pendingApprovals = useComputed(() => pendingOf(row.value)).value;
   const waiting = queued.value.get(deviceId)?.size ?? 0;
   const directory = printable(escapeSpaces(metadata?.workingDirectory ?? ""));

@@ -161,7 +161,7 @@ function Secret({
   );
 }
 
-/** Runs a change. It resolves with the key, if that has a new secret. */
+/** Runs a change, which resolves with the key if it has a new secret. */
 type Act = (change: () => Promise<CreatedKey | null>, done: string) => Promise<void>;
 
 /** A change that needs a second click. */
@@ -276,7 +276,7 @@ function revocation({ id, name }: ShownKey, isOwn: boolean): Question {
   };
 }
 
-/** Shows a session that it may not administer, and why. */
+/** Says that the session may not administer, and why. */
 export function NoAdministration(): JSX.Element {
   const hasListener = info.value?.gateway.isAdministered === false;
   return (

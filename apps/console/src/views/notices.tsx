@@ -1,4 +1,4 @@
-/** Notices above the list of devices, or in its place: it is empty, was not read, or the gateway has no events. Loaded when one is first needed. */
+/** Notices above the list of devices, or instead of it: it is empty, was not read, or the gateway has no events. Loaded when one is first needed. */
 import type { JSX } from "preact";
 import { connection } from "../state/api.ts";
 import { deviceCount } from "../state/device-list.ts";
