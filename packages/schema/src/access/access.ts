@@ -25,12 +25,12 @@ export function allowsDevice(
 /** Names that are matched with a pattern in one turn of the event loop. A hostile pattern takes some microseconds each time. */
 const matchesAtATime = 5_000;
 
-/** Devices that are looked at in one turn of the event loop; fewer where each is matched with many patterns. */
+/** Devices that are checked in one turn of the event loop; fewer if each is matched with many patterns. */
 const devicesAtATime = 500;
 
 /**
- * Returns how many devices {@link allowsDevice} may be asked about in one turn of the event loop, 1 to 500, so that a principal or tenant with
- * many name patterns does not hold up others.
+ * Returns how many devices {@link allowsDevice} may check in one turn of the event loop, 1 to 500, so that a principal or tenant with many
+ * name patterns does not delay others.
  */
 export function devicesPerTurn({
   connectionNames,
@@ -40,7 +40,7 @@ export function devicesPerTurn({
   return Math.max(1, Math.min(devicesAtATime, Math.floor(matchesAtATime / Math.max(1, patterns))));
 }
 
-/** Returns whether a device has all these tags, as a list with `tag` filters. */
+/** Returns whether a device has all these tags, which is how a list filters by `tag`. */
 export function hasEveryTag(device: Pick<DeviceIdentity, "tags">, tags: readonly string[]): boolean {
   return tags.every((tag) => hasTag(device, tag));
 }
@@ -82,8 +82,8 @@ export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode:
 }
 
 /**
- * Tools about which a device asks in no mode that the API can set, so that a denial does not reach them, by the names that they have in any version of Letta
- * Code that tests run. In every mode it also runs shell commands that only read, or that work in the memory folder of the agent, without asking.
+ * Tools that a device runs without asking in every mode that the API can set, so that no denial applies to them, under their names in all versions of
+ * Letta Code that tests run. In every mode it also runs read-only shell commands, and commands in the memory folder of the agent, without asking.
  */
 export const unaskedTools: readonly string[] = [
   ...["Read", "Glob", "Grep", "LS", "Skill", "TodoWrite", "UpdatePlan", "TaskOutput", "memory", "memory_apply_patch"],
@@ -93,15 +93,15 @@ export const unaskedTools: readonly string[] = [
   ...["ReadManyFiles"],
 ];
 
-/** Tools that a device runs without asking in the mode `acceptEdits`, by the names that they have in any version of Letta Code that tests run. */
+/** Tools that a device runs without asking in the mode `acceptEdits`, under their names in all versions of Letta Code that tests run. */
 const editTools: readonly string[] = [
   ...["Write", "Edit", "MultiEdit", "NotebookEdit", "memory", "apply_patch", "ApplyPatch", "memory_apply_patch"],
   ...["replace", "Replace", "write_file", "WriteFile", "write_file_gemini", "WriteFileGemini"],
 ];
 
 /**
- * Returns the most permissive mode that a principal may choose itself, or set before its messages; `null`: any. A key that sets a mode and
- * has no maximum must not undo that. One that denies tools must not choose a mode in which a device asks about fewer of them than in `standard`.
+ * Returns the most permissive mode that a principal may choose itself, or set before its messages; `null`: any. A key that sets a mode and has
+ * no maximum must not undo that. A key that denies tools must not choose a mode in which a device asks about fewer of them than in `standard`.
  */
 export function modeCeiling({
   maxMode,
@@ -172,8 +172,8 @@ function withoutInstallPath(metadata: unknown): unknown {
 }
 
 /**
- * Returns whether a name matches a pattern. `*` matches any number of characters, every other character matches itself. The texts
- * between the stars are searched one after the other, never again from an earlier place, so a hostile pattern takes no longer than that.
+ * Returns whether a name matches a pattern. `*` matches any number of characters, every other character matches itself. Searches the
+ * texts between the stars one after the other, without backtracking, so a hostile pattern takes no longer.
  */
 export function matchesNamePattern(pattern: string, name: string): boolean {
   const first = pattern.indexOf("*");
@@ -192,14 +192,14 @@ export function matchesNamePattern(pattern: string, name: string): boolean {
 
 /**
  * Scopes that reach everything on a device: its files, a terminal, and the management of agents, schedules and secrets. A limit
- * to some agents or modes, or a denial of tools, cannot hold there.
+ * to some agents or modes, or a denial of tools, cannot be enforced there.
  */
 export const unlimitedScopes: readonly Scope[] = ["files", "terminal", "manage"];
 
 /** The members of a principal that limit what it does on a device that it may use. */
 export type DeviceLimits = Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode" | "approvalPolicy">>;
 
-/** Returns whether a principal is limited to some agents or modes, or denies tools, so that it may not use {@link unlimitedScopes}. */
+/** Returns whether a principal is limited to some agents or modes, or denies tools, so that it must not use {@link unlimitedScopes}. */
 export function isLimitedOnDevices({
   agentIds = null,
   maxMode = null,

@@ -23,7 +23,7 @@ export const scopes = [
 
 /**
  * A permission of a gateway key. `list`, `read` and `send` are the three operations for callers. `approve` is required to send
- * approvals, `view` shows what a turn says, `control` stops turns and changes the mode, the directory and the queue of a
+ * approvals, `view` shows the output of turns, `control` stops turns and changes the mode, the directory and the queue of a
  * conversation, `files`, `terminal` and `manage` are the other commands of a device. `connect` lets a device enrol, `details`
  * shows hidden members, `admin` administers keys and devices.
  */
@@ -45,11 +45,11 @@ export interface Principal extends DeviceAllowlist {
   /** Public id of the key; the same after a rotation. */
   readonly keyId: string;
   /**
-   * Identifies the secret or the token that authenticated, where a key id can have several; it changes when the key is rotated
-   * or the token renewed. It may be logged: it is neither the secret nor its digest. Absent or `null` where a key id has one only.
+   * Identifies the secret or the token that authenticated, where a key id can have several; it changes when the key is rotated or
+   * the token renewed. It may be logged: it is neither the secret nor its digest. Absent or `null` if a key id has only one.
    */
   readonly credentialId?: string | null;
-  /** When the token that authenticated expires, in epoch milliseconds; absent where a stored key says so. */
+  /** When the token that authenticated expires, in epoch milliseconds; absent if the expiry is that of a stored key. */
   readonly credentialExpiresAt?: number;
   /** Owner of the key, shown as `userId` and `apiKeyOwner`. */
   readonly owner: string;
@@ -70,8 +70,8 @@ export interface Principal extends DeviceAllowlist {
    */
   readonly setMode?: EnvironmentMode | null;
   /**
-   * The most permissive mode that this principal may choose itself, where that is neither its maximum nor the mode that it sets; `null`: any.
-   * Absent: as `maxMode` and `setMode` say.
+   * The most permissive mode that this principal may choose itself, if that is neither its maximum nor the mode that it sets; `null`: any.
+   * Absent: derived from `maxMode` and `setMode`.
    */
   readonly modeCeiling?: EnvironmentMode | null;
   /**

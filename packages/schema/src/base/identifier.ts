@@ -6,7 +6,7 @@ import type { maxReferenceLength } from "./rules.ts";
 
 export { isReference } from "./rules.ts";
 
-/** Path segments of the API where other paths have an id. They are never ids. */
+/** Path segments of the API in positions where other paths have an id. They are never ids. */
 export const reservedIdentifiers: ReadonlySet<string> = new Set(["register", "events", "approvals", "runtimes"]);
 
 // `.` and `..` are excluded because URL parsers resolve them into another path.

@@ -47,7 +47,7 @@ export interface PlainSocket {
 export interface PlainSocketListener {
   /** Largest frame that the runtime may accept now, in bytes. It must close the socket with 1009 for a larger one. */
   readonly maxFrameBytes: number;
-  /** Text frames with more bytes need not be decoded: report them with {@link onLongText}, or without it with {@link onOtherFrame}. */
+  /** Text frames with more bytes need not be decoded: report them with {@link onLongText} or, if it is absent, with {@link onOtherFrame}. */
   readonly maxTextBytes: number;
   /** A text frame arrived. */
   onMessage(text: string): void;
@@ -100,7 +100,7 @@ export function jsonResponse(status: number, value: unknown, headers: PlainHeade
   return jsonTextResponse(status, JSON.stringify(value), headers);
 }
 
-/** The same for a value that is JSON already. */
+/** Like {@link jsonResponse}, for a value that is already JSON. */
 export function jsonTextResponse(status: number, text: string, headers: PlainHeaders = {}): PlainResponse {
   return {
     status,

@@ -1,4 +1,4 @@
-/** The preference `wait` of the request header `Prefer` (RFC 7240 section 4.3): how long a caller is ready to wait. */
+/** The preference `wait` of the request header `Prefer` (RFC 7240 section 4.3): how long a caller is willing to wait. */
 
 /** Longest time for which a request may wait for the end of a message, in seconds. */
 export const maxWaitSeconds = 60;
@@ -15,11 +15,11 @@ export function limitWait(seconds: number): number {
 export const preferHeader = "prefer";
 
 /**
- * Returns the seconds of the preference `wait`, at most {@link maxWaitSeconds}; `null` without it. As the RFC demands, a preference
- * that is not understood is ignored, and of a repeated one the first counts.
+ * Returns the seconds of the preference `wait`, at most {@link maxWaitSeconds}; `null` without it. As the RFC requires, a
+ * preference that is not understood is ignored, and the first of a repeated one counts.
  */
 export function readPreferredWait(header: string | null | undefined): number | null {
-  // Longer values are not read: a request has one preference that matters here. A comma in a quoted string separates nothing.
+  // The rest of a longer value is not read: only one preference matters here. A comma in a quoted string is not a separator.
   for (const [preference] of (header ?? "").slice(0, 1_024).matchAll(/(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g)) {
     const match = /^[ \t]*wait[ \t]*=[ \t]*("?)(\d{1,9})\1[ \t]*(?:;.*)?$/i.exec(preference);
     if (match !== null) return limitWait(Number(match[2]));

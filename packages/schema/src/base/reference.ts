@@ -1,7 +1,7 @@
 /**
- * References in bodies and queries: ids of messages, agents, conversations, tool calls and runs. These schemas accept `.` and `..`, because what they check is
- * no part of a path. In a path, `isReference` of `rules.ts` refuses both, and an id that its sender may put into a path later must be
- * `isNoDotSegment`, too.
+ * References in bodies and queries: ids of messages, agents, conversations, tool calls and runs. These schemas accept `.` and `..`, because the
+ * values that they check are not part of a path. In a path, `isReference` of `rules.ts` refuses both, and an id that its sender may later put into a
+ * path must also pass `isNoDotSegment`.
  */
 import * as v from "valibot";
 import { isWellFormed, maxReferenceLength } from "./rules.ts";

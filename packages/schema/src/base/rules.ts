@@ -42,14 +42,14 @@ export function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
 }
 
-/** Returns whether a text is neither `.` nor `..`, which URL parsers resolve into another path, also when they are encoded. */
+/** Returns whether a text is neither `.` nor `..`, which URL parsers resolve into another path, even when they are encoded. */
 export function isNoDotSegment(text: string): boolean {
   return !/^\.\.?$/.test(text);
 }
 
 /**
- * Returns whether a value may be used as a reference that can be in a path, percent-encoded: an id that its sender chose, such as that of a message.
- * `.` and `..` are excluded because URL parsers resolve them even when they are encoded. References that are never in a path may be these, see
+ * Returns whether a value may be used as a reference that can be in a path, percent-encoded: an id that its sender chose, such as a message id. `.`
+ * and `..` are excluded because URL parsers resolve them even when they are encoded. References that are never in a path may be these, see
  * `reference.ts`.
  */
 export function isReference(value: unknown): boolean {

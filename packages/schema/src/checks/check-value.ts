@@ -28,10 +28,10 @@ export function checkValue<Value>(
     : { ok: false, issues: describeIssues(result.issues, root) };
 }
 
-/** The language that checks request from valibot. It has no global messages, so messages that a program has set for its own checks do not apply. */
+/** The language that checks request from valibot. It has no global messages, so a program's messages for its own checks do not apply. */
 const language = "letta-environments";
 
-/** A configuration that ends a check after some issues. valibot itself can only end at the first one, or build them all. */
+/** A configuration that ends a check after some issues. valibot itself can only end at the first one, or collect all. */
 function endAfter(maximum: number): Config<BaseIssue<unknown>> {
   let built = 0;
   return {
@@ -47,7 +47,7 @@ function endAfter(maximum: number): Config<BaseIssue<unknown>> {
 }
 
 /**
- * Converts valibot issues to broken rules, at most 16. Those of {@link checkValue} have no texts but ours; a text that a program has set
+ * Converts valibot issues to broken rules, at most 16. Issues of {@link checkValue} have only our texts; a text that a program has set
  * in valibot for its own checks is passed on.
  * @param root Name of the whole input, for an issue without a path.
  */

@@ -1,4 +1,4 @@
-/** The problem codes and limits that several endpoints of `endpoints.ts` have in common. */
+/** The problem codes and limits that endpoints of `endpoints.ts` share. */
 import type { Endpoint } from "./endpoint.ts";
 import type { ProblemCode } from "../problems/problem-definitions.ts";
 
@@ -32,7 +32,7 @@ export const controlProblems: readonly ProblemCode[] = [
   "control_unknown",
 ];
 
-/** The members that the operations with a body have in common, which control a conversation. */
+/** The members shared by the operations with a body that control a conversation. */
 export const control: Omit<
   Endpoint<never, never, never, "connectionId">,
   "operation" | "path" | "body" | "response"

@@ -36,13 +36,13 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly scope: Scope;
   /** The scope with which the key that owns the device may use the endpoint instead; absent: none. */
   readonly ownerScope?: Scope;
-  /** `true`: not part of the API of the vendor. A server may lack it, and returns 404 `endpoint_not_found` then. */
+  /** `true`: not part of the API of the vendor. A server without it returns 404 `endpoint_not_found`. */
   readonly extension?: boolean;
   /** Scopes that each permit the endpoint in place of `scope`. Default: none. */
   readonly otherScopes?: readonly Scope[];
   /** Names of the ids in the path, in order. */
   readonly params: readonly Param[];
-  /** Those of `params` that are references, which their sender chose; see `isReference`. */
+  /** The `params` that are references, which their sender chose; see `isReference`. */
   readonly references?: readonly Param[];
   /** Decodes the query; `null` if the endpoint takes none. */
   readonly query: GenericSchema<unknown, Query> | null;

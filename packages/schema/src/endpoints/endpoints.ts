@@ -327,15 +327,15 @@ export function controlTargetOf(request: DecodedRequest): ConversationTarget | n
 }
 
 /**
- * Whether a request is a command whose repeat could undo what came in between: a resume releases what another stop has paused, a mode replaces a
- * stricter one, and a stop that names no run ends the next turn.
+ * Whether a request is a command whose repeat could undo later commands: a resume releases messages that another stop has paused, a mode
+ * replaces a stricter one, and a stop that names no run ends the next turn.
  */
 export function isUnrepeatableCommand(request: DecodedRequest): boolean {
   if (request.operation === "stopTurn") return request.body.runId === undefined;
   return request.operation === "resumeQueue" || request.operation === "changeMode";
 }
 
-/** The scope alone decides, so that no control operation can be left out here. */
+/** Only the scope decides, so that no control operation can be forgotten here. */
 function isControlRequest(request: DecodedRequest): request is ControlRequest {
   return endpoints[request.operation].scope === "control";
 }

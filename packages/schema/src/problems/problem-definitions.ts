@@ -30,7 +30,7 @@ export interface ProblemIssue {
 /** Registry of the problem types in draft-ietf-httpapi-ratelimit-headers-11 section 5. */
 const registeredTypes = "https://iana.org/assignments/http-problem-types";
 
-/** Defines a problem whose request is not to be repeated as it is. */
+/** Defines a problem whose request must not be repeated unchanged. */
 // @__NO_SIDE_EFFECTS__
 function define(status: number, title: string, text: string, issue?: ProblemIssue): ProblemDefinition {
   return { status, title, text, retryable: false, ...(issue !== undefined && { issue }) };

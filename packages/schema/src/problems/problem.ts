@@ -15,7 +15,7 @@ import { wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
  * SDKs), `error` and `errorCode` (devices).
  */
 export interface Problem {
-  /** Stable URI of the problem: one of this project, or that of a registered problem type. */
+  /** Stable URI of the problem: of this project, or of a registered problem type. */
   type: string;
   /** Short summary, the same for every occurrence. */
   title: string;
@@ -31,7 +31,7 @@ export interface Problem {
   errorCode: ProblemCode | (string & {});
   /** The broken rules, if the problem concerns members of the request. */
   errors?: ProblemIssue[];
-  /** Whether a message may have been delivered although the send failed, where the server knows. `none`: it was not. */
+  /** Whether a message may have been delivered although the send failed, if the server knows. `none`: it was not. */
   delivery?: "none" | "unknown" | (string & {});
 }
 
@@ -120,7 +120,7 @@ function summariseIssues(issues: readonly ProblemIssue[] | undefined): string | 
   const first = issues?.[0];
   if (issues === undefined || first === undefined) return undefined;
   if (issues.length === 1) return `${first.member} ${first.rule}`;
-  // Nothing is checked behind the last issue that fits.
+  // Nothing is checked after the last issue that fits.
   const count = issues.length < maxIssues ? "" : "at least ";
   return `${first.member} ${first.rule} (and ${count}${issues.length - 1} more)`;
 }

@@ -1,5 +1,5 @@
 /**
- * Decoding of a request's query and JSON body. Decoders return a value or the response that refuses the request, and never
+ * Decodes a request's query and JSON body. Decoders return a value or the response that refuses the request, and never
  * throw. The limits on size and depth apply before a schema reads the input.
  */
 import type { GenericSchema } from "valibot";
@@ -38,7 +38,7 @@ export interface MatchedEndpoint {
 /**
  * Decodes the query and the body of a matched request. An endpoint without a query or a body ignores the one it receives.
  *
- * Refusals: those of {@link decodeQuery} and {@link decodeBody}.
+ * Refusals: the same as of {@link decodeQuery} and {@link decodeBody}.
  */
 export function decodeRequest(
   matched: MatchedEndpoint,
@@ -65,8 +65,8 @@ export function toDecodedRequest(
 const none = { ok: true, value: null } as const;
 
 /**
- * Decodes a raw query with a schema. A parameter may be given once, and several times if its member is an array or not known: a newer
- * API may define it.
+ * Decodes a raw query with a schema. A parameter may be given once, or several times if its member is an array or unknown, since a
+ * newer API may define it.
  *
  * Refusals: 400 `invalid_request` naming the parameter and the rule.
  */
@@ -83,7 +83,7 @@ export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQue
   return check(checkValue(schema, values, "query"));
 }
 
-/** How often a parameter may be given: a member of an object schema that is an array, also an optional or nullable one, is a list. */
+/** How often a parameter may be given: a member of an object schema that is an array, even an optional or nullable one, is a list. */
 function kindOf(schema: GenericSchema, name: string): "single" | "list" | "unknown" {
   const { entries } = schema as { readonly entries?: Readonly<Record<string, MemberSchema>> };
   if (entries !== undefined && !Object.hasOwn(entries, name)) return "unknown";
@@ -113,7 +113,7 @@ export function decodeBody<Value>(
   if (!isJsonMediaType(contentType)) return refuse(problemResponse("unsupported_media_type"));
   if (body !== null && body.byteLength > limitBytes) return refuse(bodyTooLarge(limitBytes));
   const bytes = body ?? new Uint8Array();
-  // Not at module level, where a platform without it (jsdom under Jest) could not load the package. It costs no measurable time.
+  // Not at module level, because a platform without it (jsdom under Jest) could not load the package. It costs no measurable time.
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let value: unknown;
   try {
@@ -146,7 +146,7 @@ export function isJsonMediaType(contentType: string | undefined): boolean {
     .split(";")
     .map((part) => part.trim());
   if (!/^application\/(?:[a-z0-9!#$&^_.+-]+\+)?json$/.test(mediaType)) return false;
-  // Spaces around the equals sign are not allowed, but no reason to take another charset for UTF-8.
+  // Spaces around the equals sign are not allowed, but do not make another charset count as UTF-8.
   return parameters.every((parameter) => !/^charset\s*=(?!\s*"?utf-?8"?$)/.test(parameter));
 }
 

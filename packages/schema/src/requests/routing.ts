@@ -13,7 +13,7 @@ export interface Routable {
   readonly method: string;
   /** Path template; `{name}` is replaced by one id. */
   readonly path: string;
-  /** Those of the ids that are references; see {@link isReference}. */
+  /** The ids that are references; see {@link isReference}. */
   readonly references?: readonly string[];
 }
 

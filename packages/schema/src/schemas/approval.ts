@@ -27,15 +27,15 @@ export interface Approval {
   /** Name of the tool, such as `Bash`. */
   tool: string;
   /**
-   * Arguments of the tool; `null` when the device reports none. With `inputTruncated`, it is not what the device runs: each text that is too long has only
+   * Arguments of the tool; `null` when the device reports none. With `inputTruncated`, the device runs more than this shows: each long text has only
    * its start and its end, with `…[5000 characters are not shown]…` between them, and `null` means that the arguments are too long to be shown.
    */
   input: Record<string, unknown> | null;
   /** Whether the arguments are longer than `input`. The device runs all of them. */
   inputTruncated: boolean;
-  /** Why the device asks, where it says so. */
+  /** Why the device asks, if it says so. */
   reason: string | null;
-  /** Rules that the device offers. One whose text is too long to be shown is left out. */
+  /** Rules that the device offers. Rules whose text is too long to be shown are left out. */
   suggestions: ApprovalSuggestion[];
   /** When the server learned of the request. */
   requestedAt: number;
@@ -43,7 +43,7 @@ export interface Approval {
   ageMs: number;
   /** When a policy denies the request; `null`: it waits until somebody decides. */
   expiresAt: number | null;
-  /** `client_message_id` of the message whose turn asks; `null` when it is not known. */
+  /** `client_message_id` of the message whose turn makes the request; `null` when it is not known. */
   clientMessageId: string | null;
 }
 
@@ -78,7 +78,7 @@ export interface ListApprovalsWireQuery {
   limit?: string;
 }
 
-/** The rules that decide on a request for permission when nobody does. It concerns only tools for which a device asks. */
+/** The rules that decide on a request for permission when nobody does. They apply only to tools for which a device asks. */
 export interface ApprovalPolicy {
   /** Names of tools that are always denied; `*` matches any characters. */
   readonly deniedTools: readonly string[];

@@ -1,6 +1,6 @@
 /**
  * Control of a conversation on a device: the requests and responses of the operations that stop a turn, change the mode or the
- * directory, and resume or shorten the queue. Each names a conversation as a send does, and responds with what the device reported.
+ * directory, and resume or shorten the queue. Each names a conversation like a send, and responds with the report of the device.
  */
 import * as v from "valibot";
 import { type EnvironmentMode, environmentModes } from "./environment.ts";

@@ -1,6 +1,6 @@
 /**
- * Streams of server-sent events (WHATWG HTML, section 9.2): what `streamEvents` takes, and the data of its events by their type. This is
- * an extension: servers without it return 404 `endpoint_not_found`.
+ * Streams of server-sent events (WHATWG HTML, section 9.2): the input of `streamEvents`, and the data of its events by type. This is an
+ * extension: servers without it return 404 `endpoint_not_found`.
  */
 import * as v from "valibot";
 import type { Approval, DecidedApproval } from "./approval.ts";
@@ -11,7 +11,7 @@ import { IdentifierSchema, wireObject, type WireObjectSchema } from "../base/wir
 export interface StreamEventsQuery {
   /** Only events of this device. */
   deviceId?: string;
-  /** `output`: also what turns say. Needs the scope `view`. */
+  /** `output`: also the output of turns. Needs the scope `view`. */
   include?: "output";
 }
 
@@ -57,7 +57,7 @@ export interface MessageEvent extends DeviceEvent {
 
 /**
  * Data of an event `approval`: a device asks for a permission, somebody or a policy has decided, or the device no longer asks. A request that
- * is `requested` again has the same `id` and replaces what was known of it, such as its message or its expiry.
+ * is `requested` again has the same `id` and replaces the earlier information, such as its message or its expiry.
  */
 export type ApprovalEvent = DeviceEvent &
   (
@@ -66,15 +66,15 @@ export type ApprovalEvent = DeviceEvent &
     | { readonly change: "withdrawn"; readonly approval: Omit<Approval, "ageMs"> | DecidedApproval }
   );
 
-/** Data of an event `output`: the next piece of what a turn says, in the order of the device. */
+/** Data of an event `output`: the next piece of a turn's output, in the order of the device. */
 export interface OutputEvent extends DeviceEvent {
   /** `null` for a conversation without an agent. */
   readonly agentId: string | null;
   /** The conversation. */
   readonly conversationId: string;
-  /** As the device wrote it; its `message_type` says what it is. */
+  /** Unchanged from the device; its `message_type` says what it is. */
   readonly delta: Readonly<Record<string, unknown>>;
-  /** The subagent that said it; absent for the turn itself. */
+  /** The subagent that produced it; absent for the turn itself. */
   readonly subagentId?: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Labels of a device: a name to display, and tags. Only the server assigns them, never the device. They belong to a device with all
- * its rows, and stay when the device registers again.
+ * Labels of a device: a name to display, and tags. Only the server assigns them, never the device. All rows of a device share them,
+ * and they stay when the device registers again.
  */
 import * as v from "valibot";
 import type { PlainResponse } from "../base/plain-http.ts";
@@ -16,11 +16,11 @@ export interface DeviceLabels {
   readonly tags: readonly string[];
 }
 
-/** Changes of a device's labels. An absent member stays as it is, and `null` clears it (RFC 7396). */
+/** Changes of a device's labels. An absent member stays unchanged, and `null` clears it (RFC 7396). */
 export interface EnvironmentPatch {
   /** Name to display. */
   displayName?: string | null;
-  /** Replace all tags of the device. */
+  /** Replaces all tags of the device. */
   tags?: string[] | null;
 }
 

@@ -11,7 +11,7 @@ export type RuntimeSource = OpenEnum<"environment" | "sandbox" | "unknown">;
 
 /** The device that accepted a message of a conversation last. Times are epoch milliseconds. */
 export interface LastRuntime {
-  /** `id` of the device's row; `null` where the server has none. */
+  /** `id` of the device's row; `null` if the server has none. */
   environmentId: string | null;
   /** Identity of the device. */
   deviceId: string;
@@ -25,7 +25,7 @@ export interface LastRuntime {
   isOnline: boolean;
   /** When the server last received anything from the device; `null`: unknown. */
   lastSeenAt: number | null;
-  /** When the last message was sent that the device accepted in this conversation. */
+  /** When the last message that the device accepted in this conversation was sent. */
   lastUsedAt: number;
   /** `environment` on a server of your own. */
   source: RuntimeSource;

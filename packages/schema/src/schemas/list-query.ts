@@ -43,7 +43,7 @@ function listLimit(): v.GenericSchema<string, number> {
   return v.pipe(v.string(), v.check(isListLimit, `must be an integer from 1 to ${maxListLimit}`), v.transform(Number));
 }
 
-/** Decodes the strings of a query to values. Unknown members are kept, for an upstream that knows more. */
+/** Decodes the strings of a query to values. Unknown members are kept, for a newer upstream. */
 export const ListEnvironmentsQuerySchema: WireObjectSchema<ListEnvironmentsQuery, ListEnvironmentsWireQuery> =
   /* @__PURE__ */ wireObject(() => ({
     after: v.exactOptional(IdentifierSchema),

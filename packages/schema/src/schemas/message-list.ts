@@ -16,9 +16,9 @@ export type ListedMessageState = (typeof messageStates)[number];
 export interface MessageList {
   /** The messages, the latest first. */
   messages: MessageStatus[];
-  /** Whether there may be more: list again with `after` set to `cursor`. A page may be shorter than `limit` nevertheless. */
+  /** Whether there may be more: list again with `after` set to `cursor`. A page may be shorter than `limit`. */
   hasNextPage: boolean;
-  /** The end of this page; `null` when there was nothing to look at. */
+  /** The end of this page; `null` when there were no messages to examine. */
   cursor: string | null;
 }
 
@@ -29,7 +29,7 @@ export const maxListedAgents = 100;
 export interface ListMessagesQuery {
   /** `cursor` of the previous page. */
   after?: string;
-  /** Only messages of this agent, or of one of these. */
+  /** Only messages of this agent, or of any of these agents. */
   agentId?: string | string[];
   /** Only messages of this conversation. An empty one is refused, because it could mean `default` or any. */
   conversationId?: string;

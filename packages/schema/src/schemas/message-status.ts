@@ -64,10 +64,10 @@ export interface MessageStatus {
   /** Device that received it. */
   deviceId: string;
   /**
-   * `received`: stored. `sent`: written to the device. `accepted`: by the device. `running`: in a turn. `waiting_for_approval`: the
-   * turn needs a permission. `finished`: the turn has ended, well or with an error. `cancelled`: the turn was stopped, or the message
-   * taken out of the queue. `evicted`: the device dropped it from a full queue. `failed`: the device rejected it, or nothing was written to it. `unknown`: the
-   * device cannot be asked now.
+   * `received`: stored. `sent`: written to the device. `accepted`: by the device. `running`: in a turn. `waiting_for_approval`: the turn needs a
+   * permission. `finished`: the turn has ended, successfully or with an error. `cancelled`: the turn was stopped, or the message removed from the
+   * queue. `evicted`: the device dropped it from a full queue. `failed`: the device rejected it, or nothing was written to it. `unknown`: the device
+   * cannot be asked now.
    */
   state: MessageState;
   /** Whether the device started the message or queued it. */
@@ -88,7 +88,7 @@ export interface MessageStatus {
   updatedAt?: number;
   /** Counters of the turn. */
   usage?: TurnUsage;
-  /** For how many seconds the request was ready to wait. Less than requested if that was above the maximum. */
+  /** How long the server was willing to wait, in seconds. Less than requested if that exceeded the maximum. */
   waitSeconds?: number;
 }
 
@@ -100,7 +100,7 @@ export interface RetrieveMessageQuery {
   conversationId?: string;
   /** `finished`: waits until the message has ended, or until the time is over. */
   wait?: "finished";
-  /** For how long, in seconds. More than the maximum counts as the maximum. */
+  /** How long to wait, in seconds. Larger values count as the maximum. */
   waitSeconds?: number;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Messages to a device: what `sendMessage` takes and returns. A body holds user messages, which start a turn of the agent, and
- * approval messages, which respond to the agent's requests for permission. Schemas check known members and keep unknown ones,
- * for an upstream that knows more.
+ * Messages to a device: the input and the result of `sendMessage`. A body holds user messages, which start a turn of the
+ * agent, and approval messages, which respond to the agent's requests for permission. Schemas check known members and keep
+ * unknown ones, for a newer upstream.
  */
 import * as v from "valibot";
 import type { PlainResponse } from "../base/plain-http.ts";
@@ -11,16 +11,16 @@ import { either, type OpenEnum, openEnum, wireObject, type WireObjectSchema } fr
 import { type MessageStatus, MessageStatusSchema } from "./message-status.ts";
 
 /**
- * Name of the response header by which a server declares that it deduplicates messages. Its value is the number of seconds
- * for which the server remembers a `client_message_id`, such as `86400`. While an id is remembered, a client may repeat a
- * send with an unknown outcome: the server returns the first result and does not run the message again.
+ * Name of the response header with which a server declares that it deduplicates messages. Its value is the number of
+ * seconds for which the server remembers a `client_message_id`, such as `86400`. While an id is remembered, a client may
+ * repeat a send with an unknown outcome: the server returns the first result and does not run the message again.
  */
 export const messageDeduplicationHeader = "x-message-deduplication";
 
 /** How long a message id is remembered with its result, in milliseconds. */
 export const messageRetentionMs: number = 24 * 60 * 60 * 1_000;
 
-/** Adds the header by which clients may repeat a send whose outcome they do not know. */
+/** Adds the header that lets clients repeat a send with an unknown outcome. */
 export function declareDeduplication(response: PlainResponse): PlainResponse {
   return {
     ...response,
@@ -76,8 +76,8 @@ export interface ApprovalDecision {
   /** Why, for the agent. */
   reason?: string | null;
   /**
-   * `requestedAt` of the request as it was listed. If the device has asked for something else under the same id since, nothing is decided. An extension: a
-   * server may ignore it.
+   * `requestedAt` of the request as it was listed. If the device has since asked for something else under the same id, nothing is decided. An
+   * extension: a server may ignore it.
    */
   requested_at?: number | null;
   /**
@@ -93,7 +93,7 @@ export interface ApprovalDecision {
 
 /** Responses to requests for permission. A member of `approvals` with `approve` is a decision, one with `status` a tool return. */
 export interface ApprovalMessage {
-  /** The responses. Each has another `tool_call_id` than the others of the body. */
+  /** The responses. Each has a different `tool_call_id` in the body. */
   approvals: (ToolReturn | ApprovalDecision)[];
   /** Always `approval`. */
   type: "approval";
@@ -115,7 +115,7 @@ export interface SendMessageResponse {
   success: boolean;
   /** A description for people. */
   message: string;
-  /** Reaction of the device, where the server says it. `started`: the turn began. `queued`: it waits for the turn before it. */
+  /** Reaction of the device, if the server says it. `started`: the turn began. `queued`: it waits for the turn before it. */
   disposition?: OpenEnum<"started" | "queued">;
   /** The status of the last message, if the request had the preference `wait` and the server supports it. */
   outcome?: MessageStatus;
@@ -147,7 +147,7 @@ export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireOb
   type: v.literal("text", 'must be "text": images are not supported'),
 }));
 
-/** The rule for what is neither. */
+/** The rule for a value that is neither. */
 const textOrParts = "must be a string or a list of text parts";
 
 /** Schema of {@link UserMessage}. */

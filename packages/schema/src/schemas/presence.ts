@@ -1,4 +1,4 @@
-/** The rule by which a device is online. */
+/** The rule that decides whether a device is online. */
 import type { Environment } from "./environment.ts";
 
 /** How long a device is online after its last heartbeat, in milliseconds. Every official client uses this limit. */

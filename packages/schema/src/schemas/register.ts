@@ -1,10 +1,10 @@
-/** Registration: the request by which a device enrols, and the response that contains the address of its WebSocket. */
+/** Registration: the request that enrols a device, and the response that contains the address of its WebSocket. */
 import * as v from "valibot";
 import { type EnvironmentMetadata, EnvironmentMetadataSchema } from "./environment.ts";
 import { isDisplayable } from "../base/rules.ts";
 import { IdentifierSchema, wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
 
-/** The body by which a device enrols. Older devices send only `deviceId` and `connectionName`. */
+/** The body that enrols a device. Older devices send only `deviceId` and `connectionName`. */
 export interface RegisterRequest {
   /** Identity of the device; the same after a restart. */
   deviceId: string;
