@@ -1,6 +1,6 @@
 /**
- * Decisions about what a {@link Principal} may do: which devices and agents it may use, in which mode, and which members of an
- * environment it is shown. All are pure functions.
+ * Decides which devices and agents a {@link Principal} may use, in which mode, and which members of an environment it may see.
+ * All are pure functions.
  */
 import type { Environment, EnvironmentMode } from "../schemas/environment.ts";
 import type { DeviceAllowlist, Principal, Scope } from "./principal.ts";
@@ -196,7 +196,7 @@ export function matchesNamePattern(pattern: string, name: string): boolean {
  */
 export const unlimitedScopes: readonly Scope[] = ["files", "terminal", "manage"];
 
-/** The members of a principal that limit what it does on a device that it may use. */
+/** The members of a principal that limit its actions on a device that it may use. */
 export type DeviceLimits = Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode" | "approvalPolicy">>;
 
 /** Returns whether a principal is limited to some agents or modes, or denies tools, so that it must not use {@link unlimitedScopes}. */

@@ -49,7 +49,7 @@ export interface Principal extends DeviceAllowlist {
    * the token renewed. It may be logged: it is neither the secret nor its digest. Absent or `null` if a key id has only one.
    */
   readonly credentialId?: string | null;
-  /** When the token that authenticated expires, in epoch milliseconds; absent if the expiry is that of a stored key. */
+  /** When the token that authenticated expires, in epoch milliseconds; absent if a stored key has the expiry. */
   readonly credentialExpiresAt?: number;
   /** Owner of the key, shown as `userId` and `apiKeyOwner`. */
   readonly owner: string;

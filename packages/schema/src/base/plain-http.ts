@@ -54,7 +54,7 @@ export interface PlainSocketListener {
   /**
    * A long text arrived.
    *
-   * @param start about its first 8,192 bytes, which say what it is
+   * @param start about its first 8,192 bytes, which identify it
    * @param end about its last 8,192 bytes
    */
   onLongText?(byteLength: number, start: string, end: string): void;
@@ -89,7 +89,7 @@ export type UpgradeDecision =
       readonly kind: "accepted";
       /** Sockets with the same owner share a limit on the memory that the runtime uses for them. */
       readonly owner: string;
-      /** Bytes that may wait to be sent on this socket, where that is less than for the socket of a device. */
+      /** Bytes that may wait to be sent on this socket, if fewer than on the socket of a device. */
       readonly maxWaitingBytes?: number;
       /** Call it after the handshake. */
       attach(socket: PlainSocket): PlainSocketListener;

@@ -1,5 +1,5 @@
 /**
- * Checks a value with a schema and describes what is wrong in words. valibot's own error texts repeat the input, which may be
+ * Checks a value with a schema and describes broken rules in words. valibot's own error texts repeat the input, which may be
  * secret. The texts here name the member and the rule and never repeat a value.
  */
 import type { BaseIssue, Config, GenericSchema } from "valibot";

@@ -53,7 +53,7 @@ export function decodeRequest(
   return { ok: true, value: toDecodedRequest(matched, { query: query.value, body: body.value }) };
 }
 
-/** Returns a matched request with the query and the body that the schemas of its endpoint have decoded; `null` where it takes none. */
+/** Returns a matched request with its decoded query and body, each `null` if the endpoint takes none. */
 export function toDecodedRequest(
   { endpoint: { operation }, params }: MatchedEndpoint,
   input: { readonly query: unknown; readonly body: unknown },

@@ -26,7 +26,7 @@ export interface ViewerTicket {
   ticket: string;
 }
 
-/** How tickets begin, before a hyphen. No gateway key and no JWT does. */
+/** The prefix of tickets, before a hyphen. No gateway key and no JWT begins like this. */
 export const ticketPrefix = "ticket";
 
 /** Schema of {@link OpenViewerSocketQuery}. */
