@@ -13,7 +13,7 @@ const maxLines = 4_000;
 
 /** A line as it is shown. */
 export interface ShownLine extends DiffLine {
-  /** The number of empty lines that it stands for; 0 for a line with a text. */
+  /** The number of empty lines that it represents; 0 for a line with text. */
   readonly empty: number;
 }
 

@@ -30,7 +30,7 @@ export function Stop({ conversations }: { conversations: DeviceConversations }):
   );
 }
 
-/** The choice of a mode. Choosing changes nothing by itself, because an arrow key already chooses. */
+/** The choice of a mode. Choosing alone changes nothing, because an arrow key already chooses. */
 export function Mode({ conversations }: { conversations: DeviceConversations }): JSX.Element {
   const [chosen, setChosen] = useState("");
   const [isAsking, setAsking] = useState(false);

@@ -1,6 +1,6 @@
 /**
- * Whether something on the page keeps still. A press is meant for what the reader saw a moment ago, and that may just have moved: a decision
- * removes a card, and the next one moves under the pointer. Scrolling by the reader does not count as a move.
+ * Whether something on the page keeps still. A press is meant for the content that the reader saw a moment ago, which may just have moved: a
+ * decision removes a card, and the next one moves under the pointer. Scrolling by the reader does not count as a move.
  */
 import { every, monotonic } from "./browser.ts";
 

@@ -74,7 +74,7 @@ interface Shown {
   arrive(): boolean;
   /** Something has happened in a conversation. */
   propose(to: ConversationTarget, isPast?: boolean): void;
-  /** The user acts on what is shown. */
+  /** The user acts on the shown conversation. */
   pin(): void;
 }
 

@@ -1,4 +1,4 @@
-/** Short messages about what the user has just done. */
+/** Short messages about the user's latest actions. */
 import { effect, signal } from "@preact/signals";
 import { info } from "./session.ts";
 

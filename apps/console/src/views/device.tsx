@@ -1,4 +1,4 @@
-/** One device: its live conversation, a message box, and what it reports about itself. */
+/** One device: its live conversation, a message box, and the details that it reports about itself. */
 import type { Environment } from "@letta-environments/client";
 import { escapeSpaces, printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
