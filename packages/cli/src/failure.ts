@@ -74,7 +74,7 @@ function scopeHint({ message }: LettaEnvironmentsError, host: Host, { options }:
  * An error of the client in one line: its code, its text, the rules that were broken, and when to try again.
  *
  * @param address the address of the server, for a server that cannot be reached
- * @param sent what the request carried, if that may have arrived
+ * @param sent the content of the request, if it may have arrived
  */
 export function describeError(error: LettaEnvironmentsError, address: string, sent?: SentRequest["what"]): string {
   const { retryAfterMs } = error;

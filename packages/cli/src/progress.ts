@@ -9,7 +9,7 @@ const patienceMs = 300;
 /** The control sequence that clears the progress line. */
 export const clearLine = "\r\u001b[K";
 
-/** Shows on a terminal, on standard error, what the program waits for. Returns a function that removes the line, and resolves once it is gone. */
+/** On a terminal, shows on standard error what the program waits for. Returns a function that removes the line, and resolves once it is gone. */
 export function startProgress(host: Host, describe: (elapsedMs: number) => string): () => Promise<void> {
   const { stderr, clock } = host;
   if (!stderr.isTerminal) return () => Promise.resolve();

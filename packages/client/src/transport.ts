@@ -65,7 +65,7 @@ const tokensPerRetry = 10;
 /** Size of the reserve: ten repeats. */
 const maxRetryTokens = 100;
 
-/** A transport's settings and what it has learned from its calls. */
+/** A transport's settings, and its state from earlier calls. */
 interface Connection {
   readonly settings: TransportSettings;
   /** How long the server remembers message ids, according to its responses; 0 before the first. */

@@ -54,7 +54,7 @@ export interface ProgramDefinition<Name extends string = string> {
   /** Options of every command. They can also be given before the command. */
   readonly commonOptions: readonly OptionDefinition[];
   readonly sections: readonly HelpSection[];
-  /** Option names under which people try to pass a secret, and the text that says where it belongs. */
+  /** Option names under which people try to pass a secret, and the text that says where to put it. */
   readonly secretOption?: { readonly pattern: RegExp; readonly text: string };
 }
 

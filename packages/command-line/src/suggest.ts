@@ -1,4 +1,4 @@
-/** Returns the known word that was probably meant, or `null`. It differs in at most two letters, and in less than half of its letters. */
+/** Returns the known word that was probably meant, or `null`. It differs in at most two letters, and in less than half of the word. */
 export function suggestWord(word: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let least = Math.min(2, Math.ceil(word.length / 2) - 1);
@@ -14,7 +14,7 @@ export function suggestWord(word: string, known: readonly string[]): string | nu
 
 /** The letters to add, drop, replace or swap with their neighbour (optimal string alignment). */
 function editDistance(from: string, to: string): number {
-  // The result only has to be exact up to two.
+  // The result must be exact only up to two.
   if (Math.abs(from.length - to.length) > 2) return 3;
   let beforeLast: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, index) => index);

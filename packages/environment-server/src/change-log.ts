@@ -3,7 +3,7 @@
  * reader that comes back after a crash continues where it stopped.
  */
 
-/** The subject of a change. `output` is what a turn says; it is kept for a shorter time than the others. */
+/** The subject of a change. `output` is the output of turns, which is kept for less time than the others. */
 export type ChangeKind = "environment" | "message" | "approval" | "output";
 
 /** The device that a change concerns, as it was when the change happened. It decides who may see the change. */
@@ -68,7 +68,7 @@ export interface FormerSeries {
 
 /** The series of positions of a log. */
 export interface ChangeSeries {
-  /** Names the present one. Positions of another series mean nothing here, except those of the former ones. */
+  /** Names the present one. Positions of other series mean nothing here, except for positions of former ones. */
   readonly epoch: string;
   /** The series that it continues, the latest first. */
   readonly former: readonly FormerSeries[];
@@ -129,7 +129,7 @@ export function sizeOfChange({ data, tags, connectionName }: NewChange): number 
 }
 
 /**
- * The log has lost changes that it had confirmed, such as after its server lost its data. Nothing was appended; the log has to
+ * The log has lost changes that it had confirmed, such as after its server lost its data. Nothing was appended; the log must
  * be restarted.
  */
 export class ChangesLostError extends Error {

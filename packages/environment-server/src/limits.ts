@@ -103,7 +103,7 @@ export const keyTextRate: Rate = { perSecond: 16 * 1_048_576, burst: 128 * 1_048
 /** Rate and burst of the text that is parsed for all sockets of one key, in characters. */
 export const keyParsedRate: Rate = { perSecond: 4 * 1_048_576, burst: 128 * 1_048_576 };
 
-/** How long a device is refused after it exceeded a limit, in milliseconds. Each further violation doubles it. */
+/** How long a device is refused after it exceeded a limit, in milliseconds. Each new violation doubles it. */
 export const minThrottleDelayMs = 1_000;
 
 /** The longest time for which a device is refused, in milliseconds. */
@@ -317,7 +317,7 @@ export const environmentGraceMs: number = 60 * 60 * 1_000;
 /** Expired records that are removed at a time, and times of devices that are stored at a time. */
 export const maintenanceBatchSize = 200;
 
-/** Sends with an unknown outcome that are compared with what a reconnecting device reports. */
+/** Sends with an unknown outcome that are compared with the reports of a reconnecting device. */
 export const maxUnresolvedMessages = 1_000;
 
 /** Conversations with sends of unknown outcome whose state is requested from a reconnecting device. */

@@ -22,7 +22,7 @@ export type MemoryLimit = "owner" | "total";
 
 /** Accounts of memory, divided among their owners. */
 export interface MemoryBudget {
-  /** Opens an account. `release` is called once, after the account was closed, when its holder has to free the memory. */
+  /** Opens an account. Calls `release` once, after the account was closed, when its holder must free the memory. */
   open(owner: string, release: (limit: MemoryLimit) => void): MemoryAccount;
   /** Sets the number of bytes, and releases accounts when a limit is exceeded. This account may be one of them. */
   resize(account: MemoryAccount, bytes: number): void;

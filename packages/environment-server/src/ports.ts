@@ -257,7 +257,7 @@ export interface WallClockChange {
   readonly aheadMs: number;
 }
 
-/** The server time up to which something may be stored, and what the wall clock showed before it, the earliest first. */
+/** The server time up to which records may be stored, and the earlier changes of the wall clock, the earliest first. */
 export interface SavedTime {
   readonly now: number;
   readonly changes: readonly WallClockChange[];

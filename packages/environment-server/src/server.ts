@@ -55,7 +55,7 @@ export interface EnvironmentServer {
   /**
    * Runs one operation with decoded input, for callers that have matched the endpoint, checked the principal's scope for it
    * and decoded the input. Checks that depend on the content, such as the device allowlist, agents, the maximum mode and the
-   * scope `approve`, happen here. Failures are the same as those of {@link EnvironmentServer.handle}.
+   * scope `approve`, happen here. Failures are the same as in {@link EnvironmentServer.handle}.
    */
   operate<Name extends Operation>(
     operation: Name,
@@ -78,7 +78,8 @@ export interface EnvironmentServer {
   /**
    * Decides on the upgrade request of a device or a viewer, before any handshake. Never rejects.
    *
-   * @param viewerRequests what a host does with the frames of a viewer; without it they are neither limited nor recorded
+   * @param viewerRequests the host's functions for a viewer's frames; without them, frames are neither limited nor
+   *   recorded
    */
   upgrade(request: PlainRequest, principal: Principal, viewerRequests?: ViewerRequests): Promise<UpgradeDecision>;
   /**

@@ -46,9 +46,9 @@ export interface CacheEntry {
 }
 
 /**
- * Stores responses. A key holds one entry for each variant of a resource. `get` returns exactly what was put, and the returned values
- * never change afterwards. A store may drop any entry at any time. When `delete` or `deleteGroup` resolves, the entries must no longer be
- * returned. Test an implementation with `storeContract` from `./testing`.
+ * Stores responses. A key holds one entry for each variant of a resource. `get` returns entries exactly as they were put, and the
+ * returned values never change afterwards. A store may drop any entry at any time. When `delete` or `deleteGroup` resolves, the entries
+ * must no longer be returned. Test an implementation with `storeContract` from `./testing`.
  */
 export interface CacheStore {
   /** Returns all entries under a key; an empty list if there are none. */

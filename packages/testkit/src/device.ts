@@ -56,7 +56,8 @@ function programOf(version: DeviceVersion): string {
 
 /**
  * Returns the path of the program in the folder of its package, which has no export for it; it is the same in every version seen. Throws if the
- * folder has another version: the workspace catalog selects that of `@letta-ai/letta-code`, and a test that names a version must not run another one.
+ * folder has another version: the workspace catalog selects the version of `@letta-ai/letta-code`, and a test that names a version must not run
+ * another one.
  */
 export function findProgram(folder: string, version: string): string {
   const manifest: unknown = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));

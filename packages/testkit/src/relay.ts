@@ -125,7 +125,7 @@ async function passRequest(
   request.pipe(upstream);
   if (breaks === "after_request") {
     await once(upstream, "finish");
-    // The target reads what is in its socket before it sees the end.
+    // The target reads the data in its socket before it sees the end.
     upstream.socket?.end();
     response.destroy();
     return 499;

@@ -1,6 +1,6 @@
 import type { Clock } from "@letta-environments/platform";
 
-/** A clock that stands still until a test moves it. */
+/** A clock that does not advance until a test moves it. */
 export interface VirtualClock extends Clock {
   /**
    * Moves wall and monotonic time forward and runs the timers that become due, by due time and then in the order in which

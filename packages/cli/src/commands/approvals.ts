@@ -93,7 +93,7 @@ function readRequestedAt(text: string | undefined): number | undefined {
   );
 }
 
-/** Returns the meant request of `waiting`, which all have the same id. @throws CommandError if none has that time, or several match */
+/** Selects the request from `waiting`, which all have the same id. @throws CommandError if none has that time, or several match */
 function findRequest(waiting: readonly Approval[], requestedAt: number | undefined): Approval {
   const found = waiting.filter((approval) => requestedAt === undefined || approval.requestedAt === requestedAt);
   const [approval, ...others] = found;

@@ -65,7 +65,7 @@ export async function decideCommand(context: CommandContext, approve: boolean): 
   return exitCodes.done;
 }
 
-/** The recipient of a message, and the operands after DEVICE. @throws CommandError naming what is wrong */
+/** The recipient of a message, and the operands after DEVICE. @throws CommandError naming the mistake */
 function readTarget({ parsed, option }: CommandContext): { target: Target; rest: readonly string[] } {
   const { name } = parsed.command;
   const connectionId = option("connection");

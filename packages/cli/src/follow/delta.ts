@@ -7,7 +7,7 @@ import { describeInput } from "../format/approval.ts";
 
 /** A piece of a turn, for people. */
 export type Piece =
-  /** The next part of a text of the agent. `id` is that of its message. */
+  /** The next part of a text of the agent. `id` is the id of its message. */
   | { readonly kind: "text"; readonly id: string; readonly text: string }
   | { readonly kind: "tool"; readonly tool: string; readonly input: string }
   | { readonly kind: "tool_failed"; readonly tool: string }

@@ -44,7 +44,7 @@ interface DenialTimer {
 /** Creates a {@link PolicyEnforcement}. */
 export function createPolicyEnforcement(options: PolicyEnforcementOptions): PolicyEnforcement {
   const { clock, wallNow, deny, isConnected } = options;
-  /** The timer of each request with a policy, also when it has fired. */
+  /** The timer of each request with a policy, even after it has fired. */
   const timers = new Map<PendingApproval, DenialTimer>();
   const running = new Set<PendingApproval>();
   let isClosed = false;

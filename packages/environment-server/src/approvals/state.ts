@@ -1,6 +1,6 @@
 /**
- * The state that the parts of the tracker share: the pending requests, where they are stored, and who is notified of their changes. Has the
- * changes that several parts make.
+ * The state that the parts of the tracker share: the pending requests, where they are stored, and who is notified of their changes. Also
+ * contains the changes that several parts make.
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";

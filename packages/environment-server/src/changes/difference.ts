@@ -1,4 +1,4 @@
-/** Differences between two JSON objects, as a merge patch (RFC 7396): members that changed, and `null` for those that are gone. */
+/** Differences between two JSON objects, as a merge patch (RFC 7396): members that changed, and `null` for removed ones. */
 import { isMembers, type Members } from "../dialects/values.ts";
 
 /** Returns the patch that turns `before` into `after`; `null` when nothing differs. Arrays are replaced as a whole. */

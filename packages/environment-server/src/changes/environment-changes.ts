@@ -28,7 +28,7 @@ export interface EnvironmentChanges {
 
 interface Entry {
   readonly device: NotedChange["device"];
-  /** As the last event left it; `null` before the first one of this process. */
+  /** The state after the last event; `null` before the first one of this process. */
   shown: EventEnvironment | null;
   hasChanged: boolean;
   reading: Promise<void> | null;

@@ -10,7 +10,7 @@ import { createIsRepeat } from "./repeats.ts";
 
 /** Receives what happens in the server, and notes it as changes. */
 export interface ChangeFeed {
-  /** An event of the server, after what it reports has happened. */
+  /** An event of the server. It must already have happened. */
   happened(event: EnvironmentServerEvent): void;
   /** A row may have changed. */
   changed(device: NotedChange["device"]): void;

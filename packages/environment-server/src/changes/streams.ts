@@ -27,7 +27,8 @@ export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
 /** The open streams of events of a server. */
 export interface EventStreams {
   /**
-   * Opens a stream. Resolves with `too_many` when the key, its tenant, or all tenants together, have too many. Rejects when the store fails.
+   * Opens a stream. Resolves with `too_many` when the key, its tenant, or all tenants together have too many streams. Rejects when the store
+   * fails.
    */
   open(view: ChangeView, from: StartingPoint): Promise<EventStream | "too_many">;
   /** Ends every stream. */

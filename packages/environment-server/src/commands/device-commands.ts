@@ -40,7 +40,7 @@ export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" |
   changeDirectory(target: CommandTarget, runtime: Conversation, directory: string): Promise<CommandOutcome<string>>;
   /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
   receive(environmentId: string, frame: CommandResponse | StatusFrame | TurnFrame): void;
-  /** Ends the commands of a row whose socket has ended, as unknown, and forgets what is known of its conversations. */
+  /** Ends the commands of a row whose socket has ended as unknown, and forgets its conversations. */
   giveUp(environmentId: string): void;
 }
 

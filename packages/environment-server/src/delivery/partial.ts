@@ -11,7 +11,7 @@ interface PartProblem {
   readonly errors?: readonly ProblemIssue[];
 }
 
-/** The result of a part whose caller disconnected before it was sent. Its code is only a carrier for the text: nobody receives it, it is only logged. */
+/** The result of a part whose caller disconnected before it was sent. Its code only carries the text: it is logged, and nobody receives it. */
 export const unsentAfterDisconnect: PlainResponse = problemResponse("input_rejected", {
   detail: "The caller disconnected before it was sent.",
 });

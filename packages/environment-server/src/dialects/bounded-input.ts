@@ -1,7 +1,7 @@
 /**
  * Cuts the arguments of a tool to a length, so that endless arguments cannot fill memory. A model writes them, and a person decides by them, so no
  * text may displace another one: the members that decide what runs get their room first, every other one keeps its name and the start and the end of
- * its text, and each cut says what is missing there.
+ * its text, and each cut says how much is missing.
  */
 import { isMembers, type Members } from "./values.ts";
 

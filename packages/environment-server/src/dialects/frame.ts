@@ -1,6 +1,6 @@
 /**
  * The parts of a device's frames that this server understands, without the vendor's names. Everything else in a frame is ignored. Texts from a
- * device are bounded, and free of control characters where they are shown as one line.
+ * device are bounded, and free of control characters if they are shown as one line.
  */
 import type { ApprovalRequest } from "../approval-log.ts";
 import type { TurnUsage } from "../message-log.ts";

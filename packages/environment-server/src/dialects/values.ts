@@ -1,7 +1,7 @@
 /** Reads untrusted members of a frame: types, lengths, and texts that are safe to store and to show. */
 import type { Conversation } from "./conversation.ts";
 
-/** A frame that is not understood. `rule` says what it breaks. */
+/** A frame that is not understood. `rule` is the broken rule. */
 export interface InvalidFrame {
   readonly kind: "invalid";
   readonly rule: string;

@@ -23,7 +23,7 @@ export type SeparateMessageLog = MessageLog & SeparateLog;
 /** An {@link ApprovalLog} that is not in the store of the rows. */
 export type SeparateApprovalLog = ApprovalLog & SeparateLog;
 
-/** Logs that replace those of a store. The others stay in the store. */
+/** Logs that replace logs of a store. The others stay in the store. */
 export interface SeparateLogs {
   readonly messages?: SeparateMessageLog;
   readonly approvals?: SeparateApprovalLog;

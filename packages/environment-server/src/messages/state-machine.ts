@@ -16,7 +16,7 @@ export type Evidence =
   | { readonly kind: "waiting" }
   | {
       readonly kind: "ended";
-      /** {@link unknownReason} when the device did not say it. */
+      /** {@link unknownReason} when the device did not report it. */
       readonly stopReason: string;
       readonly error: string | null;
       readonly usage: TurnUsage | null;
@@ -30,7 +30,7 @@ export type Evidence =
   /** The device can no longer be asked, or did not answer. */
   | { readonly kind: "lost" };
 
-/** Returns what the outcome of a send says about its messages. */
+/** Returns the evidence that the outcome of a send gives about its messages. */
 export function evidenceOf(outcome: DeliveryOutcome): Evidence {
   switch (outcome.kind) {
     case "accepted":

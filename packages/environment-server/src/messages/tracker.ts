@@ -65,7 +65,7 @@ export interface MessageTracker {
 interface MessageCause {
   /** The latest one; `null` when none is known. */
   readonly messageId: string | null;
-  /** The policies of all senders, also of those whose message may belong to the turn. */
+  /** The policies of all senders, including senders whose message may belong to the turn. */
   readonly policies: readonly ApprovalPolicy[];
 }
 
@@ -274,7 +274,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
     // From now on it is listed, even if the device does not know it.
     if (unsavedIds.has(entry.deliveryId)) state.writer.later(entry.deliveryId, entry);
   }
-  // Including those of an earlier call: if its caller failed afterwards, the device was not asked about them.
+  // Includes the conversations of an earlier call: if its caller failed afterwards, the device was not asked about them.
   return open.map(({ scope }) => scope);
 }
 

@@ -265,7 +265,7 @@ function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: Turn
   endEarlier(state, earlier);
   for (const send of state.sends.values()) send.isBehindOther = false;
   endPresentTurn(state, new Set([...ended, ...listed]), { stopReason, usage, error });
-  // If it ended nothing else, it is the late end of those in `late`. They were chosen above, because ending a turn forgets what ended before it.
+  // If it ended nothing else, it is the late end of the sends in `late`. They were chosen above, because ending a turn forgets earlier ends.
   if (ended.length + listed.size > 0) return;
   for (const { member } of late)
     state.apply(member, { kind: "ended", stopReason, error, usage, durationMs: null, reply: null });

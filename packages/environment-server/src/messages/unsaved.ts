@@ -1,6 +1,6 @@
 /**
  * Messages whose send is stored and whose status is not. A status may wait for a moment before it is stored, so if the process is killed
- * meanwhile, its sends are only in the log of deliveries. That log has what is needed to follow them: their ids and the outcome of the send.
+ * meanwhile, its sends are only in the log of deliveries. That log has all that following them needs: their ids and the outcome of the send.
  */
 import { isMessageId } from "../delivery/plan.ts";
 import { maxFollowedMessages, maxSameMessages, maxUnsavedMs } from "../limits.ts";

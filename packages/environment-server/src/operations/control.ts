@@ -1,7 +1,7 @@
 /**
- * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response repeats what the
- * device returned or reported, never what was sent. Commands do not wait for the acknowledgements of sends. A stop is written after the
- * messages of its conversation that were accepted before it, which are sent immediately.
+ * Controls a conversation on a device: stops a turn, changes mode or directory, resumes or shortens the queue. The response has the result
+ * or the report of the device, never the requested value. Commands do not wait for the acknowledgements of sends. A stop is written after
+ * the messages of its conversation that were accepted before it, which are sent immediately.
  */
 import {
   allowsAgent,

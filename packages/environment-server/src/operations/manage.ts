@@ -1,4 +1,4 @@
-/** Changing the labels of a device, and removing a device or one of its rows, by callers of the API. */
+/** Changes the labels of a device, and removes a device or one of its rows, for callers of the API. */
 import {
   allowsDevice,
   type OperationInput,
@@ -13,8 +13,8 @@ import type { RequestContext, ServerContext } from "./context.ts";
 /**
  * Changes the display name and the tags of a device, and returns it.
  *
- * Refusals: 404 `environment_not_found`, also for a device out of reach; 403 `grant_not_allowed` if the principal may see only some
- * of its rows; 400 `invalid_request` for a body without a change.
+ * Refusals: 404 `environment_not_found`, including for a device out of reach; 403 `grant_not_allowed` if the principal may see only
+ * some of its rows; 400 `invalid_request` for a body without a change.
  */
 export async function updateEnvironment(
   server: ServerContext,

@@ -15,8 +15,8 @@ import type { RequestContext, ServerContext } from "./context.ts";
 import { throttledResponse } from "./reach.ts";
 
 /**
- * How connectionIds begin. Devices from version 0.32.8 on take an id that begins with `conn-` for one of the vendor's cloud, and ask an
- * agents API there before they recover an interrupted turn. Registrations of earlier versions of this server keep such ids.
+ * The prefix of connectionIds. Devices since 0.32.8 take the prefix `conn-` for the vendor's cloud, and query an agents API there
+ * before they recover an interrupted turn. Registrations of earlier versions of this server keep such ids.
  */
 const connectionIdPrefix = "env-conn";
 

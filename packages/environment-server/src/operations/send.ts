@@ -313,7 +313,7 @@ async function reserve(
   return { opened, payload };
 }
 
-/** Undoes what was opened for a frame that was not written, and releases its ids, because a repeat must find them free. */
+/** Undoes the reservation of a frame that was not written, and releases its ids, because a repeat must find them free. */
 async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<void> {
   const { delivery } = opened;
   server.pending.discard(opened);

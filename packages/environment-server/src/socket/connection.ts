@@ -102,8 +102,8 @@ export function momentOf(clock: Clock): Moment {
 const leastChangeMs = 1_000;
 
 /**
- * Returns the wall time of an earlier moment. If the wall clock was changed since, the time is what the clock would have shown
- * with the change, so that callers see how long ago the moment was.
+ * Returns the wall time of an earlier moment. If the wall clock was changed since, returns the time that the changed clock
+ * would have shown, so that callers see how long ago the moment was.
  */
 function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
   const changedByMs = Math.round(now.wallMs - wallMs - (now.monotonicMs - monotonicMs));

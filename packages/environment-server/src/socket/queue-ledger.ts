@@ -62,7 +62,7 @@ export interface QueueHolder {
   readonly refuse: (limit: string) => void;
 }
 
-/** The ledgers of all devices: those in use, and those of devices that have disconnected and may come back. */
+/** The ledgers of all devices: of connected ones, and of disconnected ones that may reconnect. */
 export interface QueueLedgers {
   /** Returns the remembered ledger of a connection whose socket opens again; `null` when there is none. */
   take(holder: QueueHolder): QueueLedger | null;

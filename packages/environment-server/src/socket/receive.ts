@@ -98,7 +98,7 @@ function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: s
   emit({ type: "frame_ignored", ...connection.device, rule });
 }
 
-/** Applies what a report says about sends that wait for an acknowledgement; see `delivery/implied.ts`. */
+/** Infers from a report the acknowledgements of sends that wait for one; see `delivery/implied.ts`. */
 function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
   const isStart = frame.kind === "update_loop_status" && connection.isLoopStart?.(frame) === true;

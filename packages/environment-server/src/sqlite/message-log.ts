@@ -91,7 +91,7 @@ function preparePrune(
       SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY sent_at LIMIT ?)`);
   const removeOlder = removeWhere("sent_at <= ?");
   const removeOfRow = removeWhere("environment_id = ?");
-  // By default the number is that of an index.
+  // With the default limit, the condition is the same as of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
     WHERE messages > ${maxPerRow} AND environment_id > '' LIMIT 1`);
   // Rows are numbered as they are added, and removed ones leave gaps, so the difference between the last and the first number is an

@@ -22,7 +22,7 @@ export interface StoredTime {
   wall(): number;
   /** Returns the wall time by which records with a wall time that are kept for `keptMs` expire. Never later than the wall clock. */
   pastNow(keptMs: number): number;
-  /** Converts an earlier server time to what the wall clock showed then. Never later than now. */
+  /** Converts an earlier server time to the wall time at that moment. Never later than now. */
   wallAt(serverTime: number): number;
   /** Stores the server time, unless it was stored a moment ago. A failure is reported as `store_failed`. */
   keep(): Promise<void>;

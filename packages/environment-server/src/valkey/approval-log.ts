@@ -19,7 +19,7 @@ import {
 
 /**
  * Creates a {@link SeparateApprovalLog}. Its promises reject with a `ValkeyError` while the server does not respond. The server must keep
- * what it confirms: `appendonly yes` and `maxmemory-policy noeviction`.
+ * confirmed writes: `appendonly yes` and `maxmemory-policy noeviction`.
  */
 export function createValkeyApprovalLog(
   connection: ValkeyConnection,

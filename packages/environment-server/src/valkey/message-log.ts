@@ -20,7 +20,7 @@ import {
 
 /**
  * Creates a {@link SeparateMessageLog}. Its promises reject with a `ValkeyError` while the server does not respond. The server must keep
- * what it confirms: `appendonly yes` and `maxmemory-policy noeviction`.
+ * confirmed writes: `appendonly yes` and `maxmemory-policy noeviction`.
  */
 export function createValkeyMessageLog(
   connection: ValkeyConnection,

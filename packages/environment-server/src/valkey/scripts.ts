@@ -8,7 +8,7 @@ import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform
 export interface ValkeyLogOptions<Limits> {
   /** Separates deployments that share a server. Default: `letta-environments`. */
   readonly prefix?: string;
-  /** How long a call waits for its reply, in milliseconds. Default: that of the connection. */
+  /** How long a call waits for its reply, in milliseconds. Default: the timeout of the connection. */
   readonly timeoutMs?: number;
   /** Default: the limits in README.md. */
   readonly limits?: Limits;

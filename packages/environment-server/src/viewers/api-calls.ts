@@ -40,7 +40,7 @@ export const translatedTypes: ReadonlySet<string> = new Set([
   "remove_queue_item",
 ]);
 
-/** Members of an input's payload that the API has. Others would change what the turn may do. */
+/** Members of an input's payload that the API has. Others could change the permissions of the turn. */
 const messageMembers: ReadonlySet<string> = new Set(["kind", "messages"]);
 const approvalPrefix = "perm-";
 
@@ -140,7 +140,7 @@ function readChange(
   allow: (...calls: readonly ApiCall[]) => Translation,
 ): Translation {
   const { mode, cwd, agent_id: agentId, conversation_id: conversationId } = payload;
-  // A device prefers the conversation of the payload to that of the frame.
+  // A device prefers the conversation of the payload over the frame's.
   const isOther =
     (isPresent(agentId) && agentId !== runtime.agentId) ||
     (isPresent(conversationId) && conversationId !== runtime.conversationId);

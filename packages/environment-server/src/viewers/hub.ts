@@ -26,7 +26,7 @@ import { deliverTerminal, listen, loseDevice, respond, respondTooLong } from "./
 
 /** The open sockets of the viewers of a server. */
 export interface ViewerHub extends FrameWatch {
-  /** Adds an open socket. It is closed again when the key has too many. */
+  /** Adds an open socket. Closes it again when the key has too many. */
   open(access: ViewerAccess, socket: PlainSocket): PlainSocketListener;
   /** Whether a key has as many viewers as it may. */
   isFull(tenant: string, keyId: string): boolean;

@@ -49,8 +49,8 @@ export function mergeHeaders(stored: HeaderRecord, received: HeaderRecord): Head
 }
 
 /**
- * Returns the fields for the client whose request a 304 validated. They include fields that must not be stored, such as those of `private="x"`
- * (RFC 9111, 5.2.2.7) and cookies, because these are meant for this client.
+ * Returns the fields for the client whose request a 304 validated. They include fields that must not be stored, such as fields of
+ * `private="x"` (RFC 9111, 5.2.2.7) and cookies, because these are meant for this client.
  */
 export function validatedHeaders(updated: HeaderRecord, received: HeaderRecord): HeaderRecord {
   return { ...updated, ...receivedFields(received) };

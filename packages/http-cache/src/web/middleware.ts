@@ -228,7 +228,7 @@ function isConstructible(status: number): boolean {
  */
 function withOrigin(response: Response, { url, redirected, status, statusText }: Response): Response {
   Object.defineProperties(response, { url: { value: url }, redirected: { value: redirected } });
-  // The cache may have made a 304 or a range from what it fetched.
+  // The cache may have made a 304 or a range from the fetched response.
   return response.status === status ? Object.defineProperty(response, "statusText", { value: statusText }) : response;
 }
 

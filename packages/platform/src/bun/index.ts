@@ -11,7 +11,7 @@ import { openingPragmas, runInTransaction, type SqliteFile } from "../sqlite.ts"
 export function openSqlite(path: string): SqliteFile {
   const database = new Database(path, { create: true, readwrite: true });
   try {
-    // Drivers open a file lazily: the first statement finds out what it is.
+    // Drivers open a file lazily: the first statement detects a file that is not a database.
     database.run(openingPragmas);
   } catch (cause) {
     database.close();

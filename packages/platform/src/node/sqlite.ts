@@ -13,7 +13,7 @@ export function openSqlite(path: string): SqliteFile {
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
   const database = new DatabaseSync(path);
   try {
-    // Drivers open a file lazily: the first statement finds out what it is.
+    // Drivers open a file lazily: the first statement detects a file that is not a database.
     database.exec(openingPragmas);
   } catch (cause) {
     database.close();

@@ -20,7 +20,7 @@ export interface AskResult {
   readonly refusal: PlainResponse | null;
 }
 
-/** Whether a device may have to be asked before a frame of a key leaves. It depends only on the key and the conversation. */
+/** Whether a frame of a key may need a query to the device first. It depends only on the key and the conversation. */
 export function mightAsk(
   { agentIds, maxMode }: Pick<AskedLimits, "agentIds" | "maxMode">,
   { conversationId }: Pick<ConversationScope, "conversationId">,

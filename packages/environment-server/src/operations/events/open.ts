@@ -37,7 +37,7 @@ export async function openEvents(
 }
 
 function readStart(lastEventId: string | null): StartingPoint | "malformed" {
-  // An empty id is what a client has before the first event (WHATWG HTML, section 9.2.4).
+  // Before the first event, a client has an empty id (WHATWG HTML, section 9.2.4).
   if (lastEventId === null || lastEventId === "") return null;
   return lastEventId === "oldest" ? "oldest" : (parseCursor(lastEventId) ?? "malformed");
 }

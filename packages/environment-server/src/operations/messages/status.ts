@@ -157,7 +157,7 @@ export async function readMessage(
   return message ?? null;
 }
 
-/** A message that nobody follows is unknown, unless it has ended. */
+/** A message that is not followed is unknown, unless it has ended. */
 export function lost(message: StoredMessage): StoredMessage {
   if (hasEnded(message.status)) return message;
   return { ...message, status: advance(message.status, { kind: "lost" }) };
