@@ -22,7 +22,7 @@ async function send(harness: Harness, connectionId: string, socket: FakeSocket, 
 const shownProblem = async (harness: Harness): Promise<unknown> =>
   (await harness.call("GET", "/v1/environments/device-1")).body["sendProblem"];
 
-test("after a turn failed for want of an agents API, the row says so and messages are refused with the backend to choose", async () => {
+test("after a turn failed because it has no agents API, the row says so and messages are refused with the backend to choose", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   expect((await send(harness, connectionId, socket, "m-1")).status).toBe(200);
@@ -46,7 +46,7 @@ test("after a turn failed for want of an agents API, the row says so and message
   expect((await decided).status).toBe(200);
 });
 
-test("it stays over a reconnect and ends with a new registration, or with a turn that ends well", async () => {
+test("a missing agents API is remembered over a reconnect, until a new registration or a turn that ends well", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.say({
@@ -65,7 +65,7 @@ test("it stays over a reconnect and ends with a new registration, or with a turn
   expect((await send(harness, restarted.connectionId, restarted.socket, "m-1")).status).toBe(200);
 });
 
-test("other errors of turns change nothing", async () => {
+test("other errors of turns do not mark the agents API as missing", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   failTurn(socket, "Agent agent-1 not found");

@@ -85,7 +85,7 @@ export function describeApprovalLogContract(
       expect(await log.findDecidedApproval(keyOf(pending))).toBeNull();
     });
 
-    test("decisions are removed after their retention, the oldest first, in batches, and pending requests never", async () => {
+    test("decisions are removed after their retention, the oldest first, in batches; pending requests never are", async () => {
       const decided = [3, 1, 2].map((time) =>
         call(`call-${time}`, { decision: { ...decision, decidedAt: time * 1_000 } }),
       );
@@ -105,7 +105,7 @@ export function describeApprovalLogContract(
       expect(await log.findPendingApprovals(10)).toHaveLength(1);
     });
 
-    test("of too many decisions the oldest are pruned, and no pending request", async () => {
+    test("when there are too many decisions, the oldest are pruned, and no pending request is", async () => {
       await open({ durationMs: dayMs, maxDecisions: 3 });
       await log.saveApprovals([...[1, 2, 3, 4, 5].map(decidedAt), call("call-9")], []);
       while (await log.pruneApprovals(9_000, 1));
@@ -119,7 +119,7 @@ export function describeApprovalLogContract(
       expect(await log.findPendingApprovals(10)).toHaveLength(1);
     });
 
-    test("a row that is removed takes its requests with it, and what is saved of it later is left out", async () => {
+    test("a row that is removed takes its requests with it, and anything saved for it later is left out", async () => {
       const elsewhere = { ...pending, scope: { ...scope, environmentId: "env-2" } };
       await log.saveApprovals([pending, decidedAt(1), elsewhere], []);
       await store.removeRow("env-1");

@@ -62,7 +62,7 @@ test("a decision that the device rejects after its deadline can be sent again, a
   expect(socket.inputs()).toHaveLength(2);
 });
 
-test("the frames of a body that follow are not sent when the caller leaves before the device has acknowledged the first, and the result says which was delivered", async () => {
+test("the remaining frames of a body are not sent when the caller leaves before the device has acknowledged the first, and the result says which was delivered", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   const caller = new AbortController();
@@ -90,7 +90,7 @@ test("a decision without an acknowledgement is 504, and its repeat sends nothing
   expect(socket.inputs()).toHaveLength(1);
 });
 
-describe("a decision that the device has taken, because it no longer lists the request", () => {
+describe("decisions that the device has taken, because it no longer lists the request", () => {
   const status = { type: "update_device_status", device_status: { pending_control_requests: [] } };
   const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
@@ -103,7 +103,7 @@ describe("a decision that the device has taken, because it no longer lists the r
     return { connectionId, socket, sent };
   }
 
-  test("is accepted although its acknowledgement is late: 0.32.18 acknowledges one after a recovery when the rest of the turn is over", async () => {
+  test("a decision on a request that is gone is accepted although its acknowledgement is late: 0.32.18 acknowledges one after a recovery when the rest of the turn is over", async () => {
     const harness = createHarness();
     const { connectionId, sent } = await decideAndTake(harness);
     await harness.clock.advance(10_000);
@@ -114,7 +114,7 @@ describe("a decision that the device has taken, because it no longer lists the r
     });
   });
 
-  test("is still rejected if the device says so before that", async () => {
+  test("a decision on a request that is gone is still rejected if the device says so before its acknowledgement is overdue", async () => {
     const harness = createHarness();
     const { socket, sent } = await decideAndTake(harness);
     await harness.clock.advance(9_999);
@@ -122,7 +122,7 @@ describe("a decision that the device has taken, because it no longer lists the r
     expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected" } });
   });
 
-  test("and after that: the decision had no effect, and a repeat does not count as accepted", async () => {
+  test("a decision on a request that is gone had no effect if the device rejects it later, and a repeat does not count as accepted", async () => {
     const harness = createHarness();
     const { connectionId, socket, sent } = await decideAndTake(harness);
     await harness.clock.advance(10_000);
@@ -134,7 +134,7 @@ describe("a decision that the device has taken, because it no longer lists the r
     expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
   });
 
-  test("and after that, also if its id can only be freed by its repeat", async () => {
+  test("a decision on a request that is gone had no effect if the device rejects it later, even if only its repeat can free its id", async () => {
     const harness = createHarness();
     const { connectionId, socket, sent } = await decideAndTake(harness);
     await harness.clock.advance(10_000);
@@ -149,7 +149,7 @@ describe("a decision that the device has taken, because it no longer lists the r
     }
   });
 
-  test("is unknown if the socket is lost before the device says so", async () => {
+  test("a decision on a request that is gone is unknown if the socket is lost before the device acknowledges it", async () => {
     const { socket, sent } = await decideAndTake(createHarness());
     socket.listener.onClose(1006);
     expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
@@ -161,18 +161,21 @@ describe("a decision that the device has taken, because it no longer lists the r
       { type: "update_loop_status", loop_status: { status: "WAITING_ON_INPUT", active_run_ids: [] } },
     ],
     ["the turn ends", { type: "turn_finished", turn_id: "turn-1", run_id: "run-1", stop_reason: "cancelled" }],
-  ])("is unknown when %s before the request is gone: the turn was stopped without the decision", async (_, ended) => {
-    const harness = createHarness();
-    const { connectionId, socket } = await connectAsking(harness);
-    const sent = decide(harness, connectionId, [allow]);
-    await harness.settle();
-    socket.say({ ...ended, runtime });
-    socket.say({ ...status, runtime });
-    await harness.clock.advance(10_000);
-    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
-  });
+  ])(
+    "a decision is unknown when %s before the request is gone: the turn was stopped without the decision",
+    async (_, ended) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await connectAsking(harness);
+      const sent = decide(harness, connectionId, [allow]);
+      await harness.settle();
+      socket.say({ ...ended, runtime });
+      socket.say({ ...status, runtime });
+      await harness.clock.advance(10_000);
+      expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+    },
+  );
 
-  test("is unknown when a stop ended the turn of a request that only a status has listed, as after a restart", async () => {
+  test("a decision is unknown when a stop ended the turn of a request that only a status has listed, as after a restart", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const asked = { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: "call-1" };
@@ -221,7 +224,7 @@ test("a decision on a request that was beyond the limit is not sent again when t
   expect(await Promise.all([first, repeat])).toMatchObject([{ status: 200 }, { status: 200 }]);
 });
 
-test("a decision with requested_at is never left to the device, also if a frame of it was not understood", async () => {
+test("a decision with requested_at is never left to the device, even if a frame of it was not understood", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.say({ type: "control_request", request_id: 1 });
@@ -248,7 +251,7 @@ test("a device decides on unknown requests only until the socket ends on which t
   expect(await decided).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
 });
 
-test("a failure of the store is not taken for a caller who has left", async () => {
+test("a failure of the store is not mistaken for a caller who has left", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   const caller = new AbortController();

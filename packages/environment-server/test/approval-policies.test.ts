@@ -18,7 +18,7 @@ function decide(harness: Harness, connectionId: string, toolCallId: string, appr
   return harness.call("POST", `/v1/environments/${connectionId}/messages`, { body, principal: withApprove });
 }
 
-describe("a policy", () => {
+describe("approval policies", () => {
   const noPolicy: ApprovalPolicy = { deniedTools: [], deadlineMs: null };
   const policy = (change: Partial<ApprovalPolicy>): ApprovalPolicy => ({ ...noPolicy, ...change });
 
@@ -31,7 +31,7 @@ describe("a policy", () => {
     return socket.inputs().flatMap(({ payload }) => ("decision" in payload ? [payload.decision] : []));
   }
 
-  test("with a deadline denies a request with a text at that time, and not before", async () => {
+  test("a policy with a deadline denies a request with a text at that time, and not before", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));
     socket.ask("call-1");
@@ -67,7 +67,7 @@ describe("a policy", () => {
     });
   });
 
-  test("with denied tools denies their requests at once, and no others", async () => {
+  test("a policy with denied tools denies their requests immediately, and no others", async () => {
     const harness = createHarness();
     const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash", "Web*"] }));
     socket.onFrame = ({ request_id: id }) => socket.acknowledge({ accepted: true }, String(id));
@@ -87,7 +87,7 @@ describe("a policy", () => {
   test.each([
     ["has many brackets", "[".repeat(80)],
     ["is too long to be parsed", "x".repeat(maxParsedLength)],
-  ])("denies the tool of a request whose command %s", async (_, command) => {
+  ])("a policy denies the tool of a request whose command %s", async (_, command) => {
     const harness = createHarness();
     const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     socket.ask("call-1", { input: { command } });
@@ -95,7 +95,7 @@ describe("a policy", () => {
     expect(denials(socket)).toMatchObject([{ behavior: "deny" }]);
   });
 
-  test("denies the tool of a request beyond those that are remembered", async () => {
+  test("a policy denies the tool of a request beyond those that are remembered", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     socket.onFrame = ({ request_id: id }) => socket.acknowledge({ accepted: true }, String(id));
@@ -116,7 +116,7 @@ describe("a policy", () => {
     ]);
   });
 
-  test("repeats its denial of such a request when the device had too much to acknowledge", async () => {
+  test("a policy repeats its denial of a request that is not remembered when the device had too much to acknowledge", async () => {
     const harness = createHarness();
     const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
@@ -132,7 +132,7 @@ describe("a policy", () => {
     expect([outcomes.length, outcomes.filter((outcome) => outcome === "accepted").length]).toEqual([70, 1]);
   });
 
-  test("repeats no denial of such a request that the device has rejected, and none when the device is gone", async () => {
+  test("a policy repeats no denial that the device has rejected, and none when the device is gone", async () => {
     const harness = createHarness();
     const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
@@ -149,7 +149,7 @@ describe("a policy", () => {
     expect(denials(socket)).toHaveLength(65);
   });
 
-  test("holds for a tenant whatever devices of another tenant ask for before they disconnect", async () => {
+  test("a policy holds for a tenant whatever devices of another tenant ask for before they disconnect", async () => {
     const harness = createHarness();
     for (let device = 0; device < 50; device++) {
       const principal = { ...anyone, tenant: "other", keyId: `other-${Math.floor(device / 10)}` };
@@ -173,7 +173,7 @@ describe("a policy", () => {
     expect(denials(socket)).toHaveLength(2);
   });
 
-  test("holds for a device of a key whatever other devices of this key have asked for before they disconnected", async () => {
+  test("a policy holds for a device of a key whatever other devices of this key have asked for before they disconnected", async () => {
     const harness = createHarness();
     for (let device = 0; device < 10; device++) {
       const { socket } = await harness.connect(`gone-${device}`);
@@ -188,7 +188,7 @@ describe("a policy", () => {
     expect(denials(socket)).toHaveLength(1);
   });
 
-  test("of the sender applies to the turns of its messages; the earlier of two deadlines counts", async () => {
+  test("the policy of the sender applies to the turns of its messages; the earlier of two deadlines counts", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));
     const principal: Principal = { ...anyone, approvalPolicy: policy({ deadlineMs: 10_000 }) };
@@ -206,7 +206,7 @@ describe("a policy", () => {
   });
 
   test.each(["the device has reconnected", "the gateway was restarted", "the gateway was killed when it had sent it"])(
-    "of the sender applies to requests of the same turn after %s",
+    "the policy of the sender applies to requests of the same turn after %s",
     async (what) => {
       const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
       let harness = createHarness({ store });
@@ -250,7 +250,7 @@ describe("a policy", () => {
     },
   );
 
-  test("denies later when the device has too much to acknowledge", async () => {
+  test("a policy denies later when the device has too much to acknowledge", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     const sends = Array.from({ length: 64 }, (_, index) =>
@@ -265,7 +265,7 @@ describe("a policy", () => {
     expect(denials(socket)).toHaveLength(1);
   });
 
-  test("whose deadline passes while the device is away denies the request when the device asks again", async () => {
+  test("a policy whose deadline passes while the device is away denies the request when the device asks again", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));
     socket.ask("call-1");
@@ -285,7 +285,7 @@ describe("a policy", () => {
     ["an earlier deadline", { deadlineMs: 90_000 }, { deadlineMs: 60_000 }, 40_000],
     ["no deadline, and so does the old one,", { deadlineMs: 60_000 }, {}, 40_000],
   ])(
-    "with %s applies to a request that waits when the policy changes",
+    "a policy with %s applies to a request that waits when the policy changes",
     async (_, old, changed, delayMs, asksAgain = true) => {
       const harness = createHarness();
       const { connectionId, socket } = await connectWith(harness, policy(old));
@@ -349,7 +349,7 @@ describe("a policy", () => {
     return isSent;
   }
 
-  test("of the sender applies to the rest of its turn after a reconnect, also before the device says what runs, and not to later turns", async () => {
+  test("the policy of the sender applies to the rest of its turn after a reconnect, even before the device says what runs, and not to later turns", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     await sendAs(harness, socket, connectionId, { id: "m-1", principal: denyBash });
@@ -365,7 +365,7 @@ describe("a policy", () => {
     expect(await isDenied(harness, again, "call-3")).toBe(false);
   });
 
-  test("of the sender applies to a message that waited in the queue of the device while it reconnected", async () => {
+  test("the policy of the sender applies to a message that waited in the queue of the device while it reconnected", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     await sendAs(harness, socket, connectionId, { id: "m-1", principal: anyone });
@@ -385,7 +385,7 @@ describe("a policy", () => {
   test.each([
     [denyBash, anyone],
     [anyone, denyBash],
-  ])("of every sender applies to a turn that takes in the messages of several", async (first, second) => {
+  ])("the policies of all senders apply to a turn that takes in their messages", async (first, second) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     await sendAs(harness, socket, connectionId, { id: "m-1", principal: first });

@@ -42,8 +42,8 @@ function reportPending(socket: FakeSocket, toolCallIds: readonly string[]): void
   socket.say({ type: "update_device_status", runtime, device_status: { pending_control_requests } });
 }
 
-describe("the list", () => {
-  test("has the tool, input, suggestions, age and the message that caused a request of a real device", async () => {
+describe("the list of approval requests", () => {
+  test("the list has the tool, input, suggestions, age and causing message of a request of a real device", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-approval-and-abort");
     const sent = harness.send(connectionId, { ...replayedScope, messages: [userMessage("m-1")] });
@@ -74,7 +74,7 @@ describe("the list", () => {
     });
   });
 
-  test("is ordered by age over all devices, and paged by its cursor", async () => {
+  test("the list is ordered by age over all devices, and paged by its cursor", async () => {
     const harness = createHarness();
     const sockets = [await harness.connect("device-1"), await harness.connect("device-2")];
     for (const id of ["call-1", "call-2", "call-3", "call-4", "call-5"]) {
@@ -100,7 +100,7 @@ describe("the list", () => {
     });
   });
 
-  test("needs the scope approve, and has only devices and agents that the key can reach, and no mode that is beyond it", async () => {
+  test("the list needs the scope approve, and has only devices and agents that the key can reach, and no mode beyond it", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     socket.ask("call-1");
@@ -130,7 +130,7 @@ describe("the list", () => {
     expect(await listedIds(harness, strict)).toEqual(["call-1"]);
   });
 
-  test("matches the name of a device once, however many requests it has", async () => {
+  test("the list matches the name of a device once, however many requests it has", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     for (let call = 1; call <= 20; call++) socket.ask(`call-${call}`);
@@ -142,7 +142,7 @@ describe("the list", () => {
     expect(matched).toBe(1);
   });
 
-  test("rows show how many requests wait, to keys that may decide on them", async () => {
+  test("rows show keys that may decide how many requests wait", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     const shown = async (principal: Principal): Promise<unknown> =>
@@ -172,8 +172,8 @@ describe("the list", () => {
   });
 });
 
-describe("a request ends", () => {
-  test("when the device no longer lists it, when its turn ends, and when the conversation is idle", async () => {
+describe("the end of a request", () => {
+  test("a request ends when the device no longer lists it, when its turn ends, and when the conversation is idle", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     const ends = [
@@ -192,7 +192,7 @@ describe("a request ends", () => {
     );
   });
 
-  test("when a stop cancels the turn of a real device", async () => {
+  test("a request ends when a stop cancels the turn of a real device", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-approval-and-abort");
     for (const id of ["m-1", "m-2"]) {
@@ -206,7 +206,7 @@ describe("a request ends", () => {
     expect(await listedIds(harness)).toEqual([]);
   });
 
-  test("with the first of two racing decisions; the other one receives 409 with the decision", async () => {
+  test("a request ends with the first of two racing decisions; the other one receives 409 with the decision", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.ask("call-1");
@@ -295,8 +295,8 @@ test("a decision reaches a request of an older device, which lists it in its sta
   expect((await sent).status).toBe(200);
 });
 
-describe("pending requests survive", () => {
-  test("a reconnect, after which the device is asked about their conversations", async () => {
+describe("requests that survive a disconnect", () => {
+  test("pending requests survive a reconnect, after which the device is asked about their conversations", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.ask("call-1");
@@ -310,7 +310,7 @@ describe("pending requests survive", () => {
     expect(await listedIds(harness)).toEqual([]);
   });
 
-  test("a restart of the server, with their age, and can be decided after it", async () => {
+  test("pending requests survive a restart of the server, with their age, and can be decided after it", async () => {
     const clock = createVirtualClock();
     const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
     const before = createHarness({ clock, store });
@@ -335,7 +335,7 @@ describe("pending requests survive", () => {
     expect(await listedIds(after)).toEqual(["call-2"]);
   });
 
-  test("a lost connection during a decision: when the device asks again, it can be decided again", async () => {
+  test("a request whose decision was lost with the connection can be decided again when the device asks again", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.ask("call-1");

@@ -7,7 +7,7 @@ describe("suggestions of a request", () => {
   const selected: Decision = { ...allow, selected_permission_suggestion_ids: ["save-default"] };
   const suggestions = { permission_suggestions: [{ id: "save-default", text: "Yes, and do not ask again" }] };
 
-  test("are passed to the device when a decision selects them", async () => {
+  test("suggestions are passed to the device when a decision selects them", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.ask("call-1", suggestions);
@@ -43,16 +43,19 @@ describe("suggestions of a request", () => {
       403,
       "insufficient_scope",
     ],
-  ])("that are selected %s are refused, and nothing is sent", async (why, decision, options, status, code) => {
-    const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
-    socket.ask("call-1", why === "of another request" ? {} : suggestions);
-    expect(await decide(harness, connectionId, [decision], options)).toMatchObject({
-      status,
-      body: { errorCode: code },
-    });
-    expect(socket.frames).toEqual([]);
-  });
+  ])(
+    "suggestions that are selected %s are refused, and nothing is sent",
+    async (why, decision, options, status, code) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await harness.connect("device-1");
+      socket.ask("call-1", why === "of another request" ? {} : suggestions);
+      expect(await decide(harness, connectionId, [decision], options)).toMatchObject({
+        status,
+        body: { errorCode: code },
+      });
+      expect(socket.frames).toEqual([]);
+    },
+  );
 });
 
 describe("the frame of a decision", () => {
@@ -76,7 +79,7 @@ describe("the frame of a decision", () => {
       { ...allow, approve: false, reason: " " },
       { behavior: "deny", message: "The request was denied." },
     ],
-  ])("is an approval_response for %s", async (_, approval, decision) => {
+  ])("a decision is sent as an approval_response for %s", async (_, approval, decision) => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const sent = decide(harness, connectionId, [approval]);
@@ -103,7 +106,7 @@ test("a principal without the scope 'approve' is refused, and nothing is sent", 
   expect(socket.frames).toEqual([]);
 });
 
-test("a decision with the id of a message is another message, and does not count as queued", async () => {
+test("a decision with the id of a message is a different message, and does not count as queued", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   socket.onFrame = ({ request_id: requestId }) =>
@@ -116,7 +119,7 @@ test("a decision with the id of a message is another message, and does not count
   expect((await harness.send(connectionId, { messages: [userMessage("too-many")] })).status).toBe(429);
 });
 
-test("no message id of a caller without the scope 'approve' prevents a decision", async () => {
+test("a caller without the scope 'approve' cannot block a decision with a message id", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
@@ -126,10 +129,10 @@ test("no message id of a caller without the scope 'approve' prevents a decision"
   expect((await decide(harness, connectionId, [allow])).status).toBe(200);
 });
 
-describe("a body with several frames", () => {
+describe("bodies with several frames", () => {
   const second: Decision = { approve: false, tool_call_id: "call-2" };
 
-  test("delivers them in order, each after the earlier one was acknowledged", async () => {
+  test("the frames of a body are delivered in order, each after the earlier one was acknowledged", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const messages = [userMessage("m-1"), { type: "approval", approvals: [allow, second] }, userMessage("m-2")];
@@ -149,7 +152,7 @@ describe("a body with several frames", () => {
     ]);
   });
 
-  test("stops at the first failure, says what was delivered, and its repeat delivers the rest", async () => {
+  test("a body stops at the first failure, says what was delivered, and its repeat delivers the rest", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const sent = decide(harness, connectionId, [allow, second]);
@@ -203,7 +206,7 @@ describe("a body with several frames", () => {
       ...([400, "invalid_request", "selected_permission_suggestion_ids"] as const),
     ],
   ])(
-    "with a message before a decision %s, and nothing of it is sent",
+    "a body with a message before a decision %s, and nothing of it is sent",
     async (_, decision, status, errorCode, member) => {
       const harness = createHarness();
       const { connectionId, socket } = await connectAsking(harness);
@@ -221,7 +224,7 @@ describe("a body with several frames", () => {
     },
   );
 
-  test("with a message before a decision is delivered once, also when it is repeated", async () => {
+  test("a body with a message before a decision is delivered once, even if it is repeated", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
@@ -236,7 +239,7 @@ describe("a body with several frames", () => {
     ]);
   });
 
-  test("may decide on a request that its device makes only after an earlier decision of the body", async () => {
+  test("a body may decide on a request that its device makes only after an earlier decision of the body", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     socket.onFrame = ({ request_id: requestId, payload }) => {
@@ -248,7 +251,7 @@ describe("a body with several frames", () => {
     expect(socket.inputs()).toHaveLength(3);
   });
 
-  test("names the part that failed, with its code and what a repeat does, when earlier ones were delivered", async () => {
+  test("a failed body names the part that failed, with its code and what a repeat does, when earlier parts were delivered", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const sent = sendMixed(harness, connectionId, [allow, { approve: true, tool_call_id: "call-9" }]);
@@ -272,7 +275,7 @@ describe("a body with several frames", () => {
     });
   });
 
-  test("does not say that nothing was sent when its device is lost after a part was delivered, and its repeat delivers the rest", async () => {
+  test("a body does not say that nothing was sent when its device is lost after a part was delivered, and its repeat delivers the rest", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const sent = sendMixed(harness, connectionId, [allow]);
@@ -295,7 +298,7 @@ describe("a body with several frames", () => {
     expect(payloads(again)).toMatchObject([{ request_id: "perm-call-1" }]);
   });
 
-  test("with a part whose acknowledgement is missing is 504, also when an earlier part was delivered", async () => {
+  test("a body with a part whose acknowledgement is missing is 504, even if an earlier part was delivered", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const sent = decide(harness, connectionId, [allow, second]);
@@ -305,7 +308,7 @@ describe("a body with several frames", () => {
     expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
   });
 
-  test("with the same tool call twice is 400, and nothing is sent", async () => {
+  test("a body with the same tool call twice is 400, and nothing is sent", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     expect(await decide(harness, connectionId, [allow, allow])).toMatchObject({

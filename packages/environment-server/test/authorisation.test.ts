@@ -23,8 +23,8 @@ async function registerNamed({ call }: Harness, deviceId: string, name: string, 
   return String(answer.body["connectionId"]);
 }
 
-describe("a key with name patterns", () => {
-  test("lists the matching rows in full pages, and the last page has no next one", async () => {
+describe("keys with name patterns", () => {
+  test("a key with name patterns lists the matching rows in full pages, and the last page has no next one", async () => {
     const harness = createHarness();
     for (let number = 1; number <= 1_201; number++) {
       const name = `${number % 400 === 1 ? "ci" : "prod"}-${number}`;
@@ -43,7 +43,7 @@ describe("a key with name patterns", () => {
     ]);
   });
 
-  test("with many of them lets other work run after a few names", async () => {
+  test("a list with many name patterns lets other work run after a few names", async () => {
     const harness = createHarness();
     for (let number = 1; number <= 30; number++) await registerNamed(harness, `device-${number}`, `ci-${number}`);
     const patterns = Array.from({ length: 1_000 }, (_, index) => `*-${index}-`).concat("*-30");
@@ -58,7 +58,7 @@ describe("a key with name patterns", () => {
     expect((await answer).body["connections"]).toMatchObject([{ connectionName: "ci-30" }]);
   });
 
-  test("retrieves the matching rows of a device, and no other device", async () => {
+  test("a key with name patterns retrieves the matching rows of a device, and no other device", async () => {
     const harness = createHarness();
     await registerNamed(harness, "device-1", "ci-1", "one");
     await harness.clock.advance(1_000);
@@ -74,7 +74,7 @@ describe("a key with name patterns", () => {
     ]);
   });
 
-  test("sends to a matching device; any other is 404, as if it did not exist", async () => {
+  test("a key with name patterns sends to a matching device; any other is 404, as if it did not exist", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
@@ -85,7 +85,7 @@ describe("a key with name patterns", () => {
     expect(socket.inputs()).toHaveLength(1);
   });
 
-  test("enrols a device under a matching name, and opens sockets only for such devices", async () => {
+  test("a key with name patterns enrols a device under a matching name, and opens sockets only for such devices", async () => {
     const { call, register, open } = createHarness();
     const enrol = async (name: string, principal: Principal): Promise<unknown> =>
       codeOf(await call("POST", "/v1/environments/register", { ...registration("device-1", name), principal }));
@@ -97,7 +97,7 @@ describe("a key with name patterns", () => {
     await expect(open(connectionId, named("name of *"))).resolves.toBeDefined();
   });
 
-  test("cannot gain access to a shared device by renaming it", async () => {
+  test("a key with name patterns cannot gain access to a shared device by renaming it", async () => {
     const harness = createHarness();
     const shared = { ...registration("device-1", "prod-1"), principal: { ...anyone, shared: true } };
     await harness.call("POST", "/v1/environments/register", shared);
@@ -133,7 +133,7 @@ test("a key that is limited to some agents cannot send to others or without an a
   expect(await send({ agentId: "agent-1" })).toBe(200);
 });
 
-describe("a key with a maximum mode", () => {
+describe("keys with a maximum mode", () => {
   const principal: Principal = { ...anyone, maxMode: "acceptEdits" };
   const statusFrame = (mode: string): unknown => ({
     type: "update_device_status",
@@ -152,7 +152,7 @@ describe("a key with a maximum mode", () => {
     return { ...harness, connectionId, socket };
   }
 
-  test("sends to a device in that mode or a stricter one, and not when the mode is freer, not reported or unknown", async () => {
+  test("a key with a maximum mode sends to a device in that mode or a stricter one, and not when the mode is freer, not reported or unknown", async () => {
     const { connectionId, socket, send, clock } = await connected();
     const attempt = async (id: string): Promise<unknown> =>
       codeOf(await send(connectionId, { messages: [userMessage(id)] }, { principal }));
@@ -174,7 +174,7 @@ describe("a key with a maximum mode", () => {
     expect(socket.inputs()).toHaveLength(3);
   });
 
-  test("is checked against the mode when the frame leaves, not when the request arrives, and the id stays free", async () => {
+  test("a maximum mode is checked against the mode when the frame leaves, not when the request arrives, and the id stays free", async () => {
     const { connectionId, socket, send, store } = await connected();
     socket.say(statusFrame("standard"));
     const { reserve } = store;
@@ -191,7 +191,7 @@ describe("a key with a maximum mode", () => {
     expect([codeOf(answer), answer.headers["idempotency-replayed"]]).toEqual([200, undefined]);
   });
 
-  test("cannot send after a reconnect until the device has reported its mode again", async () => {
+  test("a key with a maximum mode cannot send after a reconnect until the device has reported its mode again", async () => {
     const { connectionId, socket, send, open, settle, clock } = await connected();
     socket.say(statusFrame("standard"));
     socket.listener.onClose(1006);
@@ -207,7 +207,7 @@ describe("a key with a maximum mode", () => {
     expect(codeOf(await send(connectionId, {}, { principal }))).toBe(200);
   });
 
-  test("receives the first result of a repeated id in any mode", async () => {
+  test("a key with a maximum mode receives the first result of a repeated id in any mode", async () => {
     const { connectionId, socket, send } = await connected();
     socket.say(statusFrame("standard"));
     await send(connectionId, {}, { principal });

@@ -30,7 +30,7 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       log = createLog(smallLimits);
     });
 
-    test("changes are read with everything, in the order and under the positions that appending returned", async () => {
+    test("changes are read with everything, in the order and at the positions that appending returned", async () => {
       const { epoch } = await log.readChangeLog();
       const two = [change, { ...change, kind: "environment" as const, agentId: null, tags: [] }];
       expect(await log.appendChanges(two, 10)).toEqual({ first: 1, epoch });
@@ -50,7 +50,7 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       });
     });
 
-    test("a selection has the changes of one tenant, of some devices, after a position, with or without output", async () => {
+    test("a query selects the changes of one tenant, of some devices, after a position, with or without output", async () => {
       await log.appendChanges(
         [{ ...change, tenant: "other" }, { ...change, deviceId: "device-b" }, change, { ...change, kind: "output" }],
         10,
@@ -165,14 +165,14 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       expect((await log.readChangeLog()).former).toEqual([]);
     });
 
-    test("a log remembers its latest 100 former series", async () => {
+    test("a log remembers its latest 100 earlier series", async () => {
       const name = (index: number): string => index.toString(16).padStart(16, "0");
       for (let index = 0; index <= 101; index += 1) await log.appendChanges([change], 10, name(index));
       const { former } = await log.readChangeLog();
       expect(former.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 100 }, (_, index) => name(100 - index)));
     });
 
-    test("a change among many of others is found, and nothing is left over behind it", async () => {
+    test("a change among many others is found, and nothing remains unread after it", async () => {
       log = createLog({ ...smallLimits, events: { durationMs: 1_000, maxSize: 10_000_000 } });
       for (let batch = 0; batch < 13; batch += 1) await log.appendChanges(numbered(100, { tenant: "other" }), 10);
       await log.appendChanges([{ ...change, deviceId: "device-b" }], 10);

@@ -35,8 +35,8 @@ function reportStatus(socket: FakeSocket, status: object, scope: object = runtim
 
 const last = (socket: FakeSocket): Record<string, unknown> => socket.frames.at(-1) ?? {};
 
-describe("a command that the device answers", () => {
-  test("stop responds with what the device says, for the run that the request names", async () => {
+describe("commands that the device answers", () => {
+  test("a stop responds with what the device says, for the run that the request names", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     for (const aborted of [true, false]) {
@@ -63,7 +63,7 @@ describe("a command that the device answers", () => {
     });
   });
 
-  test("the queue is resumed, and an item removed or found missing", async () => {
+  test("the queue is resumed, and an item is removed or found to be missing", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const resuming = await begin(harness, connectionId, "queue/resume", { conversationId: "conv-1" });
@@ -92,8 +92,8 @@ describe("a command that the device answers", () => {
   });
 });
 
-describe("a change of the mode", () => {
-  test("succeeds when the device reports that mode for that conversation, and by no other report", async () => {
+describe("changes of the mode", () => {
+  test("a change of the mode succeeds when the device reports that mode for that conversation, and after no other report", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const { answer } = await begin(harness, connectionId, "mode", { ...agent, mode: "bypassPermissions" });
@@ -109,7 +109,7 @@ describe("a change of the mode", () => {
     expect(await answer).toMatchObject({ status: 200, body: { mode: "unrestricted" } });
   });
 
-  test("that the device refuses is 409 with its reason", async () => {
+  test("a change of the mode that the device refuses is 409 with its reason", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const { answer } = await begin(harness, connectionId, "mode", { ...agent, mode: "acceptEdits" });
@@ -122,7 +122,7 @@ describe("a change of the mode", () => {
     expect(await answer).toMatchObject({ status: 409, body: { detail: "Unsupported permission mode" } });
   });
 
-  test("uses the older names for a device that reports them", async () => {
+  test("a change of the mode uses the older names for a device that reports them", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     reportStatus(socket, { current_permission_mode: "bypassPermissions" });
@@ -132,7 +132,7 @@ describe("a change of the mode", () => {
     expect(await answer).toMatchObject({ status: 200, body: { mode: "default" } });
   });
 
-  test("beyond the ceiling of the key is 403 and reaches no device, and one down to the ceiling is made", async () => {
+  test("a change to a mode beyond the key's maximum is 403 and reaches no device, and one up to the maximum is made", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const limited: Principal = { ...controller, maxMode: "acceptEdits" };
@@ -152,7 +152,7 @@ describe("a change of the mode", () => {
   });
 });
 
-describe("a change of the mode by a key that sets one, or denies tools,", () => {
+describe("changes of the mode by a key that sets one, or denies tools", () => {
   test.each([
     [{ maxMode: null, setMode: "standard" }, ["default", "standard"]],
     [{ maxMode: null, setMode: "acceptEdits" }, ["default", "standard", "acceptEdits"]],
@@ -160,7 +160,7 @@ describe("a change of the mode by a key that sets one, or denies tools,", () => 
     [{ maxMode: null, approvalPolicy: denying("Bash") }, ["default", "standard", "acceptEdits"]],
     [{ maxMode: "unrestricted", approvalPolicy: denying("Write") }, ["default", "standard"]],
   ] as const)(
-    "of the limits %j is made to %j alone, so that the key does not undo its own mode or denial",
+    "a key with the limits %j can change the mode to %j alone, so that it does not undo its own mode or denial",
     async (own, allowed) => {
       const harness = createHarness();
       const { connectionId, socket } = await harness.connect("device-1");
@@ -178,13 +178,13 @@ describe("a change of the mode by a key that sets one, or denies tools,", () => 
   );
 });
 
-describe("a change of the directory", () => {
+describe("changes of the directory", () => {
   const status = (directory: string, revision: number) => ({
     current_working_directory: directory,
     cwd_revision: revision,
   });
 
-  test("responds with the directory that the device reports, also behind a symbolic link", async () => {
+  test("a change of the directory responds with the directory that the device reports, even through a symbolic link", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const { answer } = await begin(harness, connectionId, "directory", { ...agent, directory: "/link" });
@@ -197,7 +197,7 @@ describe("a change of the directory", () => {
     expect(await answer).toMatchObject({ status: 200, body: { directory: "/real" } });
   });
 
-  test("to a directory that the device does not have is 409", async () => {
+  test("a change to a directory that the device does not have is 409", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const { answer } = await begin(harness, connectionId, "directory", { ...agent, directory: "/missing" });
@@ -207,7 +207,7 @@ describe("a change of the directory", () => {
     expect(await answer).toMatchObject({ status: 409, body: { errorCode: "control_rejected" } });
   });
 
-  test("to a path that is relative, has control characters or is too long is 400", async () => {
+  test("a change to a directory whose path is relative, has control characters or is too long is 400", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     for (const directory of ["", "code", "../x", "/a\u0000b", "/a\nb", `/${"x".repeat(4_096)}`, 1]) {
@@ -217,8 +217,8 @@ describe("a change of the directory", () => {
   });
 });
 
-describe("without an answer", () => {
-  test("the result is 504 control_unknown after 10 seconds; a repeat of a resume, a mode or a stop of any run is not safe", async () => {
+describe("commands without an answer", () => {
+  test("a command without an answer is 504 control_unknown after 10 seconds; a repeat of a resume, a mode or a stop of any run is not safe", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     for (const [path, body, shouldRetry] of [
@@ -245,7 +245,7 @@ describe("without an answer", () => {
     }
   });
 
-  test("a device that disconnects leaves its commands unknown, and forgets its modes", async () => {
+  test("a device that disconnects leaves its commands unknown, and its modes are forgotten", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     reportStatus(socket, { current_permission_mode: "standard" });
@@ -274,7 +274,7 @@ describe("without an answer", () => {
 });
 
 describe("who may control", () => {
-  test("a key needs the scope, the device and the agent; what it may not use looks as if it did not exist", async () => {
+  test("a key needs the scope, the device and the agent to control it; what it may not use looks as if it did not exist", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const code = async (principal: Principal, body: unknown = agent): Promise<unknown> =>
@@ -290,7 +290,7 @@ describe("who may control", () => {
     expect(socket.frames).toEqual([]);
   });
 
-  test("a device that is offline or has registered again is 409, and nothing waits", async () => {
+  test("a command to a device that is offline or has registered again is 409, and nothing waits", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.listener.onClose(1005);
@@ -302,10 +302,10 @@ describe("who may control", () => {
   });
 });
 
-describe("a key that sets a mode", () => {
+describe("keys that set a mode", () => {
   const setting: Principal = { ...anyone, setMode: "standard", maxMode: "standard" };
 
-  test("has the conversation switched before its message leaves, and sends at once when it is in the mode", async () => {
+  test("a key that sets a mode has the conversation switched before its message leaves, and sends immediately when it is in the mode", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     reportStatus(socket, { current_permission_mode: "unrestricted" }, { ...runtime, conversation_id: "conv-2" });
@@ -334,7 +334,7 @@ describe("a key that sets a mode", () => {
       "a mode in which it asks about fewer denied tools",
       { maxMode: null, setMode: "unrestricted", approvalPolicy: denying("Bash") },
     ],
-  ])("never has a device switched beyond %s", async (_what, own) => {
+  ])("a key that sets a mode never has a device switched beyond %s", async (_what, own) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const refused = await harness.send(connectionId, {}, { principal: { ...setting, ...own } });
@@ -345,7 +345,7 @@ describe("a key that sets a mode", () => {
     expect(socket.frames).toEqual([]);
   });
 
-  test("sends nothing when the device does not report the mode, and the id stays free", async () => {
+  test("a key that sets a mode sends nothing when the device does not report the mode, and the id stays free", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const sent = harness.send(connectionId, {}, { principal: setting });
@@ -364,7 +364,7 @@ describe("a key that sets a mode", () => {
     expect(await again).toMatchObject({ status: 200 });
   });
 
-  test("sends nothing when the conversation leaves the mode while the message is stored", async () => {
+  test("a key that sets a mode sends nothing when the conversation leaves the mode while the message is stored", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     reportStatus(socket, { current_permission_mode: "standard" });
@@ -382,7 +382,7 @@ describe("a key that sets a mode", () => {
   });
 });
 
-test("a key with a ceiling is not let through by the mode of another conversation", async () => {
+test("the mode of another conversation does not let a key with a maximum mode through", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const limited: Principal = { ...anyone, maxMode: "standard" };

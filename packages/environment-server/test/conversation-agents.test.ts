@@ -38,10 +38,10 @@ async function connected(agents: Readonly<Record<string, string | null>> | null)
   return { ...harness, connectionId, socket, send };
 }
 
-describe("a message to a named conversation, by a key that is limited to agents", () => {
+describe("messages to a named conversation, by a key that is limited to agents", () => {
   const agents = { own: "agent-1", other: "agent-2", secret: "agent-9", free: null };
 
-  test("reaches the device only when the device confirms the agent that the message names, and it is asked once", async () => {
+  test("a message of a key that is limited to agents reaches the device only when the device confirms the agent that the message names, and the device is asked once", async () => {
     const { socket, send } = await connected(agents);
     // Also one of an agent that the key allows, under the name of another: the records would name the wrong one.
     for (const conversationId of ["secret", "missing", "other", "free"]) {
@@ -61,12 +61,12 @@ describe("a message to a named conversation, by a key that is limited to agents"
     ]);
   });
 
-  test("is refused with the same words for a conversation of another agent and for one that does not exist", async () => {
+  test("a message of a key that is limited to agents is refused with the same words for another agent's conversation and for one that does not exist", async () => {
     const { send } = await connected(agents);
     expect((await send("secret")).body["detail"]).toBe((await send("missing")).body["detail"]);
   });
 
-  test("is refused by a device that cannot tell, which is not asked again for a while; the default conversation needs no answer", async () => {
+  test("a device that cannot tell the agent of a conversation refuses the message and is not asked again for a while; the default conversation needs no answer", async () => {
     const { socket, send, settle, clock } = await connected(null);
     const sent = send("own");
     await clock.advance(commandTimeoutMs);
@@ -85,7 +85,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
     expect(await send("own")).toMatchObject({ status: 200 });
   });
 
-  test("waits for the answer without holding the sends of other keys, and before the later ones of its own", async () => {
+  test("a message waits for the agent of its conversation without holding up other keys, and before later messages of its own key", async () => {
     const { socket, send, settle, connectionId, call } = await connected(null);
     const body = (id: string) => ({ messages: [userMessage(id)], agentId: "agent-1", conversationId: "own" });
     const path = `/v1/environments/${connectionId}/messages`;
@@ -113,7 +113,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
     expect(order[0]).toBeLessThan(order[1] ?? 0);
   });
 
-  test("is asked about again on the socket that replaced the one that was asked, before it leaves", async () => {
+  test("the device is asked again for the agent of a conversation on the socket that replaced the one that was asked, before the message leaves", async () => {
     const { socket, send, settle, open, connectionId } = await connected(null);
     const sent = send("own");
     await settle();
@@ -124,7 +124,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
     expect(questions(next)).toHaveLength(1);
   });
 
-  test("may be repeated when the device failed to find out, which says nothing about the conversation", async () => {
+  test("a message may be repeated when the device failed to find out the agent, which says nothing about the conversation", async () => {
     const { socket, send } = await connected(agents);
     for (const error of ["The request to the backend timed out", null]) {
       socket.onFrame = ({ request_id }) =>
@@ -142,7 +142,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
   });
 
   test.each(["Conversation local-conv-9 not found", "404 status code (no body)", "This conversation does not exist."])(
-    "is refused for good when the device says: %s",
+    "a message is refused for good when the device says about its conversation: %s",
     async (error) => {
       const { socket, send } = await connected(agents);
       socket.onFrame = ({ request_id }) =>
@@ -153,7 +153,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
     },
   );
 
-  test("with a decision only is refused in the same way, whatever the device asks for", async () => {
+  test("a body with only a decision is refused like a message, whatever the device asks for", async () => {
     const { socket, send } = await connected(agents);
     socket.say({
       type: "control_request",
@@ -166,7 +166,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
     expect(others(socket)).toEqual([]);
   });
 
-  test("that was sent before receives its first result, although the device is offline", async () => {
+  test("a message that was sent before receives its first result without a question, although the device is offline", async () => {
     const { socket, send } = await connected(agents);
     const messages = [userMessage("m-first")];
     expect(await send("own", { messages })).toMatchObject({ status: 200 });
@@ -175,7 +175,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
     expect(await send("own")).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
   });
 
-  test("says that the device is offline when it disconnects while it is asked, and it is asked again on its next socket", async () => {
+  test("a message says that the device is offline when it disconnects while it is asked for the agent, and it is asked again on its next socket", async () => {
     const { socket, send, settle, open, connectionId } = await connected(null);
     const sent = send("own");
     await settle();
@@ -189,14 +189,14 @@ describe("a message to a named conversation, by a key that is limited to agents"
     }
   });
 
-  test("of a key without a limit, or of the default conversation, asks nothing", async () => {
+  test("a device is not asked for the agent of a message of a key without a limit, or of the default conversation", async () => {
     const { socket, send } = await connected(agents);
     expect(await send("secret", {}, { ...limited, agentIds: null })).toMatchObject({ status: 200 });
     expect(await send("default")).toMatchObject({ status: 200 });
     expect(questions(socket)).toEqual([]);
   });
 
-  test("is remembered for a bounded number of conversations", async () => {
+  test("the agents of a bounded number of conversations are remembered", async () => {
     const many = Array.from({ length: maxKnownAgents + 1 }, (_, number) => `c-${number}`);
     const { socket, send } = await connected(Object.fromEntries(many.map((id) => [id, "agent-1"])));
     for (const id of many) expect(await send(id)).toMatchObject({ status: 200 });
@@ -236,7 +236,7 @@ test("a command for a conversation of another agent is refused, whatever agent i
   expect(await stopped).toMatchObject({ status: 200 });
 });
 
-describe("a viewer whose key is limited to agents", () => {
+describe("viewers whose key is limited to agents", () => {
   async function watch({ server }: Pick<Harness, "server">, connectionId: string): Promise<FakeSocket> {
     const decision = await server.upgrade(toRequest("GET", `/v1/environments/${connectionId}/status/ws`), limited);
     if (decision.kind === "refused") throw new Error("refused");
@@ -259,23 +259,26 @@ describe("a viewer whose key is limited to agents", () => {
       "change_device_state",
       (conversation_id) => ({ runtime: { agent_id: "agent-1", conversation_id }, payload: { mode: "unrestricted" } }),
     ],
-  ])("sends %s only for conversations whose agent the device confirms", async (type, members) => {
-    const harness = await connected({ secret: "agent-9", own: "agent-1" });
-    const { socket, connectionId, settle } = harness;
-    const viewer = await watch(harness, connectionId);
-    for (const id of ["secret", "missing"]) viewer.say({ type, request_id: `r-${id}`, ...members(id) });
-    await settle();
-    expect(others(socket)).toEqual([]);
-    expect(viewer.frames.filter((frame) => frame["type"] === "error")).toMatchObject([
-      { request_id: "r-secret", frame_type: type, code: "agent_not_allowed" },
-      { request_id: "r-missing", frame_type: type, code: "agent_not_allowed" },
-    ]);
-    viewer.say({ type, request_id: "r", ...members("own") });
-    await settle();
-    expect(others(socket)).toMatchObject([{ type }]);
-  });
+  ])(
+    "a viewer whose key is limited to agents sends %s only for conversations whose agent the device confirms",
+    async (type, members) => {
+      const harness = await connected({ secret: "agent-9", own: "agent-1" });
+      const { socket, connectionId, settle } = harness;
+      const viewer = await watch(harness, connectionId);
+      for (const id of ["secret", "missing"]) viewer.say({ type, request_id: `r-${id}`, ...members(id) });
+      await settle();
+      expect(others(socket)).toEqual([]);
+      expect(viewer.frames.filter((frame) => frame["type"] === "error")).toMatchObject([
+        { request_id: "r-secret", frame_type: type, code: "agent_not_allowed" },
+        { request_id: "r-missing", frame_type: type, code: "agent_not_allowed" },
+      ]);
+      viewer.say({ type, request_id: "r", ...members("own") });
+      await settle();
+      expect(others(socket)).toMatchObject([{ type }]);
+    },
+  );
 
-  test("keeps its socket when its device does not answer, and loses it for conversations of others", async () => {
+  test("a viewer keeps its socket when its device does not answer about a conversation, and loses it for conversations of others", async () => {
     const harness = await connected(null);
     const viewer = await watch(harness, harness.connectionId);
     const sync = (count: number, conversation_id: string) => {
@@ -294,7 +297,7 @@ describe("a viewer whose key is limited to agents", () => {
     expect(viewer.closes).toMatchObject([{ code: 1008 }]);
   });
 
-  test("starts a new conversation of its agent without a question", async () => {
+  test("a viewer starts a new conversation of its agent without a question to the device", async () => {
     const harness = await connected({});
     const viewer = await watch(harness, harness.connectionId);
     viewer.say({ type: "runtime_start", request_id: "r", agent_id: "agent-1", create_conversation: {} });

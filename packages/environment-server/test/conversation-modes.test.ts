@@ -11,7 +11,7 @@ function reportMode(socket: FakeSocket, mode: string, scope: object = runtime): 
   socket.say({ type: "update_device_status", runtime: scope, device_status: { current_permission_mode: mode } });
 }
 
-test("the mode of a named conversation counts whatever agent was named with it, for a ceiling and for a mode that is set", async () => {
+test("the mode of a named conversation counts whatever agent was named with it, for a maximum mode and for a mode that is set", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const named = { ...runtime, conversation_id: "conv-1" };
@@ -37,7 +37,7 @@ test("the mode of a named conversation counts whatever agent was named with it, 
   }
 });
 
-describe("the mode of a conversation that has not reported it", () => {
+describe("modes that a conversation has not reported", () => {
   const limited: Principal = { ...anyone, maxMode: "standard" };
   const text = (id: string) => [{ client_message_id: id, role: "user" as const, content: "hello" }];
   const syncs = ({ frames }: FakeSocket) => frames.filter(({ type }) => type === "sync");
@@ -55,7 +55,7 @@ describe("the mode of a conversation that has not reported it", () => {
     return { ...harness, connectionId, socket, begin };
   }
 
-  test("is asked for, and decides whether a key with a ceiling may send", async () => {
+  test("the device is asked for a mode that was not reported, which decides whether a key with a maximum mode may send", async () => {
     const { socket, settle, begin } = await connected();
     const [tooFree] = await begin("default");
     expect(socket.frames).toMatchObject([
@@ -76,7 +76,7 @@ describe("the mode of a conversation that has not reported it", () => {
     expect(syncs(socket)).toHaveLength(2);
   });
 
-  test("stays unknown when the device does not answer: the message is refused, and the device is not asked again for a while", async () => {
+  test("a mode stays unknown when the device does not answer: the message is refused, and the device is not asked again for a while", async () => {
     const { socket, clock, begin } = await connected();
     const [sent] = await begin("default");
     await clock.advance(commandTimeoutMs);
@@ -98,14 +98,14 @@ describe("the mode of a conversation that has not reported it", () => {
     expect(socket.inputs()).toEqual([]);
   });
 
-  test("is no reason for a refusal when the device disconnects: the message says that the device is offline", async () => {
+  test("a message says that the device is offline, not that its mode is unknown, when the device disconnects while it is asked", async () => {
     const { socket, begin } = await connected();
     const [sent] = await begin("default");
     socket.listener.onClose(1006);
     expect(await sent).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
   });
 
-  test("is not asked for by a key without a ceiling, or by one that sets the mode", async () => {
+  test("a device is not asked for the mode by a key without a maximum mode, or by one that sets the mode", async () => {
     const { socket, send, connectionId, settle } = await connected();
     const free = send(connectionId);
     await settle();

@@ -5,7 +5,7 @@ import { findDifference } from "./support/described-events.ts";
 import { deltaFrame, listen, settleEvents as settle } from "./support/event-streams.ts";
 import { anyone, createHarness } from "./support/harness.ts";
 
-test("every type of event, and a request for permission in each of its changes, is as the API description says", async () => {
+test("every type of event, and a request for permission in each of its changes, matches the API description", async () => {
   const harness = createHarness();
   const principal = { ...anyone, scopes: new Set([...anyone.scopes, "view", "approve"] as const) };
   const sink = await listen(harness, { principal, include: "output" });
@@ -37,7 +37,7 @@ test("every type of event, and a request for permission in each of its changes, 
   expect(subagents).toEqual(["agent-2"]);
 });
 
-test("an event that lacks a member, or has one that is not described, is not as described", () => {
+test("an event that lacks a member, or has one that is not described, does not match the API description", () => {
   const device = { deviceId: "d", connectionId: null };
   expect(findDifference("environment", { ...device, environment: { id: "e", deviceId: "d", tags: null } })).toBe(null);
   expect(findDifference("environment", { ...device, environment: { id: "e", deviceId: "d", podId: "p" } })).not.toBe(

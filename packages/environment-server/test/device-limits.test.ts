@@ -79,7 +79,7 @@ test("a queue report with more than 1,000 messages closes the socket with 1008 a
   expect(limitExceeded(harness)).toEqual(["A queue report lists more than 1000 messages"]);
 });
 
-test("what a device sends after it exceeded a limit is not read", async () => {
+test("frames that a device sends after it exceeded a limit are not read", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = harness.send(connectionId);
@@ -103,7 +103,7 @@ test("a device whose queues take more than 4 MiB over all conversations is close
   expect(socket.closes).toEqual([{ code: 1008, reason: "The device reports more than 4 MiB of queues" }]);
 });
 
-test("when the devices of a key report more than 16 MiB of queues, one of that key's is closed, not a larger one of another", async () => {
+test("when the devices of a key report more than 16 MiB of queues, a device of that key is closed, not a larger one of another key", async () => {
   const harness = createHarness();
   const victim = await harness.connect("victim");
   fillQueues(victim.socket, 6);
@@ -226,7 +226,7 @@ test("a device that exceeded a limit is refused with 429 at registration and upg
   expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
 });
 
-test("a device that sends too much for once comes back at once with its connection, its queue and the message of its turn", async () => {
+test("a device that sends too much once returns immediately with its connection, its queue and the message of its turn", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = harness.send(connectionId);
@@ -303,7 +303,7 @@ test("a device that is closed by the host for a limit is refused like one that i
   expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
 });
 
-test("a device that was disconnected for another reason may return at once", async () => {
+test("a device that was disconnected for another reason may return immediately", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.listener.onClose(1006);

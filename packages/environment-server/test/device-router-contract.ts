@@ -146,7 +146,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect((await Promise.all(answers)).every(({ status }) => status === 200)).toBe(true);
       });
 
-      test("a device that is offline, or not known, or out of reach, is refused as it would be without a way to it", async () => {
+      test("a device that is offline, not known or out of reach is refused as if there were no router", async () => {
         const { connectionId, socket } = await connect("device-a");
         const stranger = { ...anyone, deviceIds: ["another"] };
         const refused = [
@@ -197,7 +197,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect(await stop).toMatchObject({ status: 200, body: { stopped: true } });
       });
 
-      test("after the server of a device has begun to close, nothing is sent to it", async () => {
+      test("nothing is sent to a device after its server has begun to close", async () => {
         const { connectionId, socket } = await connect("device-a");
         const closed = world.far.server.close();
         const { body } = await world.near.send(connectionId);

@@ -70,7 +70,7 @@ export function describeDevicesContract(name: string, createStore: () => Environ
       expect(await enrol({ ...other, knownNames: ["ci-*", "box"] })).toMatchObject({ kind: "enrolled" });
     });
 
-    test("a release of a shared device changes nothing: every key may enrol it as before", async () => {
+    test("releasing a shared device changes nothing: every key may enrol it as before", async () => {
       await enrol({ shared: true });
       expect(await store.releaseDevice("acme", "device-1", always)).toHaveLength(1);
       expect(await enrol({ keyId: "key-2", connectionId: "conn-2" })).toMatchObject({ kind: "enrolled" });

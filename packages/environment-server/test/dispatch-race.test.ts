@@ -97,7 +97,7 @@ test("a failed reservation is 500, sends nothing and leaves nothing pending", as
   expect((await sent).status).toBe(200);
 });
 
-test("the caller receives the device's acknowledgement also when it cannot be stored, and a repeat receives it too", async () => {
+test("the caller receives the device's acknowledgement even when it cannot be stored, and a repeat receives it too", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const { settle } = harness.store;

@@ -49,7 +49,7 @@ async function list(harness: Harness): Promise<unknown> {
   return body["approvals"];
 }
 
-describe("a request that an early status lists before the end of the turn before it", () => {
+describe("requests that an early status lists before the end of the previous turn", () => {
   async function setUp(policies: readonly (ApprovalPolicy | null)[] = []) {
     const harness = createHarness();
     const connected = await harness.connect("device-1");
@@ -59,7 +59,7 @@ describe("a request that an early status lists before the end of the turn before
     return { harness, ...connected };
   }
 
-  test("stays pending, is reported once, and ends with its own turn", async () => {
+  test("a request that an early status lists stays pending, is reported once, and ends with its own turn", async () => {
     const { harness, connectionId, socket } = await setUp();
     const reported = (): unknown[] =>
       harness.events.map(({ type }) => type).filter((type) => type.startsWith("approval"));
@@ -72,7 +72,7 @@ describe("a request that an early status lists before the end of the turn before
     expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
   });
 
-  test("can be decided at once", async () => {
+  test("a request that an early status lists can be decided immediately", async () => {
     const { harness, connectionId, socket } = await setUp();
     endTurn(socket, "run-1");
     const sent = decide(harness, connectionId, [allow]);
@@ -81,7 +81,7 @@ describe("a request that an early status lists before the end of the turn before
     expect((await sent).status).toBe(200);
   });
 
-  test("is denied by the policy of the sender of its own turn", async () => {
+  test("a request that an early status lists is denied by the policy of the sender of its own turn", async () => {
     const { harness, connectionId, socket } = await setUp([null, deniesBash]);
     endTurn(socket, "run-1");
     dequeue(socket, "m-2");
@@ -91,7 +91,7 @@ describe("a request that an early status lists before the end of the turn before
     expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_decided" } });
   });
 
-  test("is not denied by the policy of the sender of the turn before", async () => {
+  test("a request that an early status lists is not denied by the policy of the sender of the previous turn", async () => {
     const { harness, socket } = await setUp([deniesBash, null]);
     expect(payloads(socket)).toHaveLength(2);
     endTurn(socket, "run-1");
@@ -102,7 +102,7 @@ describe("a request that an early status lists before the end of the turn before
     expect(await list(harness)).toMatchObject([{ id: "call-1", clientMessageId: "m-2" }]);
   });
 
-  test("does not keep the deadline, or the message, of the turn before", async () => {
+  test("a request that an early status lists does not keep the deadline, or the message, of the previous turn", async () => {
     const { harness, socket } = await setUp([deadlineOf(10_000), deadlineOf(60_000)]);
     expect(await list(harness)).toMatchObject([{ id: "call-1", clientMessageId: null, expiresAt: null }]);
     endTurn(socket, "run-1");
@@ -118,14 +118,17 @@ describe("a request that an early status lists before the end of the turn before
   test.each([
     ["of its own turn", [null, deniesBash]],
     ["of the turn before", [deniesBash, null]],
-  ])("cannot be allowed before it is known whether the policy of the sender %s denies it", async (_, policies) => {
-    const { harness, connectionId, socket } = await setUp(policies);
-    expect(await list(harness)).toEqual([]);
-    expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
-    expect(payloads(socket)).toHaveLength(2);
-  });
+  ])(
+    "a request cannot be allowed before it is known whether the policy of the sender %s denies it",
+    async (_, policies) => {
+      const { harness, connectionId, socket } = await setUp(policies);
+      expect(await list(harness)).toEqual([]);
+      expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
+      expect(payloads(socket)).toHaveLength(2);
+    },
+  );
 
-  test("cannot be allowed either where the device decides on requests, because one of them could not be read", async () => {
+  test("a request whose sender is not known yet cannot be allowed, even where the device decides on requests because one of them could not be read", async () => {
     const { harness, connectionId, socket } = await setUp([null, deniesBash]);
     socket.say({ type: "control_request", runtime, request_id: 7, request: {} });
     expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
@@ -137,7 +140,7 @@ describe("a request that an early status lists before the end of the turn before
     expect((await sent).status).toBe(200);
   });
 
-  test("is denied at once by the policy of the key of its device, which applies to all turns", async () => {
+  test("a request that an early status lists is denied immediately by the policy of the key of its device, which applies to all turns", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1");
     const socket = await harness.open(connectionId, { ...anyone, approvalPolicy: deniesBash });
@@ -147,7 +150,7 @@ describe("a request that an early status lists before the end of the turn before
     expect(payloads(socket).at(-1)).toMatchObject({ decision: { behavior: "deny" } });
   });
 
-  test("takes a decision that was made before that end, as its gone request shows", async () => {
+  test("a request that is gone from the status has taken a decision that was made before the end of the previous turn", async () => {
     const { harness, connectionId, socket } = await setUp();
     const sent = decide(harness, connectionId, [allow]);
     await harness.settle();
@@ -159,7 +162,7 @@ describe("a request that an early status lists before the end of the turn before
   });
 });
 
-test("a request that only a status lists is withheld also where an earlier one was beyond the limit", async () => {
+test("a request that only a status lists is withheld even where an earlier one was beyond the limit", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   await sendAll(harness, { connectionId, socket }, [null, deniesBash]);
@@ -169,7 +172,7 @@ test("a request that only a status lists is withheld also where an earlier one w
   expect(payloads(socket)).toHaveLength(2);
 });
 
-test("what is withheld is forgotten when its device disconnects", async () => {
+test("a withheld request is forgotten when its device disconnects", async () => {
   const harness = createHarness();
   const connected = await harness.connect("device-1");
   await sendAll(harness, connected, [deniesBash]);
@@ -199,7 +202,7 @@ test("a request beyond the limit has the deadline of its sender when a later sta
   ]);
 });
 
-test("a request that only a status lists is denied at once by the policy of the running turn if its device never asks in a frame: older ones", async () => {
+test("a request that only a status lists is denied immediately by the policy of the running turn if its device never asks in a frame, as older ones do", async () => {
   const harness = createHarness();
   const body = { deviceId: "device-1", connectionName: "old", metadata: { lettaCodeVersion: "0.25.9" } };
   const answer = await harness.call("POST", "/v1/environments/register", { body });

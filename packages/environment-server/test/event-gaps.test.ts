@@ -24,7 +24,7 @@ function createSmallHarness(): Harness {
 
 const textOf = (data: Record<string, unknown>): unknown => (data["delta"] as { content: string }).content;
 
-test("a reader that is too slow, so that changes which it has not read are removed, receives a gap and then the ones that are left", async () => {
+test("a reader so slow that unread changes are removed receives a gap and then the changes that are left", async () => {
   const harness = createSmallHarness();
   const { socket } = await harness.connect("device-a");
   const stream = await openStream(harness, { principal: viewer, include: "output" });
@@ -101,7 +101,7 @@ test("a reader that resumes behind output of more than an hour ago receives none
   ]);
 });
 
-test("changes that are removed do not concern a reader of events without output", async () => {
+test("changes that are removed do not affect a reader of events without output", async () => {
   const harness = createSmallHarness();
   const { socket } = await harness.connect("device-a");
   await listen(harness, { principal: viewer, include: "output" });
@@ -172,7 +172,7 @@ test("after a loss, a reader that is behind receives ids with which it can resum
   expect(resumed.events.map(({ data }) => textOf(data))).toEqual(["text 201"]);
 });
 
-test("a change that is stored while a reader waits for the page before it is not missing", async () => {
+test("a change that is stored while a reader waits for the previous page is not missed", async () => {
   const harness = createLosingHarness();
   const { socket } = await harness.connect("device-a");
   const first = await listen(harness, { principal: viewer, include: "output" });
@@ -189,7 +189,7 @@ test("a change that is stored while a reader waits for the page before it is not
   expect(sink.events.map(({ data }) => textOf(data))).toEqual(["text 1", "text 2"]);
 });
 
-test("a page that was read before a loss is not sent behind the gap", async () => {
+test("a page that was read before a loss is not sent after the gap", async () => {
   const harness = createLosingHarness();
   const { socket } = await harness.connect("device-a");
   const first = await listen(harness, { principal: viewer, include: "output" });
@@ -281,7 +281,7 @@ test("a start that stores no events takes no place among the starts whose ids ar
   expect(after.events).toEqual([]);
 });
 
-test("a heartbeat that was begun before a series of ids has an id that continues behind the first event of the series", async () => {
+test("a heartbeat that was begun before a series of ids has an id that continues after the first event of the series", async () => {
   const first = createHarness();
   const device = await first.connect("device-a");
   const options = { principal: viewer, include: "output" } as const;
@@ -313,7 +313,7 @@ test("a heartbeat that was begun before a series of ids has an id that continues
   expect(after.events).toEqual([]);
 });
 
-test("a reader that has received nothing but heartbeats continues behind the last one, also before the first event of all", async () => {
+test("a reader that has received nothing but heartbeats continues after the last one, even before the very first event", async () => {
   const harness = createHarness();
   const reader = await listen(harness);
   const { lastEventId } = reader;

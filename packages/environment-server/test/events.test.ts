@@ -18,7 +18,7 @@ const viewer: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view"
 const typesOf = (sink: EventSink): string[] => sink.events.map(({ type }) => type);
 
 describe("events of environments", () => {
-  test("the first event of an environment has its members, and the next ones only what differs", async () => {
+  test("the first event of an environment has all its members, and the next ones only what differs", async () => {
     const harness = createHarness();
     const sink = await listen(harness);
     const { connectionId, socket } = await harness.connect("device-a");
@@ -93,7 +93,7 @@ describe("events of environments", () => {
 });
 
 describe("events of changed and removed devices", () => {
-  test("labels and a removal are events, also of a device that is offline", async () => {
+  test("labels and a removal are events, even of an offline device", async () => {
     const harness = createHarness();
     await harness.register("device-a");
     await harness.clock.advance(2_000);
@@ -304,7 +304,7 @@ describe("resuming", () => {
     await expect(openStream(harness, { lastEventId: "nonsense" })).rejects.toThrow("last-event-id");
   });
 
-  test("an id that is older than what is kept gives a gap", async () => {
+  test("an id older than everything that is stored gives a gap", async () => {
     const harness = createHarness();
     const first = await listen(harness);
     await first.cancel();

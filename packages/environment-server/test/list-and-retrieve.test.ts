@@ -16,7 +16,7 @@ async function list(
 
 const deviceIds = (rows: readonly Environment[]): string[] => rows.map((row) => row.deviceId);
 
-describe("list", () => {
+describe("list queries", () => {
   test("paging by the last row's id shows every row once, in order, and the last page has no next one", async () => {
     const harness = createHarness();
     for (let number = 1; number <= 7; number++) await harness.register(`device-${number}`);
@@ -78,7 +78,7 @@ describe("list", () => {
     expect((await list(harness, "userId=nobody")).rows).toEqual([]);
   });
 
-  test("without the scope details, userId selects no row, because the rows would tell whose device it is", async () => {
+  test("userId selects no row without the scope details, because the rows would tell whose device it is", async () => {
     const harness = createHarness();
     await harness.register("device-1");
     const principal: Principal = { ...anyone, scopes: new Set(["list"]) };
@@ -115,7 +115,7 @@ describe("list", () => {
   });
 });
 
-describe("retrieve", () => {
+describe("retrieving a device", () => {
   test("an unknown device, another tenant's and one outside the key's allowlist are the same 404", async () => {
     const { call, register } = createHarness();
     await register("device-1");
@@ -130,7 +130,7 @@ describe("retrieve", () => {
     }
   });
 
-  test("of several rows of a device, the response shows the online one with the latest heartbeat, else the one seen last", async () => {
+  test("a device with several rows is shown with the online one that has the latest heartbeat, else the one seen last", async () => {
     const { call, register, open, clock } = createHarness();
     const shown = async (): Promise<unknown> =>
       parse(EnvironmentSchema, (await call("GET", "/v1/environments/device-1")).body).id;
@@ -157,8 +157,8 @@ describe("retrieve", () => {
   });
 });
 
-describe("every request", () => {
-  test("without the operation's scope is 403 naming the scope", async () => {
+describe("rules for every request", () => {
+  test("a request without the operation's scope is 403 naming the scope", async () => {
     const { call } = createHarness();
     const requests = [
       ["list", "GET", "/v1/environments"],
@@ -189,7 +189,7 @@ describe("every request", () => {
     expect(head).toEqual({ status, headers, body: null });
   });
 
-  test("an unknown path is 404, a wrong method 405 with Allow, a broken id 400", async () => {
+  test("an unknown path is 404, a wrong method 405 with Allow, and a malformed id 400", async () => {
     const { call } = createHarness();
     expect(await call("GET", "/v1/environments/")).toMatchObject({ status: 404 });
     expect(await call("DELETE", "/v1/environments")).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
@@ -199,7 +199,7 @@ describe("every request", () => {
     });
   });
 
-  test("is 500 without the cause when the store fails, and the cause is reported as an event", async () => {
+  test("a request is 500 without the cause when the store fails, and the cause is reported as an event", async () => {
     const { call, events, store } = createHarness();
     const cause = new Error("disk on fire");
     Object.assign(store, { listEnvironments: () => Promise.reject(cause) });

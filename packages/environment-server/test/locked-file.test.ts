@@ -122,7 +122,7 @@ test("a file that stays locked is 503 storage_unavailable within 2 seconds for a
   expect(socket.inputs()).toHaveLength(1);
 });
 
-test("while the disk is full a send is 503 and does not leave, and its repeat is delivered when there is room", async () => {
+test("a send while the disk is full is 503 and does not leave, and its repeat is delivered when there is room", async () => {
   const { connectionId, socket } = await harness.connect("device-1");
   socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
   await harness.settle();

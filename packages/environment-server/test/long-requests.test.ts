@@ -9,7 +9,7 @@ async function list(harness: Harness): Promise<unknown> {
   return (await harness.call("GET", "/v1/environments/approvals", { principal: withApprove })).body["approvals"];
 }
 
-describe("a request of several megabytes, whose middle the host does not read", () => {
+describe("requests of several megabytes, whose middle the host does not read", () => {
   const start = (toolCallId: string): string =>
     `{"type":"control_request","request_id":"perm-${toolCallId}","request":{"subtype":"can_use_tool","tool_name":"Write","input":{"content":"xx`;
   const end = `xx"}},"agent_id":"agent-1","conversation_id":"default","runtime":${JSON.stringify(runtime)},"event_seq":3}`;
@@ -25,7 +25,7 @@ describe("a request of several megabytes, whose middle the host does not read", 
     return { harness, connectionId, socket };
   }
 
-  test("is listed, and its message waits for it", async () => {
+  test("a request of several megabytes is listed, and its message waits for it", async () => {
     const { harness, connectionId } = await askLong(start("call-1"), end);
     const shown = { id: "call-1", tool: "Write", input: null, inputTruncated: true, clientMessageId: "m-1" };
     expect(await list(harness)).toMatchObject([shown]);
@@ -34,7 +34,7 @@ describe("a request of several megabytes, whose middle the host does not read", 
     );
   });
 
-  test("can be decided also if its tool cannot be read, because the device knows whether it asked", async () => {
+  test("a request of several megabytes can be decided even if its tool cannot be read, because the device knows whether it asked", async () => {
     const { harness, connectionId, socket } = await askLong(start("call-1").replace("Write", '\\"'), end);
     expect(await list(harness)).toEqual([]);
     const messages: SendMessageBody["messages"] = [
@@ -47,13 +47,13 @@ describe("a request of several megabytes, whose middle the host does not read", 
     expect(socket.inputs().at(-1)?.payload).toMatchObject({ request_id: "perm-call-1" });
   });
 
-  test("is one of the conversation that its frame names last, whatever its input names", async () => {
+  test("a request of several megabytes belongs to the conversation that its frame names last, whatever its input names", async () => {
     const named = `xx","runtime":{"agent_id":"agent-2","conversation_id":"default"}`;
     const { harness } = await askLong(start("call-1"), end.replace('xx"', named));
     expect(await list(harness)).toMatchObject([{ id: "call-1", agentId: "agent-1" }]);
   });
 
-  test("counts with its length for the limits of its device", async () => {
+  test("a request of several megabytes counts with its length for the limits of its device", async () => {
     const { socket } = await askLong(start("call-1"), end);
     for (let count = 0; count < 8; count++) socket.listener.onLongText?.(3_000_000, start("call-1"), end);
     expect(socket.closes).toMatchObject([{ code: 1013 }]);

@@ -30,7 +30,7 @@ function codeOf({ status, body }: Answer): string {
 }
 
 describe("DELETE of a device", () => {
-  test("with the scope admin removes all its rows, and closes its sockets", async () => {
+  test("DELETE of a device with the scope admin removes all its rows, and closes its sockets", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("d-1");
     await harness.register("d-1", { instance: "second" });
@@ -41,7 +41,7 @@ describe("DELETE of a device", () => {
     expect(await idsOf(harness)).toEqual(["d-2"]);
   });
 
-  test("with an id removes that row only", async () => {
+  test("DELETE of a device with an id removes that row only", async () => {
     const harness = await twoListeners();
     const { body } = await harness.call("GET", "/v1/environments");
     const [first] = body["connections"] as { id: string }[];
@@ -55,7 +55,7 @@ describe("DELETE of a device", () => {
     expect(codeOf(again)).toBe("404 environment_not_found");
   });
 
-  test("the key that enrolled the device needs only the scope connect, and reaches no other device", async () => {
+  test("the key that enrolled a device needs only the scope connect to remove it, and reaches no other device", async () => {
     const harness = await twoListeners();
     const stranger = withScopes(["connect"]);
     expect(codeOf(await harness.call("DELETE", path, { principal: stranger }))).toBe("404 environment_not_found");
@@ -63,13 +63,13 @@ describe("DELETE of a device", () => {
     expect(await idsOf(harness)).toEqual(["d-2"]);
   });
 
-  test("without both scopes is 403", async () => {
+  test("DELETE of a device without either scope is 403", async () => {
     const harness = await twoListeners();
     const principal = withScopes(["list", "read", "send"], { keyId: "key-1" });
     expect(codeOf(await harness.call("DELETE", path, { principal }))).toBe("403 insufficient_scope");
   });
 
-  test("unknown and out of reach are the same 404", async () => {
+  test("DELETE of an unknown device and of one out of reach are the same 404", async () => {
     const harness = await twoListeners();
     const unknown = await harness.call("DELETE", "/v1/environments/d-9", { principal: admin });
     const others = [
@@ -83,7 +83,7 @@ describe("DELETE of a device", () => {
     expect(await idsOf(harness)).toEqual(["d-1", "d-1", "d-2"]);
   });
 
-  test("of a device with a row out of reach is refused", async () => {
+  test("DELETE of a device with a row out of reach is refused", async () => {
     const harness = await twoListeners();
     await harness.call("POST", "/v1/environments/register", {
       body: { deviceId: "d-1", listenerInstanceId: "third", connectionName: "hidden" },
@@ -95,7 +95,7 @@ describe("DELETE of a device", () => {
 });
 
 describe("PATCH of a device", () => {
-  test("assigns labels that rows and lists show, and that a registration does not change", async () => {
+  test("PATCH of a device assigns labels that rows and lists show, and that a registration does not change", async () => {
     const harness = await twoListeners();
     const body = { displayName: "Büro 1", tags: ["linux", "ci"], later: true };
     const answer = await harness.call("PATCH", path, { principal: admin, body });
@@ -117,14 +117,14 @@ describe("PATCH of a device", () => {
     expect((await harness.call("GET", path)).body).not.toHaveProperty("displayName");
   });
 
-  test("needs the scope admin, also of the key that owns the device", async () => {
+  test("PATCH of a device needs the scope admin, even from the key that owns the device", async () => {
     const harness = await twoListeners();
     const principal = { ...anyone };
     const answer = await harness.call("PATCH", path, { principal, body: { tags: ["ci"] } });
     expect(codeOf(answer)).toBe("403 insufficient_scope");
   });
 
-  test("a device out of reach is the same 404 as an unknown one, and a body without a change is 400", async () => {
+  test("PATCH of a device out of reach is the same 404 as of an unknown one, and a body without a change is 400", async () => {
     const harness = await twoListeners();
     const patch = (target: string, principal: Principal, body: object = { tags: ["ci"] }): Promise<Answer> =>
       harness.call("PATCH", target, { principal, body });
@@ -136,7 +136,7 @@ describe("PATCH of a device", () => {
     });
   });
 
-  test("a principal that takes away its own last tag still receives the row, and reaches it no more", async () => {
+  test("a principal that removes its own last tag from a device still receives the row, and then reaches it no more", async () => {
     const harness = await twoListeners();
     await harness.call("PATCH", path, { principal: admin, body: { tags: ["ci"] } });
     const principal = withScopes(["admin", "read"], { deviceTags: ["ci"] });
@@ -156,7 +156,7 @@ describe("PATCH of a device", () => {
   });
 });
 
-describe("tags select devices", () => {
+describe("devices selected by tags", () => {
   async function tagged(): Promise<Harness> {
     const harness = createHarness();
     const tags: Record<string, string[]> = { "d-1": ["ci", "linux"], "d-2": ["ci"], "d-3": ["gpu"], "d-4": [] };
@@ -172,11 +172,11 @@ describe("tags select devices", () => {
     ["tag=ci&tag=linux", ["d-1"]],
     ["tag=ci&onlineOnly=true&limit=1", ["d-1"]],
     ["tag=CI", []],
-  ])("in a list with %s", async (query, expected) => {
+  ])("tags select the devices of a list with %s", async (query, expected) => {
     expect(await idsOf(await tagged(), query)).toEqual(expected);
   });
 
-  test("in a principal: lists, reads, sends and removals reach only devices with one of its tags", async () => {
+  test("tags in a principal limit lists, reads, sends and removals to devices with one of them", async () => {
     const harness = await tagged();
     const principal = { ...anyone, deviceTags: ["gpu", "linux"] };
     const { body } = await harness.call("GET", "/v1/environments", { principal });
@@ -188,7 +188,7 @@ describe("tags select devices", () => {
     expect(codeOf(sent)).toBe("404 connection_not_found");
   });
 
-  test("take effect at once when they change", async () => {
+  test("tags take effect immediately when they change", async () => {
     const harness = await tagged();
     const principal = { ...anyone, deviceTags: ["gpu"] };
     expect((await harness.call("GET", path, { principal })).status).toBe(404);
@@ -196,7 +196,7 @@ describe("tags select devices", () => {
     expect((await harness.call("GET", path, { principal })).status).toBe(200);
   });
 
-  test("a key with tags enrols only devices that have one already", async () => {
+  test("a key with tags enrols only devices that already have one of them", async () => {
     const harness = await tagged();
     const principal = { ...anyone, deviceTags: ["gpu"] };
     await expect(harness.register("d-3", { principal })).resolves.toMatch(/^env-conn-/);

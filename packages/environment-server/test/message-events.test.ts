@@ -41,7 +41,7 @@ test("the end of a message has the text of its turn for readers of output, and f
   ]);
 });
 
-test("a message that was received and could not be sent has failed in the events", async () => {
+test("a message that was received and could not be sent has failed in its events", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-a");
   const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -94,7 +94,7 @@ test("the text of a turn is stored with its end only while somebody reads output
   expect(await stored()).toContain("of m-2");
 });
 
-test("a message that is refused for the mode of its conversation has no events", async () => {
+test("a message that is refused because of the mode of its conversation has no events", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-a");
   const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -109,7 +109,7 @@ test("a message that is refused for the mode of its conversation has no events",
 test.each([
   [undefined, []],
   ["output" as const, [{ code: 1013 }]],
-])("what turns say counts as parsed while somebody reads it: %s", async (include, closes) => {
+])("the text of turns counts as parsed while somebody reads it: %s", async (include, closes) => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-a");
   await listen(harness, { principal: viewer, ...(include && { include }) });

@@ -58,7 +58,7 @@ async function readPages(harness: Harness, id: string, query: string, principal:
 }
 
 describe("the messages of a device", () => {
-  test("are listed, the latest first, with outcome and duration, and each once over several pages", async () => {
+  test("messages are listed, the latest first, with outcome and duration, and each once over several pages", async () => {
     const { harness, connectionId } = await createHistory(7);
     const answer = await list(harness, connectionId, "limit=3");
     expect(messagesOf(answer)[0]).toEqual({
@@ -71,7 +71,7 @@ describe("the messages of a device", () => {
     for (const limit of [1, 3, 7, 100]) expect(await readPages(harness, connectionId, `limit=${limit}`)).toEqual(all);
   });
 
-  test("of a device without messages are an empty page", async () => {
+  test("the messages of a device without any are an empty page", async () => {
     const { harness, connectionId } = await createHistory(0);
     expect(await list(harness, connectionId)).toMatchObject({
       status: 200,
@@ -79,7 +79,7 @@ describe("the messages of a device", () => {
     });
   });
 
-  test("are those of its row, also after it has registered again, and while it is offline", async () => {
+  test("the messages of a row are listed even after it has registered again, and while it is offline", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn" });
     await harness.settle();
@@ -91,7 +91,7 @@ describe("the messages of a device", () => {
     expect(idsOf(await list(harness, "device-1"))).toEqual(["m-1"]);
   });
 
-  test("have their present state: received, sent and followed ones before they are stored, others unknown", async () => {
+  test("listed messages have their present state: received, sent and followed ones before they are stored, others unknown", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.say({ type: "update_loop_status", runtime, loop_status: { status: "PROCESSING_API_RESPONSE" } });
     void harness.send(connectionId, { messages: [userMessage("m-2")], conversationId: "other" });
@@ -107,7 +107,7 @@ describe("the messages of a device", () => {
     expect(statesOf(await list(harness, connectionId))).toEqual(["unknown", "unknown"]);
   });
 
-  test("are listed once when they end, in their place", async () => {
+  test("messages that end while they are listed appear once, in their place", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn" });
     expect(statesOf(await list(harness, connectionId))).toEqual(["finished"]);
@@ -115,7 +115,7 @@ describe("the messages of a device", () => {
     expect(statesOf(await list(harness, connectionId))).toEqual(["finished"]);
   });
 
-  test("are selected by agent, by conversation, and by what state they have now", async () => {
+  test("messages are selected by agent, by conversation, and by their present state", async () => {
     const scopes = ["agent-1", "agent-2", ""].map((agentId) => ({ agentId, conversationId: agentId || "default" }));
     const { harness, connectionId } = await createHistory(9, (index, environmentId) => {
       const scope = scopes[index % 3] ?? { agentId: "", conversationId: "" };
@@ -129,7 +129,7 @@ describe("the messages of a device", () => {
     expect(await readPages(harness, connectionId, "agentId=agent-2&conversationId=default")).toEqual([]);
   });
 
-  test("in a state are found behind many others, while one request looks at a limited number", async () => {
+  test("messages in a state are found behind many others, while one request looks at a limited number", async () => {
     const { harness, connectionId } = await createHistory(maxListedMessages + 250, (index) => {
       const status = { disposition: null, stopReason: null, error: null, usage: null, durationMs: null, reply: null };
       return index < 3 ? { status: { ...status, state: index === 0 ? "running" : "failed" } } : {};
@@ -142,7 +142,7 @@ describe("the messages of a device", () => {
     expect(await readPages(harness, connectionId, "state=running")).toEqual([]);
   });
 
-  test("are looked for in a few steps, between which other work runs, however short the page is", async () => {
+  test("messages are searched in small steps, between which other work runs, however short the page is", async () => {
     const { harness, connectionId } = await createHistory(maxListedMessages + 50);
     const looks: number[] = [];
     const { listMessages } = harness.store;
@@ -163,7 +163,7 @@ describe("the messages of a device", () => {
 });
 
 describe("the texts of listed messages", () => {
-  test("are only in lists that ask for them, of keys with the scope view", async () => {
+  test("texts are only in lists that ask for them, with keys that have the scope view", async () => {
     const { harness, connectionId } = await createHistory(1);
     const texts = await Promise.all(
       (
@@ -177,7 +177,7 @@ describe("the texts of listed messages", () => {
     expect(texts).toEqual([undefined, undefined, "text 0"]);
   });
 
-  test("make a page shorter when they are long, and every message is listed nevertheless", async () => {
+  test("long texts make a page shorter, and every message is listed nevertheless", async () => {
     const reply = { text: "x".repeat(65_536), isTruncated: true };
     const { harness, connectionId } = await createHistory(40, () => ({
       status: {
@@ -208,7 +208,7 @@ describe("who may list messages", () => {
     expect(idsOf(await list(harness, connectionId, "", limited))).toEqual(["own"]);
   });
 
-  test("unknown connections and devices, and those out of reach or of another tenant, are the same 404", async () => {
+  test("a list for an unknown connection or device, and for one out of reach or of another tenant, is the same 404", async () => {
     const { harness, connectionId } = await createHistory(1);
     const refused = [
       await list(harness, "conn-none"),
@@ -243,7 +243,7 @@ describe("who may list messages", () => {
   });
 });
 
-test("after a kill of the server, what was stored is listed, and what had not ended is unknown", async () => {
+test("after a kill of the server, stored messages are listed, and those that had not ended are unknown", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();
   const before = createHarness({ store, clock });

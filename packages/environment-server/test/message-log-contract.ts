@@ -97,7 +97,7 @@ export function describeMessageLogContract(
       expect(await log.findOpenMessages("env-1", 2)).toHaveLength(2);
     });
 
-    describe("the messages of a row are listed", () => {
+    describe("lists of the messages of a row", () => {
       const all: MessageFilter = {
         environmentId: "env-1",
         after: null,
@@ -122,7 +122,7 @@ export function describeMessageLogContract(
         }
       }
 
-      test("the latest first, page by page, without those of other rows", async () => {
+      test("messages of a row are listed the latest first, page by page, without those of other rows", async () => {
         const saved = numbered(25);
         await log.saveMessages(saved);
         await log.saveMessages(numbered(3, { scope: { ...message.scope, environmentId: "env-2" } }));
@@ -130,7 +130,7 @@ export function describeMessageLogContract(
         expect(await log.listMessages({ ...all, environmentId: "env-3" })).toEqual([]);
       });
 
-      test("each once, also where many were sent at the same time", async () => {
+      test("messages of a row are listed once each, even if many were sent at the same time", async () => {
         const same = numbered(130).map((one) => ({ ...one, sentAt: 5_000 }));
         await log.saveMessages([
           { ...message, messageId: "first" },
@@ -145,7 +145,7 @@ export function describeMessageLogContract(
         }
       });
 
-      test("of some agents or of one conversation alone, page by page", async () => {
+      test("messages of some agents or of one conversation are listed alone, page by page", async () => {
         const strange = 'agent "2"\\';
         const scopes = ["agent-1", strange, ""].flatMap((agentId) =>
           ["default", "conv-2"].map((conversationId) => ({ ...message.scope, agentId, conversationId })),
@@ -163,14 +163,14 @@ export function describeMessageLogContract(
         expect(await log.listMessages({ ...all, conversationId: "conv-3" })).toEqual([]);
       });
 
-      test("with their replies, or without", async () => {
+      test("messages of a row are listed with their replies, or without", async () => {
         await log.saveMessages([message]);
         expect(await log.listMessages(all)).toEqual([message]);
         const status = { ...message.status, reply: null };
         expect(await log.listMessages({ ...all, withReplies: false })).toEqual([{ ...message, status }]);
       });
 
-      test("behind a message that was removed meanwhile, from its time on", async () => {
+      test("a list continues from the time of a message that was removed meanwhile", async () => {
         await log.saveMessages(numbered(3));
         const after = { sentAt: 5_002, messageId: "gone", agentId: "agent-1", conversationId: "default" };
         const found = await log.listMessages({ ...all, after });
@@ -178,7 +178,7 @@ export function describeMessageLogContract(
       });
     });
 
-    test("a status is kept for 30 days, and pruned in batches after that", async () => {
+    test("a status is kept for 30 days, and then pruned in batches", async () => {
       const old = [1, 2, 3].map((number) => ({ ...message, messageId: `m-${number}` }));
       await log.saveMessages([...old, { ...message, messageId: "m-4", sentAt: 2_000 }]);
       const nowMs = 1_000 + 30 * dayMs;
@@ -190,7 +190,7 @@ export function describeMessageLogContract(
       expect(left.map((found) => found.length)).toEqual([0, 0, 0, 1]);
     });
 
-    test("of a row with too many messages the oldest are pruned, and no other row's", async () => {
+    test("a row with too many messages loses its oldest ones, and no other row does", async () => {
       await open({ maxPerRow: 50 });
       await log.saveMessages(numbered(53));
       await log.saveMessages([{ ...message, scope: { ...message.scope, environmentId: "env-2" } }]);
@@ -212,7 +212,7 @@ export function describeMessageLogContract(
       expect(kept.map((found) => found.length)).toEqual([0, 1, 1]);
     });
 
-    test("of too many messages of all rows the oldest are pruned", async () => {
+    test("when all rows have too many messages, the oldest are pruned", async () => {
       await open({ maxMessages: 50 });
       const elsewhere = { ...message.scope, environmentId: "env-2" };
       await log.saveMessages(
@@ -226,7 +226,7 @@ export function describeMessageLogContract(
       expect(await Promise.all(["m-0", "m-47"].map(isStored))).toEqual([true, true]);
     });
 
-    test("messages are pruned, the oldest first, until their texts are short enough, also after a text was replaced", async () => {
+    test("messages are pruned, the oldest first, until their texts are short enough, even after a text was replaced", async () => {
       await open({ maxReplies: 1_000 });
       const reply = { text: "x".repeat(100), isTruncated: false };
       const long = numbered(30, { status: { ...message.status, reply } });
@@ -236,7 +236,7 @@ export function describeMessageLogContract(
       expect(await Promise.all(["m-4", "m-10", "m-19", "m-29"].map(isStored))).toEqual([false, true, true, true]);
     });
 
-    test("a row that is removed takes its messages with it, and what is saved of it later is left out", async () => {
+    test("a row that is removed takes its messages with it, and anything saved for it later is left out", async () => {
       await log.saveMessages([...numbered(3), { ...message, scope: { ...message.scope, environmentId: "env-2" } }]);
       await store.removeRow("env-1");
       await log.saveMessages(numbered(2));

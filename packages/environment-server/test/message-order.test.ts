@@ -53,8 +53,8 @@ function acknowledge(socket: FakeSocket, id: string, answer?: Record<string, unk
   socket.acknowledge(answer, input?.request_id);
 }
 
-describe("a message", () => {
-  test("leaves when the one before it in its conversation was acknowledged or rejected, and not earlier", async () => {
+describe("the order of messages", () => {
+  test("a message leaves when the previous one in its conversation was acknowledged or rejected, and not earlier", async () => {
     const { harness, connectionId, socket } = await setUp();
     const sent = ["a", "b", "c"].map((id) => sendTo(harness, connectionId, id));
     await harness.clock.advance(500);
@@ -69,7 +69,7 @@ describe("a message", () => {
     expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 409, 200]);
   });
 
-  test("leaves after a second without that, however many wait, in the order of the requests", async () => {
+  test("a message leaves after a second without an acknowledgement, however many wait, in the order of the requests", async () => {
     const { harness, connectionId, socket } = await setUp();
     const ids = Array.from({ length: 10 }, (_, index) => `m-${index}`);
     for (const id of ids) void sendTo(harness, connectionId, id);
@@ -79,7 +79,7 @@ describe("a message", () => {
     expect(written(socket)).toEqual(ids);
   });
 
-  test("has its result within ten seconds, the wait included", async () => {
+  test("a message has its result within ten seconds, the wait included", async () => {
     const { harness, connectionId } = await setUp();
     const sent = ["a", "b"].map((id) => sendTo(harness, connectionId, id));
     const results: number[] = [];
@@ -90,7 +90,7 @@ describe("a message", () => {
     expect(results).toEqual([504, 504]);
   });
 
-  test("waits for no other conversation, also behind one that waits", async () => {
+  test("a message waits for no other conversation, even behind one that waits", async () => {
     const { harness, connectionId, socket } = await setUp();
     for (const id of ["a", "b"]) void sendTo(harness, connectionId, id);
     for (const id of ["c", "d"]) void sendTo(harness, connectionId, id, `conversation of ${id}`);
@@ -99,7 +99,7 @@ describe("a message", () => {
     expect(written(socket)).toEqual(["a", "c", "d", "e"]);
   });
 
-  test("does not wait for a decision, nor a decision for it", async () => {
+  test("a message does not wait for a decision, nor a decision for a message", async () => {
     const { harness, connectionId, socket } = await setUp();
     socket.ask("call-1");
     const decide = (toolCallId: string): void => {
@@ -116,7 +116,7 @@ describe("a message", () => {
     expect(written(socket)).toEqual(["a decision", "a", "a decision"]);
   });
 
-  test("does not wait for one that the device has listed, which is reported before or while it waits", async () => {
+  test("a message does not wait for one that the device lists before or while it waits", async () => {
     const { harness, connectionId, socket } = await setUp();
     const list = (id: string): void => {
       socket.say({
@@ -142,7 +142,7 @@ describe("a message", () => {
     expect(written(socket)).toEqual(["first", "a", "b", "c"]);
   });
 
-  test("does not wait while earlier ones are in the queue of the device, which adds all that follow to it at once", async () => {
+  test("a message does not wait while earlier ones are in the queue of the device, which queues all that follow immediately", async () => {
     const { harness, connectionId, socket } = await setUp();
     for (const id of ["a", "b", "c", "d"]) void sendTo(harness, connectionId, id);
     await harness.settle();
@@ -154,7 +154,7 @@ describe("a message", () => {
     expect(written(socket)).toEqual(["a", "b", "c", "d"]);
   });
 
-  test("leaves before a stop of its conversation that was requested after it", async () => {
+  test("a message leaves before a stop of its conversation that was requested after it", async () => {
     const { harness, connectionId, socket } = await setUp();
     for (const id of ["a", "b", "c"]) void sendTo(harness, connectionId, id);
     for (const id of ["d", "e"]) void sendTo(harness, connectionId, id, "conv-1");
@@ -165,7 +165,7 @@ describe("a message", () => {
     expect(socket.frames.at(-1)).toMatchObject({ type: "abort_message" });
   });
 
-  test("leaves before a stop that arrives in the same moment, behind it", async () => {
+  test("a message leaves before a stop that arrives immediately after it", async () => {
     const { harness, connectionId, socket } = await setUp();
     for (const id of ["a", "b", "c"]) void sendTo(harness, connectionId, id);
     stop(harness, connectionId, "default");
@@ -174,7 +174,7 @@ describe("a message", () => {
     expect(socket.frames.at(-1)).toMatchObject({ type: "abort_message" });
   });
 
-  test("delays a stop by at most a second, also if the device is slow to answer whether its key may use the conversation", async () => {
+  test("a message delays a stop by at most a second, even if the device is slow to answer whether its key may use the conversation", async () => {
     const { harness, connectionId, socket } = await setUp();
     const principal = { ...anyone, agentIds: ["agent-1"] };
     void sendTo(harness, connectionId, "a", "conv-1", { principal });
@@ -187,7 +187,7 @@ describe("a message", () => {
     expect([stops(), written(socket)]).toEqual([1, []]);
   });
 
-  test("is answered at once if it repeats one that has its result, although others wait", async () => {
+  test("a message gets its response immediately if it repeats one that has its result, although others wait", async () => {
     const { harness, connectionId, socket } = await setUp();
     const first = sendTo(harness, connectionId, "a");
     await harness.settle();
@@ -200,7 +200,7 @@ describe("a message", () => {
     expect(written(socket)).toEqual(["a", "b"]);
   });
 
-  test("is refused at once if there is no room behind those that wait", async () => {
+  test("a message is refused immediately if there is no room behind those that wait", async () => {
     const { harness, connectionId, socket } = await setUp();
     const ids = Array.from({ length: maxUnacknowledgedSends }, (_, index) => `m-${index}`);
     for (const id of ids) void sendTo(harness, connectionId, id);
@@ -210,7 +210,7 @@ describe("a message", () => {
     expect(written(socket)).toEqual(ids);
   });
 
-  test("is refused at once if the messages that wait would fill the queue of the device with it", async () => {
+  test("a message is refused immediately if it and the messages that wait would fill the queue of the device", async () => {
     const { harness, connectionId, socket } = await setUp();
     const batch = (name: string) => Array.from({ length: 50 }, (_, index) => userMessage(`${name}-${index}`));
     for (const messages of [[userMessage("a")], batch("b")]) void harness.send(connectionId, { messages });
@@ -220,7 +220,7 @@ describe("a message", () => {
     expect(written(socket)).toHaveLength(51);
   });
 
-  test("that repeats another one waits with it, and is written once", async () => {
+  test("a message that repeats another one waits with it, and is written once", async () => {
     const { harness, connectionId, socket } = await setUp();
     const sent = ["a", "a"].map((id) => sendTo(harness, connectionId, id));
     await harness.settle();
@@ -230,8 +230,8 @@ describe("a message", () => {
   });
 });
 
-describe("the wait of a message ends", () => {
-  test("with the socket of the device: nothing was sent", async () => {
+describe("the end of a wait", () => {
+  test("the wait of a message ends with the socket of the device, and nothing was sent", async () => {
     const { harness, connectionId, socket } = await setUp();
     const sent = ["a", "b", "c"].map((id) => sendTo(harness, connectionId, id));
     await harness.settle();
@@ -241,7 +241,7 @@ describe("the wait of a message ends", () => {
     expect(written(socket)).toEqual(["a"]);
   });
 
-  test("when its caller leaves: it is not sent, and the next one is", async () => {
+  test("the wait of a message ends when its caller leaves: it is not sent, and the next one is", async () => {
     const { harness, connectionId, socket } = await setUp();
     void sendTo(harness, connectionId, "a");
     const caller = new AbortController();
@@ -255,7 +255,7 @@ describe("the wait of a message ends", () => {
     expect(written(socket)).toEqual(["a", "c"]);
   });
 
-  test("when the server closes: nothing was sent, and no timer is left", async () => {
+  test("the wait of a message ends when the server closes: nothing was sent, and no timer is left", async () => {
     const { harness, connectionId, socket } = await setUp();
     const sent = ["a", "b"].map((id) => sendTo(harness, connectionId, id));
     await harness.settle();

@@ -9,8 +9,8 @@ import { listen, settleEvents } from "./support/event-streams.ts";
 import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, stateOf } from "./support/message-status.ts";
 
-describe("a device that is lost in the middle of a turn", () => {
-  test("leaves its message unknown, and never finished", async () => {
+describe("devices that are lost in the middle of a turn", () => {
+  test("a device that is lost in the middle of a turn leaves its message unknown, and never finished", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.say({ type: "update_loop_status", runtime, loop_status: { status: "PROCESSING_API_RESPONSE" } });
     expect(await stateOf(harness, connectionId, "m-1")).toBe("running");
@@ -29,7 +29,7 @@ describe("a device that is lost in the middle of a turn", () => {
     expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
   });
 
-  test("and does not know its messages is not asked about them again, and is until it has answered", async () => {
+  test("a device that no longer knows its messages is asked about them until it has answered, and not again", async () => {
     const { harness, connectionId, socket } = await startMessage();
     let present = socket;
     const reconnect = async (): Promise<unknown> => {
@@ -56,7 +56,7 @@ describe("a device that is lost in the middle of a turn", () => {
     expect(await reconnect()).toMatchObject(asked);
   });
 
-  test("and comes back says that the turn still runs, and how it ends", async () => {
+  test("a device that comes back in the middle of a turn says that the turn still runs, and how it ends", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -75,7 +75,7 @@ describe("a device that is lost in the middle of a turn", () => {
     expect(body).not.toHaveProperty("durationMs");
   });
 
-  test("and comes back has a text that is truncated, unless all of it was said after that", async () => {
+  test("a device that comes back in the middle of a turn has a truncated text, unless all of it was said after the return", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const say = (to: typeof socket, id: string, content: string): void =>
       to.say({ type: "stream_delta", runtime, delta: { message_type: "assistant_message", id, content } });
@@ -114,7 +114,7 @@ describe("a device that is lost in the middle of a turn", () => {
     expect(await textOf("m-2")).toEqual({ text: "whole", textTruncated: false });
   });
 
-  test("and comes back has a whole text if the agent begins another one", async () => {
+  test("a device that comes back in the middle of a turn has a whole text if the agent begins another one", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -131,7 +131,7 @@ describe("a device that is lost in the middle of a turn", () => {
     expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({ text: "b", textTruncated: false });
   });
 
-  test("and comes back after the end says that the turn has ended, without a reason", async () => {
+  test("a device that comes back after the end of a turn says that the turn has ended, without a reason", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -144,7 +144,7 @@ describe("a device that is lost in the middle of a turn", () => {
     });
   });
 
-  test("and comes back at the start of the next turn does not make the earlier message a part of it", async () => {
+  test("a device that comes back at the start of the next turn does not make the earlier message a part of it", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -165,7 +165,7 @@ describe("a device that is lost in the middle of a turn", () => {
     expect(body).not.toHaveProperty("error");
   });
 
-  test("and comes back during the next turn says at the end of that one that the earlier one has ended", async () => {
+  test("a device that comes back during the next turn says at the end of that one that the earlier one has ended", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const second = harness.send(connectionId, { messages: [userMessage("m-2")] });
     await harness.settle();
@@ -218,7 +218,7 @@ test("a request for permission whose message becomes known after a reconnect is 
   );
 });
 
-describe("a message whose server was killed before its status was stored", () => {
+describe("messages whose server was killed before their status was stored", () => {
   const inSqlite = (): EnvironmentStore => createSqliteEnvironmentStore(openSqlite(":memory:"));
   const metadata = { lettaCodeVersion: "0.32.18" };
 
@@ -268,21 +268,24 @@ describe("a message whose server was killed before its status was stored", () =>
       started,
       () => withSeparateLogs(inSqlite(), { messages: createMemoryMessageLog() }),
     ],
-  ])("and that %s goes on from the reports of its device, and is listed", async (_, answer, createStore) => {
-    const { after, connectionId, again } = await restartAfter([answer], createStore());
-    expect(again.frames).toMatchObject([{ type: "sync", runtime }]);
-    report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
-    expect(await stateOf(after, connectionId, "m-1")).toBe("running");
-    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });
-    await after.settle();
-    const ended = { state: "finished", stopReason: "end_turn", ...(answer !== null && { disposition: "started" }) };
-    expect((await retrieve(after, connectionId, "m-1")).body).toMatchObject(ended);
-    expect(await list(after, connectionId)).toMatchObject([{ clientMessageId: "m-1", ...ended }]);
-    expect(await after.send(connectionId, { messages: [userMessage("m-1")] })).toMatchObject({ status: 200 });
-    expect(again.inputs()).toEqual([]);
-  });
+  ])(
+    "a message that %s before its server was killed continues from the reports of its device, and is listed",
+    async (_, answer, createStore) => {
+      const { after, connectionId, again } = await restartAfter([answer], createStore());
+      expect(again.frames).toMatchObject([{ type: "sync", runtime }]);
+      report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
+      expect(await stateOf(after, connectionId, "m-1")).toBe("running");
+      again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });
+      await after.settle();
+      const ended = { state: "finished", stopReason: "end_turn", ...(answer !== null && { disposition: "started" }) };
+      expect((await retrieve(after, connectionId, "m-1")).body).toMatchObject(ended);
+      expect(await list(after, connectionId)).toMatchObject([{ clientMessageId: "m-1", ...ended }]);
+      expect(await after.send(connectionId, { messages: [userMessage("m-1")] })).toMatchObject({ status: 200 });
+      expect(again.inputs()).toEqual([]);
+    },
+  );
 
-  test("is in events from the first report of its device on", async () => {
+  test("a message whose server was killed appears in events from the first report of its device on", async () => {
     const { after, again } = await restartAfter([started]);
     const sink = await listen(after);
     report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
@@ -295,7 +298,7 @@ describe("a message whose server was killed before its status was stored", () =>
     ]);
   });
 
-  test("and that waited in the queue of its device has a turn of its own behind the one before it", async () => {
+  test("a message that waited in the queue of its device when the server was killed has its own turn after the previous one", async () => {
     const { after, connectionId, again } = await restartAfter([started, queued]);
     report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
     again.say({ type: "update_queue", runtime, queue: [{ client_message_id: "m-2" }], removed: [] });
@@ -306,7 +309,7 @@ describe("a message whose server was killed before its status was stored", () =>
     ]);
   });
 
-  test("is listed as unknown once its device is back, which is not asked again when it has answered without naming it", async () => {
+  test("a message whose server was killed is listed as unknown once its device is back, which is not asked again when it has answered without naming it", async () => {
     const { after, connectionId, again } = await restartAfter([started]);
     report(again, "WAITING_ON_INPUT", [], {});
     again.say({ type: "update_queue", runtime, queue: [], removed: [] });
@@ -316,7 +319,7 @@ describe("a message whose server was killed before its status was stored", () =>
     expect((await connect(after, connectionId)).frames).toEqual([]);
   });
 
-  test("is not taken for one that has ended: a device is not asked about messages whose end is stored", async () => {
+  test("a device is not asked about messages whose end was stored before the server was killed", async () => {
     const { after, connectionId, again } = await restartAfter([started]);
     report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
     again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });

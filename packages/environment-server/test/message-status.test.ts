@@ -10,8 +10,8 @@ import { type Answer, anyone, createHarness, type Harness, userMessage } from ".
 import { retrieve, runtime, startMessage, stateOf, viewer } from "./support/message-status.ts";
 import { connectReplayed, replayedScope } from "./support/replay.ts";
 
-describe("the status of a message to a recorded device", () => {
-  test("0.32.18: goes from accepted to finished, with the reason, the duration and the text of the turn", async () => {
+describe("message statuses with a recorded device", () => {
+  test("a message to 0.32.18 goes from accepted to finished, with the reason, the duration and the text of the turn", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-turn");
     const sent = harness.send(connectionId, { ...replayedScope, messages: [userMessage("m-1")] });
@@ -44,7 +44,7 @@ describe("the status of a message to a recorded device", () => {
     expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({ state: "finished", stopReason });
   });
 
-  test("0.32.18: several messages of one send share the outcome of their turn", async () => {
+  test("several messages of one send to 0.32.18 share the outcome of their turn", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-several-messages");
     const messages = [userMessage("m-1"), userMessage("m-2")];
@@ -56,7 +56,7 @@ describe("the status of a message to a recorded device", () => {
       expect((await retrieve(harness, connectionId, id)).body).toMatchObject({ state: "finished", text: "pong" });
   });
 
-  test("0.32.18: a turn that fails before its first run is finished with an error", async () => {
+  test("a turn of 0.32.18 that fails before its first run is finished with an error", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-turn-fails");
     const sent = harness.send(connectionId, { agentId: "agent-local-none", messages: [userMessage("m-1")] });
@@ -70,7 +70,7 @@ describe("the status of a message to a recorded device", () => {
     });
   });
 
-  test("0.32.18: a turn waits for an approval, and messages that were queued meanwhile are removed or join it", async () => {
+  test("a turn of 0.32.18 waits for an approval, and messages that were queued meanwhile are removed or join it", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-approval-and-queue");
     const send = (id: string): Promise<Answer> =>
@@ -97,7 +97,7 @@ describe("the status of a message to a recorded device", () => {
     for (const id of ["m-1", "m-2"]) expect((await retrieve(harness, connectionId, id)).body).toMatchObject(outcome);
   });
 
-  test("0.32.18: a turn that is stopped is cancelled, and what waits behind it stays in the queue", async () => {
+  test("a turn of 0.32.18 that is stopped is cancelled, and what waits behind it stays in the queue", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-approval-and-abort");
     for (const id of ["m-1", "m-2"]) {
@@ -115,7 +115,7 @@ describe("the status of a message to a recorded device", () => {
     expect(await stateOf(harness, connectionId, "m-2")).toBe("accepted");
   });
 
-  test("0.25.9: a turn that ends is finished, with its error", async () => {
+  test("a turn of 0.25.9 that ends is finished, with its error", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.25.9-turn-fails");
     const sent = harness.send(connectionId, { ...replayedScope, messages: [userMessage("m-1")] });
@@ -130,7 +130,7 @@ describe("the status of a message to a recorded device", () => {
     });
   });
 
-  test("0.22.4: messages that leave the queue together share the outcome of their turn", async () => {
+  test("messages that leave the queue of 0.22.4 together share the outcome of their turn", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.22.4-queue");
     const sent = ["m-1", "m-2", "m-3"].map((id) =>
@@ -180,7 +180,7 @@ test("a message that the device rejects has failed", async () => {
   });
 });
 
-describe("a message whose turn is reported before the end of the turn before it", () => {
+describe("messages whose turn is reported before the end of the previous turn", () => {
   const withPolicy: Principal = { ...anyone, approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } };
   const connect = async (harness: Harness) => {
     const body = { deviceId: "device-1", connectionName: "box", metadata: { lettaCodeVersion: "0.32.18" } };
@@ -206,7 +206,7 @@ describe("a message whose turn is reported before the end of the turn before it"
     return [state, text, decisions];
   };
 
-  test("of other messages, by an early status, keeps its state and the policy of its sender", async () => {
+  test("a message that an early status reports before the end of other messages' turn keeps its state and the policy of its sender", async () => {
     const harness = createHarness();
     const { connectionId, socket, report, say, end } = await connect(harness);
     report({}, ["run-x"]);
@@ -227,7 +227,7 @@ describe("a message whose turn is reported before the end of the turn before it"
     ]);
   });
 
-  test("by its acknowledgement, keeps its state and the policy of its sender", async () => {
+  test("a message that is acknowledged before the end of the previous turn keeps its state and the policy of its sender", async () => {
     const harness = createHarness();
     const { connectionId, socket, report, say, end } = await connect(harness);
     const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
@@ -252,7 +252,7 @@ describe("a message whose turn is reported before the end of the turn before it"
   });
 });
 
-test("after a kill of the server, a message without an end is unknown until its device reports it; an end stays", async () => {
+test("a message without an end is unknown after a kill of the server until its device reports it; an end stays", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();
   const before = createHarness({ store, clock });
@@ -276,7 +276,7 @@ test("after a kill of the server, a message without an end is unknown until its 
   expect(await stateOf(after, connectionId, "m-2")).toBe("accepted");
 });
 
-test("a message whose process was killed at once is unknown, and known to have been accepted", async () => {
+test("a message whose process was killed immediately is unknown, and known to have been accepted", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();
   const before = createHarness({ store, clock });
@@ -302,7 +302,7 @@ test("a message whose process was killed at once is unknown, and known to have b
 });
 
 describe("who may see a message", () => {
-  test("the text needs the scope view, everything else the scope read", async () => {
+  test("the text of a message needs the scope view, everything else the scope read", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const delta = { message_type: "assistant_message", id: "a-1", content: "po" };
     socket.say({ type: "stream_delta", runtime, delta });
@@ -330,7 +330,7 @@ describe("who may see a message", () => {
     expect(answers[0]).toMatchObject({ status: 404, body: { errorCode: "message_not_found" } });
   });
 
-  test("an id of several conversations is 409 until the query selects one", async () => {
+  test("a message id that several conversations use is 409 until the query selects one", async () => {
     const { harness, connectionId, socket } = await startMessage("a/b ü");
     const sent = harness.send(connectionId, { messages: [userMessage("a/b ü")], conversationId: "conv-2" });
     await harness.settle();

@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { type Answer, userMessage } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, viewer } from "./support/message-status.ts";
 
-describe("waiting for the end", () => {
-  test("responds when the message ends", async () => {
+describe("waiting for the end of a message", () => {
+  test("a wait responds when the message ends", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const waiting = retrieve(harness, connectionId, "m-1", "wait=finished");
     await harness.clock.advance(20_000);
@@ -15,7 +15,7 @@ describe("waiting for the end", () => {
     });
   });
 
-  test("ends after the time, of at most 60 seconds, with the present state, and can be repeated", async () => {
+  test("a wait ends after the time, of at most 60 seconds, with the present state, and can be repeated", async () => {
     const { harness, connectionId } = await startMessage();
     const waiting = retrieve(harness, connectionId, "m-1", "wait=finished&waitSeconds=3600");
     await harness.clock.advance(59_999);
@@ -28,7 +28,7 @@ describe("waiting for the end", () => {
     expect((await retrieve(harness, connectionId, "m-1", "wait=finished&waitSeconds=x")).status).toBe(400);
   });
 
-  test("ends when the server closes, and when the caller goes", async () => {
+  test("a wait ends when the server closes, and when the caller goes", async () => {
     const { harness, connectionId } = await startMessage();
     const controller = new AbortController();
     const path = `/v1/environments/${connectionId}/messages/m-1`;
@@ -71,7 +71,7 @@ describe("waiting for the end", () => {
     });
   });
 
-  test("a send without the preference is what it was", async () => {
+  test("a send without the preference to wait is unchanged", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const sent = harness.send(connectionId, { messages: [userMessage("m-2")] }, { prefer: "respond-async" });
     await harness.settle();

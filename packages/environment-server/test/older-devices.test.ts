@@ -22,7 +22,7 @@ function reportQueue(socket: FakeSocket, ids: readonly string[]): void {
   socket.say({ type: "update_queue", runtime, queue: ids.map((id) => ({ client_message_id: id })) });
 }
 
-describe("a recorded device", () => {
+describe("recorded devices", () => {
   test.each([
     ["0.22.4-turn-fails", 1, "queued"],
     ["0.22.4-several-messages", 2, "queued"],
@@ -31,7 +31,7 @@ describe("a recorded device", () => {
     ["0.30.28-turn", 1, "started"],
     ["0.32.18-turn", 1, "started"],
     ["0.32.18-several-messages", 2, "started"],
-  ] as const)("of the recording %s gives a send of %i messages 200 (%s)", async (name, count, disposition) => {
+  ] as const)("a device of the recording %s gives a send of %i messages 200 (%s)", async (name, count, disposition) => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, name);
     const messages = Array.from({ length: count }, (_, index) => userMessage(`m-${index + 1}`));
@@ -41,7 +41,7 @@ describe("a recorded device", () => {
     expect(await sent).toMatchObject({ status: 200, body: { success: true, disposition } });
   });
 
-  test("of version 0.22.4 that takes three sends into its queue gives each of them 200 (queued)", async () => {
+  test("a device of version 0.22.4 that takes three sends into its queue gives each of them 200 (queued)", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.22.4-queue");
     const sent = ["m-1", "m-2", "m-3"].map((id) =>
@@ -82,8 +82,8 @@ test("the recorded device 0.25.9 asks in its status alone, and shows in it that 
   expect(await stateOf("m-2")).toMatchObject({ state: "finished", text: "done: made" });
 });
 
-describe("a device that does not acknowledge inputs", () => {
-  test("has not taken a decision on a request that is gone because its turn was stopped", async () => {
+describe("devices that do not acknowledge inputs", () => {
+  test("a device without acknowledgements has not taken a decision on a request that is gone because its turn was stopped", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.25.9");
     const reportPending = (...pending: readonly unknown[]): void =>
@@ -99,7 +99,7 @@ describe("a device that does not acknowledge inputs", () => {
     expect(harness.events).toContainEqual(expect.objectContaining({ type: "approval_decided", outcome: "unknown" }));
   });
 
-  test("acknowledges with the start of its loop only the oldest send, and the same report twice only one", async () => {
+  test("a device without acknowledgements accepts only the oldest send with the start of its loop, and the same report twice only one", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.25.9");
     const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
@@ -113,7 +113,7 @@ describe("a device that does not acknowledge inputs", () => {
     expect(await second).toMatchObject({ status: 200, body: { disposition: "queued" } });
   });
 
-  test("acknowledges nothing with an idle loop, with another conversation, or with a turn that ran before the send", async () => {
+  test("a device without acknowledgements accepts nothing with an idle loop, with another conversation, or with a turn that ran before the send", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.25.9");
     reportStatus(socket, "EXECUTING_CLIENT_SIDE_TOOL");
@@ -127,7 +127,7 @@ describe("a device that does not acknowledge inputs", () => {
     expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
   });
 
-  test("acknowledges and ends nothing while it changes its mode, which is no turn", async () => {
+  test("a device without acknowledgements accepts and ends nothing while it changes its mode, which is not a turn", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.25.9");
     const sent = harness.send(connectionId);
@@ -147,7 +147,7 @@ describe("a device that does not acknowledge inputs", () => {
     expect(await stateOf()).toMatchObject({ state: "finished", text: "pong" });
   });
 
-  test("of an unknown version is believed when it names the message, and not when its loop starts", async () => {
+  test("a device of an unknown version accepts a message when it names it, and not when its loop starts", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
@@ -161,8 +161,8 @@ describe("a device that does not acknowledge inputs", () => {
   });
 });
 
-describe("a device that acknowledges inputs", () => {
-  test("may still reject a message that it has reported", async () => {
+describe("devices that acknowledge inputs", () => {
+  test("a device with acknowledgements may still reject a message that it has reported", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.32.18");
     const sent = harness.send(connectionId);
@@ -173,7 +173,7 @@ describe("a device that acknowledges inputs", () => {
     expect(await sent).toMatchObject({ status: 409, body: { detail: "full" } });
   });
 
-  test("has accepted a message that it reported when its acknowledgement does not arrive in time", async () => {
+  test("a device with acknowledgements has accepted a message that it reported when its acknowledgement does not arrive in time", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.32.18");
     const reported = harness.send(connectionId, { messages: [userMessage("m-1")] });
@@ -185,7 +185,7 @@ describe("a device that acknowledges inputs", () => {
     expect((await silent).status).toBe(504);
   });
 
-  test("is recognised by its first acknowledgement, whatever it registered", async () => {
+  test("a device with acknowledgements is recognised by its first acknowledgement, whatever it registered", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.25.9");
     const first = harness.send(connectionId, { messages: [userMessage("m-1")] });

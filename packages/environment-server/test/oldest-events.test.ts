@@ -17,7 +17,7 @@ async function speak(harness: Harness, deviceId: string): Promise<void> {
   await settleEvents(harness);
 }
 
-test("a reader that begins at the oldest event receives what an earlier one has received, and then what happens", async () => {
+test("a reader that begins at the oldest event receives what an earlier one has received, and then new events", async () => {
   const harness = createHarness();
   const early = await listen(harness, { principal: viewer, include: "output" });
   await speak(harness, "device-a");
@@ -31,7 +31,7 @@ test("a reader that begins at the oldest event receives what an earlier one has 
   expect(again.events).toEqual(early.events.slice(1, count));
 });
 
-test("it receives only what it may see of the device that it asks for", async () => {
+test("a reader that begins at the oldest event receives only what it may see of the device that it asks for", async () => {
   const harness = createHarness();
   const early = await listen(harness, { principal: viewer, include: "output" });
   for (const deviceId of ["device-a", "device-b"]) await speak(harness, deviceId);
@@ -42,7 +42,7 @@ test("it receives only what it may see of the device that it asks for", async ()
   expect((await listen(harness, { ...fromOldest, principal: { ...viewer, tenant: "other" } })).events).toEqual([]);
 });
 
-test("while it finds none of its events among those of others, other work runs after each page", async () => {
+test("while a reader finds none of its events among those of others, other work runs after each page", async () => {
   const harness = createHarness();
   const other = { environmentId: "env-1", deviceId: "d", connectionName: "d", tags: [], agentId: null, data: "{}" };
   const change = { ...other, tenant: "acme", kind: "message" } as const;
@@ -66,7 +66,7 @@ test("while it finds none of its events among those of others, other work runs a
   expect(sink.events).toHaveLength(1);
 });
 
-test("it receives no output that is older than an hour, no event that is older than a day, and no gap", async () => {
+test("a reader that begins at the oldest event receives no output that is older than an hour, no event that is older than a day, and no gap", async () => {
   const harness = createHarness();
   const early = await listen(harness, { principal: viewer, include: "output" });
   await speak(harness, "device-a");

@@ -44,7 +44,7 @@ test.each(seeds)(
 );
 
 test.each(seeds)(
-  "frames of a conversation do so although a part of them is never acknowledged, so that messages behind them wait (seed %i)",
+  "frames of a conversation leave in the order of the requests although some are never acknowledged, so that messages behind them wait (seed %i)",
   async (seed) => {
     for (const device of await sendMany(seed, 0.5)) {
       for (const conversationId of ["default", "conv-1"]) {

@@ -62,7 +62,7 @@ test("frames on a socket that was dropped for silence do not take the device onl
   expect(harness.events.filter((event) => event.type === "device_disconnected")).toHaveLength(1);
 });
 
-test("while no device is connected the only timer is that of the removal of old records, which ends with the server", async () => {
+test("while no device is connected, the only timer is that of the removal of old records, which ends with the server", async () => {
   const harness = createHarness();
   expect(harness.clock.timerCount).toBe(1);
   const { socket } = await harness.connect("device-1");

@@ -41,7 +41,7 @@ test("a conversation with 100 waiting messages is full, because the device would
   expect(await harness.send(connectionId, { messages: [userMessage("m-2")] })).toMatchObject(full);
 });
 
-test("a refused message is not stored, so its id can be sent once there is room", async () => {
+test("a message that a full queue refuses is not stored, so its id can be sent once there is room", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   reportQueue(socket, 100);
@@ -170,7 +170,7 @@ test.each([
   [100_000, 2],
   [900_000, 1],
 ])(
-  "of messages with %i characters that wait, %i are taken, and the device stays far below the limits of its socket while it repeats its queue",
+  "when messages with %i characters wait, %i are taken, and the device stays far below the limits of its socket while it repeats its queue",
   async (length, expected) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");

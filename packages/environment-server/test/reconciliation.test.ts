@@ -56,7 +56,7 @@ test.each([
   },
 );
 
-test("what could not be read when the device connected is read again, so that its report still counts", async () => {
+test("a result that could not be read when the device connected is read again, so that its report still counts", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   let fails = false;
   const harness = createHarness({

@@ -8,8 +8,8 @@ import { type Answer, anyone, createHarness, userMessage, withApprove } from "./
 const hourMs = 3_600_000;
 const replayed = { "idempotency-replayed": "true" };
 
-describe("a repeated id receives its first result", () => {
-  test("without a second frame and with Idempotency-Replayed", async () => {
+describe("repeats of an id", () => {
+  test("a repeated id receives its first result without a second frame and with Idempotency-Replayed", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -22,7 +22,7 @@ describe("a repeated id receives its first result", () => {
     expect(socket.inputs()).toHaveLength(1);
   });
 
-  test("also when the device is offline, has another connectionId, or both", async () => {
+  test("a repeated id receives its first result even when the device is offline, has another connectionId, or both", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -39,7 +39,7 @@ describe("a repeated id receives its first result", () => {
     expect(second.socket.frames).toEqual([]);
   });
 
-  test("also when that was a rejection or an unknown delivery", async () => {
+  test("a repeated id receives its first result even when that was a rejection or an unknown delivery", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const rejected = send(connectionId, { messages: [userMessage("m-1")] });
@@ -60,7 +60,7 @@ describe("a repeated id receives its first result", () => {
     expect(socket.inputs()).toHaveLength(2);
   });
 
-  test("and waits for the same outcome while the first request is in flight", async () => {
+  test("a repeated id waits for the same outcome while the first request is in flight", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sends = [send(connectionId), send(connectionId), send(connectionId)];
@@ -72,7 +72,7 @@ describe("a repeated id receives its first result", () => {
     expect(answers.map((answer) => answer.headers["idempotency-replayed"])).toEqual([undefined, "true", "true"]);
   });
 
-  test("regardless of the order of members, the spelling of numbers and escapes in the repeated body", async () => {
+  test("a repeated id receives its first result regardless of the order of members, the spelling of numbers and escapes in the body", async () => {
     const { connect, server, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const message = { ...userMessage("m-1", "\u00e9"), extra: { b: 1, a: [2] } };
@@ -96,7 +96,7 @@ describe("a repeated id receives its first result", () => {
     expect(answer).toMatchObject({ status: 200, headers: replayed });
   });
 
-  test("for 24 hours, after which the id is new", async () => {
+  test("a repeated id receives its first result for 24 hours, after which the id is new", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -160,8 +160,8 @@ test("an id that a crashed process had reserved is 504 and is never sent again",
   expect(reconnected.frames).toEqual([]);
 });
 
-describe("one id belongs to one body", () => {
-  test("another body under the same id is 422 naming it, online or not", async () => {
+describe("ids and their bodies", () => {
+  test("another body under the same id is 422 naming the id, online or not", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId, { messages: [userMessage("m-1", "one")] });
@@ -215,11 +215,11 @@ describe("one id belongs to one body", () => {
   });
 });
 
-describe("an Idempotency-Key", () => {
+describe("the Idempotency-Key of a send", () => {
   const idempotencyKey = "k";
   const conflict = { status: 422, body: { errorCode: "message_id_reused", errors: [{ member: "idempotency-key" }] } };
 
-  test("belongs to one body, however many frames that becomes", async () => {
+  test("an Idempotency-Key belongs to one body, however many frames that becomes", async () => {
     const { connect, call, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     socket.ask("call-1");
@@ -245,7 +245,7 @@ describe("an Idempotency-Key", () => {
     expect(socket.inputs()).toHaveLength(2);
   });
 
-  test("beside a known id changes nothing, and is free again when nothing was sent", async () => {
+  test("an Idempotency-Key beside a known id changes nothing, and is free again when nothing was sent", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -263,7 +263,7 @@ describe("an Idempotency-Key", () => {
     expect(await third).toMatchObject({ status: 200 });
   });
 
-  test("takes no place in the device's queue", async () => {
+  test("an Idempotency-Key takes no place in the device's queue", async () => {
     const { connect, send, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const many = Array.from({ length: maxWaitingMessages }, (_, index) => userMessage(`m-${index}`));
@@ -280,7 +280,7 @@ describe("an Idempotency-Key", () => {
     ["longer than 256 characters", "k".repeat(257)],
     ["sent twice", "k, k"],
     ["not ASCII", "\u00fc"],
-  ])("that is %s is 400 naming the header", async (_what, invalid) => {
+  ])("an Idempotency-Key that is %s is 400 naming the header", async (_what, invalid) => {
     const { connect, send } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     expect(await send(connectionId, {}, { idempotencyKey: invalid })).toMatchObject({

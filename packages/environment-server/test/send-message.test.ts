@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
-describe("the frame that a device receives", () => {
-  test("is a v2 input with the messages unchanged, including unknown members", async () => {
+describe("frames that a device receives", () => {
+  test("a send is a v2 input with the messages unchanged, including unknown members", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const messages = [
@@ -27,7 +27,7 @@ describe("the frame that a device receives", () => {
     await sent;
   });
 
-  test("names the conversation 'default' when the request names none", async () => {
+  test("a send names the conversation 'default' when the request names none", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     for (const [index, conversationId] of [undefined, null, "", "default"].entries()) {
@@ -41,7 +41,7 @@ describe("the frame that a device receives", () => {
     expect(socket.inputs()).toHaveLength(4);
   });
 
-  test("has no agent when the request names a conversation without one", async () => {
+  test("a send has no agent when the request names a conversation without one", async () => {
     const { connect, call, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const body = { messages: [userMessage()], conversationId: "conv-1" };
@@ -53,8 +53,8 @@ describe("the frame that a device receives", () => {
   });
 });
 
-describe("the response to a send", () => {
-  test("waits for the acknowledgement, contains the disposition, and is stored before it is returned", async () => {
+describe("responses to a send", () => {
+  test("a send waits for the acknowledgement, contains the disposition, and is stored before it is returned", async () => {
     const { connect, send, settle, store, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -77,7 +77,7 @@ describe("the response to a send", () => {
     ]);
   });
 
-  test("is 409 with the device's error text, without control characters and shortened, when the device rejects it", async () => {
+  test("a send is 409 with the device's error text, without control characters and shortened, when the device rejects it", async () => {
     const { connect, send, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const sent = send(connectionId);
@@ -93,7 +93,7 @@ describe("the response to a send", () => {
     expect(String(answer.body["message"]).length).toBeLessThanOrEqual(500);
   });
 
-  test("is 504, not to be retried, when the device does not acknowledge within 10 s", async () => {
+  test("a send is 504, not to be retried, when the device does not acknowledge within 10 s", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId } = await connect("device-1");
     const sent = send(connectionId);
@@ -110,7 +110,7 @@ describe("the response to a send", () => {
     });
   });
 
-  test("is 504 at once when the socket closes, is dropped or is replaced before the acknowledgement", async () => {
+  test("a send is 504 immediately when the socket closes, is dropped or is replaced before the acknowledgement", async () => {
     for (const end of ["close", "replace", "silence"] as const) {
       const harness = createHarness();
       const { connectionId, socket } = await harness.connect("device-1");
@@ -124,7 +124,7 @@ describe("the response to a send", () => {
     }
   });
 
-  test("ignores acknowledgements of another device", async () => {
+  test("a send ignores acknowledgements of another device", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const other = await connect("device-2");
@@ -139,7 +139,7 @@ describe("the response to a send", () => {
     expect((await send(connectionId)).status).toBe(504);
   });
 
-  test("is 409 device_offline when the socket fails, which drops it, and a repeat is sent", async () => {
+  test("a send is 409 device_offline when the socket fails, which drops it, and a repeat is sent", async () => {
     const { connect, open, send, settle, call } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     socket.onFrame = () => {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { anyone, createHarness, userMessage, withApprove } from "./support/harness.ts";
 
-describe("a send is refused, and nothing is sent or stored", () => {
+describe("refused sends, of which nothing is sent or stored", () => {
   const code = (answer: { body: Record<string, unknown> }): unknown => answer.body["errorCode"];
 
-  test("for the result of a tool, for a body without agent or conversation, and for an id that occurs twice", async () => {
+  test("a send is refused for the result of a tool, for a body without agent or conversation, and for an id that occurs twice", async () => {
     const { connect, call } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const path = `/v1/environments/${connectionId}/messages`;
@@ -30,7 +30,7 @@ describe("a send is refused, and nothing is sent or stored", () => {
     expect(socket.frames).toEqual([]);
   });
 
-  test("for an unknown connection, another tenant's and one outside the key's allowlist, with the same 404", async () => {
+  test("a send to an unknown connection, another tenant's and one outside the key's allowlist is the same 404", async () => {
     const { connect, send } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const answers = [
@@ -43,7 +43,7 @@ describe("a send is refused, and nothing is sent or stored", () => {
     expect(socket.frames).toEqual([]);
   });
 
-  test("for an offline device, at once, and the same id can be sent later", async () => {
+  test("a send to an offline device is refused immediately, and the same id can be sent later", async () => {
     const { register, open, send, settle } = createHarness();
     const connectionId = await register("device-1");
     const refused = await send(connectionId);
@@ -61,7 +61,7 @@ describe("a send is refused, and nothing is sent or stored", () => {
     expect((await sent).headers).not.toHaveProperty("idempotency-replayed");
   });
 
-  test("for a connectionId that the device has replaced, whether it is online or not", async () => {
+  test("a send to a connectionId that the device has replaced is refused, whether it is online or not", async () => {
     const { connect, register, send } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     socket.listener.onClose(1005);
@@ -73,7 +73,7 @@ describe("a send is refused, and nothing is sent or stored", () => {
     expect(third.frames).toEqual([]);
   });
 
-  test("when the caller disconnects before its turn; after the frame is written the send continues without the caller", async () => {
+  test("a send is dropped when the caller disconnects before its turn; after the frame is written it continues without the caller", async () => {
     const { connect, send, settle, store } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const gone = AbortSignal.abort(new Error("gone"));
@@ -91,7 +91,7 @@ describe("a send is refused, and nothing is sent or stored", () => {
     expect((await send(connectionId)).headers).toMatchObject({ "idempotency-replayed": "true" });
   });
 
-  test("when the socket closes between the reservation and the frame, and the id stays free", async () => {
+  test("a send is refused when the socket closes between the reservation and the frame, and the id stays free", async () => {
     const { connect, send, store, open, settle } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const { reserve } = store;
@@ -113,7 +113,7 @@ describe("a send is refused, and nothing is sent or stored", () => {
   });
 });
 
-test("a send whose ids could not be released after nothing was written is sent by its repeat, also with another body", async () => {
+test("a repeat sends what could not be sent before although its ids could not be released, even with another body", async () => {
   for (const content of ["hello", "changed"]) {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
@@ -137,7 +137,7 @@ test("a send whose ids could not be released after nothing was written is sent b
   }
 });
 
-test("a send whose reservation failed after it was stored is sent by its repeat", async () => {
+test("a repeat sends what was not sent because its reservation failed after it was stored", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const { reserve } = harness.store;

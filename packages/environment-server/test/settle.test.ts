@@ -44,7 +44,7 @@ test("when a device disconnects while a message waits, nothing is sent and nothi
   expect((await repeat).headers).not.toHaveProperty("idempotency-replayed");
 });
 
-test("a message to a device that has been connected for longer leaves at once", async () => {
+test("a message to a device that has been connected for longer leaves immediately", async () => {
   const harness = createHarness({ settleMs });
   const { connectionId, socket } = await harness.connect("dev-1");
   await harness.clock.advance(settleMs);

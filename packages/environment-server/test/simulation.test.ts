@@ -39,7 +39,7 @@ const allowed: readonly unknown[] = [
   "internal_error",
 ];
 
-describe(`in ${worldCount} simulations with kills, reconnects, replacements, repeats and a failing store`, () => {
+describe(`${worldCount} simulations with kills, reconnects, replacements, repeats and a failing store`, () => {
   test("a device receives a message at most once", () => {
     for (const world of worlds) {
       const keys = handed(world);

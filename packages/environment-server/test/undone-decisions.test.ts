@@ -47,7 +47,7 @@ async function beginDecision(approvalPolicy: ApprovalPolicy | null = null) {
   return { harness, connectionId, socket, sent, fail };
 }
 
-test("a request that is gone before the failure is not pending again, nor after a restart", async () => {
+test("a request that is gone before its decision fails is not pending again, nor after a restart", async () => {
   const { harness, connectionId, socket, sent, fail } = await beginDecision();
   socket.say(listing([]));
   expect(withdrawals(harness)).toBe(0);
@@ -60,7 +60,7 @@ test("a request that is gone before the failure is not pending again, nor after 
   expect(await list(createHarness({ store: harness.store }))).toEqual([]);
 });
 
-test("a request whose turn ends before the failure is not pending again", async () => {
+test("a request whose turn ends before its decision fails is not pending again", async () => {
   const { harness, socket, sent, fail } = await beginDecision();
   socket.say({ type: "turn_finished", runtime, turn_id: "t", run_id: "run-1", stop_reason: "cancelled" });
   fail();
@@ -68,7 +68,7 @@ test("a request whose turn ends before the failure is not pending again", async 
   expect(await list(harness)).toEqual([]);
 });
 
-test("a request that the device makes again before the failure can be decided again", async () => {
+test("a request that the device makes again before its decision fails can be decided again", async () => {
   const { harness, connectionId, socket, sent, fail } = await beginDecision();
   socket.say(listing([]));
   socket.ask("call-1");
@@ -81,7 +81,7 @@ test("a request that the device makes again before the failure can be decided ag
   expect((await again).status).toBe(200);
 });
 
-test("a request that is gone while the device is not connected is withdrawn without it", async () => {
+test("a request that is gone while the device is not connected is withdrawn without its decision", async () => {
   const { harness, socket, sent, fail } = await beginDecision();
   socket.say(listing([]));
   socket.listener.onClose(1006);
@@ -90,7 +90,7 @@ test("a request that is gone while the device is not connected is withdrawn with
   expect(await list(harness)).toEqual([]);
 });
 
-test("a policy whose deadline passes before the failure denies the request", async () => {
+test("a policy whose deadline passes before a decision fails denies the request", async () => {
   const { harness, socket, sent, fail } = await beginDecision({ deniedTools: [], deadlineMs: 60_000 });
   await harness.clock.advance(60_000);
   expect(payloads(socket)).toEqual([]);
@@ -100,7 +100,7 @@ test("a policy whose deadline passes before the failure denies the request", asy
   expect(payloads(socket)).toMatchObject([{ request_id: "perm-call-1", decision: { behavior: "deny" } }]);
 });
 
-test("the policy of the sender denies the request if the device asks in the turn of its message before the failure", async () => {
+test("the policy of the sender denies a request if the device asks in the turn of its message before the decision fails", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.say(listing([{ request_id: "perm-call-1", request: asked }]));

@@ -11,7 +11,7 @@ function failSettling({ store }: Harness): () => void {
   return () => void Object.assign(store, { settle });
 }
 
-describe("an outcome that could not be stored", () => {
+describe("outcomes that could not be stored", () => {
   const results = [
     { name: "an acceptance", result: { accepted: true }, status: 200, before: 0, after: 0 },
     { name: "a rejection", result: { accepted: false, error: "full" }, status: 409, before: 0, after: 0 },
@@ -19,34 +19,37 @@ describe("an outcome that could not be stored", () => {
     { name: "one behind a stored timeout", result: { accepted: true }, status: 200, before: 10_000, after: 0 },
   ];
 
-  test.each(results)("is returned to repeats, and stored as soon as the store works again: $name", async (given) => {
-    const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
-    const sent = harness.send(connectionId);
-    await harness.settle();
-    await harness.clock.advance(given.before);
-    const endFailure = failSettling(harness);
-    await harness.clock.advance(given.after);
-    const isLate = given.before + given.after > 0;
-    socket.acknowledge(given.result);
-    const { status } = await sent;
-    expect(status).toBe(isLate ? 504 : given.status);
-    await harness.settle();
-    for (let repeat = 0; repeat < 2; repeat++) {
+  test.each(results)(
+    "an outcome that could not be stored is returned to repeats, and stored as soon as the store works again: $name",
+    async (given) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await harness.connect("device-1");
+      const sent = harness.send(connectionId);
+      await harness.settle();
+      await harness.clock.advance(given.before);
+      const endFailure = failSettling(harness);
+      await harness.clock.advance(given.after);
+      const isLate = given.before + given.after > 0;
+      socket.acknowledge(given.result);
+      const { status } = await sent;
+      expect(status).toBe(isLate ? 504 : given.status);
+      await harness.settle();
+      for (let repeat = 0; repeat < 2; repeat++) {
+        expect(await harness.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
+        await harness.clock.advance(5_000);
+      }
+      endFailure();
       expect(await harness.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
-      await harness.clock.advance(5_000);
-    }
-    endFailure();
-    expect(await harness.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
-    await harness.clock.advance(1_000);
-    const restarted = createHarness({ store: harness.store, clock: harness.clock });
-    expect(await restarted.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
-    const acknowledged = harness.events.filter(({ type }) => type === "message_acknowledged");
-    expect(acknowledged).toMatchObject([{ late: isLate }]);
-    expect(socket.inputs()).toHaveLength(1);
-  });
+      await harness.clock.advance(1_000);
+      const restarted = createHarness({ store: harness.store, clock: harness.clock });
+      expect(await restarted.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
+      const acknowledged = harness.events.filter(({ type }) => type === "message_acknowledged");
+      expect(acknowledged).toMatchObject([{ late: isLate }]);
+      expect(socket.inputs()).toHaveLength(1);
+    },
+  );
 
-  test("is stored when the server closes, if that works then", async () => {
+  test("an outcome that could not be stored is stored when the server closes, if that works then", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const sent = harness.send(connectionId);
@@ -85,7 +88,7 @@ test("a repeat receives a late outcome only once it is stored, or could not be s
   expect([...repeats, (await restarted.send(connectionId)).status]).toEqual([200, 200]);
 });
 
-describe("outcomes that could not be stored, of several sends", () => {
+describe("several outcomes that could not be stored", () => {
   /** Sends that are acknowledged while nothing can be stored. Then only the first one cannot be stored; `storing` delays the others. */
   async function sendThree(storing: Promise<void> = Promise.resolve()) {
     const harness = createHarness();
@@ -112,7 +115,7 @@ describe("outcomes that could not be stored, of several sends", () => {
     return { harness, attempts, stored, failing, others };
   }
 
-  test("are stored once each, also when one of them fails again and again", async () => {
+  test("outcomes that could not be stored are stored once each, even when one of them fails again and again", async () => {
     const { harness, attempts, stored, failing, others } = await sendThree();
     attempts.length = 0;
     await harness.clock.advance(3_000);
@@ -120,7 +123,7 @@ describe("outcomes that could not be stored, of several sends", () => {
     expect(attempts).toEqual([failing, ...others, failing, failing]);
   });
 
-  test("are all stored or tried when the server has closed, also when one of them fails at once", async () => {
+  test("outcomes that could not be stored are all stored or tried when the server has closed, even when one of them fails immediately", async () => {
     const { promise: storing, resolve: end } = Promise.withResolvers<void>();
     const { harness, stored, others } = await sendThree(storing);
     const closed = harness.server.close().then(() => [...stored]);

@@ -4,7 +4,7 @@ import { maxUnacknowledgedSends, maxWaitingDenials } from "../src/limits.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { anyone, createHarness } from "./support/harness.ts";
 
-describe("a policy that denies a tool", () => {
+describe("policies that deny a tool", () => {
   const principal = { ...anyone, approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } };
 
   /** A device with as many requests as are remembered. */
@@ -21,7 +21,7 @@ describe("a policy that denies a tool", () => {
     return socket.inputs().flatMap(({ payload }) => ("decision" in payload ? [payload.decision] : []));
   }
 
-  test("repeats no denial of a request that its conversation no longer asks for, or that ended with the socket", async () => {
+  test("a policy repeats no denial of a request that its conversation no longer asks for, or that ended with the socket", async () => {
     const { harness, connectionId, socket } = await connectFull();
     const endTurnOf = (agentId: string) =>
       socket.say({
@@ -46,7 +46,7 @@ describe("a policy that denies a tool", () => {
     expect([denials(socket).length, denials(next)]).toEqual([before, []]);
   });
 
-  test("repeats a denial that fails less and less often, until it succeeds", async () => {
+  test("a policy repeats a denial that fails less and less often, until it succeeds", async () => {
     const { harness, socket } = await connectFull();
     const { findConnection } = harness.store;
     harness.store.findConnection = () => Promise.reject(new Error("disk full"));
@@ -66,7 +66,7 @@ describe("a policy that denies a tool", () => {
     expect(denials(socket)).toHaveLength(1);
   });
 
-  test("reports once that a device has more waiting denials than are repeated, and denies the rest when it asks again", async () => {
+  test("a policy reports once that a device has more waiting denials than are repeated, and denies the rest when it asks again", async () => {
     const { harness, socket } = await connectFull();
     const count = maxUnacknowledgedSends + maxWaitingDenials + 2;
     for (let call = 0; call < count; call++) socket.ask(`beyond-${call}`);

@@ -14,8 +14,8 @@ async function upgrade(
   return decision.kind === "accepted" ? "accepted" : String(toAnswer(decision.response).body["errorCode"]);
 }
 
-describe("an upgrade is refused before the handshake", () => {
-  test("for an unknown connection, another tenant's and one outside the key's allowlist, with the same response", async () => {
+describe("upgrades that are refused before the handshake", () => {
+  test("an upgrade for an unknown connection, another tenant's and one outside the key's allowlist is refused with the same response", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1");
     const refusals = [
@@ -26,28 +26,28 @@ describe("an upgrade is refused before the handshake", () => {
     expect(refusals).toEqual(Array(3).fill("connection_not_found"));
   });
 
-  test("for a key without the scope 'connect'", async () => {
+  test("an upgrade is refused for a key without the scope 'connect'", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1");
     const principal: Principal = { ...anyone, scopes: new Set(["list", "read", "send"]) };
     expect(await upgrade(harness, connectionId, principal)).toBe("insufficient_scope");
   });
 
-  test("for a key other than the one that registered the connection, also on a shared device", async () => {
+  test("an upgrade is refused for a key other than the one that registered the connection, even on a shared device", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1", { principal: { ...anyone, shared: true } });
     expect(await upgrade(harness, connectionId, { ...anyone, keyId: "key-2" })).toBe("device_owned_by_another_key");
     expect(await upgrade(harness, connectionId, { ...anyone, owner: "renamed" })).toBe("accepted");
   });
 
-  test("for a connection that a later registration has replaced", async () => {
+  test("an upgrade is refused for a connection that a later registration has replaced", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     await harness.connect("device-1");
     expect(await upgrade(harness, connectionId)).toBe("connection_replaced");
   });
 
-  test("for a replaced connection before the replacement is stored", async () => {
+  test("an upgrade is refused for a replaced connection before the replacement is stored", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     Object.assign(harness.store, { openConnection: () => new Promise(() => undefined) });
@@ -55,14 +55,14 @@ describe("an upgrade is refused before the handshake", () => {
     expect(await upgrade(harness, connectionId)).toBe("connection_replaced");
   });
 
-  test("for a query that names another device", async () => {
+  test("an upgrade is refused for a query that names another device", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1");
     expect(await upgrade(harness, connectionId, anyone, "deviceId=device-2")).toBe("connection_not_found");
     expect(await upgrade(harness, connectionId, anyone, "deviceId=device-1&connectionName=box")).toBe("accepted");
   });
 
-  test("for every other path and for an invalid id", async () => {
+  test("an upgrade is refused for every other path and for an invalid id", async () => {
     const { server } = createHarness();
     const refused = async (path: string, method = "GET"): Promise<unknown> => {
       const decision = await server.upgrade(toRequest(method, path), anyone);
@@ -144,7 +144,7 @@ describe("one socket for each row", () => {
     expect(row?.currentMode).toBeNull();
   });
 
-  test("of two overlapping handshakes the later registration keeps its socket, in either order", async () => {
+  test("when two handshakes overlap, the later registration keeps its socket, in either order", async () => {
     const harness = createHarness();
     const [first, second] = [await harness.register("device-1"), await harness.register("device-1")];
     const early = await harness.server.upgrade(toRequest("GET", `/v1/environments/${first}/socket`), anyone);

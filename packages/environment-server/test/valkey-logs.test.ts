@@ -83,7 +83,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
   const textsOf = async (log: ChangeLog): Promise<string[]> =>
     (await log.readChanges(everything)).changes.map(({ data }) => data);
 
-  test("a server with an append-only file keeps changes over a restart, and the same log goes on", async () => {
+  test("a server with an append-only file keeps changes over a restart, and the same log continues", async () => {
     const directory = await mkdtemp(join(tmpdir(), "changes-"));
     ends.push(() => rm(directory, { recursive: true }));
     const { open, restart } = await launchChanges(directory);

@@ -31,7 +31,7 @@ async function watch(...parameters: Parameters<typeof openViewer>): Promise<Fake
 }
 
 describe("the upgrade of a viewer", () => {
-  test("is refused like a send: out of reach is not found, offline and replaced say so", async () => {
+  test("the upgrade of a viewer is refused like a send: out of reach is not found, offline and replaced say so", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     expect([
@@ -56,7 +56,7 @@ describe("the upgrade of a viewer", () => {
     ).toBeTypeOf("object");
   });
 
-  test("a plain request names the protocol to upgrade to", async () => {
+  test("a plain request to the viewer path names the protocol to upgrade to", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     const answer = await harness.call("GET", `/v1/environments/${connectionId}/status/ws`, { principal: operator });
@@ -64,8 +64,8 @@ describe("the upgrade of a viewer", () => {
   });
 });
 
-describe("tickets", () => {
-  test("open one socket of the connection for the key that requested them", async () => {
+describe("viewer tickets", () => {
+  test("a ticket opens one socket of the connection for the key that requested it", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     const path = `/v1/environments/${connectionId}/status/ws-ticket`;
@@ -75,7 +75,7 @@ describe("tickets", () => {
     expect(harness.server.redeemTicket(String(body["ticket"]), connectionId)).toBeNull();
   });
 
-  test("are not given for a device out of reach, nor without the scope view", async () => {
+  test("a ticket is not given for a device out of reach, nor without the scope view", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     const path = `/v1/environments/${connectionId}/status/ws-ticket`;
@@ -85,8 +85,8 @@ describe("tickets", () => {
   });
 });
 
-describe("a viewer at a device", () => {
-  test("sends a message as the API does, and a repeat of it is not sent again", async () => {
+describe("viewers at a device", () => {
+  test("a viewer sends a message as the API does, and a repeat of it is not sent again", async () => {
     const harness = createHarness();
     const { connectionId, socket: device } = await harness.connect("device-1");
     const viewer = await watch(harness, connectionId);
@@ -105,27 +105,30 @@ describe("a viewer at a device", () => {
     ]);
   });
 
-  test.each(["of the same viewer", "over HTTP"])("sends messages that leave before a later stop %s", async (by) => {
-    const harness = createHarness();
-    const { connectionId, socket: device } = await harness.connect("device-1");
-    const viewer = await watch(harness, connectionId);
-    for (const id of ["a", "b", "c"]) {
-      const messages = [{ role: "user", content: id, client_message_id: id }];
-      viewer.say({ type: "input", request_id: `r-${id}`, runtime, payload: { kind: "create_message", messages } });
-    }
-    await harness.settle();
-    const body = { agentId: "agent-1", conversationId: "default" };
-    if (by === "over HTTP")
-      void harness.call("POST", `/v1/environments/${connectionId}/stop`, { principal: operator, body });
-    else viewer.say({ type: "abort_message", request_id: "r-stop", runtime });
-    await harness.settle();
-    const written = device.frames.map(
-      ({ type, payload }) => /"content":"(.)"/.exec(JSON.stringify(payload))?.[1] ?? type,
-    );
-    expect(written).toEqual(["a", "b", "c", "abort_message"]);
-  });
+  test.each(["of the same viewer", "over HTTP"])(
+    "a viewer sends messages that leave before a later stop %s",
+    async (by) => {
+      const harness = createHarness();
+      const { connectionId, socket: device } = await harness.connect("device-1");
+      const viewer = await watch(harness, connectionId);
+      for (const id of ["a", "b", "c"]) {
+        const messages = [{ role: "user", content: id, client_message_id: id }];
+        viewer.say({ type: "input", request_id: `r-${id}`, runtime, payload: { kind: "create_message", messages } });
+      }
+      await harness.settle();
+      const body = { agentId: "agent-1", conversationId: "default" };
+      if (by === "over HTTP")
+        void harness.call("POST", `/v1/environments/${connectionId}/stop`, { principal: operator, body });
+      else viewer.say({ type: "abort_message", request_id: "r-stop", runtime });
+      await harness.settle();
+      const written = device.frames.map(
+        ({ type, payload }) => /"content":"(.)"/.exec(JSON.stringify(payload))?.[1] ?? type,
+      );
+      expect(written).toEqual(["a", "b", "c", "abort_message"]);
+    },
+  );
 
-  test("sends messages of several conversations that do not wait for each other", async () => {
+  test("a viewer sends messages of several conversations that do not wait for each other", async () => {
     const harness = createHarness();
     const { connectionId, socket: device } = await harness.connect("device-1");
     const viewer = await watch(harness, connectionId);
@@ -138,7 +141,7 @@ describe("a viewer at a device", () => {
     expect(device.inputs()).toHaveLength(2);
   });
 
-  test("sees the frames of its device, and not the acknowledgements of others", async () => {
+  test("a viewer sees the frames of its device, and not the acknowledgements of others", async () => {
     const harness = createHarness();
     const { connectionId, socket: device } = await harness.connect("device-1");
     const { socket: other } = await harness.connect("device-2");
@@ -152,7 +155,7 @@ describe("a viewer at a device", () => {
     expect(viewer.frames).toMatchObject([{ type: "stream_delta", seq: 1 }]);
   });
 
-  test("keeps its socket through a short reconnect, and loses it when the device registers again", async () => {
+  test("a viewer keeps its socket through a short reconnect, and loses it when the device registers again", async () => {
     const harness = createHarness();
     const { connectionId, socket: device } = await harness.connect("device-1");
     const viewer = await watch(harness, connectionId);
@@ -168,7 +171,7 @@ describe("a viewer at a device", () => {
     expect(viewer.closes).toMatchObject([{ code: 1001 }]);
   });
 
-  test("loses its socket when its key ends, and when the server closes", async () => {
+  test("a viewer loses its socket when its key ends, and when the server closes", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     const [first, second] = [

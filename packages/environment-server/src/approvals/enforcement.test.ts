@@ -51,7 +51,7 @@ test("a request is denied once, however often its device asks while the denial i
   resolve("accepted");
 });
 
-test("a request is denied at its deadline also when its timer fires a moment too early", async () => {
+test("a request is denied at its deadline even when its timer fires a moment too early", async () => {
   const clock = createVirtualClock();
   const denied: string[] = [];
   const enforcement = createPolicyEnforcement({

@@ -67,7 +67,7 @@ describe("when there are too many requests", () => {
     return { pending, add, names, givenUp };
   }
 
-  test("the tenant with the most gives one up, of a device that is not connected first", () => {
+  test("when there are too many requests, the tenant with the most gives one up, of a device that is not connected first", () => {
     const { pending, add, names, givenUp } = fill(4);
     for (const row of ["env-1", "env-3"]) pending.setConnected(row, true);
     for (const name of ["big:env-1:a", "big:env-2:b", "big:env-1:c", "big:env-2:d"]) add(name);
@@ -86,7 +86,7 @@ describe("when there are too many requests", () => {
     expect([givenUp.length, names("small").length]).toEqual([2, 2]);
   });
 
-  test("a connected device of another tenant gives up its oldest, and not one whose decision was sent", () => {
+  test("when there are too many requests, a connected device of another tenant gives up its oldest, and not one whose decision was sent", () => {
     const { pending, add, names, givenUp } = fill(3);
     for (const row of ["env-1", "env-2"]) pending.setConnected(row, true);
     const [first] = ["big:env-1:a", "big:env-1:b", "big:env-1:c"].map(add);
@@ -98,7 +98,7 @@ describe("when there are too many requests", () => {
     expect(names("big")).toEqual(["big:env-1:c"]);
   });
 
-  test("its oldest is the one that was asked for first, also after its device has reconnected", () => {
+  test("the oldest request of a device that must give one up is the one that was made first, even after a reconnect", () => {
     const givenUp: string[] = [];
     const pending = createPendingApprovals({
       max: 2,
@@ -112,7 +112,7 @@ describe("when there are too many requests", () => {
     expect(givenUp).toEqual(["first"]);
   });
 
-  test("devices of a key that are gone hold no place of its connected ones", () => {
+  test("disconnected devices of a key take no place from its connected ones", () => {
     const givenUp: string[] = [];
     const pending = createPendingApprovals({ giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId) });
     const add = (row: number, call: number, requestedAt: number): boolean =>
@@ -128,7 +128,7 @@ describe("when there are too many requests", () => {
     expect([add(99, 2, 2_002), givenUp.length]).toEqual([false, 2]);
   });
 
-  test("devices that are gone hold no place of a connected one of the same tenant", () => {
+  test("disconnected devices take no place from a connected one of the same tenant", () => {
     const { pending, add, givenUp } = fill(2);
     pending.setConnected("env-1", true);
     for (const name of ["acme:env-1:a", "acme:env-2:b", "acme:env-1:c"]) expect(add(name)).not.toBeNull();

@@ -3,14 +3,14 @@ import { expiryOf } from "./policy.ts";
 
 const now = 1_000;
 
-test("of several policies any may deny a tool, at once, and the earliest deadline counts", () => {
+test("any of several policies may deny a tool immediately, and the earliest deadline counts", () => {
   const slow = { deniedTools: ["Web*"], deadlineMs: 60_000 };
   const fast = { deniedTools: [], deadlineMs: 10_000 };
   expect(expiryOf([slow, fast, null, undefined], "Bash", now)).toEqual({ at: now + 10_000, policy: "deadline" });
   expect(expiryOf([fast, slow], "WebFetch", now)).toEqual({ at: now, policy: "denied_tool" });
 });
 
-test("without a policy, or with one that says nothing about it, a request waits", () => {
+test("a request waits if there is no policy, or none that mentions it", () => {
   expect(expiryOf([], "Bash", now)).toBeNull();
   expect(expiryOf([{ deniedTools: ["bash", "Bas"], deadlineMs: null }], "Bash", now)).toBeNull();
 });

@@ -185,7 +185,7 @@ test("a loss is announced once, however many ask for the positions of the log me
   expect(second).toEqual(first);
 });
 
-test("a loss is announced also when the store fails between the restart of the log and its announcement", async () => {
+test("a loss is announced even when the store fails between the restart of the log and its announcement", async () => {
   const { clock, state, stored, lost, recorder } = setUp();
   await recorder.keep("acme", false);
   state.failure = new ChangesLostError("gone");
@@ -198,7 +198,7 @@ test("a loss is announced also when the store fails between the restart of the l
   expect(stored).toHaveLength(1);
 });
 
-test("changes are passed on with the series in which they are stored, also when it began while their devices were read", async () => {
+test("changes are passed on with the series in which they are stored, even when it began while their devices were read", async () => {
   const { clock, memory, state, epochs, recorder } = setUp();
   await recorder.keep("acme", false);
   let endReading = (): void => undefined;
@@ -222,7 +222,7 @@ test("closing stores what was noted", async () => {
   expect(stored).toHaveLength(1);
 });
 
-test("a change that is noted at any moment while earlier ones are being stored is stored, also by closing", async () => {
+test("a change that is noted while earlier ones are being stored is stored, even by closing", async () => {
   for (let ticks = 0; ticks <= 60; ticks += 1) {
     for (const closes of [false, true]) {
       const { clock, stored, recorder } = setUp({ isSlow: false });

@@ -16,7 +16,7 @@ test("a reader that asks for the oldest event receives everything that is kept, 
   expect(decideStart("oldest", { state, nowMs: now, outputSinceMs: now })).toEqual({ after: 10, gap: null });
 });
 
-test("a reader continues behind its last event while everything is kept", () => {
+test("a reader continues after its last event while everything is kept", () => {
   expect(decideStart(cursor, { state, nowMs: now, outputSinceMs: 0 })).toEqual({ after: 60, gap: null });
   expect(decideStart({ ...cursor, position: 10 }, { state, nowMs: now, outputSinceMs: null })).toEqual({
     after: 10,
@@ -69,7 +69,7 @@ test.each([
   },
 );
 
-test("a reader receives one gap for what was removed behind its position, and one for output only if it reads output", () => {
+test("a reader receives one gap for events that were removed after its position, and one for output only if it reads output", () => {
   const before = { removedThrough: 10, outputRemovedThrough: 50 };
   const later = { removedThrough: 70, outputRemovedThrough: 80 };
   expect(decideGap({ after: 60, removed: later, announced: before, includesOutput: false })).toBe("expired");

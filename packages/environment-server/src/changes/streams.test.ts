@@ -22,7 +22,7 @@ test("a tenant with any number of keys leaves a quarter of the streams of events
   expect(takeAll(take, "third")).toEqual([]);
 });
 
-test("a key has a bound of its own, and a stream that ends leaves its place", () => {
+test("a key has its own limit, and a stream that ends frees its place", () => {
   const take = createPlaces();
   const key = { tenant: "t", keyId: "k" };
   const places = Array.from({ length: maxStreamsPerKey }, () => take(key));
@@ -33,7 +33,7 @@ test("a key has a bound of its own, and a stream that ends leaves its place", ()
   expect(take({ tenant: "other", keyId: "k" })).not.toBeNull();
 });
 
-test("places that were given back can be taken by another tenant", () => {
+test("places that are given back can be taken by another tenant", () => {
   const take = createPlaces();
   for (const giveBack of takeAll(take, "first")) giveBack();
   expect(takeAll(take, "second")).toHaveLength(maxStreams * 0.75);

@@ -31,7 +31,7 @@ test("a named conversation has one mode whatever agent a report names with it, a
   expect(modes.modeOf("env-1", { agentId: "", conversationId: "default" })).toBeUndefined();
 });
 
-test("of the conversations that do not fit, the one that reported longest ago is forgotten", () => {
+test("when there are too many conversations, the one that reported longest ago is forgotten", () => {
   const modes = createConversationModes();
   for (let index = 0; index < maxKnownModes; index++) modes.report("env-1", runtime(`conv-${index}`), "standard");
   modes.report("env-1", runtime("conv-0"), "unrestricted");

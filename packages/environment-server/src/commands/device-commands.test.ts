@@ -19,7 +19,7 @@ test("a failure that a device reports for another conversation does not end a ch
   expect(await changed).toEqual({ kind: "rejected", error: "its own" });
 });
 
-test("a failure to change the state of a conversation does not end a stop, which has a response of its own", async () => {
+test("a failure to change the state of a conversation does not end a stop, which has its own response", async () => {
   const commands = setUp();
   const stopped = commands.ask(target, runtime, { kind: "stop", runId: null });
   commands.receive("env-1", { ...failure, runtime, message: "of a change" });

@@ -29,7 +29,7 @@ test("the first report, and a report without a directory, say nothing", () => {
   expect(decideDirectoryChange("/code", at("/home", null), at("/home", null))).toBeNull();
 });
 
-test("directories are compared in time that is proportional to their lengths", () => {
+test("directories are compared in time proportional to their lengths", () => {
   const hostile = `/a${"/".repeat(50_000)}x`;
   const before = process.cpuUsage();
   expect(decideDirectoryChange("/code", null, at(hostile))).toBeNull();

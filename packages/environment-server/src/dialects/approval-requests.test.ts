@@ -27,13 +27,13 @@ test("a request for permission has its conversation in the frame or in its envel
   expect(parse(request).kind).toBe("invalid");
 });
 
-test("a request without an id is not understood, also where the id would follow from another one", () => {
+test("a request without an id is not understood, even where the id would follow from another one", () => {
   const { tool_call_id: _id, ...without } = body;
   for (const request_id of ["perm-", "", 1])
     expect(parse({ ...request, runtime, request_id, request: without }).kind).toBe("invalid");
 });
 
-test("of the requests that a status lists, as many are read as a device may have", () => {
+test("a status may list more requests than a device can have, and the rest are not read", () => {
   const listed = Array.from({ length: maxApprovalsPerDevice + 1 }, (_, index) => ({
     ...request,
     request: { ...body, tool_call_id: `call-${index}` },
@@ -56,7 +56,7 @@ test("a request has the tool, its input, the reason and the suggestions of the d
   });
 });
 
-test("of the lasting permissions that a device suggests, ten are offered", () => {
+test("at most ten of the lasting permissions that a device suggests are offered", () => {
   const suggestions = Array.from({ length: 11 }, (_, index) => ({ id: `${index}`, text: "Allow" }));
   const read = parseRequest({ permission_suggestions: suggestions });
   expect(read).toMatchObject({ suggestions: suggestions.slice(0, 10) });
@@ -75,7 +75,7 @@ test("a lasting permission whose text is too long is not offered, since a click 
   });
 });
 
-test("a reason, a path in it and the name of a tool that are too long have their start and their end, and what is missing", () => {
+test("a reason, a path in it or a tool name that is too long keeps its start and its end, and says how much is missing", () => {
   const long = `/home/${"x".repeat(1_000)}/etc/shadow`;
   const cut = /^\/home\/x*…\[\d+ characters are not shown\]…x*\/etc\/shadow$/;
   const { reason, tool } = parseRequest({ reason: long, tool_name: long }) as Record<"reason" | "tool", string>;
@@ -117,20 +117,20 @@ test("a status lists every pending request of its conversation, as devices of ev
   expect(pending({})).toBeNull();
 });
 
-describe("a request that is too long to be parsed", () => {
+describe("requests that are too long to be parsed", () => {
   const input = { content: `"},"runtime":{"agent_id":"agent-2",${"x".repeat(maxParsedLength)}` };
   const envelope = { event_seq: 10, emitted_at: "2026-11-26T03:53:01.112Z", idempotency_key: "control_request:10:1" };
   const long = { ...request, request: { ...body, input, diffs: [input] }, ...runtime, runtime, ...envelope };
   const read = (frame: unknown): unknown => classifyUnparsed(JSON.stringify(frame));
 
-  test("is not read if its conversation is not near its end, so that the rest of it is never parsed", () => {
+  test("a request that is too long is not read if its conversation is not near its end, so that the rest of it is never parsed", () => {
     const { tool_call_id: _id, input: _input, ...first } = body;
     const written = { ...long, request: { ...first, input } };
     expect(read({ ...written, later: "x".repeat(1_000) })).toMatchObject({ kind: "control_request" });
     expect(read({ ...written, later: "x".repeat(3_000) })).toMatchObject({ kind: "invalid" });
   });
 
-  test("is known with its tool and its conversation, and without its input", () => {
+  test("a request that is too long is known with its tool and its conversation, and without its input", () => {
     // As devices write it: the tool is before the input.
     const { tool_call_id: toolCallId, input: _input, ...first } = body;
     const written = { ...long, request: { ...first, input, tool_call_id: toolCallId, diffs: [input] } };
@@ -149,13 +149,13 @@ describe("a request that is too long to be parsed", () => {
     });
   });
 
-  test("is not understood without a conversation at its end, such as one in its input", () => {
+  test("a request that is too long is not understood if only its input names a conversation", () => {
     const { runtime: _runtime, ...without } = long;
     for (const frame of [without, { ...without, request: { ...body, input: { ...input, runtime } } }])
       expect(read(frame)).toMatchObject({ kind: "invalid" });
   });
 
-  test("is not understood when another member is in front of its tool, or its id is no plain text", () => {
+  test("a request that is too long is not understood when another member comes before its tool, or its id is not plain text", () => {
     const moved = { ...long, request: { subtype: "can_use_tool", input, tool_name: "Bash" } };
     for (const frame of [moved, { ...long, request_id: "perm-call-1\\" }, { ...long, request_id: "other" }])
       expect(read(frame)).toMatchObject({ kind: "invalid" });

@@ -33,7 +33,7 @@ test("parseFrame returns the name of an unknown type when it is a short word", (
   expect(parse({ type: "x".repeat(65) }).kind).toBe("invalid");
 });
 
-test("classifyUnparsed recognises frames that need not be parsed: of another type, too long, or nested deeply", () => {
+test("classifyUnparsed recognises frames that need not be parsed: of another type, too long, or deeply nested", () => {
   expect(classifyUnparsed('{"type":"stream_delta","text":"')).toEqual({ kind: "other", type: "stream_delta" });
   for (const type of ["ping", "input_accepted", "update_queue", "update_loop_status", "update_device_status"]) {
     expect(classifyUnparsed(JSON.stringify({ type }))).toBeNull();
@@ -45,7 +45,7 @@ test("classifyUnparsed recognises frames that need not be parsed: of another typ
   expect(classifyUnparsed(queue + "[".repeat(64))).toMatchObject({ kind: "invalid" });
 });
 
-test("brackets in a text are no nesting, so a command cannot hide its request for permission", () => {
+test("brackets in a text are not nesting, so a command cannot hide its request for permission", () => {
   const command = `echo "${"[".repeat(80)}" '${"{".repeat(80)}' \\\\`;
   const body = { subtype: "can_use_tool", tool_name: "Bash", tool_call_id: "call-1", input: { command } };
   const request = { type: "control_request", request_id: "perm-call-1", request: body, runtime };
@@ -62,13 +62,13 @@ test.each([
   ["objects", '{"a":'],
   ["lists whose first item is another", "[0, "],
   ["objects whose first member is a text with brackets", '{"\\\\":"]}\\"]}","b": '],
-])("64 lists and objects in each other are parsed, and 65 are not: %s", (_name, open) => {
+])("a frame with 64 nested lists and objects is parsed, and one with 65 is not: %s", (_name, open) => {
   const nested = (depth: number) => `{"type":"update_queue","a":"]}","b":${open.repeat(depth - 1)}`;
   expect(classifyUnparsed(nested(64))).toBeNull();
   expect(classifyUnparsed(nested(65))).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
 });
 
-test("many lists and objects beside each other are not deep", () => {
+test("many lists and objects side by side are not deep", () => {
   expect(classifyUnparsed(`{"type":"update_queue","queue":[${'{"a":[]},'.repeat(1_000)}{}]}`)).toBeNull();
 });
 

@@ -36,7 +36,7 @@ test("a loop status has the runs with their messages, and what the loop does", (
   expect(parse({ type: "update_loop_status", runtime })).toEqual(other);
 });
 
-test("of the runs that a loop status lists, the latest are read", () => {
+test("a loop status may list many runs, and only the latest are read", () => {
   const ids = Array.from({ length: 100 }, (_, index) => `run-${index}`);
   const loop_status = {
     status: "PROCESSING_API_RESPONSE",
@@ -107,7 +107,7 @@ test("a turn ends whatever its reason is, and a reason that cannot be read is no
   ]);
 });
 
-test("of the deltas, the assistant's text and errors are read; those of subagents are not", () => {
+test("the assistant's text and errors are read from deltas; those of subagents are not", () => {
   const delta = (members: object, more: object = {}): unknown =>
     parse({ type: "stream_delta", runtime, delta: members, ...more });
   const text = {
@@ -161,6 +161,6 @@ test.each([
   "No endpoints found for this model.",
   "endpoint_not_found",
   "",
-])("another error is not taken for it: %s", (error) => {
+])("another error is not mistaken for a missing agents API: %s", (error) => {
   expect(saysAgentsApiMissing(error)).toBe(false);
 });

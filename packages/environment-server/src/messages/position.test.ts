@@ -4,7 +4,7 @@ import { comparePositions, readCursor, writeCursor } from "./position.ts";
 
 const place: MessagePosition = { sentAt: 5_000, messageId: "m-1", agentId: "agent-1", conversationId: "default" };
 
-describe("places of messages", () => {
+describe("the order of messages and its cursors", () => {
   test.each<Partial<MessagePosition>>([
     {},
     { messageId: '"],["\\', agentId: "", conversationId: "ä\u0001\n" },
@@ -16,13 +16,13 @@ describe("places of messages", () => {
   });
 
   test.each(["5000.AAAA", "5000.W10", "5000.WzFd", "5000.", "5000.WyJhIiwiYiIsMV0", "x", "5000._____w"])(
-    "a text that no page had is no cursor: %s",
+    "a text that no page returned is not a cursor: %s",
     (text) => {
       expect(readCursor(text)).toBeNull();
     },
   );
 
-  test("later messages come first, and those of the same time have one order", () => {
+  test("later messages come first, and those of the same time have a fixed order", () => {
     const places = [
       { ...place, sentAt: 6_000 },
       { ...place, messageId: "m-2" },

@@ -59,8 +59,8 @@ function accept(tracker: MessageTracker, id: string, change?: Partial<typeof sco
   tracker.noteOutcome(delivery.scope.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
 }
 
-describe("writes", () => {
-  test("a turn with many frames writes its message at most once a second, and its end at once", async () => {
+describe("writes of statuses", () => {
+  test("a turn with many frames writes its message at most once a second, and its end immediately", async () => {
     const { clock, tracker, writes } = setUp();
     start(tracker, "m-1");
     for (let frame = 0; frame < 200; frame++) {
@@ -82,7 +82,7 @@ describe("writes", () => {
     expect(writes.map((messages) => messages.length)).toEqual([150]);
   });
 
-  test("a waiter for an end is called when it is stored, also by a store that fails", async () => {
+  test("a waiter for an end is called when the end is stored, even if the store fails", async () => {
     const { clock, tracker, log } = setUp();
     start(tracker, "m-1");
     let ends = 0;
@@ -98,8 +98,8 @@ describe("writes", () => {
   });
 });
 
-describe("resuming", () => {
-  test("names the conversations of a row each time, so that a caller that fails after it may try again", async () => {
+describe("resuming after a reconnect", () => {
+  test("resuming names the conversations of a row each time, so that a caller that fails afterwards may try again", async () => {
     const { clock, tracker } = setUp();
     start(tracker, "m-1");
     await clock.advance(1_000);
@@ -112,14 +112,14 @@ describe("resuming", () => {
   });
 });
 
-describe("resuming messages that an earlier process has not stored", () => {
+describe("messages that an earlier process has not stored", () => {
   const status = { ...receivedStatus, state: "unknown" } as const;
   const unsavedOf = (id: string, sentAt: number): StoredMessage => {
     const { id: deliveryId } = deliveryOf(id);
     return { scope, messageId: id, deliveryId, approvalPolicy: null, status, sentAt, updatedAt: sentAt };
   };
 
-  test("follows them in the order of their sends, and stores them", async () => {
+  test("resumed messages are followed in the order of their sends, and stored", async () => {
     const { clock, tracker, log } = setUp(async () => [unsavedOf("m-3", 3), unsavedOf("m-1", 1)]);
     await log.saveMessages([unsavedOf("m-2", 2)]);
     expect(await tracker.resume("env-1")).toHaveLength(3);
@@ -128,7 +128,7 @@ describe("resuming messages that an earlier process has not stored", () => {
     expect(await log.readMessages("env-1", "m-1", 1)).toEqual([unsavedOf("m-1", 1)]);
   });
 
-  test("is limited like other messages", async () => {
+  test("resumed messages are limited like other messages", async () => {
     const count = maxFollowedPerRow + 1;
     const { tracker } = setUp(async () => Array.from({ length: count }, (_, index) => unsavedOf(`m-${index}`, -index)));
     await tracker.resume("env-1");
@@ -137,7 +137,7 @@ describe("resuming messages that an earlier process has not stored", () => {
   });
 });
 
-describe("policies", () => {
+describe("policies of messages", () => {
   const policy: ApprovalPolicy = { deniedTools: ["Bash"], deadlineMs: null };
   const slow: ApprovalPolicy = { deniedTools: ["Web*"], deadlineMs: 60_000 };
   const idle: TurnFrame = { ...active, activity: "idle" };
@@ -164,7 +164,7 @@ describe("policies", () => {
       start(tracker, `m-x-${index}`, { conversationId: `c-${index}` });
   }
 
-  test("of messages that are too old to be followed count until their turn is over, also when its conversation is not followed", async () => {
+  test("the policies of messages that are too old to be followed count until their turn is over, even when its conversation is not followed", async () => {
     const { tracker } = setUp();
     await startWith(tracker, "m-0", policy);
     await startWith(tracker, "m-1", slow);
@@ -178,7 +178,7 @@ describe("policies", () => {
     ["", true],
     [", also of a device that reports no removals", false],
   ])(
-    "of a message that waits behind a turn when it is no longer followed counts for its own turn%s",
+    "the policies of a message that waits behind a turn when it is no longer followed count for its own turn%s",
     async (_, hasRemovals) => {
       const { tracker } = setUp();
       start(tracker, "m-0");
@@ -203,18 +203,21 @@ describe("policies", () => {
   test.each([
     ["", []],
     [", also to a device that reports no removals", null],
-  ])("count once the device is back, until it reports that nothing runs and nothing waits%s", async (_, removed) => {
-    const { tracker } = setUp();
-    await tracker.open(deliveryOf("m-1"), policy);
-    reconnect(tracker);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
-    tracker.receive("env-1", idle);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
-    tracker.receive("env-1", { kind: "update_queue", runtime, messageIds: [], removed });
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
-  });
+  ])(
+    "policies count once the device is back, until it reports that nothing runs and nothing waits%s",
+    async (_, removed) => {
+      const { tracker } = setUp();
+      await tracker.open(deliveryOf("m-1"), policy);
+      reconnect(tracker);
+      expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+      tracker.receive("env-1", idle);
+      expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+      tracker.receive("env-1", { kind: "update_queue", runtime, messageIds: [], removed });
+      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+    },
+  );
 
-  test("of a message that the device has placed in its queue do not count for the turn of another sender after a reconnect", async () => {
+  test("the policies of a message that the device has queued do not count for the turn of another sender after a reconnect", async () => {
     const { tracker } = setUp();
     start(tracker, "m-1");
     await tracker.open(deliveryOf("m-2"), policy);
@@ -235,7 +238,7 @@ describe("policies", () => {
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
   });
 
-  test("of a message that a run lists do not count after this run", async () => {
+  test("the policies of a message that a run lists do not count after this run", async () => {
     const { tracker } = setUp();
     await tracker.open(deliveryOf("m-1"), policy);
     reconnect(tracker);
@@ -246,7 +249,7 @@ describe("policies", () => {
   });
 
   test.each(["ended before the device disconnected", "was rejected after the device had come back"])(
-    "of a message that %s do not count for later turns",
+    "the policies of a message that %s do not count for later turns",
     async (what) => {
       const { tracker } = setUp();
       if (what.startsWith("ended")) {
@@ -264,7 +267,7 @@ describe("policies", () => {
     },
   );
 
-  test("are stored before the message may be sent, so that a process that is killed then leaves them to the next one", async () => {
+  test("policies are stored before the message may be sent, so that a process that is killed then leaves them to the next one", async () => {
     const { tracker, log, writes } = setUp();
     const isStored = tracker.open(deliveryOf("m-1"), policy);
     expect(tracker.find("env-1", "m-1")).toEqual([]);
@@ -276,7 +279,7 @@ describe("policies", () => {
   });
 
   test.each(["is discarded", "has lost its device when its policy is stored"])(
-    "of a message that %s do not count, and the device is not asked about it",
+    "the policies of a message that %s do not count, and the device is not asked about it",
     async (what) => {
       const { tracker, log } = setUp();
       const opened = tracker.open(deliveryOf("m-1"), policy);
@@ -292,7 +295,7 @@ describe("policies", () => {
     },
   );
 
-  test("of a row that was removed are forgotten", async () => {
+  test("the policies of a removed row are forgotten", async () => {
     const { tracker } = setUp();
     await startWith(tracker, "m-1", policy);
     tracker.disconnect("env-1");
@@ -301,7 +304,7 @@ describe("policies", () => {
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
   });
 
-  test("of one tenant do not push out those of another, however many there are", async () => {
+  test("the policies of one tenant do not push out those of another, however many there are", async () => {
     const { tracker } = setUp();
     const add = async (tenant: string, environmentId: string, count: number): Promise<void> => {
       tracker.connect({ environmentId, tenant }, true);
@@ -317,8 +320,8 @@ describe("policies", () => {
   });
 });
 
-describe("limits", () => {
-  test("of more messages than are followed, the oldest is unknown", async () => {
+describe("limits of the tracker", () => {
+  test("when too many messages are followed, the oldest becomes unknown", async () => {
     const { clock, tracker, log } = setUp();
     for (let index = 0; index <= maxFollowedPerRow; index++) start(tracker, `m-${index}`);
     await clock.advance(1_000);

@@ -177,7 +177,7 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
 const seeds = Array.from({ length: 400 }, (_, index) => index + 1);
 const conditions = { isSlow: true, runsOthers: true, acknowledgesEarly: true, reportsRuns: true };
 
-describe("each message has the end and the text of its own turn", () => {
+describe("turns and their messages", () => {
   test.each([
     ["the link is fast", { ...conditions, isSlow: false }],
     [
@@ -186,7 +186,7 @@ describe("each message has the end and the text of its own turn", () => {
     ],
     ["the link is slow", { ...conditions, runsOthers: false, acknowledgesEarly: false }],
     ["the link is slow, and acknowledgements pass what waits", { ...conditions, runsOthers: false }],
-  ])("when %s", (_, given) => {
+  ])("each message has the end and the text of its own turn when %s", (_, given) => {
     let messages = 0;
     for (const seed of seeds) {
       const { statuses, expected } = simulate(seed, given);
@@ -202,7 +202,7 @@ describe("each message has the end and the text of its own turn", () => {
 
 // A turn of other messages may start and end while the link is stalled. Then its end cannot be distinguished from a message's.
 test.each([true, false])(
-  "no message is without an end, also behind turns that were not reported in time (runs: %s)",
+  "every message gets an end, even after turns that were not reported in time (runs: %s)",
   (reportsRuns) => {
     for (const seed of seeds) {
       const { statuses } = simulate(seed, { ...conditions, reportsRuns });

@@ -77,7 +77,7 @@ test("a message keeps its own reply and end when the run of the next message is 
   expect(current()).toEqual([]);
 });
 
-test("the same when both turns are over before the end of the first one is reported", () => {
+test("a message keeps its own reply and end when both turns are over before the end of the first one is reported", () => {
   const { ends, receive } = createTurns({ started: ["a"], queued: ["b"] });
   receive(loop("active"), loop("idle", { "run-1": ["a"], "run-2": ["b"] }));
   expect(ends).toEqual([]);
@@ -101,7 +101,7 @@ test("the end of a turn without a run ends its message that an earlier run lists
   expect([ends, current()]).toEqual([[["a", "error", null, 40]], []]);
 });
 
-test("it ends those that have joined the turn since, too, but not those that only later runs list", () => {
+test("the end of a turn without a run also ends the messages that have joined the turn since, but not those that only later runs list", () => {
   const { ends, receive, current } = createTurns({ started: ["a"], queued: ["b", "c"] });
   receive(loop("active", { "run-1": ["a"] }, ["run-1"]), loop("active", { "run-1": ["a"] }));
   receive({
@@ -150,32 +150,32 @@ test("a late reason of a turn that ended without one does not end the next messa
   expect(ends.at(-1)).toEqual(["b", "end_turn", "answer to b", 30]);
 });
 
-describe("a message does not take the end, the error and the text of an earlier turn", () => {
+describe("messages next to an earlier turn", () => {
   const ofA = ["a", "error", "of a"];
   const ofB = ["b", "end_turn", "of b"];
 
-  test("of other messages, when its own run is reported before that end", () => {
+  test("a message whose run is reported before the end of a turn of other messages takes nothing from that turn", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active", {}, ["run-x"]), loop("active", { "run-1": ["b"] }, ["run-1"]));
     receive(text("of others"), end("run-x", "error"), dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("of other messages that fails before its first run", () => {
+  test("a message takes nothing from a turn of other messages that fails before its first run", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active"), loop("active", { "run-1": ["b"] }, ["run-1"]));
     receive(end(null, "error"), dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("of other messages, when both turns are over before that end", () => {
+  test("a message takes nothing from a turn of other messages when both turns are over before that end is reported", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active", {}, ["run-x"]), loop("idle", { "run-1": ["b"] }));
     receive(text("of others"), end("run-x", "error"), dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("of other messages, when the text of that turn comes before its own turn", () => {
+  test("a message takes no text from a turn of other messages when that text comes before its own turn", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active", {}, ["run-x"]), text("of others"), loop("idle"), end("run-x"), dequeue("b"));
     receive(loop("active", { "run-1": ["b"] }, ["run-1"]), text("of b"), loop("idle", { "run-1": ["b"] }));
@@ -183,7 +183,7 @@ describe("a message does not take the end, the error and the text of an earlier 
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("of other messages, when its acknowledgement passes that end", () => {
+  test("a message whose acknowledgement passes the end of a turn of other messages takes nothing from that turn", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: [], queued: [] });
     receive(loop("active", {}, ["run-x"]));
     turns.start(add("b"));
@@ -192,14 +192,14 @@ describe("a message does not take the end, the error and the text of an earlier 
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("that had no run, when both turns are over before that end", () => {
+  test("a message takes nothing from a turn without a run when both turns are over before that end is reported", () => {
     const { receive, outcomes } = createTurns({ started: ["a"], queued: ["b"] });
     receive(loop("active"), loop("idle", { "run-1": ["b"] }), end(null, "error"));
     receive(dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([["a", "error", null], ofB]);
   });
 
-  test("when its acknowledgement passes that end", () => {
+  test("a message whose acknowledgement passes the end of an earlier turn takes nothing from that turn", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
     receive(loop("active", { "run-1": ["a"] }, ["run-1"]));
     turns.start(add("b"));
@@ -208,7 +208,7 @@ describe("a message does not take the end, the error and the text of an earlier 
     expect(outcomes()).toEqual([ofA, ofB]);
   });
 
-  test("when its acknowledgement passes that end, of a device that does not say which messages its runs have", () => {
+  test("a message whose acknowledgement passes the end of an earlier turn takes nothing from it, even if the device does not say which messages its runs have", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
     receive(loop("active", {}, ["run-1"]));
     turns.start(add("b"));
@@ -220,17 +220,20 @@ describe("a message does not take the end, the error and the text of an earlier 
   test.each([
     ["after the loop was idle", true],
     ["before the loop is idle", false],
-  ])("that had no run, when its acknowledgement passes that end, %s", (_, isIdle) => {
-    const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
-    receive(loop("active"), ...(isIdle ? [loop("idle")] : []));
-    turns.start(add("b"));
-    receive(...(isIdle ? [] : [loop("idle")]), end(null, "error"), loop("active"));
-    receive(loop("active", { "run-1": ["b"] }, ["run-1"]), text("of b"), loop("idle", { "run-1": ["b"] }));
-    receive(end("run-1"));
-    expect(outcomes()).toEqual([["a", "error", null], ofB]);
-  });
+  ])(
+    "a message whose acknowledgement passes the end of a turn without a run takes nothing from it, %s",
+    (_, isIdle) => {
+      const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
+      receive(loop("active"), ...(isIdle ? [loop("idle")] : []));
+      turns.start(add("b"));
+      receive(...(isIdle ? [] : [loop("idle")]), end(null, "error"), loop("active"));
+      receive(loop("active", { "run-1": ["b"] }, ["run-1"]), text("of b"), loop("idle", { "run-1": ["b"] }));
+      receive(end("run-1"));
+      expect(outcomes()).toEqual([["a", "error", null], ofB]);
+    },
+  );
 
-  test("that waited in the queue, when its acknowledgement passes the start and the end of that turn", () => {
+  test("a queued message whose acknowledgement passes the start and the end of an earlier turn takes nothing from it", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: [], queued: ["a"] });
     receive(loop("active", {}, ["run-x"]));
     turns.start(add("b"));
@@ -253,8 +256,8 @@ test("a message whose end was lost ends without a reason when the end of a later
 describe.each([
   ["a run that lists nothing", "run-9"],
   ["no run", null],
-])("a turn that continues after a recovery ends its message, with %s", (_, runId) => {
-  test("on the same connection", () => {
+])("a turn that continues after a recovery, with %s", (_, runId) => {
+  test("a turn that continues after a recovery ends its message on the same connection", () => {
     const { receive, outcomes } = createTurns({ started: ["m"], queued: [] });
     const runs = { "run-1": ["m"] };
     receive(loop("active", runs, ["run-1"]), loop("waiting", runs, ["run-1"]), loop("active", runs));
@@ -262,7 +265,7 @@ describe.each([
     expect(outcomes()).toEqual([["m", "error", null]]);
   });
 
-  test("on another connection", () => {
+  test("a turn that continues after a recovery ends its message on another connection", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: [], queued: [] });
     add("m");
     turns.noteDisconnect();

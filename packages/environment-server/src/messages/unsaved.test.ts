@@ -9,7 +9,7 @@ import { createFindUnsaved } from "./unsaved.ts";
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const time = { now: () => 5_000, wallAt: (serverTime: number) => serverTime + 1_000_000 };
 
-test("messages without a stored status are found, and neither decisions nor keys", async () => {
+test("messages without a stored status are found, but not decisions or Idempotency-Keys", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const messages: SendMessageBody["messages"] = [
     { role: "user", content: "hello", client_message_id: "m-1" },
@@ -39,7 +39,7 @@ test("the status of an earlier message with the same id is not that of the messa
   expect(await findUnsaved("env-1")).toEqual([]);
 });
 
-test("messages of an earlier process are found also when this one has sent others long after them", async () => {
+test("messages of an earlier process are found even when this one has sent others long after them", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   await store.reserve({ id: "msg-1", scope, messageIds: ["m-1"], fingerprint: "f" }, 1_000);
   const findUnsaved = createFindUnsaved(store, time);

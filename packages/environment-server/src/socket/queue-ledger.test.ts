@@ -9,7 +9,7 @@ function count(ledger: QueueLedger, conversation: Conversation, unacknowledgedId
   return ledger.sizeOf(conversation, [{ messageIds: unacknowledgedIds, length: 0 }]).count;
 }
 
-test("a message counts once, also when it is reported, acknowledged and in flight", () => {
+test("a message counts once, even if it is reported, acknowledged and in flight", () => {
   const ledger = createQueueLedger();
   expect(count(ledger, runtime, ["a", "b"])).toBe(2);
   ledger.accept(runtime, ["a"], 10);
@@ -63,7 +63,7 @@ test.each([
   { isBack: false, refused: [] },
   { isBack: true, refused: ["device-4"] },
 ])(
-  "of a key, the queues of a device that is gone are given up first, but not once it is back: $isBack",
+  "when a key has too many queues, those of a disconnected device are given up first, but not once it is back: $isBack",
   ({ isBack, refused }) => {
     const ledgers = createQueueLedgers(createVirtualClock());
     const closed: string[] = [];

@@ -20,7 +20,7 @@ test("violations are forgotten ten minutes after the refusal has ended", () => {
   expect(increasePenalty(first, 0, 601_000)).toEqual({ violations: 1, untilMs: 602_000 });
 });
 
-test("a device that keeps violating is refused by itself; the other devices of its key are not", () => {
+test("a device that keeps violating is refused alone; the other devices of its key are not", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
   for (let violation = 0; violation < 20; violation++) throttle.recordViolation(device, "limit");
   expect(throttle.remainingMs(device)).toBe(300_000);
@@ -29,7 +29,7 @@ test("a device that keeps violating is refused by itself; the other devices of i
   expect(throttle.remainingMs({ ...device, tenant: "other" })).toBe(0);
 });
 
-test("a key whose devices change their names to continue is refused as a whole, and no other key is", () => {
+test("a key whose devices change their names to continue is refused completely, and no other key is", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
   for (let index = 0; index < 3; index++) throttle.recordViolation({ ...device, deviceId: `device-${index}` }, "limit");
   expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(0);

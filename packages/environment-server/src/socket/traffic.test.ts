@@ -70,7 +70,7 @@ test("a thousand devices of one key that report their state at the same time are
   expect(refused).toEqual([]);
 });
 
-test("text that has to be parsed has a rate of its own", () => {
+test("text that has to be parsed has its own rate", () => {
   const refused: string[] = [];
   const socket = open(createTraffic(createVirtualClock()), "key", "a", refused);
   for (let frame = 0; frame < 16; frame++) expect(socket.admitParsing(1_048_576)).toBe(true);

@@ -24,7 +24,7 @@ function open(saved: SavedTime | null = null, fails: boolean = false) {
   return { clock, time, saves, failures };
 }
 
-test("server time goes on from the stored one, at the pace of the monotonic clock", async () => {
+test("server time continues from the stored one, at the pace of the monotonic clock", async () => {
   const { clock, time } = open({ now: 5_000, changes: [] });
   expect(time.now()).toBe(5_000);
   clock.shiftWallTime(dayMs);
@@ -43,7 +43,7 @@ test("a wall clock that is set is stored before its time is used, and one that d
   expect(saves.at(-1)?.changes.map(({ aheadMs }) => aheadMs)).toEqual([0, 1_000]);
 });
 
-test("history expires by the lowest time that the wall clock has shown while the server ran for as long as it is kept", async () => {
+test("history expires by the lowest time that the wall clock has shown while the server ran, for as long as the history is kept", async () => {
   const { clock, time } = open();
   await clock.advance(dayMs);
   clock.shiftWallTime(40 * dayMs);
@@ -55,7 +55,7 @@ test("history expires by the lowest time that the wall clock has shown while the
   expect(time.pastNow(hourMs)).toBe(clock.now());
 });
 
-test("an earlier time is shown as the wall clock showed it, but never as a time to come", async () => {
+test("an earlier time is shown as the wall clock showed it, but never in the future", async () => {
   const { clock, time } = open();
   const [first, shown] = [time.now(), clock.now()];
   await clock.advance(1_000);
@@ -68,7 +68,7 @@ test("an earlier time is shown as the wall clock showed it, but never as a time 
   expect(time.wallAt(second)).toBe(clock.now());
 });
 
-test("the changes of a clock that is set all the time stay bounded, and the lowest time still counts", async () => {
+test("the changes of a clock that is set again and again stay bounded, and the lowest time still counts", async () => {
   const { clock, time, saves } = open();
   clock.shiftWallTime(-dayMs);
   time.wall();

@@ -32,7 +32,7 @@ describe("parseViewerFrame", () => {
     [`{"type":"sync","request_id":""}`, "must have a request_id of 1 to 256 characters"],
     ["[".repeat(65), "must not be nested deeply"],
     ['{"a":'.repeat(65), "must not be nested deeply"],
-  ])("refuses %s", (text, rule) => {
+  ])("parseViewerFrame refuses %s", (text, rule) => {
     const parsed = parseViewerFrame(text);
     expect(parsed.kind === "malformed" && parsed.refusal.message).toContain(rule);
   });
@@ -44,14 +44,14 @@ const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "
 describe("scopes", () => {
   const every = Object.entries(viewerFrameTypes).flatMap(([scope, types]) => types.map((type) => ({ scope, type })));
 
-  test("each type needs exactly its scope, and the refusal names it", () => {
+  test("each frame type needs exactly its scope, and the refusal names it", () => {
     for (const { scope, type } of every) {
       const others = everyScope.filter((other) => other !== scope);
       expect(refusalCode(check({ type, runtime }, withScopes(others)))).toBe(`insufficient_scope ${scope}`);
     }
   });
 
-  test("a type that is not listed is refused for a key with every scope", () => {
+  test("a frame type that is not listed is refused for a key with every scope", () => {
     const refused = ["teleport_request", "runtime_external_tools_update", "pong_", "message", "listener_ready"];
     for (const type of refused) expect(refusalCode(check({ type, runtime }))).toBe("unknown_frame_type -");
   });
@@ -98,7 +98,7 @@ describe("scopes", () => {
 });
 
 describe("calls of the API", () => {
-  test("a message becomes a send with an id, and keeps the one that it has", () => {
+  test("a message becomes a send with an id, and keeps the id that it has", () => {
     const messages = [
       { role: "user", content: "a" },
       { role: "user", content: "b", client_message_id: "m" },
@@ -156,7 +156,7 @@ describe("calls of the API", () => {
       expect(refusalCode(check({ type: "input", runtime, payload }))).toBe("invalid_frame -");
   });
 
-  test("mode and directory are changed in this order, and only of the conversation that the frame names", () => {
+  test("mode and directory are changed in this order, and only for the conversation that the frame names", () => {
     const change = (payload: object) => check({ type: "change_device_state", runtime, payload });
     const decision = change({ mode: "standard", cwd: "/code" });
     const operations = decision.kind === "calls" ? decision.calls.map(({ operation, body }) => [operation, body]) : [];
@@ -183,7 +183,7 @@ describe("calls of the API", () => {
   });
 });
 
-test("the rule that a request broke is said once, also if the text of the problem repeats it", () => {
+test("the rule that a request broke is stated once, even if the text of the problem repeats it", () => {
   const issues = [{ member: "content", rule: "must not be empty" }];
   const messages = [{}, { detail: "content must not be empty" }].map(
     (options) => refusalOf(problemResponse("invalid_request", { issues, ...options })).message,
@@ -194,7 +194,7 @@ test("the rule that a request broke is said once, also if the text of the proble
 describe("runtime_start", () => {
   const start = (members: object, principal?: Principal) => check({ type: "runtime_start", ...members }, principal);
 
-  test("opens a known conversation with the scope send, and recovers nothing by default", () => {
+  test("runtime_start opens a known conversation with the scope send, and recovers nothing by default", () => {
     const decision = start({ request_id: "r", agent_id: "agent-1", conversation_id: "c" }, withScopes(["send"]));
     expect(decision.kind === "command" && decision.command.members).toEqual({
       type: "runtime_start",
@@ -211,18 +211,18 @@ describe("runtime_start", () => {
     [{ create_conversation: { body: { system: "x" } } }, "manage"],
     [{ create_agent: { body: {} } }, "manage"],
     [{ execution_settings: {} }, "manage"],
-  ])("%j needs the scope %s, too", (members, scope) => {
+  ])("runtime_start with %j also needs the scope %s", (members, scope) => {
     const others = everyScope.filter((other) => other !== scope);
     expect(refusalCode(start(members, withScopes(others)))).toBe(`insufficient_scope ${scope}`);
     expect(refusalCode(start(members))).toBe("command");
   });
 
-  test("a member that is not known is refused, such as tools of the caller", () => {
+  test("an unknown member of runtime_start is refused, such as tools of the caller", () => {
     expect(refusalCode(start({ external_tools: [{ name: "t" }] }))).toBe("invalid_frame -");
     expect(refusalCode(start({ agent_id: "a", teleport_id: "t" }))).toBe("invalid_frame -");
   });
 
-  test("an empty list of tools of the caller is no such member, and skills that stay as they are need no further scope", () => {
+  test("an empty list of the caller's tools is accepted in runtime_start, and unchanged skills need no further scope", () => {
     const frame = { agent_id: "agent-1", conversation_id: "c", external_tools: [], preserve_skill_sources: true };
     const decision = start(frame, withScopes(["send"]));
     expect(decision.kind === "command" && decision.command.members).toEqual({
@@ -237,7 +237,7 @@ describe("runtime_start", () => {
     );
   });
 
-  test("a ceiling, a denial of tools and a list of agents hold", () => {
+  test("runtime_start respects the key's maximum mode, denied tools and list of agents", () => {
     const limited = withScopes(["send", "control"], { maxMode: "acceptEdits", agentIds: ["agent-1"] });
     const modes = ["standard", "acceptEdits", "unrestricted", "strict"].map((mode) =>
       refusalCode(start({ agent_id: "agent-1", mode }, limited)),
@@ -260,7 +260,7 @@ describe("runtime_start", () => {
   });
 });
 
-test("who a caller claims to act for never reaches the device", () => {
+test("the caller's claim to act for somebody never reaches the device", () => {
   const decision = check({
     type: "update_model",
     acting_user_id: "eve",

@@ -12,7 +12,7 @@ import {
 } from "../limits.ts";
 
 describe("frames of the device", () => {
-  test("go to every viewer of its row that may see them, numbered for each from 1", () => {
+  test("frames of the device go to every viewer of its row that may see them, numbered for each from 1", () => {
     const world = createViewerWorld();
     const [all, limited] = [world.open(), world.open({ principal: { ...operator, agentIds: ["agent-2"] } })];
     const other = world.open({ environmentId: "env-2" });
@@ -26,7 +26,7 @@ describe("frames of the device", () => {
     expect(other.frames).toEqual([]);
   });
 
-  test("that are no JSON object, nested deeply or too long reach nobody", () => {
+  test("frames of the device that are not JSON objects, deeply nested or too long reach nobody", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     const long = JSON.stringify({ type: "stream_delta", runtime, delta: "x".repeat(maxParsedLength) });
@@ -37,7 +37,7 @@ describe("frames of the device", () => {
     expect(viewer.frames).toEqual([]);
   });
 
-  test("with brackets in a text are shown like any other", () => {
+  test("frames of the device with brackets in a text are shown like any other", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     const delta = { text: "[".repeat(80) };
@@ -45,7 +45,7 @@ describe("frames of the device", () => {
     expect(viewer.frames).toEqual([{ type: "stream_delta", runtime, delta, seq: 1 }]);
   });
 
-  test("with repeated members are shown as this server understood them", () => {
+  test("frames of the device with repeated members are shown as this server understood them", () => {
     const world = createViewerWorld();
     const text = `{"type":"stream_delta","runtime":{"agent_id":"agent-9","conversation_id":"c"},"runtime":${JSON.stringify(runtime)}}`;
     const [viewer, limited] = [world.open(), world.open({ principal: { ...operator, agentIds: ["agent-9"] } })];
@@ -54,7 +54,7 @@ describe("frames of the device", () => {
     expect(limited.frames).toEqual([]);
   });
 
-  test("a viewer that does not read is dropped, and the others go on", () => {
+  test("a viewer that does not read is dropped, and the others continue", () => {
     const world = createViewerWorld();
     const [slow, viewer] = [world.open(), world.open()];
     slow.send = () => {
@@ -104,7 +104,7 @@ describe("requests", () => {
     expect(viewer.frames.map(({ done }) => done)).toEqual([false, true]);
   });
 
-  test("a response that is too long to be read is an error", async () => {
+  test("a response that is too long to be read becomes an error", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
@@ -117,7 +117,7 @@ describe("requests", () => {
     ]);
   });
 
-  test("so is a response that is so long that the host reads only its start and end", async () => {
+  test("a response so long that the host reads only its start and end becomes an error, too", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
@@ -128,7 +128,7 @@ describe("requests", () => {
     expect(viewer.frames).toMatchObject([{ code: "response_too_large" }, { success: false }]);
   });
 
-  test("terminals of two viewers never meet, and end with their viewer", async () => {
+  test("terminals of two viewers never mix, and end with their viewer", async () => {
     const world = createViewerWorld();
     const [first, second] = [world.open(), world.open()];
     for (const viewer of [first, second]) viewer.say({ type: "terminal_spawn", terminal_id: "t", cols: 80, rows: 24 });
@@ -182,7 +182,7 @@ describe("calls of the API", () => {
     payload: { kind: "create_message", messages: [{ role: "user", content }] },
   });
 
-  test("their response is the one that the protocol has", async () => {
+  test("a frame that becomes a call of the API gets the response that the protocol defines", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say(input("r", "hello"));
@@ -221,7 +221,7 @@ describe("calls of the API", () => {
     ]);
   });
 
-  test("messages start at once and in order, and so does a stop behind them", async () => {
+  test("messages leave immediately and in order, and so does a stop after them", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     world.respond = () => new Promise(() => undefined);
@@ -269,7 +269,7 @@ describe("violations", () => {
     expect(viewer.frames).toMatchObject([{ type: "error", code: "frame_too_large" }]);
   });
 
-  test("an acknowledgement of a frame that was not sent is refused, any other is taken", () => {
+  test("an acknowledgement of a frame that was not sent is refused, any other is accepted", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     world.say({ type: "stream_delta", runtime });
@@ -305,7 +305,7 @@ describe("violations", () => {
 });
 
 describe("the life of a socket", () => {
-  test("pings get a pong, and are sent twice a minute", async () => {
+  test("pings get a pong, and the server sends a ping twice a minute", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "ping" });

@@ -10,7 +10,7 @@ function conversation(agentId: string, conversationId: string = "c"): Extract<Au
   return { kind: "conversation", runtime: { agentId, conversationId } };
 }
 
-test("a frame of a conversation is for those who may use its agent; its conversation may stand in the frame itself", () => {
+test("a frame of a conversation is for those who may use its agent; the frame itself may name the conversation", () => {
   const expected = conversation("agent-1");
   expect(audienceOf({ type: "stream_delta", runtime, delta: {} })).toEqual(expected);
   expect(audienceOf({ type: "control_request", ...runtime, request_id: "perm-1" })).toEqual(expected);
