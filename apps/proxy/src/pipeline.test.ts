@@ -42,8 +42,8 @@ async function forwardedBody(body: string): Promise<unknown> {
   return value;
 }
 
-describe("200", () => {
-  test("a list passes through, with the query written anew", async () => {
+describe("requests that pass", () => {
+  test("a list passes through, with the query rewritten", async () => {
     const testProxy = createTestProxy();
     const response = await get(testProxy, { query: "limit=5&onlineOnly=true&future=a%2fb" });
     expect(response.status).toBe(200);
@@ -58,7 +58,7 @@ describe("200", () => {
     expect(await forwardedBody(`\ufeff ${JSON.stringify(sent, null, 2)} `)).toEqual(sent);
   });
 
-  test("of a duplicate member the copy that was validated is forwarded", async () => {
+  test("the validated copy of a duplicate member is the one that is forwarded", async () => {
     // The key of the test may not approve, so a body with this copy alone is refused.
     const approval = JSON.stringify([{ type: "approval", approvals: [{ approve: true, tool_call_id: "t" }] }]);
     const body = `{"messages":${approval},"agentId":"other","messages":${JSON.stringify([message])},"agentId":"a1"}`;
@@ -97,7 +97,7 @@ describe("200", () => {
   });
 });
 
-describe("400", () => {
+describe("requests with 400", () => {
   test.each([
     ["9007199254740993", "later"],
     ["-12345678901234567890", "later"],
@@ -117,12 +117,12 @@ describe("400", () => {
     },
   );
 
-  test("malformed JSON", async () => {
+  test("malformed JSON is 400", async () => {
     const response = await send(createTestProxy(), { body: '{"messages": [' });
     expect(problemOf(response)).toMatchObject({ status: 400, errorCode: "malformed_json" });
   });
 
-  test("a broken rule names the member", async () => {
+  test("a broken rule is 400 and names the member", async () => {
     const response = await send(createTestProxy(), {
       body: JSON.stringify({ messages: [{ ...message, content: 5 }] }),
     });
@@ -131,14 +131,14 @@ describe("400", () => {
     expect(problemOf(limited).errors).toMatchObject([{ member: "limit" }]);
   });
 
-  test("a parameter that stands twice", async () => {
+  test("a parameter that is given twice is 400", async () => {
     const response = await get(createTestProxy(), { query: "limit=1&limit=2" });
     expect(problemOf(response)).toMatchObject({ errorCode: "invalid_request" });
   });
 });
 
-describe("401", () => {
-  test("comes before the body is read and before the upstream is called", async () => {
+describe("requests with 401", () => {
+  test("a 401 is returned before the body is read and before the upstream is called", async () => {
     const testProxy = createTestProxy();
     const request = fakeRequest({ method: "POST", path: "/v1/environments/c/messages", body: sendBody });
     const response = await testProxy.proxy.handle({
@@ -149,7 +149,7 @@ describe("401", () => {
     expect(testProxy.upstreamRequests).toEqual([]);
   });
 
-  test("two keys in one request are no key", async () => {
+  test("two keys in one request count as no key", async () => {
     const testProxy = createTestProxy();
     const { key } = await testProxy.issueKey();
     const response = await testProxy.proxy.handle(
@@ -159,7 +159,7 @@ describe("401", () => {
   });
 });
 
-describe("403", () => {
+describe("requests with 403", () => {
   test("the 403 for a missing scope names the scope", async () => {
     const testProxy = createTestProxy();
     const { key } = await testProxy.issueKey({ scopes: ["read"] });
@@ -184,7 +184,7 @@ describe("403", () => {
   });
 });
 
-describe("404", () => {
+describe("requests with 404", () => {
   test.each([
     "/",
     "/v1",
@@ -193,7 +193,7 @@ describe("404", () => {
     "/v1/agents",
     "//v1/environments",
     "/V1/environments",
-  ])("%s does not exist, with or without a key", async (path) => {
+  ])("the path %s does not exist, with or without a key", async (path) => {
     const testProxy = createTestProxy();
     expect(problemOf(await get(testProxy, { path })).errorCode).toBe("endpoint_not_found");
     expect((await testProxy.proxy.handle(fakeRequest({ path }))).status).toBe(404);
@@ -219,18 +219,18 @@ describe("404", () => {
   });
 });
 
-test("405 names the methods that there are", async () => {
+test("a 405 names the methods that there are", async () => {
   const response = await get(createTestProxy(), { method: "DELETE" });
   expect(response).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
 });
 
-test("413 for a body over 1 MiB, and none for one of exactly that", async () => {
+test("a body over 1 MiB is 413, and one of exactly 1 MiB is not", async () => {
   const padded = (length: number): string => sendBody.padEnd(length, " ");
   expect(problemOf(await send(createTestProxy(), { body: padded(1_048_577) })).errorCode).toBe("body_too_large");
   expect((await send(createTestProxy(), { body: padded(1_048_576) })).status).toBe(200);
 });
 
-test("413 for a body over 128 KiB where the endpoint needs no more", async () => {
+test("a body over 128 KiB is 413 where the endpoint needs no more", async () => {
   const testProxy = createTestProxy(undefined, { ports: { upstream: emptyEmbeddedUpstream } });
   const { key } = await testProxy.issueKey({ scopes: ["control", "admin"] });
   const ask = (method: string, path: string, length: number) =>
@@ -249,13 +249,13 @@ test.each([
   { "content-encoding": "gzip" },
   { "content-type": "text/plain" },
   { "content-type": "application/json; charset=latin1" },
-])("415 for a body that comes as %j", async (headers) => {
+])("a body that comes as %j is 415", async (headers) => {
   const response = await send(createTestProxy(), { headers: { "content-type": "application/json", ...headers } });
   expect(response.status).toBe(415);
   expect(problemOf(response).errorCode).toBe("unsupported_media_type");
 });
 
-test("415 for an encoded body names the header, and the encoding that is accepted", async () => {
+test("an encoded body is 415, and the response names the header and the encoding that is accepted", async () => {
   const headers = { "content-type": "application/json", "content-encoding": "gzip" };
   const response = await send(createTestProxy(), { headers });
   expect(response.headers).toMatchObject({ "accept-encoding": "identity" });
@@ -264,7 +264,7 @@ test("415 for an encoded body names the header, and the encoding that is accepte
   expect(other.headers).not.toHaveProperty("accept-encoding");
 });
 
-describe("500", () => {
+describe("requests that fail", () => {
   test("a defect is reported with its cause, and the caller learns nothing of it", async () => {
     const cause = new Error("secret detail");
     const testProxy = createTestProxy(() => Promise.reject(cause));
@@ -327,7 +327,7 @@ test("durations of requests are reported in milliseconds with microseconds", asy
   expect(durations.map(String)).toEqual([expect.stringMatching(/^\d+\.\d{1,3}$/)]);
 });
 
-test("a log that fails changes no response: neither that of a success, of a refusal, nor of a failure", async () => {
+test("a log that fails does not change the response of a success, a refusal or a failure", async () => {
   const broken = {
     ports: {
       telemetry: () => {

@@ -24,7 +24,7 @@ async function refusalOf(testProxy: TestProxy, path: string, key?: string): Prom
   return decision.kind === "accepted" ? "accepted" : problemOf(decision.response).errorCode;
 }
 
-test("a socket passes the same steps as a request, and the server hears who it is", async () => {
+test("a socket passes the same steps as a request, and the server learns who it is", async () => {
   const seen: unknown[] = [];
   const testProxy = embedded({
     upgrade(request, principal) {

@@ -18,7 +18,7 @@ test("an update with If-Match changes a key only if the tag matches", async () =
   expect((await patch("*", "fourth")).body.name).toBe("fourth");
 });
 
-test("a read of a key is 304 under its entity tag, and 412 if another version is asked for", async () => {
+test("a read of a key is 304 under its entity tag, and 412 if another version is requested", async () => {
   const { ask } = await withAdmin();
   const made = await ask({ body: { name: "n" } });
   const etag = made.headers["etag"] ?? "";

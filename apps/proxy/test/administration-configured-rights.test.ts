@@ -46,10 +46,10 @@ describe.each([
   ["deviceTags", { deviceTags: ["ci"] }],
   ["agentIds", { agentIds: ["agent-x"] }],
   ["maxMode", { maxMode: "standard" }],
-] as const)("an administering key that is restricted in %s", (member, own) => {
+] as const)("administering keys that are restricted in %s", (member, own) => {
   const refusal = [403, "grant_not_allowed", [member]];
 
-  test("gets no use of a key with the same restriction in shadow mode: it cannot rotate, change, enable or explain it", async () => {
+  test("a restricted administering key gets no use of a key with the same restriction in shadow mode: it cannot rotate, change, enable or explain it", async () => {
     const world = createWorld();
     const admin = await issueAdmin(world, own);
     const { record } = await world.issueKey(own);
@@ -67,7 +67,7 @@ describe.each([
     expect((await admin.ask({ method: "POST", path: `${path}/revoke` })).status).toBe(200);
   });
 
-  test("in shadow mode itself grants only what it is stored with, and rotates itself", async () => {
+  test("a restricted administering key in shadow mode grants only what it is stored with, and rotates itself", async () => {
     const world = createWorld();
     const admin = await issueAdmin(world, own);
     const [within, beyond] = [await world.issueKey(own), await world.issueKey()];
@@ -117,7 +117,7 @@ test("a policy that the configuration gives the other key, the whole tenant or e
   expect((await rotate()).status).toBe(200);
 });
 
-test("a tool that an administering key itself denies stays denied, also while the configuration denies it to others", async () => {
+test("a tool that an administering key itself denies stays denied, even while the configuration denies it to others", async () => {
   const world = createWorld({ everybody: { deniedTools: ["Bash"], deadlineMs: null } });
   const admin = await issueAdmin(world, { deniedTools: ["Bash"] });
   const refused = await admin.ask({ body: { name: "n", scopes: ["send"] } });

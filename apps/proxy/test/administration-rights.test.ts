@@ -24,27 +24,30 @@ function refusedMembers({ status, body }: AdminAnswer): unknown {
   return [status, body.errorCode, (body.errors as { member: string }[]).map(({ member }) => member)];
 }
 
-describe("a key of another tenant", () => {
+describe("keys of another tenant", () => {
   test.each([
     { method: "GET" },
     { method: "HEAD" },
     { method: "PATCH", body: { disabled: true } },
     { method: "POST", path: "/rotate" },
     { method: "POST", path: "/revoke" },
-  ])("gets the same 404 from %j as an unknown key, and is not changed", async ({ path = "", ...call }) => {
-    const testProxy = createTestProxy();
-    const { ask } = await administrator(testProxy, { tenant: "t1" });
-    const theirs = await testProxy.issueKey({ tenant: "t2", name: "theirs" });
-    const before = await testProxy.keyStore.list();
-    const known = await ask({ ...call, path: `/${theirs.record.id}${path}` });
-    const unknown = await ask({ ...call, path: `/abcdefghijkl${path}` });
-    expect([known.status, known.text]).toEqual([404, unknown.text]);
-    expect(await testProxy.keyStore.list()).toEqual(before);
-    await testProxy.keyStore.update(theirs.record.id, (record) => ({ ...record, revokedAt: 1 }));
-    expect((await ask({ ...call, path: `/${theirs.record.id}${path}` })).text).toBe(unknown.text);
-  });
+  ])(
+    "a key of another tenant gets the same 404 from %j as an unknown key, and is not changed",
+    async ({ path = "", ...call }) => {
+      const testProxy = createTestProxy();
+      const { ask } = await administrator(testProxy, { tenant: "t1" });
+      const theirs = await testProxy.issueKey({ tenant: "t2", name: "theirs" });
+      const before = await testProxy.keyStore.list();
+      const known = await ask({ ...call, path: `/${theirs.record.id}${path}` });
+      const unknown = await ask({ ...call, path: `/abcdefghijkl${path}` });
+      expect([known.status, known.text]).toEqual([404, unknown.text]);
+      expect(await testProxy.keyStore.list()).toEqual(before);
+      await testProxy.keyStore.update(theirs.record.id, (record) => ({ ...record, revokedAt: 1 }));
+      expect((await ask({ ...call, path: `/${theirs.record.id}${path}` })).text).toBe(unknown.text);
+    },
+  );
 
-  test("a change of it, or of an unknown key, reaches no store and no audit log, so that nobody can fill the log with them", async () => {
+  test("a change of another tenant's key, or of an unknown key, reaches no store and no audit log, so that nobody can fill the log with them", async () => {
     const actors: unknown[] = [];
     const keyStoreFor: KeyStoreFor = (actor) => {
       actors.push(actor);
@@ -144,7 +147,7 @@ describe.each(restricted)("an administering key that is restricted in %s (%j)", 
   });
 });
 
-test("an administering key with rate limits of its own gets no key without them", async () => {
+test("an administering key with its own rate limits gets no key without them", async () => {
   const testProxy = createTestProxy();
   const { id, ask } = await administrator(testProxy, { rateLimits: { daily: "10/1d" } });
   const made = await ask({ body: { name: "n", scopes: ["send"] } });
@@ -232,7 +235,7 @@ test("an old secret cannot rotate its key even when the key expires before the o
   expect((await administer(testProxy, key, { path: `/${other.record.id}/rotate`, method: "POST" })).status).toBe(200);
 });
 
-test("of two concurrent rotations by one secret, the second is refused", async () => {
+test("the second of two concurrent rotations by one secret is refused", async () => {
   const { id, ask } = await administrator(createTestProxy());
   const call: AdminCall = { path: `/${id}/rotate`, method: "POST" };
   const answers = await Promise.all([ask(call), ask(call)]);

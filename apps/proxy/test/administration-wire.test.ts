@@ -4,18 +4,18 @@ import { describe, expect, test } from "vitest";
 import { administer, withAdmin } from "./support/administer.ts";
 import { createTestProxy, emptyUpstream } from "./support/test-proxy.ts";
 
-describe("HTTP", () => {
+describe("methods, paths and bodies of the administration", () => {
   test.each([
     ["DELETE", "", "GET, HEAD, POST"],
     ["PUT", "/abcdefghijkl", "GET, HEAD, PATCH"],
     ["GET", "/abcdefghijkl/rotate", "POST"],
     ["OPTIONS", "/abcdefghijkl/revoke", "POST"],
-  ])("%s %s is 405 with %s", async (method, path, allow) => {
+  ])("the request %s %s is 405 with %s", async (method, path, allow) => {
     expect(await (await withAdmin()).ask({ method, path })).toMatchObject({ status: 405, headers: { allow } });
   });
 
   test.each(["/", "/abcdefghijkl/", "/abcdefghijkl/enable", "/a/b/c"])(
-    "%s does not exist, with or without a key",
+    "the path %s of the administration does not exist, with or without a key",
     async (path) => {
       const { testProxy, ask } = await withAdmin();
       expect((await ask({ path })).body.errorCode).toBe("endpoint_not_found");
@@ -23,7 +23,7 @@ describe("HTTP", () => {
     },
   );
 
-  test("HEAD returns the headers of GET without a body", async () => {
+  test("HEAD of the administration returns the headers of GET without a body", async () => {
     const { adminId, ask } = await withAdmin();
     for (const path of ["", `/${adminId}`]) {
       const [head, get] = [await ask({ method: "HEAD", path }), await ask({ method: "GET", path })];
@@ -42,7 +42,7 @@ describe("HTTP", () => {
     [{ body: { name: "n" }, headers: { "content-encoding": "gzip" } }, 415, "unsupported_media_type"],
     [{ body: " ".repeat(1_048_577) }, 413, "body_too_large"],
     [{ path: "/%2e%2e" }, 400, "invalid_id"],
-  ] as const)("%j is %d %s", async (call, status, code) => {
+  ] as const)("the administration request %j is %d %s", async (call, status, code) => {
     const answer = await (await withAdmin()).ask(call);
     expect([answer.status, answer.body.errorCode]).toEqual([status, code]);
   });

@@ -119,7 +119,7 @@ test("a key that requires an unsupported feature is shown as such, can be change
   expect((await ask({ method: "POST", path: `${path}/revoke` })).body.state).toBe("revoked");
 });
 
-describe("create", () => {
+describe("creating keys", () => {
   test("creating a key returns the key once, and the key is valid", async () => {
     const { testProxy, ask } = await withAdmin({ tenant: "t1" });
     const made = await ask({
@@ -171,7 +171,7 @@ describe("create", () => {
   );
 });
 
-describe("update", () => {
+describe("updating keys", () => {
   test("an update is a merge patch: an absent member stays, and null removes one", async () => {
     const { ask } = await withAdmin();
     const body = { name: "n", owner: "ada", description: "d", deviceIds: ["d"], maxMode: "acceptEdits" };
@@ -221,7 +221,7 @@ test.each([
   expect(await testProxy.keyStore.list()).toEqual(before);
 });
 
-describe("rotate", () => {
+describe("rotating keys", () => {
   test("a rotation returns a new key with the same id, and the old one stays valid for the overlap", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
@@ -259,7 +259,7 @@ describe("rotate", () => {
   });
 });
 
-describe("revoke", () => {
+describe("revoking keys", () => {
   test("a revocation is immediate and permanent, and repeating it changes nothing", async () => {
     const { testProxy, ask } = await withAdmin();
     const { id, key } = (await ask({ body: { name: "n" } })).body;
@@ -297,7 +297,7 @@ describe("revoke", () => {
   });
 });
 
-describe("list", () => {
+describe("listing keys", () => {
   test("keys are listed in pages by creation, with the state and the last use of each key", async () => {
     const { testProxy, adminId, ask } = await withAdmin();
     for (const name of ["a", "b", "c"]) {

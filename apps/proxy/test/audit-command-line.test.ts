@@ -225,7 +225,7 @@ test("audit verify reports a log whose seals claim another pepper than that of t
   expect(await faults("--against", report)).toContain("report_contradicted");
 });
 
-test("after a change of the pepper the old one verifies its chains, and only the new one prunes", async () => {
+test("the old pepper verifies its chains after a change of the pepper, and only the new one prunes", async () => {
   const [old, next] = [{ KEY_PEPPER: "one".repeat(11) }, { KEY_PEPPER: "two".repeat(11) }];
   await run(["keys", "create", "--name", "a"], old);
   await rm(join(dataDir, "proxy.sqlite"));

@@ -112,7 +112,7 @@ test("the log contains no key, no credential, and no message content unless it i
   expect(kept.entries[0]).toMatchObject({ content: [{ content: "rm -rf the secret plan" }] });
 });
 
-describe("a log that cannot be written", () => {
+describe("an audit log that cannot be written", () => {
   test("a send is refused as unsent and safe to repeat if the audit log cannot be written", async () => {
     const { send, refuse, issueKey, upstreamRequests, events, entries } = setUp();
     refuse.add("send_started");
@@ -160,7 +160,7 @@ describe("the audit of refused sends", () => {
     expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
   });
 
-  test("refused sends with callers' own unverified upstream keys are not recorded, and of many message ids only a few are", async () => {
+  test("refused sends with callers' own unverified upstream keys are not recorded, and only a few of many message ids are", async () => {
     const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
     const stranger = setUp({ config: { passThrough: true } }, refusing);
     expect((await stranger.send("Bearer sk-invented")).status).toBe(401);

@@ -19,7 +19,7 @@ function sentCredentials({ upstreamRequests }: TestProxy): (string | undefined)[
   return upstreamRequests.map(({ headers }) => headers["authorization"]);
 }
 
-describe("a caller's own upstream key", () => {
+describe("callers' own upstream keys", () => {
   test("a caller's own upstream key is refused and not forwarded unless pass-through is enabled", async () => {
     const proxy = createTestProxy();
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key: ownKey }))).errorCode).toBe("invalid_key");
@@ -153,7 +153,7 @@ describe("a caller's own upstream key", () => {
   });
 });
 
-describe("a JWT", () => {
+describe("JWTs beside gateway keys", () => {
   async function setUp(config: Partial<GatewayConfig> = {}) {
     const issuer = await createTestIssuer();
     const proxy = createTestProxy(emptyUpstream, {

@@ -78,7 +78,7 @@ test("a backup of a running gateway restores its keys, devices and audit log, wh
   expect(await list.json()).toMatchObject({ connections: [{ deviceId: "device-1" }] });
 });
 
-test("without --with-pepper the backup has no pepper, and the restored keys work once it is back", async () => {
+test("a backup without --with-pepper has no pepper, and the restored keys work once it is back", async () => {
   const { stdout: key } = await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")]);
   expect(await run(["backup", pathOf("b.tar"), "--data-dir", pathOf("data")])).toMatchObject({ code: 0 });
   const pepper = readFileSync(pathOf("data/pepper"));
@@ -133,7 +133,7 @@ test("a backup of a directory without keys refuses a pepper that has sealed noth
   expect(restored).toMatchObject({ code: 0, stdout: expect.stringContaining("The audit log is intact") });
 });
 
-test("a backup that is damaged, cut off or none at all restores nothing", async () => {
+test("a backup that is damaged or cut off, or a file that is not a backup, restores nothing", async () => {
   await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")]);
   await run(["backup", pathOf("b.tar"), "--with-pepper", "--data-dir", pathOf("data")]);
   const intact = readFileSync(pathOf("b.tar"));

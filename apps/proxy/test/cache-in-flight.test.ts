@@ -130,7 +130,7 @@ test("If-Modified-Since never results in 304", async () => {
   expect((await cached.ask(key, { headers })).status).toBe(200);
 });
 
-test("after the credential changes, responses of the old one are not used, and a refusal of the new one is not hidden", async () => {
+test("responses of the old credential are not used after it changes, and a refusal of the new one is not hidden", async () => {
   let credential = "sk-first";
   const cached = setUp({}, true, () => credential);
   const { key } = await cached.issueKey();

@@ -52,8 +52,8 @@ function setUp(
 
 const device = (id: string): FakeRequest => ({ path: `/v1/environments/${id}` });
 
-describe("a cached list", () => {
-  test("a response that is not valid JSON is not cached, also not for a key that sees it as it is", async () => {
+describe("cached lists", () => {
+  test("a response that is not valid JSON is not cached, not even for a key that sees it unchanged", async () => {
     let body = '{"connections":[}';
     const { ask, issueKey } = setUp(async () => ({
       ...jsonResponse(200, {}),
@@ -186,7 +186,7 @@ test("a caller that disconnects does not cancel the response of callers that wai
   expect((await first).status).toBe(499);
 });
 
-describe("an entity tag", () => {
+describe("entity tags", () => {
   test("a list has a weak entity tag, and a request with that tag gets 304", async () => {
     const { ask, issueKey } = setUp();
     const { key } = await issueKey();
@@ -233,7 +233,7 @@ test("cached responses of a caller's own upstream key are invalidated when the u
   expect((await ask("sk-own")).status).toBe(401);
 });
 
-describe("a purge", () => {
+describe("purges of the cache", () => {
   test("an administering key can purge a device, the lists or all responses of its own tenant", async () => {
     const { ask, reads, issueKey } = setUp(rowsOf(() => [environmentRow("1"), environmentRow("2")]));
     const { key } = await issueKey();

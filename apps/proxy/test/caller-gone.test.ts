@@ -80,7 +80,7 @@ test("a command that has left has its result in the log when its caller disconne
 describe.each([
   ["stop", { agentId: "agent-1" }],
   ["mode", { agentId: "agent-1", mode: "standard" }],
-])("a command in front of a remote server: %s", (operation, body) => {
+])("commands in front of a remote server: %s", (operation, body) => {
   const connections = [environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" })];
 
   /** A gateway whose upstream responds to the command, and whose audit log stores its start, when the test says so. */
@@ -105,7 +105,7 @@ describe.each([
     return { ...world, responding, storing, signals, caller, command };
   }
 
-  test("that has left goes on when its caller disconnects, and the log has its result", async () => {
+  test("a command that has left continues when its caller disconnects, and the log has its result", async () => {
     const { command, responding, storing, signals, caller, entries } = setUp();
     storing.resolve(undefined);
     const response = command();
@@ -120,7 +120,7 @@ describe.each([
   test.each<[string, number, (world: ReturnType<typeof setUp>) => unknown]>([
     ["caller disconnects", 499, ({ caller }) => caller.abort()],
     ["time is over", 504, ({ clock }) => clock.advance(30_000)],
-  ])("whose %s before its start is stored does not leave", async (_what, status, end) => {
+  ])("a command whose %s before its start is stored does not leave", async (_what, status, end) => {
     const world = setUp();
     world.responding.resolve(jsonResponse(200, body));
     const response = world.command();

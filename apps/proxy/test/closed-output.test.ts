@@ -108,7 +108,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(await run(["completion", "bash"], join(folder, "script"), limited)).toEqual({ code: 1, stderr });
   });
 
-  test("a gateway whose log cannot be written serves on, and stops in order", async () => {
+  test("a gateway whose log cannot be written continues to serve, and stops in order", async () => {
     const full = await open("/dev/full", "w");
     const gateway = start(full.fd);
     await full.close();
@@ -116,14 +116,14 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(await stop(gateway)).toBe(0);
   });
 
-  test("a gateway whose log nobody reads any more serves on, and stops in order", async () => {
+  test("a gateway whose log nobody reads any more continues to serve, and stops in order", async () => {
     const gateway = start("pipe");
     gateway.stdout?.destroy();
     expect(await request(await urlOf(gateway), 20)).toEqual([404]);
     expect(await stop(gateway)).toBe(0);
   });
 
-  test("a gateway serves on while the reader of its log hangs, and stops in order", async () => {
+  test("a gateway continues to serve while the reader of its log hangs, and stops in order", async () => {
     const gateway = start("pipe");
     expect(await request(await urlOf(gateway), 2_000)).toEqual([404]);
     expect(await stop(gateway)).toBe(0);

@@ -114,7 +114,7 @@ describe("start", () => {
   });
 });
 
-describe("the pepper", () => {
+describe("the pepper of a data directory", () => {
   test("the files of the pepper and the keys are accessible to their owner only", async () => {
     await chmod(session.dataDir, 0o755);
     const inner = join(session.dataDir, "new");
@@ -168,7 +168,7 @@ describe("the pepper", () => {
   });
 });
 
-describe("a data directory", () => {
+describe("data directories", () => {
   test("a second gateway with an embedded server on the same data directory fails at once, and commands still work", async () => {
     const first = await start();
     const second = await run(["start", "--port", "0", "--log", "json"]);
@@ -213,7 +213,7 @@ async function untilOffline(proxy: LaunchedProxy, key: string, deviceId: string)
   if ((json as Environment).connectionId !== null) await untilOffline(proxy, key, deviceId);
 }
 
-describe("the embedded server", () => {
+describe("the embedded server of the command line", () => {
   test("the embedded server lists, reads and messages a device, and reports messages that cannot be delivered", async () => {
     const proxy = await start();
     const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });

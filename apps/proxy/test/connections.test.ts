@@ -6,14 +6,14 @@ import { describe, expect, test } from "vitest";
 import { startNodeServer } from "./support/node-server.ts";
 import { openSocket, parseResponse, type RawResponse, readToEnd, requestHead } from "./support/raw-http.ts";
 
-describe("a client that closes its side of the connection after its request", () => {
+describe("clients that close their side of the connection after the request", () => {
   async function ask(url: string, key: string): Promise<RawResponse> {
     const socket = await openSocket(url);
     socket.end(requestHead("GET", "/v1/environments", { authorization: `Bearer ${key}` }));
     return parseResponse(await readToEnd(socket));
   }
 
-  test("still receives the response", async () => {
+  test("a client that closes its side of the connection after its request still receives the response", async () => {
     const respond = Promise.withResolvers<PlainResponse>();
     const { url, issueKey, server, connections } = await startNodeServer(() => respond.promise);
     const closing = Promise.withResolvers<undefined>();
@@ -25,7 +25,7 @@ describe("a client that closes its side of the connection after its request", ()
     await connections.close();
   });
 
-  test("counts as disconnected after two seconds", async () => {
+  test("a client that closes its side of the connection counts as disconnected after two seconds", async () => {
     const cancelled = Promise.withResolvers<undefined>();
     const { url, issueKey, connections } = await startNodeServer((_request, signal) => {
       signal.addEventListener("abort", () => cancelled.resolve(undefined));
@@ -62,7 +62,7 @@ test("connections over the limit get 503 and are closed, without a request soon,
   await connections.close();
 });
 
-test("health checks are served although silent connections use all of the limit, and those that wait for a response", async () => {
+test("health checks are served although silent connections, and those that wait for a response, use all of the limit", async () => {
   const { url, connections, server } = await startNodeServer(undefined, { maxConnections: 1 });
   const silent: Socket[] = [];
   for (let count = 0; count < 17; count++) {

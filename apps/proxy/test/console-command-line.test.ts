@@ -15,7 +15,7 @@ async function link(...options: readonly string[]): Promise<string> {
   return (await runLettaProxy(["console", "link", "--data-dir", dataDir, ...options])).stdout;
 }
 
-test("console link prints one link whose secret is in the fragment, and its key has the scopes that were asked for", async () => {
+test("console link prints one link whose secret is in the fragment, and its key has the requested scopes", async () => {
   expect(await link("--gateway", "https://gateway.example/")).toMatch(
     /^https:\/\/gateway\.example\/console\/#link=lek_\w{62}\n$/,
   );
@@ -65,7 +65,7 @@ test("the console is off with the JSON log until it is enabled, and no link is p
   }
 });
 
-test("the first start on loopback prints a link, a later one how to print another", async () => {
+test("the first start on loopback prints a link, and a later one says how to print another", async () => {
   const entry = join(import.meta.dirname, "../src/runtimes/node.ts");
   const start = () =>
     launchProcess({

@@ -8,7 +8,7 @@ import { webGatewayRequest } from "../src/host/web/request.ts";
 import { own, setUp } from "./support/console-world.ts";
 import { bodyOf } from "./support/test-proxy.ts";
 
-test("a cookie with a secret that is no session is no cookie, and signing out of it changes nothing", async () => {
+test("a cookie with a secret that is not a session's counts as no cookie, and signing out of it changes nothing", async () => {
   const { issueKey, list, call, keyStore, createSignInLink } = setUp();
   const { key, record } = await issueKey({ scopes: ["list", "admin"] });
   const generation = keyStore.generation();
@@ -134,7 +134,7 @@ test.each([
   expect(bodyOf(await call("GET", "/console/session", { ...read, cookie }))).toMatchObject({ keyId: victim.record.id });
 });
 
-test("cookies of several lines are joined as one line has them, also by a web Request", () => {
+test("cookies in several lines are joined as if they were in one line, including those of a web Request", () => {
   const rawHeaders = ["Cookie", "a=1; b=2", "X-List", "1", "cookie", "c=3", "x-list", "2"];
   expect([joinedHeader(rawHeaders, "cookie"), joinedHeader(rawHeaders, "x-list")]).toEqual(["a=1; b=2; c=3", "1, 2"]);
   const headers = new Headers();

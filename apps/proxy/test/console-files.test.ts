@@ -94,6 +94,6 @@ test("no path leads out of the folder, to other kinds of files, or to what does 
   expect(await get("/console")).toMatchObject({ status: 308, headers: { location: "console/" } });
 });
 
-test("the session is handled by the pipeline", async () => {
+test("the console's session requests are handled by the pipeline", async () => {
   expect(await get("/console/session")).toMatchObject({ body: "pipeline" });
 });

@@ -210,7 +210,7 @@ test("guessed links count for the limit on failed authentication of their addres
   expect([await guess(), await guess(), await guess()]).toEqual([401, 401, 429]);
 });
 
-test("by default a key signs in ten times at once and then once in six seconds, and everything else goes on", async () => {
+test("a key signs in ten times immediately by default and then once in six seconds, and everything else continues", async () => {
   const { signIn, issueKey, call, clock, events } = setUp({}, resolveRateLimits({}, false).settings);
   const { key } = await issueKey({ scopes: ["list"] });
   const attempts = await Promise.all(Array.from({ length: 1_000 }, () => signIn({ key })));
@@ -293,7 +293,7 @@ test("a link cannot be used after ten minutes, after its revocation, at another 
   expect((await signIn({ link: late })).response.status).toBe(401);
 });
 
-test("an ordinary key or a session is no link", async () => {
+test("an ordinary key or a session cannot be used as a link", async () => {
   const { signIn, issueKey } = setUp();
   const { key } = await issueKey();
   const { cookie } = await signIn({ key });

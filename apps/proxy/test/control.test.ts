@@ -7,7 +7,7 @@ import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
 
-describe("in front of the embedded server", () => {
+describe("commands in front of the embedded server", () => {
   test("a stop is audited before it leaves, with who, what and where, and again with what the device reported", async () => {
     const { control, entries, issueKey, connectionId } = await createDeviceWorld();
     const { key, record } = await issueKey(controlKey);
@@ -39,7 +39,7 @@ describe("in front of the embedded server", () => {
     expect(entries[2]).toMatchObject({ type: "control_started", operation: "removeQueueItem", value: "q-7" });
   });
 
-  test("what is refused is audited as refused, and reaches no device", async () => {
+  test("a refused command is audited as refused, and reaches no device", async () => {
     const { control, entries, frames, issueKey, connectionId } = await createDeviceWorld();
     const without = await issueKey({ scopes: ["read", "send", "approve", "details"] });
     const ceiling = await issueKey({ ...controlKey, maxMode: "standard", agentIds: ["agent-1"] });
@@ -75,7 +75,7 @@ describe("in front of the embedded server", () => {
     expect(frames.map(({ type }) => type)).not.toContain("input");
   });
 
-  test("a message that was sent and has no acknowledgement is unknown, also for a repeat whose time is up", async () => {
+  test("a message that was sent and has no acknowledgement is unknown, even for a repeat whose time is up", async () => {
     const { send, frames, issueKey, clock } = await createDeviceWorld();
     const { key } = await issueKey({ scopes: ["send"] });
     const first = send(key, "1");
@@ -94,7 +94,7 @@ describe("in front of the embedded server", () => {
   });
 });
 
-describe("in front of a remote server", () => {
+describe("commands in front of a remote server", () => {
   const row: Environment = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
 
   type End = PlainResponse | UpstreamFailure;
@@ -209,7 +209,7 @@ describe("in front of a remote server", () => {
     expect(response.headers["x-should-retry"]).toBe("false");
   });
 
-  test("on Workers the operations are 404 with the reason", async () => {
+  test("the operations are 404 on Workers, with the reason", async () => {
     const world = createTestProxy(undefined, { remote: { isolatesRequests: true } });
     const { key } = await world.issueKey(controlKey);
     const path = "/v1/environments/conn-1/stop";

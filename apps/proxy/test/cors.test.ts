@@ -25,8 +25,8 @@ function corsHeaders(headers: Readonly<Record<string, string>>): readonly string
   return Object.keys(headers).filter((name) => name.startsWith("access-control-") || name === "vary");
 }
 
-describe("without origins", () => {
-  test("without origins, no response has CORS headers, and a preflight is 405", async () => {
+describe("a gateway without origins", () => {
+  test("no response has CORS headers without origins, and a preflight is 405", async () => {
     const { proxy, issueKey } = createTestProxy();
     const { key } = await issueKey();
     for (const request of [fakeRequest({ key, headers: { origin: page } }), preflight(page)]) {
@@ -36,7 +36,7 @@ describe("without origins", () => {
   });
 });
 
-describe("with origins", () => {
+describe("a gateway with origins", () => {
   test("a preflight of a listed origin needs no key and allows exactly the supported methods and headers", async () => {
     const { status, headers, body } = await setUp().proxy.handle(preflight(page));
     expect({ status, body }).toEqual({ status: 204, body: null });

@@ -16,7 +16,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const damage = `UPDATE keys SET record = replace(record, '"pepperId"', 'garbage "pepperId"')`;
 
-describe("a damaged record over HTTP", () => {
+describe("damaged records over HTTP", () => {
   const token = "an-operators-token-of-forty-characters-x";
 
   async function setUp() {
@@ -78,7 +78,7 @@ describe("a damaged record over HTTP", () => {
   });
 });
 
-describe("a damaged record in a data directory", () => {
+describe("damaged records in a data directory", () => {
   let dataDir = "";
   beforeEach(async () => {
     dataDir = await mkdtemp(join(tmpdir(), "letta-proxy-"));

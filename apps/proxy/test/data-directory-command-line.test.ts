@@ -45,29 +45,32 @@ const commands: readonly string[] = [
   "backup FILE",
 ];
 
-describe("a data directory without data", () => {
-  test.each(commands)("is not created by '%s', whose error names it and says what to do", async (text) => {
-    const words = text.split(" ").map((word) => (word === "FILE" ? join(folder, "backup.tar") : word));
-    const missing = join(folder, "mistyped");
-    expect(await run([...words, "--data-dir", missing])).toMatchObject({
-      code: 1,
-      stdout: "",
-      stderr: `letta-proxy: --data-dir ${missing}: this directory does not exist; ${advice}\n`,
-    });
-    expect(await readdir(folder)).toEqual([]);
+describe("data directories without data", () => {
+  test.each(commands)(
+    "a data directory without data is not created by '%s', whose error names it and says what to do",
+    async (text) => {
+      const words = text.split(" ").map((word) => (word === "FILE" ? join(folder, "backup.tar") : word));
+      const missing = join(folder, "mistyped");
+      expect(await run([...words, "--data-dir", missing])).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: `letta-proxy: --data-dir ${missing}: this directory does not exist; ${advice}\n`,
+      });
+      expect(await readdir(folder)).toEqual([]);
 
-    const other = join(folder, "other");
-    await mkdir(other);
-    await writeFile(join(other, "notes"), "");
-    expect(await run([...words, "--data-dir", other])).toMatchObject({
-      code: 1,
-      stdout: "",
-      stderr: `letta-proxy: --data-dir ${other}: this directory has no data of a gateway; ${advice}\n`,
-    });
-    expect(await readdir(other)).toEqual(["notes"]);
-  });
+      const other = join(folder, "other");
+      await mkdir(other);
+      await writeFile(join(other, "notes"), "");
+      expect(await run([...words, "--data-dir", other])).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: `letta-proxy: --data-dir ${other}: this directory has no data of a gateway; ${advice}\n`,
+      });
+      expect(await readdir(other)).toEqual(["notes"]);
+    },
+  );
 
-  test("becomes one with the first key, and 'keys create' says so on standard error, once", async () => {
+  test("a data directory becomes one with the first key, and 'keys create' says so on standard error, once", async () => {
     const dataDir = join(folder, "new");
     const words = ["keys", "create", "--name", "n", "--data-dir", dataDir];
     const first = await run(words);
@@ -79,7 +82,7 @@ describe("a data directory without data", () => {
     expect((await run(["keys", "list", "--data-dir", dataDir])).code).toBe(0);
   });
 
-  test("is named by its whole path if it is the default one", async () => {
+  test("an error names the whole path of a data directory if it is the default one", async () => {
     const expected = `--data-dir ${join(process.cwd(), "none")}: this directory does not exist`;
     expect((await run(["keys", "list"], { DATA_DIR: "none" })).stderr).toContain(expected);
   });

@@ -30,7 +30,7 @@ function codeOf(response: PlainResponse): string {
   return response.status < 300 ? String(response.status) : `${response.status} ${problemOf(response).errorCode}`;
 }
 
-describe("with an embedded environment server", () => {
+describe("device changes with an embedded environment server", () => {
   async function setUp() {
     const world = await createDeviceAdministrationProxy();
     const connect = await world.issueKey({ scopes: ["connect"] });
@@ -100,7 +100,7 @@ describe("with an embedded environment server", () => {
   });
 });
 
-describe("in front of a remote upstream", () => {
+describe("device changes in front of a remote upstream", () => {
   const row = environmentRow("1", { deviceId: "d1", connectionName: "ci-1", tags: ["ci"] });
 
   /** A gateway in front of a server that has one device, and that responds so to changes. */
@@ -220,7 +220,7 @@ describe("the device that ran a conversation last, in front of a remote upstream
     return createTestProxy(async (request) => (request.path === path ? respond() : jsonResponse(200, row)));
   }
 
-  test("is shown to keys that may use the device, without hidden members", async () => {
+  test("the last device of a conversation is shown to keys that may use it, without hidden members", async () => {
     const world = setUp(() => jsonResponse(200, runtime));
     const get = async (restriction: object): Promise<PlainResponse> =>
       world.proxy.handle(fakeRequest({ path, key: (await world.issueKey({ scopes: ["read"], ...restriction })).key }));
@@ -234,7 +234,7 @@ describe("the device that ran a conversation last, in front of a remote upstream
     expect((await get({ scopes: ["read", "details"] })).body).toContain("/hidden");
   });
 
-  test("of an agent that the key may not use looks like an unknown conversation, and the server is not asked", async () => {
+  test("the last device of an agent that the key may not use looks like an unknown conversation, and the server is not asked", async () => {
     const known = setUp(() => jsonResponse(200, runtime));
     const unknown = setUp(() => problemResponse("environment_not_found"));
     const get = async (world: TestProxy, agentIds: string[]): Promise<PlainResponse> =>
@@ -248,19 +248,19 @@ describe("the device that ran a conversation last, in front of a remote upstream
     ["404 environment_not_found", problemResponse("environment_not_found")],
     ["404 endpoint_not_found", jsonResponse(404, { message: "no such route" })],
     ["502 upstream_invalid_response", jsonResponse(200, { later: true })],
-  ])("is %s where the server says so", async (expected, response) => {
+  ])("the last device is %s where the server says so", async (expected, response) => {
     const world = setUp(() => response);
     const { key } = await world.issueKey({ scopes: ["read"] });
     expect(codeOf(await world.proxy.handle(fakeRequest({ path, key })))).toBe(expected);
   });
 });
 
-describe("a list with tags, in front of a remote upstream", () => {
+describe("lists with tags, in front of a remote upstream", () => {
   const rows = [["ci"], ["ci", "gpu"], undefined].map((tags, index) =>
     environmentRow(String(index), { deviceId: `d${index}`, ...(tags !== undefined && { tags }) }),
   );
 
-  test("has the rows that have them, whether or not the server knows tags", async () => {
+  test("a list with tags has the rows that have them, whether or not the server supports tags", async () => {
     const proxy = createTestProxy(() => Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false })));
     const list = async (query: string, restriction: object = {}): Promise<readonly string[]> => {
       const { key } = await proxy.issueKey({ scopes: ["list"], ...restriction });
@@ -278,7 +278,7 @@ describe("a list with tags, in front of a remote upstream", () => {
   });
 });
 
-test("where extensions are not served they are 404 endpoint_not_found with the reason, for every key", async () => {
+test("extensions that are not served are 404 endpoint_not_found with the reason, for every key", async () => {
   const proxy = createTestProxy(undefined, { remote: { isolatesRequests: true } });
   const response = await change(proxy, "no key");
   expect(problemOf(response)).toMatchObject({

@@ -58,7 +58,7 @@ test("devices remove disconnects a connected device of a running gateway, and is
   expect((await run(["audit", "verify"])).code).toBe(0);
 });
 
-test("after devices release another key of a running gateway can enrol the device, although its first key was revoked", async () => {
+test("another key of a running gateway can enrol a device after devices release, although its first key was revoked", async () => {
   const proxy = await start();
   const first = await proxy.createKey({ scopes: ["connect"] });
   const second = await proxy.createKey({ scopes: ["connect"] });
@@ -73,7 +73,7 @@ test("after devices release another key of a running gateway can enrol the devic
   expect((await listed())[0]?.ownerKeyId).toBe(second.slice(4, 16));
 });
 
-test("the commands work without a running gateway, and create no file of devices", async () => {
+test("the commands for devices work without a running gateway, and create no file of devices", async () => {
   await run(["keys", "create", "--name", "n"]);
   expect(await run(["devices", "list"])).toEqual({ code: 0, stdout: "", stderr: "There are no devices.\n" });
   expect(await run(["devices", "list", "--json"])).toEqual({ code: 0, stdout: "[]\n", stderr: "" });
@@ -88,7 +88,7 @@ test("the commands work without a running gateway, and create no file of devices
   expect(await listed()).toEqual([]);
 });
 
-test("with --url the commands work on a gateway elsewhere, with a key of scope admin, and show which devices are online", async () => {
+test("the commands for devices with --url work on a gateway elsewhere, with a key of scope admin, and show which devices are online", async () => {
   const proxy = await start();
   const apiKey = await proxy.createKey({ scopes: ["connect"] });
   const admin = await proxy.createKey({ scopes: ["admin"] });
@@ -106,7 +106,7 @@ test("with --url the commands work on a gateway elsewhere, with a key of scope a
   await expect(far("remove", deviceId)).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("404") });
 });
 
-test("in front of a remote environment server the commands say that its devices are not administered here", async () => {
+test("the commands say in front of a remote environment server that its devices are not administered here", async () => {
   const env = { UPSTREAM_URL: "http://127.0.0.1:9" };
   expect(await run(["devices", "list"], env)).toMatchObject({
     code: 1,

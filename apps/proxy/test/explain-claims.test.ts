@@ -80,7 +80,7 @@ test.each<readonly [what: string, changes: object, method: string, path: string]
   },
 );
 
-test("what a real token needs beside the claims is named, and claims that are missing are taken for granted", async () => {
+test("requirements of a real token besides the claims are named, and missing claims are taken for granted", async () => {
   const { explain, issue } = await setUp();
   const wanted = { claims: { sub: "alice", org: "acme", scope: "list", agents: [], devices: ["d"] } };
   const response = await explain({ ...wanted, method: "GET", path: "/v1/environments" }, await issue());
@@ -112,7 +112,7 @@ test("claims are no credential: only an administering key can have them explaine
   expect((await proxy.handle(fakeRequest({ key: unsigned }))).status).toBe(401);
 });
 
-test("where no tokens are accepted, the explanation says so", async () => {
+test("the explanation says so where no tokens are accepted", async () => {
   const { explain, issue } = await setUp(null);
   const response = await explain({ claims, method: "GET", path: "/v1/environments" }, await issue());
   const { verdict, rules, keyId } = bodyOf(response) as Explanation;
@@ -124,7 +124,7 @@ test.each([
   ["neither", {}],
   ["both", { keyId: "k", claims }],
   ["claims that are no object", { claims: ["sub"] }],
-])("a request with %s is 400", async (_what, body) => {
+])("an explain request with %s is 400", async (_what, body) => {
   const { explain, issue } = await setUp();
   const response = await explain({ ...body, method: "GET", path: "/v1/environments" }, await issue());
   expect([response.status, problemOf(response).errorCode]).toEqual([400, "invalid_request"]);

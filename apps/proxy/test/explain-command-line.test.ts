@@ -33,7 +33,7 @@ async function explain(
   }
 }
 
-test("without --url it decides with what is stored, and says what only the running gateway knows", async () => {
+test("explain without --url decides with what is stored, and says what only the running gateway knows", async () => {
   const stored = ["--data-dir", proxy.dataDir];
   const refused = await explain([keyId, "GET", "/v1/environments", ...stored]);
   expect(refused).toMatchObject({ code: 0, stderr: "" });
@@ -49,7 +49,7 @@ test("without --url it decides with what is stored, and says what only the runni
   expect(JSON.parse(json.stdout)).toMatchObject({ limits: [] });
 });
 
-test("with --url it asks the running gateway, with a key of scope admin", async () => {
+test("explain with --url asks the running gateway, with a key of scope admin", async () => {
   const admin = await proxy.createKey({ scopes: ["admin"] });
   const url = ["--url", proxy.url, "--json"];
   const { stdout } = await explain([keyId, "GET", "/v1/environments/d-1", ...url], { ADMIN_TOKEN: admin });
@@ -89,7 +89,7 @@ test("restrictions in shadow mode are explained as the running gateway decides t
   expect(shadowed.stdout).toContain("only because of shadow mode, which does not enforce agent_not_allowed");
 });
 
-test("a failure is one line that names the argument, the file or its line, and prints nothing else", async () => {
+test("a failure of explain is one line that names the argument, the file or its line, and prints nothing else", async () => {
   const [bad, latin1] = [join(folder, "bad.json"), join(folder, "latin1.json")];
   await writeFile(bad, '{\n  "agentId": \n}');
   await writeFile(latin1, '{"agentId": "caf\u00e9"}', "latin1");
@@ -114,7 +114,7 @@ test("a failure is one line that names the argument, the file or its line, and p
   }
 });
 
-test("- stands for standard input in --body and in --token-claims", async () => {
+test("a dash means standard input in --body and in --token-claims", async () => {
   const words = [keyId, "GET", "/v1/environments/d-1", "--body", "-", "--data-dir", proxy.dataDir];
   const run = runLettaProxy(["explain", ...words], {}, "{oops");
   await expect(run).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("--body - is not valid JSON") });

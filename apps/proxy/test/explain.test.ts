@@ -310,7 +310,7 @@ test("an administering key that is limited to devices does not learn from explai
   expect(await explain(foreign)).not.toEqual(await explain(absent));
 });
 
-test("explain needs the scope admin, knows only keys of the tenant, and names what is wrong with its input", async () => {
+test("explain needs the scope admin, knows only keys of the tenant, and names errors in its input", async () => {
   const { issue, ask, proxy } = await createWorld();
   const { record, key } = await issue({ scopes: ["list"], tenant: "one" });
   const wanted = { keyId: record.id, method: "GET", path: "/v1/environments" };

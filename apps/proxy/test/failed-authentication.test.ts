@@ -54,7 +54,7 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key: fresh }))).status).toBe(200);
   });
 
-  test("tokens that name keys which the issuer does not have are limited by address, also in the cooldown, and those of another issuer all count", async () => {
+  test("tokens that name keys which the issuer does not have are limited by address, even in the cooldown, and those of another issuer all count", async () => {
     const issuer = await createTestIssuer();
     const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
     const flood = async (claims: Readonly<Record<string, unknown>>): Promise<readonly number[]> => {
@@ -106,7 +106,7 @@ describe("failed authentication", () => {
     expect(await ask(await sign("third"))).toBe(200);
   });
 
-  test("tokens that may be valid use up nothing of what a blocked address may try: those of a key that is not known yet, and all while no key is known", async () => {
+  test("tokens that may be valid do not use up the attempts of a blocked address: those of a key that is not known yet, and all while no key is known", async () => {
     const issuer = await createTestIssuer();
     const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
     const testProxy = createLimitedProxy(file, { fetchJwks, config: { jwt: testJwtSettings } });

@@ -113,7 +113,7 @@ test("a gateway that cannot listen announces nothing, and a gateway in front of 
   expect(await printed()).toEqual(both(url));
 });
 
-test("while the running gateway does not serve the console, console link says how to serve it, and makes no key", async () => {
+test("console link says how to serve the console while the running gateway does not, and makes no key", async () => {
   await start();
   expect(await run(["console", "link"])).toMatchObject({
     code: 1,
@@ -134,7 +134,7 @@ describe("devices invite --url", () => {
     }
   };
 
-  test("refuses the listener of the administration, which devices do not reach, unless --gateway names their address", async () => {
+  test("devices invite --url refuses the listener of the administration, which devices do not reach, unless --gateway names their address", async () => {
     const config = join(session.dataDir, "gateway.json");
     writeFileSync(config, JSON.stringify({ admin: { port: 0 } }));
     const proxy = await launchProxy({
@@ -151,7 +151,7 @@ describe("devices invite --url", () => {
     expect(printedCommand.stdout).toContain(`LETTA_BASE_URL=${proxy.url} `);
   });
 
-  test("refuses a gateway in front of a remote environment server, which no device connects to, and makes no key", async () => {
+  test("devices invite --url refuses a gateway in front of a remote environment server, which no device connects to, and makes no key", async () => {
     const proxy = await launchProxy({ dataDir: session.dataDir, env: { UPSTREAM_URL: "http://127.0.0.1:9" } });
     running.push(proxy);
     const administrator = await proxy.createKey({ scopes: ["admin"] });

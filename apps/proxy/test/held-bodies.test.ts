@@ -51,7 +51,7 @@ async function setUp() {
 const codeOf = (response: PlainResponse) => [response.status, problemOf(response).errorCode];
 
 describe("bodies that have arrived", () => {
-  test("of one key are limited: 503 overloaded, nothing is sent, and other keys are served", async () => {
+  test("the bodies of one key are limited: 503 overloaded, nothing is sent, and other keys are served", async () => {
     const { begin, issueKey, frames, held, clock } = await setUp();
     const [greedy, modest] = [await issueKey(), await issueKey()];
     const sends = [];
@@ -67,7 +67,7 @@ describe("bodies that have arrived", () => {
     expect(held.totalBytes).toBe(0);
   });
 
-  test("of a few keys leave room for a key that has few", async () => {
+  test("the bodies of a few keys leave room for a key that has few", async () => {
     const { begin, issueKey, frames } = await setUp();
     const greedy = [await issueKey(), await issueKey()];
     for (const { key } of greedy) for (const id of ["a", "b", "c", "d"]) await begin(key, `${key.slice(-4)}-${id}`);
@@ -78,7 +78,7 @@ describe("bodies that have arrived", () => {
     expect(frames).toHaveLength(7);
   });
 
-  test("count until the device has accepted the message, and not while its turn is awaited", async () => {
+  test("a body counts until the device has accepted the message, and not while its turn is awaited", async () => {
     const { begin, issueKey, acknowledge, held, entries } = await setUp();
     const { key } = await issueKey();
     let isOver = false;
@@ -93,7 +93,7 @@ describe("bodies that have arrived", () => {
     expect(entries.filter(({ type }) => type === "send_refused")).toEqual([]);
   });
 
-  test("are not kept while the ends of their turns are awaited", async () => {
+  test("bodies are not kept while the ends of their turns are awaited", async () => {
     const { begin, issueKey, acknowledge, frames, held } = await setUp();
     const { key } = await issueKey();
     const size = 900_000;
@@ -111,7 +111,7 @@ describe("bodies that have arrived", () => {
     expect(sends).toHaveLength(20);
   });
 
-  test("with many small values count the memory of these", async () => {
+  test("a body with many small values counts the memory of these", async () => {
     const { proxy, connectionId, issueKey, frames, held } = await setUp();
     const { key } = await issueKey();
     const path = `/v1/environments/${connectionId}/messages`;
@@ -123,7 +123,7 @@ describe("bodies that have arrived", () => {
     expect(codeOf(await proxy.handle(requestOf(key, path, () => makeBody("m-2"))))).toEqual([503, "overloaded"]);
   });
 
-  test("count until a remote upstream has responded", async () => {
+  test("a body counts until a remote upstream has responded", async () => {
     const bodyMemory = createBodyBudget(createMemoryBudget, limits);
     const seen: number[] = [];
     const upstream = knownConnections(() => {
@@ -139,7 +139,7 @@ describe("bodies that have arrived", () => {
     expect(bodyMemory.held.totalBytes).toBe(0);
   });
 
-  test("of the administration count, too, for the key that administers and for the operator", async () => {
+  test("bodies of the administration also count, for the key that administers and for the operator", async () => {
     const bodyMemory = createBodyBudget(createMemoryBudget, limits);
     const config = { operatorToken: "operator-token-of-this-test-only" };
     const { proxy, issueKey } = createTestProxy(undefined, { ports: { bodyMemory }, config });

@@ -65,7 +65,7 @@ export function describeIdempotencyStore(
   }
 
   describe(`the idempotency store ${name}`, () => {
-    test("reserves all ids of a send or none", async () => {
+    test("a reservation takes all ids of a send or none", async () => {
       const { store, reserved, inUse } = setUp();
       const { sendId } = await reserved(["a", "b"]);
       const outcome = await store.reserve(testReservation(["c", "b", "d"]));
@@ -73,7 +73,7 @@ export function describeIdempotencyStore(
       expect(await inUse(["a", "b", "c", "d"])).toEqual(["a", "b"]);
     });
 
-    test("of 100 concurrent reservations of one id exactly one succeeds, and the others receive its send", async () => {
+    test("exactly one of 100 concurrent reservations of one id succeeds, and the others receive its send", async () => {
       const { store, connect = () => store } = setUp();
       const stores = [store, connect()];
       const reservations = Array.from({ length: 100 }, (_, index) => testReservation([`own ${index}`, "shared"]));
@@ -129,7 +129,7 @@ export function describeIdempotencyStore(
       expect(await store.findConnection("default", connectionId)).not.toBeNull();
     });
 
-    test("returns the result that was stored first, for every id of the send", async () => {
+    test("every id of a send returns the result that was stored first", async () => {
       const { store, reserved } = setUp();
       const reservation = await reserved(["a", "b"]);
       const result = { status: 409, headers: { "x-a": "é", "x-b": "" }, body: 'é"\0\ud83d\ude80\n' };

@@ -42,7 +42,7 @@ export function describeIdempotencyProperties(
   { time, runs }: IdempotencyStorePromises,
   open: OpenIdempotencyStore,
 ): void {
-  test("does the same as the reference model for every sequence of calls, also when the clock is changed", async () => {
+  test("the store behaves like the reference model for every sequence of calls, even when the clock is changed", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 40 }), async (sequence) => {
         const clock = createMovableClock();

@@ -21,8 +21,8 @@ async function setUp(
   return { ...world, key, record, admin, stored };
 }
 
-describe("an invitation", () => {
-  test("belongs to the first device that uses it, and gives it its tags", async () => {
+describe("invitations of devices", () => {
+  test("an invitation belongs to the first device that uses it, and gives it its tags", async () => {
     const { register, key, store, stored, connect } = await setUp();
     await connect(key, { deviceId: "d1" });
     expect((await store.findEnvironments("default", "d1")).map(({ tags }) => tags)).toEqual([["ci"]]);
@@ -31,7 +31,7 @@ describe("an invitation", () => {
     expect(await stored()).toMatchObject({ deviceIds: ["d1"], requires: [], invite: { tags: ["ci"] } });
   });
 
-  test("that no device uses ends at its time, and one that was used stays valid for its device", async () => {
+  test("an invitation that no device uses ends at its time, and one that was used stays valid for its device", async () => {
     const unused = await setUp();
     await unused.clock.advance(hourMs);
     await expect(unused.register(unused.key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
@@ -42,7 +42,7 @@ describe("an invitation", () => {
     await expect(used.connect(used.key, { deviceId: "d1", connectionName: "renamed" })).resolves.toEqual([]);
   });
 
-  test("may be used again by its device, also after a registration that failed", async () => {
+  test("an invitation may be used again by its device, even after a registration that failed", async () => {
     const { register, key, issueKey } = await setUp();
     const owner = await issueKey({ scopes: ["connect"] });
     await register(owner.key, { deviceId: "d1" });
@@ -51,7 +51,7 @@ describe("an invitation", () => {
     await expect(register(key, { deviceId: "d1" })).rejects.toThrow("device_owned_by_another_key");
   });
 
-  test("adds its tags to a device that was released, and does not add them again to one that it owns", async () => {
+  test("an invitation adds its tags to a device that was released, and does not add them again to one that it owns", async () => {
     const { register, key, admin, issueKey, proxy, devices, store } = await setUp(["ci", "gpu"]);
     const owner = await issueKey({ scopes: ["connect"] });
     await register(owner.key, { deviceId: "d1" });
@@ -73,7 +73,7 @@ describe("an invitation", () => {
     expect((await store.findEnvironments("default", "d1"))[0]?.tags).toEqual([]);
   });
 
-  test("that is limited to names is limited to them after its first use too", async () => {
+  test("an invitation that is limited to names is still limited to them after its first use", async () => {
     const { register, connect, key, stored, store } = await setUp([], ["ci-*"]);
     await expect(register(key, { deviceId: "d1", connectionName: "prod-1" })).rejects.toThrow("device_not_allowed");
     await connect(key, { deviceId: "d1", connectionName: "ci-1" });
@@ -89,7 +89,7 @@ describe("an invitation", () => {
     });
   });
 
-  test("that is limited to names takes over no device with another name, like every key with these names", async () => {
+  test("an invitation that is limited to names takes over no device with another name, like every key with these names", async () => {
     const { register, key, issueKey, admin, devices, stored } = await setUp([], ["ci-*"]);
     const shared = await issueKey({ scopes: ["connect"], shared: true });
     await register(shared.key, { deviceId: "d1", connectionName: "prod-db" });
@@ -103,7 +103,7 @@ describe("an invitation", () => {
     await expect(register(key, { deviceId: "d2", connectionName: "ci-7" })).resolves.toBeTypeOf("string");
   });
 
-  test("that is limited to names is refused a device with another name because of its owner, if another key owns it", async () => {
+  test("an invitation that is limited to names is refused a device with another name because of its owner, if another key owns it", async () => {
     const { register, key, issueKey } = await setUp([], ["ci-*"]);
     const owner = await issueKey({ scopes: ["connect"] });
     await register(owner.key, { deviceId: "d1", connectionName: "prod-db" });
@@ -114,7 +114,7 @@ describe("an invitation", () => {
     }
   });
 
-  test("is not used up by a device that the tenant may not have", async () => {
+  test("an invitation is not used up by a device that the tenant may not have", async () => {
     const rule = { credential: null, deviceIds: null, connectionNames: ["ci-*"], publicName: null };
     const { register, key, stored } = await setUp([], null, { tenants: new Map([["default", rule]]) });
     await expect(register(key, { deviceId: "d1", connectionName: "prod-1" })).rejects.toThrow("device_not_allowed");
@@ -122,7 +122,7 @@ describe("an invitation", () => {
     await expect(register(key, { deviceId: "d2", connectionName: "ci-1" })).resolves.toBeTypeOf("string");
   });
 
-  test("that a device used before names were kept stays valid for this device under any name", async () => {
+  test("an invitation that a device used before names were kept stays valid for this device under any name", async () => {
     const { register, key, record, keyStore } = await setUp();
     await keyStore.update(record.id, ({ invite: _invite, ...present }) => {
       const invite = { expiresAt: 1, tags: [], usedAt: 1 };
@@ -132,21 +132,21 @@ describe("an invitation", () => {
     await expect(register(key, { deviceId: "d1", connectionName: "renamed" })).resolves.toBeTypeOf("string");
   });
 
-  test("that was revoked or disabled meanwhile is 401", async () => {
+  test("an invitation that was revoked or disabled meanwhile is 401", async () => {
     const { register, key, record, keyStore } = await setUp();
     await keyStore.update(record.id, (present) => ({ ...present, disabledAt: 1 }));
     await expect(register(key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
   });
 
-  test("can be used for nothing but a registration", async () => {
+  test("an invitation can be used for nothing but a registration", async () => {
     const { proxy, key } = await setUp();
     const response = await proxy.handle(fakeRequest({ key }));
     expect(problemOf(response).errorCode).toBe("insufficient_scope");
   });
 });
 
-describe("the administration", () => {
-  test("creates an invitation, and shows how it was used", async () => {
+describe("administration of invitations", () => {
+  test("the administration creates an invitation, and shows how it was used", async () => {
     const { proxy, admin, register, clock } = await setUp();
     const create = (body: object) =>
       proxy.handle(fakeRequest({ key: admin.key, method: "POST", path: "/admin/v1/keys", body: JSON.stringify(body) }));
@@ -170,7 +170,7 @@ describe("the administration", () => {
     }
   });
 
-  test("of a key that is limited to devices or tags grants no invitation, since its device is not known", async () => {
+  test("the administration of a key that is limited to devices or tags grants no invitation, since its device is not known", async () => {
     const { proxy, issueKey, clock } = await setUp();
     const invite = { expiresAt: clock.now() + hourMs };
     for (const restriction of [{ deviceIds: ["d1"] }, { deviceTags: ["ci"] }]) {

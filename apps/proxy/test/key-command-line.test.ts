@@ -8,7 +8,7 @@ vi.setConfig({ testTimeout: 60_000 });
 const session = useCommandLine();
 const { start, run } = session;
 
-describe("keys", () => {
+describe("commands for keys", () => {
   test("keys create prints only the key; a running gateway accepts it at once, and refuses it when it is revoked or rotated", async () => {
     const proxy = await start();
     const { stdout, stderr } = await run(["keys", "create", "--name", "n"]);

@@ -210,7 +210,7 @@ test("a key that is limited to agents or modes, or that denies tools, cannot hol
     expect(keyIssues({ scopes: ["view", "send", "approve", "control"], ...limit }, 0)).toEqual([]);
 });
 
-describe("a stored key", () => {
+describe("stored keys", () => {
   let dataDir = "";
   beforeAll(async () => {
     dataDir = await mkdtemp(join(tmpdir(), "letta-key-rules-"));
@@ -238,19 +238,22 @@ describe("a stored key", () => {
     return { local, update, id: record.id };
   }
 
-  test.each(changes)("that would break the rule of %s is refused over HTTP", async (member, stored, _words, patch) => {
-    const testProxy = createTestProxy();
-    const { key } = await testProxy.issueKey({ scopes: ["admin"] });
-    const nowMs = testProxy.clock.now();
-    const invite = stored.invite ? { invite: { expiresAt: nowMs + 60_000 } } : {};
-    const { record } = await testProxy.issueKey({ ...stored, ...invite });
-    const answer = await administer(testProxy, key, { method: "PATCH", path: `/${record.id}`, body: patch });
-    expect(answer).toMatchObject({ status: 400, body: { errors: [{ member }] } });
-    expect(await testProxy.keyStore.find(record.id)).toEqual(record);
-  });
+  test.each(changes)(
+    "a stored key that would break the rule of %s is refused over HTTP",
+    async (member, stored, _words, patch) => {
+      const testProxy = createTestProxy();
+      const { key } = await testProxy.issueKey({ scopes: ["admin"] });
+      const nowMs = testProxy.clock.now();
+      const invite = stored.invite ? { invite: { expiresAt: nowMs + 60_000 } } : {};
+      const { record } = await testProxy.issueKey({ ...stored, ...invite });
+      const answer = await administer(testProxy, key, { method: "PATCH", path: `/${record.id}`, body: patch });
+      expect(answer).toMatchObject({ status: 400, body: { errors: [{ member }] } });
+      expect(await testProxy.keyStore.find(record.id)).toEqual(record);
+    },
+  );
 
   test.each(changes)(
-    "that would break the rule of %s is refused by the local command",
+    "a stored key that would break the rule of %s is refused by the local command",
     async (member, stored, words) => {
       const { local, update, id } = await setUpLocal(stored);
       const before = await local.retrieve(id);
@@ -260,7 +263,7 @@ describe("a stored key", () => {
     },
   );
 
-  test("that breaks a rule can be disabled, over HTTP and by the local command", async () => {
+  test("a stored key that breaks a rule can be disabled, over HTTP and by the local command", async () => {
     const stored = { maxMode: "standard", setMode: "unrestricted" } as const;
     const { local, id } = await setUpLocal(stored);
     await local.update(id, { disabled: true });
@@ -278,7 +281,7 @@ describe("a stored key", () => {
     ["another mode beyond it", { maxMode: "standard", setMode: "acceptEdits" }, { setMode: "unrestricted" }, false],
     ["the same mode again", { maxMode: "standard", setMode: "acceptEdits" }, { setMode: "acceptEdits" }, false],
   ])(
-    "that breaks a rule is changed to %s only if the change itself breaks none",
+    "a stored key that breaks a rule is changed to %s only if the change itself breaks none",
     async (_what, stored, patch, isAllowed) => {
       const { local, id } = await setUpLocal(stored);
       const changing = local.update(id, patch);
@@ -305,13 +308,13 @@ describe("a stored key", () => {
       ["invite"],
     ],
     ["use again", { agentIds: ["a"], scopes: ["files"] }, { disabled: false }, ["scopes"]],
-  ])("that breaks a rule gets %s only if that widens nothing", (_what, stored, patch, members) => {
+  ])("a stored key that breaks a rule gets %s only if that widens nothing", (_what, stored, patch, members) => {
     const wanted: KeyRequest = { name: "n", tenant: "default", scopes: ["list"], ...stored };
     const { record } = createKey(wanted, 0, testMint);
     expect(patchIssues(record, patch, 0).map(({ member }) => member)).toEqual(members);
   });
 
-  test("of a newer version can be changed, over HTTP and by the local command", async () => {
+  test("a stored key of a newer version can be changed, over HTTP and by the local command", async () => {
     const requires = ["a-newer-feature"];
     const { local, update, id } = await setUpLocal({}, requires);
     await update("--name renamed");
@@ -325,7 +328,7 @@ describe("a stored key", () => {
   });
 });
 
-describe("a program that contains the gateway", () => {
+describe("programs that contain the gateway", () => {
   let dataDir = "";
   let gateway: GatewayServer;
   beforeAll(async () => {
@@ -344,11 +347,14 @@ describe("a program that contains the gateway", () => {
     ["expiresAt", { expiresAt: 5 }],
     ["invite.expiresAt", { scopes: ["connect"], invite: { expiresAt: 5 } }],
   ];
-  test.each(requests)("is refused a key that breaks the rule of %s: %j", async (member, request) => {
-    const refusal = gateway.createKey({ name: "n", ...request } as NewKey);
-    await expect(refusal).rejects.toThrow(TypeError);
-    await expect(refusal).rejects.toThrow(new RegExp(`^${member} `, "m"));
-  });
+  test.each(requests)(
+    "a program that contains the gateway is refused a key that breaks the rule of %s: %j",
+    async (member, request) => {
+      const refusal = gateway.createKey({ name: "n", ...request } as NewKey);
+      await expect(refusal).rejects.toThrow(TypeError);
+      await expect(refusal).rejects.toThrow(new RegExp(`^${member} `, "m"));
+    },
+  );
 });
 
 test("the command line and HTTP create the same record from the same input", async () => {

@@ -104,7 +104,7 @@ export function describeKeyStore(
   }
 
   describe(`the key store ${name}`, () => {
-    test("returns a key as it was created, and null for an unknown id", async () => {
+    test("the store returns a key as it was created, and null for an unknown id", async () => {
       const { store } = await setUp();
       const record = newRecord({ deviceIds: ["d1"], expiresAt: 5, shared: true, name: "naïve ☂ '\"" });
       await store.create(record);
@@ -112,7 +112,7 @@ export function describeKeyStore(
       expect(await store.find("unknown")).toBeNull();
     });
 
-    test("refuses a second key with the same id", async () => {
+    test("the store refuses a second key with the same id", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -120,7 +120,7 @@ export function describeKeyStore(
       expect(await store.find(record.id)).toEqual(record);
     });
 
-    test("lists keys by creation, then by id", async () => {
+    test("the store lists keys by creation, then by id", async () => {
       const { store } = await setUp();
       const [late, early, same] = [newRecord({}, 20), newRecord({}, 10), newRecord({}, 10)];
       for (const record of [late, early, same]) await store.create(record);
@@ -128,7 +128,7 @@ export function describeKeyStore(
       expect(await store.list()).toEqual([...byId, late]);
     });
 
-    test("changes a key in one step and returns the new record", async () => {
+    test("the store changes a key in one step and returns the new record", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -138,7 +138,7 @@ export function describeKeyStore(
       expect(await store.update("unknown", (current) => current)).toBeNull();
     });
 
-    test("leaves a key unchanged when the change throws", async () => {
+    test("the store leaves a key unchanged when the change throws", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -149,7 +149,7 @@ export function describeKeyStore(
       expect(await store.find(record.id)).toEqual(record);
     });
 
-    test("changes the generation at once with an own change", async () => {
+    test("the store changes the generation immediately with its own change", async () => {
       const { store } = await setUp();
       const before = store.generation();
       const record = newRecord();
@@ -171,7 +171,7 @@ export function describeKeyStore(
       expect(store.generation()).toBe(before);
     });
 
-    test(`shows changes of another process, and changes the generation within ${generationBoundMs} ms`, async () => {
+    test(`the store shows changes of another process, and changes the generation within ${generationBoundMs} ms`, async () => {
       const { store, other, waitForGeneration } = await setUp();
       const before = store.generation();
       const record = newRecord();
@@ -185,7 +185,7 @@ export function describeKeyStore(
       expect(store.generation()).not.toBe(created);
     });
 
-    test("accepts one of two devices that use an invitation at once, through different processes", async () => {
+    test("the store accepts one of two devices that use an invitation at the same time, through different processes", async () => {
       const { store, other, clock } = await setUp();
       const record = newInvitation(clock.now() + 60_000);
       await store.create(record);
@@ -222,7 +222,7 @@ export function describeKeyStore(
       expect(again).toMatchObject({ kind: "accepted", principal: { deviceIds: accepted } });
     });
 
-    test("loses no change when two processes change one key at once", async () => {
+    test("the store loses no change when two processes change one key at the same time", async () => {
       const { store, other } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -239,7 +239,7 @@ export function describeKeyStore(
       });
     });
 
-    test("stores the latest use of each key, for every process, and ignores unknown keys", async () => {
+    test("the store stores the latest use of each key, for every process, and ignores unknown keys", async () => {
       const { store, other } = await setUp();
       const [used, unused] = [newRecord(), newRecord()];
       for (const record of [used, unused]) await store.create(record);

@@ -159,7 +159,7 @@ test("the metrics need the scope admin, and speak OpenMetrics to callers that ac
   expect(overview).toMatchObject({ bucketMs: 60_000, buckets: [{ refused: 8, failed: 0, devicesOnline: 0 }] });
 });
 
-test("beside an administration listener the metrics are there alone, and ids are labels only where they are configured", async () => {
+test("the metrics are served only by the administration listener if there is one, and ids are labels only where they are configured", async () => {
   const token = "operator-token-of-32-characters-0";
   const proxy = await start(
     { admin: { port: 0 }, metrics: { labels: ["tenant", "key", "device"] } },

@@ -56,7 +56,7 @@ async function authorityOf(target: string, headers: Record<string, string> = {})
   return authority;
 }
 
-describe("the path as it was sent", () => {
+describe("paths as they were sent", () => {
   test.each([
     "/v1/environments/..%2Fagents",
     "/v1/environments/%2e%2e%2fagents",
@@ -100,7 +100,7 @@ describe("the path as it was sent", () => {
     ["GET", "/v1\\environments"],
     ["GET", "*"],
     ["GET", "ftp://x/v1/environments"],
-  ])("%s %s gets a problem, not an empty response", async (method, target) => {
+  ])("the request %s %s gets a problem, not an empty response", async (method, target) => {
     expect(codeOf(await send(method, target))).toBe("invalid_request");
   });
 
@@ -119,7 +119,7 @@ describe("the path as it was sent", () => {
   });
 });
 
-describe("keys", () => {
+describe("keys over HTTP", () => {
   test("two Authorization fields are refused, even if one is valid", async () => {
     const twice = `GET /v1/environments HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ${key}\r\nauthorization: Bearer x\r\n\r\n`;
     expect(codeOf(await sendRaw(server.url, twice))).toBe("invalid_key");
@@ -144,7 +144,7 @@ describe("keys", () => {
   });
 });
 
-describe("bodies", () => {
+describe("bodies over HTTP", () => {
   const target = "/v1/environments/c/messages";
   const json = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "é", client_message_id: "m" }] });
   // An unknown member, since whitespace is not forwarded.
@@ -231,7 +231,7 @@ describe("malformed requests", () => {
     ["/v1/nope", 404, undefined],
     ["/admin/v1/nope", 404, undefined],
   ])(
-    "a method that no server knows is for %s what PUT is: %i, with the methods of the path",
+    "a method that no server knows is treated for %s like PUT: %i, with the methods of the path",
     async (path, ...expected) => {
       for (const method of ["PUT", "FOO", "M-X", "get", "constructor"]) {
         const response = await send(method, path, { "x-request-id": "trace-1" });
@@ -245,7 +245,7 @@ describe("malformed requests", () => {
     },
   );
 
-  test("a refused request head gets one response with the caller's request id, and nothing behind it is read", async () => {
+  test("a refused request head gets one response with the caller's request id, and nothing after it is read", async () => {
     const head = "GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: trace-1\r\ntransfer-encoding: identity\r\n\r\n";
     const socket = await openSocket(server.url);
     socket.write(`${head}${requestHead("GET", "/livez")}`);
@@ -265,7 +265,7 @@ describe("malformed requests", () => {
     expect(response.status).toBe(200);
   });
 
-  test("a request behind an ignored upgrade is not left waiting: the response says that the connection closes", async () => {
+  test("a request after an ignored upgrade is not left waiting: the response says that the connection closes", async () => {
     const upgrade = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n";
     const response = await sendRaw(server.url, `${upgrade}${requestHead("GET", "/livez")}`);
     expect([response.status, response.headers["connection"]]).toEqual([200, "close"]);
@@ -364,7 +364,7 @@ test.each(["text/event-stream", "application/json"])(
   },
 );
 
-describe("a slow client", () => {
+describe("slow clients", () => {
   test.each([
     ["a client with incomplete headers", "GET /livez HTTP/1.1\r\nhost: x\r\n"],
     [

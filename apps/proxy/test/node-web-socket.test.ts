@@ -162,7 +162,7 @@ describe("an open socket", () => {
   });
 
   test.each([1008, 1013])(
-    "what a device sends after it was closed for a limit with %i is not handed over, and a device that does not close is dropped",
+    "frames that a device sends after it was closed for a limit with %i are not handed over, and a device that does not close is dropped",
     async (limitCode) => {
       const socket = await open();
       socket.send("before");
@@ -306,7 +306,7 @@ describe("an open socket", () => {
     expect(received).toEqual(["other 1000001", "small"]);
   });
 
-  test("of a long text, a listener that wants them gets the first and the last 8,192 bytes", async () => {
+  test("a listener that wants the ends of a long text gets the first and the last 8,192 bytes", async () => {
     const listener: PlainSocketListener = {
       maxFrameBytes,
       maxTextBytes: 1_000_000,
@@ -336,7 +336,7 @@ describe("an open socket", () => {
   });
 });
 
-test("a failure of a device's handler, also at the end of its socket, closes only that device's socket", async () => {
+test("a failure of a device's handler, even at the end of its socket, closes only that device's socket", async () => {
   const defect = new Error("defect");
   const fail = (): never => {
     throw defect;

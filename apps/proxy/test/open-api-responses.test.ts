@@ -177,7 +177,7 @@ test.each(requests)("the response to %s is as described", async (_title, templat
   expect([response.status, undescribed(template, request.method ?? "GET", response)]).toEqual([status, []]);
 });
 
-test("the responses to reads of a device that is missing are as described, also from the cache", async () => {
+test("the responses to reads of a missing device match the description, even from the cache", async () => {
   const { clock } = proxy;
   const environmentCache = createEnvironmentCache({
     store: createMemoryCacheStore({ clock }),

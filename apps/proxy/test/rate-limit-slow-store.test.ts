@@ -25,8 +25,8 @@ const kinds: readonly (readonly RateLimitCheck[])[] = [
   [lease],
 ];
 
-describe.runIf(canLaunchValkey())("under load, with a Valkey that responds after the deadline", () => {
-  test("no request waits longer than the deadline, each policy follows its failure mode, and no lease is left", async () => {
+describe.runIf(canLaunchValkey())("a Valkey under load that responds after the deadline", () => {
+  test("no request waits longer than the deadline of a slow store, each policy follows its failure mode, and no lease is left", async () => {
     const server = await launchValkey();
     const relay = await createFaultProxy(server.port);
     const connection = connectValkey(`valkey://127.0.0.1:${relay.port}`, {

@@ -37,19 +37,19 @@ export function describeRateLimitStore(
   }
 
   describe(`the rate limit store ${name}`, () => {
-    test("admits exactly 10 of 200 requests at once under a limit of 10", async () => {
+    test("the store admits exactly 10 of 200 simultaneous requests under a limit of 10", async () => {
       const { take } = setUp();
       expect(await admittedOf(Array.from({ length: 200 }, () => take(testCheck())))).toBe(10);
     });
 
-    test("gives 200 requests at once exactly 10 leases under a limit of 10", async () => {
+    test("the store gives 200 simultaneous requests exactly 10 leases under a limit of 10", async () => {
       const { lease } = setUp();
       const check = testCheck({ unit: "concurrent-requests" });
       const granted = await Promise.all(Array.from({ length: 200 }, (_, index) => lease(`lease-${index}`, check)));
       expect(granted.filter(Boolean)).toHaveLength(10);
     });
 
-    test("charges nothing on any policy when one refuses", async () => {
+    test("the store charges nothing on any policy when one refuses", async () => {
       const { take, probe, lease } = setUp();
       const wide = testCheck({ name: "wide", limit: 100, burst: 100 });
       const narrow = testCheck({ name: "narrow", limit: 1, burst: 1 });
@@ -59,7 +59,7 @@ export function describeRateLimitStore(
       expect((await probe(wide, leases)).decisions.map(({ remaining }) => remaining)).toEqual([99, 10]);
     });
 
-    test("reports for each policy what remains, when all of it is regained and when to retry", async () => {
+    test("the store reports for each policy what remains, when all of it is regained and when to retry", async () => {
       const { take } = setUp();
       const burst = testCheck({ name: "burst" });
       const daily = testCheck({ name: "daily", limit: 1_000, burst: 1_000, windowMs: 86_400_000 });
@@ -76,7 +76,7 @@ export function describeRateLimitStore(
       ]);
     });
 
-    test("admits a refused request after its reported wait, and not before", async () => {
+    test("the store admits a refused request after its reported wait, and not before", async () => {
       const { clock, take } = setUp();
       const check = testCheck({}, "somebody", 4);
       await take(check);
@@ -89,7 +89,7 @@ export function describeRateLimitStore(
       expect((await take(check)).admitted).toBe(true);
     });
 
-    test("always refuses a request that costs more than the whole burst, however large its cost", async () => {
+    test("the store always refuses a request that costs more than the whole burst, however large its cost", async () => {
       const { take, probe } = setUp();
       for (const cost of [11, Number.MAX_SAFE_INTEGER]) {
         const { admitted, constrained } = await take(testCheck({}, "somebody", cost));
@@ -98,7 +98,7 @@ export function describeRateLimitStore(
       expect((await probe(testCheck())).decisions).toMatchObject([{ remaining: 10 }]);
     });
 
-    test("admits a request without cost although nothing remains", async () => {
+    test("the store admits a request without cost although nothing remains", async () => {
       const { take } = setUp();
       await take(testCheck({}, "somebody", 10));
       expect(await take(testCheck({}, "somebody", 0))).toMatchObject({ admitted: true, decisions: [{ remaining: 0 }] });
@@ -135,7 +135,7 @@ export function describeRateLimitStore(
       expect(outcomes.every(({ constrained }) => constrained?.policy.name === "enforced")).toBe(true);
     });
 
-    test("counts keys and policies separately, whatever their names", async () => {
+    test("the store counts keys and policies separately, whatever their names", async () => {
       const { take } = setUp();
       const keys = ["a", "A", "", "{a}", "a:b", "'\"\\", "naïve ☂", "a\nb", "1:a", "__proto__"];
       const checks = keys.flatMap((key) =>

@@ -20,7 +20,7 @@ const checks = (["local", "open"] as const).map((onStoreError) =>
   testCheck({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
 );
 
-describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => {
+describe.runIf(canLaunchValkey())("a Valkey under load that fails", () => {
   test("no request waits longer than the deadline while the server hangs, resumes, stops and restarts", async () => {
     let server = await launchValkey();
     const connection = connectValkey(server.url, { timeoutMs: 1_000, onFailure: () => undefined });

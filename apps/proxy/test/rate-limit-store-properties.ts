@@ -79,7 +79,7 @@ export function describeRateLimitGuarantees(
   { time, runs }: RateLimitStorePromises,
   open: (clock: Clock) => RateLimitStore,
 ): void {
-  test("decides every sequence of requests like the reference model, also when the wall clock is set back", async () => {
+  test("the store decides every sequence of requests like the reference model, even when the wall clock is set back", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 40 }), async (steps) => {
         const clock = createMovableClock();
@@ -106,7 +106,7 @@ export function describeRateLimitGuarantees(
     );
   });
 
-  test("never admits more than the burst plus what is regained, and admits again once one unit is regained", async () => {
+  test("the store never admits more than the burst plus what is regained, and admits again once one unit is regained", async () => {
     const courseArbitrary = fc.array(fc.record({ moveMs: moveArbitrary, cost: fc.integer({ min: 1, max: 3 }) }), {
       maxLength: 60,
     });

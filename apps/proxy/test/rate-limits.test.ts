@@ -121,7 +121,7 @@ test("sends are counted by device", async () => {
   expect(statuses.map(({ status }) => status === 429)).toEqual([false, true, false]);
 });
 
-describe("a limit per device", () => {
+describe("limits per device", () => {
   const row = environmentRow("1", { deviceId: "d-1", connectionId: "conn-1", connectionName: "laptop" });
   const list = { connections: [row], hasNextPage: false };
   const devices: UpstreamFetch = ({ path }) => Promise.resolve(jsonResponse(200, path.endsWith("/d-1") ? row : list));
@@ -129,7 +129,7 @@ describe("a limit per device", () => {
   const read = (testProxy: TestProxy, key: string): Promise<PlainResponse> =>
     testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/d-1" }));
 
-  test("counts the devices of each tenant apart, also where they have the same id", async () => {
+  test("a limit per device counts the devices of each tenant separately, even where they have the same id", async () => {
     const testProxy = createLimitedProxy(twice, { upstream: devices });
     const [mine, theirs] = [await testProxy.issueKey({ tenant: "a" }), await testProxy.issueKey({ tenant: "b" })];
     for (let count = 0; count < 3; count++) await read(testProxy, theirs.key);
@@ -141,23 +141,26 @@ describe("a limit per device", () => {
     ["other ids", { deviceIds: ["d-2"] }],
     ["other names", { connectionNames: ["ci-*"] }],
     ["tags", { deviceTags: ["ci"] }],
-  ])("is not charged by a key that is limited to %s and cannot reach the device", async (_what, allowlist) => {
-    const testProxy = createLimitedProxy(twice, { upstream: devices });
-    const outsider = await testProxy.issueKey(allowlist);
-    const owner = await testProxy.issueKey();
-    for (let count = 0; count < 5; count++) {
-      await read(testProxy, outsider.key);
-      await send(testProxy, outsider.key, "d-1");
-    }
-    expect((await read(testProxy, owner.key)).status).toBe(200);
-    // What GET /v1/ratelimit shows is what the next request is charged to.
-    const shown = await testProxy.proxy.handle(
-      fakeRequest({ key: owner.key, path: "/v1/ratelimit", query: "operation=sendMessage&deviceId=d-1" }),
-    );
-    expect(bodyOf(shown)).toMatchObject({ policies: [{ remaining: 1 }] });
-  });
+  ])(
+    "a limit per device is not charged by a key that is limited to %s and cannot reach the device",
+    async (_what, allowlist) => {
+      const testProxy = createLimitedProxy(twice, { upstream: devices });
+      const outsider = await testProxy.issueKey(allowlist);
+      const owner = await testProxy.issueKey();
+      for (let count = 0; count < 5; count++) {
+        await read(testProxy, outsider.key);
+        await send(testProxy, outsider.key, "d-1");
+      }
+      expect((await read(testProxy, owner.key)).status).toBe(200);
+      // What GET /v1/ratelimit shows is what the next request is charged to.
+      const shown = await testProxy.proxy.handle(
+        fakeRequest({ key: owner.key, path: "/v1/ratelimit", query: "operation=sendMessage&deviceId=d-1" }),
+      );
+      expect(bodyOf(shown)).toMatchObject({ policies: [{ remaining: 1 }] });
+    },
+  );
 
-  test("is shown to a key that is limited to names as the counter of its reads, which is its own", async () => {
+  test("a key that is limited to names is shown its own counter of reads for a limit per device", async () => {
     const testProxy = createLimitedProxy(twice, { upstream: devices });
     const [insider, owner] = [await testProxy.issueKey({ connectionNames: ["lap*"] }), await testProxy.issueKey()];
     for (const { key } of [insider, owner, owner]) expect((await read(testProxy, key)).status).toBe(200);
@@ -168,7 +171,7 @@ describe("a limit per device", () => {
     expect(await shown(owner.key)).toMatchObject({ policies: [{ remaining: 0 }] });
   });
 
-  test("is charged to the device of a connection only by keys that can reach it", async () => {
+  test("a limit per device is charged to the device of a connection only by keys that can reach it", async () => {
     const environment = { ...row, tenant: "default" } as unknown as ConnectionRecord["environment"];
     const connection = { connectionId: "conn-1", environment } as ConnectionRecord;
     const server = embedServer({
@@ -232,7 +235,7 @@ describe("requests that wait for the end of a turn", () => {
         body: message,
       },
     ],
-  ])("of one key, at most 100 %s wait at the same time, for as long as they run", async (_what, request) => {
+  ])("at most 100 %s of one key wait at the same time, for as long as they run", async (_what, request) => {
     const testProxy = createLimitedProxy({}, { server: turns });
     const { key } = await testProxy.issueKey();
     const other = await testProxy.issueKey();
@@ -291,7 +294,7 @@ describe("a store that is unavailable", () => {
   });
 });
 
-describe("GET /v1/ratelimit", () => {
+describe("the endpoint GET /v1/ratelimit", () => {
   const ask = ({ proxy }: TestProxy, key: string, query = "", method = "GET"): Promise<PlainResponse> =>
     proxy.handle(fakeRequest({ key, path: "/v1/ratelimit", query, method }));
 
@@ -322,7 +325,7 @@ describe("GET /v1/ratelimit", () => {
     }
   });
 
-  test("GET /v1/ratelimit has a limit of its own for each key, whatever policies are configured", async () => {
+  test("GET /v1/ratelimit has its own limit for each key, whatever policies are configured", async () => {
     const testProxy = createLimitedProxy(perKey(2));
     const [{ key }, other] = [await testProxy.issueKey(), await testProxy.issueKey()];
     for (let count = 0; count < 100; count++) expect((await ask(testProxy, key)).status).toBe(200);

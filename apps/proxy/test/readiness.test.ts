@@ -45,7 +45,7 @@ async function untilSays(proxy: LaunchedProxy, line: string): Promise<number> {
 
 const allOk = ["disk", "keys", "audit", "devices", "shutdown"].map((name) => `[+]${name} ok\n`).join("");
 
-test("a gateway in order is ready, the probe leaves no file behind, and every path needs no key", async () => {
+test("a working gateway is ready, the probe leaves no file behind, and no health path needs a key", async () => {
   const proxy = await start();
   expect(await readyz(proxy)).toEqual({ status: 200, text: `${allOk}readyz check passed\n` });
   expect((await fetch(`${proxy.url}/readyz`)).status).toBe(200);
@@ -72,7 +72,7 @@ test("a database file that was overwritten or moved makes the gateway unready wh
   await untilSays(proxy, "[+]audit ok");
 });
 
-test("a data directory that takes no data makes the gateway unready, and it recovers by itself", async () => {
+test("a data directory that takes no data makes the gateway unready, and it recovers without a restart", async () => {
   const proxy = await start();
   await untilSays(proxy, "[+]disk ok");
   const blocker = join(dataDir, ".readiness");

@@ -93,7 +93,7 @@ async function list(credential: string): Promise<readonly [status: number, devic
   return [response.status, /"deviceId":"([^"]+)"/.exec(await response.text())?.[1]];
 }
 
-test("after a reload, a token of a replaced issuer is refused at once, even if it was verified before", async () => {
+test("a token of a replaced issuer is refused immediately after a reload, even if it was verified before", async () => {
   await start();
   const token = await issuer.sign(Date.now());
   expect([await list(token), await list(token)]).toEqual(Array(2).fill([200, "device-old"]));

@@ -213,7 +213,7 @@ test("messages of an open viewer have the limits and the audit records of the cu
   expect(contents.map((text) => text.includes("private"))).toEqual([true, false]);
 });
 
-test("the log names the restrictions in shadow mode for messages of an open viewer, also after another setting has changed", async () => {
+test("the log names the restrictions in shadow mode for messages of an open viewer, even after another setting has changed", async () => {
   const { sign, watch, reload, events } = await setUp(shadowed("agents"));
   const viewer = await watch(await sign({ agents: ["agent-2"] }));
   const refusals = () => events.flatMap((event) => (event.type === "request" ? (event.shadowRefusedBy ?? []) : []));

@@ -67,7 +67,7 @@ test("a refusal of a remote gateway names the rule, and contains no token and no
   await expect(tenant).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("administering key") });
 });
 
-test("of the explanations of another server, only texts are printed, each on the line of the failure", async () => {
+test("only texts are printed from the explanations of another server, each on the line of the failure", async () => {
   const errors = [{ member: "na\u001b[2Jme", rule: "must\nbe short" }, { member: 5 }, null];
   const strange = await createFakeUpstream((_request, response) => {
     response.writeHead(400, { "content-type": "application/problem+json" });
@@ -81,7 +81,7 @@ test("of the explanations of another server, only texts are printed, each on the
   });
 });
 
-test("without a token, with a data directory, or with http: to another host, no request is sent", async () => {
+test("no request is sent without a token, with a data directory, or with http: to another host", async () => {
   const nowhere = ["keys", "list", "--url"];
   await expect(runLettaProxy([...nowhere, proxy.url])).rejects.toMatchObject({ code: 1 });
   const env = { ADMIN_TOKEN: adminKey };

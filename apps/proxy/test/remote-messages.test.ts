@@ -46,7 +46,7 @@ function shownOf({ status, body }: PlainResponse): unknown {
 }
 
 describe("messages behind a remote upstream", () => {
-  test("are those that the server lists, with the same query, and its page goes on", async () => {
+  test("messages behind a remote upstream are those that the server lists, with the same query, and pages continue", async () => {
     const { list, forwarded } = await world();
     const response = await list("conn-1", "limit=3&state=finished&state=failed&include=text&after=1000.WyJhIl0");
     expect(response.status).toBe(200);
@@ -58,7 +58,7 @@ describe("messages behind a remote upstream", () => {
     expect([query.get("limit"), query.get("after")]).toEqual(["3", "1000.WyJhIl0"]);
   });
 
-  test("have their texts for keys with the scope view alone, if they ask for them", async () => {
+  test("messages have their texts only for keys with the scope view, if they ask for them", async () => {
     const { list } = await world();
     const without = messages.map(({ clientMessageId }) => [clientMessageId, undefined]);
     expect(shownOf(await list("conn-1", "include=text"))).toEqual(without);
@@ -68,7 +68,7 @@ describe("messages behind a remote upstream", () => {
     );
   });
 
-  test("are selected by the server where the key is limited to agents", async () => {
+  test("messages are selected by the server where the key is limited to agents", async () => {
     const { list, forwarded } = await world(() => jsonResponse(200, { ...page, messages: messages.slice(1, 2) }));
     const limited = { scopes: ["read", "view"], agentIds: ["agent-2", "agent-3"] } as const;
     expect(shownOf(await list("conn-1", "include=text", limited))).toEqual([["m-1", text.text]]);
@@ -78,7 +78,7 @@ describe("messages behind a remote upstream", () => {
     expect(queries.at(1)?.get("limit")).toBe("3");
   });
 
-  test("of other agents alone are an empty page, and nothing is forwarded", async () => {
+  test("messages of other agents alone are an empty page, and nothing is forwarded", async () => {
     const { list, forwarded } = await world();
     const response = await list("conn-1", "agentId=agent-1", { agentIds: ["agent-2"] });
     expect([response.status, JSON.parse(String(response.body))]).toEqual([
@@ -88,27 +88,27 @@ describe("messages behind a remote upstream", () => {
     expect(forwarded()).toEqual([]);
   });
 
-  test("of a key with more agents than can be named need agents in the query", async () => {
+  test("messages for a key with more agents than can be named need agents in the query", async () => {
     const { list } = await world();
     const agentIds = Array.from({ length: 101 }, (_, index) => `agent-${index}`);
     expect(problemOf(await list("conn-1", "", { agentIds })).errorCode).toBe("invalid_request");
     expect((await list("conn-1", "agentId=other", { agentIds })).status).toBe(200);
   });
 
-  test("that the server did not select are never shown, nor is their cursor", async () => {
+  test("messages that the server did not select are never shown, nor is their cursor", async () => {
     const { list } = await world();
     const response = await list("conn-1", "", { agentIds: ["agent-2"] });
     expect([response.status, problemOf(response).errorCode]).toEqual([502, "upstream_invalid_response"]);
     expect(String(response.body)).not.toContain("cursor");
   });
 
-  test("are listed by the deviceId while the device is offline", async () => {
+  test("messages are listed by the deviceId while the device is offline", async () => {
     const { list, forwarded } = await world();
     expect(shownOf(await list("server"))).toHaveLength(3);
     expect(forwarded().map(({ path }) => path)).toEqual(["/v1/environments/server/messages"]);
   });
 
-  test("of an unknown device and one out of reach are the same 404, and nothing is forwarded", async () => {
+  test("messages of an unknown device and one out of reach are the same 404, and nothing is forwarded", async () => {
     const { list, forwarded } = await world();
     for (const id of ["conn-none", "conn-1", "laptop"]) {
       const response = await list(id, "", { deviceIds: ["server"] });
@@ -117,7 +117,7 @@ describe("messages behind a remote upstream", () => {
     expect(forwarded()).toEqual([]);
   });
 
-  test("of a server that does not list messages are endpoint_not_found, and a malformed page is never shown", async () => {
+  test("messages of a server that does not list them are endpoint_not_found, and a malformed page is never shown", async () => {
     for (const answer of [
       () => problemResponse("method_not_allowed"),
       () => problemResponse("endpoint_not_found"),
@@ -187,8 +187,8 @@ function namedBy({ cursor }: MessageList): unknown {
   return cursor === null ? null : JSON.parse(Buffer.from(cursor.split(".")[1] ?? "", "base64url").toString());
 }
 
-describe("a key that is limited to agents", () => {
-  test("learns nothing of the messages of other agents from pages, their number or their cursors", async () => {
+describe("keys that are limited to agents", () => {
+  test("a key that is limited to agents learns nothing of the messages of other agents from pages, their number or their cursors", async () => {
     const { pages } = await realServer(["agent-2", "agent-1", "agent-2", "agent-2", "agent-3", "agent-1", "agent-2"]);
     const own = await pages(["agent-1"], "limit=1");
     expect(own.map(namedBy)).toEqual([
@@ -203,7 +203,7 @@ describe("a key that is limited to agents", () => {
     ]);
   });
 
-  test("learns nothing of the states and conversations of other agents from filters", async () => {
+  test("a key that is limited to agents learns nothing of the states and conversations of other agents from filters", async () => {
     const { pages } = await realServer(["agent-2", "agent-1", "agent-2"]);
     const [failed, ...more] = await pages(["agent-1"], "limit=1&state=failed");
     expect([failed?.messages, failed && namedBy(failed), more]).toEqual([[], ["m-1", "agent-1", "c-agent-1"], []]);

@@ -30,7 +30,7 @@ test("a request of the API in HTTP/1.0 needs no Host", async () => {
   expect((await sendRaw(server.url, read)).status).toBe(200);
 });
 
-test("an upgrade in HTTP/1.0, which has none, is ignored", async () => {
+test("an upgrade in HTTP/1.0, which has no upgrades, is ignored", async () => {
   const { key } = await server.issueKey();
   const fields = `connection: Upgrade\r\nupgrade: websocket\r\nauthorization: Bearer ${key}\r\n\r\n`;
   for (const target of ["/livez", "/v1/environments"]) {
@@ -38,7 +38,7 @@ test("an upgrade in HTTP/1.0, which has none, is ignored", async () => {
   }
 });
 
-test("a target over the size limit is 414, also where fields follow, and fields over the limit are 431", async () => {
+test("a target over the size limit is 414, even where fields follow, and fields over the limit are 431", async () => {
   const [long, short] = [`/v1/environments?x=${"x".repeat(20_000)}`, "/v1/environments"];
   const statusOf = async (head: string): Promise<number> => (await sendRaw(server.url, head)).status;
   expect(await statusOf(requestHead("GET", long))).toBe(414);

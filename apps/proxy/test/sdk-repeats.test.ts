@@ -55,7 +55,7 @@ afterAll(async () => {
 });
 
 describe.each(sdks)("the official SDK $version", ({ version, Sdk }) => {
-  test("delivers each message once behind a hop that breaks, and receives the first result", async () => {
+  test("the official SDK delivers each message once behind a hop that breaks, and receives the first result", async () => {
     const { key } = await server.issueKey();
     // The oldest version has no method for this endpoint, but the same transport.
     const client = new Sdk({ baseURL: relay.url, apiKey: key });

@@ -106,8 +106,8 @@ async function setUp({ guard, monotonic = systemClock.monotonic, upstream = acce
   };
 }
 
-describe("a send in front of a remote upstream, with its audit log on disk", () => {
-  test("is reserved and recorded in one commit before it leaves, and its result and its end share another", async () => {
+describe("sends in front of a remote upstream, with the audit log on disk", () => {
+  test("a send is reserved and recorded in one commit before it leaves, and its result and its end share another", async () => {
     const seen: unknown[] = [];
     const gateway = await setUp({
       upstream(request, signal) {
@@ -122,7 +122,7 @@ describe("a send in front of a remote upstream, with its audit log on disk", () 
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("shares its commits with the sends that arrive with it", async () => {
+  test("a send shares its commits with the sends that arrive with it", async () => {
     const gateway = await setUp({});
     await gateway.send("first");
     const before = gateway.commits();
@@ -133,7 +133,7 @@ describe("a send in front of a remote upstream, with its audit log on disk", () 
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("leaves one start and one end in the log for each of several repeats that arrive together, and runs once", async () => {
+  test("a send leaves one start and one end in the log for each of several repeats that arrive together, and runs once", async () => {
     const gateway = await setUp({});
     const responses = await Promise.all(Array.from({ length: 5 }, () => gateway.send("same")));
     expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
@@ -147,7 +147,7 @@ describe("a send in front of a remote upstream, with its audit log on disk", () 
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("is refused with 503 and does not leave when the disk is full, and works again when it is not", async () => {
+  test("a send is refused with 503 and does not leave when the disk is full, and works again when it is not", async () => {
     const gateway = await setUp({});
     const { page_count: pages } = gateway.database.prepare("PRAGMA page_count").get() ?? {};
     gateway.database.exec(`PRAGMA max_page_count = ${Number(pages) + 2}`);
@@ -164,7 +164,7 @@ describe("a send in front of a remote upstream, with its audit log on disk", () 
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("is refused with 503 and does not leave while another process keeps the file locked", async () => {
+  test("a send is refused with 503 and does not leave while another process keeps the file locked", async () => {
     let time = 0;
     const gateway = await setUp({ monotonic: () => (time += 1_000) });
     await gateway.send("first");
@@ -177,7 +177,7 @@ describe("a send in front of a remote upstream, with its audit log on disk", () 
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("is never sent twice when a commit failed that was made nevertheless", async () => {
+  test("a send is never sent twice when a commit failed that was made nevertheless", async () => {
     let fails = false;
     const gateway = await setUp({
       async guard(run) {

@@ -21,7 +21,7 @@ async function sendTwice(
 const foreign = (status: number): PlainResponse =>
   jsonResponse(status, { message: "no" }, { "retry-after": "5", "x-should-retry": "true" });
 
-describe("after a send that may have been delivered, a repeat is not delivered", () => {
+describe("sends that may have been delivered", () => {
   test.each([
     ["a broken connection", { reason: "broken", cause: null }, "504 delivery_unknown"],
     ["a response that is too large", { reason: "too_large", cause: null }, "502 upstream_response_too_large"],
@@ -33,7 +33,7 @@ describe("after a send that may have been delivered, a repeat is not delivered",
     ["a 201", jsonResponse(201, { success: true, message: "ok" }), "502 upstream_invalid_response"],
     ["a success of another product", jsonResponse(200, { foo: 1 }), "502 upstream_invalid_response"],
     ["a success that is a text", jsonResponse(200, { success: "yes", message: "ok" }), "502 upstream_invalid_response"],
-  ] as const)("after %s", async (_what, end, expected) => {
+  ] as const)("a repeat is not delivered after %s", async (_what, end, expected) => {
     const { responses, deliveries } = await sendTwice(end);
     expect(responses.map(summarise)).toEqual([expected, `${expected} replayed`]);
     for (const response of responses) {
@@ -45,7 +45,7 @@ describe("after a send that may have been delivered, a repeat is not delivered",
     expect(deliveries).toBe(1);
   });
 
-  test("after the deadline", async () => {
+  test("a repeat is not delivered after the deadline", async () => {
     const world = await createSendWorld();
     world.upstream = () => new Promise(() => undefined);
     const first = world.send();
@@ -58,7 +58,7 @@ describe("after a send that may have been delivered, a repeat is not delivered",
   });
 });
 
-describe("after a send of which nothing was delivered, a repeat is sent", () => {
+describe("sends of which nothing was delivered", () => {
   test.each([
     ["a connection that was refused", { reason: "unreachable", cause: null }, "502 upstream_unreachable", "true"],
     ["a 400", jsonResponse(400, { message: "no" }), "400 upstream_error", "false"],
@@ -67,7 +67,7 @@ describe("after a send of which nothing was delivered, a repeat is sent", () => 
     ["a full queue", problemResponse("queue_full"), "429 queue_full", "false"],
     ["a server of ours that shuts down", problemResponse("shutting_down"), "503 shutting_down", "true"],
     ["a refused credential", jsonResponse(401, { message: "no" }), "502 upstream_credential_rejected", "false"],
-  ] as const)("after %s", async (_what, end, expected, retryable) => {
+  ] as const)("a repeat is sent after %s", async (_what, end, expected, retryable) => {
     const { responses, deliveries } = await sendTwice(end);
     expect(responses.map(summarise)).toEqual([expected, "200"]);
     expect(responses[0]?.headers["x-should-retry"]).toBe(retryable);
@@ -90,8 +90,8 @@ describe("after a send of which nothing was delivered, a repeat is sent", () => 
   });
 });
 
-describe("a caller who disconnects", () => {
-  test("does not end a send that has left: its result is kept, and the audit log has its outcome", async () => {
+describe("callers who disconnect", () => {
+  test("a caller who disconnects does not end a send that has left: its result is kept, and the audit log has its outcome", async () => {
     const world = await createSendWorld();
     const answer = deferred<PlainResponse>();
     let signal: AbortSignal | undefined;
@@ -112,7 +112,7 @@ describe("a caller who disconnects", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("before it has left ends it, and it can be repeated", async () => {
+  test("a caller who disconnects before a send has left ends it, and it can be repeated", async () => {
     const started = deferred<null>();
     const audit = { append: () => started.promise.then(() => undefined) };
     const world = await createSendWorld({ ports: { audit } });
@@ -126,7 +126,7 @@ describe("a caller who disconnects", () => {
     expect(summarise(await world.send())).toBe("200");
   });
 
-  test("leaves the whole request to the runtime, which keeps it alive", async () => {
+  test("a caller who disconnects leaves the whole request to the runtime, which keeps it alive", async () => {
     const background: Promise<unknown>[] = [];
     const world = await createSendWorld({ ports: { background: (work) => void background.push(work) } });
     await world.send();
@@ -134,7 +134,7 @@ describe("a caller who disconnects", () => {
   });
 });
 
-describe("a store of sends that fails", () => {
+describe("failures of the store of sends", () => {
   async function setUp() {
     const { clock } = await createSendWorld();
     const idempotencyStore = failingStore(createMemoryIdempotencyStore(clock));
@@ -142,7 +142,7 @@ describe("a store of sends that fails", () => {
     return { world, clock, failing: idempotencyStore.failing };
   }
 
-  test("means that nothing is sent, and that the send can be repeated", async () => {
+  test("a store that fails means that nothing is sent, and that the send can be repeated", async () => {
     const { world, clock, failing } = await setUp();
     failing.add("reserve");
     const response = await world.send();
@@ -155,7 +155,7 @@ describe("a store of sends that fails", () => {
     expect(summarise(await world.send())).toBe("200");
   });
 
-  test("after the delivery does not take the result from its caller, and the result is stored when the store recovers", async () => {
+  test("a store that fails after the delivery does not take the result from its caller, and the result is stored when the store recovers", async () => {
     const { world, clock, failing } = await setUp();
     failing.add("settle");
     expect(summarise(await world.send())).toBe("200");
@@ -167,7 +167,7 @@ describe("a store of sends that fails", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("until the lease has ended leaves the outcome unknown until the store recovers, and the message is never sent again", async () => {
+  test("a store that fails until the lease has ended leaves the outcome unknown until the store recovers, and the message is never sent again", async () => {
     const { world, clock, failing } = await setUp();
     failing.add("settle");
     expect(summarise(await world.send())).toBe("200");
@@ -180,7 +180,7 @@ describe("a store of sends that fails", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("for longer than ten minutes leaves the outcome unknown", async () => {
+  test("a store that fails for longer than ten minutes leaves the outcome unknown", async () => {
     const { world, clock, failing } = await setUp();
     failing.add("settle");
     expect(summarise(await world.send())).toBe("200");
@@ -192,7 +192,7 @@ describe("a store of sends that fails", () => {
   });
 
   test.each([13_000, 60_000])(
-    "and carries out a reservation %i ms later does not keep the message from being sent",
+    "a store that fails and carries out a reservation %i ms later does not keep the message from being sent",
     async (lateMs) => {
       const { clock } = await createSendWorld();
       const store = createMemoryIdempotencyStore(clock);
@@ -225,7 +225,7 @@ describe("a store of sends that fails", () => {
     },
   );
 
-  test("for longer than the lease of a send that was not delivered does not turn it into one of unknown outcome", async () => {
+  test("a store that fails for longer than the lease of a send that was not delivered does not make its outcome unknown", async () => {
     const { world, clock, failing } = await setUp();
     world.upstream = () => Promise.resolve(unreachable);
     failing.add("release");
@@ -239,7 +239,7 @@ describe("a store of sends that fails", () => {
     expect(world.delivered()).toHaveLength(2);
   });
 
-  test("releases the ids of a send that was not delivered when it recovers, so that other gateways can send it", async () => {
+  test("a store that recovers releases the ids of a send that was not delivered, so that other gateways can send it", async () => {
     const { clock } = await createSendWorld();
     const shared = createMemoryIdempotencyStore(clock);
     const failingOnce = failingStore(shared);
@@ -254,7 +254,7 @@ describe("a store of sends that fails", () => {
     expect(summarise(await other.send())).toBe("200");
   });
 
-  test("while a repeat waits ends the wait with 503", async () => {
+  test("a store that fails while a repeat waits ends the wait with 503", async () => {
     const { world, clock, failing } = await setUp();
     world.upstream = () => new Promise(() => undefined);
     void world.send();
@@ -268,7 +268,7 @@ describe("a store of sends that fails", () => {
   test.each([
     ["whose device has another connection by now", 404],
     ["whose list cannot be read", 503],
-  ])("is not a missing connection for a repeat %s", async (_what, status) => {
+  ])("a store that fails is not a missing connection for a repeat %s", async (_what, status) => {
     const { world, clock, failing } = await setUp();
     expect(summarise(await world.send())).toBe("200");
     await clock.advance(10_000);
@@ -287,7 +287,7 @@ describe("a store of sends that fails", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("is not a new send for a repeat that finds no connection", async () => {
+  test("a store that fails is not a new send for a repeat that finds no connection", async () => {
     const { world, clock, failing } = await setUp();
     expect(summarise(await world.send())).toBe("200");
     await clock.advance(10_000);
@@ -298,7 +298,7 @@ describe("a store of sends that fails", () => {
     expect(summarise(await world.send())).toBe("200 replayed");
   });
 
-  test("that is full refuses new sends and still replays earlier ones", async () => {
+  test("a store that is full refuses new sends and still replays earlier ones", async () => {
     const { clock } = await createSendWorld();
     const idempotencyStore = createMemoryIdempotencyStore(clock, { maxIds: 1 });
     const world = await createSendWorld({ remote: { idempotencyStore }, ports: { clock } });
@@ -318,7 +318,7 @@ test("the result of a longer response is kept in a shorter form, and repeats rec
   expect(bodyOf(await world.send())).toEqual({ success: true, message: message.slice(0, 4_096) });
 });
 
-test("a send is answered once its result is stored, so a stop of the gateway right after it does not lose the result", async () => {
+test("a send gets its response once its result is stored, so a stop of the gateway right after it does not lose the result", async () => {
   const { clock } = await createSendWorld();
   const store = createMemoryIdempotencyStore(clock);
   const held = deferred<undefined>();

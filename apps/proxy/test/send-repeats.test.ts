@@ -19,8 +19,8 @@ const hourMs = 3_600_000;
 const allow = { approve: true, tool_call_id: "call-1" };
 const deny = { approve: false, tool_call_id: "call-1" };
 
-describe("a repeat", () => {
-  test("receives the first result and is not delivered again", async () => {
+describe("repeats of sends", () => {
+  test("a repeat receives the first result and is not delivered again", async () => {
     const world = await createSendWorld();
     const first = await world.send();
     const second = await world.send();
@@ -33,7 +33,7 @@ describe("a repeat", () => {
     ["a refusal by the device", jsonResponse(200, { success: false, message: "busy" })],
     ["a rejection", problemResponse("input_rejected")],
     ["an unknown outcome", problemResponse("delivery_unknown")],
-  ])("receives %s as well", async (_what, answer) => {
+  ])("a repeat receives %s as well", async (_what, answer) => {
     const world = await createSendWorld();
     world.upstream = () => Promise.resolve(answer);
     const first = await world.send();
@@ -44,7 +44,7 @@ describe("a repeat", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("receives the first result for 24 hours, whatever happens to the wall clock", async () => {
+  test("a repeat receives the first result for 24 hours, whatever happens to the wall clock", async () => {
     const world = await createSendWorld();
     await world.send();
     await world.clock.advance(24 * hourMs - 1);
@@ -55,7 +55,7 @@ describe("a repeat", () => {
     expect(world.delivered()).toHaveLength(2);
   });
 
-  test("receives it under the device's new connection, and under the old one", async () => {
+  test("a repeat receives the result under the device's new connection, and under the old one", async () => {
     const world = await createSendWorld();
     await world.send();
     world.rows = [environmentRow("1", { connectionId: "conn-9" })];
@@ -65,7 +65,7 @@ describe("a repeat", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("receives it while the device is offline, and while the upstream cannot be reached", async () => {
+  test("a repeat receives the result while the device is offline, and while the upstream cannot be reached", async () => {
     const world = await createSendWorld();
     await world.send();
     await world.clock.advance(6_000);
@@ -79,7 +79,7 @@ describe("a repeat", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("of a key that is limited to tags receives it, too, also while the upstream no longer lists the connection", async () => {
+  test("a repeat with a key that is limited to tags receives the result, even while the upstream no longer lists the connection", async () => {
     const world = await createSendWorld();
     world.rows = [environmentRow("1", { tags: ["ci"] })];
     const { key } = await world.issueKey({ deviceTags: ["ci"] });
@@ -92,7 +92,7 @@ describe("a repeat", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("receives it although the device has changed to a mode in which the key may not send", async () => {
+  test("a repeat receives the result although the device has changed to a mode in which the key may not send", async () => {
     const world = await createSendWorld();
     world.rows = [environmentRow("1", { currentMode: "standard" })];
     const { key } = await world.issueKey({ maxMode: "standard" });
@@ -102,7 +102,7 @@ describe("a repeat", () => {
     expect(summarise(await world.send({ key, messages: [user("n")] }))).toBe("403 mode_not_allowed");
   });
 
-  test("of a device that the key may not use is 404, also while the upstream cannot be reached", async () => {
+  test("a repeat to a device that the key may not use is 404, even while the upstream cannot be reached", async () => {
     const world = await createSendWorld();
     await world.send();
     const { key } = await world.issueKey({ deviceIds: ["device-2"] });
@@ -112,7 +112,7 @@ describe("a repeat", () => {
     expect(summarise(await world.send({ key }))).toBe("502 upstream_unreachable");
   });
 
-  test("of a device that was renamed out of the key's patterns is 404", async () => {
+  test("a repeat to a device that was renamed out of the key's patterns is 404", async () => {
     const world = await createSendWorld();
     const { key } = await world.issueKey({ connectionNames: ["box"] });
     expect(summarise(await world.send({ key }))).toBe("200");
@@ -121,7 +121,7 @@ describe("a repeat", () => {
     expect(summarise(await world.send({ key }))).toBe("404 connection_not_found");
   });
 
-  test("by another tenant, for another agent, or in another conversation is another message", async () => {
+  test("a repeat by another tenant, for another agent, or in another conversation is a different message", async () => {
     const world = await createSendWorld();
     const { key } = await world.issueKey({ tenant: "other" });
     const responses = [
@@ -135,7 +135,7 @@ describe("a repeat", () => {
     expect(world.delivered()).toHaveLength(4);
   });
 
-  test("is recorded in the audit log as the result of an earlier send", async () => {
+  test("a repeat is recorded in the audit log as the result of an earlier send", async () => {
     const world = await createSendWorld();
     await world.send();
     await world.send();
@@ -148,8 +148,8 @@ describe("a repeat", () => {
   });
 });
 
-describe("a repeat of a caller's own upstream key", () => {
-  test("that the upstream refuses by now receives nothing", async () => {
+describe("repeats with a caller's own upstream key", () => {
+  test("a repeat with a caller's own key that the upstream refuses by now receives nothing", async () => {
     const world = await createSendWorld({ config: { passThrough: true } });
     const key = "sk-let-callers-own-key";
     expect(summarise(await world.send({ key }))).toBe("200");
@@ -159,8 +159,8 @@ describe("a repeat of a caller's own upstream key", () => {
   });
 });
 
-describe("a repeat while the first send is in progress", () => {
-  test("receives the result of a send whose caller has disconnected, because the send runs on", async () => {
+describe("repeats while the first send is in progress", () => {
+  test("a repeat receives the result of a send whose caller has disconnected, because the send continues", async () => {
     const world = await createSendWorld();
     const answer = deferred<typeof accepted>();
     const caller = new AbortController();
@@ -180,7 +180,7 @@ describe("a repeat while the first send is in progress", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("waits, and receives its result", async () => {
+  test("a repeat of a running send waits, and receives its result", async () => {
     const world = await createSendWorld();
     const answer = deferred<typeof accepted>();
     world.upstream = () => answer.promise;
@@ -193,7 +193,7 @@ describe("a repeat while the first send is in progress", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("is 409 with Retry-After when its own time is up, and can be repeated", async () => {
+  test("a repeat of a running send is 409 with Retry-After when its own time is up, and can be repeated", async () => {
     const audit = {
       append: ({ type }: AuditEntry) =>
         type === "send_started" ? new Promise<void>(() => undefined) : Promise.resolve(),
@@ -209,7 +209,7 @@ describe("a repeat while the first send is in progress", () => {
     expect(problemOf(response).delivery).toBe("unknown");
   });
 
-  test("is sent itself when nothing of the first was delivered", async () => {
+  test("a repeat of a running send is sent itself when nothing of the first was delivered", async () => {
     const world = await createSendWorld();
     const answers = [deferred<typeof accepted>(), deferred<typeof accepted>()];
     world.upstream = () => answers[world.delivered().length - 1]?.promise ?? Promise.resolve(accepted);
@@ -224,7 +224,7 @@ describe("a repeat while the first send is in progress", () => {
     expect([summarise(await first), summarise(await repeat)]).toEqual(["409 device_offline", "200"]);
   });
 
-  test("does not wait when its caller is gone", async () => {
+  test("a repeat of a running send does not wait when its caller is gone", async () => {
     const world = await createSendWorld();
     world.upstream = () => new Promise(() => undefined);
     void world.send();
@@ -237,7 +237,7 @@ describe("a repeat while the first send is in progress", () => {
   });
 });
 
-describe("one id belongs to one body", () => {
+describe("ids and their bodies", () => {
   test("another body under the same id is 422 naming it", async () => {
     const world = await createSendWorld();
     await world.send();
@@ -268,8 +268,8 @@ describe("one id belongs to one body", () => {
   });
 });
 
-describe("a decision", () => {
-  test("that is repeated receives the first result; another one is 409 approval_decided", async () => {
+describe("decisions and their repeats", () => {
+  test("a decision that is repeated receives the first result; another one is 409 approval_decided", async () => {
     const world = await createSendWorld();
     const decide = (decision: object) => world.send({ messages: [approval(decision)] });
     expect(summarise(await decide(allow))).toBe("200");
@@ -283,7 +283,7 @@ describe("a decision", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("that the device rejected had no effect, so it can be sent again or be decided otherwise", async () => {
+  test("a decision that the device rejected had no effect, so it can be sent again or changed", async () => {
     const world = await createSendWorld();
     world.upstream = () => Promise.resolve(problemResponse("input_rejected"));
     const decide = (decision: object) => world.send({ messages: [approval(decision)] });
@@ -292,7 +292,7 @@ describe("a decision", () => {
     expect(summarise(await decide(deny))).toBe("200");
   });
 
-  test("cannot be blocked by a message whose id is that of the tool call", async () => {
+  test("a decision cannot be blocked by a message whose id is that of the tool call", async () => {
     const world = await createSendWorld();
     const { key } = await world.issueKey();
     expect(summarise(await world.send({ key, messages: [user("call-1")] }))).toBe("200");
@@ -301,8 +301,8 @@ describe("a decision", () => {
   });
 });
 
-describe("an Idempotency-Key", () => {
-  test("belongs to one body: another one under it is 422 naming the header", async () => {
+describe("the Idempotency-Key of a send", () => {
+  test("an Idempotency-Key belongs to one body: another one under it is 422 naming the header", async () => {
     const world = await createSendWorld();
     expect(summarise(await world.send({ idempotencyKey: "k" }))).toBe("200");
     expect(summarise(await world.send({ idempotencyKey: "k" }))).toBe("200 replayed");
@@ -311,14 +311,14 @@ describe("an Idempotency-Key", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("does not make a repeat another message, and cannot be added to it", async () => {
+  test("an Idempotency-Key does not make a repeat a different message, and cannot be added to it", async () => {
     const world = await createSendWorld();
     await world.send();
     expect(summarise(await world.send({ idempotencyKey: "k" }))).toBe("200 replayed");
     expect(summarise(await world.send({ idempotencyKey: "k", messages: [user("n")] }))).toBe("200");
   });
 
-  test("is forwarded to the upstream", async () => {
+  test("an Idempotency-Key is forwarded to the upstream", async () => {
     const world = await createSendWorld();
     await world.send({ idempotencyKey: '"k-1"' });
     expect(world.upstreamRequests.at(-1)?.headers["idempotency-key"]).toBe('"k-1"');
@@ -330,7 +330,7 @@ describe("an Idempotency-Key", () => {
     ["not ASCII", "schl\u00fcssel"],
     ["not printable", "a\u0007b"],
     ["sent twice", "k, k"],
-  ])("that is %s is 400 naming the header, and nothing is sent", async (_what, idempotencyKey) => {
+  ])("an Idempotency-Key that is %s is 400 naming the header, and nothing is sent", async (_what, idempotencyKey) => {
     const world = await createSendWorld();
     const response = await world.send({ idempotencyKey });
     expect([summarise(response), namedMembers(response)]).toEqual(["400 invalid_request", ["idempotency-key"]]);

@@ -94,7 +94,7 @@ test("an upgrade without a key is refused below the path, and one of another pat
   expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/);
 });
 
-test("of two gateways on one server each serves the upgrades below its path, and one of another path is 404 if no other listener responds", async () => {
+test("each of two gateways on one server serves the upgrades below its path, and one of another path is 404 if no other listener responds", async () => {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -113,7 +113,7 @@ test("of two gateways on one server each serves the upgrades below its path, and
   expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 418 /);
 });
 
-test("an upgrade below the path of a closed gateway is 503 with Retry-After, and is no failure in the log", async () => {
+test("an upgrade below the path of a closed gateway is 503 with Retry-After, and does not count as a failure in the log", async () => {
   const { gateway, port, log } = await openMounted();
   await gateway.close();
   const answer = await upgrade(port, "/letta/v1/environments/conn-1/ws");
@@ -133,7 +133,7 @@ test("a gateway that is closed and opened again serves the sockets of the same s
   expect(server.listenerCount("upgrade")).toBe(1);
 });
 
-test("at the root, an upgrade outside /v1/ is left to the other listeners, and one below the path of another gateway to that", async () => {
+test("a gateway at the root leaves an upgrade outside /v1/ to the other listeners, and one below the path of another gateway to that", async () => {
   const { port, server } = await openMounted();
   const { gateway, log } = await open({ environment: { DATA_DIR: join(folder, `root-${port}`) } });
   gateway.serveSockets(server);
@@ -222,7 +222,7 @@ test("the listener serves requests and devices, and closing it disconnects them 
   expect(await response.text()).toContain('"connectionName":"laptop"');
 });
 
-test("closing ends in a process that has nothing else to do, also with a body that never arrives, which ends as that of a caller that has gone", async () => {
+test("closing ends in a process that has nothing else to do, even with a body that never arrives, which ends as that of a caller that has gone", async () => {
   const program = `
     import { openGateway } from ${JSON.stringify(new URL("../src/runtimes/server.ts", import.meta.url))};
     const environment = { DATA_DIR: ${JSON.stringify(join(folder, "unfinished"))} };
@@ -270,7 +270,7 @@ const refused: readonly (readonly [ServerOptions, string | RegExp])[] = [
 ];
 
 test.each(refused)(
-  "options %j are refused with the rule that they break, and nothing is opened",
+  "the options %j are refused with the rule that they break, and nothing is opened",
   async (options, rule) => {
     await expect(
       openGateway({ ...options, environment: { DATA_DIR: join(folder, "never"), ...options.environment } }),

@@ -52,12 +52,15 @@ test("a rotation with an overlap closes the socket of the old secret when the ov
   await next.ping();
 });
 
-test.each(["revoke", "disable"])("keys %s closes the socket, and the device cannot register again", async (command) => {
-  const { id, device, options, apiKey } = await connectDevice();
-  await run(["keys", command, id]);
-  expect(await device.closed).toBe(1008);
-  expect((await registerDevice({ ...options, apiKey })).status).toBe(401);
-});
+test.each(["revoke", "disable"])(
+  "the command keys %s closes the socket, and the device cannot register again",
+  async (command) => {
+    const { id, device, options, apiKey } = await connectDevice();
+    await run(["keys", command, id]);
+    expect(await device.closed).toBe(1008);
+    expect((await registerDevice({ ...options, apiKey })).status).toBe(401);
+  },
+);
 
 test("the socket of a key that gets an earlier expiry is closed when that time comes", async () => {
   const { id, device } = await connectDevice();
@@ -83,7 +86,7 @@ test("a tenant whose devices the configuration no longer allows loses their sock
   }
 });
 
-test("after a restart with another pepper no earlier key connects a device, and the start says why", async () => {
+test("no earlier key connects a device after a restart with another pepper, and the start says why", async () => {
   const env = { KEY_PEPPER: "one".repeat(11) };
   const first = await start(env);
   const created = await run(["keys", "create", "--name", "n", "--scope", "connect"], env);

@@ -104,7 +104,7 @@ test("keys create refuses a key whose tenant would share a credential, with the 
   expect(await run(["keys", "create", "--name", "d", "--tenant", "t2", "--scope", "admin"])).toMatch(/^lek_/);
 });
 
-test("over HTTP, the operator cannot create a key, or add scopes to one, whose tenant would share a credential", async () => {
+test("the operator cannot create a key over HTTP, or add scopes to one, whose tenant would share a credential", async () => {
   await writeFile(config, JSON.stringify({ upstream, admin: { port: 0 } }));
   const token = "operators-token-0123456789abcdef0123";
   const data = join(folder, "data");

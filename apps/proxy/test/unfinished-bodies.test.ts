@@ -93,7 +93,7 @@ test("the unfinished bodies of one key are limited: 503 overloaded, the connecti
   await expect.poll(() => memory.totalBytes).toBe(0);
 });
 
-test("when all keys together have too many unfinished bodies, a key with the most of them pays", async () => {
+test("a key with the most unfinished bodies pays when all keys together have too many", async () => {
   const [first = "", second = "", modest = ""] = await issueKeys(3);
   const bodies: Begun[] = [];
   for (const key of [first, first, first, first, second, second, second, second]) bodies.push(await begin(key));
@@ -132,7 +132,7 @@ test.each([
   await expect.poll(() => memory.totalBytes).toBe(0);
 });
 
-test("unfinished bodies of sign-ins are limited together, also in tiny parts: 503 overloaded", async () => {
+test("unfinished bodies of sign-ins are limited together, even in tiny parts: 503 overloaded", async () => {
   const origin = { host: "127.0.0.1", origin: "http://127.0.0.1", "sec-fetch-site": "same-origin" };
   const headers = { ...origin, "content-type": "application/json", "content-length": "1000" };
   const sockets = await Promise.all(Array.from({ length: 4 }, () => openSocket(server.url)));

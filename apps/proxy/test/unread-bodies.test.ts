@@ -89,7 +89,7 @@ async function openHalfOpen(): Promise<{ readonly socket: Socket; readonly close
   return client;
 }
 
-test("the gateway closes its side of the connection at once, and the connection when the body is complete", async () => {
+test("the gateway closes its side of a connection with an unread body immediately, and the connection when the body is complete", async () => {
   const client = await openHalfOpen();
   client.socket.write(`${head(2)}{`);
   await once(client.socket, "end");
@@ -99,7 +99,7 @@ test("the gateway closes its side of the connection at once, and the connection 
   expect(parseResponse(client.text).status).toBe(401);
 });
 
-test("a client that goes on sending after the response is cut off after 4 MiB", async () => {
+test("a client that continues to send after the response is cut off after 4 MiB", async () => {
   const { socket, closed } = await openHalfOpen();
   const responded = nextResponse();
   socket.write(head(1_000_000_000));
@@ -133,7 +133,7 @@ test("a client that sends nothing more after the response is cut off after 5 s",
   }
 });
 
-test("a request behind a body that the gateway has given up is not performed", async () => {
+test("a request after a body that the gateway has given up is not performed", async () => {
   const client = await openHalfOpen();
   client.socket.write(`${head(2)}{`);
   await once(client.socket, "end");
@@ -143,7 +143,7 @@ test("a request behind a body that the gateway has given up is not performed", a
   expect(server.upstreamRequests).toEqual([]);
 });
 
-test("many refused requests with small bodies in packets of their own share a connection", async () => {
+test("many refused requests with small bodies in separate packets share a connection", async () => {
   const socket = await openSocket(server.url);
   socket.setNoDelay(true);
   for (let count = 0; count < 20; count++) {
@@ -189,7 +189,7 @@ test.each([
   ["with two Hosts", "GET /v1/environments HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400],
   ["with an unknown expectation", head(json.length, { expect: "foo" }) + json, 417],
 ])(
-  "a request behind one %s, in the same packet, is not performed, because the refusal closes the connection",
+  "a request after one %s, in the same packet, is not performed, because the refusal closes the connection",
   async (_what, refused, status) => {
     const socket = await openSocket(server.url);
     socket.write(refused + good());
@@ -206,7 +206,7 @@ test.each([
   ],
   ["bytes that are not HTTP", "garbage garbage\r\n\r\n", ["200"]],
   ["a request without Host, and bytes that are not HTTP", "GET /livez HTTP/1.1\r\n\r\ngarbage\r\n\r\n", ["200", "400"]],
-])("a send that runs gets its own response, whole, when %s come behind it", async (_what, behind, statuses) => {
+])("a running send gets its own response, complete, when %s follow it", async (_what, behind, statuses) => {
   const socket = await openSocket(server.url);
   socket.write(good() + behind);
   expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(statuses);
@@ -240,7 +240,7 @@ test("an unknown expectation has one response, whatever follows it in the same p
   expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(["417"]);
 });
 
-test("a refused request that Hono handles, with an expectation, keeps the connection for the send behind it", async () => {
+test("a refused request that Hono handles, with an expectation, keeps the connection for the next send", async () => {
   const socket = await openSocket(server.url);
   const first = `DELETE /v1/environments/d HTTP/1.1\r\nhost: Gateway.Example\r\nexpect: 100-continue\r\n\r\n`;
   socket.write(first + good().replace("host", "connection: close\r\nhost"));
@@ -254,13 +254,13 @@ describe.each([
       "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
   ],
   ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n"],
-])("%s is ignored, and the responses before it are written whole, then the connection closes,", (_what, ignored) => {
+])("responses before %s that is ignored", (_what, ignored) => {
   const closed = (): Promise<void> =>
     new Promise((resolve) => {
       server.server.once("connection", (accepted) => accepted.once("close", () => resolve()));
     });
 
-  test("behind a send that runs", async () => {
+  test("an upgrade or tunnel behind a running send is ignored, the responses before it are written whole, and the connection closes", async () => {
     const isClosed = closed();
     const socket = await openSocket(server.url);
     socket.write(`${good()}${ignored}more`);
@@ -268,7 +268,7 @@ describe.each([
     await isClosed;
   });
 
-  test("behind a refusal in the same packet", async () => {
+  test("an upgrade or tunnel behind a refusal in the same packet is ignored, the responses before it are written whole, and the connection closes", async () => {
     const isClosed = closed();
     const socket = await openSocket(server.url);
     socket.write(`${good()}GET /v1/environments HTTP/1.1\r\n\r\n${ignored}more`);
@@ -276,7 +276,7 @@ describe.each([
     await isClosed;
   });
 
-  test("behind a body that was given up while an earlier request was performed", async () => {
+  test("an upgrade or tunnel behind an abandoned body is ignored, the responses before it are written whole, and the connection closes", async () => {
     const isClosed = closed();
     const socket = await openSocket(server.url);
     const received = readToEnd(socket);
@@ -297,7 +297,7 @@ describe.each([
   });
 });
 
-test("a refused request that expects 100 Continue, but comes with its body, keeps the connection for the request behind it", async () => {
+test("a refused request that expects 100 Continue, but comes with its body, keeps the connection for the next request", async () => {
   const socket = await openSocket(server.url);
   socket.write(
     head(json.length, { expect: "100-continue" }) + json + good().replace("host", "connection: close\r\nhost"),

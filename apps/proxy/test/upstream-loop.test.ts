@@ -56,9 +56,9 @@ function viaOf({ headers }: UpstreamRequest): string {
   return headers["via"] ?? "";
 }
 
-describe("a loop", () => {
+describe("loops of gateways", () => {
   test.each(requests)(
-    "a %s of a gateway that is its own upstream is 508 at once, after one call",
+    "a %s of a gateway that is its own upstream is 508 immediately, after one call",
     async (_name, request) => {
       const gateway: Gateway = await openGateway(leadTo(() => gateway));
       const response = await ask(gateway, request);
@@ -77,7 +77,7 @@ describe("a loop", () => {
     expect([first.upstreamRequests.length, second.upstreamRequests.length]).toEqual([1, 1]);
   });
 
-  test("a caller who sends the name of the gateway gets 508 alone: others that wait for the same read are not affected", async () => {
+  test("a caller who sends the name of the gateway gets the only 508: others that wait for the same read are not affected", async () => {
     const [held, arrival] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const gateway = await openGateway(async () => {
       arrival.resolve();
@@ -96,7 +96,7 @@ describe("a loop", () => {
   });
 });
 
-test("two gateways one behind the other serve requests, and the server behind them sees both in the order of the way", async () => {
+test("two gateways in series serve requests, and the server behind them sees both in the order of the path", async () => {
   const last: UpstreamFetch = () => Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
   const second = await openGateway(last);
   const first = await openGateway(leadTo(() => second));

@@ -209,7 +209,7 @@ const operations = Object.keys(requests) as readonly Forwarded[];
 
 describe.each(kindsOfKey)("for $name", (kind) => {
   test.each(operations)(
-    "%s succeeds only with the endpoint's success status, and reveals nothing hidden",
+    "the operation %s succeeds only with the endpoint's success status, and reveals nothing hidden",
     async (operation) => {
       const outcomes: unknown[] = [];
       for (const status of statuses) {

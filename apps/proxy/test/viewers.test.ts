@@ -115,8 +115,8 @@ function say(listener: PlainSocketListener, frame: object): void {
   listener.onMessage(JSON.stringify(frame));
 }
 
-describe("authentication", () => {
-  test("takes the key from the header, or from the query of this path only", async () => {
+describe("authentication of viewers", () => {
+  test("a viewer path takes the key from the header, or from the query of this path only", async () => {
     const { issueKey, refusal, path, connectionId, proxy } = await setUp();
     const { key } = await issueKey({ scopes: ["view"] });
     expect(await refusal({ key })).toBe("accepted");
@@ -134,7 +134,7 @@ describe("authentication", () => {
     expect(problemOf(await proxy.handle(plain)).errorCode).toBe("missing_key");
   });
 
-  test("with one credential in the header and another one in the query has none, also if both are valid", async () => {
+  test("an upgrade with one credential in the header and another one in the query has no valid credential, even if both are valid", async () => {
     const { issueKey, issueTicket, refusal } = await setUp();
     const { key } = await issueKey({ scopes: ["view"] });
     const { key: other } = await issueKey({ scopes: ["view"] });
@@ -146,7 +146,7 @@ describe("authentication", () => {
     expect(await refusal({ ...basic, query: `token=${key}` })).toBe("invalid_key");
   });
 
-  test("of a web page needs an allowed origin and a ticket, which opens one socket", async () => {
+  test("a web page needs an allowed origin and a ticket to open a viewer socket, and the ticket opens one socket", async () => {
     const { issueKey, refusal, issueTicket } = await setUp();
     const { key } = await issueKey({ scopes: ["view"] });
     const page = { headers: { origin } };
@@ -161,7 +161,7 @@ describe("authentication", () => {
     expect(await refusal({ key, headers: { origin: "null" } })).toBe("origin_not_allowed");
   });
 
-  test("leaves the token out of every event and entry", async () => {
+  test("the authentication of a viewer leaves the token out of every event and entry", async () => {
     const { issueKey, refusal, events, entries, path, proxy } = await setUp();
     const { key } = await issueKey({ scopes: ["view"] });
     await refusal({ query: `token=${key}` });
@@ -173,7 +173,7 @@ describe("authentication", () => {
   });
 });
 
-describe("a ticket is worth what its credential is worth when it is redeemed", () => {
+describe("the rights of tickets when they are redeemed", () => {
   type World = Awaited<ReturnType<typeof setUp>>;
 
   test.each<[string, (world: World, record: KeyRecord) => Promise<unknown>]>([
@@ -241,7 +241,7 @@ describe("a ticket is worth what its credential is worth when it is redeemed", (
     expect(await refusal({ query: `token=${expired}` })).toBe("invalid_key");
   });
 
-  test("while the keys cannot be read after a change, no ticket opens a socket", async () => {
+  test("no ticket opens a socket while the keys cannot be read after a change", async () => {
     const keyStore = createMemoryKeyStore();
     const outage = { isDown: false, generation: 0 };
     const failing: KeyStore = {
@@ -258,8 +258,8 @@ describe("a ticket is worth what its credential is worth when it is redeemed", (
   });
 });
 
-describe("frames are requests", () => {
-  test("a message is audited, limited and deduplicated like a send over HTTP", async () => {
+describe("frames of viewers as requests", () => {
+  test("a viewer's message is audited, limited and deduplicated like a send over HTTP", async () => {
     const { watch, entries, events, received, clock, proxy, connectionId } = await setUp();
     const viewer = await watch(["view", "send"]);
     viewer.say({ ...input, request_id: "r-1" });
@@ -280,7 +280,7 @@ describe("frames are requests", () => {
     expect(received.filter(({ type }) => type === "input")).toHaveLength(1);
   });
 
-  test("a command is in the audit log before it leaves, and a refused one with its reason; reads are not", async () => {
+  test("a viewer's command is in the audit log before it leaves, and a refused one with its reason; reads are not", async () => {
     const { watch, entries, received, clock } = await setUp();
     const viewer = await watch(["view", "files"]);
     viewer.say({ type: "read_file", request_id: "r", path: "/secret" });
@@ -299,7 +299,7 @@ describe("frames are requests", () => {
     expect(JSON.stringify(entries)).not.toContain("/secret");
   });
 
-  test("a command that cannot be recorded does not leave", async () => {
+  test("a viewer's command that cannot be recorded does not leave", async () => {
     const { watch, received, clock } = await setUp({ failing: "viewer_command" });
     const viewer = await watch(["view", "files"]);
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
@@ -309,7 +309,7 @@ describe("frames are requests", () => {
   });
 });
 
-test("in front of a remote upstream the socket and its tickets do not exist, and the response says why", async () => {
+test("the viewer socket and its tickets do not exist in front of a remote upstream, and the response says why", async () => {
   const { proxy, issueKey, upstreamRequests } = createTestProxy();
   const { key } = await issueKey({ scopes: ["view"] });
   const path = "/v1/environments/conn-1/status/ws";

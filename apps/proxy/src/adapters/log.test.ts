@@ -27,7 +27,7 @@ function linesOf(format: "pretty" | "json", ...events: LogEvent[]): string[] {
   return lines;
 }
 
-describe("json", () => {
+describe("JSON log lines", () => {
   test("a JSON line of a start begins with the event and the URL", () => {
     expect(linesOf("json", { type: "listening", url: "http://127.0.0.1:1", host: "0.0.0.0" })).toEqual([
       '{"event":"listening","url":"http://127.0.0.1:1","host":"0.0.0.0","level":"info","time":"2027-01-15T08:30:05.000Z"}\n',
@@ -98,7 +98,7 @@ test("the line of a request has every member of its event, whatever the texts co
   );
 });
 
-describe("levels", () => {
+describe("log levels", () => {
   const events: readonly (readonly [LogEvent, string])[] = [
     [request, "info"],
     [{ ...request, status: 404, errorCode: "environment_not_found" }, "info"],
@@ -107,7 +107,7 @@ describe("levels", () => {
     [{ type: "upstream_failed", operation: "listEnvironments", reason: "timeout", cause: null }, "warn"],
   ];
 
-  test.each(events)("%j has the level %s", (event, level) => {
+  test.each(events)("the event %j has the level %s", (event, level) => {
     expect(JSON.parse(linesOf("json", event)[0] ?? "")).toMatchObject({ event: event.type, level });
   });
 
@@ -149,7 +149,7 @@ test("secrets that an error repeats are left out of both formats", () => {
   }
 });
 
-describe("pretty", () => {
+describe("pretty log lines", () => {
   test("a pretty request is one line", () => {
     expect(linesOf("pretty", request)).toEqual(["08:30:05 GET listEnvironments 200 3 ms  key k1  r1\n"]);
     expect(linesOf("pretty", { ...request, operation: null, keyId: null })).toEqual(["08:30:05 GET - 200 3 ms  r1\n"]);

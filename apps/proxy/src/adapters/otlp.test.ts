@@ -45,7 +45,7 @@ test.each([429, 502, 503, 504])("after %i the same push is sent again, in order,
   expect([events, drops]).toEqual([["otlp_failed", "otlp_recovered"], []]);
 });
 
-test("nothing is sent before Retry-After is over, also what came later", async () => {
+test("nothing is sent before Retry-After is over, not even what came later", async () => {
   const { collector, clock, receiver, bodies, received, paused } = await setUp();
   Object.assign(collector, { status: 503, headers: { "retry-after": "20" } });
   receiver.push(...spans(1));

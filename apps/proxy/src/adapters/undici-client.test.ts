@@ -40,24 +40,24 @@ function createPool(origin: string, maxConnections = 1): ReturnType<typeof creat
   return createUpstreamPool({ baseUrl: { origin, basePath: "" }, maxResponseBytes: 1_000, maxConnections });
 }
 
-describe("a failure before anything was sent is unreachable", () => {
-  test("a host name that does not exist", async () => {
+describe("failures before anything was sent", () => {
+  test("a host name that does not exist is unreachable", async () => {
     expect(await createPool("http://nothing.invalid")(send, never)).toMatchObject({ reason: "unreachable" });
   });
 
-  test("a TLS handshake that fails", async () => {
+  test("a TLS handshake that fails is unreachable", async () => {
     const address = await serve(() => undefined);
     expect(await createPool(`https://${address}`)(send, never)).toMatchObject({ reason: "unreachable" });
   });
 
-  test("a request that had ended before", async () => {
+  test("a request that had ended before it was sent is unreachable", async () => {
     const seen: IncomingMessage[] = [];
     const address = await serve((incoming) => void seen.push(incoming));
     expect(await createPool(`http://${address}`)(send, AbortSignal.abort())).toMatchObject({ reason: "unreachable" });
     expect(seen).toEqual([]);
   });
 
-  test("a request that ends while it waits for a connection, and it is not sent later", async () => {
+  test("a request that ends while it waits for a connection is unreachable, and it is not sent later", async () => {
     const paths: (string | undefined)[] = [];
     const ready = Promise.withResolvers<() => void>();
     const address = await serve((incoming, outgoing) => {
@@ -85,7 +85,7 @@ test("a request that ends after it was sent is broken, because the upstream may 
   expect(await createPool(`http://${address}`)(send, caller.signal)).toMatchObject({ reason: "broken" });
 });
 
-test("an unsolicited 100 Continue has an error of its own, and other interim responses are skipped", async () => {
+test("an unsolicited 100 Continue has its own error, and other interim responses are skipped", async () => {
   const interim = (line: string): RequestListener => {
     return (_incoming, outgoing) => {
       outgoing.socket?.write(`HTTP/1.1 ${line}\r\n\r\n`);
@@ -139,7 +139,7 @@ test("requests use at most as many connections as are allowed", async () => {
   expect(most).toBeLessThanOrEqual(3);
 });
 
-test("a connection in use takes no request any more after five minutes, and finishes those that it has", async () => {
+test("a connection takes no more requests after five minutes in use, and finishes those that it has", async () => {
   const ports: (number | undefined)[] = [];
   const held = Promise.withResolvers<() => void>();
   const address = await serve((incoming, outgoing) => {

@@ -22,7 +22,7 @@ function membersBeyond(
 const enforced: GrantRules = { policies: [], configure: (own) => own };
 
 describe("grantIssues", () => {
-  test("names every member that exceeds the rights of the administering key", () => {
+  test("grantIssues names every member that exceeds the rights of the administering key", () => {
     const own = { deviceIds: ["a"], agentIds: ["a"], maxMode: "standard", expiresAt: 5 };
     expect(membersBeyond(own, { tenant: "other" }, 5)).toEqual([
       "tenant",
@@ -45,7 +45,7 @@ describe("grantIssues", () => {
     [{ maxMode: "unrestricted" }, { maxMode: "bypassPermissions" }, []],
     [{ maxMode: "acceptEdits" }, { maxMode: "newer" }, ["maxMode"]],
     [{ maxMode: "newer" }, { maxMode: "standard" }, ["maxMode"]],
-  ])("allows a key of %j to grant %j, except %j", (own, grants, members) => {
+  ])("grantIssues allows a key of %j to grant %j, except %j", (own, grants, members) => {
     expect(membersBeyond(own, grants)).toEqual(members);
   });
 
@@ -80,14 +80,14 @@ describe("grantIssues", () => {
         configure: (caller) => liftRestrictions(caller, toShadowSettings([keyId])),
       });
 
-    test("takes nothing from what an administering key that also sets a mode may grant, and adds nothing", () => {
+    test("a maximum in shadow mode takes nothing from what an administering key that also sets a mode may grant, and adds nothing", () => {
       expect(beyondIn("own", both, both)).toEqual([]);
       expect(beyondIn("own", both, { ...both, maxMode: "standard" })).toEqual([]);
       expect(beyondIn("own", both, { ...both, maxMode: "unrestricted" })).toEqual(["maxMode"]);
       expect(beyondIn("own", { setMode: "standard" }, both)).toEqual(["maxMode"]);
     });
 
-    test("makes a key freer than one that sets a mode, also than one without a maximum", () => {
+    test("a maximum in shadow mode makes a key freer than one that sets a mode, and than one without a maximum", () => {
       expect(beyondIn("granted", both, both)).toEqual(["maxMode"]);
       const lowest = { setMode: "standard", maxMode: "standard" };
       expect(beyondIn("granted", { setMode: "standard" }, lowest)).toEqual(["maxMode"]);
@@ -95,7 +95,7 @@ describe("grantIssues", () => {
     });
   });
 
-  test("refuses new policy overrides, and accepts those that the key had before", () => {
+  test("grantIssues refuses new policy overrides, and accepts those that the key had before", () => {
     const record = createTestKeyRecord({ scopes: ["admin"] });
     const authority = { kind: "key", record, endsAt: null, isReplaced: false } as const;
     const limited = createTestKeyRecord({ rateLimits: { daily: "none" } });
@@ -128,18 +128,18 @@ describe("grantIssues", () => {
     expect(issues.map(({ member }) => member)).toEqual(members);
   });
 
-  test("limits the expiry to that of the presented secret, even when the administering key does not expire", () => {
+  test("grantIssues limits the expiry to that of the presented secret, even when the administering key does not expire", () => {
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 6 }, 5)).toEqual(["expiresAt"]);
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 5 }, 5)).toEqual([]);
   });
 
-  test("allows the operator everything", () => {
+  test("grantIssues allows the operator everything", () => {
     expect(
       grantIssues({ kind: "operator" }, createTestKeyRecord({ tenant: "any", scopes: ["admin"] }), null, enforced),
     ).toEqual([]);
   });
 
-  test("grants no pattern that matches a name which the administering key's patterns do not match", () => {
+  test("grantIssues refuses a pattern that matches a name which the administering key's patterns do not match", () => {
     const part = fc.constantFrom("a", "b", "*", "**", "ab");
     const text = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(""));
     let covered = 0;

@@ -49,7 +49,7 @@ async function repeat(count: number, run: (index: number) => Promise<void>): Pro
   for (let index = 0; index < count; index++) await run(index);
 }
 
-test("of the refusals of a key in a minute the first are recorded, and the others are one number at its end", async () => {
+test("the first refusals of a key in a minute are recorded, and the others are one number at its end", async () => {
   const { log, entries, clock, omitted } = setUp();
   const since = clock.now();
   await repeat(1_000, () => log.append(refusedSend("k1")));
@@ -75,7 +75,7 @@ test("sends, controls and frames of viewers that are refused share the bound, an
   expect(counted((entry) => entry.type === "viewer_command" && entry.code === null)).toBe(100);
 });
 
-test("a tenant with any number of keys has a bound, which leaves the records of other tenants alone", async () => {
+test("the records of a tenant are bounded with any number of keys, and those of other tenants are not affected", async () => {
   const { log, entries, clock, omitted } = setUp();
   await repeat(5_000, (index) => log.append(refusedSend(`key ${index}`)));
   await log.append(refusedSend("theirs", "other"));

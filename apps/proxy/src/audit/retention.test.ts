@@ -36,7 +36,7 @@ async function fill({ clock, audit }: World): Promise<number> {
   return between;
 }
 
-test("old chains are dropped whole, running ones up to the last old record, and what remains still verifies", async () => {
+test("old chains are dropped completely, running ones up to the last old record, and what remains still verifies", async () => {
   const world = createWorld();
   const between = await fill(world);
   const before = await world.audit.verify();
@@ -47,7 +47,7 @@ test("old chains are dropped whole, running ones up to the last old record, and 
   expect(await world.drop(between)).toEqual({ records: 0, chains: 0, damaged: null });
 });
 
-test("a part ends with the batch that reaches its limit, and the next one goes on there", async () => {
+test("a part ends with the batch that reaches its limit, and the next part continues there", async () => {
   const world = createWorld();
   for (const name of ["a", "b", "c"]) {
     const log = await world.audit.openWriter(name);
@@ -79,7 +79,7 @@ test("retention reads only chains that have records left, however many were drop
   expect(details.filter((detail) => /SCAN audit_/.test(detail))).toEqual([]);
 });
 
-test("a chain goes on after its records were dropped, and later chains may note its end", async () => {
+test("a chain continues after its records were dropped, and later chains may note its end", async () => {
   const world = createWorld();
   const log = await world.audit.openWriter("a");
   await world.clock.advance(1_000);
@@ -99,7 +99,7 @@ test.each([
   ["a cut tail behind a checkpoint", "DELETE FROM audit_records WHERE sequence = 5", "tail_cut"],
   ["an edit behind a checkpoint", "UPDATE audit_records SET text = text || ' ' WHERE sequence = 4", "record_edited"],
   ["a removed head", "DELETE FROM audit_heads WHERE writer = 'ended'", "head_missing"],
-])("%s is found", async (_name, sql, fault) => {
+])("the retention check finds %s", async (_name, sql, fault) => {
   const world = createWorld();
   await world.drop(await fill(world));
   world.audit.database.exec(`DROP TRIGGER audit_record_changed; DROP TRIGGER audit_record_deleted; ${sql}`);

@@ -85,7 +85,7 @@ test("a change without a result stays visible beside the change of a device with
   expect(timesOf(tailOf({ w }), { before: 3 }, "t1")).toEqual([2]);
 });
 
-test("a change without a result stays visible beside one of another key or another process, and of two changes neither hides the other", () => {
+test("a change without a result stays visible beside one of another key or another process, and neither of two changes hides the other", () => {
   const started = (time: number, keyId = "k1") => deviceChange(time, "_started", keyId, "t1");
   const changed = (time: number, keyId = "k1") => deviceChange(time, "d", keyId, "t1");
   const timesIn = (chains: Readonly<Record<string, readonly Entry[]>>) => timesOf(tailOf(chains), {}, "t1");
@@ -101,7 +101,7 @@ test("an administrator of a tenant finds the records of that tenant alone", () =
   expect(timesOf(tail, {}, "other")).toEqual([2]);
 });
 
-test("filters select by key, also the one that acted, by device, event and outcome", () => {
+test("filters select by key, including the one that acted, by device, event and outcome", () => {
   const actor = { kind: "key", keyId: "k1" };
   const tail = tailOf({
     w: [
@@ -117,7 +117,7 @@ test("filters select by key, also the one that acted, by device, event and outco
   expect(timesOf(tail, { outcome: "failed" })).toEqual([1]);
 });
 
-test("pages continue behind each other: nothing is missing and nothing comes twice, also at equal times", () => {
+test("pages continue each other: nothing is missing and nothing comes twice, even at equal times", () => {
   const chains = {
     a: Array.from({ length: 150 }, (_, index) => send(Math.floor(index / 3), `a${index}`)),
     b: Array.from({ length: 130 }, (_, index) => send(Math.floor(index / 2), `b${index}`)),
@@ -163,7 +163,7 @@ function pagesOf(tail: AuditTail, query: Partial<AuditQuery>): string[] {
   }
 }
 
-test("a record has its outcome on every page, and is found by it, also if its end is on the page before", () => {
+test("a record has its outcome on every page, and is found by it, even if its end is on the previous page", () => {
   const change = (time: number, type: string): Entry => ({ time, type, keyId: "k1", tenant: "default" });
   const tail = tailOf({
     a: [send(1, "s1"), send(2, "s2"), finished(3, "s1", 403, "refused"), finished(4, "s2", 200), send(7, "s3")],
@@ -208,7 +208,7 @@ test("a damaged record is shown as unreadable, to the operator alone", () => {
   expect(searchAudit(tail, everything, "default").records).toEqual([]);
 });
 
-test("the stored log of several writers is searched, also after it has grown", async () => {
+test("the stored log of several writers is searched, even after it has grown", async () => {
   const clock = createVirtualClock();
   const { store, openWriter } = createTestAudit(clock);
   const start = clock.now();

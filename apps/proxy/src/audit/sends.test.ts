@@ -49,8 +49,8 @@ function sendRequest(key: string, signal: AbortSignal = new AbortController().si
 const cancelled: PlainResponse = { status: 499, headers: {}, body: null };
 const types = (entries: readonly AuditEntry[]): readonly string[] => entries.map(({ type }) => type);
 
-describe("a request that ends while the start of its send is being stored", () => {
-  test("is recorded as started and then as finished", async () => {
+describe("requests that end while the start of their send is being stored", () => {
+  test("a send that ends while its start is being stored is recorded as started and then as finished", async () => {
     const { log, entries, store } = createSlowLog();
     const send = beginTestSend(log, () => undefined);
     const started = send.record.start("device-1");
@@ -60,7 +60,7 @@ describe("a request that ends while the start of its send is being stored", () =
     expect(types(entries)).toEqual(["send_started", "send_finished"]);
   });
 
-  test("has one start and one end in the log when the caller disconnects from an embedded server", async () => {
+  test("a send has one start and one end in the log when the caller disconnects from an embedded server", async () => {
     const { log, entries, store } = createSlowLog();
     const caller = new AbortController();
     const upstream = embedServer({
@@ -89,7 +89,7 @@ test("a log that throws instead of rejecting is reported and does not fail the r
   expect(failures).toHaveLength(1);
 });
 
-test("a send whose start took until the deadline does not leave, and its response says so", async () => {
+test("a send whose start was not stored until the deadline does not leave, and its response says so", async () => {
   const row = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
   const remote: UpstreamFetch = () => Promise.resolve(jsonResponse(200, { connections: [row], hasNextPage: false }));
   const log: AuditLog = {

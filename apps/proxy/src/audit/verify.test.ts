@@ -54,7 +54,7 @@ test.each([
     "DELETE FROM audit_records WHERE writer = 'writer-0'; DELETE FROM audit_heads WHERE writer = 'writer-0'",
     "chain_missing",
   ],
-])("%s is found", async (_name, sql, fault) => {
+])("audit verification finds %s", async (_name, sql, fault) => {
   const audit = await filled([3, 2]);
   audit.database.exec(sql);
   expect(await faults(audit)).toContain(fault);
@@ -114,7 +114,7 @@ test("a chain added to a log whose count was lowered does not hide the lowering"
   expect(await faults(audit)).toContain("directory_forged");
 });
 
-test("a log of another pepper is not intact", async () => {
+test("a log that was sealed with another pepper is not intact", async () => {
   const audit = await filled([2]);
   const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(9) };
   const report = await audit.store.snapshot((snapshot) => verifyAudit(snapshot, { ...testSealing, pepper }));

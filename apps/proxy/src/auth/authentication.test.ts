@@ -10,7 +10,7 @@ test.each([null, ""])("an Authorization field of %j means that there is no crede
 });
 
 test.each(["Basic abc", "basic abc", "Token abc", 'Digest username="a", realm="b"', "Basic abc, Bearer def"])(
-  "the Authorization field %j is of another scheme, which is not a wrong token",
+  "an Authorization field of %j has another scheme, which is not a wrong token",
   (value) => {
     expect(readBearerToken(value)).toEqual({ kind: "other_scheme" });
   },

@@ -58,7 +58,7 @@ async function principalOf(authentication: Promise<Authentication>): Promise<Gat
   return result.principal;
 }
 
-test("an invitation that no device has used is refused from its end on", async () => {
+test("an invitation that no device has used is refused once it has ended", async () => {
   const { store, clock, present } = setUp();
   const invite = { expiresAt: clock.now() + 1_000 };
   const { key } = await issueTestKey(store, clock, { scopes: ["connect"], invite });
@@ -67,8 +67,8 @@ test("an invitation that no device has used is refused from its end on", async (
   expect(codeOf(await present(key))).toBe("invalid_key");
 });
 
-describe("a good key", () => {
-  test("each use is noted and the expiry is checked each time, however often the key was used before", async () => {
+describe("good keys", () => {
+  test("each use of a key is noted and its expiry is checked each time, however often it was used before", async () => {
     const { store, clock, present, uses } = setUp();
     const { key, record } = await issueTestKey(store, clock, { expiresAt: clock.now() + 1_000 });
     for (let use = 1; use <= 4; use++) {
@@ -145,7 +145,7 @@ describe("a good key", () => {
   });
 });
 
-describe("a bad key", () => {
+describe("bad keys", () => {
   test("a malformed key is refused without a read of the store", async () => {
     const { found, present, authenticate } = setUp();
     expect(codeOf(await present("lek_nonsense"))).toBe("invalid_key");
@@ -153,7 +153,7 @@ describe("a bad key", () => {
     expect(found).toEqual([]);
   });
 
-  test("credentials of another scheme are as good as none: the challenge names no error of a token", async () => {
+  test("credentials of another scheme count as missing: the challenge names no error of a token", async () => {
     const { found, authenticate } = setUp();
     expect(await authenticate("Basic eDp5")).toMatchObject({
       response: { status: 401, headers: { "www-authenticate": 'Bearer realm="letta-environments"' } },
@@ -253,7 +253,7 @@ test("a revocation during a lookup is not overwritten by the older result of the
   expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
 });
 
-test("a key that was read before it was revoked is not cached, also when another request has noticed the change", async () => {
+test("a key that was read before it was revoked is not cached, even when another request has noticed the change", async () => {
   const clock = createVirtualClock();
   const store = createSqliteKeyStore(openSqlite(":memory:"), clock);
   let respond = (): void => undefined;

@@ -27,7 +27,7 @@ test("a claim is found by its name, which may contain dots, or by a path of name
   });
 });
 
-test("a claim that a token lacks is missing, also if every object inherits a member of its name", () => {
+test("a claim that a token lacks is missing, even if every object inherits a member of its name", () => {
   expect(principalOf({}, { deviceIds: "constructor" })?.deviceIds).toEqual([]);
 });
 
@@ -35,13 +35,13 @@ test("a fixed tenant applies to every token, even if a claim names another one",
   expect(principalOf({ org: "t2" }, { tenant: null }, { tenant: "t1" })?.tenant).toBe("t1");
 });
 
-describe("scopes", () => {
+describe("scopes of tokens", () => {
   test("unmapped scopes of a token have their own names, but never grant connect and admin", () => {
     const scope = "list read send approve details connect admin openid";
     expect([...(principalOf({ scope })?.scopes ?? [])]).toEqual(["list", "read", "send", "approve", "details"]);
   });
 
-  test("a scope that is not one of these five is never granted by its name, so a new scope is not either", () => {
+  test("a scope that is not one of these five is never granted by its name, and neither is a new scope", () => {
     const byName: readonly string[] = ["list", "read", "send", "approve", "details"];
     const granted = scopes.filter((scope) => principalOf({ scope })?.scopes.has(scope));
     expect(granted.filter((scope) => !byName.includes(scope))).toEqual([]);
@@ -57,7 +57,7 @@ describe("scopes", () => {
     expect(principalOf({ scope }, {}, { scopeMap })?.scopes).toEqual(new Set(["list", "send", "connect"]));
   });
 
-  describe("a token that is limited to agents or modes", () => {
+  describe("tokens that are limited to agents or modes", () => {
     const scopeMap = new Map([["ops", ["send", "view", "control", "files", "terminal", "manage"] as const]]);
     const limits: readonly (readonly [object, Partial<ClaimSettings>])[] = [
       [{ agents: ["agent-1"] }, { agentIds: "agents" }],
@@ -67,7 +67,7 @@ describe("scopes", () => {
     const usable = (principal: Principal | null) =>
       principal && scopes.filter((scope) => allowsScope(principal, scope));
 
-    test("may use none of the scopes that reach everything on a device", () => {
+    test("a token that is limited to agents or modes may use none of the scopes that reach everything on a device", () => {
       for (const [claims, mapped] of limits) {
         const limited = principalOf({ scope: "ops", ...claims }, mapped, { scopeMap });
         expect(usable(limited)).toEqual(["send", "view", "control"]);
@@ -76,7 +76,7 @@ describe("scopes", () => {
       expect(usable(devices)).toEqual(scopeMap.get("ops"));
     });
 
-    test("may use them while its limit is in shadow mode", () => {
+    test("a token may use the scopes that reach everything on a device while its limit is in shadow mode", () => {
       for (const [claims, mapped] of limits) {
         const limited = principalOf({ scope: "ops", ...claims }, mapped, { scopeMap });
         const lifted = limited && liftRestrictions(limited, toShadowSettings([limited.keyId]));
@@ -116,7 +116,7 @@ describe("allowlists", () => {
     });
   });
 
-  test("a text is one entry of an allowlist, also with spaces, so that it permits no more than it says", () => {
+  test("a text is one entry of an allowlist, even with spaces, so that it permits no more than it says", () => {
     const claims = { devices: "d1", names: "Alice *", tags: "two words", agents: "" };
     expect(principalOf(claims, mapped)).toMatchObject({
       deviceIds: ["d1"],

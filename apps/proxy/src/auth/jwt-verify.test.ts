@@ -29,23 +29,23 @@ test("verification returns the claims and the expiry, including the clock tolera
   });
 });
 
-describe("accepts", () => {
+describe("accepted tokens", () => {
   test.each<readonly [string, object]>([
     ["an audience in a list", { aud: ["other", good.aud] }],
     ["an expiry within the tolerance", { exp: now - 4 }],
     ["a not-before time within the tolerance", { nbf: now + 5 }],
     ["an issued-at time in the future", { iat: now + 3_600 }],
-  ])("%s", async (_what, claims) => {
+  ])("verification accepts %s", async (_what, claims) => {
     expect(await verify({ ...good, ...claims })).toMatchObject({ kind: "valid" });
   });
 
-  test("accepts a typ with its full media type, in any case", async () => {
+  test("verification accepts a typ with its full media type, in any case", async () => {
     expect(await verify(good, { typ: "Application/AT+jwt" })).toMatchObject({ kind: "valid" });
   });
 });
 
-describe("refuses", () => {
-  test("an expired token, and says when it expired", async () => {
+describe("refused tokens", () => {
+  test("verification refuses an expired token, and says when it expired", async () => {
     expect(await verify({ ...good, exp: now - 5 })).toEqual({ kind: "expired", expiresAt: now * 1_000 });
   });
 
@@ -66,7 +66,7 @@ describe("refuses", () => {
     ["an audience in a nested list", { aud: [[good.aud]] }],
     ["an empty list of audiences", { aud: [] }],
     ["a token without an audience", { aud: undefined }],
-  ])("%s", async (_what, claims) => {
+  ])("verification refuses %s", async (_what, claims) => {
     expect(await verify({ ...good, ...claims })).toEqual({ kind: "invalid", reason: expect.stringMatching(/^token_/) });
   });
 
@@ -74,18 +74,18 @@ describe("refuses", () => {
     ["another type", { typ: "JWT" }],
     ["a token without a type", { typ: undefined }],
     ["a type that is not a text", { typ: ["at+jwt"] }],
-  ])("%s", async (_what, header) => {
+  ])("verification refuses %s", async (_what, header) => {
     expect(await verify(good, header)).toEqual({ kind: "invalid", reason: expect.stringMatching(/^token_/) });
   });
 
-  test("refuses an unencoded payload (RFC 7797 section 7)", async () => {
+  test("verification refuses an unencoded payload (RFC 7797 section 7)", async () => {
     const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
     const header = { alg: "ES256", kid: "key-1", typ: "at+jwt", b64: false, crit: ["b64"] };
     const token = `${encode(header)}.${encode(good)}.${encode({})}`;
     expect(await verifyToken(token, keySet, nowMs)).toEqual({ kind: "unknown_key", reason: "token_signature" });
   });
 
-  test("refuses an expiry that is larger than any number", async () => {
+  test("verification refuses an expiry that is larger than any number", async () => {
     expect(await verify(JSON.stringify(good).replace(String(good.exp), "1e999"))).toEqual({
       kind: "invalid",
       reason: expect.stringMatching(/^token_/),
@@ -93,13 +93,13 @@ describe("refuses", () => {
   });
 
   test.each(["", "null", "[]", '"text"', "{", `[${JSON.stringify(good)}]`])(
-    "refuses %j instead of claims",
+    "verification refuses %j instead of claims",
     async (text) => {
       expect(await verify(text)).toEqual({ kind: "invalid", reason: expect.stringMatching(/^token_/) });
     },
   );
 
-  test("refuses a payload that is not UTF-8", async () => {
+  test("verification refuses a payload that is not UTF-8", async () => {
     const bytes = new TextEncoder().encode(JSON.stringify({ ...good, name: "x" }));
     bytes[bytes.length - 3] = 0xff;
     expect(await verify(bytes)).toEqual({ kind: "invalid", reason: expect.stringMatching(/^token_/) });

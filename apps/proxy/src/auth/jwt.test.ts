@@ -36,7 +36,7 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-describe("a good token", () => {
+describe("good tokens", () => {
   test("a valid token is verified once and then accepted synchronously until it expires", async () => {
     const { authenticate, sign, clock, issuer } = await setUp();
     const token = await sign({ claims: { exp: Math.floor(clock.now() / 1_000) + 60 } });
@@ -72,7 +72,7 @@ describe("a good token", () => {
   });
 });
 
-describe("a bad token is 401 invalid_key:", () => {
+describe("bad tokens", () => {
   test.each<readonly [string, TokenOverrides]>([
     ["expired", { claims: { exp: 1_799_999_990 } }],
     ["not yet valid", { claims: { nbf: 1_800_000_010 } }],
@@ -89,7 +89,7 @@ describe("a bad token is 401 invalid_key:", () => {
     ["with the tenant of somebody's own key", { claims: { org: "passthrough:0" } }],
     ["without a subject", { claims: { sub: undefined } as never }],
     ["with scopes of a wrong form", { claims: { scope: { list: true } } }],
-  ])("%s", async (_what, overrides) => {
+  ])("a token %s is 401 invalid_key", async (_what, overrides) => {
     const { authenticate, sign } = await setUp();
     const authentication = await authenticate(await sign(overrides));
     expect(codeOf(authentication)).toBe("invalid_key");
@@ -222,7 +222,7 @@ describe("the issuer's keys", () => {
     expect(codeOf(await authenticate(fresh))).toBe("authenticated");
   });
 
-  test("an unknown key id is 401 after a reload and in the cooldown behind it, where it does not count as a wrong guess", async () => {
+  test("an unknown key id is 401 after a reload and during the following cooldown, where it does not count as a wrong guess", async () => {
     const { authenticate, sign, issuer, clock } = await setUp();
     const unknown = await sign({ header: { kid: "other" } });
     const counted = { kind: "refused", response: { status: 401 }, reason: "token_key_unknown" };
@@ -298,7 +298,7 @@ describe("the issuer's keys", () => {
     expect(issuer.fetchCount).toBe(1);
   });
 
-  test("a token of another issuer is 401 and causes no read of the keys, also while the issuer is unavailable", async () => {
+  test("a token of another issuer is 401 and causes no read of the keys, even while the issuer is unavailable", async () => {
     const { authenticate, sign, issuer, clock } = await setUp();
     await authenticate(await sign());
     await clock.advance(30_000);

@@ -13,7 +13,7 @@ test("an accepted key stays known however many made-up keys come, and nobody has
   expect(callers.principalOf("sk-accepted").keyId).toBe(keyId);
 });
 
-test("a key that the upstream refuses is not known any more", () => {
+test("a key that the upstream refuses is no longer known", () => {
   const callers = create();
   callers.confirm("sk-1");
   callers.confirm("sk-2");
@@ -21,7 +21,7 @@ test("a key that the upstream refuses is not known any more", () => {
   expect([callers.knows("sk-1"), callers.knows("sk-2")]).toEqual([false, true]);
 });
 
-test("of very many accepted keys, those are known that are used", () => {
+test("when too many accepted keys have to be remembered, those in use stay known", () => {
   const callers = create();
   callers.confirm("sk-used");
   for (let count = 0; count < 20_000; count++) {

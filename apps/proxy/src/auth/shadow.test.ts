@@ -98,13 +98,13 @@ describe("the mode that a key may choose", () => {
     [{ setMode: "standard" }, ["standard"]],
     [{ maxMode: "standard", approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } }, ["standard", "acceptEdits"]],
   ])(
-    "is not limited by a maximum in shadow mode, but by a mode that is set without one and by denied tools: %j",
+    "a maximum in shadow mode does not limit the mode that a key may choose, but a mode that is set without one and denied tools do: %j",
     (limits, modes) => {
       expect(modesOf(limits, "maxMode")).toEqual(modes);
     },
   );
 
-  test("is limited as ever while another restriction is in shadow mode", () => {
+  test("the mode that a key may choose stays limited while another restriction is in shadow mode", () => {
     expect(modesOf({ maxMode: "acceptEdits", setMode: "standard" }, "agents")).toEqual(["standard", "acceptEdits"]);
     expect(modesOf({ setMode: "standard" }, "agents")).toEqual(["standard"]);
   });
@@ -163,9 +163,12 @@ describe("the device of a connection, with the embedded server", () => {
     ["GET", "status/ws", null],
   ];
 
-  test.each(requests)("is decided for %s %s, and not enforced", async (method, path, body) => {
-    expect(await (await setUp({ deviceIds: ["device-2"] }))(method, path, body)).toEqual(["connection_not_found"]);
-    expect(await (await setUp({ connectionNames: ["ci-*"] }))(method, path, body)).toEqual(["connection_not_found"]);
-    expect(await (await setUp({ deviceIds: ["device-1"] }))(method, path, body)).toEqual([]);
-  });
+  test.each(requests)(
+    "the device of a connection is decided for %s %s with the embedded server, and not enforced",
+    async (method, path, body) => {
+      expect(await (await setUp({ deviceIds: ["device-2"] }))(method, path, body)).toEqual(["connection_not_found"]);
+      expect(await (await setUp({ connectionNames: ["ci-*"] }))(method, path, body)).toEqual(["connection_not_found"]);
+      expect(await (await setUp({ deviceIds: ["device-1"] }))(method, path, body)).toEqual([]);
+    },
+  );
 });

@@ -10,7 +10,7 @@ function read(options: Record<string, readonly string[]>) {
 }
 
 describe("the options of devices invite", () => {
-  test("become a connect key that ends in an hour unless a device uses it", () => {
+  test("the options of devices invite become a connect key that ends in an hour unless a device uses it", () => {
     expect(read({})).toEqual({
       name: null,
       request: {
@@ -33,7 +33,7 @@ describe("the options of devices invite", () => {
     [{ expires: ["never"] }, /^--expires must be a duration/],
     [{ name: [""] }, "--name must be 1 to 128 characters without control characters"],
     [{ tenant: ["a/b"] }, /^--tenant /],
-  ])("refuse %j in words", (options, rule) => {
+  ])("devices invite refuses %j in words", (options, rule) => {
     expect(() => read(options)).toThrow(rule);
   });
 });

@@ -69,7 +69,7 @@ test("the table shows every restriction of a key", () => {
   expect(formatKeyTable([free], null, plain)).toContain("  none  ");
 });
 
-test("at any width of the window no line is wider, every restriction is readable, and the state is in one piece", () => {
+test("no line of the table is wider than the window, every restriction is readable, and the state is in one piece", () => {
   for (const width of [60, 80, 120, 200]) {
     const table = formatKeyTable([key, restricted], width, plain);
     for (const line of table.split("\n")) expect(displayWidth(line)).toBeLessThanOrEqual(width);

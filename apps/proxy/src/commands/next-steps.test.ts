@@ -41,7 +41,7 @@ test("a copied bundle is run as it was started, and npx does not look for its na
   ]);
 });
 
-test("on Deno the printed commands have the permissions that they need, also for a data directory elsewhere", () => {
+test("the printed commands have the permissions that they need on Deno, even for a data directory elsewhere", () => {
   const before = "deno run --no-prompt --allow-net --allow-env --allow-sys";
   for (const [dataDir, folders] of [
     [".data", "."],
@@ -64,7 +64,7 @@ test("a later start prints a command whose link leads to the gateway that runs, 
   );
 });
 
-test("a gateway in front of another server says nothing about devices", () => {
+test("a gateway in front of another server prints nothing about devices", () => {
   const gateway = { url, dataDir: ".data", console: "off", programs: folder() } as const;
   const text = firstStartText(gateway, { clientKey: "lek_client", deviceKey: null, link: null });
   expect(text).not.toMatch(/for devices|connects a device/);

@@ -55,7 +55,7 @@ describe("a command line that cannot be run says why", () => {
     ["keys create --shared=yes", "--shared takes no value"],
     ["keys revoke", "'keys revoke' needs ID"],
     ["keys revoke a b", "too many words for 'keys revoke': it takes ID (quote a text that has spaces)"],
-  ])("%j", (line, reason) => {
+  ])("the command line %j is refused with the reason", (line, reason) => {
     expect(reasonOf(line)).toBe(reason);
   });
 });

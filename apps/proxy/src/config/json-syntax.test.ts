@@ -24,10 +24,13 @@ test.each([
   ['{\n  "port": 1,\n  "port": 2\n}', 3, 3, '"port" is in this object twice'],
   ['{"a": [{"b": {}}, {"b": 1, "\\u0062": {}}]}', 1, 28, '"\\u0062" is in this object twice'],
   ['{"__proto__": 1, "__proto__": 2}', 1, 18, '"__proto__" is in this object twice'],
-])("a name that an object has twice is an error, although JSON.parse accepts it: %j", (json, line, column, reason) => {
-  expect(JSON.parse(json)).toBeDefined();
-  expect(findJsonSyntaxError(json)).toEqual({ line, column, reason });
-});
+])(
+  "a name that occurs twice in an object is an error, although JSON.parse accepts it: %j",
+  (json, line, column, reason) => {
+    expect(JSON.parse(json)).toBeDefined();
+    expect(findJsonSyntaxError(json)).toEqual({ line, column, reason });
+  },
+);
 
 test.each(['{"a":[1,-2.5e3,true,null,{"b":"\\u00e9\\n"}],"b":{"a":1}}', " [ ] ", "{ }", '"x"', "0"])(
   "%s has no syntax error",
@@ -41,7 +44,7 @@ test.each([
   ["lists", "[", "]", 65],
   ["objects", '{"a":', "}", 321],
   ["both, with a line for each", '[{"a":\n', "}]", 1],
-])("64 %s in each other are accepted, and one more is an error where it begins", (_name, open, close, column) => {
+])("64 nested %s are accepted, and one more is an error where it begins", (_name, open, close, column) => {
   const perTurn = open.replaceAll(/[^[{]/g, "").length;
   const nested = (turns: number) => `${open.repeat(turns)}1${close.repeat(turns)}`;
   expect(findJsonSyntaxError(nested(64 / perTurn))).toBeNull();
@@ -52,6 +55,6 @@ test.each([
   }
 });
 
-test("many lists and objects beside each other are not deep", () => {
+test("many lists and objects side by side are not deep", () => {
   expect(findJsonSyntaxError(`[${'[{"a":[]}],'.repeat(1_000)}1]`)).toBeNull();
 });

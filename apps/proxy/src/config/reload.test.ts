@@ -84,7 +84,7 @@ test("settings that cannot be applied while a store does not respond are tried a
   expect(events).toHaveLength(2);
 });
 
-test("a change during the outage takes the place of the one before, and the end of the gateway ends the attempts", async () => {
+test("a change during the outage takes the place of the previous one, and the end of the gateway ends the attempts", async () => {
   let isDown = true;
   let attempts = 0;
   const { clock, reloader, applied, reads } = setUp(async () => {
@@ -106,7 +106,7 @@ test("a change during the outage takes the place of the one before, and the end 
   expect(attempts).toBe(3);
 });
 
-test("an invalid file is not tried again by itself", async () => {
+test("an invalid file is not tried again without a change", async () => {
   const { clock, reloader, events, reads } = setUp();
   reads(() => resolve("not an origin"));
   await reloader.reload();

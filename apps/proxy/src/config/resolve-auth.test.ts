@@ -47,7 +47,7 @@ test("the credential of a tenant comes from its variable or its file", () => {
   expect(resolved.get("c")?.credential).toBeNull();
 });
 
-describe("a mistake is named by its path", () => {
+describe("mistakes and their paths", () => {
   const withJwt = (changes: object) => ({ auth: { jwt: { ...jwt, ...changes } } });
   test.each([
     [{ auth: { jwt: { issuer: "i", audience: "a" } } }, "auth.jwt.jwksUrl is required"],
@@ -79,12 +79,12 @@ describe("a mistake is named by its path", () => {
     [{ cors: { origins: ["https://a.example", "https://*.a.example"] } }, "cors.origins[1] must be one exact origin"],
     [{ cors: { origins: ["https://a.example/"] } }, "cors.origins[0] must be written as browsers do"],
     [{ cors: { origins: ["null"] } }, "cors.origins[0] must be an origin"],
-  ])("%j", (file, expected) => {
+  ])("a mistake is named by its path: %j", (file, expected) => {
     expect(problemsOf(file)).toEqual([expect.stringContaining(expected)]);
   });
 });
 
-describe("a secret in the file is refused with where it belongs, and not repeated", () => {
+describe("secrets in the file", () => {
   test.each([
     { keyPepper: "hunter2" },
     { upstream: { ...upstream, credential: "hunter2" } },
@@ -92,7 +92,7 @@ describe("a secret in the file is refused with where it belongs, and not repeate
     { KEY_PEPPER: "hunter2" },
     { upstream, tenants: { a: { upstream: { apiKey: "hunter2" } } } },
     { auth: { jwt: { ...jwt, clientSecret: "hunter2" } } },
-  ])("%j", (file) => {
+  ])("a secret in the file is refused with where it belongs, and not repeated: %j", (file) => {
     const problems = problemsOf(file);
     expect(problems).toEqual([expect.stringContaining("put it into the environment")]);
     expect(problems.join()).not.toContain("hunter2");

@@ -65,7 +65,7 @@ test("disabled limits limit nothing, and their errors are still reported", () =>
   expect(problemsOf({ enabled: false, ...withPolicy({ limit: 10, windowMs: 1, burst: 2 ** 52 }) })).toHaveLength(1);
 });
 
-test("limits count in Valkey if there is one, and cannot choose it otherwise", () => {
+test("limits are counted in Valkey if there is one, which cannot be chosen otherwise", () => {
   expect(resolveRateLimits({}, true).settings.store).toBe("valkey");
   expect(resolveRateLimits({ store: "sqlite" }, true).settings.store).toBe("sqlite");
   expect(problemsOf({ store: "valkey" })).toEqual(["rateLimits.store valkey needs VALKEY_URL"]);

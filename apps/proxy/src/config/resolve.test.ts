@@ -51,7 +51,7 @@ test("an address may have the brackets that it has in a URL", () => {
   expect(resolve({ environment: { HOST: "[::1]" } })).toMatchObject({ host: "::1", console: true });
 });
 
-test("the console is on where only this machine and a person see it, and elsewhere where it is asked for", () => {
+test("the console is on where only this machine and a person see it, and elsewhere if it is enabled", () => {
   const isOn = (flags: Readonly<Record<string, string | undefined>>, file: object = {}): unknown => {
     const resolved = resolveSettings({ flags, environment: {}, file });
     return resolved.ok && resolved.settings.console;
@@ -106,7 +106,7 @@ test("a public URL keeps its path and loses its trailing slash", () => {
   );
 });
 
-describe("a broken setting is named by where it was set, without its value", () => {
+describe("broken settings", () => {
   test.each([
     [{ flags: { port: "80x" } }, "--port"],
     [{ environment: { PORT: "65536" } }, "PORT"],
@@ -124,7 +124,7 @@ describe("a broken setting is named by where it was set, without its value", () 
     [{ file: { upstream: [] } }, "upstream"],
     [{ environment: { VALKEY_URL: "http://:secret@x" } }, "VALKEY_URL"],
     [{ environment: { UPSTREAM_URL: "https://x.example", LETTA_API_KEY: "a\nb" } }, "UPSTREAM_URL"],
-  ] as const)("%j", (sources, setting) => {
+  ] as const)("a broken setting is named by where it was set, without its value: %j", (sources, setting) => {
     const problems = problemsOf(sources);
     expect(problems.map((problem) => problem.setting)).toEqual([setting]);
     expect(JSON.stringify(problems)).not.toContain("secret");

@@ -73,8 +73,8 @@ test("a check that hangs has failed after a second, and does not run again befor
   expect([state.runs, clock.timerCount]).toEqual([1, 0]);
 });
 
-describe("the response", () => {
-  test("names the checks that fail, and not why", () => {
+describe("responses of the readiness check", () => {
+  test("the readiness response names the checks that fail, and not why", () => {
     expect(readinessResponse(ready, false, "")).toMatchObject({ status: 200, body: '{"status":"ready"}' });
     const response = readinessResponse(notReady, false, "");
     expect(response).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
@@ -84,7 +84,7 @@ describe("the response", () => {
     });
   });
 
-  test("is 503 shutting_down while the process stops, even if every check works", () => {
+  test("the readiness response is 503 shutting_down while the process stops, even if every check works", () => {
     expect(String(readinessResponse(ready, true, "").body)).toContain("shutting_down");
   });
 
@@ -92,7 +92,10 @@ describe("the response", () => {
     [ready, false, 200, "[+]disk ok\n[+]keys ok\n[+]shutdown ok\nreadyz check passed\n"],
     [notReady, false, 503, "[+]disk ok\n[-]keys failed\n[+]shutdown ok\nreadyz check failed\n"],
     [ready, true, 503, "[+]disk ok\n[+]keys ok\n[-]shutdown failed\nreadyz check failed\n"],
-  ])("with ?verbose has a line for each check: %j, stopping %s", (results, isDraining, status, body) => {
-    expect(readinessResponse(results, isDraining, "verbose")).toMatchObject({ status, body });
-  });
+  ])(
+    "the readiness response with ?verbose has a line for each check: %j, stopping %s",
+    (results, isDraining, status, body) => {
+      expect(readinessResponse(results, isDraining, "verbose")).toMatchObject({ status, body });
+    },
+  );
 });

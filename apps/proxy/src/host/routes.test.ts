@@ -95,7 +95,7 @@ test.each([
   ["GET", browser],
   ["HEAD", browser],
   ["GET", "application/json;q=0.5, text/html"],
-])("a browser at / is redirected to the page that the gateway has (%s, Accept: %s)", async (method, accept) => {
+])("a browser that opens / is redirected to the page that the gateway has (%s, Accept: %s)", async (method, accept) => {
   const { response, line } = await ask("/", { path: "/", method, headers: { accept } });
   expect(response).toMatchObject({ status: 307, headers: { location: "console/", vary: "Accept" }, body: null });
   expect(response.headers["cache-control"]).toBe("private, no-store");
@@ -110,7 +110,7 @@ test.each([
   ["GET", "text/html;q=0"],
   ["GET", "text/html;q=x"],
   ["GET", undefined],
-])("any other request of / is for the pipeline (%s, Accept: %s)", async (method, accept) => {
+])("any other request for / is for the pipeline (%s, Accept: %s)", async (method, accept) => {
   const request = { path: "/", method, headers: accept === undefined ? {} : { accept } };
   expect((await respond("/", request)).response.headers["from"]).toBe("pipeline");
 });

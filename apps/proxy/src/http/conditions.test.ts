@@ -8,7 +8,7 @@ import { createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
 const list = jsonResponse(200, { connections: [environmentRow("1")], hasNextPage: false });
 
 test.each(["GET", "HEAD"])(
-  "a %s whose If-Match has no tag that matches is 412, since a weak tag never does",
+  "a %s whose If-Match has no matching tag is 412, and a weak tag never matches",
   async (method) => {
     const { proxy, issueKey } = createTestProxy(() => Promise.resolve(list));
     const { key } = await issueKey({ scopes: ["list"] });

@@ -6,7 +6,7 @@ function outcome(method: string, path: string, servesDevices: boolean): string |
   return match.kind === "matched" ? match.endpoint.operation : match.response.status;
 }
 
-describe("where no devices are served", () => {
+describe("a gateway without devices", () => {
   test.each(["GET", "POST", "PUT"])("without device endpoints, %s of the registration is 404", (method) => {
     expect(outcome(method, "/v1/environments/register", false)).toBe(404);
   });
@@ -22,7 +22,7 @@ describe("where no devices are served", () => {
   });
 });
 
-describe("where devices are served", () => {
+describe("a gateway with devices", () => {
   test("the registration accepts POST, also with a doubled slash from a base URL that ends in a slash", () => {
     expect(outcome("POST", "/v1/environments/register", true)).toBe("registerEnvironment");
     expect(outcome("POST", "//v1/environments/register", true)).toBe("registerEnvironment");
@@ -35,7 +35,7 @@ describe("where devices are served", () => {
   });
 });
 
-test("where extensions are not offered, they are 404 with the reason, and the API of the vendor is served", () => {
+test("a gateway without extensions responds to them with 404 and the reason, and serves the API of the vendor", () => {
   const serves = { devices: false, extensions: "not_on_workers" } as const;
   for (const [method, path] of [
     ["POST", "stop"],

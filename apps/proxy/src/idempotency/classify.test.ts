@@ -51,7 +51,7 @@ test("a request with another decision on a known tool call is decided, whatever 
   expect(classifyRequest([a, decision, key], [known(a), other])).toEqual({ kind: "decided", entries: [decision] });
 });
 
-describe("for any sends and any request", () => {
+describe("sends and requests in any order", () => {
   const names = fc.uniqueArray(fc.constantFrom("a", "b", "c"), { minLength: 1 });
   const body = fc.record({ names, content: fc.constantFrom("x", "y"), kind: fc.constantFrom("message", "decision") });
   const keys = fc.option(fc.constantFrom("k", "l"), { nil: null });

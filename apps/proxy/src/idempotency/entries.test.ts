@@ -17,7 +17,7 @@ function idsOf(body: unknown, key: string | null = null): SendIds {
 const fingerprintsOf = (body: unknown, key: string | null = null): Record<string, string> =>
   Object.fromEntries(idsOf(body, key).entries.map(({ id, fingerprint }) => [id, fingerprint]));
 
-test("a body reserves the ids of its messages, of its tool calls and its Idempotency-Key, each of its own kind", () => {
+test("a body reserves the ids of its messages, of its tool calls and its Idempotency-Key, separately by kind", () => {
   const toolReturn = { status: "success", tool_call_id: "m", tool_return: "" };
   const { entries } = idsOf({ messages: [user("m"), approvals({ ...decision, tool_call_id: "m" }, toolReturn)] }, "m");
   expect(entries.map(({ id, kind, member }) => [id, kind, member])).toEqual([

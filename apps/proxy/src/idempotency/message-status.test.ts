@@ -17,8 +17,8 @@ async function retrieve(world: SendWorld, id: string, query = "agentId=agent-1",
 const sendTo = (world: SendWorld, id: string): Promise<PlainResponse> =>
   world.send({ messages: [user(id)], members: { agentId: "agent-1" } });
 
-describe("a message to a remote server", () => {
-  test("that the device accepted is accepted, whatever its turn did", async () => {
+describe("statuses of messages to a remote server", () => {
+  test("a message to a remote server that the device accepted is accepted, whatever its turn did", async () => {
     const world = await createSendWorld();
     const response = { success: true, message: "ok", disposition: "queued" };
     world.upstream = () => Promise.resolve(jsonResponse(200, response));
@@ -33,7 +33,7 @@ describe("a message to a remote server", () => {
     });
   });
 
-  test("that was lost on the way is unknown", async () => {
+  test("a message lost on the way to a remote server is unknown", async () => {
     const world = await createSendWorld();
     world.upstream = () => Promise.resolve({ ...unreachable, reason: "broken" } as typeof unreachable);
     await sendTo(world, "m-1");
@@ -41,7 +41,7 @@ describe("a message to a remote server", () => {
     expect(body).toMatchObject({ state: expect.stringMatching(/^(?:unknown|received)$/) });
   });
 
-  test("is not waited for, because its end is not known here", async () => {
+  test("the end of a message to a remote server is not waited for, because it is not known here", async () => {
     const world = await createSendWorld();
     await sendTo(world, "m-1");
     const response = await retrieve(world, "m-1", "agentId=agent-1&wait=finished&waitSeconds=60");
@@ -49,7 +49,7 @@ describe("a message to a remote server", () => {
     expect(bodyOf(response)).toMatchObject({ state: "accepted", waitSeconds: 0 });
   });
 
-  test("of another agent, device or connection, and one that was never sent, are the same 404", async () => {
+  test("a message of another agent, device or connection, and one that was never sent, are the same 404", async () => {
     const world = await createSendWorld();
     await sendTo(world, "m-1");
     const { key: otherDevice } = await world.issueKey({ scopes: ["read"], deviceIds: ["device-2"] });
@@ -65,7 +65,7 @@ describe("a message to a remote server", () => {
     expect((await retrieve(world, "m-1")).status).toBe(200);
   });
 
-  test("that is asked for without its agent is the same 404 for everyone, which says that agentId is missing", async () => {
+  test("a message status without the agent is the same 404 for everyone, which says that agentId is missing", async () => {
     const world = await createSendWorld();
     await sendTo(world, "m-1");
     const { key: otherDevice } = await world.issueKey({ scopes: ["read"], deviceIds: ["device-2"] });
@@ -80,7 +80,7 @@ describe("a message to a remote server", () => {
     expect(bodyOf(responses[0] ?? jsonResponse(200, {}))).toMatchObject({ errorCode: "message_not_found", detail });
   });
 
-  test("can be read with a key that is limited to tags, if the device had one of them at the last send", async () => {
+  test("a message status can be read with a key that is limited to tags, if the device had one of them at the last send", async () => {
     const world = await createSendWorld();
     // What is no tag of this API, or too much, is not stored.
     const tags: unknown[] = ["ci", 7, "not a tag", ...Array.from({ length: 100 }, (_, index) => `t-${index}`)];
@@ -98,7 +98,7 @@ describe("a message to a remote server", () => {
     expect(await read("ci")).toBe("404 message_not_found");
   });
 
-  test("to a connection that an earlier version stored without its tags is refused to a key that is limited to tags", async () => {
+  test("a message to a connection that an earlier version stored without its tags is refused to a key that is limited to tags", async () => {
     const { clock } = await createSendWorld();
     const idempotencyStore = createMemoryIdempotencyStore(clock);
     const connection = { environmentId: "1", deviceId: "device-1", connectionName: "box" };
@@ -111,7 +111,7 @@ describe("a message to a remote server", () => {
     expect(summarise(await retrieve(world, "m-1"))).toBe("200");
   });
 
-  test("is never reported as missing while the store of sends fails", async () => {
+  test("a message is never reported as missing while the store of sends fails", async () => {
     const { clock } = await createSendWorld();
     const idempotencyStore = failingStore(createMemoryIdempotencyStore(clock));
     const world = await createSendWorld({ remote: { idempotencyStore }, ports: { clock } });
@@ -126,7 +126,7 @@ describe("a message to a remote server", () => {
     expect((await retrieve(world, "m-1")).status).toBe(200);
   });
 
-  test("whose reservation failed, and was carried out nevertheless, was not sent", async () => {
+  test("a message whose reservation failed, but was carried out nevertheless, was not sent", async () => {
     const { clock } = await createSendWorld();
     const store = failingStore(createMemoryIdempotencyStore(clock));
     const reserve: typeof store.reserve = async (reservation) => {

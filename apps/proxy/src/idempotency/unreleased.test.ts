@@ -25,7 +25,7 @@ test("a store that fails for hours is asked less and less often, and not after t
   expect(unreleased.has("send-1")).toBe(true);
 });
 
-test("only so many sends are remembered, and the oldest is no longer released", async () => {
+test("a limited number of sends is remembered, and the oldest is no longer released", async () => {
   const clock = createVirtualClock();
   const tried = new Set<string>();
   const release = ({ sendId }: { readonly sendId: string }): Promise<void> => {

@@ -8,7 +8,7 @@ import { generateKey, generateKeyId, keyLength, parseKeyId } from "./key-format.
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const newKey = (): string => generateKey(generateKeyId(randomBytes), randomBytes);
 
-describe("a generated key", () => {
+describe("generated keys", () => {
   test("a generated key has the prefix, the length and the given public id", () => {
     const id = generateKeyId(randomBytes);
     const key = generateKey(id, randomBytes);
@@ -22,8 +22,8 @@ describe("a generated key", () => {
   });
 });
 
-describe("offline parsing", () => {
-  test("refuses a key in which any one character was changed", () => {
+describe("parsing of keys without the store", () => {
+  test("parsing refuses a key in which any one character was changed", () => {
     const key = newKey();
     const position = fc.integer({ min: 0, max: keyLength - 1 });
     fc.assert(
@@ -34,7 +34,7 @@ describe("offline parsing", () => {
     );
   });
 
-  test("refuses a key with two neighbouring characters swapped", () => {
+  test("parsing refuses a key with two neighbouring characters swapped", () => {
     const key = newKey();
     fc.assert(
       fc.property(fc.integer({ min: 0, max: keyLength - 2 }), (index) => {
@@ -45,14 +45,14 @@ describe("offline parsing", () => {
     );
   });
 
-  test("refuses any text that was not generated", () => {
+  test("parsing refuses any text that was not generated", () => {
     fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 100 }), (text) => parseKeyId(text) === null));
     fc.assert(
       fc.property(fc.stringMatching(/^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/), (text) => parseKeyId(text) === null),
     );
   });
 
-  test("refuses a key with something before or after it", () => {
+  test("parsing refuses a key with something before or after it", () => {
     const key = newKey();
     for (const text of ["", ` ${key}`, `${key} `, `${key}\n`, key.slice(1), key.slice(0, -1), key.toUpperCase()]) {
       expect(parseKeyId(text)).toBeNull();

@@ -21,7 +21,7 @@ const { key, record } = createKey(
   testMint,
 );
 
-test("a record contains nothing that reveals the key", () => {
+test("a key record contains nothing that reveals the key", () => {
   expect(JSON.stringify(record)).not.toContain(key);
   expect(JSON.stringify(record)).not.toContain(key.slice(17));
   expect(record).toMatchObject({ owner: "n", createdAt: now, revokedAt: null });
@@ -41,7 +41,7 @@ test("a rotation without overlap ends the old secret at once", () => {
   expect(rotateKey(record, secret, now, 0).secrets).toEqual([secret]);
 });
 
-test("a rotation ends sign-in links and sessions, also those of a key without an ordinary secret", () => {
+test("a rotation ends sign-in links and sessions, including those of a key without an ordinary secret", () => {
   const mint = (id: string) => mintSecret(id, now, testMint).secret;
   const { key: linkKey, record: link } = createLink({ name: "console", tenant: "default", scopes: [] }, now, testMint);
   const { id } = link;
@@ -57,7 +57,7 @@ test("a rotation ends sign-in links and sessions, also those of a key without an
   expect(secrets).toEqual([next, ...ordinary.map((secret) => ({ ...secret, expiresAt: now + hour }))]);
 });
 
-test("the key of a sign-in link requires gateways that know links, until the link is used or the key is rotated", () => {
+test("the key of a sign-in link requires gateways that support links, until the link is used or the key is rotated", () => {
   const mint = (id: string) => mintSecret(id, now, testMint).secret;
   const { key: linkKey, record: link } = createLink({ name: "console", tenant: "default", scopes: [] }, now, testMint);
   const used = redeemLink(link, linkKey, mint(link.id), { digests: testDigests, pepper: testPepper, nowMs: now });
@@ -73,7 +73,7 @@ test("a key stays active when the overlap of its rotation ends", () => {
   ).toEqual(["active", "expired"]);
 });
 
-test("a key that sets a mode requires gateways that know how, until it no longer sets one", () => {
+test("a key that sets a mode requires gateways that support this, until it no longer sets one", () => {
   const newer = { ...record, requires: ["newer"] };
   const setting = patchKey(newer, { setMode: "standard" }, now);
   expect(setting).toMatchObject({ setMode: "standard", requires: ["newer", "set-mode"] });

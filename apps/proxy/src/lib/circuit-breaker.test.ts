@@ -20,8 +20,8 @@ function openBreaker() {
   return { clock, breaker, earlier };
 }
 
-describe("a circuit breaker", () => {
-  test("opens after consecutive failures only: a success in between starts the count again", () => {
+describe("circuit breakers", () => {
+  test("a circuit breaker opens after consecutive failures only: a success in between starts the count again", () => {
     const breaker = createCircuitBreaker(createVirtualClock(), { cooldownMs, failureThreshold: 3 });
     const results = (["failed", "failed", "succeeded", "failed", "failed"] as const).map((result) =>
       breaker[result](admitted(breaker)),
@@ -33,7 +33,7 @@ describe("a circuit breaker", () => {
     expect(breaker.retryAfterMs()).toBe(1_000);
   });
 
-  test("admits one trial after the cool-down, whose success closes it and says how long it was open", async () => {
+  test("a circuit breaker admits one trial after the cool-down, whose success closes it and says how long it was open", async () => {
     const { clock, breaker } = openBreaker();
     await clock.advance(999);
     expect(breaker.admit()).toBeNull();
@@ -45,7 +45,7 @@ describe("a circuit breaker", () => {
     expect(admitted(breaker).isTrial).toBe(false);
   });
 
-  test("starts another cool-down when a trial fails, and lets another call try when a trial is abandoned", async () => {
+  test("a circuit breaker starts another cool-down when a trial fails, and lets another call try when a trial is abandoned", async () => {
     const { clock, breaker } = openBreaker();
     await clock.advance(1_000);
     breaker.abandoned(admitted(breaker));
@@ -55,7 +55,7 @@ describe("a circuit breaker", () => {
     expect(breaker.retryAfterMs()).toBe(1_000);
   });
 
-  test("is not blocked by a trial that never ends, and the late failure of that trial changes nothing", async () => {
+  test("a circuit breaker is not blocked by a trial that never ends, and the late failure of that trial changes nothing", async () => {
     const { clock, breaker } = openBreaker();
     await clock.advance(1_000);
     const first = admitted(breaker);
@@ -70,7 +70,7 @@ describe("a circuit breaker", () => {
     expect(breaker.retryAfterMs()).toBeNull();
   });
 
-  test("ignores late results of calls that started before it opened", async () => {
+  test("a circuit breaker ignores late results of calls that started before it opened", async () => {
     const { clock, breaker, earlier } = openBreaker();
     expect(breaker.succeeded(earlier)).toBeNull();
     await clock.advance(500);
@@ -79,7 +79,7 @@ describe("a circuit breaker", () => {
     expect(breaker.retryAfterMs()).toBe(500);
   });
 
-  test("leaves the trial to less patient calls", async () => {
+  test("a circuit breaker leaves the trial to less patient calls", async () => {
     const { clock, breaker } = openBreaker();
     await clock.advance(1_500);
     expect(breaker.admit(1_000)).toBeNull();
@@ -88,7 +88,7 @@ describe("a circuit breaker", () => {
     expect(admitted(breaker, 1_000).isTrial).toBe(true);
   });
 
-  test("admits at most one call in each cool-down while every call fails, in any order of events", async () => {
+  test("a circuit breaker admits at most one call in each cool-down while every call fails, in any order of events", async () => {
     const step = fc.tuple(fc.integer({ min: 0, max: 1_500 }), fc.integer({ min: 0, max: 2_000 }), fc.boolean());
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {

@@ -19,7 +19,7 @@ test("the result of a long text is computed once", () => {
   expect(computed).toHaveLength(1);
 });
 
-test("a text that differs in one character has a result of its own, and takes the place of the earlier one", () => {
+test("a text that differs in one character has its own result, and takes the place of the earlier one", () => {
   const { computed, lastOf } = counted();
   expect([lastOf(textOf("a")), lastOf(textOf("b")), lastOf(textOf("a"))]).toEqual([
     { last: "a" },
@@ -29,7 +29,7 @@ test("a text that differs in one character has a result of its own, and takes th
   expect(computed).toHaveLength(3);
 });
 
-test("texts of different lengths are remembered beside each other", () => {
+test("texts of different lengths are remembered side by side", () => {
   const { computed, lastOf } = counted();
   for (const ending of ["a", "bb", "a", "bb"]) lastOf(textOf(ending, 4_000 + ending.length));
   expect(computed).toHaveLength(2);

@@ -10,7 +10,7 @@ test.each([
   ["cookie%20lek_abc_def", "cookie%20lek_***"],
   ["foo_lek_abc_d-f and more", "foo_lek_*** and more"],
   ["GET https://host/path without a user", "GET https://host/path without a user"],
-])("what looks like a secret in %j is left out", (text, redacted) => {
+])("text that looks like a secret in %j is left out", (text, redacted) => {
   expect(redact(text)).toBe(redacted);
 });
 

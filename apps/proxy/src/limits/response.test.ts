@@ -44,7 +44,7 @@ test("RateLimit-Degraded lists policies that were decided without the store, exc
   );
 });
 
-describe("the response to a refused request", () => {
+describe("responses to refused requests", () => {
   const nowUs = 1_800_000_000_000_000;
 
   function decide(checks: readonly RateLimitCheck[], states: readonly number[] = []): RateLimitOutcome {

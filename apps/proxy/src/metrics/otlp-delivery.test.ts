@@ -55,6 +55,6 @@ test.each([
   ['{"partialSuccess":{"rejectedSpans":-1}}', 0],
   ['{"partialSuccess":{"rejectedSpans":"many"}}', 0],
   ["no JSON", 0],
-])("of a push with the response %s, %i items were rejected", (body, items) => {
+])("a push with the response %s had %i items rejected", (body, items) => {
   expect(rejectedItems(body)).toBe(items);
 });

@@ -34,7 +34,7 @@ test("counters survive the growth of the table", () => {
   expect(readingOf(table, metrics.refusals).every(({ value }) => value === 2)).toBe(true);
 });
 
-test("what callers, upstreams and devices choose makes no series of its own", () => {
+test("values that callers, upstreams and devices choose make no series of their own", () => {
   const table = createMetricTable();
   const record = createRecorder(table, { clock: { monotonic: () => 0 }, labels: new Set(["tenant", "key", "device"]) });
   for (let index = 0; index < 20_000; index++) {

@@ -28,7 +28,7 @@ test.each<[string | null, readonly RateLimitDecision[]]>([
   expect(mostConstrained(decisions.toReversed())?.policy.name ?? null).toBe(name);
 });
 
-test("an arrival time of a clock that was set back since counts as an empty bucket, and as no more than that afterwards", () => {
+test("an arrival time in the future, from before the clock was set back, counts as an empty bucket and no more", () => {
   const [nowUs, burstUs] = [1_000_000_000, 1_000_000];
   const states = Float64Array.of(nowUs + 60 * burstUs);
   const { decisions } = decideRateLimits([testCheck({}, "somebody", 0)], states, nowUs, false);

@@ -59,8 +59,8 @@ async function take(subject: Subject, ...checks: readonly RateLimitCheck[]): Pro
   return subject.limiter.take(checks, options);
 }
 
-describe("a rate limiter", () => {
-  test("decides synchronously if its store does, and if there is nothing to check", () => {
+describe("rate limiters", () => {
+  test("a rate limiter decides synchronously if its store does, and if there is nothing to check", () => {
     const clock = createVirtualClock();
     const store = createMemoryRateLimitStore(clock);
     const limiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
@@ -69,13 +69,13 @@ describe("a rate limiter", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("cancels its timer when the store responds in time", async () => {
+  test("a rate limiter cancels its timer when the store responds in time", async () => {
     const subject = setUp();
     expect(await take(subject, testCheck())).toMatchObject({ admitted: true, degraded: null });
     expect(subject.clock.timerCount).toBe(0);
   });
 
-  test("waits for a store that hangs until the deadline, and does not call it during the cool-down", async () => {
+  test("a rate limiter waits for a store that hangs until the deadline, and does not call it during the cool-down", async () => {
     const subject = setUp();
     subject.behaviour = "hang";
     const first = take(subject, testCheck());
@@ -92,7 +92,7 @@ describe("a rate limiter", () => {
     expect(subject.calls.takes).toBe(1);
   });
 
-  test("sends one request after each cool-down, and reports the loss and the return of the store once each", async () => {
+  test("a rate limiter sends one request after each cool-down, and reports the loss and the return of the store once each", async () => {
     const subject = setUp();
     subject.behaviour = "reject";
     for (let request = 0; request < 5; request++) await take(subject, testCheck());
@@ -111,7 +111,7 @@ describe("a rate limiter", () => {
   });
 
   test.each(["reject", "throw"] as const)(
-    "decides each policy by its failure mode if the store fails (%s)",
+    "a rate limiter decides each policy by its failure mode if the store fails (%s)",
     async (behaviour) => {
       const subject = setUp();
       subject.behaviour = behaviour;
@@ -179,7 +179,7 @@ describe("a rate limiter", () => {
     expect(await take(subject, testCheck({}, "other", 11))).toMatchObject({ decisions: [{ retryAfterMs: null }] });
   });
 
-  test("releases a lease that the store granted after the deadline", async () => {
+  test("a rate limiter releases a lease that the store granted after the deadline", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", limit: 1 });
     subject.behaviour = "hang";
@@ -194,7 +194,7 @@ describe("a rate limiter", () => {
   });
 
   test.each(["hang", "reject"] as const)(
-    "a probe releases no lease of the request that it is for, also if the store fails (%s)",
+    "a probe releases no lease of the request that it is for, even if the store fails (%s)",
     async (behaviour) => {
       const subject = setUp();
       subject.behaviour = behaviour;
@@ -211,7 +211,7 @@ describe("a rate limiter", () => {
     },
   );
 
-  test("releases local leases although the store fails", async () => {
+  test("a rate limiter releases local leases although the store fails", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", limit: 1 });
     subject.behaviour = "reject";
@@ -221,7 +221,7 @@ describe("a rate limiter", () => {
     expect((await takeLease("b")).admitted).toBe(true);
   });
 
-  test("does not release leases in a store that was not called for them", async () => {
+  test("a rate limiter does not release leases in a store that was not called for them", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", windowMs: 60_000 });
     subject.behaviour = "reject";
@@ -236,7 +236,7 @@ describe("a rate limiter", () => {
   });
 
   test.each(["error", "timeout"] as const)(
-    "releases the leases of requests that ended during an outage (%s) once, when the store is back",
+    "a rate limiter releases the leases of requests that ended during an outage (%s) once, when the store is back",
     async (kind) => {
       const subject = setUp();
       const lease = testCheck({ unit: "concurrent-requests", limit: 250, windowMs: 120_000 });
@@ -339,7 +339,7 @@ describe("a rate limiter", () => {
     expect(subject.calls.releases).toEqual(leaseIds);
   });
 
-  test("forgets pending releases whose leases have expired in the store", async () => {
+  test("a rate limiter forgets pending releases whose leases have expired in the store", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", windowMs: 5_000 });
     await subject.limiter.take([lease], { probe: false, leaseId: "expired" });

@@ -76,7 +76,7 @@ test("after any sequence of outages the store holds exactly the leases of runnin
   );
 });
 
-test("more releases than requests that run at the same time drop the oldest", () => {
+test("when more releases wait than requests run at the same time, the oldest are dropped", () => {
   const pending = createPendingReleases();
   for (let index = 0; index < 10_001; index++) pending.add({ leaseId: `${index}`, leases: [lease], expiresAtMs: 1 });
   expect(pending.takeBatch(0)[0]).toMatchObject({ leaseId: "1" });

@@ -77,8 +77,8 @@ async function setUp(request: Partial<KeyRequest> = {}) {
   };
 }
 
-describe("a read that has waited", () => {
-  test("has the text of the turn while its key is valid", async () => {
+describe("reads that have waited", () => {
+  test("a read that has waited has the text of the turn while its key is valid", async () => {
     const { clock, read, calls } = await setUp();
     const waiting = read();
     await clock.advance(4_000);
@@ -89,7 +89,7 @@ describe("a read that has waited", () => {
   test.each([
     ["is revoked", { revoke: revokeKey, reason: "key_revoked" }],
     ["is disabled", { revoke: disableKey, reason: "key_disabled" }],
-  ])("is 401 when its key %s during the wait", async (_how, { revoke, reason }) => {
+  ])("a read is 401 when its key %s during the wait", async (_how, { revoke, reason }) => {
     const { clock, keyStore, record, read, events } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -101,7 +101,7 @@ describe("a read that has waited", () => {
     expect(events.at(-1)).toMatchObject({ status: 401, reason });
   });
 
-  test("is 401 when a reload during the wait has left no way to authenticate it", async () => {
+  test("a read is 401 when a reload during the wait has left no way to authenticate it", async () => {
     const { clock, read, reload } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -110,7 +110,7 @@ describe("a read that has waited", () => {
     expect((await waiting).status).toBe(401);
   });
 
-  test("is 401 when its key expires during the wait, also while the key store fails", async () => {
+  test("a read is 401 when its key expires during the wait, even while the key store fails", async () => {
     for (const isDown of [false, true]) {
       const { clock, read, endStore } = await setUp({ expiresAt: createVirtualClock().now() + 3_000 });
       const waiting = read();
@@ -121,7 +121,7 @@ describe("a read that has waited", () => {
     }
   });
 
-  test("receives a response while the key store fails", async () => {
+  test("a read that has waited receives a response while the key store fails", async () => {
     const { clock, read, endStore } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -130,7 +130,7 @@ describe("a read that has waited", () => {
     expect(bodyOf(await waiting)).toMatchObject({ text: "the secret" });
   });
 
-  test("shows what its key may see by then, without another wait", async () => {
+  test("a read that has waited shows what its key may see by then, without another wait", async () => {
     const { clock, keyStore, record, read, calls } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -140,7 +140,7 @@ describe("a read that has waited", () => {
     expect(calls.map(({ waitSeconds }) => waitSeconds)).toEqual([30, 0]);
   });
 
-  test("is 403 when its key may no longer read", async () => {
+  test("a read is 403 after the wait when its key may no longer read", async () => {
     const { clock, keyStore, record, read } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -150,8 +150,8 @@ describe("a read that has waited", () => {
   });
 });
 
-describe("a send that has waited", () => {
-  test("has the outcome of its turn while its key is valid", async () => {
+describe("sends that have waited", () => {
+  test("a send that has waited has the outcome of its turn while its key is valid", async () => {
     const { clock, send } = await setUp();
     const waiting = send();
     await clock.advance(4_000);
@@ -160,7 +160,7 @@ describe("a send that has waited", () => {
     expect(response.headers["preference-applied"]).toBe("wait=30");
   });
 
-  test("was delivered, but has no outcome when its key was revoked, expired or restricted during the wait", async () => {
+  test("a send was delivered, but has no outcome, when its key was revoked, expired or restricted during the wait", async () => {
     const revoked = await setUp();
     const expired = await setUp({ expiresAt: createVirtualClock().now() + 3_000 });
     const restricted = await setUp();

@@ -64,33 +64,39 @@ async function setUp(options: Parameters<typeof createDeviceWorld>[1] = {}) {
 const scopes: KeyRequest["scopes"] = ["send", "control", "connect", "admin"];
 const codeOf = (response: PlainResponse) => [response.status, problemOf(response).errorCode];
 
-describe("a request whose body comes late", () => {
+describe("requests whose body comes late", () => {
   const operations = ["send", "stop", "change of the mode", "change of a device", "registration"] as const;
 
-  test.each(operations)("is 401 when its key has ended meanwhile, and does nothing: %s", async (name) => {
-    for (const end of [revokeKey, disableKey]) {
-      const { begin, clock, issueKey, keyStore, frames, entries, logged } = await setUp();
-      const { key, record } = await issueKey({ scopes });
+  test.each(operations)(
+    "a request whose body comes late is 401 when its key has ended meanwhile, and does nothing: %s",
+    async (name) => {
+      for (const end of [revokeKey, disableKey]) {
+        const { begin, clock, issueKey, keyStore, frames, entries, logged } = await setUp();
+        const { key, record } = await issueKey({ scopes });
+        const finish = await begin(key, name);
+        await end(keyStore, record.id, clock.now());
+        expect(codeOf(await finish())).toEqual([401, "invalid_key"]);
+        expect(logged()?.reason).toBe(end === revokeKey ? "key_revoked" : "key_disabled");
+        expect(frames).toEqual([]);
+        expect(entries.filter(({ type }) => type.endsWith("_started"))).toEqual([]);
+      }
+    },
+  );
+
+  test.each(["send", "stop"] as const)(
+    "a request whose body comes late reaches no device that has lost the tag of its key: %s",
+    async (name) => {
+      const { begin, issueKey, label, frames } = await setUp();
+      await label(["ci"]);
+      const { key } = await issueKey({ scopes, deviceTags: ["ci"] });
       const finish = await begin(key, name);
-      await end(keyStore, record.id, clock.now());
-      expect(codeOf(await finish())).toEqual([401, "invalid_key"]);
-      expect(logged()?.reason).toBe(end === revokeKey ? "key_revoked" : "key_disabled");
+      await label([]);
+      expect(codeOf(await finish())).toEqual([404, "connection_not_found"]);
       expect(frames).toEqual([]);
-      expect(entries.filter(({ type }) => type.endsWith("_started"))).toEqual([]);
-    }
-  });
+    },
+  );
 
-  test.each(["send", "stop"] as const)("reaches no device that has lost the tag of its key: %s", async (name) => {
-    const { begin, issueKey, label, frames } = await setUp();
-    await label(["ci"]);
-    const { key } = await issueKey({ scopes, deviceTags: ["ci"] });
-    const finish = await begin(key, name);
-    await label([]);
-    expect(codeOf(await finish())).toEqual([404, "connection_not_found"]);
-    expect(frames).toEqual([]);
-  });
-
-  test("reaches a device that has received the tag of its key", async () => {
+  test("a request whose body comes late reaches a device that has received the tag of its key", async () => {
     const { begin, issueKey, label } = await setUp();
     const { key } = await issueKey({ scopes, deviceTags: ["ci"] });
     const finish = await begin(key, "send");
@@ -102,14 +108,17 @@ describe("a request whose body comes late", () => {
     ["scopes", { scopes: ["read"] }, "insufficient_scope"],
     ["agents", { agentIds: ["agent-2"] }, "agent_not_allowed"],
     ["devices", { deviceIds: ["device-2"] }, "connection_not_found"],
-  ])("is held to the %s that its key has by then", async (_what, restricted, code) => {
-    const { begin, issueKey, patch, frames } = await setUp();
-    const { key, record } = await issueKey({ scopes });
-    const finish = await begin(key, "send");
-    await patch(record.id, restricted);
-    expect(problemOf(await finish()).errorCode).toBe(code);
-    expect(frames).toEqual([]);
-  });
+  ])(
+    "a request whose body comes late is limited to the %s that its key has by then",
+    async (_what, restricted, code) => {
+      const { begin, issueKey, patch, frames } = await setUp();
+      const { key, record } = await issueKey({ scopes });
+      const finish = await begin(key, "send");
+      await patch(record.id, restricted);
+      expect(problemOf(await finish()).errorCode).toBe(code);
+      expect(frames).toEqual([]);
+    },
+  );
 
   /** Restricts the tenant to another device, as a reload does: a pipeline of other settings is composed over the same stores. */
   const reload = (
@@ -118,7 +127,7 @@ describe("a request whose body comes late", () => {
     config: Parameters<typeof createTestProxy>[1] & object = {},
   ) => createTestProxy(undefined, { ...config, ports: { clock, keyStore, currentCheck, ...config.ports } });
 
-  test("is held to the devices that a reload has left its tenant by then", async () => {
+  test("a request whose body comes late is limited to the devices that a reload has left its tenant by then", async () => {
     const currentCheck: CurrentCheck = {};
     const world = await setUp({ ports: { currentCheck } });
     const { key } = await world.issueKey({ scopes });
@@ -131,7 +140,7 @@ describe("a request whose body comes late", () => {
     expect(world.frames).toEqual([]);
   });
 
-  test("is 401 when a reload has ended its way to authenticate, and held to restrictions when it has ended shadow mode", async () => {
+  test("a request whose body comes late is 401 when a reload has ended its way to authenticate, and restricted when it has ended shadow mode", async () => {
     const issuer = await createTestIssuer();
     const currentCheck: CurrentCheck = {};
     const world = await setUp({
@@ -155,7 +164,7 @@ describe("a request whose body comes late", () => {
     expect([...world.frames, ...shadowed.frames]).toEqual([]);
   });
 
-  test("is decided again from one second after its start, and not before", async () => {
+  test("a request is decided again if its body comes one second or more after its start, and not before", async () => {
     for (const [heldMs, status] of [
       [999, 200],
       [1_000, 401],
@@ -168,7 +177,7 @@ describe("a request whose body comes late", () => {
     }
   });
 
-  test("is carried out and recorded once when nothing has changed", async () => {
+  test("a request whose body comes late is carried out and recorded once when nothing has changed", async () => {
     const { begin, issueKey, entries } = await setUp();
     const { key } = await issueKey({ scopes });
     const finish = await begin(key, "send");
@@ -180,17 +189,22 @@ describe("a request whose body comes late", () => {
   test.each([
     ["send", "send_"],
     ["stop", "control_"],
-  ] as const)("is recorded as refused once, with the key that began it: %s", async (name, prefix) => {
-    const { begin, clock, issueKey, keyStore, entries } = await setUp();
-    const { key, record } = await issueKey({ scopes });
-    const finish = await begin(key, name);
-    await revokeKey(keyStore, record.id, clock.now());
-    await finish();
-    const records = entries.filter(({ type }) => type.startsWith(prefix));
-    expect(records).toMatchObject([{ type: `${prefix}refused`, keyId: record.id, deviceId: "device-1", status: 401 }]);
-  });
+  ] as const)(
+    "a request whose body comes late is recorded as refused once, with the key that began it: %s",
+    async (name, prefix) => {
+      const { begin, clock, issueKey, keyStore, entries } = await setUp();
+      const { key, record } = await issueKey({ scopes });
+      const finish = await begin(key, name);
+      await revokeKey(keyStore, record.id, clock.now());
+      await finish();
+      const records = entries.filter(({ type }) => type.startsWith(prefix));
+      expect(records).toMatchObject([
+        { type: `${prefix}refused`, keyId: record.id, deviceId: "device-1", status: 401 },
+      ]);
+    },
+  );
 
-  test("is carried out while the key store fails, and is 401 if its key has expired by then", async () => {
+  test("a request whose body comes late is carried out while the key store fails, and is 401 if its key has expired by then", async () => {
     for (const expires of [false, true]) {
       const { begin, clock, issueKey, keyStore, frames, logged } = await setUp();
       const { key } = await issueKey({ scopes, expiresAt: expires ? clock.now() + 30_000 : null });
@@ -203,7 +217,7 @@ describe("a request whose body comes late", () => {
     }
   });
 
-  test("is 401 when its token has expired meanwhile, and reaches its device while the token is valid", async () => {
+  test("a request whose body comes late is 401 when its token has expired meanwhile, and reaches its device while the token is valid", async () => {
     const issuer = await createTestIssuer();
     for (const lastsSeconds of [30, 300]) {
       const { begin, clock, frames, logged } = await setUp({
@@ -220,7 +234,7 @@ describe("a request whose body comes late", () => {
   });
 });
 
-describe("a request in shadow mode whose body comes late", () => {
+describe("requests in shadow mode whose body comes late", () => {
   const narrow = { agentIds: ["agent-2"] };
   const elsewhere = { deviceIds: ["device-2"] };
 
@@ -235,19 +249,22 @@ describe("a request in shadow mode whose body comes late", () => {
     ["a restriction of agents that is new", {}, narrow, ["agent_not_allowed"]],
     ["a restriction of devices that is new", {}, elsewhere, ["connection_not_found"]],
     ["a restriction that is gone", narrow, { agentIds: null }, undefined],
-  ])("is logged as the key would be refused by then: %s", async (_what, restrictions, change, codes) => {
-    const shadow = { keyIds: new Set<string>(), rules: new Set(shadowRules) };
-    const { begin, issueKey, patch, logged } = await setUp({
-      ports: {
-        wrapStep: createShadow(shadow),
-        liftRestrictions: (principal) => liftRestrictions(principal, shadow),
-      },
-    });
-    const { key, record } = await issueKey({ scopes, ...restrictions });
-    shadow.keyIds.add(record.id);
-    const finish = await begin(key, "send");
-    if (change !== null) await patch(record.id, change);
-    expect((await finish()).status).toBe(200);
-    expect(logged()?.shadowRefusedBy).toEqual(codes);
-  });
+  ])(
+    "a request in shadow mode whose body comes late is logged with the refusal that its key would get by then: %s",
+    async (_what, restrictions, change, codes) => {
+      const shadow = { keyIds: new Set<string>(), rules: new Set(shadowRules) };
+      const { begin, issueKey, patch, logged } = await setUp({
+        ports: {
+          wrapStep: createShadow(shadow),
+          liftRestrictions: (principal) => liftRestrictions(principal, shadow),
+        },
+      });
+      const { key, record } = await issueKey({ scopes, ...restrictions });
+      shadow.keyIds.add(record.id);
+      const finish = await begin(key, "send");
+      if (change !== null) await patch(record.id, change);
+      expect((await finish()).status).toBe(200);
+      expect(logged()?.shadowRefusedBy).toEqual(codes);
+    },
+  );
 });

@@ -93,7 +93,7 @@ const outages: readonly (readonly [string, () => Authentication])[] = [
 ];
 
 test.each(outages)(
-  "a stream ends within a second after its credential has expired, also while %s",
+  "a stream ends within a second after its credential has expired, even while %s",
   async (_why, fail) => {
     for (const expiry of ["keyExpiresAt", "credentialExpiresAt"]) {
       const expiresAt = createVirtualClock().now() + 100_000;

@@ -152,7 +152,7 @@ describe("a tenant that the configuration does not name", () => {
     expect(upstreamRequests).toHaveLength(1);
   });
 
-  test("a token that names it is refused without an upstream request", async () => {
+  test("a token that names a tenant that is not admitted is refused without an upstream request", async () => {
     const issuer = await createTestIssuer();
     const { proxy, clock, upstreamRequests } = createTestProxy(undefined, {
       remote: { admitsTenant: (name, via) => name === "a" && via === "token" },

@@ -61,8 +61,8 @@ function createWorld(fetch: UpstreamFetch) {
   return world;
 }
 
-describe("while the upstream is down", () => {
-  test("reads and sends fail at once, nothing is sent, and Retry-After says when to come back", async () => {
+describe("a failing upstream", () => {
+  test("reads and sends fail immediately while the upstream is down, nothing is sent, and Retry-After says when to come back", async () => {
     const world = createWorld(works);
     await world.breakDown();
     for (const name of ["read", "send"] as const) {
@@ -73,7 +73,7 @@ describe("while the upstream is down", () => {
     expect(world.sent).toEqual([]);
   });
 
-  test("one read in each interval is the probe, and its success ends the outage", async () => {
+  test("one read in each interval is the probe of an upstream that is down, and its success ends the outage", async () => {
     const world = createWorld(works);
     await world.breakDown();
     await world.clock.advance(probeIntervalMs);
@@ -100,7 +100,7 @@ describe("while the upstream is down", () => {
     expect((await world.call("send")).status).toBe(200);
   });
 
-  test("other tenants are not affected", async () => {
+  test("other tenants are not affected while the upstream of one is down", async () => {
     const world = createWorld(works);
     await world.breakDown();
     world.fetch = works;
@@ -118,11 +118,11 @@ test.each(["unexpected_continue", "undecodable"] as const)(
   },
 );
 
-describe("the log says", () => {
+describe("log events about the upstream", () => {
   const page = (status: number): PlainResponse => ({ status, headers: { "content-type": "text/html" }, body: "<p>" });
   const fault = { status: 503, contentType: "text/html", cause: null };
 
-  test("that an upstream responds with errors or with a web page, and which status the outage has", async () => {
+  test("the log says that an upstream responds with errors or with a web page, and which status the outage has", async () => {
     const world = createWorld(() => Promise.resolve(page(503)));
     for (const name of ["read", "read", "send"] as const) await world.call(name);
     world.fetch = () => Promise.resolve(page(200));
@@ -137,13 +137,13 @@ describe("the log says", () => {
     ]);
   });
 
-  test("nothing about a send that the device of another gateway did not take", async () => {
+  test("the log says nothing about a send that the device of another gateway did not take", async () => {
     const world = createWorld(() => Promise.resolve(problemResponse("delivery_unknown")));
     await world.call("send");
     expect(world.events).toEqual([]);
   });
 
-  test("once for each operation that the upstream refuses the gateway's credential, until it accepts it", async () => {
+  test("the log says once for each operation that the upstream refuses the gateway's credential, until it accepts it", async () => {
     const world = createWorld(works);
     for (const status of [401, 403, 200, 401, 401]) {
       world.fetch = () => Promise.resolve(jsonResponse(status, {}));
@@ -159,7 +159,7 @@ describe("the log says", () => {
     expect(world.events).toEqual([event, event, { ...event, tenant: "two", operation: "sendMessage" }]);
   });
 
-  test("at most once in ten minutes that the upstream refuses its credential for some resources, and always that it is not valid any more", async () => {
+  test("the log says at most once in ten minutes that the upstream refuses its credential for some resources, and always that it is no longer valid", async () => {
     const world = createWorld(works);
     const respond = async (...statuses: number[]): Promise<void> => {
       for (const status of statuses) {
@@ -178,7 +178,7 @@ describe("the log says", () => {
     expect(logged()).toEqual([403, 403]);
   });
 
-  test("nothing again after a redirect, which accepts no credential", async () => {
+  test("the log says nothing again after a redirect, which accepts no credential", async () => {
     const world = createWorld(works);
     for (const status of [401, 302, 401]) {
       world.fetch = () => Promise.resolve({ ...jsonResponse(status, {}), headers: { location: "/" } });
@@ -187,7 +187,7 @@ describe("the log says", () => {
     expect(world.events.filter(({ type }) => type === "upstream_credential_rejected")).toHaveLength(1);
   });
 
-  test("nothing about a credential of the caller's own", async () => {
+  test("the log says nothing about a caller's own credential", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(401, {})));
     const refused: number[] = [];
     await world.exchange("read", {
@@ -197,8 +197,8 @@ describe("the log says", () => {
   });
 });
 
-describe("while a tenant has as many calls as it may", () => {
-  test("another one is refused as overloaded after a short wait, and is not sent; other tenants are served", async () => {
+describe("tenants with as many calls as they may have", () => {
+  test("a call over the limit of its tenant is refused as overloaded after a short wait, and is not sent; other tenants are served", async () => {
     const world = createWorld(hangs);
     void Promise.all([world.call("read"), world.call("send")]);
     for (const name of ["read", "send"] as const) {
@@ -213,7 +213,7 @@ describe("while a tenant has as many calls as it may", () => {
     expect((await world.call("read", "two")).status).toBe(200);
   });
 
-  test("a call that waits runs when another one ends, also by its deadline", async () => {
+  test("a call that waits runs when another one ends, be it by its deadline", async () => {
     const world = createWorld(hangs);
     void Promise.all([world.call("read"), world.call("read")]);
     await world.clock.advance(9_950);
@@ -224,8 +224,8 @@ describe("while a tenant has as many calls as it may", () => {
   });
 });
 
-describe("a send", () => {
-  test("is sent once, whatever happens to it", async () => {
+describe("sends to the upstream", () => {
+  test("a send is sent once, whatever happens to it", async () => {
     for (const result of [
       { reason: "unreachable", cause: null } as const,
       { reason: "broken", cause: null } as const,
@@ -237,7 +237,7 @@ describe("a send", () => {
     }
   });
 
-  test("that fails, or is slow because of its device, is no sign that the upstream is down unless the connection failed", async () => {
+  test("a send that fails, or is slow because of its device, does not mean that the upstream is down unless the connection failed", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(504, {})));
     for (let count = 0; count < failureThreshold; count++) await world.call("send");
     world.fetch = hangs;
@@ -250,7 +250,7 @@ describe("a send", () => {
     expect((await world.call("send")).status).toBe(200);
   });
 
-  test("whose time is up before it leaves is an upstream_timeout that may be repeated, and never delivery_unknown", async () => {
+  test("a send whose time is up before it leaves is an upstream_timeout that may be repeated, and never delivery_unknown", async () => {
     const world = createWorld(waits);
     const pending = world.call("send");
     await world.clock.advance(10_000);
@@ -259,7 +259,7 @@ describe("a send", () => {
     expect(response.headers["x-should-retry"]).toBe("true");
   });
 
-  test("whose time is up before the attempt is an upstream_timeout, and nothing is sent", async () => {
+  test("a send whose time is up before the attempt is an upstream_timeout, and nothing is sent", async () => {
     const world = createWorld(works);
     const { end, response } = await world.exchange("send", { timeoutMs: 0 });
     expect(problemOf(response).errorCode).toBe("upstream_timeout");
@@ -267,7 +267,7 @@ describe("a send", () => {
     expect(world.sent).toEqual([]);
   });
 
-  test("whose caller disconnects before it leaves is recorded as not sent", async () => {
+  test("a send whose caller disconnects before it leaves is recorded as not sent", async () => {
     const world = createWorld(waits);
     const caller = new AbortController();
     const pending = world.call("send", "one", caller.signal);
@@ -277,21 +277,21 @@ describe("a send", () => {
   });
 });
 
-describe("a read", () => {
-  test("is repeated after a transient failure, and its caller gets the later response", async () => {
+describe("reads from the upstream", () => {
+  test("a read is repeated after a transient failure, and its caller gets the later response", async () => {
     const results = [jsonResponse(503, {}), { reason: "broken", cause: null } as const, jsonResponse(200, { a: 1 })];
     const world = createWorld(() => Promise.resolve(results.shift() ?? jsonResponse(500, {})));
     expect((await world.call("read")).status).toBe(200);
     expect(world.sent).toEqual(["GET", "GET", "GET"]);
   });
 
-  test("that keeps failing returns the upstream's own error", async () => {
+  test("a read that keeps failing returns the upstream's own error", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(503, { message: "busy" })));
     expect(problemOf(await world.call("read"))).toMatchObject({ status: 503, detail: "busy" });
     expect(world.sent).toHaveLength(3);
   });
 
-  test("is repeated within the budget for retries, so an overloaded upstream does not get three times the reads", async () => {
+  test("a read is repeated within the budget for retries, so an overloaded upstream does not get three times the reads", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(429, {})));
     const reads = 60;
     for (let count = 0; count < reads; count++) await world.call("read");
@@ -299,7 +299,7 @@ describe("a read", () => {
     expect(world.sent.length).toBeLessThanOrEqual(reads + maxSavedRetries + reads * retriesPerRead);
   });
 
-  test("that is repeated while the tenant has as many calls as it may returns the upstream's first response", async () => {
+  test("a read that is repeated while the tenant has as many calls as it may have returns the upstream's first response", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(503, { message: "busy" }, { "retry-after": "1" })));
     const pending = world.call("read");
     await world.clock.advance(0);
@@ -311,7 +311,7 @@ describe("a read", () => {
     expect([response.headers["retry-after"], world.sent.length]).toEqual(["1", 3]);
   });
 
-  test("that waits for a retry ends when its caller disconnects", async () => {
+  test("a read that waits for a retry ends when its caller disconnects", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(503, {}, { "retry-after": "3" })));
     const caller = new AbortController();
     const pending = world.call("read", "one", caller.signal);

@@ -37,7 +37,7 @@ function createWorld(limits: Partial<ConcurrencyLimits> = {}) {
 }
 
 describe("calls to the upstream", () => {
-  test("run up to the limit, and the next one runs when one has ended", async () => {
+  test("calls to the upstream run up to the limit, and the next one runs when one has ended", async () => {
     const world = createWorld();
     for (const name of ["a", "b", "c"]) world.call(name);
     await world.settle();
@@ -51,7 +51,7 @@ describe("calls to the upstream", () => {
     expect(world.log).toHaveLength(3);
   });
 
-  test("count as ended some seconds after their deadline, in case their work was cancelled and cannot end them", async () => {
+  test("calls to the upstream count as ended some seconds after their deadline, in case their work was cancelled and cannot end them", async () => {
     const world = createWorld({ perTenant: 1, maxWaitMs: 0 });
     world.call("a");
     await world.clock.advance(timeoutMs + overdueMs);
@@ -67,7 +67,7 @@ describe("calls to the upstream", () => {
     expect(world.log.slice(3)).toEqual(["d refused"]);
   });
 
-  test("of a tenant at its limit wait, and those of other tenants run", async () => {
+  test("calls of a tenant at its limit wait, and those of other tenants run", async () => {
     const world = createWorld({ perTenant: 1 });
     world.call("a");
     world.call("b");
@@ -82,7 +82,7 @@ describe("calls to the upstream", () => {
     expect(world.log.at(-1)).toBe("b runs");
   });
 
-  test("that wait run by priority: sends, then devices, then lists", async () => {
+  test("waiting calls run by priority: sends, then devices, then lists", async () => {
     const world = createWorld({ total: 1 });
     world.call("a");
     world.call("list", "one", priorityOf("listEnvironments"));
@@ -96,7 +96,7 @@ describe("calls to the upstream", () => {
     expect(world.log).toEqual(["a runs", "send runs", "device runs", "list runs"]);
   });
 
-  test("are refused when they have waited too long, or too many wait, the least important ones first", async () => {
+  test("calls are refused when they have waited too long, or too many wait, the least important ones first", async () => {
     const world = createWorld({ total: 1, maxWaitingPerTenant: 2 });
     world.call("a");
     for (const name of ["list 1", "list 2", "list 3"]) world.call(name, "one", 2);
@@ -109,7 +109,7 @@ describe("calls to the upstream", () => {
     expect(world.clock.timerCount).toBe(0);
   });
 
-  test("stop waiting when they are aborted, and do not wait where requests must not wait for each other", async () => {
+  test("calls stop waiting when they are aborted, and do not wait where requests must not wait for each other", async () => {
     const world = createWorld({ total: 1 });
     const caller = new AbortController();
     world.call("a");
@@ -124,7 +124,7 @@ describe("calls to the upstream", () => {
     expect(alone.log).toEqual(["a runs", "b refused"]);
   });
 
-  test("never exceed a limit, and all of them end, in any order of events", async () => {
+  test("calls never exceed a limit, and all of them end, in any order of events", async () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant("call" as const), tenant: fc.nat(2), priority: fc.constantFrom(0, 1, 2) }),
       fc.record({ kind: fc.constant("end" as const) }),

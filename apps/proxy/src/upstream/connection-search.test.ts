@@ -46,8 +46,8 @@ function idOf(found: FoundConnection): string | number {
   return found.kind === "found" ? (found.row.connectionId ?? "none") : found.response.status;
 }
 
-describe("a search for connections", () => {
-  test("is shared by all look-ups of a key that come before it begins, and look-ups that come later get the next one", async () => {
+describe("searches for connections", () => {
+  test("a search is shared by all look-ups of a key that come before it begins, and look-ups that come later get the next one", async () => {
     const world = createWorld();
     world.pageDelayMs = 10;
     const first = world.find("a");
@@ -59,7 +59,7 @@ describe("a search for connections", () => {
     expect(world.searches).toBe(2);
   });
 
-  test("finds a device that connected while an earlier search was running", async () => {
+  test("a search finds a device that connected while an earlier search was running", async () => {
     const world = createWorld();
     world.pageDelayMs = 10;
     const first = world.find("unknown");
@@ -70,7 +70,7 @@ describe("a search for connections", () => {
     expect([idOf(await first), idOf(await second)]).toEqual([404, "new"]);
   });
 
-  test("stops at the page that has everything", async () => {
+  test("a search stops at the page that has everything", async () => {
     const world = createWorld();
     world.pages = [["a"], ["b"]];
     world.pageDelayMs = 10;
@@ -80,7 +80,7 @@ describe("a search for connections", () => {
     expect(world.clock.timerCount).toBe(0);
   });
 
-  test("is not shared by keys", async () => {
+  test("a search is not shared by keys", async () => {
     const world = createWorld();
     await Promise.all([world.find("a", "one"), world.find("a", "two"), world.find("x", "one")]);
     expect(world.searches).toBe(2);
@@ -88,7 +88,7 @@ describe("a search for connections", () => {
     expect(world.searches).toBe(3);
   });
 
-  test("is not repeated for an id that was not found a moment ago, until the key is forgotten", async () => {
+  test("a search is not repeated for an id that was not found a moment ago, until the key is forgotten", async () => {
     const world = createWorld();
     expect(idOf(await world.find("x"))).toBe(404);
     await world.clock.advance(unknownForMs - 1);
@@ -102,7 +102,7 @@ describe("a search for connections", () => {
     expect(world.searches).toBe(3);
   });
 
-  test("that fails gives its response to everyone who waits, and the id is searched for again", async () => {
+  test("a search that fails gives its response to everyone who waits, and the id is searched for again", async () => {
     const world = createWorld();
     world.failure = { kind: "refused", response: jsonResponse(503, {}), isAtLimit: false };
     expect((await Promise.all([world.find("a"), world.find("a")])).map(idOf)).toEqual([503, 503]);
@@ -110,7 +110,7 @@ describe("a search for connections", () => {
     expect(idOf(await world.find("a"))).toBe("a");
   });
 
-  test("that fails after a long time delays no later search, because it has not missed an id", async () => {
+  test("a search that fails after a long time delays no later search, because it has not missed an id", async () => {
     const world = createWorld();
     world.pageDelayMs = 30_000;
     world.failure = { kind: "refused", response: jsonResponse(504, {}), isAtLimit: false };
@@ -122,7 +122,7 @@ describe("a search for connections", () => {
     expect(idOf(await world.find("a"))).toBe("a");
   });
 
-  test("that throws fails everyone who waits, and the next look-up searches again", async () => {
+  test("a search that throws fails everyone who waits, and the next look-up searches again", async () => {
     const search = createConnectionSearch(createVirtualClock(), true);
     const broken: ReadPages = () => {
       throw new Error("broken");
@@ -131,7 +131,7 @@ describe("a search for connections", () => {
     await expect(search.find("key", "a", broken)).rejects.toThrow("broken");
   });
 
-  test("for wrong ids is made a few times and then at most once in two seconds, however many ids are tried", async () => {
+  test("searches for wrong ids are made a few times and then at most once in two seconds, however many ids are tried", async () => {
     const world = createWorld();
     const pending: Promise<FoundConnection>[] = [];
     for (let count = 0; count < 600; count++) {
@@ -143,7 +143,7 @@ describe("a search for connections", () => {
     expect(world.searches).toBeLessThanOrEqual(60_000 / missPauseMs + freeMisses + 2);
   });
 
-  test("for wrong ids in a long list takes at most a fifth of the time", async () => {
+  test("searches for wrong ids in a long list take at most a fifth of the time", async () => {
     const world = createWorld();
     world.pageDelayMs = 1_000;
     const pending: Promise<FoundConnection>[] = [];
@@ -156,13 +156,13 @@ describe("a search for connections", () => {
     expect(world.searches * 2_000).toBeLessThanOrEqual(260_000 / 5 + 4_000);
   });
 
-  test("for a right id is not delayed by a few wrong ones", async () => {
+  test("a search for a right id is not delayed by a few wrong ones", async () => {
     const world = createWorld();
     for (let count = 0; count < freeMisses; count++) await world.find(`wrong-${count}`);
     expect(idOf(await world.find("a"))).toBe("a");
   });
 
-  test("is made by each look-up itself where requests must not wait for each other", async () => {
+  test("each look-up searches for itself where requests must not wait for each other", async () => {
     const world = createWorld(false);
     expect((await Promise.all(["a", "a", "c", "x"].map((id) => world.find(id)))).map(idOf)).toEqual([
       "a",
@@ -179,7 +179,7 @@ describe("a search for connections", () => {
     [0, 10_000, 0],
     [16_000, 10_000, 0],
     [16_500, 10_000, 500],
-  ])("with pauses until %d waits at %d for %d ms", (untilMs, nowMs, expected) => {
+  ])("a search with pauses until %d waits at %d for %d ms", (untilMs, nowMs, expected) => {
     expect(missDelayMs(untilMs, nowMs)).toBe(expected);
   });
 });

@@ -104,7 +104,7 @@ test("a malformed id makes no request", () => {
   expect(() => buildRemoteRequest(malformed, { userAgent: "proxy/1", via: "1.1 me" })).toThrow(RangeError);
 });
 
-test("a read does not take the idempotency key of its caller along, because its response may be shared with others", () => {
+test("a read is not forwarded with its caller's idempotency key, because its response may be shared with others", () => {
   const request = fakeRequest({ headers: { "idempotency-key": "key-1", traceparent } });
   const { headers } = buildRemoteRequest(
     { ...call, request, endpoint: endpoints.listEnvironments, body: null },

@@ -47,7 +47,7 @@ describe("a list for a key with a device allowlist", () => {
     expect(idsOf(await list(upstreamWith(rows), mine))).toEqual([["00003", "00150", "00249"], false]);
   });
 
-  test("a restricted list has pages of its own limit, and the next page continues after the last row", async () => {
+  test("a restricted list has its own page limit, and the next page continues after the last row", async () => {
     expect(idsOf(await list(upstreamWith(rows), mine, "limit=2"))).toEqual([["00003", "00150"], true]);
     expect(idsOf(await list(upstreamWith(rows), mine, "limit=2&after=00150"))).toEqual([["00249"], false]);
     expect(idsOf(await list(upstreamWith(rows), mine, "limit=3"))).toEqual([["00003", "00150", "00249"], false]);
@@ -171,11 +171,14 @@ describe("the requests for permission that wait on a device", () => {
     ["has not the scope approve, but details", { scopes: ["list", "read", "details"] }, undefined],
     ["may use some agents only", { agentIds: ["agent-1"] }, undefined],
     ["has a stricter maximum mode", { maxMode: "standard" }, undefined],
-  ])("are counted only for a key that may decide on them: one that %s", async (_which, restriction, count) => {
-    const { proxy, issueKey } = createTestProxy(upstreamWith([waiting]));
-    const { key } = await issueKey({ scopes: ["list", "read", "approve"], ...restriction });
-    const listed = bodyOf(await proxy.handle(fakeRequest({ key }))) as EnvironmentList;
-    const row = bodyOf(await proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1" }))) as Environment;
-    expect([listed.connections[0]?.pendingApprovals, row.pendingApprovals]).toEqual([count, count]);
-  });
+  ])(
+    "requests for permission are counted only for a key that may decide on them: one that %s",
+    async (_which, restriction, count) => {
+      const { proxy, issueKey } = createTestProxy(upstreamWith([waiting]));
+      const { key } = await issueKey({ scopes: ["list", "read", "approve"], ...restriction });
+      const listed = bodyOf(await proxy.handle(fakeRequest({ key }))) as EnvironmentList;
+      const row = bodyOf(await proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1" }))) as Environment;
+      expect([listed.connections[0]?.pendingApprovals, row.pendingApprovals]).toEqual([count, count]);
+    },
+  );
 });

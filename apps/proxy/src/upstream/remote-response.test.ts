@@ -104,7 +104,7 @@ describe("a call without a response", () => {
     expect(retries(responses)).toEqual(["true", "false"]);
   });
 
-  test("a response behind a 100 Continue that was not asked for is named, and must not be retried", async () => {
+  test("a response after an unsolicited 100 Continue is named, and must not be retried", async () => {
     const responses = await readAndSend(() => Promise.resolve({ reason: "unexpected_continue", cause: null }));
     const detail = expect.stringContaining("100 Continue");
     expect(problemOf(responses.read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", detail });
@@ -141,7 +141,7 @@ describe("a response that cannot be used", () => {
     expect(read.headers).not.toHaveProperty("www-authenticate");
   });
 
-  test("an upstream 304 is no redirect: nothing was asked under a condition", async () => {
+  test("an upstream 304 is not a redirect: the request had no condition", async () => {
     const { read, send } = await readAndSend(() => Promise.resolve({ status: 304, headers: {}, body: null }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
     expect(problemOf(send)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", delivery: "unknown" });
@@ -339,7 +339,7 @@ test("only the body and the replay mark of an upstream success are forwarded", a
   expect(read.headers["x-request-id"]).not.toBe("theirs");
 });
 
-describe("a success without the body of its endpoint", () => {
+describe("successes without the body of their endpoint", () => {
   const paths = ["/environments", "/environments/device-1", "/environments/approvals", "/environments/conn-1/messages"];
   test.each(
     paths.flatMap((path) => [
@@ -347,7 +347,7 @@ describe("a success without the body of its endpoint", () => {
       [path, "of another endpoint", '{"success":true}'] as const,
       [path, "not in UTF-8", new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])] as const,
     ]),
-  )("is 502, also for a key that may see everything: /v1%s, %s", async (path, _what, body) => {
+  )("a success without its endpoint's body is 502 for every key: /v1%s, %s", async (path, _what, body) => {
     const headers = { "content-type": "application/json" };
     const rows = jsonResponse(200, { connections: [environmentRow("1")], hasNextPage: false });
     const { proxy, issueKey } = createTestProxy(async (request) =>
@@ -361,13 +361,13 @@ describe("a success without the body of its endpoint", () => {
   });
 });
 
-describe("a server without an operation of this project", () => {
+describe("servers without an operation of this project", () => {
   const extensions: readonly KnownEndpoint[] = Object.values(endpoints).filter(({ extension }) => extension === true);
   const missing = problemResponse("endpoint_not_found", {
     detail: "The environment server behind this gateway does not have this operation.",
   });
 
-  test.each(extensions)("is endpoint_not_found in the same words, whatever it responds: $operation", (endpoint) => {
+  test.each(extensions)("a missing operation is always endpoint_not_found: $operation", (endpoint) => {
     const answers: readonly PlainResponse[] = [
       ...[404, 405, 501].map((status) => jsonResponse(status, { errorCode: "x", message: "no" })),
       { status: 501, headers: { "content-type": "text/html" }, body: "<html>" },
@@ -378,7 +378,7 @@ describe("a server without an operation of this project", () => {
     expect(answers.map((answer) => validateResponse(endpoint, answer, undefined))).toEqual(answers.map(() => missing));
   });
 
-  test("takes the path of the approvals for that of a device", () => {
+  test("a server that takes the path of the approvals for that of a device does not have the operation", () => {
     const answer = problemResponse("environment_not_found");
     expect(validateResponse(endpoints.listApprovals, answer, undefined)).toEqual(missing);
   });
@@ -388,7 +388,7 @@ describe("a server without an operation of this project", () => {
     ["retrieveLastRuntime", "environment_not_found"],
     ["stopTurn", "connection_not_found"],
     ["listMessages", "connection_not_found"],
-  ] as const)("differs from one that does not find what %s is about, whose texts are not shown", (operation, code) => {
+  ] as const)("a missing object of %s keeps its code, and the server's texts are not shown", (operation, code) => {
     const answer = problemResponse(code, { detail: "theirs", headers: { "x-ratelimit-limit": "7" } });
     expect(validateResponse(endpoints[operation], answer, undefined)).toEqual(problemResponse(code));
   });

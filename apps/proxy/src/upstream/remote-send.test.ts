@@ -196,7 +196,7 @@ test("after a principal is forgotten, an id that was not found is searched for a
   expect(await find()).toBe("found");
 });
 
-describe("a key with a ceiling on the mode", () => {
+describe("keys with a maximum mode", () => {
   test.each<[EnvironmentMode | undefined, unknown]>([
     ["standard", 200],
     ["acceptEdits", 200],

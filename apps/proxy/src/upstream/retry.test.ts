@@ -22,7 +22,7 @@ function delay(situation: Partial<RetrySituation> & Pick<RetrySituation, "result
   return retryDelayMs({ retries: 0, remainingMs: 30_000, nowMs, random: 0.5, ...situation });
 }
 
-describe("a read is repeated", () => {
+describe("repeats of reads", () => {
   test.each<[PlainResponse | UpstreamFailure, boolean]>([
     [{ reason: "unreachable", cause: null }, true],
     [{ reason: "broken", cause: null }, true],
@@ -34,24 +34,24 @@ describe("a read is repeated", () => {
     ),
     [respond(503, { "x-should-retry": "false" }), false],
     [respond(503, { "x-should-retry": "true" }), true],
-  ])("after %j: %s", (result, expected) => {
+  ])("a read is repeated after %j: %s", (result, expected) => {
     expect(delay({ result }) !== null).toBe(expected);
   });
 
-  test("after a delay with full jitter, whose bound doubles", () => {
+  test("a read is repeated after a delay with full jitter, whose bound doubles", () => {
     const result = respond(503);
     expect([0, 0.5, 0.99].map((random) => delay({ result, random }))).toEqual([0, 50, 99]);
     expect([0, 0.5, 0.99].map((random) => delay({ result, random, retries: 1 }))).toEqual([0, 100, 198]);
   });
 
-  test("after Retry-After at the earliest, unless the caller had to wait too long for it", () => {
+  test("a read is repeated after Retry-After at the earliest, unless the caller had to wait too long for it", () => {
     expect(delay({ result: respond(429, { "retry-after": "2" }), random: 0 })).toBe(2_000);
     expect(delay({ result: respond(503, { "retry-after": "Fri, 15 Jan 2027 08:00:03 GMT" }), random: 0 })).toBe(3_000);
     expect(delay({ result: respond(503, { "retry-after": "6" }) })).toBeNull();
     expect(delay({ result: respond(503, { "retry-after": "2" }), remainingMs: 2_000 })).toBeNull();
   });
 
-  test("at most twice, and never past the deadline", () => {
+  test("a read is repeated at most twice, and never past the deadline", () => {
     const situation = fc.record({
       retries: fc.nat(5),
       remainingMs: fc.integer({ min: -10, max: 10_000 }),

@@ -23,22 +23,22 @@ test.each([
   ["a connection that broke", { reason: "broken", cause: null }, "settle unknown"],
   ["a response that is too large", { reason: "too_large", cause: null }, "settle unknown"],
   ["no response in time", null, "settle unknown"],
-] as const)("the outcome of %s", (_what, end, expected) => {
+] as const)("a send has the right outcome after %s", (_what, end, expected) => {
   expect(outcome(end)).toBe(expected);
 });
 
-describe("a status of a server that is not ours", () => {
+describe("statuses of servers that are not ours", () => {
   test.each([
     [[400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 418, 422, 425, 451, 307, 308], "release none"],
     [[201, 202, 204, 301, 302, 303, 408, 409, 429, 499, 500, 502, 503, 504, 599, 600, 999], "settle unknown"],
-  ])("%j: %s", (statuses, expected) => {
+  ])("the statuses %j of a server that is not ours have the outcome %s", (statuses, expected) => {
     expect(statuses.map((status) => [status, outcome(foreign(status))])).toEqual(
       statuses.map((status) => [status, expected]),
     );
   });
 
   test.each([429, 503])(
-    "%d is trusted only from a server that deduplicates and says that a repeat is safe",
+    "the status %d is trusted only from a server that deduplicates and says that a repeat is safe",
     (status) => {
       const retry = { "x-should-retry": "true" };
       expect(outcome(foreign(status, { ...deduplicating, ...retry }))).toBe("release none");
@@ -48,7 +48,7 @@ describe("a status of a server that is not ours", () => {
     },
   );
 
-  test("409 is trusted only with the words by which clients of the hosted API recognise a device that is offline", () => {
+  test("the status 409 is trusted only with the words by which clients of the hosted API recognise a device that is offline", () => {
     expect(outcome(jsonResponse(409, { message: "Remote environment is offline" }))).toBe("release none");
     expect(outcome(jsonResponse(409, { error: "Conflict", message: "offline" }))).toBe("settle unknown");
   });
@@ -61,7 +61,7 @@ describe("a status of a server that is not ours", () => {
   });
 });
 
-describe("a problem of another gateway", () => {
+describe("problems of another gateway", () => {
   test.each<[string, readonly ProblemCode[]]>([
     [
       "release none",
@@ -87,7 +87,7 @@ describe("a problem of another gateway", () => {
     ["settle unknown", ["delivery_unknown", "internal_error", "upstream_error", "upstream_invalid_response"]],
     ["release unknown", ["send_in_progress"]],
     ["settle null", ["input_rejected"]],
-  ])("%s: %j", (expected, codes) => {
+  ])("the outcome %s follows from these codes of another gateway: %j", (expected, codes) => {
     expect(codes.map((code) => [code, outcome(problemResponse(code))])).toEqual(codes.map((code) => [code, expected]));
   });
 
@@ -101,7 +101,7 @@ describe("a problem of another gateway", () => {
   });
 });
 
-describe("the response for the caller", () => {
+describe("responses for the caller", () => {
   const upstream = problemResponse("upstream_error", {
     status: 429,
     detail: "slow down",
@@ -109,7 +109,7 @@ describe("the response for the caller", () => {
     headers: { "retry-after": "7" },
   });
 
-  test("says that the message may have been delivered, and nothing repeats it", () => {
+  test("an unknown outcome says that the message may have been delivered, and nothing repeats it", () => {
     const response = describeDelivery(upstream, { action: "settle", delivery: "unknown" });
     const { detail, message, delivery } = problemOf(response);
     expect(detail).toBe("slow down. The message may have been delivered. Do not send it again under another id.");
@@ -117,13 +117,13 @@ describe("the response for the caller", () => {
     expect(response.headers).not.toHaveProperty("retry-after");
   });
 
-  test("says that nothing was delivered, and when a repeat is safe", () => {
+  test("a refusal says that nothing was delivered, and when a repeat is safe", () => {
     const response = describeDelivery(upstream, { action: "release", delivery: "none" });
     expect(problemOf(response)).toMatchObject({ detail: "slow down", delivery: "none" });
     expect(response.headers).toMatchObject({ "x-should-retry": "true", "retry-after": "7" });
   });
 
-  test("is unchanged where it says so itself", () => {
+  test("a response is unchanged where it says for itself what was delivered", () => {
     const accepted = jsonResponse(200, { success: true, message: "ok" });
     expect(describeDelivery(accepted, { action: "settle", delivery: null })).toBe(accepted);
   });

@@ -29,7 +29,7 @@ test.each([
   expect(parseUpstreamBaseUrl(text, false)).toMatchObject({ ok: false, rule: expect.stringMatching(/^must/) });
 });
 
-test("http: to another host than loopback must be allowed explicitly", () => {
+test("an http: URL of a host other than loopback must be allowed explicitly", () => {
   expect(parseUpstreamBaseUrl("http://10.0.0.1", true)).toMatchObject({ ok: true });
 });
 

@@ -81,7 +81,7 @@ test("the files of the console are the same on Workers as on other runtimes, wit
   expect([again.status, again.headers.get("x-frame-options")]).toEqual([304, "DENY"]);
 });
 
-test("a file is only read, and its folder leads to it", async () => {
+test("a file can only be read, and its folder leads to it", async () => {
   expect((await ask(withConsole.url, "/console/", { method: "POST" })).status).toBe(405);
   expect((await ask(plain.url, "/docs", { method: "DELETE" })).status).toBe(405);
   const folder = await ask(withConsole.url, "/console");
@@ -101,7 +101,7 @@ describe.each([
   ["without the console", () => plain, ["/console/", "/console", "/console/session"]],
   ["with the console", () => withConsole, []],
 ] as const)("on the Worker %s", (_name, worker, missing) => {
-  test("a path that is no file reaches the gateway, whatever it looks like", async () => {
+  test("a path that is not a file reaches the gateway, whatever it looks like", async () => {
     const others = [
       "/",
       "/docs/nothing",
@@ -122,7 +122,7 @@ describe.each([
     }
   });
 
-  test("no spelling of a path of the API comes past the key", async () => {
+  test("no spelling of a path of the API bypasses the key", async () => {
     const { key } = await administerKeys(worker().url).createKey({ scopes: ["list"] });
     expect((await ask(worker().url, "/v1/environments", { key })).status).toBe(200);
     for (const path of ["/v1/environments", "/%761/environments", "//v1/environments", "/docs/../v1/environments"]) {

@@ -82,7 +82,7 @@ test("objects that the platform creates anew for each request change nothing", a
   expect(await read()).not.toHaveProperty("KEYS.find");
 });
 
-test("two versions that are deployed at once each have their gateway, which keeps what it knows", async () => {
+test("two versions that are deployed at the same time each have their gateway, which keeps what it knows", async () => {
   const headers = { authorization: `Bearer ${await createKey()}` };
   const read = async (changed: Bindings): Promise<unknown> => {
     expect((await isolate.fetch("/v1/environments", { headers }, changed)).status).toBe(200);
@@ -110,7 +110,7 @@ test("a Worker whose pepper fits no key is not ready and says why in its log, an
   expect(await isolate.takeCalls()).toEqual({});
 });
 
-test("behind one proxy, the client is the entry that the proxy appended, whether or not the platform appended the proxy, and no entry of the client's own", async () => {
+test("the client behind one proxy is the entry that the proxy appended, whether or not the platform appended the proxy, and no entry of the client's own", async () => {
   const [own, appended, peer] = ["198.51.100.1", "192.0.2.1", "203.0.113.9"];
   const authorization = `Bearer ${await createKey()}`;
   const policies = { address: { per: ["address"], limit: 2, windowMs: 60_000 } };

@@ -55,8 +55,8 @@ async function signIn(key: string, cookie?: string): Promise<string> {
 const list = async (cookie: string, headers: Readonly<Record<string, string>> = own()): Promise<number> =>
   (await ask(url, "/v1/environments", { headers: { ...headers, cookie } })).status;
 
-describe("a session on Workers", () => {
-  test("has the rights of its key and no more, says what this gateway lacks, and is stored as a digest", async () => {
+describe("console sessions on Workers", () => {
+  test("a session on Workers has the rights of its key and no more, says what this gateway lacks, and is stored as a digest", async () => {
     const { id, key } = await keys.createKey({ scopes: ["list"] });
     const response = await session("POST", {}, { key });
     expect(response.json).toMatchObject({
@@ -76,7 +76,7 @@ describe("a session on Workers", () => {
     expect(stored).not.toContain(cookie.split("=")[1]);
   });
 
-  test("counts for nothing in a request of another page, and a foreign page cannot sign in or out", async () => {
+  test("a session on Workers counts for nothing in a request of another page, and a foreign page cannot sign in or out", async () => {
     const { key } = await keys.createKey({ scopes: ["list", "admin"] });
     const cookie = await signIn(key);
     const others: Readonly<Record<string, string>>[] = [
@@ -104,7 +104,7 @@ describe("a session on Workers", () => {
     expect([refused.status, refused.json["errors"]]).toEqual([403, [expect.objectContaining({ member: "origin" })]]);
   });
 
-  test("is never one that the browser had before, and two of one name count for nothing", async () => {
+  test("a session on Workers is never one that the browser had before, and two of one name count for nothing", async () => {
     const [attacker, victim] = [await keys.createKey({ scopes: ["list"] }), await keys.createKey({ scopes: ["list"] })];
     const planted = await signIn(attacker.key);
     const cookie = await signIn(victim.key, planted);
@@ -113,7 +113,7 @@ describe("a session on Workers", () => {
     expect(await list(`${planted}; ${cookie}`)).toBe(401);
   });
 
-  test("administers as its key does, and every change is in the audit log with that key", async () => {
+  test("a session on Workers administers as its key does, and every change is in the audit log with that key", async () => {
     const { id, key } = await keys.createKey({ scopes: ["list", "admin"] });
     const headers = { ...own(), cookie: await signIn(key) };
     const created = await ask(url, "/admin/v1/keys", { headers, body: { name: "made here", scopes: ["list"] } });
@@ -125,7 +125,7 @@ describe("a session on Workers", () => {
     for (const part of ["signed_in", id, String(created.json["id"])]) expect(records).toContain(part);
   });
 
-  test("ends with its key, with a rotation, and when its user signs out", async () => {
+  test("a session on Workers ends with its key, with a rotation, and when its user signs out", async () => {
     for (const end of ["revoke", "rotate", "sign out"]) {
       const { id, key } = await keys.createKey({ scopes: ["list"] });
       const cookie = await signIn(key);
@@ -142,7 +142,7 @@ describe("a session on Workers", () => {
     }
   });
 
-  test("survives the eviction of the object that has the keys, and a key has at most ten", async () => {
+  test("a session on Workers survives the eviction of the object that has the keys, and a key has at most ten", async () => {
     const { key } = await keys.createKey({ scopes: ["list"] });
     const first = await signIn(key);
     await server.getWorker().evictDurableObject("KEYS", { name: "keys" });
@@ -154,7 +154,7 @@ describe("a session on Workers", () => {
     await vi.waitUntil(async () => (await list(first)) === 401, { timeout: 20_000 });
   });
 
-  test("is opened by no token of the operator, no link, and no other session", async () => {
+  test("a session on Workers is opened by no token of the operator, no link, and no other session", async () => {
     const { key } = await keys.createKey({ scopes: ["list"] });
     const [, secret = ""] = (await signIn(key)).split("=");
     for (const credential of [{ key: workerSecrets.ADMIN_TOKEN }, { key: secret }, { link: key }, { link: secret }]) {
@@ -202,7 +202,7 @@ describe.each(browsers)("in %s", () => {
     return opened;
   }
 
-  test("a key signs in, the devices are listed, what is missing is said, and signing out ends the session", async () => {
+  test("a key signs in, the devices are listed, missing features are named, and signing out ends the session", async () => {
     const { page, faults } = await openSignedIn("list", "read", "send", "approve", "view", "control");
     await page.getByRole("link", { name: /^box/ }).waitFor();
     await page.getByText("This gateway has no events").waitFor();
@@ -268,7 +268,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("the policy is active: no markup from strings, no inline script, no other host, and no frame of another page", async () => {
+  test("the content policy is active: no markup from strings, no inline script, no other host, and no frame of another page", async () => {
     const { page } = await openSignedIn("list");
     const attempts = await page.evaluate<readonly string[]>(`(async () => {
       const outcome = async (run) => { try { await run(); return "done"; } catch (error) { return error.name; } };

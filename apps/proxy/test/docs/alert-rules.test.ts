@@ -88,7 +88,7 @@ function request(
   return { type: "request", ...ids, method: "GET", operation, status, durationMs: seconds * 1_000, ...members };
 }
 
-test("nothing fires while nothing is wrong", async () => {
+test("no alert fires while nothing is wrong", async () => {
   expect(await evaluate({ 2: [], 30: [] }, () => [request(200, 0.01), request(404, 0.01)])).toBe("SUCCESS");
 });
 
@@ -108,7 +108,7 @@ test.each<readonly [string, LogEvent, string]>([
     "GatewayOverloaded",
   ],
   ["an overload", { type: "overloaded", refusedRequests: 1, closedConnections: 0, inFlight: 1 }, "GatewayOverloaded"],
-])("%s fires its alert, also the first one of a process", async (_what, event, alert) => {
+])("%s fires its alert, even the first one of a process", async (_what, event, alert) => {
   expect(await evaluate({ 2: [], 4: [alert] }, (minute) => (minute === 3 ? [event] : []))).toBe("SUCCESS");
 });
 

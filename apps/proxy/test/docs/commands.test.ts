@@ -6,7 +6,7 @@ import { readDocument } from "./document.ts";
 
 const page = readDocument("docs/commands.md");
 
-test("the page has every command, option and exit code as the program defines them ('pnpm generate' writes it)", () => {
+test("the page about commands has every command, option and exit code as the program defines them ('pnpm generate' writes it)", () => {
   expect(page).toBe(writeCommandReference(page, program));
   for (const { name, options } of program.commands) {
     const section = sectionOf(name);

@@ -21,7 +21,7 @@ const guides = globSync("*.md", { cwd: folder }).map(
 );
 const guide = (name: string): string => guides.find(([other]) => other === name)?.[1] ?? "";
 
-test("Deno's permissions are those that the suite runs with", () => {
+test("the guides start Deno with the permissions that the suite runs with", () => {
   expect(guide("deno.md")).toContain(`deno run --no-prompt ${denoPermissions.join(" ")} deno.js`);
 });
 
@@ -58,12 +58,12 @@ test.each(["node.md", "bun.md", "deno.md"])(
   },
 );
 
-describe("cloudflare.md", () => {
+describe("the deployment guide for Cloudflare", () => {
   const shell = blocksOf(guide("cloudflare.md")).filter(({ language }) => language === "sh");
   const find = (text: string) =>
     shell.find(({ code }) => code.includes(text)) ?? { language: "sh", code: "false", line: 0 };
 
-  test("its one command does everything up to the upload, with the Worker, its console and its first key in workerd, and leaves nothing", () => {
+  test("the one command of cloudflare.md does everything up to the upload, with the Worker, its console and its first key in workerd, and leaves nothing", () => {
     const [, words = ""] = /pnpm@\S+ (deploy:cloudflare .*)$/m.exec(find("deploy:cloudflare").code) ?? [];
     const [script, ...options] = words.split(" ");
     expect(script).toBe("deploy:cloudflare");
@@ -89,7 +89,7 @@ describe("cloudflare.md", () => {
     expect(globSync("letta-*", { cwd: home })).toEqual([]);
   });
 
-  test("its deployment step by step is one that wrangler would upload", async () => {
+  test("the step-by-step deployment of cloudflare.md is one that wrangler would upload", async () => {
     const session = await openSession({ withGateway: false });
     onTestFinished(() => session.stop());
     const { code, output } = await session.run(find("wrangler deploy"));

@@ -25,7 +25,7 @@ test("every block of a guide has a language whose blocks are tested, or is text 
   expect(languages.filter((language) => !["sh", "json", "text", "ini", "mermaid"].includes(language))).toEqual([]);
 });
 
-describe("commands", () => {
+describe("commands in guides", () => {
   let session: Session;
   beforeAll(async () => {
     session = await openSession({ withGateway: true });

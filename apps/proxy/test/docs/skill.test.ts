@@ -19,13 +19,13 @@ afterAll(async () => {
   await session?.stop();
 });
 
-test("it says what it is for in front matter that agents read", () => {
+test("the skill says what it is for in front matter that agents read", () => {
   const [, matter = ""] = /^---\n([\s\S]*?)\n---\n/.exec(readDocument(path)) ?? [];
   expect(matter).toMatch(/^name: letta-devices$/m);
   expect(matter.replaceAll("\n  ", " ")).toMatch(/^description: .{80,1024}$/m);
 });
 
-test("its commands lead from nothing to the reply of a device, and stop what they started", async () => {
+test("the commands of the skill lead from nothing to the reply of a device, and stop what they started", async () => {
   expect(blocks.map(({ language }) => language)).toEqual(blocks.map(() => "sh"));
   const expected = [
     /"status":"ready"/,

@@ -41,7 +41,7 @@ const users: Readonly<Record<string, readonly string[]>> = {
   sends: rulesOf(/Sends to a remote upstream also need (.*?), with those of the keys on `([^`]+)`/, keys),
 };
 
-describe.runIf(canLaunchValkey())("a user of Valkey with the listed commands alone", () => {
+describe.runIf(canLaunchValkey())("users of Valkey with the listed commands alone", () => {
   let server: LaunchedValkey;
   let prefixes = 0;
   const opened = new Map<string, CountedConnection>();
@@ -72,7 +72,7 @@ describe.runIf(canLaunchValkey())("a user of Valkey with the listed commands alo
 
   const nextPrefix = (): string => `test-${prefixes++}`;
 
-  test("passes the checks of a start", async () => {
+  test("a user of Valkey with the listed commands alone passes the checks of a start", async () => {
     const connection: ValkeyConnection = connect("keys");
     await expect(assertSingleServer(connection).then(() => assertDurableValkey(connection))).resolves.toBeUndefined();
   });

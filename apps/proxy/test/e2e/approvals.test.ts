@@ -94,7 +94,7 @@ function decision(id: string, approve: boolean, reason?: string): unknown {
 
 const user = (content: string): unknown => ({ role: "user", content, client_message_id: `message: ${content}` });
 
-describe("with the local backend", () => {
+describe("approvals with the local backend", () => {
   test("an approval by a client makes the device run the command once, and a repeat has no effect", async () => {
     const asking = await launchAsking("device-local", "local");
     const { relay } = asking;
@@ -116,7 +116,7 @@ describe("with the local backend", () => {
   }, 60_000);
 });
 
-describe("with the API backend, on a fake agents API", () => {
+describe("approvals with the API backend, on a fake agents API", () => {
   let asking: Asking;
   beforeAll(async () => {
     asking = await launchAsking("device-api", "api");
@@ -162,7 +162,7 @@ describe("with the API backend, on a fake agents API", () => {
     );
   }, 60_000);
 
-  test("of two racing approvers one wins, and the other one receives 409 with the decision", async () => {
+  test("one of two racing approvers wins, and the other one receives 409 with the decision", async () => {
     const approval = await waitForRequest("run touch raced.txt");
     const otherKey = await proxy.createKey({ scopes: ["read", "send", "approve"] });
     const results = await Promise.allSettled([

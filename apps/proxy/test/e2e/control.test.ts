@@ -64,7 +64,7 @@ function next(matches: (frame: Frame) => boolean): Promise<Frame> {
   return relay.fromDevice.waitFor((frame) => matches(frame) && relay.fromDevice.frames.indexOf(frame) >= before);
 }
 
-test("a key with a ceiling sends to a conversation that has reported no mode, if the device says that it is strict enough", async () => {
+test("a key with a maximum mode sends to a conversation that has reported no mode, if the device says that it is strict enough", async () => {
   const connection = await connectionId();
   const unused = await call(keys.limited, "POST", `${connection}/messages`, {
     ...message("ping"),
@@ -121,7 +121,7 @@ test("a waiting message is removed from the queue, and runs no more", async () =
   await finished;
 }, 60_000);
 
-test("a mode is changed for its conversation, and a ceiling refuses a change beyond it", async () => {
+test("a mode is changed for its conversation, and a maximum mode refuses a change beyond it", async () => {
   const connection = await connectionId();
   const changed = await call(keys.full, "POST", `${connection}/mode`, { mode: "acceptEdits" });
   expect(changed).toEqual({ status: 200, body: { mode: "acceptEdits" } });

@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-test("after kill -9 and a restart, the environment and the result of a delivered message exist, and the message does not run again", async () => {
+test("the environment and the result of a delivered message exist after kill -9 and a restart, and the message does not run again", async () => {
   const deviceKey = await proxy.createKey({ scopes: ["connect"] });
   const callerKey = await proxy.createKey({ scopes: ["list", "read", "send"] });
   const deviceOptions = { baseUrl: proxy.url, apiKey: deviceKey, deviceId: "crash" };
@@ -73,7 +73,7 @@ test("after kill -9 and a restart, the environment and the result of a delivered
   await again.close();
 }, 60_000);
 
-test("after kill -9, a message that a real device ran without its acknowledgement arriving becomes accepted; one that was lost stays unknown", async () => {
+test("a message that a real device ran without its acknowledgement arriving becomes accepted after kill -9; one that was lost stays unknown", async () => {
   const relay = await createRelay(proxy.url, {
     loses: (frame) => {
       return frame.type === "input_accepted" || JSON.stringify(frame).includes('"client_message_id":"lost"');

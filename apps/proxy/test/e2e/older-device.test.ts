@@ -56,13 +56,13 @@ async function send(id: string, content: string): Promise<string> {
   return connectionId ?? "";
 }
 
-test("it is listed with its name and version", async () => {
+test("an older device is listed with its name and version", async () => {
   expect((await client().list()).connections).toMatchObject([
     { deviceId, connectionName: "older box", metadata: { lettaCodeVersion: "0.30.28" } },
   ]);
 });
 
-test("a message is acknowledged, and its status has the outcome and the text of the turn", async () => {
+test("a message to an older device is acknowledged, and its status has the outcome and the text of the turn", async () => {
   const connectionId = await send("m-1", "ping");
   const status = await client().messages.retrieve(connectionId, "m-1", { wait: "finished", waitSeconds: 30 });
   expect(status).toMatchObject({ state: "finished", stopReason: "end_turn", text: "pong" });
@@ -72,7 +72,7 @@ test.each([
   ["allowed", true, "done: made"],
   ["denied", false, "denied"],
 ])(
-  "a request for permission is listed, and when it is %s the turn goes on accordingly",
+  "a request for permission of an older device is listed, and when it is %s the turn continues accordingly",
   async (word, approve, text) => {
     const connectionId = await send(`m-${word}`, `run touch ${word}.txt && echo made`);
     await expect

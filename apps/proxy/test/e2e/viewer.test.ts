@@ -75,7 +75,7 @@ const isRequest = ({ type }: ProtocolFrame): boolean => type === "control_reques
 const modeOf = ({ device_status: status }: ProtocolFrame): unknown =>
   (status as Readonly<Record<string, unknown>> | undefined)?.["current_permission_mode"];
 
-test("info, start, input, live output, approval, mode and stop", async () => {
+test("a viewer receives info, starts a runtime, sends input, sees live output, approves, changes the mode and stops", async () => {
   const authToken = await proxy.createKey({ scopes: ["view", "send", "approve", "control"] });
   const { client, frames, waitFor } = await connect({ authToken });
   expect(await client.info()).toMatchObject({ success: true, backend: "local" });
@@ -110,7 +110,7 @@ test("info, start, input, live output, approval, mode and stop", async () => {
   expect(frames.filter(({ type }) => type === "error")).toEqual([]);
 }, 60_000);
 
-test("a key without a scope, and one with a ceiling, receive an error that names what they lack", async () => {
+test("a key without a scope, and one with a maximum mode, receive an error that names what they lack", async () => {
   const authToken = await proxy.createKey({ scopes: ["view", "control"], more: ["--max-mode", "standard"] });
   const { client, frames, waitFor } = await connect({ authToken });
   expect(await client.submitInput(say("hello"))).toMatchObject({ accepted: false });

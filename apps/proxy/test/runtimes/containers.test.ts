@@ -52,7 +52,7 @@ function check(env: Record<string, string>): number | null {
 }
 
 describe("the Dockerfile", () => {
-  test("a linter for Dockerfiles finds nothing", () => {
+  test("a linter for Dockerfiles finds no fault in the Dockerfile", () => {
     expect(validate(readFileSync(join(repositoryRoot, "Dockerfile"), "utf8"))).toEqual([]);
     expect(validate("FROM a\nCOPPY b c\n")).toHaveLength(1);
   });

@@ -84,8 +84,8 @@ test("importing the fetch handler starts no timer, uses no randomness and fetche
   expect(execFileSync(process.execPath, words, options)).toBe("createFetchHandler\n");
 });
 
-describe("without stores", () => {
-  test("health checks need no key, and all other requests do", async () => {
+describe("a fetch handler without stores", () => {
+  test("health checks of the fetch handler need no key, and all other requests do", async () => {
     const handle = withoutStores();
     expect((await handle(get("/livez"))).status).toBe(200);
     expect(await codeOf(handle(get("/v1/environments")))).toBe("missing_key");
@@ -167,7 +167,7 @@ describe("without stores", () => {
 });
 
 describe.skipIf(!canLaunchValkey())(
-  "with Valkey",
+  "a fetch handler with Valkey",
   () => {
     test("a key from the command line is valid in the fetch handler, and an outage of Valkey is 503 until it ends", async () => {
       const valkey = await launchValkey();

@@ -12,10 +12,13 @@ test.each([
   ["node", ["--import", traps]],
   ["bun", ["--preload", traps]],
   ["deno", ["run", "-A", "--no-config", "--no-lock", `--preload=${traps}`]],
-] as const)("%s.js starts no timer, uses no randomness and fetches nothing in global scope", (runtime, words) => {
-  const args = [...words, builtArtefact(`${runtime}.js`), "--version"];
-  expect(execFileSync(runtimeProgram(runtime), args, { encoding: "utf8" })).toMatch(/^\d+\.\d+\.\d+\n$/);
-});
+] as const)(
+  "the file %s.js starts no timer, uses no randomness and fetches nothing in global scope",
+  (runtime, words) => {
+    const args = [...words, builtArtefact(`${runtime}.js`), "--version"];
+    expect(execFileSync(runtimeProgram(runtime), args, { encoding: "utf8" })).toMatch(/^\d+\.\d+\.\d+\n$/);
+  },
+);
 
 test("no source detects its runtime, because each build is for one", () => {
   const root = join(import.meta.dirname, "../../../..");

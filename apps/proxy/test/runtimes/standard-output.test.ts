@@ -33,7 +33,7 @@ function launch(runtime: ServerRuntime, output: number | "pipe"): ReturnType<typ
 }
 
 test.each(["node", "bun", "deno"] as const)(
-  "what waits for a reader that hangs is counted without holding up the program, and arrives later, on %s",
+  "output for a reader that hangs is counted without holding up the program, and arrives later, on %s",
   async (runtime) => {
     const child = launch(runtime, "pipe");
     const [said] = child.stderr === null ? [] : await once(child.stderr.setEncoding("utf8"), "data");
@@ -50,7 +50,7 @@ test.each(["node", "bun", "deno"] as const)(
 );
 
 test.each(["node", "bun", "deno"] as const)(
-  "lines that cannot be written are counted, and end nothing, on %s",
+  "output lines that cannot be written are counted, and end nothing, on %s",
   async (runtime) => {
     const full = openSync("/dev/full", "w");
     const child = launch(runtime, full);

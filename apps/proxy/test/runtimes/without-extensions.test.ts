@@ -36,7 +36,7 @@ const extensionRequests = [
 
 describe("without extensions", () => {
   describeThreeEndpoints(launcher, (gateway) => {
-    test.each(extensionRequests)("%s %s does not exist", async (method, path) => {
+    test.each(extensionRequests)("the extension %s %s does not exist", async (method, path) => {
       const key = await gateway.keyFor("read", "send", "control", "view", "approve", "admin");
       const body = method === "GET" || method === "DELETE" ? {} : { body: {} };
       const answer = await gateway.ask(path, { method, key, ...body });

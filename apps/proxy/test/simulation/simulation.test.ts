@@ -47,7 +47,7 @@ describe.each(worldKinds)("%s", (kind) => {
     expect(missing).toEqual([]);
   });
 
-  test("without faults no outcome is unknown", async () => {
+  test("no outcome is unknown without faults", async () => {
     const { violations, counts } = await runSeed({ seed: 1, steps, kind, without: new Set(faultKinds) });
     expect(violations).toEqual([]);
     expect(counts).toMatchObject({ unknown: 0, doubled: 0, untyped: 0 });

@@ -23,7 +23,7 @@ function setUp(stub: Partial<FlightObjectStub>) {
   return { clock, coalescer, left };
 }
 
-test("while the object does not respond, a request fetches by itself after a second, and leads nobody", async () => {
+test("a request fetches alone after a second while the object does not respond, and leads nobody", async () => {
   const { clock, coalescer, left } = setUp({});
   let role: unknown = null;
   void Promise.resolve(coalescer.enter("key")).then((entered) => (role = entered));
@@ -34,7 +34,7 @@ test("while the object does not respond, a request fetches by itself after a sec
   expect(clock.timerCount).toBe(0);
 });
 
-test("a request that waits for an object that no longer responds fetches by itself after 15 seconds, and leads nobody", async () => {
+test("a request that waits for an object that no longer responds fetches alone after 15 seconds, and leads nobody", async () => {
   const { clock, coalescer, left } = setUp({ enter: () => Promise.resolve("follower") });
   const follower = await coalescer.enter("key");
   let action: unknown = null;

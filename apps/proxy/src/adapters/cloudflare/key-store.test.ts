@@ -64,7 +64,7 @@ test("a clock that is set back does not extend the bounds", () => {
   expect(generation.current()).not.toBe(trusted);
 });
 
-test("an own change is a new generation at once, and after one with an unknown result the generation changes with every call", () => {
+test("an own change is a new generation immediately, and after one with an unknown result the generation changes with every call", () => {
   const { clock, generation } = setUp();
   generation.noteResponse(3, clock.monotonic());
   const first = generation.current();
@@ -142,7 +142,7 @@ test("while the object does not respond, a key is unknown after two seconds, and
   expect(clock.timerCount).toBe(0);
 });
 
-test("a read is made once more when the object was restarted under it, and a change is not", async () => {
+test("a read is repeated once when the object was restarted during it, and a change is not", async () => {
   const clock = createVirtualClock();
   const calls: string[] = [];
   const restart = (name: string) => () => {

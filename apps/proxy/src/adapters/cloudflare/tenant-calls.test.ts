@@ -166,7 +166,7 @@ test("an entry without a result is not told again, because it could be in the lo
   expect(ends).toHaveLength(1);
 });
 
-test("entries of no tenant go to the log of the gateway", async () => {
+test("entries without a tenant go to the log of the gateway", async () => {
   const { tenant } = setUp();
   const other: unknown[] = [];
   const log = tenant.auditLog({ append: async (entry) => void other.push(entry) });

@@ -8,7 +8,7 @@ const options = { probe: false, leaseId: null };
 
 describeRateLimitStore("in memory", { time: "monotonic", runs: 500 }, createMemoryRateLimitStore);
 
-test("decides synchronously", () => {
+test("the memory store decides synchronously", () => {
   const store = createMemoryRateLimitStore(createVirtualClock());
   expect(store.take([testCheck()], options)).toMatchObject({ admitted: true });
 });
@@ -29,7 +29,7 @@ test.each([-86_400_000, 86_400_000])(
   },
 );
 
-test("removes idle keys during other requests, without a timer", async () => {
+test("the memory store removes idle keys during other requests, without a timer", async () => {
   const clock = createVirtualClock();
   const store = createMemoryRateLimitStore(clock);
   for (let index = 0; index < 1_000; index++) store.take([testCheck({}, `key ${index}`)], options);
@@ -39,7 +39,7 @@ test("removes idle keys during other requests, without a timer", async () => {
   expect(store.size).toBe(1);
 });
 
-test("removes unreleased leases during other requests once they have expired", async () => {
+test("the memory store removes unreleased leases during other requests once they have expired", async () => {
   const clock = createVirtualClock();
   const store = createMemoryRateLimitStore(clock);
   const lease = (key: string) => testCheck({ unit: "concurrent-requests" }, key);

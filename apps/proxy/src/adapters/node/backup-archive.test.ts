@@ -17,7 +17,7 @@ async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-test("a backup and what is restored from it are complete also if the system takes only a part of each write", async () => {
+test("a backup and a restore from it are complete even if the system takes only a part of each write", async () => {
   const [source, target] = [await temporaryFolder(), await temporaryFolder()];
   const contents = databaseNames.map((name, index) => [name, Buffer.alloc(5_000 + index, index + 1)] as const);
   for (const [name, bytes] of contents) await writeFile(join(source, name), bytes);

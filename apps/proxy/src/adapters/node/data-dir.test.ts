@@ -74,7 +74,7 @@ test.each([
   ["ENOSPC", "the disk is full"],
   ["EMFILE", "this process may open no more files; see ulimit -n"],
   ["EOTHER", "unable to open database file"],
-])("where another file meets %s, that is why SQLite cannot use its own", (code, reason) => {
+])("an error %s of another file explains why SQLite cannot use its own", (code, reason) => {
   const write = (): never => {
     throw Object.assign(new Error("failed"), { code });
   };
@@ -82,7 +82,7 @@ test.each([
   expect(describeUnusable(new Error("not a database"), folder, write)).toBe("not a database");
 });
 
-test("where another file can be written, the reason is the one of SQLite, and nothing is left", () => {
+test("where another file can be written, the error is that of SQLite, and nothing is left behind", () => {
   expect(describeUnusable(cannotOpenFile, folder)).toBe("unable to open database file");
   expect(readdirSync(folder)).toEqual([]);
 });
@@ -95,7 +95,7 @@ test("a data directory that is a file, or below a file, is refused with an error
   await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
 });
 
-test("a directory has data of a gateway as soon as one of its files is there, and other files are none", async () => {
+test("a directory has data of a gateway as soon as one of its files is there, and other files do not count", async () => {
   const dataDir = join(folder, "data");
   expect(hasGatewayData(dataDir)).toBe(false);
   (await openDatabase(dataDir, "x.sqlite")).close();
@@ -121,7 +121,7 @@ test("a database that this user may not open is refused with this reason, and no
 });
 
 test.runIf(process.platform === "linux")(
-  "a path where the system allows no new directories fails at once",
+  "a path where the system allows no new directories fails immediately",
   async () => {
     await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
       "--data-dir /proc/letta/data: the system does not allow new directories there",

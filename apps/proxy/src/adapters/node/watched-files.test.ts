@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { CredentialSource, TenantSettings } from "../../tenants/settings.ts";
 import { watchCredentialFiles, watchFile } from "./watched-files.ts";
 
-describe("a watched file", () => {
+describe("watched files", () => {
   let folder = "";
 
   beforeEach(() => {
@@ -22,7 +22,7 @@ describe("a watched file", () => {
     return { clock, stop, changes: () => changes };
   }
 
-  test("a change is reported once, after the file is completely written", async () => {
+  test("a change of a watched file is reported once, after the file is completely written", async () => {
     const path = join(folder, "config.json");
     writeFileSync(path, "{}");
     const { clock, changes, stop } = watched(path);
@@ -40,7 +40,7 @@ describe("a watched file", () => {
     stop();
   });
 
-  test("a file that is created, replaced or removed is reported as a change", async () => {
+  test("a watched file that is created, replaced or removed is reported as a change", async () => {
     const path = join(folder, "config.json");
     const { clock, changes, stop } = watched(path);
     writeFileSync(path, "{}");
@@ -59,7 +59,7 @@ describe("a watched file", () => {
     expect(changes()).toBe(3);
   });
 
-  test("a path that cannot be read for a while counts as removed, and the watch continues", async () => {
+  test("a watched path that cannot be read for a while counts as removed, and the watch continues", async () => {
     const path = join(folder, "config.json");
     symlinkSync("config.json", path);
     const { clock, changes, stop } = watched(path);
@@ -75,7 +75,7 @@ describe("a watched file", () => {
     stop();
   });
 
-  test("a change of the permissions is reported, even if the content is the same", async () => {
+  test("a change of the permissions of a watched file is reported, even if the content is the same", async () => {
     const path = join(folder, "config.json");
     writeFileSync(path, "{}");
     chmodSync(path, 0o000);

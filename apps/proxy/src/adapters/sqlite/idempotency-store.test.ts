@@ -126,7 +126,7 @@ describe("the idempotency store in a SQLite file", () => {
     }
   });
 
-  test("of 100 reservations of one id through four connections exactly one succeeds", async () => {
+  test("exactly one of 100 reservations of one id through four connections succeeds", async () => {
     const [path, time] = [newFile(), clock()];
     const stores = Array.from({ length: 4 }, () => start(path, time));
     const outcomes = await Promise.all(
@@ -135,7 +135,7 @@ describe("the idempotency store in a SQLite file", () => {
     expect(outcomes.filter((outcome) => outcome?.kind === "reserved")).toHaveLength(1);
   });
 
-  test("waits for a file that another process holds without blocking the event loop for 50 ms", async () => {
+  test("a call waits for a file that another process holds without blocking the event loop for 50 ms", async () => {
     const [path, time] = [newFile(), clock()];
     const store = start(path, time);
     const holder = open(path);
@@ -163,7 +163,7 @@ describe("the idempotency store in a SQLite file", () => {
     expect(Math.min(...gaps)).toBeLessThan(50);
   });
 
-  test("rejects with a typed error when another process holds the file for too long, and reserves nothing", async () => {
+  test("a call rejects with a typed error when another process holds the file for too long, and reserves nothing", async () => {
     const path = newFile();
     const database = open(path);
     let now = 0;

@@ -87,17 +87,20 @@ test("after a restart, a clock that was set back meanwhile delays nobody longer 
 test.each([
   ["40 ms", undefined, 40],
   ["the deadline", 10, 10],
-])("waits no longer than %s for a file that another process holds, and then throws", (_what, deadlineMs, waitMs) => {
-  const path = newFile();
-  const [holder, database] = [open(path), open(path)];
-  const store = createSqliteRateLimitStore(database, createVirtualClock(), deadlineMs);
-  // SQLite itself waits, in real time, and for nothing else.
-  expect(database.prepare("PRAGMA busy_timeout").get()).toEqual({ timeout: waitMs });
-  holder.transaction(() => expect(() => store.take([testCheck()], options)).toThrow(/locked/));
-  expect(store.take([testCheck()], options).admitted).toBe(true);
-});
+])(
+  "the store waits no longer than %s for a file that another process holds, and then throws",
+  (_what, deadlineMs, waitMs) => {
+    const path = newFile();
+    const [holder, database] = [open(path), open(path)];
+    const store = createSqliteRateLimitStore(database, createVirtualClock(), deadlineMs);
+    // SQLite itself waits, in real time, and for nothing else.
+    expect(database.prepare("PRAGMA busy_timeout").get()).toEqual({ timeout: waitMs });
+    holder.transaction(() => expect(() => store.take([testCheck()], options)).toThrow(/locked/));
+    expect(store.take([testCheck()], options).admitted).toBe(true);
+  },
+);
 
-test("removes idle rows during other requests", async () => {
+test("the store removes idle rows during other requests", async () => {
   const database = open(":memory:");
   const clock = createVirtualClock();
   const store = createSqliteRateLimitStore(database, clock);

@@ -140,7 +140,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     expect(await texts()).toEqual(["old", "other"]);
   });
 
-  test("every key expires", async () => {
+  test("every key of the cache in Valkey expires", async () => {
     const store = await open();
     const connection = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
     closes.push(() => connection.close());
@@ -157,7 +157,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     }
   });
 
-  test("a server that hangs is a miss: the first lookup times out, later ones fail at once", async () => {
+  test("a server that hangs is a miss: the first lookup times out, later ones fail immediately", async () => {
     const store = await open(50);
     const failures: string[] = [];
     const cache = createHttpCache({ store, clock: systemClock, onError: (failure) => void failures.push(failure) });

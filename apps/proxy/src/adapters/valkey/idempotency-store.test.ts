@@ -17,7 +17,7 @@ import { type IdempotencyStore, IdempotencyUnavailableError } from "../../idempo
 import { assertDurableValkey } from "./durability.ts";
 import { createValkeyIdempotencyStore } from "./idempotency-store.ts";
 
-describe.runIf(canLaunchValkey())("with a server", () => {
+describe.runIf(canLaunchValkey())("the idempotency store with a server", () => {
   let server: LaunchedValkey;
   let shared: ValkeyConnection;
   let prefixes = 0;
@@ -73,7 +73,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     );
   }
 
-  test("uses the server's clock, and every key expires a second after it stops having an effect", async () => {
+  test("the store uses the server's clock, and every key expires a second after it stops having an effect", async () => {
     const store = open();
     const reservation = testReservation(["a", "b"]);
     await store.reserve(reservation);
@@ -130,7 +130,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(await restarted.findConnection("default", "connection-1")).toEqual(finished.connection);
   });
 
-  test("rejects in time while the server hangs, after it was killed, and works with its successor", async () => {
+  test("the store rejects in time while the server hangs and after it was killed, and works with its successor", async () => {
     const node = await launchValkey();
     const store = createValkeyIdempotencyStore(connect(node.url, 500));
     const reservation = testReservation(["a"]);
@@ -162,7 +162,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
       .toMatchObject({ kind: "reserved" });
   });
 
-  test("rejects when a key holds something that the store did not write", async () => {
+  test("the store rejects when a key holds something that it did not write", async () => {
     const store = open();
     const key = `{test-${prefixes - 1}:"default"}:send:id:["environment-1","agent-1","conversation-1","a"]`;
     await shared.command(["SET", key, "garbage"]);
@@ -172,7 +172,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     await expect(store.reserve(testReservation(["a"]))).rejects.toBeInstanceOf(IdempotencyUnavailableError);
   });
 
-  test("works on a cluster, because all keys of a tenant are in one slot", async () => {
+  test("the store works on a cluster, because all keys of a tenant are in one slot", async () => {
     const node = await launch({ args: ["--cluster-enabled", "yes"] });
     const connection = connect(node.url);
     await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
@@ -191,14 +191,14 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     }
   });
 
-  test("works where the server refuses SCRIPT and EVALSHA", async () => {
+  test("the store works where the server refuses SCRIPT and EVALSHA", async () => {
     const node = await launch({ args: ["--user", "default", "on", "nopass", "~*", "+@all", "-script", "-evalsha"] });
     const store = createValkeyIdempotencyStore(connect(node.url));
     expect(await store.reserve(testReservation(["a"]))).toEqual({ kind: "reserved" });
     expect(await store.find(testScope, ["a"])).toHaveLength(1);
   });
 
-  test("needs no more of the server than docs/configuration.md says", async () => {
+  test("the store needs no more of the server than docs/configuration.md says", async () => {
     const commands = "get set hget hset hsetnx hexists hgetall info eval evalsha time hmget pexpire exists del mget";
     const rules = ["on", "nopass", "~{letta-proxy:*", "-@all", ...commands.split(" ").map((name) => `+${name}`)];
     const node = await launch({ directory: await newFolder(), args: ["--user", "default", ...rules] });
@@ -213,8 +213,8 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(await store.findConnection("default", "connection-1")).toEqual(finished.connection);
   });
 
-  describe("a server for sends", () => {
-    test("must not evict keys, whatever the policy", async () => {
+  describe("servers for sends", () => {
+    test("a server for sends must not evict keys, whatever the policy", async () => {
       const node = await launch({ directory: await newFolder() });
       const connection = connect(node.url);
       for (const policy of ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-ttl"]) {
@@ -228,7 +228,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
       await assertDurableValkey(connection);
     });
 
-    test("must have an append-only file", async () => {
+    test("a server for sends must have an append-only file", async () => {
       const node = await launch({ args: ["--maxmemory-policy", "noeviction", "--appendonly", "no"] });
       await expect(assertDurableValkey(connect(node.url))).rejects.toMatchObject({
         name: "CommandError",
@@ -236,7 +236,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
       });
     });
 
-    test("must say what its settings are", async () => {
+    test("a server for sends must say what its settings are", async () => {
       const rules = ["on", "nopass", "~*", "+@all", "-info"];
       const node = await launch({ args: ["--user", "default", ...rules] });
       await expect(assertDurableValkey(connect(node.url))).rejects.toMatchObject({ name: "ValkeyError" });

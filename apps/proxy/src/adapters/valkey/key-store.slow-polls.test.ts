@@ -48,16 +48,19 @@ async function setUp() {
   };
 }
 
-describe("reads of keys stay valid when an outage of Valkey begins", () => {
-  test.each([0, 800, 1_100, 1_500, 2_000])("after a poll that took %i ms", async (replyMs) => {
-    const { clock, server, isTrustedFor } = await setUp();
-    server.replyMs = replyMs;
-    await clock.advance(1_000 + replyMs);
-    server.replyMs = null;
-    expect(await isTrustedFor(58_000 - replyMs)).toBe(true);
-  });
+describe("reads of keys when an outage of Valkey begins", () => {
+  test.each([0, 800, 1_100, 1_500, 2_000])(
+    "reads of keys stay valid at the start of an outage after a poll that took %i ms",
+    async (replyMs) => {
+      const { clock, server, isTrustedFor } = await setUp();
+      server.replyMs = replyMs;
+      await clock.advance(1_000 + replyMs);
+      server.replyMs = null;
+      expect(await isTrustedFor(58_000 - replyMs)).toBe(true);
+    },
+  );
 
-  test("while each timer of the process is more than a second late", async () => {
+  test("reads of keys stay valid at the start of an outage while each timer of the process is more than a second late", async () => {
     const { clock, server, isTrustedFor, delayTimers } = await setUp();
     await clock.advance(1_000);
     server.replyMs = null;
@@ -67,8 +70,8 @@ describe("reads of keys stay valid when an outage of Valkey begins", () => {
   });
 });
 
-describe("a poll that has only begun", () => {
-  test("is no reason to trust reads for more than five seconds after the last response", async () => {
+describe("polls that have only begun", () => {
+  test("a poll that has only begun is no reason to trust reads for more than five seconds after the last response", async () => {
     const { clock, server, store, suspend } = await setUp();
     const before = store.generation();
     server.replyMs = null;
@@ -82,7 +85,7 @@ describe("a poll that has only begun", () => {
     expect(store.generation()).not.toBe(before);
   });
 
-  test("is no reason to trust reads for more than four seconds after a quick response, if the process is suspended then", async () => {
+  test("a poll that has only begun is no reason to trust reads for more than four seconds after a quick response, if the process is suspended then", async () => {
     const { clock, server, store, suspend } = await setUp();
     server.replyMs = null;
     await clock.advance(1_000);
@@ -90,7 +93,7 @@ describe("a poll that has only begun", () => {
     expect(store.generation()).not.toBe(store.generation());
   });
 
-  test("does not renew the trust of a process that was suspended", async () => {
+  test("a poll that has only begun does not renew the trust of a process that was suspended", async () => {
     const { clock, store, suspend, server } = await setUp();
     server.replyMs = 500;
     suspend(4_001);

@@ -122,7 +122,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect((await store.lastUses()).size).toBe(1_001);
   });
 
-  test("all names have one prefix and are in one hash slot", async () => {
+  test("all names of keys in Valkey have one prefix and are in one hash slot", async () => {
     const connection = connect();
     const store = await open(connection, createVirtualClock());
     const record = createTestKeyRecord();
@@ -280,7 +280,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(thawed.generation()).not.toBe(thawed.generation());
   });
 
-  test("a clock that is set back does not extend the 60 seconds", async () => {
+  test("a clock that is set back does not extend the 60 seconds for which reads stay valid", async () => {
     let setBackMs = 0;
     const moved = { ...clock, now: () => clock.now() - setBackMs };
     const onMoved = await openValkeyKeyStore(connection, moved);

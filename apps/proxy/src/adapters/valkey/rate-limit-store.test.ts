@@ -17,7 +17,7 @@ import { createValkeyRateLimitStore } from "./rate-limit-store.ts";
 
 const options = { probe: false, leaseId: null };
 
-describe.runIf(canLaunchValkey())("with a server", () => {
+describe.runIf(canLaunchValkey())("the rate limit store with a server", () => {
   let server: LaunchedValkey;
   let shared: ValkeyConnection;
   let prefixes = 0;
@@ -78,7 +78,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     await Promise.all(processes.map((each) => each.exited));
   });
 
-  test("uses the server's clock, and sets an expiry on every key", async () => {
+  test("the store uses the server's clock, and sets an expiry on every key", async () => {
     const store = open();
     const prefix = `{test-${prefixes - 1}}`;
     const checks = [testCheck({ windowMs: 3_600_000 }), testCheck({ name: "leases", unit: "concurrent-requests" })];
@@ -92,7 +92,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(lives.map(Number).every((lifeMs) => lifeMs > 0 && lifeMs <= 361_000)).toBe(true);
   });
 
-  test("a probe writes nothing", async () => {
+  test("a probe writes nothing to the server", async () => {
     const store = open();
     const prefix = `{test-${prefixes - 1}}`;
     await store.take([testCheck(), testCheck({ unit: "concurrent-requests", name: "leases" })], {
@@ -102,7 +102,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(await shared.command(["KEYS", `${prefix}*`])).toEqual([]);
   });
 
-  test("makes one call to the server for each request, however many policies apply", async () => {
+  test("the store makes one call to the server for each request, however many policies apply", async () => {
     let calls = 0;
     const counting: ValkeyConnection = {
       command: () => Promise.reject(new Error("unexpected command")),
@@ -120,7 +120,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     expect(calls).toBe(1);
   });
 
-  test("rejects if a key holds a value that the store did not write", async () => {
+  test("the store rejects if a key holds a value that it did not write", async () => {
     const store = open();
     const key = `{test-${prefixes - 1}}:limit:rate:4:testsomebody`;
     for (const value of ["garbage", "nan"]) {
@@ -132,7 +132,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     await expect(Promise.resolve(store.take([testCheck()], options))).rejects.toThrow("refused");
   });
 
-  test("works on a cluster, because all keys of a request are in one slot", async () => {
+  test("the store works on a cluster, because all keys of a request are in one slot", async () => {
     const node = await launch({ args: ["--cluster-enabled", "yes"] });
     const connection = connect(node.url);
     await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
@@ -147,7 +147,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     await expect(connection.command(["MGET", "a", "b"])).rejects.toThrow("refused");
   });
 
-  test("works where the server refuses SCRIPT and EVALSHA", async () => {
+  test("the store works where the server refuses SCRIPT and EVALSHA", async () => {
     const rules = ["on", "nopass", "~*", "+@all", "-script", "-evalsha"];
     const node = await launch({ args: ["--user", "default", ...rules] });
     expect(await fourSpend(Array.from({ length: 4 }, () => connect(node.url)))).toBe(10);

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { createAdmission, isAdmitted, type OverloadReport, priorityOfRequest } from "./admission.ts";
 import { divideOpenFiles } from "./capacity.ts";
 
-describe("the priority of a request", () => {
+describe("the priority of requests", () => {
   test.each([
     ["POST", "/v1/environments/c/messages", 0],
     ["POST", "/v1/environments/register", 0],
@@ -19,13 +19,13 @@ describe("the priority of a request", () => {
     ["GET", "/livez", null],
     ["GET", "/readyz", null],
     ["POST", "/admin/v1/keys", null],
-  ])("%s %s is %s", (method, target, expected) => {
+  ])("the priority of %s %s is %s", (method, target, expected) => {
     expect(priorityOfRequest(method, target)).toBe(expected);
   });
 });
 
-describe("under overload", () => {
-  test("lists are refused first, then reads of a device, then messages", () => {
+describe("refusals under overload", () => {
+  test("lists are refused first under overload, then reads of a device, then messages", () => {
     const load = (inFlight: number, busyMs = 0) =>
       ([0, 1, 2] as const).map((priority) => isAdmitted(priority, { inFlight, busyMs, admittedMeanwhile: 64 }, 100));
     expect([0, 69, 70, 84, 85, 99, 100].map((inFlight) => load(inFlight).filter(Boolean).length)).toEqual([
@@ -36,7 +36,7 @@ describe("under overload", () => {
     ]);
   });
 
-  test("a request is never refused while a less important one would be admitted", () => {
+  test("a request is never refused under overload while a less important one would be admitted", () => {
     fc.assert(
       fc.property(fc.nat(200), fc.nat(300), fc.integer({ min: 1, max: 200 }), (inFlight, busyMs, maxInFlight) => {
         const [send, device, list] = ([0, 1, 2] as const).map((priority) =>
@@ -77,7 +77,7 @@ function createWorld(maxConnections: number) {
 }
 
 describe("admission", () => {
-  test("refuses with 503 and Retry-After what is over the limit, until a request has ended", () => {
+  test("admission refuses what is over the limit with 503 and Retry-After, until a request has ended", () => {
     const { ask } = createWorld(2);
     const first = ask();
     ask();
@@ -87,7 +87,7 @@ describe("admission", () => {
     expect(ask().status).toBeNull();
   });
 
-  test("closes connections over the limit, and leaves the last fifth to callers and to single requests", () => {
+  test("admission closes connections over the limit, and leaves the last fifth to callers and to single requests", () => {
     const { connect, ask, admission } = createWorld(10);
     const sockets = Array.from({ length: 8 }, connect);
     expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([true, true]);
@@ -98,7 +98,7 @@ describe("admission", () => {
     expect(admission.hasRoomForDevices()).toBe(true);
   });
 
-  test("refuses the request of a connection over the limit, and closes the connection when none comes in a second", async () => {
+  test("admission refuses the request of a connection over the limit, and closes the connection when none comes in a second", async () => {
     const { connect, ask, clock } = createWorld(1);
     connect();
     const [asking, silent, probing] = [connect(), connect(), connect()];
@@ -110,7 +110,7 @@ describe("admission", () => {
     expect([asking, silent, probing].map(({ isDestroyed }) => isDestroyed)).toEqual([false, true, false]);
   });
 
-  test("closes a connection over the limit at once while 16 others wait for their refusal", async () => {
+  test("admission closes a connection over the limit immediately while 16 others wait for their refusal", async () => {
     const { connect, clock } = createWorld(1);
     connect();
     const waiting = Array.from({ length: 16 }, connect);
@@ -119,7 +119,7 @@ describe("admission", () => {
     expect([waiting.every(({ isDestroyed }) => isDestroyed), connect().isDestroyed]).toEqual([true, false]);
   });
 
-  test("refuses requests behind 200 ms of work in one turn of the event loop, and admits them in the next turn", async () => {
+  test("admission refuses requests behind 200 ms of work in one turn of the event loop, and admits them in the next turn", async () => {
     let nowMs = 0;
     const clock = { monotonic: () => nowMs, setTimer: () => () => undefined };
     const admission = createAdmission({ clock, maxConnections: 1_000, onOverload: () => undefined });
@@ -136,7 +136,7 @@ describe("admission", () => {
     expect(statusAt(401)).toBeNull();
   });
 
-  test("reports at most once in a second how much was refused", async () => {
+  test("admission reports at most once in a second how much was refused", async () => {
     const { clock, connect, ask, reports } = createWorld(1);
     connect();
     connect();
@@ -154,6 +154,6 @@ test.each([
   [1_024, { upstream: 256, inbound: 704 }],
   [65_536, { upstream: 256, inbound: 65_216 }],
   [64, { upstream: 2, inbound: 6 }],
-])("of %d files, %j are for connections, and some stay free", (limit, expected) => {
+])("the limit of %d files reserves %j for connections, and leaves some free", (limit, expected) => {
   expect(divideOpenFiles(limit)).toEqual(expected);
 });

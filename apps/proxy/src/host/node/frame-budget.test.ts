@@ -30,7 +30,7 @@ function createFrameBudget(memoryLimits: typeof limits) {
 
 const never = (): void => expect.unreachable();
 
-test("counts the bytes of a frame until it is complete", () => {
+test("the frame budget counts the bytes of a frame until it is complete", () => {
   const socket = createFrameBudget(limits).open("key", never);
   socket.received(400);
   socket.received(300);
@@ -58,7 +58,7 @@ test("a chunk with the end of one frame and the start of the next counts the sta
   expect(socket.unfinishedBytes).toBeLessThanOrEqual(300);
 });
 
-test("drops the largest socket of the owner that exceeds its limit", () => {
+test("the frame budget drops the largest socket of the owner that exceeds its limit", () => {
   const budget = createFrameBudget(limits);
   const dropped: string[] = [];
   const open = (owner: string, name: string) => budget.open(owner, (limit) => void dropped.push(`${name}: ${limit}`));

@@ -48,7 +48,7 @@ test("100 fields are accepted", () => {
   expect(refuseHead(head(Array.from({ length: 99 }, () => ["X", "y"] as const)))).toBeNull();
 });
 
-test("only OPTIONS with an asterisk is about the whole server", () => {
+test("OPTIONS with an asterisk alone is about the whole server", () => {
   expect(isServerOptions({ method: "OPTIONS", url: "*" })).toBe(true);
   expect(isServerOptions({ method: "OPTIONS", url: "/*" })).toBe(false);
   expect(isServerOptions({ method: "GET", url: "*" })).toBe(false);

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { startStream } from "./stream.ts";
 
-test("a stream for which there is no room is cancelled, and the page that asked can read why", async () => {
+test("a stream for which there is no room is cancelled, and the page that requested it can read why", async () => {
   const cancelled = Promise.withResolvers<undefined>();
   const stream = new ReadableStream<Uint8Array>({ cancel: () => cancelled.resolve(undefined) });
   const page = "https://page.example";
@@ -25,7 +25,7 @@ test("a stream for which there is no room is cancelled, and the page that asked 
   server.close();
 });
 
-test("a stream that waits for its reader again and again keeps no listener of each wait", async () => {
+test("a stream that waits for its reader again and again keeps no listener for each wait", async () => {
   const waited = Promise.withResolvers<ServerResponse>();
   const server = createServer((incoming, outgoing) => {
     let waits = 0;

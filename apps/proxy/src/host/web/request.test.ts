@@ -55,7 +55,7 @@ test("a body over the limit is cancelled, and a body with a Content-Length over 
   expect([await readWebBody(announced, atMost4), announced.isCancelled()]).toEqual(["too_large", true]);
 });
 
-test("a body for which there is no room is cancelled, and one that has ended takes none", async () => {
+test("a body for which there is no room is cancelled, and one that has ended takes no room", async () => {
   const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const limits = { maxBytes: 4_000, memory: { budget, owner } };
   const growing = requestOf(["x".repeat(1_000), "x".repeat(1_000), "never"]);
@@ -65,7 +65,7 @@ test("a body for which there is no room is cancelled, and one that has ended tak
   expect(budget.unfinished.totalBytes).toBe(0);
 });
 
-test("a body counts until its stream ends, also with all the bytes that it declares", async () => {
+test("a body counts until its stream ends, with all the bytes that it declares", async () => {
   const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const withheld = () => new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(1_000)) });
   const headers = new Headers({ "content-length": "1000" });
@@ -89,7 +89,7 @@ test("a body that waits for its caller is dropped when others need its room", as
   expect(await other).toHaveLength(400);
 });
 
-test("a body that was dropped because there is no room is not aborted, also where its stream fails then", async () => {
+test("a body that was dropped because there is no room is not aborted, even where its stream fails then", async () => {
   const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const sources: ReadableStreamDefaultController<Uint8Array>[] = [];
   const body = new ReadableStream<Uint8Array>({ start: (controller) => void sources.push(controller) });

@@ -62,8 +62,8 @@ async function readAll(principal: Principal, read: ReadRemote, limit: number): P
   }
 }
 
-describe("the requests of a remote server", () => {
-  test("are all shown to a principal without restrictions, as the server lists them", () => {
+describe("requests for permission of a remote server", () => {
+  test("all requests are shown to a principal without restrictions, as the server lists them", () => {
     const response = jsonResponse(200, { approvals: pending, hasNextPage: true, cursor: "1.0" });
     expect([reachesAllApprovals(everybody), presentApprovals(response)]).toEqual([true, response]);
   });
@@ -74,16 +74,19 @@ describe("the requests of a remote server", () => {
     ["names", { connectionNames: ["ci-*"] }, ["call-2"], 3],
     ["a maximum mode", { maxMode: "standard" }, ["call-1"], 3],
     ["agents and devices", { agentIds: ["agent-2"], deviceIds: ["laptop"] }, [], 0],
-  ])("are only those that a principal restricted to %s can reach", async (_, restriction, ids, readCount) => {
-    const { read, reads } = createServer(pending);
-    const principal = { ...everybody, ...restriction };
-    const { approvals, hasNextPage } = await list(principal, read);
-    expect([reachesAllApprovals(principal), hasNextPage]).toEqual([false, false]);
-    expect([approvals.map(({ id }) => id), reads.length]).toEqual([ids, readCount]);
-    expect(approvals.every((shown) => "future" in shown)).toBe(true);
-  });
+  ])(
+    "only the requests that a principal restricted to %s can reach are shown to it",
+    async (_, restriction, ids, readCount) => {
+      const { read, reads } = createServer(pending);
+      const principal = { ...everybody, ...restriction };
+      const { approvals, hasNextPage } = await list(principal, read);
+      expect([reachesAllApprovals(principal), hasNextPage]).toEqual([false, false]);
+      expect([approvals.map(({ id }) => id), reads.length]).toEqual([ids, readCount]);
+      expect(approvals.every((shown) => "future" in shown)).toBe(true);
+    },
+  );
 
-  test("of others change neither pages nor cursors of a restricted principal", async () => {
+  test("requests of others change neither pages nor cursors of a restricted principal", async () => {
     const own = Array.from({ length: 5 }, (_, index) => approval(`own-${index}`, "laptop", "agent-1", 10 * index));
     const others = Array.from({ length: 23 }, (_, index) => approval(`other-${index}`, "laptop", "agent-2", 2 * index));
     const mixed = [...own, ...others].toSorted((left, right) => left.requestedAt - right.requestedAt);
@@ -104,7 +107,7 @@ describe("the requests of a remote server", () => {
     });
   });
 
-  test("of the same time are each on one page", async () => {
+  test("requests of the same time are each on one page", async () => {
     const all = Array.from({ length: 9 }, (_, index) => approval(`call-${index}`, "laptop", "agent-1", 7));
     for (const [limit, pageSize] of [
       [2, 3],
@@ -116,7 +119,7 @@ describe("the requests of a remote server", () => {
     }
   });
 
-  test("that are not a list are never passed on to a restricted principal", async () => {
+  test("responses that are not lists of requests are never passed on to a restricted principal", async () => {
     const restricted = { ...everybody, deviceIds: ["laptop"] };
     const endless = { approvals: [], hasNextPage: true, cursor: "1" };
     for (const body of [{}, { approvals: [{ id: "call-1" }] }, { approvals: "x" }, endless]) {
@@ -125,13 +128,13 @@ describe("the requests of a remote server", () => {
     }
   });
 
-  test("behind a cursor that no page had are 400", async () => {
+  test("a cursor of requests that no page had is 400", async () => {
     const { read } = createServer(pending);
     const response = await listRemoteApprovals({ ...everybody, agentIds: [] }, { after: "1.x" }, read, sha256Hex);
     expect(response.status).toBe(400);
   });
 
-  test("that a server fails to list are its failure for every principal", async () => {
+  test("requests that a server fails to list are its failure for every principal", async () => {
     const failed = problemResponse("storage_unavailable");
     const restricted = await listRemoteApprovals(
       { ...everybody, agentIds: ["agent-1"] },

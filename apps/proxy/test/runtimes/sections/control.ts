@@ -8,7 +8,7 @@ export function describeControl({ name }: Pick<RuntimeLauncher, "name">, gateway
   const path = "/v1/environments/conn-1";
   const body = { agentId: "agent-1", runId: "run-1" };
 
-  test("a stop reaches the upstream unchanged; where it is not offered, the response is 404 with the reason", async () => {
+  test("a stop reaches the upstream unchanged; where stops are not offered, the response is 404 with the reason", async () => {
     const key = await gateway.keyFor("list", "read", "control");
     const before = gateway.upstream.seen.filter(({ method }) => method === "POST").length;
     const answer = await gateway.ask(`${path}/stop`, { key, body });
@@ -28,7 +28,7 @@ export function describeControl({ name }: Pick<RuntimeLauncher, "name">, gateway
     expect([answer.status, answer.json["errorCode"]]).toEqual([404, "endpoint_not_found"]);
   });
 
-  test("without the scope, nothing is forwarded", async () => {
+  test("nothing is forwarded for a key without the scope", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const before = gateway.upstream.seen.filter(({ method }) => method === "POST").length;
     const answer = await gateway.ask(`${path}/mode`, { key, body: { agentId: "agent-1", mode: "standard" } });

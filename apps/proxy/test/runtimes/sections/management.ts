@@ -8,7 +8,7 @@ export function describeManagement({ name }: Pick<RuntimeLauncher, "name">, gate
   const path = "/v1/environments/device-1";
   const changes = () => gateway.upstream.seen.filter(({ method }) => method === "PATCH" || method === "DELETE");
 
-  test("labels reach the upstream unchanged; where it is not offered, the response is 404 with the reason", async () => {
+  test("labels reach the upstream unchanged; where labels are not offered, the response is 404 with the reason", async () => {
     const key = await gateway.keyFor("list", "read", "admin");
     const before = changes().length;
     const body = { tags: ["ci"] };

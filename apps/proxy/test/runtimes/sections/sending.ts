@@ -33,7 +33,7 @@ export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway
     expect(sent).toHaveLength(1);
   });
 
-  test("a send goes on when its caller disconnects, and a repeat receives its result", async () => {
+  test("a send continues when its caller disconnects, and a repeat receives its result", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const body = message("abandoned", heldContent);
     const findSent = () => gateway.upstream.seen.filter(({ body: text }) => text.includes("abandoned"));
@@ -49,7 +49,7 @@ export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway
     expect(findSent()).toHaveLength(1);
   });
 
-  test("a send whose response comes behind a 100 Continue of the upstream has an unknown outcome, and a process names the reason", async () => {
+  test("a send whose response comes after an unsolicited 100 Continue has an unknown outcome, and a process names the reason", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const answer = await gateway.ask(path, { key, body: message("m-continued", continuedContent) });
     // A Worker calls the upstream with the `fetch` of its platform; that of the test harness responds with 500 itself.

@@ -3,7 +3,7 @@ import type { RuntimeLauncher } from "../launcher.ts";
 
 /** A gateway that receives SIGTERM: a load balancer learns it from `/readyz` before the listener closes. */
 export function describeStopping(launcher: RuntimeLauncher): void {
-  test("after SIGTERM /readyz is 503 while requests are still accepted, then the listener closes", async () => {
+  test("/readyz is 503 after SIGTERM while requests are still accepted, then the listener closes", async () => {
     // Long enough for three requests on a busy machine.
     const gateway = await launcher.launch({ config: { shutdown: { readinessDelayMs: 3_000 } }, environment: {} });
     const ready = await fetch(`${gateway.url}/readyz?verbose`);

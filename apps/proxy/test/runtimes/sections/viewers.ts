@@ -66,7 +66,7 @@ export function describeViewers(launcher: RuntimeLauncher): void {
     expect(error.message).toContain("401");
   });
 
-  test("a viewer that does not read is dropped, and its device and other viewers go on", async () => {
+  test("a viewer that does not read is dropped, and its device and other viewers continue", async () => {
     const slow = new WebSocket(url, { headers: { authorization: `Bearer ${key}` } });
     await once(slow, "open");
     slow.pause();
