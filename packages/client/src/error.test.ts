@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { invalidArgument, isLettaEnvironmentsError, LettaEnvironmentsError } from "./error.ts";
 
 describe("LettaEnvironmentsError", () => {
-  test("is an Error that has only the members it was created with", () => {
+  test("a LettaEnvironmentsError is an Error that has only the members it was created with", () => {
     const error = new LettaEnvironmentsError({ code: "timeout", message: "late", retryable: true });
     expect(error).toBeInstanceOf(Error);
     expect(String(error)).toBe("LettaEnvironmentsError: late");
@@ -15,7 +15,7 @@ describe("LettaEnvironmentsError", () => {
     });
   });
 
-  test("is recognised across realms and copies of the package, and other values are not", () => {
+  test("a LettaEnvironmentsError is recognised across realms and copies of the package, and other values are not", () => {
     const error = new LettaEnvironmentsError({ code: "aborted", message: "", retryable: false, cause: "why" });
     const foreign: unknown = runInNewContext('Object.assign(new Error("x"), { name: "LettaEnvironmentsError" })');
     expect(error.cause).toBe("why");

@@ -30,7 +30,7 @@ test("events are the same wherever their text is cut", () => {
   }
 });
 
-test("an id counts from the end of its block on, also of a block without data", () => {
+test("an id counts from the end of its block on, even of a block without data", () => {
   const parser = createEventParser();
   parser.push("id: 1\n");
   expect(parser.lastEventId).toBe("");
@@ -64,7 +64,7 @@ test("a line that ends with a carriage return is complete, and an empty piece ch
   expect(parser.push("\n")).toEqual([{ id: "", type: "message", data: "2" }]);
 });
 
-test("what waits for the end of its event is counted, so that it can be limited", () => {
+test("data that waits for the end of its event is counted, so that it can be limited", () => {
   const parser = createEventParser();
   parser.push("data: 12345\ndata: 123");
   expect(parser.pendingLength).toBe(15);

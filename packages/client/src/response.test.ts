@@ -8,7 +8,7 @@ function coded(code: string, message = "failed"): Error {
   return Object.assign(new Error(message), { code });
 }
 
-describe("a connection failure is described by its address and a reason in words", () => {
+describe("descriptions of connection failures", () => {
   test.each<[string, unknown, string]>([
     ["Node", new TypeError("fetch failed", { cause: coded("ECONNREFUSED") }), "connection refused"],
     ["Bun", coded("ConnectionRefused", "Unable to connect"), "connection refused"],
@@ -30,7 +30,7 @@ describe("a connection failure is described by its address and a reason in words
     ["Chromium", new TypeError("Failed to fetch"), "no response"],
     ["a middleware", new Error("token s3cr3t is not valid"), "no response"],
     ["a middleware that throws no error", "s3cr3t", "no response"],
-  ])("%s: %s", (_platform, cause, reason) => {
+  ])("a connection failure of %s is described by its address and the words: %s", (_platform, cause, reason) => {
     expect(describeConnectionFailure(url, cause)).toBe(`cannot reach https://gateway.example:8787: ${reason}`);
   });
 
@@ -46,7 +46,7 @@ describe("a connection failure is described by its address and a reason in words
         },
       },
     ],
-  ])("%s is described too, although it has no text", (_case, cause) => {
+  ])("a connection failure is described although it has no text: %s", (_case, cause) => {
     expect(describeConnectionFailure(url, cause)).toBe("cannot reach https://gateway.example:8787: no response");
   });
 
@@ -57,7 +57,7 @@ describe("a connection failure is described by its address and a reason in words
     expect(describeConnectionFailure(url, new Error("s3cr3t"), true)).toBe(`${prefix}: it broke off`);
   });
 
-  test("an error that is its own cause is described too", () => {
+  test("an error that is its own cause is described", () => {
     const cause = new Error("loop");
     cause.cause = cause;
     expect(describeConnectionFailure(url, cause)).toContain("no response");
@@ -67,13 +67,13 @@ describe("a connection failure is described by its address and a reason in words
 describe("readText", () => {
   const signal = new AbortController().signal;
 
-  test("returns the text of a body up to the limit, and null beyond it", async () => {
+  test("readText returns the text of a body up to the limit, and null beyond it", async () => {
     expect(await readText(new Response("12345"), 5, signal)).toBe("12345");
     expect(await readText(new Response("12345"), 4, signal)).toBeNull();
     expect(await readText(new Response(null), 5, signal)).toBe("");
   });
 
-  test("reads nothing once the signal is aborted", async () => {
+  test("readText reads nothing once the signal is aborted", async () => {
     await expect(readText(new Response("12345"), 5, AbortSignal.abort())).rejects.toThrow("abort");
   });
 });

@@ -27,10 +27,13 @@ describe("isRepeatable", () => {
     ["read", 400, "true", true],
     ["read", 500, "", true],
     ["read", 500, "maybe", false],
-  ] as const)("%s, status %s, x-should-retry %s: %s, on every server", (safety, status, shouldRetry, expected) => {
-    for (const deduplicates of [true, false])
-      expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates })).toBe(expected);
-  });
+  ] as const)(
+    "isRepeatable of %s with status %s and x-should-retry %s is %s, on every server",
+    (safety, status, shouldRetry, expected) => {
+      for (const deduplicates of [true, false])
+        expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates })).toBe(expected);
+    },
+  );
 
   test.each([
     ["deduplicated", undefined, null, true],
@@ -47,7 +50,7 @@ describe("isRepeatable", () => {
     ["once", 502, "true", false],
     ["once", 504, "true", false],
   ] as const)(
-    "%s, status %s, x-should-retry %s: %s on a server that deduplicates, never on another one",
+    "isRepeatable of %s with status %s and x-should-retry %s is %s on a server that deduplicates, and false on any other",
     (safety, status, shouldRetry, expected) => {
       expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: true })).toBe(expected);
       expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: false })).toBe(false);
@@ -106,7 +109,7 @@ describe("isUndelivered", () => {
     [503, "true", true, false],
     [503, "false", false, false],
   ] as const)(
-    "status %s, x-should-retry %s: %s on a server that deduplicates, %s on another one",
+    "isUndelivered of status %s with x-should-retry %s is %s on a server that deduplicates, and %s on any other",
     (status, shouldRetry, expected, expectedElsewhere) => {
       const attempt = { ...failed, safety: "deduplicated", status, shouldRetry } as const;
       expect(isUndelivered({ ...attempt, deduplicates: true })).toBe(expected);
@@ -114,7 +117,7 @@ describe("isUndelivered", () => {
     },
   );
 
-  test("409 says so with the type of a problem, with a code that no device was there, or with the words by which clients of the hosted API recognise a device that is offline", () => {
+  test("a 409 says that nothing was delivered with the type of a problem, with a code that no device was there, or with the words by which clients of the hosted API recognise a device that is offline", () => {
     const attempt = { safety: "deduplicated", status: 409, deduplicates: false } as const;
     const code = "approval_decided";
     expect(isUndelivered({ ...attempt, code, type: "urn:letta-environments:problem:approval_decided" })).toBe(true);
@@ -126,7 +129,7 @@ describe("isUndelivered", () => {
     );
   });
 
-  test("a redirect that a browser hides may be one that follows upon the request", () => {
+  test("a redirect that a browser hides may follow a request that was carried out", () => {
     for (const deduplicates of [true, false])
       expect(isUndelivered({ safety: "once", status: 0, code: "redirected", deduplicates })).toBe(false);
   });
@@ -140,7 +143,7 @@ describe("isUndelivered", () => {
     }
   });
 
-  test("a problem code that says so counts on every server, whatever x-should-retry says", () => {
+  test("a problem code that says that nothing was delivered counts on every server, whatever x-should-retry says", () => {
     for (const code of ["shutting_down", "queue_full"] as const)
       expect(isUndelivered({ safety: "once", status: 503, code, shouldRetry: "false", deduplicates: false })).toBe(
         true,
@@ -171,7 +174,7 @@ describe("readRetryAfterMs", () => {
     [{ "retry-after": "-5" }, undefined],
     [{ "retry-after-ms": "0", "retry-after": "2" }, 2_000],
     [{ "retry-after": "later" }, undefined],
-  ])("%j is %s ms", (headers, expected) => {
+  ])("readRetryAfterMs of %j is %s ms", (headers, expected) => {
     expect(readRetryAfterMs(new Headers(headers), nowMs)).toBe(expected);
   });
 
@@ -191,6 +194,6 @@ test.each([
   ["-1", 0],
   ["1e3", 0],
   ["86400, 86400", 0],
-])("x-message-deduplication: %j is %i ms", (value, expected) => {
+])("the header x-message-deduplication: %j is %i ms", (value, expected) => {
   expect(readDeduplicationMs(new Headers({ [messageDeduplicationHeader]: value }))).toBe(expected);
 });

@@ -103,12 +103,12 @@ test("a call's header with a line break is refused before any request", async ()
   expect(script.seen).toEqual([]);
 });
 
-describe("an argument that breaks a rule is refused in words before any request", () => {
+describe("arguments that break a rule", () => {
   const script = scriptFetch(emptyPage);
   const { environments } = createClient({ ...options, fetch: script.fetch });
 
   test.each([null, undefined, "", ".", "..", "../agents", "a/b", "a%2Fb", "a b", "register", "é", 5])(
-    "the id %j",
+    "the id %j is refused in words before any request",
     async (id) => {
       const retrieve = await catchError(environments.retrieve(id as string));
       const send = await catchError(environments.sendMessage(id as string, hello));
@@ -140,7 +140,7 @@ describe("an argument that breaks a rule is refused in words before any request"
     ["my-box", "query must be an object"],
     [["my-box"], "query must be an object"],
     [5, "query must be an object"],
-  ])("the query %j", async (query, message) => {
+  ])("the query %j is refused in words before any request", async (query, message) => {
     const error = await catchError(environments.list(query as ListEnvironmentsInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
     await expect(environments.listAll(query as ListEnvironmentsInput).next()).rejects.toMatchObject({
@@ -198,7 +198,7 @@ describe("an argument that breaks a rule is refused in words before any request"
     [{ messages: [{ role: "user", content: 5n }] }, "body must be serialisable as JSON"],
     [{ messages: [{ role: "user", content: [] }] }, "messages[0].content must be a non-empty list"],
     [{ messages: [{ role: "user", content: ["x"] }] }, "messages[0].content[0] must be an object"],
-  ])("the body %#", async (body, message) => {
+  ])("the body %# is refused in words before any request", async (body, message) => {
     const error = await catchError(environments.sendMessage("c-1", body as SendMessageInput));
     expect(error).toMatchObject({ code: "invalid_argument", message, retryable: false });
     expect(script.seen).toEqual([]);
@@ -212,13 +212,13 @@ describe("an argument that breaks a rule is refused in words before any request"
     ],
     ["is undefined", () => undefined, "body must be serialisable as JSON"],
     ["has no messages", () => ({}), "messages must be a non-empty list"],
-  ])("a body whose JSON %s", async (_case, toJSON, message) => {
+  ])("a body whose JSON %s is refused in words before any request", async (_case, toJSON, message) => {
     const error = await catchError(environments.sendMessage("c-1", { ...hello, toJSON } as SendMessageInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
     expect(script.seen).toEqual([]);
   });
 
-  test("... and as a send it has an outcome, because nothing was sent", async () => {
+  test("an invalid argument of a send has an outcome, because nothing was sent", async () => {
     const wrong = { messages: [] };
     for (const call of [
       environments.sendMessage("c-1", wrong),
@@ -231,13 +231,13 @@ describe("an argument that breaks a rule is refused in words before any request"
       expect(await catchError(call)).toMatchObject({ code: "invalid_argument", outcome: "refused" });
   });
 
-  test.each([".", ".."])("the message id %s, because its status could not be retrieved", async (id) => {
+  test.each([".", ".."])("the message id %s is refused, because its status could not be retrieved", async (id) => {
     const body = { agentId: "a", messages: [{ role: "user" as const, content: "x", client_message_id: id }] };
     const error = await catchError(environments.sendMessage("c-1", body));
     expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "messages[0].client_message_id" }] });
   });
 
-  test("an empty message id, which is not replaced by a generated one", async () => {
+  test("an empty message id is refused, and not replaced by a generated one", async () => {
     const messages = [{ role: "user" as const, content: "hello", client_message_id: "" }];
     const error = await catchError(environments.sendMessage("c-1", { messages }));
     expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "messages[0].client_message_id" }] });
@@ -251,7 +251,7 @@ describe("an argument that breaks a rule is refused in words before any request"
     ["a circular list", circle],
     ["a symbol", Symbol("x")],
     ["a function", () => 5],
-  ])("%s, which JSON cannot represent, as query, id or option", async (_case, odd) => {
+  ])("a value that JSON cannot represent is refused as query, id or option: %s", async (_case, odd) => {
     const { limit, deviceId, timeoutMs } = { limit: odd, deviceId: odd, timeoutMs: odd } as unknown as Record<
       string,
       never
@@ -263,23 +263,26 @@ describe("an argument that breaks a rule is refused in words before any request"
     expect(script.seen).toEqual([]);
   });
 
-  test.each([{}, new AbortController(), "abort", true])("a signal that is not an AbortSignal: %j", async (odd) => {
-    const signal = odd as unknown as AbortSignal;
-    const calls = [
-      environments.list({}, { signal }),
-      environments.retrieve("d-1", { signal }),
-      environments.sendMessage("c-1", hello, { signal }),
-      environments.sendToDevice("d-1", hello, { signal }),
-      environments.approve("d-1", "call-1", { agentId: "agent-1" }, { signal }),
-      environments.listAll({}, { signal }).next(),
-      environments.watch({}, { signal }).next(),
-    ];
-    for (const error of await Promise.all(calls.map((call) => catchError(call))))
-      expect(error).toMatchObject({ code: "invalid_argument", message: "signal must be an AbortSignal" });
-    expect(script.seen).toEqual([]);
-  });
+  test.each([{}, new AbortController(), "abort", true])(
+    "a signal that is not an AbortSignal is refused: %j",
+    async (odd) => {
+      const signal = odd as unknown as AbortSignal;
+      const calls = [
+        environments.list({}, { signal }),
+        environments.retrieve("d-1", { signal }),
+        environments.sendMessage("c-1", hello, { signal }),
+        environments.sendToDevice("d-1", hello, { signal }),
+        environments.approve("d-1", "call-1", { agentId: "agent-1" }, { signal }),
+        environments.listAll({}, { signal }).next(),
+        environments.watch({}, { signal }).next(),
+      ];
+      for (const error of await Promise.all(calls.map((call) => catchError(call))))
+        expect(error).toMatchObject({ code: "invalid_argument", message: "signal must be an AbortSignal" });
+      expect(script.seen).toEqual([]);
+    },
+  );
 
-  test.each([null, 5, "fast", []])("options that are not an object: %j", async (odd) => {
+  test.each([null, 5, "fast", []])("options that are not an object are refused: %j", async (odd) => {
     const wrong = odd as object;
     const calls = [
       environments.list({}, wrong),
@@ -295,7 +298,7 @@ describe("an argument that breaks a rule is refused in words before any request"
     expect(script.seen).toEqual([]);
   });
 
-  test.each([undefined, null, "https://gateway.example", []])("a client whose options are %j", (wrong) => {
+  test.each([undefined, null, "https://gateway.example", []])("a client whose options are %j is refused", (wrong) => {
     const create = createClient as (options: unknown) => unknown;
     expect(() => create(wrong)).toThrow(
       expect.objectContaining({
@@ -311,7 +314,7 @@ describe("an argument that breaks a rule is refused in words before any request"
     [{}, "device must be a deviceId, { deviceId }, { name } or a function"],
     [{ name: "" }, "device.name must be a non-empty string"],
     [{ deviceId: "a/b" }, `deviceId must be ${identifierRule}`],
-  ])("the device selector %j", async (device, message) => {
+  ])("the device selector %j is refused in words before any request", async (device, message) => {
     const error = await catchError(environments.sendToDevice(device as string, hello));
     expect(error).toMatchObject({ code: "invalid_argument", message, outcome: "refused" });
     expect(script.seen).toEqual([]);
@@ -365,11 +368,11 @@ describe("an argument that breaks a rule is refused in words before any request"
     [{ maxRetries: 0.5 }, "maxRetries must be an integer from 0 to 9"],
     [{ maxRetries: 11 }, "maxRetries must be an integer from 0 to 9"],
     [{ maxResponseBytes: 0.5 }, "maxResponseBytes must be an integer from 1 to 999999999"],
-  ])("the client option %j", (wrong, message) => {
+  ])("the client option %j is refused", (wrong, message) => {
     expect(() => createClient({ ...options, ...wrong })).toThrow(message);
   });
 
-  test("a time limit or number of retries of a call", async () => {
+  test("an invalid time limit or number of retries of a call is refused", async () => {
     const error = await catchError(environments.list({}, { timeoutMs: Number.NaN }));
     expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "timeoutMs" }] });
     const send = await catchError(environments.sendMessage("c-1", hello, { maxRetries: 11 }));

@@ -18,8 +18,8 @@ beforeEach(() => {
   installRandom(1);
 });
 
-describe("withResponse", () => {
-  test("resolves to the value and the response with its status and headers", async () => {
+describe("withResponse of a call", () => {
+  test("withResponse resolves to the value and the response with its status and headers", async () => {
     const headers = { "x-request-id": "r-1", "cache-status": "letta-gateway; hit", ratelimit: '"reads";r=5;t=60' };
     const { data, response } = await clientOver(scriptFetch(respondWithJson(200, page, headers)))
       .list()
@@ -29,7 +29,7 @@ describe("withResponse", () => {
     for (const [name, value] of Object.entries(headers)) expect(response.headers.get(name)).toBe(value);
   });
 
-  test("rejects for a failed call, without another unhandled rejection", async () => {
+  test("withResponse rejects for a failed call, without another unhandled rejection", async () => {
     const error = await catchError(
       clientOver(scriptFetch(respondWithJson(404, {})))
         .retrieve("d-1")
@@ -52,7 +52,7 @@ describe("the outcome of a send", () => {
       "duplicate",
     ],
     ["not taken", { success: false, message: "no" }, {}, "refused"],
-  ])("%s", async (_case, body, headers, outcome) => {
+  ])("the outcome of a send is read from its response: %s", async (_case, body, headers, outcome) => {
     const result = await clientOver(scriptFetch(respondWithJson(200, body, headers))).sendMessage("c-1", hello);
     expect(result).toMatchObject({ ...body, outcome });
   });
@@ -70,13 +70,13 @@ describe("the outcome of a send", () => {
     ["409 with a code of another vendor", respondWithJson(409, { title: "x", type: 5, errorCode: "x" }), "unknown"],
     ["429", respondWithJson(429, {}), "refused"],
     ["a 503 that says that nothing was done", respondWithJson(503, {}, { "x-should-retry": "true" }), "refused"],
-  ])("of an error says whether the message may be running: %s", async (_case, respond, outcome) => {
+  ])("the outcome of an error says whether the message may be running: %s", async (_case, respond, outcome) => {
     const environments = await deduplicatingClient(scriptFetch(respond), { maxRetries: 0 });
     expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome });
     expect(await catchError(environments.retrieve("d-1"))).not.toHaveProperty("outcome");
   });
 
-  test("stays unknown if an attempt had no response, whatever the next response says", async () => {
+  test("the outcome stays unknown if an attempt had no response, whatever the next response says", async () => {
     const script = scriptFetch(broken, respondWithJson(403, {}));
     const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", hello));
     expect(error).toMatchObject({ status: 403, outcome: "unknown" });
@@ -84,43 +84,49 @@ describe("the outcome of a send", () => {
     expect(await catchError(limited.sendMessage("c-1", hello))).toMatchObject({ outcome: "refused" });
   });
 
-  test.each(["aborted", "timeout"] as const)("stays refused when the wait after a 429 ends by %s", async (code) => {
-    const controller = new AbortController();
-    const clock: HandClock = createHandClock(60_000, () =>
-      code === "aborted" ? controller.abort() : clock.passDeadline(),
-    );
-    const script = scriptFetch(respondWithJson(429, {}));
-    const environments = await deduplicatingClient(script);
-    const error = await catchError(environments.sendMessage("c-1", hello, { signal: controller.signal }));
-    expect(error).toMatchObject({ code, outcome: "refused" });
-    expect(script.seen).toHaveLength(1);
-  });
+  test.each(["aborted", "timeout"] as const)(
+    "the outcome stays refused when the wait after a 429 ends by %s",
+    async (code) => {
+      const controller = new AbortController();
+      const clock: HandClock = createHandClock(60_000, () =>
+        code === "aborted" ? controller.abort() : clock.passDeadline(),
+      );
+      const script = scriptFetch(respondWithJson(429, {}));
+      const environments = await deduplicatingClient(script);
+      const error = await catchError(environments.sendMessage("c-1", hello, { signal: controller.signal }));
+      expect(error).toMatchObject({ code, outcome: "refused" });
+      expect(script.seen).toHaveLength(1);
+    },
+  );
 
-  test("is refused if the call was ended before anything was sent", async () => {
+  test("the outcome is refused if the call was ended before anything was sent", async () => {
     const environments = clientOver(scriptFetch(sent));
     const error = await catchError(environments.sendMessage("c-1", hello, { signal: AbortSignal.abort() }));
     expect(error).toMatchObject({ code: "aborted", outcome: "refused" });
   });
 });
 
-describe("the option idempotencyKey sends the same Idempotency-Key with every attempt", () => {
+describe("the option idempotencyKey", () => {
   test.each([
     [true, (id: string | undefined) => id],
     ["mine", () => "mine"],
     [undefined, () => undefined],
     [false, () => undefined],
-  ])("%j", async (idempotencyKey, expected) => {
-    const script = scriptFetch(broken, sent);
-    const result = await (await deduplicatingClient(script)).sendMessage("c-1", hello, { idempotencyKey });
-    const keys = script.seen.map(({ init }) => new Headers(init.headers).get("idempotency-key") ?? undefined);
-    expect(keys).toEqual([expected(result.clientMessageIds[0]), expected(result.clientMessageIds[0])]);
-  });
+  ])(
+    "every attempt sends the same Idempotency-Key with the option idempotencyKey %j",
+    async (idempotencyKey, expected) => {
+      const script = scriptFetch(broken, sent);
+      const result = await (await deduplicatingClient(script)).sendMessage("c-1", hello, { idempotencyKey });
+      const keys = script.seen.map(({ init }) => new Headers(init.headers).get("idempotency-key") ?? undefined);
+      expect(keys).toEqual([expected(result.clientMessageIds[0]), expected(result.clientMessageIds[0])]);
+    },
+  );
 });
 
 describe("the option validate", () => {
   const odd = { connections: [{ ...exampleEnvironment({ deviceId: "d-1" }), lastSeenAt: "now" }], hasNextPage: false };
 
-  test("report, the default, calls onMismatch and returns the value", async () => {
+  test("validate: report, the default, calls onMismatch and returns the value", async () => {
     const told: ResponseMismatch[] = [];
     const script = scriptFetch(respondWithJson(200, odd));
     const value = await clientOver(script, { onMismatch: (mismatch) => void told.push(mismatch) }).list();
@@ -128,7 +134,7 @@ describe("the option validate", () => {
     expect(told).toMatchObject([{ path: "connections[0].lastSeenAt", response: { status: 200 } }]);
   });
 
-  test("throw makes a mismatch a typed error that names the member", async () => {
+  test("validate: throw makes a mismatch a typed error that names the member", async () => {
     const error = await catchError(clientOver(scriptFetch(respondWithJson(200, odd)), { validate: "throw" }).list());
     expect(error).toMatchObject({
       code: "invalid_response",
@@ -136,7 +142,7 @@ describe("the option validate", () => {
     });
   });
 
-  test("off does not call onMismatch", async () => {
+  test("validate: off does not call onMismatch", async () => {
     const told: ResponseMismatch[] = [];
     const script = scriptFetch(respondWithJson(200, odd));
     const environments = clientOver(script, { validate: "off", onMismatch: (mismatch) => void told.push(mismatch) });
@@ -144,15 +150,18 @@ describe("the option validate", () => {
     expect(told).toEqual([]);
   });
 
-  test.each(["report", "throw", "off"] as const)("%s makes an unusable response an error", async (validate) => {
-    const rows = { connections: [null], hasNextPage: false };
-    for (const value of [5, null, [], { connections: 5 }, rows]) {
-      const error = await catchError(clientOver(scriptFetch(respondWithJson(200, value)), { validate }).list());
-      expect(error).toMatchObject({ code: "invalid_response", retryable: false });
-    }
-  });
+  test.each(["report", "throw", "off"] as const)(
+    "validate: %s makes an unusable response an error",
+    async (validate) => {
+      const rows = { connections: [null], hasNextPage: false };
+      for (const value of [5, null, [], { connections: 5 }, rows]) {
+        const error = await catchError(clientOver(scriptFetch(respondWithJson(200, value)), { validate }).list());
+        expect(error).toMatchObject({ code: "invalid_response", retryable: false });
+      }
+    },
+  );
 
-  test("a rejection of an asynchronous hook is ignored too", async () => {
+  test("a rejection of an asynchronous hook is ignored", async () => {
     const hook = async (): Promise<never> => Promise.reject(new Error("the log is down"));
     const hooks = { onEvent: hook, onDrift: hook, onMismatch: hook };
     const rejections: unknown[] = [];
@@ -219,14 +228,14 @@ test("an aborted call ends once, even if its attempt succeeds later", async () =
 });
 
 describe("the retry budget", () => {
-  test("limits the repeats of all calls of a transport, so that load on a failing server is not multiplied", async () => {
+  test("the retry budget limits the repeats of all calls of a transport, so that load on a failing server is not multiplied", async () => {
     const script = scriptFetch(respondWithJson(503, {}));
     const transport = createTransport({ ...base, fetch: script.fetch });
     for (let call = 0; call < 20; call += 1) await catchError(listEnvironments(transport));
     expect(script.seen).toHaveLength(20 + 10);
   });
 
-  test("grows by one for every ten successes, up to its size", async () => {
+  test("the retry budget grows by one for every ten successes, up to its size", async () => {
     let isFailing = true;
     let requests = 0;
     const fetch = async (): Promise<Response> => {

@@ -23,7 +23,7 @@ function setUp(...responses: readonly (() => Response | Error)[]) {
   return { environments, sent };
 }
 
-describe("a control operation", () => {
+describe("control operations", () => {
   test("stop, setMode, setDirectory and resumeQueue post the conversation to the device's connection", async () => {
     const cases = [
       ["stop", { stopped: true }, () => setUp(respondWithJson(200, { stopped: true }))],
@@ -90,7 +90,7 @@ describe("a control operation", () => {
     ["no response", () => new TypeError("fetch failed"), "connection_failed"],
     ["control_unknown", respondWithProblem("control_unknown"), "control_unknown"],
     ["a foreign 503", respondWithJson(503, {}, { "x-should-retry": "true" }), "http_error"],
-  ])("%s repeats no command, because a repeat acts on what runs then", async (_case, failure, code) => {
+  ])("no command is repeated after %s, because a repeat acts on what runs then", async (_case, failure, code) => {
     // Deduplication covers the ids of messages, which commands do not have.
     const found = respondWithJson(200, onlineDevice, { "x-message-deduplication": "86400" });
     for (const run of [
@@ -113,7 +113,7 @@ describe("a control operation", () => {
     ["a stop of an offline device", ({ stop }) => stop("d-1", agent), "device_offline"],
     ["a mode that is no text", ({ setMode }) => setMode("d-1", "", agent), "invalid_argument"],
     ["a removal of an invalid id", ({ remove }) => remove(".."), "invalid_argument"],
-  ])("%s has the outcome refused, because nothing was sent", async (_case, run, code) => {
+  ])("the outcome of %s is refused, because nothing was sent", async (_case, run, code) => {
     const script = scriptFetch(respondWithJson(200, { ...onlineDevice, connectionId: null }));
     const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey: "key", fetch: script.fetch });
     expect(await catchError(run(environments))).toMatchObject({ code, outcome: "refused" });

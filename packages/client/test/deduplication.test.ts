@@ -30,7 +30,7 @@ beforeEach(() => {
   installRandom(1);
 });
 
-describe("a server that has not shown that it deduplicates receives a send once", () => {
+describe("servers that have not shown that they deduplicate", () => {
   test.each<[string, Respond]>([
     ["a broken connection", broken],
     ["a foreign 429", respondWithJson(429, {})],
@@ -56,21 +56,27 @@ describe("a server that has not shown that it deduplicates receives a send once"
       "a problem that nothing was sent, which says otherwise in its delivery",
       respondWithProblem("upstream_timeout", { members: { delivery: "unknown" } }),
     ],
-  ])("the outcome is unknown when the attempt ended with %s", async (_case, failure) => {
-    for (const body of [hello, approval]) {
-      const { environments, posts } = clientOver(failure, sent);
-      const error = await catchError(environments.sendMessage("c-1", body));
-      expect(error).toMatchObject({ retryable: false, outcome: "unknown" });
-      expect(posts()).toBe(1);
-    }
-  });
+  ])(
+    "the outcome of a send is unknown when the attempt to a server without deduplication ended with %s",
+    async (_case, failure) => {
+      for (const body of [hello, approval]) {
+        const { environments, posts } = clientOver(failure, sent);
+        const error = await catchError(environments.sendMessage("c-1", body));
+        expect(error).toMatchObject({ retryable: false, outcome: "unknown" });
+        expect(posts()).toBe(1);
+      }
+    },
+  );
 
-  test.each([400, 404, 410, 422, 307, 308])("a foreign %i is a refusal", async (status) => {
-    const { environments, posts } = clientOver(respondWithJson(status, {}, mayRetry), sent);
-    const error = await catchError(environments.sendMessage("c-1", hello));
-    expect(error).toMatchObject({ retryable: false, outcome: "refused" });
-    expect(posts()).toBe(1);
-  });
+  test.each([400, 404, 410, 422, 307, 308])(
+    "a foreign %i is a refusal even if the server does not deduplicate",
+    async (status) => {
+      const { environments, posts } = clientOver(respondWithJson(status, {}, mayRetry), sent);
+      const error = await catchError(environments.sendMessage("c-1", hello));
+      expect(error).toMatchObject({ retryable: false, outcome: "refused" });
+      expect(posts()).toBe(1);
+    },
+  );
 
   test.each(["", "0", "-1", "yes", "true", "86400, 86400", "1e3", "Infinity", "0x10"])(
     "the header value %j does not show deduplication",
@@ -84,7 +90,7 @@ describe("a server that has not shown that it deduplicates receives a send once"
   );
 });
 
-describe("a problem whose code says that nothing was sent allows a repeat on every server", () => {
+describe("problems whose code says that nothing was sent", () => {
   test.each([
     "rate_limited",
     "upstream_unreachable",
@@ -96,7 +102,7 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     "overloaded",
     "shutting_down",
     "storage_unavailable",
-  ] as const)("%s", async (code) => {
+  ] as const)("a send is repeated on every server after the problem code %s", async (code) => {
     for (const body of [hello, approval]) {
       const { environments, posts } = clientOver(respondWithProblem(code), sent);
       await expect(environments.sendMessage("c-1", body)).resolves.toMatchObject({ success: true });
@@ -104,7 +110,7 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     }
   });
 
-  test("x-should-retry: false prevents that repeat, and the outcome is refused", async () => {
+  test("x-should-retry: false prevents a repeat after such a problem, and the outcome is refused", async () => {
     const { environments, posts } = clientOver(respondWithProblem("shutting_down", { retryable: false }), sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
     expect(error).toMatchObject({ retryable: false, outcome: "refused" });
@@ -119,7 +125,7 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
   });
 });
 
-describe("a send is repeated after a broken connection once an earlier response carried x-message-deduplication", () => {
+describe("repeats once an earlier response carried x-message-deduplication", () => {
   const row = { ...createFakeServer().put({ deviceId: "d-1" }) };
   test.each<[string, Respond, (environments: ReturnType<typeof clientOver>["environments"]) => Promise<unknown>]>([
     ["a list", respondWithJson(200, page, deduplicates), (environments) => environments.list()],
@@ -134,15 +140,18 @@ describe("a send is repeated after a broken connection once an earlier response 
       respondWithJson(200, { success: true, message: "ok" }, deduplicates),
       (environments) => environments.sendMessage("c-1", hello),
     ],
-  ])("after %s", async (_case, first, call) => {
-    const { environments, posts } = clientOver(first, broken, sent);
-    await call(environments);
-    const before = posts();
-    await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
-    expect(posts() - before).toBe(2);
-  });
+  ])(
+    "a send is repeated after a broken connection if an earlier response showed deduplication: %s",
+    async (_case, first, call) => {
+      const { environments, posts } = clientOver(first, broken, sent);
+      await call(environments);
+      const before = posts();
+      await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
+      expect(posts() - before).toBe(2);
+    },
+  );
 
-  test("after an earlier attempt of the same send", async () => {
+  test("a send is repeated after a broken connection if an earlier attempt of it showed deduplication", async () => {
     const limited = respondWithJson(429, {}, deduplicates);
     const { environments, posts } = clientOver(limited, broken, sent);
     await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
@@ -153,7 +162,7 @@ describe("a send is repeated after a broken connection once an earlier response 
     [60_000, "unknown", 1],
     [29_000, "accepted", 2],
   ])(
-    "not if the server may have forgotten the id before the end of the call: 30 s with a limit of %i ms",
+    "a send is not repeated if the server may have forgotten the id before the end of the call: 30 s with a limit of %i ms",
     async (timeoutMs, outcome, expected) => {
       createHandClock(timeoutMs);
       const list = respondWithJson(200, page, { "x-message-deduplication": "30" });
@@ -181,11 +190,11 @@ describe("a send is repeated after a broken connection once an earlier response 
   });
 });
 
-describe("the fake server deduplicates messages unless an option turns it off", () => {
+describe("deduplication of the fake server", () => {
   test.each([
     [{}, "started"],
     [{ deduplicates: false }, "unknown"],
-  ])("%j", async (options, outcome) => {
+  ])("the fake server deduplicates messages unless an option turns it off: %j", async (options, outcome) => {
     const server = createFakeServer({ now: () => 1_800_000_000_000, ...options });
     server.put({ deviceId: "d-1" });
     const connectionId = server.connect("d-1");

@@ -50,7 +50,7 @@ const row = (id: string, connectionId: string | null, lastHeartbeat: number) => 
   podId: null,
 });
 
-test("an error from elsewhere ends a send at once, because the message may be running", async () => {
+test("an error from elsewhere ends a send immediately, because the message may be running", async () => {
   const { server, transport } = setUp();
   const broken = Object.assign(new Error("the log store is down"), { retryable: true });
   const logged: Transport = {
@@ -70,7 +70,7 @@ test("an error from elsewhere ends a send at once, because the message may be ru
 });
 
 test.each([undefined, null, "no", Object.assign(new Error("no"), { retryable: true })])(
-  "%s, thrown by a rule, reaches the caller unchanged and ends the send",
+  "an error that a rule throws reaches the caller unchanged and ends the send: %s",
   async (thrown) => {
     const { server, transport } = setUp();
     const rule = (): never => {
@@ -125,7 +125,7 @@ test.each<SendToDeviceOptions>([{}, { waitUntilOnlineMs: 60_000 }])(
   },
 );
 
-test("a device that does not exist is refused at once, by id and by name, and every request carries the call's headers", async () => {
+test("a device that does not exist is refused immediately, by id and by name, and every request carries the call's headers", async () => {
   const { server, transport } = setUp();
   const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, headers: { "x-project": "a" } };
   const byId = await catchError(sendToDevice(transport, "d-9", hello, options));

@@ -26,7 +26,7 @@ test("the size limit of a response applies whatever its Content-Length says", as
   });
 });
 
-describe("an error response becomes one typed error", () => {
+describe("error responses", () => {
   test("problem details give the code, text, rules and request id", async () => {
     const issues = [{ member: "messages[0].role", rule: 'must be "user"' }];
     const { status, headers, body } = problemResponse("invalid_request", {
@@ -78,7 +78,7 @@ describe("an error response becomes one typed error", () => {
     ["a code of two words", json(400, { errorCode: "a b", message: "x" }), { code: "http_error" }],
     ["a code that is too long", json(400, { errorCode: "x".repeat(65), message: "x" }), { code: "http_error" }],
     ["several lines", json(400, { message: "a b\r\n\u0000c\u001b[31m" }), { message: "a b" }],
-  ])("%s", async (_case, respond, expected) => {
+  ])("an error response becomes one typed error: %s", async (_case, respond, expected) => {
     expect(await catchError(clientOver(respond).retrieve("d-1"))).toMatchObject(expected);
   });
 
@@ -113,14 +113,14 @@ describe("an error response becomes one typed error", () => {
     expect(error.message).toHaveLength(500);
   });
 
-  test("an error whose body breaks off keeps its status", async () => {
+  test("an error whose body is cut off keeps its status", async () => {
     const torn = (): Response =>
       new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 404 });
     expect(await catchError(clientOver(torn).list())).toMatchObject({ code: "http_error", status: 404 });
   });
 });
 
-test("a success whose body breaks off is a connection failure that says so, and a read may be repeated", async () => {
+test("a success whose body is cut off is a connection failure that says so, and a read may be repeated", async () => {
   const torn = (): Response =>
     new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 200 });
   const error = await catchError(clientOver(torn).list());
@@ -128,7 +128,7 @@ test("a success whose body breaks off is a connection failure that says so, and 
   expect(error).toMatchObject({ code: "connection_failed", message, retryable: true });
 });
 
-test("a response that breaks off, or does not end in time, is identified by its request id", async () => {
+test("a response that is cut off, or does not end in time, is identified by its request id", async () => {
   const start = (after: (stream: ReadableStreamDefaultController) => void) => (): Response =>
     new Response(new ReadableStream({ start: after }), { headers: { "x-request-id": "r-1" } });
   const cut = start((stream) => stream.error(new TypeError("terminated")));
@@ -139,7 +139,7 @@ test("a response that breaks off, or does not end in time, is identified by its 
   expect(late).toMatchObject({ code: "timeout", requestId: "r-1" });
 });
 
-describe("a success response that differs from the documented shape is a typed error", () => {
+describe("success responses that differ from the documented shape", () => {
   test.each<[string, () => Response, string]>([
     ["HTML", text(200, "<html></html>", "text/html"), "invalid response"],
     ["text", text(200, "ok", "text/plain"), "invalid response"],
@@ -151,7 +151,7 @@ describe("a success response that differs from the documented shape is a typed e
       "invalid response: connections[0].id",
     ],
     ["an array", json(200, []), "invalid response"],
-  ])("%s", async (_case, respond, message) => {
+  ])("a success response of the wrong shape is a typed error: %s", async (_case, respond, message) => {
     expect(await catchError(clientOver(respond, { validate: "throw" }).list())).toMatchObject({
       code: "invalid_response",
       message,
@@ -177,7 +177,7 @@ describe("a success response that differs from the documented shape is a typed e
     expect(await clientOver(text(200, JSON.stringify(page), "text/plain")).list()).toEqual(page);
   });
 
-  test("304, as to an entity tag among the caller's headers, is an error that says so", async () => {
+  test("a 304 to an entity tag among the caller's headers is an error that says so", async () => {
     const headers = { "if-none-match": '"x"' };
     const error = await catchError(clientOver(() => new Response(null, { status: 304 })).list({}, { headers }));
     expect(error).toMatchObject({ code: "redirected", status: 304, message: "HTTP 304 from http://127.0.0.1:1" });
@@ -203,7 +203,7 @@ describe("a success response that differs from the documented shape is a typed e
     expect(requests).toBe(2);
   });
 
-  test("204 without a body is an error", async () => {
+  test("a 204 without a body is an error", async () => {
     const error = await catchError(clientOver(() => new Response(null, { status: 204 })).list());
     expect(error).toMatchObject({ code: "invalid_response", status: 204 });
   });
@@ -214,7 +214,7 @@ describe("a success response that differs from the documented shape is a typed e
   });
 });
 
-describe("no error contains the API key", () => {
+describe("errors and the API key", () => {
   const escaped = Array.from(key, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`).join(
     "",
   );
@@ -241,7 +241,7 @@ describe("no error contains the API key", () => {
     ["malformed JSON", text(200, key, "application/json")],
     ["a request id that repeats it", json(401, {}, { "x-request-id": `Bearer ${key}` })],
     ["a request id of a success that repeats it", json(200, 5, { "x-request-id": key })],
-  ])("%s", async (_case, respond) => {
+  ])("no error contains the API key: %s", async (_case, respond) => {
     const error = await catchError(clientOver(respond).list());
     const everything = [
       error.message,
@@ -263,7 +263,7 @@ describe("no error contains the API key", () => {
 });
 
 test.each(["null", "401", "true"])(
-  "an error response is reported as one even if the API key is %j, which also occurs outside of JSON strings",
+  "an error response is reported as an error even if the API key is %j, which also occurs outside of JSON strings",
   async (apiKey) => {
     const script = scriptFetch(json(401, { errorCode: "invalid_key", status: 401, retryable: true, detail: null }));
     const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey, fetch: script.fetch });
@@ -302,7 +302,7 @@ test.each(["k", "no", "now"])(
 );
 
 test.each(["opensesame", "open_sesame_and_everything_behind_it"])(
-  "the API key %j is no code, and no name of a member, of an error",
+  "the API key %j is not taken for a code or a name of a member of an error",
   async (apiKey) => {
     const body = { title: "Bad", errorCode: apiKey, [apiKey]: { [apiKey]: [apiKey] } };
     const { environments } = createClient({

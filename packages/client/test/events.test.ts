@@ -28,7 +28,7 @@ function follow(events: AsyncIterable<StreamedEvent>) {
 
 const device = { deviceId: "d-1", connectionId: "c-1" };
 
-test("events have their type, id and data; unknown types and data that is no object are left out", async () => {
+test("events have their type, id and data; unknown types and data that is not an object are left out", async () => {
   const stream = createWrittenStream();
   let opened = 0;
   const { clock, script, events } = setUp(
@@ -63,7 +63,7 @@ test("events have their type, id and data; unknown types and data that is no obj
   expect(stream.isCancelled).toBe(true);
 });
 
-test("a stream that ends or breaks is continued behind its last id that is not empty, after a random wait", async () => {
+test("a stream that ends or breaks is continued after its last id that is not empty, after a random wait", async () => {
   const [first, second, third] = [createWrittenStream(), createWrittenStream(), createWrittenStream()];
   const { clock, events, headers } = setUp(
     { lastEventId: "given" },
@@ -96,7 +96,7 @@ test("a stream that ends or breaks is continued behind its last id that is not e
   expect(clock.timerCount).toBe(0);
 });
 
-test("Retry-After is honoured, and a failure that does not pass is thrown", async () => {
+test("Retry-After is honoured, and a permanent failure is thrown", async () => {
   const { clock, events, script } = setUp(
     {},
     respondWithProblem("rate_limited", { retryAfterSeconds: 30 }),
@@ -139,7 +139,7 @@ test.each([
   ["endpoint_not_found", respondWithProblem("endpoint_not_found")],
   ["environment_not_found", respondWithProblem("environment_not_found")],
   ["http_error", respondWithJson(404, {})],
-])("%s: in front of a server without events, the error says what is missing", async (code, respond) => {
+])("the error says what is missing in front of a server without events: %s", async (code, respond) => {
   const { events } = setUp({}, respond);
   const error = await catchError(events.next());
   expect(error).toMatchObject({
@@ -157,7 +157,7 @@ test.each(["application/json", "text/event-streams", "x-text/event-stream", ""])
 );
 
 test.each(["Text/Event-Stream", "text/event-stream;charset=utf-8", "text/event-stream \t; charset=utf-8"])(
-  "%s is a stream of events",
+  "the type %s is a stream of events",
   async (type) => {
     const body = 'id: 1\nevent: gap\ndata: {"reason":"lost"}\n\n';
     const { events } = setUp({}, () => new Response(body, { headers: { "content-type": type } }));
@@ -189,7 +189,7 @@ test.each([
   [{ lastEventId: "1\n2" }, "lastEventId"],
   [{ onOpen: 1 }, "onOpen"],
   [{ signal: {} }, "signal"],
-])("%j breaks a rule of %s before any request", async (options, member) => {
+])("the argument %j breaks a rule of %s before any request", async (options, member) => {
   const { events, script } = setUp(options as StreamEventsOptions, respondWithJson(200, {}));
   expect(await catchError(events.next())).toMatchObject({ code: "invalid_argument", issues: [{ member }] });
   expect(script.seen).toEqual([]);
@@ -275,7 +275,7 @@ test("a server cannot make the client reconnect without a pause", async () => {
   await ended;
 });
 
-test("a stream that opens after the iteration has ended is cancelled, also by a fetch that ignores signals", async () => {
+test("a stream that opens after the iteration has ended is cancelled, even by a fetch that ignores signals", async () => {
   const stream = createWrittenStream();
   let open = (): void => undefined;
   const fetch: Fetch = () => new Promise((resolve) => void (open = () => resolve(stream.response())));
@@ -290,7 +290,7 @@ test("a stream that opens after the iteration has ended is cancelled, also by a 
 });
 
 test.each(["events", "watch"] as const)(
-  "%s takes the signal of a polyfill, and leaves no listener on it",
+  "the call %s takes the signal of a polyfill, and leaves no listener on it",
   async (operation) => {
     const listeners = new Set<() => void>();
     const polyfill = {
@@ -311,7 +311,7 @@ test.each(["events", "watch"] as const)(
   },
 );
 
-test("after the caller aborts, no event that has arrived already is yielded, and the stream is cancelled", async () => {
+test("no event that has already arrived is yielded after the caller aborts, and the stream is cancelled", async () => {
   const stream = createWrittenStream();
   const controller = new AbortController();
   let closed = 0;
@@ -331,7 +331,7 @@ test("after the caller aborts, no event that has arrived already is yielded, and
   expect([ids, stream.isCancelled, closed]).toEqual([["1"], true, 1]);
 });
 
-test("the caller's abort closes the stream at once, also while the last event is still being used", async () => {
+test("the caller's abort closes the stream immediately, even while the last event is still being used", async () => {
   const stream = createWrittenStream();
   const controller = new AbortController();
   const { clock, events } = setUp({ signal: controller.signal }, stream.response);
@@ -365,7 +365,7 @@ test("a stream that broke before its first id is followed by a gap, because what
   await events.return();
 });
 
-test.each(["a b", 'a"b', "a\\b"])("the id %j of a server continues a stream, also as an option", async (id) => {
+test.each(["a b", 'a"b', "a\\b"])("the id %j of a server continues a stream, even as an option", async (id) => {
   const [first, second] = [createWrittenStream(), createWrittenStream()];
   const { clock, events, headers } = setUp({ lastEventId: id }, first.response, second.response);
   const { seen } = follow(events);
@@ -377,7 +377,7 @@ test.each(["a b", 'a"b', "a\\b"])("the id %j of a server continues a stream, als
   await events.return();
 });
 
-test("exceptions of onOpen and onClose are ignored, also those of a promise", async () => {
+test("exceptions of onOpen and onClose are ignored, including those of a promise", async () => {
   const [first, second] = [createWrittenStream(), createWrittenStream()];
   const fail = (): never => {
     throw new Error("a hook is broken");

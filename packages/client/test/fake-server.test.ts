@@ -46,7 +46,7 @@ test("a device of the fake server with regular heartbeats stays online for a wat
   await events.return();
 });
 
-describe("the turn of a message on a fake device", () => {
+describe("turns on a fake device", () => {
   const options = { baseUrl: "https://fake.example", apiKey: "key" };
 
   function start() {
@@ -57,7 +57,7 @@ describe("the turn of a message on a fake device", () => {
     return { server, connectionId, environments };
   }
 
-  test("is accepted until the test reports more, and a request that waits has its end", async () => {
+  test("the turn of a message on a fake device is accepted until the test reports more, and a request that waits has its end", async () => {
     const { server, connectionId, environments } = start();
     await environments.sendMessage(connectionId, { agentId: "a", messages: [message] });
     expect(await environments.messages.retrieve(connectionId, "m-1")).toMatchObject({
@@ -72,7 +72,7 @@ describe("the turn of a message on a fake device", () => {
     expect(() => server.report("m-2", {})).toThrow("no device took the message m-2");
   });
 
-  test("asks for permission: the request is listed, the first decision counts, and another one is refused", async () => {
+  test("the turn of a message on a fake device asks for permission: the request is listed, the first decision counts, and another one is refused", async () => {
     const { server, connectionId, environments } = start();
     server.ask("d-1", { id: "call-1", tool: "Bash" });
     expect((await environments.approvals.list()).approvals).toMatchObject([
@@ -90,7 +90,7 @@ describe("the turn of a message on a fake device", () => {
     expect((await catchError(decide(false))).code).toBe("approval_decided");
   });
 
-  test("is in the stream of events, which continues behind any of them", async () => {
+  test("the turn of a message on a fake device is in the stream of events, which continues after any of them", async () => {
     const { server, connectionId, environments } = start();
     const transport = createTransport({ ...options, fetch: server.fetch });
     const read = async (count: number, lastEventId?: string): Promise<StreamedEvent[]> => {

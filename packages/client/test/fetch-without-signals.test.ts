@@ -18,18 +18,21 @@ function list(fetch: Fetch, options: RequestOptions = {}): Promise<unknown> {
   return client.environments.list({}, options);
 }
 
-describe("a fetch that ignores signals does not keep a call open", () => {
-  test.each([200, 404])("when the body of a %i response stalls: the body is cancelled", async (status) => {
-    const clock = createHandClock();
-    const given = createGate();
-    const script = scriptFetch(() => stalledResponse(status, () => clock.passDeadline(), given.open));
-    const error = await catchError(list(script.fetch));
-    expect(error).toMatchObject({ code: "timeout" });
-    await given.passed;
-    expect(script.seen).toHaveLength(1);
-  });
+describe("a fetch that ignores signals", () => {
+  test.each([200, 404])(
+    "a fetch that ignores signals does not keep a call open when the body of a %i response stalls: the body is cancelled",
+    async (status) => {
+      const clock = createHandClock();
+      const given = createGate();
+      const script = scriptFetch(() => stalledResponse(status, () => clock.passDeadline(), given.open));
+      const error = await catchError(list(script.fetch));
+      expect(error).toMatchObject({ code: "timeout" });
+      await given.passed;
+      expect(script.seen).toHaveLength(1);
+    },
+  );
 
-  test("when the response comes too late: its body is cancelled", async () => {
+  test("a fetch that ignores signals does not keep a call open when the response comes too late: its body is cancelled", async () => {
     const clock = createHandClock();
     const given = createGate();
     const late = createGate();
@@ -43,7 +46,7 @@ describe("a fetch that ignores signals does not keep a call open", () => {
     await given.passed;
   });
 
-  test("when the signal is already aborted: nothing is sent", async () => {
+  test("a fetch that ignores signals sends nothing when the signal is already aborted", async () => {
     const script = scriptFetch(() => new Error("must not be called"));
     const error = await catchError(list(script.fetch, { signal: AbortSignal.abort() }));
     expect(error.code).toBe("aborted");

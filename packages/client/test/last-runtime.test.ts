@@ -21,7 +21,7 @@ function setUp(...responses: readonly (() => Response)[]) {
   return { transport: createTransport({ baseUrl: "https://fake.example", apiKey: "key", fetch }), seen };
 }
 
-test("the device that ran a conversation last is read by its encoded ids, and the default conversation is the default", async () => {
+test("the device that ran a conversation last is read by its encoded ids, and without a conversation the default one is meant", async () => {
   const { transport, seen } = setUp(respondWithJson(200, last));
   expect(await retrieveLastRuntime(transport, { agentId: "agent/1", conversationId: "conv 1" })).toEqual(last);
   await retrieveLastRuntime(transport, { agentId: "agent-1" });

@@ -65,8 +65,8 @@ test("a call over the platform's fetch adds only the authorization, accept and c
   expect(ours.sort()).toEqual(["accept", "authorization", "content-type"]);
 });
 
-describe("the deadline ends a call", () => {
-  test("to a server that never responds", async () => {
+describe("the deadline of a call", () => {
+  test("the deadline ends a call to a server that never responds", async () => {
     const clock = installDeadline();
     const server = await start(() => clock.passDeadline());
     const error = await catchError(list(server));
@@ -75,7 +75,7 @@ describe("the deadline ends a call", () => {
     expect(clock.open()).toBe(0);
   });
 
-  test("whose response body stalls, and closes the connection", async () => {
+  test("the deadline ends a call whose response body stalls, and closes the connection", async () => {
     const clock = installDeadline();
     const closed = createGate();
     const server = await start((_request, response) => {
@@ -92,7 +92,7 @@ describe("the deadline ends a call", () => {
     await closed.passed;
   });
 
-  test("over a fetch that ignores signals", async () => {
+  test("the deadline ends a call over a fetch that ignores signals", async () => {
     const clock = installDeadline();
     const deaf = (): Promise<Response> => new Promise(() => queueMicrotask(() => clock.passDeadline()));
     const server = await start(() => undefined);
@@ -101,14 +101,14 @@ describe("the deadline ends a call", () => {
 });
 
 describe("the caller's signal", () => {
-  test("ends a call before it starts", async () => {
+  test("the caller's signal ends a call before it starts", async () => {
     const server = await start((_request, response) => response.end());
     const error = await catchError(list(server, {}, { signal: AbortSignal.abort("no") }));
     expect(error).toMatchObject({ code: "aborted", cause: "no" });
     expect(server.requests()).toBe(0);
   });
 
-  test("ends a call that waits for headers, and closes the connection", async () => {
+  test("the caller's signal ends a call that waits for headers, and closes the connection", async () => {
     const controller = new AbortController();
     const closed = createGate();
     const server = await start((request) => {
@@ -120,7 +120,7 @@ describe("the caller's signal", () => {
     await closed.passed;
   });
 
-  test("ends a call in the middle of the body, and closes the connection", async () => {
+  test("the caller's signal ends a call in the middle of the body, and closes the connection", async () => {
     const controller = new AbortController();
     const closed = createGate();
     const server = await start((_request, response) => {
@@ -132,7 +132,7 @@ describe("the caller's signal", () => {
     await closed.passed;
   });
 
-  test("has no listeners left after a call, so that one signal can serve many calls", async () => {
+  test("the caller's signal has no listeners left after a call, so that one signal can serve many calls", async () => {
     const server = await start((_request, response) => response.writeHead(200, jsonHead).end(page));
     const { signal } = new AbortController();
     let listeners = 0;
@@ -164,10 +164,10 @@ test("a redirect is not followed, so the key reaches no other server", async () 
   expect([server.requests(), other.requests()]).toEqual([1, 0]);
 });
 
-describe("the size limit of a response applies", () => {
+describe("the size limit of responses", () => {
   const limits = { maxResponseBytes: 1_000 };
 
-  test("while an endless body is read", async () => {
+  test("the size limit applies while an endless body is read", async () => {
     const server = await start((_request, response) => {
       response.writeHead(200, jsonHead);
       const more = (): void => {
@@ -182,14 +182,14 @@ describe("the size limit of a response applies", () => {
     });
   });
 
-  test("exactly to the byte", async () => {
+  test("the size limit applies exactly to the byte", async () => {
     const body = page.padEnd(1_000);
     const server = await start((_request, response) => response.writeHead(200, jsonHead).end(body));
     await expect(list(server, limits)).resolves.toEqual(JSON.parse(page));
     expect((await catchError(list(server, { maxResponseBytes: 999 }))).code).toBe("response_too_large");
   });
 
-  test("to error responses too, which keep their status", async () => {
+  test("the size limit applies to error responses too, which keep their status", async () => {
     const server = await start((_request, response) => response.writeHead(404, jsonHead).end("x".repeat(2_000)));
     expect(await catchError(list(server, limits))).toMatchObject({ code: "http_error", status: 404 });
   });

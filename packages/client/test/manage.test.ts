@@ -75,7 +75,7 @@ test.each([
   expect(error.message).toMatch(/^the server does not offer updateEnvironment, an extension of @letta-environments: /);
 });
 
-test("an unknown device is an error of its own", async () => {
+test("an unknown device has its own error", async () => {
   const error = await catchError(over(scriptFetch(respondWithProblem("environment_not_found"))).remove("d-9"));
   expect(error.code).toBe("environment_not_found");
   expect(error.message).not.toContain("does not offer");
@@ -96,7 +96,7 @@ test("tags of a list are sent one by one, and the fake server filters by them", 
   expect((await catchError(environments.list({ tag: "" }))).message).toBe("tag must be a non-empty string");
 });
 
-test("a row of the list can be removed as it is", async () => {
+test("a row of the list can be removed unchanged", async () => {
   const script = scriptFetch(noContent);
   await over(script).remove("d-1", exampleEnvironment({ id: "env-1", deviceId: "d-1" }));
   expect(script.seen.map(({ url }) => url)).toEqual([expect.stringMatching(/\/d-1\?id=env-1$/)]);

@@ -35,7 +35,7 @@ test("messages.list selects one agent or several", async () => {
   expect(script.seen.map(({ url }) => new URL(url).searchParams.getAll("agentId"))).toEqual([["a"], ["a", "b"]]);
 });
 
-test("null selects everything, as in the other lists", async () => {
+test("a list with null selects everything, as in the other lists", async () => {
   const page = { messages: [message], hasNextPage: false, cursor: null };
   const { script, messages } = setUp(respondWithJson(200, page));
   expect(await messages.list("c-1", null)).toEqual(page);
@@ -43,7 +43,7 @@ test("null selects everything, as in the other lists", async () => {
   expect(script.seen.map(({ url }) => new URL(url).search)).toEqual(["", ""]);
 });
 
-test("messages.listAll goes through all pages, also empty ones, and ends when a server repeats one", async () => {
+test("messages.listAll goes through all pages, even empty ones, and ends when a server repeats one", async () => {
   const page = (id: string, cursor: string | null, hasNextPage = true) =>
     respondWithJson(200, { messages: id === "" ? [] : [{ ...message, clientMessageId: id }], hasNextPage, cursor });
   const { script, messages } = setUp(
@@ -79,7 +79,7 @@ test("an argument that breaks a rule is an error before anything is sent", async
   expect(script.seen).toEqual([]);
 });
 
-test("the fake server lists what its devices took", async () => {
+test("the fake server lists the messages that its devices took", async () => {
   const server = createFakeServer();
   server.put({ deviceId: "d-1" });
   const connectionId = server.connect("d-1");

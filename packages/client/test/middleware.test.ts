@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 
 describe("middleware", () => {
-  test("runs around every attempt, the first outermost, and can change the request", async () => {
+  test("middleware runs around every attempt, the first outermost, and can change the request", async () => {
     const order: string[] = [];
     const named =
       (name: string): Middleware =>
@@ -27,7 +27,7 @@ describe("middleware", () => {
     expect(script.seen[1]?.init.headers).toMatchObject({ outer: "1", inner: "1", authorization: "Bearer lek_test" });
   });
 
-  test("can send a request twice, as for a fresh token, or respond by itself", async () => {
+  test("middleware can send a request twice, as for a fresh token, or respond itself", async () => {
     const script = scriptFetch(respondWithJson(401, {}), emptyPage);
     const refresh: Middleware = async (request, next) => {
       const response = await next(request);
@@ -41,7 +41,7 @@ describe("middleware", () => {
     expect(own.seen).toEqual([]);
   });
 
-  test("that throws an error of this package does not cause a second send", async () => {
+  test("middleware that throws an error of this package does not cause a second send", async () => {
     const cause = new LettaEnvironmentsError({ code: "http_error", message: "log", retryable: true, status: 503 });
     const middleware: Middleware = async (request, next) => {
       await next(request);
@@ -71,7 +71,7 @@ describe("middleware", () => {
         return response;
       },
     ],
-  ])("that %s the body is named as the reason, and nothing is repeated", async (_case, middleware) => {
+  ])("middleware that %s the body is named as the reason, and nothing is repeated", async (_case, middleware) => {
     const expected = {
       code: "invalid_response",
       status: 200,
@@ -88,7 +88,7 @@ describe("middleware", () => {
     expect([reading, sending, streaming].map(({ seen }) => seen.length)).toEqual([1, 1, 1]);
   });
 
-  test("and fetch see the platform's AbortError when a call ends", async () => {
+  test("middleware and fetch see the platform's AbortError when a call ends", async () => {
     const controller = new AbortController();
     let reason: unknown;
     const middleware: Middleware = ({ signal }) =>
@@ -104,7 +104,7 @@ describe("middleware", () => {
   test.each<[string, unknown]>([
     ["a symbol", Symbol("x")],
     ["an object without a prototype", Object.create(null)],
-  ])("that throws %s causes a typed error, and every event of the call", async (_case, cause) => {
+  ])("middleware that throws %s causes a typed error, and every event of the call", async (_case, cause) => {
     const events: string[] = [];
     const middleware: Middleware = async (request, next) => next(request).then(() => Promise.reject(cause));
     const onEvent = ({ type }: TransportEvent) => void events.push(type);
@@ -113,7 +113,7 @@ describe("middleware", () => {
     expect(events).toEqual(["start", "end"]);
   });
 
-  test("that fails without having called `next` is said to have failed, and nothing is repeated; it may have sent a message by itself", async () => {
+  test("middleware that fails without having called `next` is said to have failed, and nothing is repeated; it may have sent a message itself", async () => {
     const cause = new Error("login expired");
     const script = scriptFetch(sent);
     const environments = await deduplicatingClient(script, {
@@ -132,14 +132,14 @@ describe("middleware", () => {
     expect(script.seen).toEqual([]);
   });
 
-  test("that fails after it has sent the request leaves the outcome unknown", async () => {
+  test("middleware that fails after it has sent the request leaves the outcome unknown", async () => {
     const script = scriptFetch(sent);
     const middleware: Middleware = async (request, next) => next(request).then(() => Promise.reject(new Error("late")));
     const error = await catchError(clientOver(script, { middleware }).sendMessage("c-1", hello));
     expect(error).toMatchObject({ code: "connection_failed", outcome: "unknown" });
   });
 
-  test("that throws synchronously causes a typed error with its cause", async () => {
+  test("middleware that throws synchronously causes a typed error with its cause", async () => {
     const cause = new Error("no token");
     const middleware: Middleware = () => {
       throw cause;

@@ -47,8 +47,8 @@ function setUpWhole(listed: () => Response) {
   return { clock, environments, streams: () => streams };
 }
 
-describe("a fetch that resolves with whole bodies only", () => {
-  test("is given up for streams of events after two time limits", async () => {
+describe("platforms whose fetch resolves with whole bodies only", () => {
+  test("a fetch that resolves with whole bodies only is given up for streams of events after two time limits", async () => {
     const { clock, environments, streams } = setUpWhole(respondWithJson(200, {}));
     const failure = catchError(environments.events({ timeoutMs: 10_000 }).next());
     await clock.advance(30_000);
@@ -56,7 +56,7 @@ describe("a fetch that resolves with whole bodies only", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("lets watch poll alone", async () => {
+  test("a fetch that resolves with whole bodies only lets watch poll alone", async () => {
     let lists = 0;
     const { clock, environments, streams } = setUpWhole(() => {
       lists += 1;
@@ -81,33 +81,33 @@ describe.each<[string, () => unknown]>([
   ["no body", () => undefined],
   ["a stream of Node.js as body", () => Readable.from([])],
 ])("responses with %s", (_case, bodyOf) => {
-  test("are read as text, and a message is sent once with a clear outcome", async () => {
+  test("responses without a readable body are read as text, and a message is sent once with a clear outcome", async () => {
     const { environments, server, connectionId } = setUp(bodyOf);
     expect((await environments.list()).connections).toHaveLength(1);
     expect(await environments.sendMessage(connectionId, body)).toMatchObject({ outcome: "started" });
     expect(server.taken).toHaveLength(1);
   });
 
-  test("are refused if they are too large", async () => {
+  test("responses without a readable body are refused if they are too large", async () => {
     const { environments } = setUp(bodyOf, { maxResponseBytes: 20 });
     expect(await catchError(environments.list())).toMatchObject({ code: "response_too_large" });
   });
 
-  test("tell the reason of an error", async () => {
+  test("responses without a readable body still give the reason of an error", async () => {
     const { environments, server, connectionId } = setUp(bodyOf);
     server.interrupt(respondWithProblem("queue_full"));
     const error = await catchError(environments.sendMessage(connectionId, body));
     expect(error).toMatchObject({ code: "queue_full", outcome: "refused" });
   });
 
-  test("may be redirects, which are not followed", async () => {
+  test("responses without a readable body may be redirects, which are not followed", async () => {
     const { environments, server, connectionId } = setUp(bodyOf);
     server.interrupt(() => new Response("moved", { status: 307, headers: { location: "/elsewhere" } }));
     const error = await catchError(environments.sendMessage(connectionId, body));
     expect(error).toMatchObject({ code: "redirected", outcome: "refused" });
   });
 
-  test("cannot be streams of events, which the error says", async () => {
+  test("responses without a readable body cannot be streams of events, which the error says", async () => {
     const { environments } = setUp(bodyOf);
     expect(await catchError(environments.events().next())).toMatchObject({
       code: "invalid_response",
@@ -137,8 +137,8 @@ test("signals of a polyfill have neither a reason nor throwIfAborted", async () 
   expect(await environments.messages.wait(connectionId, "none").catch(({ code }) => code)).toBe("message_not_found");
 });
 
-describe("where there is no fetch", () => {
-  test("a call fails at once, says what is missing, and has sent nothing", async () => {
+describe("platforms without fetch", () => {
+  test("a call without fetch fails immediately, says what is missing, and has sent nothing", async () => {
     vi.stubGlobal("fetch", undefined);
     const events: TransportEvent["type"][] = [];
     const { environments } = createClient({ ...base, onEvent: ({ type }) => events.push(type) });
@@ -148,7 +148,7 @@ describe("where there is no fetch", () => {
     expect(await catchError(environments.sendMessage("c-1", body))).toMatchObject({ ...expected, outcome: "refused" });
   });
 
-  test("middleware can respond", async () => {
+  test("middleware can respond where there is no fetch", async () => {
     vi.stubGlobal("fetch", undefined);
     const { environments } = createClient({ ...base, middleware: async () => respondWithJson(200, page)() });
     expect(await environments.list()).toEqual(page);

@@ -115,12 +115,12 @@ test.each([
   expect(new Headers(script.seen[0]?.init.headers).get("traceparent")).toBe(expected);
 });
 
-test("without a trace provider calls work and nothing is traced", async () => {
+test("calls work without a trace provider, and nothing is traced", async () => {
   const client = createClient({ ...base, fetch: scriptFetch(emptyPage).fetch, ...openTelemetry() });
   await expect(client.environments.list()).resolves.toEqual({ connections: [], hasNextPage: false });
 });
 
-test("spans name neither a message nor what is in a query", async () => {
+test("spans name neither a message nor the contents of a query", async () => {
   const { tracer, spans } = recordingTracer();
   const status = {
     clientMessageId: "secret-message",

@@ -61,7 +61,7 @@ test("a server whose pages lead back to an earlier one ends the iteration", asyn
 });
 
 test.each(["listAll", "listPages", "messages.listAll"] as const)(
-  "%s ends its pending request when it is left, and the caller's signal ends it with an error",
+  "the iteration %s ends its pending request when it is left, and the caller's signal ends it with an error",
   async (operation) => {
     const signals: (AbortSignal | null | undefined)[] = [];
     const fetch: Fetch = (_url, { signal }) => {
@@ -113,7 +113,7 @@ test("a query that breaks a rule throws before any request", async () => {
 });
 
 test.each(["listAll", "listPages", "messages.listAll"] as const)(
-  "%s yields nothing more after the caller aborts, and does not end as if the list were complete",
+  "the iteration %s yields nothing more after the caller aborts, and does not end as if the list were complete",
   async (operation) => {
     const connections = ["d-1", "d-2"].map((deviceId) => exampleEnvironment({ deviceId }));
     const messages = ["m-1", "m-2"].map((clientMessageId) => ({ clientMessageId, state: "finished" }));
@@ -139,7 +139,7 @@ test.each(["listAll", "listPages", "messages.listAll"] as const)(
 );
 
 test.each(["listAll", "listPages"] as const)(
-  "%s refuses an empty page that promises another one, whose rows would be missing",
+  "the iteration %s refuses an empty page that promises another one, whose rows would be missing",
   async (operation) => {
     const { fetch } = scriptFetch(respondWithJson(200, { connections: [], hasNextPage: true }));
     const iteration = (async () => {
@@ -149,7 +149,7 @@ test.each(["listAll", "listPages"] as const)(
   },
 );
 
-test("a limit that is undefined is the same as none", async () => {
+test("a limit that is undefined counts as no limit", async () => {
   const { server, environments } = serverWith(1);
   for await (const _page of environments.listPages({ limit: undefined }));
   expect(server.requests.map(({ url }) => new URL(url).search)).toEqual(["?limit=100"]);

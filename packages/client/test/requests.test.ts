@@ -26,8 +26,8 @@ const row = {
 const options = { baseUrl: "https://gateway.example/letta/", apiKey: "lek_test" };
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }], agentId: "agent-1" };
 
-describe("a request", () => {
-  test("has the client's key, whatever authorization header the caller sets, and the call's header over the client's", async () => {
+describe("requests of the client", () => {
+  test("a request has the client's key, whatever authorization header the caller sets, and the call's header over the client's", async () => {
     const script = scriptFetch(json(200, { connections: [], hasNextPage: false }));
     const headers = { Authorization: "Bearer other", "X-Trace": "client" };
     const { environments } = createClient({ ...options, headers, fetch: script.fetch });
@@ -39,7 +39,7 @@ describe("a request", () => {
     });
   });
 
-  test("of a list has numbers and booleans as strings and no other headers than two", async () => {
+  test("a list request has numbers and booleans as strings and only two headers", async () => {
     const script = scriptFetch(json(200, { connections: [row], hasNextPage: true }));
     const page = await createClient({ ...options, fetch: script.fetch }).environments.list({
       limit: 5,
@@ -64,20 +64,20 @@ describe("a request", () => {
     [{}, ""],
     [{ limit: "5", onlineOnly: "true" }, "?limit=5&onlineOnly=true"],
     [{ userId: "a b" }, "?userId=a+b"],
-  ])("of a list with the query %j has the search %j", async (query, search) => {
+  ])("a list request with the query %j has the search %j", async (query, search) => {
     const script = scriptFetch(emptyPage);
     await listEnvironments(createTransport({ ...options, fetch: script.fetch }), query);
     expect(script.seen[0]?.url).toBe(`https://gateway.example/letta/v1/environments${search}`);
   });
 
-  test("of a retrieve has the id in its path", async () => {
+  test("a retrieve request has the id in its path", async () => {
     const script = scriptFetch(json(200, row));
     const environment = await createClient({ ...options, fetch: script.fetch }).environments.retrieve("desktop:1");
     expect(environment).toEqual(row);
     expect(script.seen[0]?.url).toBe("https://gateway.example/letta/v1/environments/desktop:1");
   });
 
-  test("of a send has a generated message id, which the result returns", async () => {
+  test("a send has a generated message id, which the result returns", async () => {
     const script = scriptFetch(sent);
     const result = await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", hello);
     const [request] = script.seen;
@@ -100,14 +100,14 @@ describe("a request", () => {
     });
   });
 
-  test("of a send has the content type JSON, whatever the call's headers say", async () => {
+  test("a send has the content type JSON, whatever the call's headers say", async () => {
     const script = scriptFetch(sent);
     const headers = { "Content-Type": "text/plain" };
     await createClient({ ...options, fetch: script.fetch }).environments.sendMessage("c-1", hello, { headers });
     expect(script.seen[0]?.init.headers).toMatchObject({ "content-type": "application/json" });
   });
 
-  test("of a send keeps the caller's message id and every member of a tool's input", async () => {
+  test("a send keeps the caller's message id and every member of a tool's input", async () => {
     const script = scriptFetch(sent);
     const body: SendMessageInput = {
       messages: [
@@ -148,7 +148,7 @@ test("a Headers object is accepted for a client and for a call, and the call's h
   });
 });
 
-test("a header that is undefined or null is not sent, and leaves that of the client", async () => {
+test("a header that is undefined or null is not sent, and the client's header is used", async () => {
   const script = scriptFetch(emptyPage);
   const headers = { "x-trace": "client", "x-note": undefined };
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "k", fetch: script.fetch, headers });

@@ -24,14 +24,14 @@ beforeEach(() => {
   installRandom(1);
 });
 
-describe("reads are repeated", () => {
+describe("repeats of reads", () => {
   test.each([
     ["a broken connection", broken],
     ["429", json(429, {})],
     ["500", json(500, {})],
     ["503", json(503, {})],
     ["a 409 that may be repeated", json(409, {}, { "x-should-retry": "true" })],
-  ])("after %s, with growing waits, at most twice by default", async (_case, failure) => {
+  ])("a read is repeated after %s, with growing waits, at most twice by default", async (_case, failure) => {
     const script = scriptFetch(failure, failure, emptyPage);
     await expect(clientOver(script).list()).resolves.toEqual({ connections: [], hasNextPage: false });
     expect(clock.waits).toEqual([500, 1_000]);
@@ -47,14 +47,14 @@ describe("reads are repeated", () => {
     ["409", json(409, {})],
     ["a 503 that may not be repeated", json(503, {}, { "x-should-retry": "false" })],
     ["a success of another shape", json(200, { connections: 5 })],
-  ])("but not after %s", async (_case, failure) => {
+  ])("a read is not repeated after %s", async (_case, failure) => {
     const script = scriptFetch(failure);
     const error = await catchError(clientOver(script).list());
     expect(error.retryable).toBe(false);
     expect(script.seen).toHaveLength(1);
   });
 
-  test("as often as the call's maxRetries says, or else the client's", async () => {
+  test("a read is repeated as often as the call's maxRetries says, or else the client's", async () => {
     const counts = await Promise.all(
       [
         [0, {}],
@@ -71,8 +71,8 @@ describe("reads are repeated", () => {
   });
 });
 
-describe("a send to a server that deduplicates is repeated", () => {
-  test("after a broken connection, byte for byte, under the same generated id", async () => {
+describe("sends to a server that deduplicates", () => {
+  test("a send is repeated after a broken connection, byte for byte, under the same generated id", async () => {
     const script = scriptFetch(broken, broken, sent);
     const result = await (await deduplicatingClient(script)).sendMessage("c-1", hello);
     const bodies = script.seen.map(({ body }) => body);
@@ -81,7 +81,7 @@ describe("a send to a server that deduplicates is repeated", () => {
     expect(bodies[0]).toContain(String(result.clientMessageIds[0]));
   });
 
-  test("under different ids for two calls", async () => {
+  test("two calls are sent under different ids", async () => {
     const client = clientOver(scriptFetch(sent));
     const first = await client.sendMessage("c-1", hello);
     const second = await client.sendMessage("c-1", hello);
@@ -92,7 +92,7 @@ describe("a send to a server that deduplicates is repeated", () => {
     ["429", json(429, {}), hello],
     ["a 503 that may be repeated", json(503, {}, { "x-should-retry": "true" }), hello],
     ["429, with an approval", json(429, {}), approval],
-  ])("after %s", async (_case, failure, body) => {
+  ])("a send is repeated after %s", async (_case, failure, body) => {
     const script = scriptFetch(failure, sent);
     await expect((await deduplicatingClient(script)).sendMessage("c-1", body)).resolves.toMatchObject({
       success: true,
@@ -119,7 +119,7 @@ describe("a send to a server that deduplicates is repeated", () => {
       broken,
       { messages: [...hello.messages, ...approval.messages] },
     ],
-  ])("not after %s; the error contains the message ids", async (_case, failure, body) => {
+  ])("a send is not repeated after %s; the error contains the message ids", async (_case, failure, body) => {
     const script = scriptFetch(failure);
     const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", body));
     expect(error.retryable).toBe(false);
@@ -130,21 +130,21 @@ describe("a send to a server that deduplicates is repeated", () => {
   });
 });
 
-describe("a delay requested by the server", () => {
+describe("delays requested by the server", () => {
   test.each([
     [{ "retry-after": "7" }, 7_500],
     [{ "retry-after-ms": "1250", "retry-after": "9" }, 1_750],
     [{ "retry-after": "60" }, 60_500],
     [{ "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT" }, 500],
     [{ "retry-after": "0" }, 500],
-  ])("%j is waited for, and then half a second of jitter: %i ms", async (headers, delayMs) => {
+  ])("a delay of %j is waited for, and then half a second of jitter: %i ms", async (headers, delayMs) => {
     clock = createHandClock(120_000);
     const script = scriptFetch(json(429, {}, headers), emptyPage);
     await clientOver(script, { timeoutMs: 120_000 }).list();
     expect(clock.waits).toEqual([delayMs]);
   });
 
-  test("of more than a minute ends the call at once, and the error contains it", async () => {
+  test("a delay of more than a minute ends the call immediately, and the error contains it", async () => {
     clock = createHandClock(900_000_000);
     const script = scriptFetch(json(429, {}, { "retry-after": "3600" }));
     const error = await catchError(clientOver(script, { timeoutMs: 900_000_000 }).list());
@@ -152,7 +152,7 @@ describe("a delay requested by the server", () => {
     expect(clock.waits).toEqual([]);
   });
 
-  test("as a date is measured by the server's clock, because the local one may be wrong", async () => {
+  test("a delay that is a date is measured by the server's clock, because the local one may be wrong", async () => {
     const clock = createHandClock();
     const date = (afterMs: number): string => new Date(clock.now() + 3_600_000 + afterMs).toUTCString();
     const headers = { date: date(0), "retry-after": date(4_000) };
@@ -160,7 +160,7 @@ describe("a delay requested by the server", () => {
     expect(clock.waits).toEqual([4_500]);
   });
 
-  test("that exceeds the deadline ends the call at once with the server's error", async () => {
+  test("a delay that exceeds the deadline ends the call immediately with the server's error", async () => {
     clock = createHandClock(5_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "5" }));
     const error = await catchError(clientOver(script, { timeoutMs: 5_000 }).list());
@@ -168,7 +168,7 @@ describe("a delay requested by the server", () => {
     expect(clock.waits).toEqual([]);
   });
 
-  test("counts towards the deadline over all attempts", async () => {
+  test("delays count towards the deadline over all attempts", async () => {
     clock = createHandClock(10_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "4" }));
     const error = await catchError(clientOver(script, { timeoutMs: 10_000, maxRetries: 9 }).list());
@@ -196,8 +196,8 @@ test("a delay requested by the server has jitter on top, so that not all clients
   }
 });
 
-describe("a wait for a retry ends", () => {
-  test("when the caller aborts", async () => {
+describe("the end of a wait for a retry", () => {
+  test("a wait for a retry ends when the caller aborts", async () => {
     const controller = new AbortController();
     const reason = new Error("changed my mind");
     clock = createHandClock(60_000, () => controller.abort(reason));
@@ -214,7 +214,7 @@ describe("a wait for a retry ends", () => {
     expect(clock.open()).toBe(0);
   });
 
-  test("when the deadline passes", async () => {
+  test("a wait for a retry ends when the deadline passes", async () => {
     clock = createHandClock(60_000, () => clock.passDeadline());
     const error = await catchError(clientOver(scriptFetch(broken)).list());
     expect(error).toMatchObject({ code: "timeout", retryable: true });

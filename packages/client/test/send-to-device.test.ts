@@ -72,13 +72,13 @@ test("a selector with a deviceId selects this device, whatever name it has as we
 const posts = (server: ReturnType<typeof createFakeServer>): number =>
   server.requests.filter(({ init }) => init.method === "POST").length;
 
-describe("a device is selected", () => {
+describe("selectors of devices", () => {
   test.each([
     ["its id", "d-1"],
     ["its id as a selector", { deviceId: "d-1" }],
     ["its name", { name: "box" }],
     ["a rule", (environment: { deviceId: string }) => environment.deviceId.endsWith("1")],
-  ])("by %s, and the send goes to its live connection", async (_case, device) => {
+  ])("a device is selected by %s, and the send goes to its live connection", async (_case, device) => {
     const { server, environments } = setUp();
     server.put({ deviceId: "d-0" });
     server.put({ deviceId: "d-1", connectionName: "box" });
@@ -88,7 +88,7 @@ describe("a device is selected", () => {
     expect(server.taken).toMatchObject([{ deviceId: "d-1", connectionId }]);
   });
 
-  test("by a name on a later page", async () => {
+  test("a device is selected by a name on a later page", async () => {
     const { server, environments } = setUp();
     for (let index = 100; index < 250; index += 1)
       server.put({ deviceId: `d-${index}`, connectionName: `box-${index}` });
@@ -97,7 +97,7 @@ describe("a device is selected", () => {
     expect(server.requests).toHaveLength(3);
   });
 
-  test("by a name that several devices have, if only one of them is online", async () => {
+  test("a device is selected by a name that several devices have, if only one of them is online", async () => {
     const { server, environments } = setUp();
     for (const deviceId of ["d-1", "d-2"]) server.put({ deviceId, connectionName: "box" });
     server.connect("d-2");
@@ -106,7 +106,7 @@ describe("a device is selected", () => {
     });
   });
 
-  test("by a name of several online devices: a typed error with their rows, and nothing is sent", async () => {
+  test("a name of several online devices is a typed error with their rows, and nothing is sent", async () => {
     const { server, environments } = setUp();
     for (const deviceId of ["d-1", "d-2"]) {
       server.put({ deviceId, connectionName: "box" });
@@ -121,7 +121,7 @@ describe("a device is selected", () => {
   test.each([
     ["an unknown id", "d-9"],
     ["an unknown name", { name: "nobody" }],
-  ])("by %s: a typed error, and nothing is sent", async (_case, device) => {
+  ])("a send to %s is a typed error, and nothing is sent", async (_case, device) => {
     const { server, environments } = setUp();
     const error = await catchError(environments.sendToDevice(device, hello));
     expect(error).toMatchObject({
@@ -132,7 +132,7 @@ describe("a device is selected", () => {
     expect(posts(server)).toBe(0);
   });
 
-  test("by a value that is not an id, or with a body that breaks a rule: a typed error before any request", async () => {
+  test("a value that is not an id, or a body that breaks a rule, is a typed error before any request", async () => {
     const { server, environments } = setUp();
     for (const device of ["", "..", "a/b", null, { deviceId: "x y" }])
       expect(await catchError(environments.sendToDevice(device as string, hello))).toMatchObject({
@@ -145,8 +145,8 @@ describe("a device is selected", () => {
   });
 });
 
-describe("a device_offline problem keeps its code and status", () => {
-  test("is refused before anything is sent, with its row and the message ids", async () => {
+describe("devices that are offline", () => {
+  test("an offline device is refused before anything is sent, with its row and the message ids", async () => {
     const { server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const error = await catchError(environments.sendToDevice("d-1", hello));
@@ -159,7 +159,7 @@ describe("a device_offline problem keeps its code and status", () => {
     expect(posts(server)).toBe(0);
   });
 
-  test("is one whose last heartbeat is 120 seconds old, even if the row has a connection", async () => {
+  test("a device whose last heartbeat is 120 seconds old is offline, even if the row has a connection", async () => {
     const { clock, server, environments } = setUp();
     server.connect("d-1");
     await clock.advance(119_999);
@@ -168,7 +168,7 @@ describe("a device_offline problem keeps its code and status", () => {
     expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code: "device_offline" });
   });
 
-  test("is decided by the server's clock if the response has a Date, because the local clock may be wrong", async () => {
+  test("a device's presence is decided by the server's clock if the response has a Date, because the local clock may be wrong", async () => {
     const { clock, server, environments } = setUp();
     server.connect("d-1");
     const [row] = [server.put({ deviceId: "d-1" })];
@@ -178,7 +178,7 @@ describe("a device_offline problem keeps its code and status", () => {
     await expect(environments.sendToDevice("d-1", hello)).resolves.toMatchObject({ success: true });
   });
 
-  test("is waited for, and the message is sent when it is online", async () => {
+  test("an offline device is waited for, and the message is sent when it is online", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const call = environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 60_000 });
@@ -190,7 +190,7 @@ describe("a device_offline problem keeps its code and status", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("is waited for through failures that may pass, but no longer than waitUntilOnlineMs", async () => {
+  test("an offline device is waited for through failures that may pass, but no longer than waitUntilOnlineMs", async () => {
     const { clock, server, environments } = setUp();
     const options: SendToDeviceOptions = { waitUntilOnlineMs: 10_000, maxRetries: 0 };
     server.put({ deviceId: "d-1" });
@@ -209,7 +209,7 @@ describe("a device_offline problem keeps its code and status", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("is not looked up again before Retry-After, also if the wait ends first", async () => {
+  test("an offline device is not looked up again before Retry-After, even if the wait ends first", async () => {
     const { clock, server, environments } = setUp();
     const busy = respondWithProblem("overloaded", { headers: { "retry-after": "120" } });
     server.interrupt(busy, busy);
@@ -220,7 +220,7 @@ describe("a device_offline problem keeps its code and status", () => {
     expect([server.requests.length, clock.timerCount]).toEqual([1, 0]);
   });
 
-  test("that stays offline is refused when the wait is over", async () => {
+  test("a device that stays offline is refused when the wait is over", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const call = catchError(environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 5_000 }));
@@ -229,7 +229,7 @@ describe("a device_offline problem keeps its code and status", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("is not waited for after the caller aborts, and no timer is left", async () => {
+  test("an offline device is not waited for after the caller aborts, and no timer is left", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const controller = new AbortController();
@@ -242,9 +242,9 @@ describe("a device_offline problem keeps its code and status", () => {
   });
 });
 
-describe("after the device has a new connection", () => {
+describe("devices that have a new connection", () => {
   test.each(["connection_not_found", "connection_replaced", "device_offline"] as const)(
-    "%s: the device is looked up once more, and the same message goes to the new connection under the same ids",
+    "a refusal %s looks the device up once more, and the same message goes to the new connection under the same ids",
     async (code) => {
       const { server, environments } = setUp();
       server.connect("d-1");
@@ -278,7 +278,7 @@ describe("after the device has a new connection", () => {
   });
 
   test.each(["agent_not_allowed", "rate_limited", "delivery_unknown"] as const)(
-    "%s: the device is not looked up again",
+    "a refusal %s does not look the device up again",
     async (code) => {
       const { server, environments } = setUp();
       server.connect("d-1");
@@ -302,9 +302,9 @@ describe("after the device has a new connection", () => {
   });
 });
 
-describe("a device that the list still shows online, and whose connection is refused", () => {
+describe("devices that the list still shows online, and whose connection is refused", () => {
   test.each(["connection_not_found", "connection_replaced", "device_offline"] as const)(
-    "%s: with waitUntilOnlineMs the same message waits for the next connection",
+    "a message refused with %s waits for the next connection with waitUntilOnlineMs",
     async (code) => {
       const { clock, server, environments } = setUp();
       server.connect("d-1");
@@ -320,7 +320,7 @@ describe("a device that the list still shows online, and whose connection is ref
     },
   );
 
-  test("the refusal is thrown when the wait is over, after one send", async () => {
+  test("the refusal of a device that the list shows online is thrown when the wait is over, after one send", async () => {
     const { clock, server, environments } = setUp();
     server.connect("d-1");
     const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
@@ -372,7 +372,7 @@ describe("decisions on tool calls", () => {
   });
 });
 
-test("waiting for a device ends in time, also when look-ups are slow", async () => {
+test("waiting for a device ends in time, even when look-ups are slow", async () => {
   const clock = createVirtualClock();
   installClock(clock);
   const startedAtMs = clock.now();

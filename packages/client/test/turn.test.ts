@@ -41,7 +41,7 @@ test.each([
   [{ state: "unknown" }, "unknown"],
   [{ state: "waiting_for_approval" }, "unfinished"],
   [{ state: "a newer state" }, "unfinished"],
-])("%j is read as %s", (members, outcome) => {
+])("the status %j is read as %s", (members, outcome) => {
   expect(readTurn(status(members)).outcome).toBe(outcome);
 });
 
@@ -110,7 +110,7 @@ test("a turn that ended during the send needs no further request; without wait n
   expect(new Headers(script.seen[3]?.init.headers).has("prefer")).toBe(false);
 });
 
-test("a turn that does not end in time, or that nobody can tell about, is an outcome", async () => {
+test("a turn that does not end in time, or whose end nobody knows, is an outcome", async () => {
   const { environments, clock, script } = setUp(
     found,
     respondWithJson(200, accepted),
@@ -126,7 +126,7 @@ test("a turn that does not end in time, or that nobody can tell about, is an out
   expect(deaf.script.seen).toHaveLength(1);
 });
 
-test("failures that pass are repeated while a turn is awaited, and a server that responds at once is not flooded", async () => {
+test("transient failures are repeated while a turn is awaited, and a server that responds immediately is not flooded", async () => {
   const running = respondWithJson(200, status({ state: "running", waitSeconds: 20 }));
   const { environments, clock, script } = setUp(
     running,
@@ -144,7 +144,7 @@ test("failures that pass are repeated while a turn is awaited, and a server that
   expect(clock.timerCount).toBe(0);
 });
 
-test("when the turn cannot be followed, the error says that the message was sent, and what is missing", async () => {
+test("the error says that the message was sent, and what is missing, when the turn cannot be followed", async () => {
   const server = createFakeServer({ extensions: false });
   server.connect("d-1");
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch });
@@ -219,7 +219,7 @@ test("a failure after the time is over is thrown", async () => {
   expect(script.seen).toHaveLength(1);
 });
 
-test("a failure that may pass at the end of the time does not hide the last known status", async () => {
+test("a transient failure at the end of the time does not hide the last known status", async () => {
   const running = respondWithJson(200, status({ state: "running" }));
   const { clock, environments, script } = setUp(running, respondWithProblem("shutting_down"));
   const options = { waitUntilFinishedMs: 1_500, maxRetries: 0 };
@@ -229,7 +229,7 @@ test("a failure that may pass at the end of the time does not hide the last know
   expect(script.seen).toHaveLength(2);
 });
 
-test("after a response, a failure is repeated as soon as the first one was", async () => {
+test("a failure after a response is repeated as soon as the first one was", async () => {
   const failed = respondWithProblem("shutting_down");
   const running = respondWithJson(200, status({ state: "running" }));
   const finished = respondWithJson(200, status({ state: "finished" }));
@@ -281,7 +281,7 @@ test("the client's own timeoutMs applies to each request of a wait", async () =>
   expect(await failure).toMatchObject({ code: "timeout", message: expect.stringContaining("within 6000 ms") });
 });
 
-test("a Retry-After beyond the end of a wait ends it at once, with the last known status or the error", async () => {
+test("a Retry-After beyond the end of a wait ends it immediately, with the last known status or the error", async () => {
   const busy = respondWithProblem("overloaded", { headers: { "retry-after": "120" } });
   const options = { waitUntilFinishedMs: 10_000, maxRetries: 0 };
   const without = setUp(busy);

@@ -43,7 +43,7 @@ test.each<[string, unknown, string]>([
   }
 });
 
-test("what an operation does not need may differ from the documented shape", async () => {
+test("members that an operation does not need may differ from the documented shape", async () => {
   const value = { connections: [odd], hasNextPage: false };
   const { environments } = setUp([value, value, odd]);
   expect(await environments.list()).toEqual(value);
@@ -71,7 +71,7 @@ test.each<[string, (client: ReturnType<typeof setUp>) => Promise<unknown>, strin
   ["the turn of a message", ({ environments }) => environments.messages.wait("c-1", "m-1"), "state"],
   ["the last runtime", ({ transport }) => retrieveLastRuntime(transport, { agentId: "a" }), "deviceId"],
   ["a send", ({ environments }) => environments.sendMessage("c-1", { messages: [message] }), "success"],
-])("an empty object is no response for %s", async (_case, call, path) => {
+])("an empty object is not a valid response for %s", async (_case, call, path) => {
   expect(await catchError(call(setUp([{}])))).toMatchObject({
     code: "invalid_response",
     message: `invalid response: ${path}`,

@@ -270,7 +270,7 @@ test("a signal that is already aborted ends watching before any request", async 
   expect(server.requests).toEqual([]);
 });
 
-test("where the server streams events, a change is seen at once, and the list is read seldom otherwise", async () => {
+test("a change is seen immediately where the server streams events, and otherwise the list is rarely read", async () => {
   const clock = createVirtualClock();
   installClock(clock);
   installRandom(0);
@@ -349,7 +349,7 @@ test("changes do not shorten the growing waits after failures", async () => {
   await events.return();
 });
 
-test("while the stream is broken, the list is read every intervalMs, until a stream is open again", async () => {
+test("the list is read every intervalMs while the stream is broken, until a stream is open again", async () => {
   const { clock, streams, stream, takeLists, events } = await setUpStream();
   takeLists();
   await clock.advance(6_000);
