@@ -24,15 +24,15 @@ test("a failed send is unknown if an earlier attempt may have been delivered, wh
   }
 });
 
-test("a send may be repeated later after a 429 that is not a rate limit, also to a server without deduplication", () => {
+test("a send may be repeated later after a 429 that is not a rate limit, even to a server without deduplication", () => {
   expect(exitCodeOf({ code: "queue_full", status: 429, outcome: "unknown" }, true)).toBe(exitCodes.later);
 });
 
-test("a message that the device rejected is refused, also when an earlier attempt had no response", () => {
+test("a message that the device rejected is refused, even when an earlier attempt had no response", () => {
   expect(exitCodeOf({ code: "input_rejected", status: 409, outcome: "unknown" }, true)).toBe(exitCodes.refused);
 });
 
-test("a code of a server that is a name of every object has no exit code of its own", () => {
+test("a server code that every object inherits as a name has no exit code of its own", () => {
   for (const code of ["constructor", "toString", "__proto__"])
     expect(exitCodeOf({ code: code as "http_error", status: 400 }, false)).toBe(exitCodes.misused);
 });
@@ -43,7 +43,7 @@ test("a failed read is never unknown", () => {
   );
 });
 
-test("the end of a turn that was followed has its own codes, and only a good end is 0", () => {
+test("the end of a followed turn has its own exit codes, and only a good end is 0", () => {
   const outcomes = ["finished", "failed", "cancelled", "evicted", "unfinished", "unknown"] as const;
   expect(outcomes.map((outcome) => exitCodeOfTurn[outcome])).toEqual([0, 8, 9, 9, 5, 5]);
 });

@@ -50,7 +50,7 @@ test("a value that may be left out is taken only when it looks like one", () => 
   expect(parse("send laptop --wait-online")).toEqual(["send", "laptop", { "wait-online": ["5m"] }]);
 });
 
-test("a word behind --wait-online that begins with a digit is never sent as a message by mistake", () => {
+test("a word after --wait-online that begins with a digit is never sent as a message by mistake", () => {
   for (const word of ["90", "10min", "1.5h"])
     expect(parse(`send laptop --wait-online ${word}`)).toEqual(["send", "laptop", { "wait-online": [word] }]);
   const read = ["send", "laptop", "90", { "wait-online": ["5m"] }];
@@ -66,7 +66,7 @@ test("help is a command, an option and a letter; the version is an option", () =
   for (const line of ["--version", "-V", "-v"]) expect(parse(line)).toEqual({ kind: "version" });
 });
 
-describe("a command line that cannot be run says why", () => {
+describe("command lines that cannot be run", () => {
   test.each([
     ["", "a command is needed"],
     ["--verbose", "a command is needed"],
@@ -87,12 +87,12 @@ describe("a command line that cannot be run says why", () => {
     ["get", "'get' needs DEVICE"],
     ["get a b", "too many words for 'get': it takes DEVICE (quote a text that has spaces)"],
     ["send a b c", "too many words for 'send': it takes [DEVICE] [MESSAGE] (quote a text that has spaces)"],
-  ])("'%s': %s", (line, reason) => {
+  ])("the command line '%s' is refused: %s", (line, reason) => {
     expect(reasonOf(line)).toBe(reason);
   });
 
   test.each(["list --api-key lek_secret", "list --key=lek_secret", "--token lek_secret list"])(
-    "'%s' is refused without repeating the key",
+    "the command line '%s' is refused without repeating the key",
     (line) => {
       expect(reasonOf(line)).toMatch(/^the key is never an option/);
       expect(reasonOf(line)).not.toContain("lek_secret");

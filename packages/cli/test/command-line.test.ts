@@ -34,8 +34,8 @@ async function label(deviceId: string, labels: object): Promise<void> {
   expect(status).toBe(200);
 }
 
-describe("list", () => {
-  test("in a pipe is a line a device in columns separated by tabs, without colours", async () => {
+describe("the command list", () => {
+  test("list prints a line for each device in columns separated by tabs in a pipe, without colours", async () => {
     const { code, stdout, stderr } = await run(["list"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const rows = stdout
@@ -61,7 +61,7 @@ describe("list", () => {
     expect(rows.find(([deviceId]) => deviceId === "device-1")?.[5]).toBe(fleet.laptop.connectionId);
   });
 
-  test("--json is one document as the API answers", async () => {
+  test("list --json prints one document with the response of the API", async () => {
     const { code, stdout } = await run(["list", "--json"]);
     expect(code).toBe(0);
     const { connections, hasNextPage } = JSON.parse(stdout) as EnvironmentList;
@@ -69,7 +69,7 @@ describe("list", () => {
     expect(connections).toHaveLength(6);
   });
 
-  test("--tag selects the devices that have all tags, which the JSON shows with the display name", async () => {
+  test("list --tag selects the devices that have all tags, which the JSON shows with the display name", async () => {
     await label("device-1", { displayName: "Büro", tags: ["ci", "gpu"] });
     const { stdout } = await run(["list", "--tag", "ci", "--tag", "gpu", "--json"]);
     const { connections } = JSON.parse(stdout) as EnvironmentList;
@@ -82,7 +82,7 @@ describe("list", () => {
     });
   });
 
-  test("--online, --limit and --all select the devices; the JSON says whether there are more", async () => {
+  test("list with --online, --limit and --all selects the devices; the JSON says whether there are more", async () => {
     const online = await run(["list", "--online"]);
     expect(online.stdout.match(/^device-[123]\t/gm)).toHaveLength(3);
     expect(online.stdout.trimEnd().split("\n")).toHaveLength(3);
@@ -94,7 +94,7 @@ describe("list", () => {
     expect((await run(["list", "--user", "nobody"])).stdout).toBe("");
   });
 
-  test("a reader that goes away is no failure and says nothing", async () => {
+  test("a reader of list that goes away is not a failure, and nothing is printed", async () => {
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "list"], {
       env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
     });
@@ -103,25 +103,28 @@ describe("list", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
-  test.each(["list", "--help", "--version"])("an output that cannot be written is a failure: %s", async (word) => {
-    const full = await open("/dev/full", "w");
-    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, word], {
-      env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
-      stdio: ["ignore", full.fd, "pipe"],
-    });
-    const ended = once(child, "close");
-    const stderr = child.stderr === null ? "" : await text(child.stderr);
-    const [code] = await ended;
-    await full.close();
-    expect({ code, stderr }).toEqual({
-      code: 1,
-      stderr: "letta-env: standard output cannot be written (ENOSPC)\n",
-    });
-  });
+  test.each(["list", "--help", "--version"])(
+    "an output of list that cannot be written is a failure: %s",
+    async (word) => {
+      const full = await open("/dev/full", "w");
+      const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, word], {
+        env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
+        stdio: ["ignore", full.fd, "pipe"],
+      });
+      const ended = once(child, "close");
+      const stderr = child.stderr === null ? "" : await text(child.stderr);
+      const [code] = await ended;
+      await full.close();
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: "letta-env: standard output cannot be written (ENOSPC)\n",
+      });
+    },
+  );
 });
 
-describe("get", () => {
-  test("takes a deviceId or a name that one device has; a line a member in a pipe, or JSON", async () => {
+describe("the command get", () => {
+  test("get takes a deviceId or a name that only one device has, and prints a line for each member in a pipe, or JSON", async () => {
     const byId = await run(["get", "device-1"]);
     expect(byId.code).toBe(0);
     expect(byId.stdout).toContain("deviceId\tdevice-1\n");
@@ -173,7 +176,7 @@ describe("get", () => {
   });
 });
 
-describe("refused before any request", () => {
+describe("command lines that are refused before any request", () => {
   test.each([
     [["list", "--limit", "0"], "--limit must be a whole number from 1"],
     [["list", "--limit", "5", "--all"], "--limit and --all exclude each other"],
@@ -219,13 +222,13 @@ describe("refused before any request", () => {
     ],
     [["approve", "laptop", "--agent", "a"], "'approve' needs --request ID"],
     [["deny", "--agent", "a", "--request", "r"], "'deny' needs DEVICE, or --connection ID"],
-  ])("%j: %s", async (words, reason) => {
+  ])("the command line %j is refused before any request: %s", async (words, reason) => {
     // Nothing listens there: a request would be another exit code.
     const env = { LETTA_BASE_URL: "http://127.0.0.1:9", LETTA_API_KEY: "k" };
     expect(await runCli(words, { env })).toEqual({ code: 2, stdout: "", stderr: `letta-env: ${reason}\n` });
   });
 
-  test("a message that is no text, or too long, is refused", async () => {
+  test("a message that is not text, or too long, is refused before any request", async () => {
     const words = ["send", "laptop", "--agent", "a"];
     expect((await run(words, new Uint8Array([0xff, 0xfe]))).stderr).toBe("letta-env: MESSAGE must be text in UTF-8\n");
     expect((await run(words, "x".repeat(1_100_000))).stderr).toBe(
@@ -233,7 +236,7 @@ describe("refused before any request", () => {
     );
   });
 
-  test("an address or a key that is missing is named", async () => {
+  test("a missing address or key is named", async () => {
     const without = (env: Record<string, string>) => runCli(["list"], { env });
     expect((await without({ LETTA_API_KEY: "k" })).stderr).toMatch(/^letta-env: LETTA_BASE_URL is not set/);
     expect((await without({ LETTA_BASE_URL: fleet.gateway.proxy.url })).stderr).toMatch(
@@ -241,7 +244,7 @@ describe("refused before any request", () => {
     );
   });
 
-  test("http: beyond loopback would show the key to the network, unless it is allowed", async () => {
+  test("the key is never sent over http: beyond loopback unless it is allowed, because the network would see it", async () => {
     const env = { LETTA_BASE_URL: "http://gateway.invalid", LETTA_API_KEY: "k" };
     const refused = await runCli(["list"], { env });
     expect(refused.code).toBe(2);
@@ -251,7 +254,7 @@ describe("refused before any request", () => {
   });
 });
 
-describe("failures", () => {
+describe("failures of commands", () => {
   test("a key that is not valid is exit code 4 and never repeated", async () => {
     const key = "lek_AAAAAAAAAAAA_not_a_key";
     const { code, stdout, stderr } = await runCli(["list", "--verbose"], {
@@ -262,7 +265,7 @@ describe("failures", () => {
     expect(stderr).not.toContain("not_a_key");
   });
 
-  test("without --verbose there is one line", async () => {
+  test("a failure without --verbose is one line", async () => {
     const { stderr } = await runCli(["list"], { env: { ...fleet.gateway.env, LETTA_API_KEY: "wrong" } });
     expect(stderr.trimEnd().split("\n")).toHaveLength(1);
   });
@@ -283,7 +286,7 @@ describe("failures", () => {
     expect([code, stderr]).toEqual([7, `letta-env: cannot reach ${closed.url}: connection refused\n`]);
   });
 
-  test("the key may lie in a file, whose last line end does not count", async () => {
+  test("a key is read from a file without its last line break", async () => {
     const file = join(fleet.folder, "key");
     await writeFile(file, `${fleet.gateway.callerKey}\n`);
     const env = { LETTA_BASE_URL: fleet.gateway.proxy.url };

@@ -76,7 +76,7 @@ test("a key without the scope is refused with its name, and the command that add
   ]);
 });
 
-test("in front of a server without control, the message says what is missing", async () => {
+test("control commands say what is missing in front of a server without control", async () => {
   const row = {
     ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
     ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },

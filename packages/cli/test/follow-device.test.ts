@@ -8,7 +8,7 @@ import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
-describe.runIf(canOpenTerminal())("with a real device", () => {
+describe.runIf(canOpenTerminal())("following with a real device", () => {
   let gateway: Gateway;
   let device: LaunchedDevice;
   let env: Readonly<Record<string, string>>;
@@ -39,7 +39,7 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
     expect({ code, left: stripVTControlCharacters(left) }).toEqual({ code: 0, left: "pong\r\n" });
   });
 
-  test("a request for permission is asked, and y lets the turn go on to its end", async () => {
+  test("a request for permission is shown as a question, and y lets the turn continue to its end", async () => {
     const run = follow(asking);
     await run.shows(/Allow Bash: .*\[y\/n/s);
     run.press("maybe\n");
@@ -51,7 +51,7 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
     expect(shown).toContain("reflection transcript inspected");
   });
 
-  test("in a pipe it is said how to decide, and 'approvals' lists and decides", async () => {
+  test("the output in a pipe says how to decide, and 'approvals' lists and decides", async () => {
     const cli = runCli(["send", "real box", "--agent", demoAgentId, "--follow", asking], { env });
     const listed = await vi.waitUntil(
       async () => {
@@ -73,7 +73,7 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
     expect((await runCli(["approvals", "allow", id], { env })).code).toBe(6);
   });
 
-  test("any other answer to Ctrl-C only ends following, and the same message id follows the turn again", async () => {
+  test("any other reply to Ctrl-C only ends following, and the same message id follows the turn again", async () => {
     const run = follow(asking, "--message-id", "follow-again");
     await run.shows(/Allow Bash: .*\[y\/n/s);
     run.press("\u0003");

@@ -62,7 +62,7 @@ const words = (messageId: string): string[] => [
   "hello",
 ];
 
-test("in a pipe, the lines about a request name each lasting permission and the command that grants it", async () => {
+test("the lines about a request in a pipe name each lasting permission and the command that grants it", async () => {
   const cli = startCli(words("pipe"), { env });
   await request("pipe");
   await vi.waitUntil(async () => (await runCli(["approvals"], { env })).stdout.startsWith("call-pipe\t"), {
@@ -93,7 +93,7 @@ test("a request of another message in the conversation, or of another device, is
   expect((await cli.result).stderr).not.toMatch(/call-(?:tower|theirs)/);
 });
 
-describe.runIf(canOpenTerminal())("on a terminal", () => {
+describe.runIf(canOpenTerminal())("permission questions on a terminal", () => {
   test("the question lists lasting permissions, and the number of one allows the tool call and grants it", async () => {
     const run = runInTerminal(words("terminal"), { env, columns: 120 });
     await request("terminal");

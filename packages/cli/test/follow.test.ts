@@ -104,7 +104,7 @@ test("--json prints one document a line: what was sent, states, output, and the 
   expect(documents.at(-1)).toMatchObject({ type: "end", outcome: "finished", status: { stopReason: "end_turn" } });
 });
 
-test("the output of another conversation, and of a turn before, is left out", async () => {
+test("the output of another conversation, and of an earlier turn, is left out", async () => {
   say("earlier");
   const cli = await follow("follow-5");
   const other = { agent_id: "a1", conversation_id: "other" };
@@ -120,7 +120,7 @@ test("a message that has ended before is followed from its status", async () => 
   expect(await runCli(words, { env })).toMatchObject({ code: 0, stdout: "mine\n" });
 });
 
-test("Ctrl-C without a terminal ends following with 130, and says that the turn goes on", async () => {
+test("following ends with 130 on Ctrl-C without a terminal, and says that the turn continues", async () => {
   const cli = await follow("follow-6");
   say("so far");
   await cli.printed("so far");
@@ -148,7 +148,7 @@ test.each([
   expect(laptop.received.frames.slice(before).filter(({ type }) => type === "input")).toEqual([]);
 });
 
-test("in front of a server without events, nothing is sent, and the message says what is missing", async () => {
+test("nothing is sent in front of a server without events, and the message says what is missing", async () => {
   const row = {
     ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
     ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },
@@ -201,7 +201,7 @@ test("following a message whose turn the device no longer reports begins the min
   await again.terminate();
 });
 
-test("a reader that goes away ends following with 0, while the turn goes on", async () => {
+test("a reader that goes away ends following with 0, while the turn continues", async () => {
   const cli = await follow("follow-head");
   say("The first part, ");
   await cli.printed("The first part, ");

@@ -43,7 +43,7 @@ async function start(
 const hangUp = (_request: SeenRequest, response: ServerResponse): void => void response.socket?.destroy();
 const posts = (): readonly SeenRequest[] => (server?.seen ?? []).filter(({ method }) => method === "POST");
 
-test("a decision that left and has no response is unknown, and the command that shows more is named", async () => {
+test("a decision that was sent and has no response is unknown, and the command that shows more is named", async () => {
   const env = await start(hangUp);
   const { code, stdout, stderr } = await runCli(["approvals", "allow", "t1"], { env });
   expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
@@ -65,7 +65,7 @@ test.each([
 });
 
 test.each(["allow", "deny"])(
-  "approvals %s --requested-at refuses what the device asks for since then under the id",
+  "approvals %s --requested-at refuses what the device has requested since then under the id",
   async (action) => {
     const env = await start(hangUp);
     const words = ["approvals", action, "t1", "--requested-at", "1970-01-01T00:00:00.002Z"];
@@ -103,7 +103,7 @@ test.each([
   [["stop", "d1"], "stop"],
   [["mode", "d1", "standard"], "mode"],
 ])(
-  "%j: a request that left and has no response is unknown, and not repeated, because a repeat acts on what runs then",
+  "the command %j has an unknown outcome without a response, and is not repeated, because a repeat acts on what runs then",
   async (words, path) => {
     const env = await start(hangUp);
     const { code, stdout, stderr } = await runCli([...words, "--agent", "a1"], { env });
@@ -116,7 +116,7 @@ test.each([
   },
 );
 
-test("a stop that the server does not know the result of is unknown, also if the server allows a repeat", async () => {
+test("a stop whose result the server does not know is unknown, even if the server allows a repeat", async () => {
   const env = await start((_request, response) =>
     reply(response, 504, { errorCode: "control_unknown", message: "no answer" }, { "x-should-retry": "true" }),
   );

@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => fleet.stop());
 
-test("in a pipe, each message is a line of columns, the latest first", async () => {
+test("each message is a line of columns in a pipe, the latest first", async () => {
   const { code, stdout, stderr } = await runCli(["messages", "laptop"], { env });
   expect([code, stderr]).toEqual([0, ""]);
   const lines = stdout
@@ -44,7 +44,7 @@ test("in a pipe, each message is a line of columns, the latest first", async () 
   expect(lines[1]?.slice(5)).toEqual(["a1", "default", "", ""]);
 });
 
-test("--json, --limit, --agent and --state select, and say whether there is more", async () => {
+test("--json, --limit, --agent and --state select messages, and the output says whether there are more", async () => {
   const { stdout } = await runCli(["messages", "device-1", "--limit", "1", "--json"], { env });
   expect(JSON.parse(stdout)).toMatchObject({ messages: [{ clientMessageId: "m-2" }], hasMore: true });
   const ofAgent = await runCli(["messages", "device-1", "--agent", "a1", "--all", "--json"], { env });

@@ -61,7 +61,7 @@ test("a send goes to the new connection when the device has registered again, wi
   expect(sends.map(({ headers }) => headers["idempotency-key"])).toEqual(["k1", "k1"]);
 });
 
-test("names and errors of a server cannot steer the terminal, in no format", async () => {
+test("names and errors of a server cannot control the terminal, in any format", async () => {
   const name = "evil\u001b[2J\u202e\u009b1m\tname\n";
   const env = await start(({ target }, response) =>
     target === "/v1/environments/d1"
@@ -86,7 +86,7 @@ test("pages that never end are a failure, not a loop", async () => {
   expect(stderr).toBe("letta-env: the server announces more devices but does not return them\n");
 });
 
-test("a request that waits for its rate limit says so, also in a pipe", async () => {
+test("a request that waits for its rate limit says so, even in a pipe", async () => {
   let isLimited = true;
   const env = await start((_request, response) => {
     if (!isLimited) return reply(response, 200, { connections: [], hasNextPage: false });
@@ -101,7 +101,7 @@ test("a request that waits for its rate limit says so, also in a pipe", async ()
   });
 });
 
-test("of several devices with one name, a send goes to the only one that is online", async () => {
+test("a send to a name of several devices goes to the only one that is online", async () => {
   const rows = [
     { ...row("c1", "demo"), id: "e1", deviceId: "d1", connectionId: null },
     { ...row("c2", "demo"), id: "e2", deviceId: "d2" },
@@ -122,7 +122,7 @@ test("of several devices with one name, a send goes to the only one that is onli
   });
 });
 
-test("of several online devices with one name, a send lists their ids and goes to none of them", async () => {
+test("a send to a name of several online devices lists their ids and goes to none of them", async () => {
   const rows = ["d1", "d2", "d3"].map((deviceId, index) => ({
     ...row(`c${index}`, "demo"),
     id: deviceId,
@@ -142,7 +142,7 @@ test("of several online devices with one name, a send lists their ids and goes t
   expect(bodies()).toEqual([]);
 });
 
-test("if all devices with a name are offline, a send says so, and --wait-online takes the first that comes online", async () => {
+test("a send to a name whose devices are all offline says so, and --wait-online takes the first that comes online", async () => {
   let isOnline = false;
   const rows = () =>
     ["d1", "d2"].map((deviceId) => ({

@@ -31,7 +31,7 @@ describe.each(runtimes)("%s", (name, [command, ...args]) => {
       ...(input !== undefined && { input }),
     });
 
-  test("lists, sends from standard input, and fails with the same codes", async () => {
+  test("the command lists, sends from standard input, and fails with the same codes", async () => {
     const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
     const device = await connectScriptedDevice({ ...options, deviceId: `on-${name}` });
     const listed = await run(["list", "--online"]);

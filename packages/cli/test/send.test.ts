@@ -29,14 +29,14 @@ function nextRetrieval(): Promise<unknown> {
 }
 
 describe("send", () => {
-  test("delivers the message to the agent on the device, waits for its acknowledgement, and prints outcome and id", async () => {
+  test("send delivers the message to the agent on the device, waits for its acknowledgement, and prints outcome and id", async () => {
     const { code, stdout, stderr } = await run(["send", "laptop", "--agent", "a1", "--message-id", "m-1", "hello"]);
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "started\tm-1\tdevice-1\n", stderr: "" });
     expect(latestInput(fleet.laptop)).toContain('"hello"');
     expect(latestInput(fleet.laptop)).toContain('"a1"');
   });
 
-  test("the same message id runs once", async () => {
+  test("send with the same message id runs once", async () => {
     const words = ["send", "laptop", "--agent", "a1", "--message-id", "m-2", "once"];
     expect((await run(words)).code).toBe(0);
     const before = fleet.laptop.received.frames.length;
@@ -47,14 +47,14 @@ describe("send", () => {
     expect(other.stderr).toMatch(/^letta-env: message_id_reused: [^()]*\n$/);
   });
 
-  test("a message without an id gets a new one", async () => {
+  test("send without an id uses a new one", async () => {
     const first = await run(["send", "laptop", "--agent", "a1", "hi"]);
     const second = await run(["send", "laptop", "--agent", "a1", "hi"]);
     expect(first.stdout).toMatch(/^started\t[0-9a-f-]{36}\tdevice-1\n$/);
     expect(second.stdout).not.toBe(first.stdout);
   });
 
-  test("the message comes from standard input, by itself or for a dash, without the last line end", async () => {
+  test("send reads the message from standard input, without an operand or with a dash, without the last line break", async () => {
     for (const words of [
       ["send", "laptop", "--agent", "a1"],
       ["send", "laptop", "-", "--agent", "a1"],
@@ -64,7 +64,7 @@ describe("send", () => {
     }
   });
 
-  test("--connection sends to that connection; --conversation and --json are as they say", async () => {
+  test("send with --connection goes to that connection; --conversation and --json work as documented", async () => {
     const words = [
       "send",
       "--connection",
@@ -86,19 +86,19 @@ describe("send", () => {
     expect(latestInput(fleet.laptop)).toContain('"c1"');
   });
 
-  test("an offline device is exit code 3 and nothing is sent", async () => {
+  test("send to an offline device is exit code 3 and nothing is sent", async () => {
     const { code, stdout, stderr } = await run(["send", "asleep", "--agent", "a1", "hello"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
     expect(stderr).toMatch(/asleep is offline .*; nothing was sent\n--wait-online waits for it\.\n$/);
   });
 
-  test("--wait-online gives up in time, silently in a pipe until then", async () => {
+  test("send --wait-online gives up in time, silently in a pipe until then", async () => {
     const { code, stderr } = await run(["send", "asleep", "--wait-online", "10ms", "--agent", "a1", "hello"]);
     expect(code).toBe(3);
     expect(stderr).toMatch(/^letta-env: asleep is offline and did not come back in time/);
   });
 
-  test("--wait-online sends once the device has come online", async () => {
+  test("send --wait-online sends once the device has come online", async () => {
     const retrieved = nextRetrieval();
     const waiting = startCli(["send", "device-4", "--wait-online", "--agent", "a1", "hello"], {
       env: fleet.gateway.env,
@@ -113,14 +113,14 @@ describe("send", () => {
     await device.close();
   });
 
-  test("a device that does not accept is exit code 4, with its reason made harmless", async () => {
+  test("send to a device that does not accept is exit code 4, with its reason made harmless", async () => {
     const { code, stdout, stderr } = await run(["send", "grumpy", "--agent", "a1", "hello"]);
     expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
     expect(stderr).toMatch(/^letta-env: input_rejected: .*No such agent/);
     expect(stderr).not.toContain("\u001b");
   });
 
-  test("a device that does not acknowledge is exit code 5 with the message id, and the same id returns the outcome later", async () => {
+  test("send to a device that does not acknowledge is exit code 5 with the message id, and the same id returns the outcome later", async () => {
     const words = ["send", "silent", "--agent", "a1", "--message-id", "m-5", "hello"];
     const { code, stdout, stderr } = await run(words);
     expect({ code, stdout }).toEqual({ code: 5, stdout: "unknown\tm-5\tdevice-2\n" });
@@ -187,8 +187,8 @@ async function askPermission(toolCallId: string): Promise<void> {
     .toContain(toolCallId);
 }
 
-describe("approve and deny", () => {
-  test("deliver the decision to the device, and print the outcome without a message id", async () => {
+describe("the commands approve and deny", () => {
+  test("approve and deny deliver the decision to the device, and print the outcome without a message id", async () => {
     for (const [command, behavior] of [
       ["approve", "allow"],
       ["deny", "deny"],

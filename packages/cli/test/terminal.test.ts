@@ -8,7 +8,7 @@ import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-describe.runIf(canOpenTerminal())("on a terminal", () => {
+describe.runIf(canOpenTerminal())("output on a terminal", () => {
   let gateway: Gateway;
   let laptop: ScriptedDevice;
 
@@ -25,7 +25,7 @@ describe.runIf(canOpenTerminal())("on a terminal", () => {
   const run = (args: readonly string[], columns = 80, env: Record<string, string> = {}) =>
     runInTerminal(args, { env: { ...gateway.env, ...env }, columns });
 
-  test("list is a coloured table with a header, aligned and no wider than the terminal", async () => {
+  test("list prints a coloured table with a header on a terminal, aligned and no wider than the terminal", async () => {
     for (const columns of [20, 40, 80]) {
       const { code, shown } = await run(["list"], columns).result;
       expect(code).toBe(0);
@@ -36,7 +36,7 @@ describe.runIf(canOpenTerminal())("on a terminal", () => {
     }
   });
 
-  test("NO_COLOR takes the colours away, --json too", async () => {
+  test("NO_COLOR removes the colours, and so does --json", async () => {
     const plain = [run(["list"], 80, { NO_COLOR: "1" }), run(["list", "--json"])];
     for (const { shown } of await Promise.all(plain.map(({ result }) => result))) {
       expect(shown).toContain("laptop");
@@ -51,7 +51,7 @@ describe.runIf(canOpenTerminal())("on a terminal", () => {
     expect({ code, left }).toEqual({ code: 0, left: "Started by 日本語 laptop.  Message id: m1\r\n" });
   });
 
-  test("a missing message is an error at once, instead of a hidden prompt", async () => {
+  test("a missing message is an immediate error on a terminal, instead of a hidden prompt", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1"]).result;
     expect(code).toBe(2);
     expect(shown).toContain("a MESSAGE is needed");

@@ -57,7 +57,7 @@ test.each([
   expect(await runCli(send, { env })).toMatchObject({ code: 0, stdout: "started\tm1\td1\n" });
 });
 
-test("a device that has not been seen for an hour is offline, though this machine's clock runs an hour late", async () => {
+test("a device that has not been seen for an hour is offline, though this machine's clock is an hour slow", async () => {
   const env = await start((_request, response) => {
     const header = { date: new Date(Date.now() + hourMs).toUTCString() };
     reply(response, 200, row("c1"), header);
@@ -71,7 +71,7 @@ test("a device that has not been seen for an hour is offline, though this machin
 });
 
 test.each([{ Name: ["is odd"] }, ["is odd", null, { field: "name" }], "odd"])(
-  "broken rules in a form of the server's own, %j, are left out of the text of an error",
+  "broken rules in a server's own form, %j, are left out of the text of an error",
   async (errors) => {
     const env = await start((_request, response) =>
       reply(response, 400, { title: "Bad request", detail: "Odd.", errors }),
@@ -82,7 +82,7 @@ test.each([{ Name: ["is odd"] }, ["is odd", null, { field: "name" }], "odd"])(
 );
 
 test.each(["connection_replaced", "connection_not_found", "device_offline"])(
-  "%s: the message goes to the connection that the device has now, and the output names it",
+  "a message goes to the connection that the device has now, and the output names it: %s",
   async (errorCode) => {
     let connectionId = "old";
     const env = await start(({ method, target }, response) => {
@@ -123,7 +123,7 @@ test("--wait-online outlasts a server that fails for a while", async () => {
   expect(await runCli([...send, "--wait-online"], { env })).toMatchObject({ code: 0, stdout: "accepted\tm1\td1\n" });
 });
 
-test("a success that says less than promised is a success; one that says no is a refusal", async () => {
+test("a success with less than was promised is a success, and one that says no is a refusal", async () => {
   let answer: object = { success: true };
   const env = await start(({ method }, response) => reply(response, 200, method === "GET" ? row("c1") : answer));
   expect(await runCli(send, { env })).toEqual({ code: 0, stdout: "accepted\tm1\td1\n", stderr: "" });
@@ -131,7 +131,7 @@ test("a success that says less than promised is a success; one that says no is a
   expect(await runCli(send, { env })).toMatchObject({ code: 4, stdout: "" });
 });
 
-test("two rows of one device are one device: a name fits it once, and its live connection counts", async () => {
+test("two rows of one device are one device: its name selects it once, and its live connection counts", async () => {
   const rows = [
     row(null, { connectionName: "my box", lastHeartbeat: null }),
     row("c2", { id: "e2", connectionName: "my box" }),
@@ -163,7 +163,7 @@ test.each([
   [500, "text/html", 1],
   [404, "text/html", 1],
   [403, "text/html", 4],
-])("%d without a problem code is reported by its status", async (status, type, code) => {
+])("a response %d without a problem code is reported by its status", async (status, type, code) => {
   const env = await start((_request, response) => {
     response.writeHead(status, { "content-type": type, "retry-after": "100" }).end("<html>secret page</html>");
   });

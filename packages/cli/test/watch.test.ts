@@ -19,7 +19,7 @@ afterAll(async () => {
   await gateway?.proxy.stop();
 });
 
-test("prints a line an event while it happens, and ends cleanly on SIGINT with 130", async () => {
+test("watch prints a line for each event as it happens, and ends cleanly on SIGINT with 130", async () => {
   const laptop = await device("d1", "laptop");
   const watching = startCli(["watch", "--interval", "50ms"], { env: gateway.env });
   await watching.printed("\tappeared\td1\tlaptop\n");
@@ -34,7 +34,7 @@ test("prints a line an event while it happens, and ends cleanly on SIGINT with 1
   await again.close();
 });
 
-test("--json prints a document a line", async () => {
+test("watch --json prints a document in each line", async () => {
   const laptop = await device("d2", "desk");
   const watching = startCli(["watch", "--json", "--interval", "50ms"], { env: gateway.env });
   await watching.printed('"connectionName":"desk"');
@@ -49,7 +49,7 @@ test("--json prints a document a line", async () => {
   await laptop.close();
 });
 
-test("ends with 0, and says nothing, when its reader goes away", async () => {
+test("watch ends with 0, and says nothing, when its reader goes away", async () => {
   const laptop = await device("d3", "first");
   const args = ["--disable-warning=ExperimentalWarning", entry, "watch", "--interval", "50ms"];
   const child = spawn(process.execPath, args, { env: { ...baseEnvironment, ...gateway.env } });

@@ -14,7 +14,7 @@ function start() {
   return { clock, said, timer, reason: () => ended };
 }
 
-test("a party that has been away for a minute ends the wait, and is said once", async () => {
+test("a party that has been away for a minute ends the wait, and this is reported once", async () => {
   const { clock, said, timer, reason } = start();
   await timer.markAbsent("server", "the server sends no events: overloaded");
   await clock.advance(30_000);
@@ -26,7 +26,7 @@ test("a party that has been away for a minute ends the wait, and is said once", 
   expect(said).toEqual(["the server sends no events: overloaded"]);
 });
 
-test("a party that comes back starts a new minute, and the other one's goes on", async () => {
+test("a party that returns starts a new minute, and the other one's minute continues", async () => {
   const { clock, timer, reason } = start();
   await timer.markAbsent("server", "no events");
   await clock.advance(50_000);

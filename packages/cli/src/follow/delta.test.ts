@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createDeltaReader } from "./delta.ts";
 
-test("texts of the agent are read from strings and lists of parts; what says nothing to people is left out", () => {
+test("texts of the agent are read from strings and lists of parts; parts without text are left out", () => {
   const read = createDeltaReader();
   const message = { message_type: "assistant_message", id: "m-1" };
   expect(read({ ...message, content: [{ type: "text", text: "po" }, { type: "image" }, 7, { text: "ng" }] })).toEqual({

@@ -14,7 +14,7 @@ function createPrinter(columns: number | null) {
   return { printer: createTurnPrinter(context, (plain) => plain), text: () => text };
 }
 
-test("on a terminal, the rest of a long detail or question is indented, so that it does not look like another line", async () => {
+test("the rest of a long detail or question is indented on a terminal, so that it does not look like another line", async () => {
   const { printer, text } = createPrinter(40);
   await printer.detail(`  "note": ${" ".repeat(30)}1 also grants, from now on: ls`);
   await printer.question(`Allow Bash: ls${" ".repeat(26)}Allow Bash: pwd? [y/n]`);
@@ -26,7 +26,7 @@ test("on a terminal, the rest of a long detail or question is indented, so that 
   ]);
 });
 
-test("elsewhere, a detail is one line", async () => {
+test("a detail is one line outside a terminal", async () => {
   const { printer, text } = createPrinter(null);
   await printer.detail("a".repeat(500));
   expect(text()).toBe(`${"a".repeat(500)}\n`);

@@ -106,7 +106,7 @@ test("a long input has the start and the end of its texts in the list, and the r
 const hidden = "\u202e\u{e0049}\u{e0067}\u200b";
 const escaped = String.raw`\u202e\udb40\udc49\udb40\udc67\u200b`;
 
-test("what nobody sees is written out in results, and a request whose input has such characters says so", async () => {
+test("invisible characters are written out in results, and a request whose input has such characters says so", async () => {
   const client = await start([
     { id: `call${hidden}`, tool: `Bash${hidden}`, reason: hidden, input: { [`c${hidden}`]: [`ls ${hidden}\r\n\tx`] } },
     { id: "call-2", input: { command: "a\r\n\tb می\u200cخواهم 👩‍💻" } },
@@ -126,14 +126,14 @@ test("what nobody sees is written out in results, and a request whose input has 
   expect(JSON.stringify(server?.seen.at(-1)?.body)).toContain(hidden);
 });
 
-test("what nobody sees in the name of a device is written out in results and in failures", async () => {
+test("invisible characters in the name of a device are written out in results and in failures", async () => {
   const client = await start([], `lap${hidden}top`);
   expect((await client.call("list_devices")).output).toMatchObject({ devices: [{ name: `lap${escaped}top` }] });
   const { isError, text } = await client.call("send_message", { device: "d1", agentId: "a1", message: "hi" });
   expect([isError, text]).toEqual([true, expect.stringContaining(`lap${escaped}top is offline`)]);
 });
 
-test("of requests with one id and one time, answer_approval decides the one of the device or conversation that is named", async () => {
+test("answer_approval decides the request of the named device or conversation when several have one id and one time", async () => {
   const client = await start([
     { id: "call-1", deviceId: "d1" },
     { id: "call-1", deviceId: "d2", tool: "Write" },

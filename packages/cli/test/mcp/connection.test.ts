@@ -82,7 +82,7 @@ async function connect(protocolVersion: string, output: "pipe" | number = "pipe"
 
 const errorOf = ({ id, error }: Answer) => [id, error?.code];
 
-test("a client that no longer reads ends the program with 0, and without a word", async () => {
+test("a client that no longer reads ends the program with 0, and without a message", async () => {
   const client = await connect("2025-06-18");
   client.closeOutput();
   client.send(ping(1));
@@ -98,7 +98,7 @@ test("an output that cannot be written ends the program with 1 and the reason", 
   });
 });
 
-test("a message that is too long is refused, and the calls beside it are answered", async () => {
+test("a message that is too long is refused, and the calls beside it get their responses", async () => {
   const client = await connect("2025-06-18");
   client.send(sendMessage("waits", "hi", 2), sendMessage("long", "x".repeat(11 * 2 ** 20), 0), ping("after"));
   expect(errorOf(await client.response(({ error }) => error !== undefined))).toEqual([null, -32600]);
@@ -110,7 +110,7 @@ test("a message that is too long is refused, and the calls beside it are answere
   expect([code, stderr]).toEqual([0, expect.stringMatching(/^letta-env: [^\n]*longer than 10 MiB[^\n]*\n$/)]);
 });
 
-test("what is no JSON and no message is answered with an error, and named in a line on standard error", async () => {
+test("input that is not JSON or not a message gets an error response, and is named in a line on standard error", async () => {
   const client = await connect("2025-11-25");
   client.send(
     "{oops secret",
@@ -136,7 +136,7 @@ test("what is no JSON and no message is answered with an error, and named in a l
   expect(stderr).not.toContain("secret");
 });
 
-test("each message of a batch is answered, even beside an invalid one", async () => {
+test("each message of a batch gets a response, even beside an invalid one", async () => {
   const client = await connect("2025-03-26");
   client.send([ping(1), { jsonrpc: "2.0", id: 2 }, { jsonrpc: "2.0", method: "notifications/x" }, ping(3)]);
   await client.response(({ id }) => id === 3);
@@ -150,7 +150,7 @@ test("each message of a batch is answered, even beside an invalid one", async ()
   expect((await client.end()).code).toBe(0);
 });
 
-test("what the protocol ignores, such as a response to no request, is named on standard error", async () => {
+test("input that the protocol ignores, such as a response to no request, is named on standard error", async () => {
   const client = await connect("2025-06-18");
   client.send({ jsonrpc: "2.0", id: 5, result: { text: "x".repeat(9_000) } }, ping("last"));
   await client.response(({ id }) => id === "last");

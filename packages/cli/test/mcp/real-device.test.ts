@@ -35,7 +35,7 @@ test("send_message returns the reply of the agent", async () => {
   });
 });
 
-test("send_message ends early when the turn waits for permission, and answer_approval for that request lets it go on", async () => {
+test("send_message ends early when the turn waits for permission, and answer_approval for that request lets it continue", async () => {
   const sent = (await send("run $TRANSCRIPT_PATH")).output;
   expect(sent).toMatchObject({ turn: { outcome: "unfinished", state: "waiting_for_approval" } });
   const { approvals } = (await mcp.call("list_approvals", { deviceId: "device-mcp" })).output;

@@ -80,7 +80,7 @@ test("send_message runs a repeated id once, and the text of the result is the st
   expect(status.output).toMatchObject({ outcome: "unfinished", state: "accepted", reply: null });
 });
 
-test("list_messages returns what became of the messages of a device, the latest first, also while it is offline", async () => {
+test("list_messages returns what became of the messages of a device, the latest first, even while it is offline", async () => {
   for (const messageId of ["mcp-2", "mcp-3"])
     await mcp.call("send_message", {
       device: "laptop",
@@ -103,7 +103,7 @@ test("list_messages returns what became of the messages of a device, the latest 
   expect(asleep.output).toEqual({ deviceId: "device-4", connectionId: null, messages: [], hasMore: false });
 });
 
-describe("a failure is a tool error with the text of the command line", () => {
+describe("failures of tools", () => {
   const message = { agentId: "agent-1", message: "ping", waitSeconds: 0 };
   const requestedAt = "1970-01-01T00:00:00.001Z";
 
@@ -118,13 +118,13 @@ describe("a failure is a tool error with the text of the command line", () => {
     ["an unknown message", "message_status", { connectionId: "env-conn-x", messageId: "x" }, /^message_not_found/],
     ["an unknown request", "answer_approval", { id: "x", decision: "allow", requestedAt }, "no such request waits"],
     ["a decision without the time of the request", "answer_approval", { id: "x", decision: "allow" }, /requestedAt/],
-  ])("%s", async (_, tool, input, text) => {
+  ])("a tool error has the text of the command line: %s", async (_, tool, input, text) => {
     const result = await mcp.call(tool, input);
     expect({ isError: result.isError, output: result.output }).toEqual({ isError: true, output: {} });
     expect(result.text).toEqual(typeof text === "string" ? expect.stringContaining(text) : expect.stringMatching(text));
   });
 
-  test("a tool that the key has no scope for names the scope, and the key is not shown", async () => {
+  test("a tool error for a missing scope names the scope, and the key is not shown", async () => {
     const apiKey = await fleet.gateway.proxy.createKey({ scopes: ["list"] });
     const other = await connectMcpClient({ ...fleet.gateway.env, LETTA_API_KEY: apiKey });
     const listed = await other.call("list_devices");
@@ -135,7 +135,7 @@ describe("a failure is a tool error with the text of the command line", () => {
     await other.close();
   });
 
-  test("a server that cannot be reached", async () => {
+  test("a tool error says that a server cannot be reached", async () => {
     const other = await connectMcpClient({ ...fleet.gateway.env, LETTA_BASE_URL: "http://127.0.0.1:2" });
     expect((await other.call("list_devices")).text).toBe("cannot reach http://127.0.0.1:2: connection refused");
     await other.close();
@@ -152,7 +152,7 @@ registerHooks({ resolve: (name, context, next) => (name.includes("modelcontextpr
   expect(served.stderr).toContain("@modelcontextprotocol/server");
 });
 
-test("without an address nothing is served, and one line on standard error names the setting", async () => {
+test("nothing is served without an address, and one line on standard error names the setting", async () => {
   const { code, stdout, stderr } = await runCli(["mcp"], { env: { LETTA_API_KEY: "x" } });
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expect(stderr).toMatch(/^letta-env: LETTA_BASE_URL is not set: [^\n]*\n/);
