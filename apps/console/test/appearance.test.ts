@@ -137,7 +137,7 @@ describe.each(browsers)("in %s", () => {
     },
   );
 
-  test("with forced colours only the present view is marked, and a device that is online still has its dot", async () => {
+  test("only the present view is marked with forced colours, and a device that is online still has its dot", async () => {
     const { page } = await signIn({ forcedColors: "active" });
     await page.getByRole("row", { name: "hostile" }).waitFor();
     const looks = await page.evaluate<readonly boolean[]>(`(() => {
@@ -165,7 +165,7 @@ describe.each(browsers)("in %s", () => {
       }
   });
 
-  test("a conversation is printed as a whole, without what only a screen has", async () => {
+  test("a conversation is printed completely, without what only a screen needs", async () => {
     const { page } = await signIn();
     await show(page, `/device/${reportAsHostile.registration.deviceId}`, /./);
     for (let count = 0; count < 4; count += 1) await reply(page);
@@ -300,7 +300,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a link that is pasted into an open page asks too, signs in, and is not left in the address", async () => {
+  test("a link that is pasted into an open page also asks, signs in, and is not left in the address", async () => {
     const { page, faults } = await signIn();
     for (const answer of ["Stay signed in", "Use the link"]) {
       const link = new URL(await gateway.link("--scope", "list"));
@@ -315,7 +315,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a link that is refused leaves the session as it is, and the page says why", async () => {
+  test("a link that is refused leaves the session unchanged, and the page says why", async () => {
     const { page } = await signIn({}, /401/);
     const link = await gateway.link();
     const other = await browser.newContext();

@@ -126,7 +126,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("J and K move on from the card that has the focus, also when one of its buttons has it", async () => {
+  test("J and K move on from the card that has the focus, even when one of its buttons has it", async () => {
     await open("/approvals");
     await ask("upper command", "middle command", "lower command");
     const allow = page.getByRole("article").getByRole("button", { name: "Allow", exact: true });
@@ -239,7 +239,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a text that is typed after a decision by mouse decides on nothing, also when it has letters that move the focus", async () => {
+  test("a text that is typed after a decision by mouse decides on nothing, even when it has letters that move the focus", async () => {
     await open("/approvals");
     await ask("clicked command", "typed command");
     await page.getByText("2 waiting").waitFor();
@@ -291,7 +291,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a request that is asked anew under its id is a new card, without the focus and its dialogs", async () => {
+  test("a request that is made again under its id is a new card, without the focus and its dialogs", async () => {
     await open("/approvals");
     await ask("harmless command");
     await page.keyboard.press("j");
@@ -312,7 +312,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("an input that is not shown completely is said above it, and allowed by no single press", async () => {
+  test("a card says above an input that it is not shown completely, and a single press does not allow it", async () => {
     await open("/approvals");
     await ask("short command");
     send({ command: `long command ${"x ".repeat(20_000)}` });
@@ -345,7 +345,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("an input that is too long to be shown is not taken for no input", async () => {
+  test("an input that is too long to be shown is not mistaken for a missing input", async () => {
     await open("/approvals");
     send({ command: "x".repeat(1_200_000) });
     const card = page.getByRole("article");
@@ -355,7 +355,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("the spaces and the ends of lines of paths and of other short texts are seen", async () => {
+  test("the spaces and line breaks of paths and of other short texts are visible", async () => {
     await open("/approvals");
     send({ file_path: `/srv/a${" ".repeat(3)}b\n/c`, short: "one  two" });
     await page.getByText("one  two").waitFor();

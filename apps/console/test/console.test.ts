@@ -86,7 +86,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a message is sent, and its reply and its outcome are shown, also after a reload", async () => {
+  test("a message is sent, and its reply and its outcome are shown, even after a reload", async () => {
     await gateway.connectDevice("speaks");
     const page = await open("/device/speaks");
     await say(page, "Hello");
@@ -171,7 +171,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a key is disabled after a question only, and enabled again", async () => {
+  test("a key is disabled only after a question, and enabled again", async () => {
     await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "paused"] });
     const page = await open("/keys");
     const card = page.getByRole("article").filter({ hasText: "paused" });

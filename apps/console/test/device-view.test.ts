@@ -110,7 +110,7 @@ describe.each(browsers)("in %s", () => {
   });
 
   test.each([phone, { width: 1024, height: 640 }])(
-    "a request that arrives while somebody types leaves the message box where it is seen, and its decision too ($width px)",
+    "the message box stays visible when a request arrives while somebody types, and when it is decided ($width px)",
     async (size) => {
       const page = await open("/device/desk", size);
       // Nothing covers the middle of what a finger needs.
@@ -174,7 +174,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a mode goes to the conversation where it was chosen, also while the past arrives, and is chosen anew in another", async () => {
+  test("a mode goes to the conversation where it was chosen, even while the past arrives, and is chosen again in another", async () => {
     const page = await open("/device/modes", phone);
     // The past does not end.
     await page.clock.setFixedTime(0);
@@ -200,7 +200,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("Stop says that it runs, is red while something is to be stopped, and needs an agent", async () => {
+  test("the button Stop says that it runs, is red while something can be stopped, and needs an agent", async () => {
     const page = await open("/device/idle", phone);
     const stop = page.getByRole("button", { name: /^Stop/ });
     expect(await stop.isDisabled()).toBe(true);
@@ -228,7 +228,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("an agent that works says so until its message ends, and a tool call does not run on after that", async () => {
+  test("an agent that works says so until its message ends, and a tool call does not keep running after that", async () => {
     const page = await open("/device/desk", phone);
     await nameAgent(page, "agent-1");
     await page.getByLabel("Message", { exact: true }).fill("Work");
@@ -250,7 +250,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("output that arrives while somebody reads above is offered, and code and results can be copied", async () => {
+  test("output that arrives while somebody reads further up is offered, and code and results can be copied", async () => {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await open("/device/desk", phone);
     const log = page.getByRole("log");

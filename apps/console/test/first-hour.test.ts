@@ -143,7 +143,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("what was typed is still there after another view, and after the session has ended, for the same key only", async () => {
+  test("typed text is still there after another view, and after the session has ended, but only for the same key", async () => {
     const { page } = await open("/device/desk", /401/);
     const long = `a long text ${"word ".repeat(1_000)}`.trim();
     await write(page, long);

@@ -75,7 +75,7 @@ describe.each(browsers)("in %s", () => {
       .toMatchObject({ clientMessageId: id, state: "finished" });
   }
 
-  test("the history has the messages of everybody with outcome and duration, older ones on demand, and each once", async () => {
+  test("the history has everybody's messages with outcome and duration, older ones on demand, and each once", async () => {
     for (let index = 0; index < 25; index += 1) {
       const id = `m-${index}`;
       await send(id);
@@ -102,7 +102,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a list that cannot be read is said, and can be read again", async () => {
+  test("a list that cannot be read is reported, and can be read again", async () => {
     await context.route(/\/messages\?/, (route) => route.abort());
     const page = await open("/device/keeps", /ERR_FAILED/);
     const aside = page.getByRole("complementary");
@@ -113,7 +113,7 @@ describe.each(browsers)("in %s", () => {
     expect(await aside.getByRole("alert").count()).toBe(0);
   });
 
-  test("an administrator changes name and tags; what is refused is said in the form, and changes nothing", async () => {
+  test("an administrator changes name and tags; a refusal is shown in the form, and changes nothing", async () => {
     const page = await open("/device/keeps", /400/);
     await page.getByRole("button", { name: "Change name and tags" }).click();
     await page.getByLabel("Name", { exact: true }).fill("Build machine");

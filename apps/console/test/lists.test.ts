@@ -100,7 +100,7 @@ describe.each(browsers)("in %s", () => {
     expect(await page.getByText("Nothing waits").count()).toBe(0);
   });
 
-  test("a key without the scope approve is not shown an empty list, but why it has none", async () => {
+  test("a key without the scope approve is told why it sees no list instead of an empty list", async () => {
     const other = await browser.newContext();
     ({ page } = await openPage(other, gateway.proxy.url));
     await page.goto(await gateway.link("--scope", "list", "--scope", "read"));
@@ -129,7 +129,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a card says where its device works, as the device reports, and that hides nothing", async () => {
+  test("a card says where its device works, as the device reports it, and that hides nothing", async () => {
     await open("/approvals");
     const card = page.getByRole("article");
     await card.getByText("The device reports:").waitFor();
@@ -138,7 +138,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("what a device reports moves no button of its card, and a press after a move of the buttons decides nothing", async () => {
+  test("a report of a device moves no button of its card, and a press after a move of the buttons decides nothing", async () => {
     const directory = (path: string): void => report({ current_working_directory: path });
     const rename = (displayName: string | null): Promise<Response> =>
       fetch(`${gateway.proxy.url}/v1/environments/desk`, {
@@ -258,7 +258,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("what is shown once stays when the user goes back, and its button leads there", async () => {
+  test("a secret that is shown once stays when the user goes back, and its button leads there", async () => {
     await open("/devices");
     await page.getByRole("link", { name: "Keys" }).click();
     await page.getByRole("button", { name: "Create a key" }).click();

@@ -17,7 +17,7 @@ function status(state: string, members: object = {}): StreamedEvent {
 const after = (...events: readonly StreamedEvent[]): readonly Entry[] =>
   events.reduce((entries, event) => addEvent(entries, event), [] as readonly Entry[]);
 
-test("pieces of a text are joined, also with other entries between them", () => {
+test("pieces of a text are joined, even with other entries between them", () => {
   const text = (content: unknown) => output({ message_type: "assistant_message", id: "t", content });
   const entries = after(
     text("po"),
@@ -69,7 +69,7 @@ test("the end of a turn stops the tool calls that have no result, and the end of
   expect(stateOf(after(status("running"), call, status("finished"), late))).toMatchObject({ state: "done" });
 });
 
-test("the text of a message of another client is what the device repeats of it", () => {
+test("the text of another client's message is what the device repeats of it", () => {
   const repeated = output({
     message_type: "user_message",
     otid: "m-1",
@@ -79,7 +79,7 @@ test("the text of a message of another client is what the device repeats of it",
   expect(addEvent(addSent([], "m-1", "Mine"), repeated)).toMatchObject([{ text: "Mine" }]);
 });
 
-test("what a device writes is never trusted: members of other types say nothing", () => {
+test("what a device writes is never trusted: members of other types are ignored", () => {
   const hostile = [7, null, { toString: "x" }, [], [7], "x".repeat(3)];
   for (const value of hostile)
     for (const type of ["assistant_message", "tool_call_message", "client_tool_start", "loop_error", "status", value])

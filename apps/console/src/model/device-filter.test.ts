@@ -56,7 +56,7 @@ test("filters select by status, tag, mode, and by every word in any text", () =>
   expect(tagsOf(all)).toEqual(["ci", "gpu"]);
 });
 
-test("rows are removed and moved at once, and added a few at a time", () => {
+test("rows are removed and moved immediately, and added a few at a time", () => {
   const first = nextRows([], ["a", "b", "c"], 2);
   expect(first).toEqual(["a", "b"]);
   expect(nextRows(first, ["d", "c", "b", "e"], 2)).toEqual(["d", "c", "b"]);
@@ -75,7 +75,7 @@ test("a name hides nothing, whether the device or an administrator wrote it", ()
   for (const name of ["Größe", "日本語", "build server 👩‍💻"]) expect(nameOf(row("1", name))).toBe(name);
 });
 
-test("names that look alike are found, also with other spaces, unless they belong to one device", () => {
+test("names that look alike are found, even with different spaces, unless they belong to one device", () => {
   const all = [row("1", "build server"), row("2", "desk"), row("2", "desk"), row("3", "lab\u200b")];
   expect(ambiguousLooks(all)).toEqual([]);
   for (const name of ["build server", " build\u00a0 server", "\uff42uild server"])
@@ -83,7 +83,7 @@ test("names that look alike are found, also with other spaces, unless they belon
   expect(ambiguousLooks([...all, row("4", "x", "desk")])).toEqual(["desk"]);
 });
 
-test("a name that ends as a name with the id of another device would is found, and one with the own id is not", () => {
+test("a name that already ends in another device's id is found, and one that ends in its own id is not", () => {
   const all = [row("1", "desk"), row("2", "desk"), row("3", "lab (3)"), row("4", "lab (5)"), row("6", "lab (1) x")];
   expect(ambiguousLooks(all)).toEqual(["desk"]);
   for (const name of ["desk (1)", "other (1)", "desk \uff081\uff09", "desk\u00a0( 1 ) "])

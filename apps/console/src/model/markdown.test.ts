@@ -28,7 +28,7 @@ test("paragraphs, headings, code, quotes, rules and emphasis are read", () => {
   ]);
 });
 
-test("lists have items with blocks and lists of their own", () => {
+test("lists have items that may contain blocks and lists", () => {
   expect(parseMarkdown("1. one\n2. two\n   - inner\n   - more\n\nafter")).toEqual([
     {
       kind: "list",
@@ -45,7 +45,7 @@ test("lists have items with blocks and lists of their own", () => {
   ]);
 });
 
-test("a list goes on behind several empty lines where an item or a line that is indented follows", () => {
+test("a list continues after several empty lines if an item or an indented line follows", () => {
   expect(parseMarkdown("1. one\n\n\n   more\n\n\n2. two\n\n\nafter")).toEqual([
     { kind: "list", start: 1, items: [[paragraph(text("one")), paragraph(text("more"))], [paragraph(text("two"))]] },
     paragraph(text("after")),
@@ -112,7 +112,7 @@ test.each([
   ["github.com!", "https://evil.example/"],
   ["git://github.com", "https://evil.example/"],
   ["“https://intranet/”", "https://evil.example/"],
-])("a label that names another host than its link, %j, has the address behind it", (label, address) => {
+])("a label that names another host than its link, %j, is followed by the address of the link", (label, address) => {
   const shown = label.replace("\u00ad", String.raw`\u00ad`);
   const link = { kind: "link", address, children: [text(`${shown} (${address})`)] };
   expect(parseMarkdown(`[${label}](${address})`)).toEqual([paragraph(link)]);
@@ -128,7 +128,7 @@ test.each([
   ["192.168.0.1", "https://192.168.0.1/login"],
   ["localhost:8787", "http://localhost:8787/"],
   ["note: 8787, 3.14, 0.32.18, vitest@5.1.1, 10:30:15, std::string, 80%", "https://docs.letta.com/"],
-])("a label that names no other host, %j, stays as it is", (label, address) => {
+])("a label that names no other host, %j, stays unchanged", (label, address) => {
   const link = { kind: "link", address, children: [text(label)] };
   expect(parseMarkdown(`[${label}](${address})`)).toEqual([paragraph(link)]);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { diffText, foldEmpty, linesToShow } from "./line-diff.ts";
 import { describeInput } from "./tool-input.ts";
 
-test("edits are changes, new files are additions, commands and paths have their place", () => {
+test("edits are shown as changes, new files as additions, and commands and paths each have their place", () => {
   expect(describeInput({ file_path: "/a.ts", old_string: "x", new_string: "y" })).toEqual([
     { kind: "path", text: "/a.ts" },
     { kind: "edit", before: "x", after: "y" },
@@ -53,7 +53,7 @@ test("a character that hides, or turns the direction of a text, is visible where
   }
 });
 
-test("a filler does not look like nothing, and no other space like the common one in a command or path", () => {
+test("a filler character does not look like nothing, and no unusual space looks like a common one in a command or path", () => {
   const edit = { file_path: "/srv/a\u2003b", old_string: "{ timeout }", new_string: "{ timeout,\u3164}" };
   expect(describeInput({ ...edit, command: "rm\u00a0-rf\u3000/\u2800" })).toEqual([
     { kind: "path", text: String.raw`/srv/a\u2003b` },
@@ -62,7 +62,7 @@ test("a filler does not look like nothing, and no other space like the common on
   ]);
 });
 
-test("no other space looks like the common one in any member, name or list, but in texts, which have them for good reasons", () => {
+test("unusual spaces are visible in members, names and lists, but not in texts, which use them for good reasons", () => {
   const shown = String.raw`x\u00a0y\u3000z`;
   const spaced = "x\u00a0y\u3000z";
   expect(describeInput({ command: ["bash", "-c", spaced], args: [spaced], env: { [spaced]: spaced } })).toEqual([
@@ -83,7 +83,7 @@ test("no other space looks like the common one in any member, name or list, but 
     expect(describeInput({ [name]: spaced })).toEqual([{ kind: "member", name, text: spaced }]);
 });
 
-test("a path is one line, with the ends of lines that it has written out", () => {
+test("a path is one line, with its line breaks written out", () => {
   expect(describeInput({ file_path: "/a.txt\n\r\n  /../b" })).toEqual([
     { kind: "path", text: "/a.txt\\n\\u000d\\n  /../b" },
   ]);
@@ -115,7 +115,7 @@ test.each([
   ["a\n\nb\n", "a\nb\n", " a,-, b"],
   ["one\ntwo\nthree\nfour\n", "zero\ntwo\nfour\nfive\n", "-one,+zero, two,-three, four,+five"],
 ])(
-  "a difference has every line of both texts in their order, and the most common ones as such: %j to %j",
+  "a difference has every line of both texts in their order, and the most common lines as unchanged: %j to %j",
   (before, after, expected) => {
     const marks = { same: " ", added: "+", removed: "-", skipped: "…" };
     expect(

@@ -60,7 +60,7 @@ test("an update is offered for an older version only", () => {
   expect(updateHint(undefined, "0.32.18")).toBeNull();
 });
 
-test("every state of a message has words and a tone, also one that is newer than the console", () => {
+test("every state of a message has words and a tone, even a state that is newer than the console", () => {
   const status = { agentId: "a", clientMessageId: "m", conversationId: "default", deviceId: "d" };
   expect(describeState(null)).toEqual({ tone: "busy", text: "sending" });
   expect(describeState({ ...status, state: "finished", durationMs: 1_250 })).toEqual({
@@ -157,7 +157,7 @@ test("audit records are described in words, including types that the console doe
   expect(auditText({ ...record, type: "newer_record", members: { actor: 7, tool: {} } })).toBe("newer_record");
 });
 
-test("a time that no calendar has is an empty date, so that it does not break the view", () => {
+test("a time that is not in any calendar is an empty date, so that it does not break the view", () => {
   expect(dateText(8.64e15 + 1)).toBe("");
   expect(dateText(0)).not.toBe("");
 });

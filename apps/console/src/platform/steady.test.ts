@@ -11,6 +11,6 @@ test.each<readonly [string, Place, boolean]>([
   ["is scrolled while something is added below", { ...before, top: 0, height: 2_300 }, false],
   ["is scrolled by the browser because the page became shorter", { ...before, top: 200, height: 1_900 }, true],
   ["is held where it is while something is added above", { ...before, offset: 600, height: 2_200 }, false],
-])("what %s is taken for a move only if the reader could not expect it", (_what, after, expected) => {
+])("content that %s counts as a move only if the reader could not expect it", (_what, after, expected) => {
   expect(isMove(before, after)).toBe(expected);
 });

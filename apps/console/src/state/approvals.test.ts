@@ -86,7 +86,7 @@ const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
 const tell = (id: string, change: string): void =>
   stream?.write({ type: "approval", id: `${id} ${change}`, change, approval: approvalOf(id) });
 
-test("requests of two agents are two, also with one id in conversations of one name", async () => {
+test("requests of two agents are separate, even with the same id in conversations of the same name", async () => {
   const { keyOf } = await open();
   const others = [
     { ...request, agentId: "agent-2" },
@@ -97,7 +97,7 @@ test("requests of two agents are two, also with one id in conversations of one n
   expect(keyOf({ ...request })).toBe(keyOf(request));
 });
 
-test("a request that is reported again, with its message, keeps its place and is no new one", async () => {
+test("a request that is reported again, with its message, keeps its place and does not count as new", async () => {
   const { withRequest } = await open();
   const second = approvalOf("call-2");
   const known = withRequest(withRequest([], approval), second);
@@ -106,7 +106,7 @@ test("a request that is reported again, with its message, keeps its place and is
   expect(withRequest(known, again)).toEqual([again, second]);
 });
 
-test("another request under a known id is announced, and waits for a decision of its own", async () => {
+test("another request under a known id is announced, and waits for its own decision", async () => {
   const { approvals: waiting, questionOf } = await open();
   const { decide, deciding } = await import("./decisions.ts");
   tell("call-1", "requested");
@@ -129,7 +129,7 @@ test("another request under a known id is announced, and waits for a decision of
   await settled(() => shown.length, 2);
 });
 
-test("alerts are for requests that still wait, also when events come late, and the second one is noticed too", async () => {
+test("alerts are for requests that still wait, even when events come late, and the second alert is noticed too", async () => {
   await open();
   for (const id of ["call-1", "call-2"]) for (const change of ["requested", "decided"]) tell(id, change);
   tell("call-3", "requested");
@@ -190,7 +190,7 @@ test("a list that could not be read is not taken for an empty one, and is read a
   expect(approvalsFailure.value).toBeNull();
 });
 
-test("a part of the page that could not be loaded is no empty list either, and is loaded again", async () => {
+test("a part of the page that could not be loaded is not shown as an empty list, and is loaded again", async () => {
   listed = ["call-1"];
   vi.doMock("./approval-list.ts", () => {
     throw new Error("The network is gone.");

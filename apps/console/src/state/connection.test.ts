@@ -54,7 +54,7 @@ test.each([
   ["lost", "device_not_allowed"],
   ["refused", "insufficient_scope"],
 ] as const)(
-  "a stream that is %s (%s) is shown with its reason, tried again, and is live when that works",
+  "a stream that is %s (%s) is shown with its reason, retried, and live when it works again",
   async (state, code) => {
     let tries = 0;
     events = () => {
@@ -88,7 +88,7 @@ test("a stream is not live when the gateway is silent, and lost when it does not
   await settled(() => api.connection.value, "live");
 });
 
-test("without a network the connection is tried at once: lost, unless the gateway is on this machine", async () => {
+test("the connection is tried immediately when there is no network: lost, unless the gateway is on this machine", async () => {
   const { api } = await open();
   await settled(() => api.connection.value, "live");
   report("offline");

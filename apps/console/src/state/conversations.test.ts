@@ -97,7 +97,7 @@ test("a past that arrives in a hidden tab, whose timers are late, ends at its la
   expect(conversations.target.value.agentId).toBe("agent-9");
 });
 
-test("on a device that never rests, the conversation that is shown stays after half a minute", async () => {
+test("the conversation that is shown stays after half a minute, even on a device that never rests", async () => {
   const conversations = await open();
   for (let event = 0; event < 80; event += 1) {
     await happen(conversations, `agent-${event}`);
@@ -107,7 +107,7 @@ test("on a device that never rests, the conversation that is shown stays after h
   expect(Number(agentId.slice("agent-".length))).toBeLessThan(75);
 });
 
-test("the first event of a quiet device fills in the conversation, also one without an agent, and no later one changes it", async () => {
+test("the first event of a quiet device fills in the conversation, even without an agent, and no later one changes it", async () => {
   const conversations = await open();
   await vi.advanceTimersByTimeAsync(5_000);
   await happen(conversations, "", "conversation-1");
@@ -115,7 +115,7 @@ test("the first event of a quiet device fills in the conversation, also one with
   expect(conversations.target.value).toEqual({ agentId: "", conversationId: "conversation-1" });
 });
 
-test("a conversation to which a message was sent is not changed by events, now and when the view opens again", async () => {
+test("a conversation to which a message was sent is not changed by events, neither now nor when the view opens again", async () => {
   const conversations = await open();
   await happen(conversations, "", "conversation-1");
   const isSent = conversations.send("c", "hello");
@@ -127,7 +127,7 @@ test("a conversation to which a message was sent is not changed by events, now a
     expect(target.value).toEqual({ agentId: "", conversationId: "conversation-1" });
 });
 
-test("a browser that is new reads what is kept, and shows the latest conversation of the list with its messages before the events", async () => {
+test("a new browser reads what is stored, and shows the latest conversation of the list with its messages before the events", async () => {
   const message = { deviceId: "device-1", conversationId: "default", state: "finished", sentAt: 1, updatedAt: 1 };
   listed = [
     { ...message, agentId: "agent-1", clientMessageId: "m-9", state: "running", sentAt: 9 },
@@ -147,7 +147,7 @@ test("a browser that is new reads what is kept, and shows the latest conversatio
   expect(conversations.target.value.agentId).toBe("agent-1");
 });
 
-test("what happens in another conversation leaves the entries that are shown as they are", async () => {
+test("events in another conversation leave the shown entries unchanged", async () => {
   listed = [
     { deviceId: "device-1", agentId: "agent-1", conversationId: "default", clientMessageId: "m-1", state: "finished" },
   ];
@@ -189,7 +189,7 @@ test("a message whose outcome is unknown keeps its place when the view opens aga
   expect(keys()).toEqual(all);
 });
 
-test("words that arrive together are applied together, so that a long reply does not draw the page for each", async () => {
+test("texts that arrive together are applied together, so that a long reply does not draw the page for each", async () => {
   const conversations = await open();
   let changes = -1;
   const { effect } = await import("@preact/signals");
@@ -208,7 +208,7 @@ test("words that arrive together are applied together, so that a long reply does
   expect(changes).toBeLessThan(20);
 });
 
-test("until the past has arrived and the list was read, a conversation is not known to be empty", async () => {
+test("a conversation is not known to be empty until the past has arrived and the list was read", async () => {
   const { failure, history } = await open();
   // The events begin a moment after the stream.
   await vi.advanceTimersByTimeAsync(500);

@@ -86,7 +86,7 @@ async function open(key: string): ReturnType<typeof load> {
 const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
   vi.waitFor(() => expect(read()).toEqual(expected), { timeout: 10_000 });
 
-test("what one session has read is gone when it ends, and never appears in the next one", async () => {
+test("data that one session has read is gone when it ends, and never appears in the next one", async () => {
   const { approvals, environments, session } = await open("a");
   await settled(() => environments.rows.value.size, 1);
   await settled(() => approvals.approvalCount.value, 1);
@@ -111,7 +111,7 @@ test("what one session has read is gone when it ends, and never appears in the n
   expect(approvals.approvals.value).toEqual([]);
 });
 
-test("while the user signs out, nothing is requested, because the gateway would refuse it", async () => {
+test("nothing is requested while the user signs out, because the gateway would refuse it", async () => {
   const { api, environments, session } = await open("a");
   await settled(() => environments.rows.value.size, 1);
   let requests = 0;
@@ -178,7 +178,7 @@ test("changes that arrive while the list is read are in the result", async () =>
   expect(environments.rows.value.get("1")?.value).toMatchObject({ connectionId: "c-1", currentMode: "unrestricted" });
 });
 
-test("a device was last seen when it was connected, and not when something else of it changes", async () => {
+test("a device was last seen when it was connected, and not when something else about it changes", async () => {
   const openedAt = Date.now();
   list = () => page(...["1", "2", "3"].map((id) => rowOf(id, id === "2" ? { connectionId: "c-2" } : {})));
   const { environments } = await open("a");
@@ -309,7 +309,7 @@ test.each([
   },
 );
 
-test("after a lost connection the page connects at once when asked to, keeps what it shows, and misses no event", async () => {
+test("the page connects immediately after a lost connection when asked to, keeps what it shows, and misses no event", async () => {
   // Otherwise the page may connect again by itself just before it is asked to.
   const random = vi.spyOn(Math, "random").mockReturnValue(0.99);
   onTestFinished(() => random.mockRestore());
@@ -331,7 +331,7 @@ test("after a lost connection the page connects at once when asked to, keeps wha
   expect(seen).toEqual(["e-7"]);
 });
 
-test("the stream of one device that is not opened does not mean that the connection is lost", async () => {
+test("the stream of one device that does not open does not mean that the connection is lost", async () => {
   const { api } = await open("a");
   await settled(() => api.connection.value, "live");
   events = () => problem(503, "overloaded");
@@ -342,7 +342,7 @@ test("the stream of one device that is not opened does not mean that the connect
   conversations.close();
 });
 
-test("the conversation of a device continues behind its last event when a refused stream opens again", async () => {
+test("the conversation of a device continues after its last event when a refused stream opens again", async () => {
   await open("a");
   const { openConversations } = await import("./conversations.ts");
   const seen: string[] = [];

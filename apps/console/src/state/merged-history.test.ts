@@ -25,7 +25,7 @@ test("a message that is listed and followed is shown once, with its text and the
   }
 });
 
-test("the latest message is the first, also one that is being sent, and equal ids of two conversations are two messages", () => {
+test("the latest message comes first, even one that is being sent, and equal ids in two conversations are two messages", () => {
   const other = status("m-1", 7, { conversationId: "other" });
   const items = mergeHistory([other, status("m-1", 5)], false, conversation(sent("m-2", "new", null)));
   expect(items.map(({ status: shown }) => shown?.sentAt)).toEqual([undefined, 7, 5]);
@@ -52,7 +52,7 @@ test("a conversation without events shows its listed messages in their order, wi
   expect(withListed([], [], () => "")).toEqual([]);
 });
 
-test("a listed message that events tell of is shown once, and its text too", () => {
+test("a listed message that events also report is shown once, and its text too", () => {
   const queued = status("m-2", 2, { text: "second", updatedAt: 9 });
   const events = [said("first"), said("and second")].reduce<readonly Entry[]>(
     (entries, entry) => [...entries, entry],
@@ -61,7 +61,7 @@ test("a listed message that events tell of is shown once, and its text too", () 
   expect(shown(events, queued)).toEqual(["", "", "first", "and second"]);
 });
 
-test("a listed message is before what was sent later, and a turn that runs is before its output", () => {
+test("a listed message comes before later sends, and a running turn comes before its output", () => {
   const later = addStatus([], status("m-9", 9));
   const old = status("m-1", 1);
   expect(shown(later, old)).toEqual(["to m-1", ""]);

@@ -108,7 +108,7 @@ test("a repeat that does not reach the device says nothing about the first attem
   expect(await toastTexts()).toContain("Not now.");
 });
 
-test("an unknown outcome is still there after another view, and after a reload, also of a page that was left while it sent", async () => {
+test("an unknown outcome is still there after another view or a reload, even of a page that was left while it sent", async () => {
   const first = await open();
   await first.send("connection-1", "deploy");
   first.close();
@@ -145,7 +145,7 @@ test("a send that ends after its view was left is shown by the view that is open
   expect(await shown(second)).toEqual([["deploy", "accepted", false]]);
 });
 
-test("what an event says of a message counts more than a response that does not come", async () => {
+test("events about a message count more than a response that does not come", async () => {
   const conversations = await open();
   const { openSends, settle } = await import("./sends.ts");
   const scope = { deviceId: "device-1", agentId: "agent-1", conversationId: "default" };
