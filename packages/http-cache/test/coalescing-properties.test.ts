@@ -10,7 +10,7 @@ const client = fc.record({
   goesAway: fc.boolean(),
 });
 
-test("every client gets a response of its own or a shareable one, whatever the origin and other clients do, in any order", async () => {
+test("every client gets its own response or a shareable one, whatever the origin and other clients do, in any order", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.scheduler(),

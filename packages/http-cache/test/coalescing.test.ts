@@ -64,7 +64,7 @@ test("a failed leader does not fail its followers: one of them takes over", asyn
   expect(harness.requests).toHaveLength(2);
 });
 
-test("after a second leader fails, the remaining requests fetch by themselves without waiting", async () => {
+test("after a second leader fails, the remaining requests fetch alone without waiting", async () => {
   const harness = createHarness();
   const open = gate(harness, new Error("reset"), new Error("reset"), reply({}, "down", 503));
   const all = sendMany(harness, 10);
@@ -86,7 +86,7 @@ test("a leader whose client goes away hands over without waiting for the origin"
   expect(harness.requests).toHaveLength(2);
 });
 
-test("a fetch that hangs blocks its resource only for a time, also in the background", async () => {
+test("a fetch that hangs blocks its resource only for a time, even in the background", async () => {
   for (const isStale of [false, true]) {
     const harness = createHarness();
     if (isStale) {
@@ -158,7 +158,7 @@ test("followers that need another variant wait once more, for that variant", asy
   expect(harness.requests).toHaveLength(3);
 });
 
-test("a conditional follower that finds another variant fetches by itself", async () => {
+test("a conditional follower that finds another variant fetches alone", async () => {
   const { clock, store: memory } = createHarness();
   const store: CacheStore = {
     ...memory,

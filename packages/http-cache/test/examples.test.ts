@@ -72,7 +72,7 @@ test("cached-fetch.ts fetches a private response once", async () => {
   expect([await second.text(), requests]).toEqual([await first.text(), before + 1]);
 });
 
-test("cached-fetch.ts follows a redirect that was stored for a caller who does not", async () => {
+test("cached-fetch.ts follows a redirect that was stored for a caller that does not follow it", async () => {
   expect((await cachedFetch(`${origin}/moved`, { redirect: "manual" })).status).toBe(302);
   expect((await cachedFetch(`${origin}/moved`)).status).toBe(200);
 });

@@ -63,7 +63,7 @@ test("cookies are stored unchanged, or omitted if the policy says so", async () 
 test.each([
   ["no-store", { "cache-control": "no-store, only-if-cached" }],
   ["a precondition", { "cache-control": "only-if-cached", "if-match": '"a"' }],
-])("only-if-cached sends nothing to the origin, also with %s", async (_case, headers) => {
+])("only-if-cached sends nothing to the origin, even with %s", async (_case, headers) => {
   const { requests, send } = createHarness();
   expect((await send({ headers })).status).toBe(504);
   expect(requests).toHaveLength(0);

@@ -216,7 +216,7 @@ test.each<[string, (cached: CacheMiddleware) => Promise<void>]>([
     (cached) => cached.invalidate({ ...target, url: "HTTPS://example.test:443/b/../a#top" }),
   ],
   ["a group", (cached) => cached.invalidateGroup({ ...target, url: "https://example.test" }, "products")],
-])("the middleware invalidates %s, also a response that is in flight", async (_, invalidate) => {
+])("the middleware invalidates %s, including a response that is in flight", async (_, invalidate) => {
   const cached = createCacheMiddleware({ partition: () => ["tenant"] });
   const headers = { ...minute, "cache-groups": '"products"' };
   const read = async (next: () => Response | Promise<Response>): Promise<string> =>

@@ -214,7 +214,7 @@ test("background work is passed to the request's own background function", async
   expect((await cached(new Request(url), next)).headers.get("cache-status")).toContain("hit; ttl=1");
 });
 
-test("statuses without a body are sent without one, also from the store", async () => {
+test("statuses without a body are sent without one, even from the store", async () => {
   const cached = createCacheMiddleware();
   const next = (): Response => new Response(null, { status: 204, headers: minute });
   for (let index = 0; index < 2; index++)
@@ -322,7 +322,7 @@ test("a stored redirect is used only by requests that do not follow redirects", 
   expect((await read("/empty", "follow")).headers.get("cache-status")).toContain("hit");
 });
 
-test("in front of fetch an aborted request rejects with its reason, also if its response is stored", async () => {
+test("an aborted request in front of fetch rejects with its reason, even if its response is stored", async () => {
   const cached = createCacheMiddleware({ followsRedirects: true });
   const read = (init?: RequestInit): Promise<Response> =>
     cached(new Request(url, init), () => new Response("text", { headers: minute }));

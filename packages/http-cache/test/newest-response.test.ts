@@ -133,7 +133,7 @@ test.each([
   },
 );
 
-test("of two validations of one response, the second to arrive leaves what the first stored", async () => {
+test("the second of two validations of one response leaves what the first stored", async () => {
   const harness = await staleHarness();
   const arrivals = [];
   for (const mark of ["a", "b"]) {
@@ -190,7 +190,7 @@ test("a response that was requested and dated later replaces one that arrived be
 
 const noStore = reply({ "cache-control": "no-store" }, "v2");
 
-test("a response that may not be stored outdates those that were requested before it, also if nothing was stored", async () => {
+test("a response that may not be stored outdates those that were requested before it, even if nothing was stored", async () => {
   for (const isSlowLast of [true, false]) {
     const harness = createHarness();
     const arrivals = [await hold(harness, reply(hour, "v1")), await hold(harness, noStore, { headers: reload })];
@@ -224,7 +224,7 @@ test.each([
   expect(textOf(await harness.send({ headers: { foo: "1" } }))).toBe("v1");
 });
 
-test("those who wait for a response that was overtaken by one whose write failed fetch once", async () => {
+test("requests that wait for a response fetch once if it was overtaken by one whose write failed", async () => {
   const { store } = createHarness();
   const failures = [true];
   const failing: CacheStore = {
@@ -245,7 +245,7 @@ test("those who wait for a response that was overtaken by one whose write failed
   expect([new Set((await Promise.all(waiting)).map(textOf)), harness.requests.length]).toEqual([new Set(["v2"]), 3]);
 });
 
-test("those who wait for a response that was overtaken during a slow write of the newer one fetch once", async () => {
+test("requests that wait for a response fetch once if it was overtaken during a slow write of the newer one", async () => {
   const { store } = createHarness();
   const { promise, resolve: finishWrite } = deferred<void>();
   let isFirst = true;

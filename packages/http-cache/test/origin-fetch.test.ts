@@ -33,7 +33,7 @@ test.each(["http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1//"])
   },
 );
 
-test("an origin is sent no Expect, which fetch refuses", async () => {
+test("Expect, which fetch refuses, is not sent to an origin", async () => {
   const origin = await listen((request, response) => void request.resume().on("end", () => response.end("ok")));
   const headers = { expect: "100-continue" };
   const request = new Request(url, { method: "POST", body: "hello", headers });
@@ -53,7 +53,7 @@ function createUpload(opened: Promise<void>): ReadableStream<Uint8Array> {
 }
 
 test.each([["content-length", "5"] as const, ["transfer-encoding", "chunked"] as const])(
-  "an upload is streamed: the origin gets its first part before the last one is there (%s)",
+  "an upload is streamed: the origin gets its first part before the last one exists (%s)",
   async (field, value) => {
     const { promise: begun, resolve: begin } = deferred<void>();
     const origin = await listen((request, response) => {
@@ -102,7 +102,7 @@ async function forward(init: RequestInit, name?: string): Promise<readonly [stat
   return [status, seen];
 }
 
-test("an origin learns from Via who forwards, after the proxies nearer to the client", async () => {
+test("the Via field tells an origin who forwards, after the proxies nearer to the client", async () => {
   const via = async (...sent: Parameters<typeof forward>) => (await forward(...sent))[1]?.get("via");
   expect(await via({})).toBe("1.1 http-cache");
   expect(await via({}, "edge-1")).toBe("1.1 edge-1");

@@ -45,7 +45,7 @@ test("a stale response is used within staleWhileRevalidateMs while one backgroun
   expect(await harness.status()).toBe("test; fwd=stale; fwd-status=200; ttl=2; stored");
 });
 
-test("a background fetch has no signal, so it goes on when the caller of the stale response disconnects", async () => {
+test("a background fetch has no signal, so it continues when the caller of the stale response disconnects", async () => {
   const { cache, read, clock } = createResponseHarness();
   await read();
   await clock.advance(2_500);
@@ -107,7 +107,7 @@ test("a lifetime counts from the request, not from the arrival of the response",
   expect(textOf(await harness.read())).toBe("two");
 });
 
-test("a response without a lifetime is no hit, not even in the millisecond of its arrival", async () => {
+test("a response without a lifetime is not a hit, not even in the millisecond of its arrival", async () => {
   const harness = createResponseHarness();
   harness.replies = [fetched("one", { freshForMs: 0, staleWhileRevalidateMs: 0 }), fetched("two")];
   await harness.read();
@@ -234,7 +234,7 @@ test("a body that is too large is returned but not stored, and later reads do no
   expect([result.map(textOf), harness.fetchCount]).toEqual([["large", "large"], 3]);
 });
 
-test("a response from after a clock was set back is not used", async () => {
+test("a response is not used if the clock was set back after it arrived", async () => {
   const harness = createResponseHarness();
   let offsetMs = 0;
   const clock = { now: () => harness.clock.now() + offsetMs };

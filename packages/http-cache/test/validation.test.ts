@@ -46,7 +46,7 @@ test("a stale response is validated; 304 updates its fields except those that de
   expect(requests).toHaveLength(2);
 });
 
-test("fields of a 304 that must not be stored reach the client that it is for, and nobody else", async () => {
+test("fields of a 304 that must not be stored reach only the client that it is for", async () => {
   const { clock, replies, send } = createHarness({ policy: { setCookie: "omit" } });
   const own = { "set-cookie": "id=1", "x-user": "ada", "x-trace": "t1" };
   const directives = 'max-age=60, private="x-user", no-cache="x-trace"';
@@ -119,7 +119,7 @@ test("a response to one user's credentials does not invalidate the shared respon
   expect(store.entryCount).toBe(1);
 });
 
-test("stale-while-revalidate responds at once and revalidates once in the background", async () => {
+test("stale-while-revalidate responds immediately and revalidates once in the background", async () => {
   const { background, clock, replies, requests, send } = createHarness();
   replies.push(reply({ "cache-control": "max-age=10, stale-while-revalidate=60", etag: '"a"' }), reply(minute, "new"));
   await send();

@@ -48,7 +48,7 @@ test("a response is not written while one that was requested later is written", 
   expect(await store.get("key", all)).toEqual([entry]);
 });
 
-test("of two writes that overlap, the older response never stays", async () => {
+test("the older of two overlapping responses never stays", async () => {
   for (const order of [
     [0, 1],
     [1, 0],
@@ -62,7 +62,7 @@ test("of two writes that overlap, the older response never stays", async () => {
   }
 });
 
-test("of two writes that overlap, neither stays if it is unknown which response is newer", async () => {
+test("neither of two overlapping responses stays if it is unknown which one is newer", async () => {
   for (const order of [
     [0, 1],
     [1, 0],

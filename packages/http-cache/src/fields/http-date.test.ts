@@ -35,7 +35,7 @@ test.each([
   "Thu, 18 Aug 2050 24:01:18 GMT",
   "Thu, 18 Aug 2050 02:60:18 GMT",
   "2050-08-18T02:01:18Z",
-])("anything else is not a date: %j", (text) => {
+])("any other text is not a date: %j", (text) => {
   expect(parseHttpDate(text, now)).toBeNull();
 });
 

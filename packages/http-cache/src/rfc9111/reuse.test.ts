@@ -94,7 +94,7 @@ test.each([
   ["only-if-cached", 61, "unsatisfied only-if-cached"],
   ["only-if-cached, max-stale", 61, "hit max-stale"],
   ["unknown=1", 1, "hit fresh"],
-])("request Cache-Control %j after %d seconds", (value, seconds, expected) => {
+])("the request directives %j apply after %d seconds", (value, seconds, expected) => {
   expect(decide(stored(minute), seconds, { "cache-control": value })).toBe(expected);
 });
 
@@ -179,7 +179,7 @@ test.each([
   ["accept", "text/html;level=1, */*;q=0.1", "*/*;q=0.1, Text/HTML;level=1", true],
   ["accept", "text/html;a=X", "text/html;a=x", false],
   ["cookie", "a=1,2", "a=1, 2", false],
-])("%s: %j and %j are the same variant: %s", (name, left, right, same) => {
+])("the %s values %j and %j are the same variant: %s", (name, left, right, same) => {
   const response = stored({ ...minute, vary: name }, { [name]: left });
   expect(decide(response, 1, { [name]: right })).toBe(same ? "hit fresh" : "miss vary-miss");
 });

@@ -109,7 +109,7 @@ test("an asterisk anywhere in Vary prevents storing", () => {
 });
 
 test.each(["Accept-Encoding Cookie", "Accept-Encoding; Cookie", '"Cookie"', "cookie:", "*;q=1", "Accept, =Cookie"])(
-  "the malformed Vary %j prevents storing, since nobody knows by which fields the response varies",
+  "the malformed Vary %j prevents storing, since the response may vary by any field",
   (vary) => {
     expect(refusal({ ...fresh, vary })).toBe("vary-star");
   },
@@ -145,7 +145,7 @@ test("the first targeted field of the policy replaces Cache-Control", () => {
   expect(refusal({ "own-cache-control": "max-age=1", "cdn-cache-control": "no-store" }, {}, 200, own)).toBeNull();
 });
 
-test("an empty, malformed or wrongly typed targeted field is ignored as a whole", () => {
+test("an empty, malformed or wrongly typed targeted field is ignored completely", () => {
   for (const targeted of ["", "max-age=10, &&&&&", 'max-age="10"', "MaX-aGe=10"])
     expect(refusal({ "cache-control": "no-store", "cdn-cache-control": targeted })).toBe("no-store");
 });

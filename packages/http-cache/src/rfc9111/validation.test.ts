@@ -17,7 +17,7 @@ test.each([
   ['"b"', '"a"', false],
   ["a", "a", true],
   ['"a"', undefined, false],
-])("If-None-Match %j compared with the tag %j", (condition, tag, expected) => {
+])("If-None-Match %j is compared with the tag %j", (condition, tag, expected) => {
   expect(listsTag(condition, tag)).toBe(expected);
 });
 

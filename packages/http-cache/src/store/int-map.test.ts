@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { IntMap } from "./int-map.ts";
 
-test("behaves like a Map, whatever is set and deleted", () => {
+test("an IntMap behaves like a Map, whatever is set and deleted", () => {
   const key = fc.oneof(fc.integer({ min: -2, max: 2 }), fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }));
   const operation = fc.record({ key, value: fc.nat(2 ** 31 - 2), isDeletion: fc.boolean() });
   fc.assert(
@@ -23,7 +23,7 @@ test("behaves like a Map, whatever is set and deleted", () => {
   );
 });
 
-test("keeps keys that share their places while it grows and others are deleted", () => {
+test("an IntMap keeps keys that share their places while it grows and others are deleted", () => {
   const map = new IntMap();
   // Multiples of the inverse of the map's factor: 128 keys share each place, so all are in one cluster.
   const keys = Array.from({ length: 5_000 }, (_, index) => Math.imul(index, 0xe8b2f51));
