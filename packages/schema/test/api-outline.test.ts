@@ -109,22 +109,25 @@ function withoutReasons(listed: Readonly<Record<string, Difference>>): Record<st
   return Object.fromEntries(Object.entries(listed).map(([path, { api, ours }]) => [path, { api, ours }]));
 }
 
-describe("the schemas have every field of the API text, and differ only where a reason is listed", () => {
+describe("fields of the API text", () => {
   const parts = Object.entries(operations).flatMap(([operation, described]) =>
     (["query", "body", "response"] as const).map((part) => ({ operation: operation as Operation, part, described })),
   );
 
-  test.each(parts)("$operation $part", ({ operation, part, described }) => {
-    const wanted = described[part];
-    const schema = endpoints[operation][part];
-    expect(schema === null).toBe(wanted === undefined);
-    if (wanted === undefined) return;
-    const type: OutlineType = typeof wanted["type"] === "string" ? { type: wanted["type"] } : { object: wanted };
-    const found = findDifferences(outlineFields(type, types), schemaFields(schema, lazyExamples));
-    expect(found).toEqual(withoutReasons(differences[`${operation} ${part}`] ?? {}));
-  });
+  test.each(parts)(
+    "the schema has every field of the API text, and differs only where a reason is listed: $operation $part",
+    ({ operation, part, described }) => {
+      const wanted = described[part];
+      const schema = endpoints[operation][part];
+      expect(schema === null).toBe(wanted === undefined);
+      if (wanted === undefined) return;
+      const type: OutlineType = typeof wanted["type"] === "string" ? { type: wanted["type"] } : { object: wanted };
+      const found = findDifferences(outlineFields(type, types), schemaFields(schema, lazyExamples));
+      expect(found).toEqual(withoutReasons(differences[`${operation} ${part}`] ?? {}));
+    },
+  );
 
-  test("every difference has a reason", () => {
+  test("every difference from the API text has a reason", () => {
     const all = Object.values(differences).flatMap((listed) => Object.values(listed));
     expect(all.every(({ reason }) => reason.length > 10)).toBe(true);
     expect(all).toHaveLength(58);
@@ -144,10 +147,10 @@ test("the endpoint table has exactly the caller operations of the API text, besi
   expect(ours).toEqual(api);
 });
 
-describe("the comparison of this test fails", () => {
+describe("failures of this comparison", () => {
   const outlineOf = (object: OutlineObject): FieldMap => outlineFields({ object }, types);
 
-  test("if the schema lacks a field, has an extra one, or differs in presence or type", () => {
+  test("the comparison fails if the schema lacks a field, has an extra one, or differs in presence or type", () => {
     const full = outlineOf({ a: "string", "b?": { enum: ["x"] }, c: { array: "number" } });
     expect(findDifferences(full, outlineOf({ a: "string", "b?": { enum: ["x"] } }))).toEqual({
       c: { api: "required array", ours: "absent" },
@@ -157,7 +160,7 @@ describe("the comparison of this test fails", () => {
     expect(Object.keys(findDifferences(full, other))).toEqual(["a", "b", "c[]", "d"]);
   });
 
-  test("if a lazy schema has no example inputs", () => {
+  test("the comparison fails if a lazy schema has no example inputs", () => {
     expect(() => schemaFields(endpoints.sendMessage.body)).toThrow("no example inputs");
   });
 });

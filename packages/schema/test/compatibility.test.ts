@@ -20,7 +20,7 @@ const listed = readFileSync(manifest, "utf8")
   .map((line) => line.split("  "));
 
 test.each(listed)(
-  "%s is still the digest of the fixture %s, because bodies that were valid must stay valid",
+  "the digest %s is still that of the fixture %s, because bodies that were valid must stay valid",
   (digest, name = "") => {
     expect(digestOf(name)).toBe(digest);
   },

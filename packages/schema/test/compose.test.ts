@@ -25,22 +25,22 @@ describe.each(objectSchemas)("%s", (_name, given) => {
     ["with members omitted", v.omit(given, [member])],
     ["partial", v.partial(given)],
     ["partial and picked", v.pick(v.partial(given), [member])],
-  ])("%s refuses an array with the rule for objects", (_variant, variant) => {
+  ])("the schema %s refuses an array with the rule for objects", (_variant, variant) => {
     expect(schema.checkValue(variant, [], "body")).toEqual({
       ok: false,
       issues: [{ member: "body", rule: "must be an object" }],
     });
   });
 
-  test("partial accepts an object without members", () => {
+  test("a partial schema accepts an object without members", () => {
     expect(v.is(v.partial(given), {})).toBe(true);
   });
 });
 
-describe("a schema derived from EnvironmentSchema", () => {
+describe("schemas derived from EnvironmentSchema", () => {
   const row = readFixture("letta-code-row") as schema.Environment;
 
-  test("pick checks the picked members, and keeps the others unchecked", () => {
+  test("a schema made by pick checks the picked members, and keeps the others unchecked", () => {
     const picked = v.pick(schema.EnvironmentSchema, ["deviceId", "metadata"]);
     expect(v.parse(picked, row)).toEqual(row);
     expect(schema.checkValue(picked, { deviceId: "device-1", id: 7 }, "row").ok).toBe(true);
@@ -53,21 +53,21 @@ describe("a schema derived from EnvironmentSchema", () => {
     });
   });
 
-  test("omit does not check the omitted members", () => {
+  test("a schema made by omit does not check the omitted members", () => {
     const omitted = v.omit(schema.EnvironmentSchema, ["id"]);
     const { id: _id, ...rest } = row;
     expect(v.parse(omitted, rest)).toEqual(rest);
     expect(v.is(omitted, { ...rest, podId: 7 })).toBe(false);
   });
 
-  test("partial accepts missing members and checks present ones", () => {
+  test("a schema made by partial accepts missing members and checks present ones", () => {
     const changes = v.partial(schema.EnvironmentSchema, ["connectionName"]);
     const { connectionName: _name, ...rest } = row;
     expect(v.is(changes, rest)).toBe(true);
     expect(v.is(changes, { ...rest, connectionName: 7 })).toBe(false);
   });
 
-  test("entries extend a schema of a service", () => {
+  test("the entries of a schema extend a schema of a service", () => {
     const Labelled = v.object({ ...schema.EnvironmentSchema.entries, labels: v.array(v.string()) });
     expect(v.is(Labelled, row)).toBe(false);
     expect(v.parse(Labelled, { ...row, labels: ["gpu"] })).toMatchObject({ deviceId: row.deviceId, labels: ["gpu"] });

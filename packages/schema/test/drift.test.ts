@@ -15,7 +15,7 @@ test("the example response of the API text has no drift", () => {
   expect(drift.findEnvironmentListDrift(readFixture("api-example") as EnvironmentList)).toEqual([]);
 });
 
-test("reports each unknown member and value once, by its path, for any number of rows", () => {
+test("drift reports each unknown member and value once, by its path, for any number of rows", () => {
   const list = readList("future-row", "letta-code-row", "offline-device", "future-row");
   expect(drift.findEnvironmentListDrift(list)).toEqual([
     { kind: "unknown_member", path: "connections[].region" },
@@ -28,7 +28,7 @@ test("reports each unknown member and value once, by its path, for any number of
   ]);
 });
 
-test("finds every unknown member, for any combination of present and absent members", () => {
+test("drift finds every unknown member, for any combination of present and absent members", () => {
   const selfUpdate = { supported: true, writable: true, install_path: "/", manual_command: "c", reason: "r" };
   const metadata = {
     gitBranch: "b",
@@ -81,7 +81,7 @@ test("finds every unknown member, for any combination of present and absent memb
   );
 });
 
-test("what our servers report of a send is known, and what newer ones add to it is not", () => {
+test("members that our servers report about a send are known, and those that newer ones add are not", () => {
   const outcome = { agentId: null, clientMessageId: "m", conversationId: "c", deviceId: "d", state: "running" };
   const response = { success: true, message: "m", disposition: "queued", outcome };
   expect(drift.findSendMessageResponseDrift(response)).toEqual([]);
@@ -93,7 +93,7 @@ test("what our servers report of a send is known, and what newer ones add to it 
   ]);
 });
 
-test("reports members with the names of Object.prototype as unknown", () => {
+test("drift reports members with the names of Object.prototype as unknown", () => {
   const body: unknown = JSON.parse('{"message":"m","success":true,"__proto__":1,"constructor":2}');
   expect(drift.findSendMessageResponseDrift(body as { message: string; success: boolean })).toEqual([
     { kind: "unknown_member", path: "__proto__" },
@@ -101,7 +101,7 @@ test("reports members with the names of Object.prototype as unknown", () => {
   ]);
 });
 
-test("reports at most 32 entries of at most 64 characters", () => {
+test("drift reports at most 32 entries of at most 64 characters", () => {
   const row = readList("offline-device").connections[0] as Environment & Record<string, unknown>;
   for (let index = 0; index < 100; index++) row[`${"n".repeat(100)}${index}`] = 1;
   for (let index = 0; index < 100; index++) row[`x${index}`] = 1;

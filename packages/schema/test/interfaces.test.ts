@@ -197,17 +197,20 @@ test.each([
   ["RegisterRequest", registerRequest, schema.RegisterRequestSchema],
   ["RegisterResponse", registerResponse, schema.RegisterResponseSchema],
   ["Problem", problem, schema.ProblemSchema],
-] as const)("%s: interface and schema have the same members, presence and nullability", (_name, shape, given) => {
-  const examples = Object.fromEntries(
-    ["messages[]", "content", "tool_return", "approvals[]"].map((path) => [path, anyInput]),
-  );
-  const fields = [...schemaFields(given, nested(examples))].filter(([path]) => /^\w+$/.test(path));
-  const found = fields.map(([path, field]) => [
-    path,
-    `${field.split(" ", 1)[0]}${field.endsWith("| null") ? " | null" : ""}`,
-  ]);
-  expect(Object.fromEntries(found)).toEqual(shape);
-});
+] as const)(
+  "the interface and the schema of %s have the same members, presence and nullability",
+  (_name, shape, given) => {
+    const examples = Object.fromEntries(
+      ["messages[]", "content", "tool_return", "approvals[]"].map((path) => [path, anyInput]),
+    );
+    const fields = [...schemaFields(given, nested(examples))].filter(([path]) => /^\w+$/.test(path));
+    const found = fields.map(([path, field]) => [
+      path,
+      `${field.split(" ", 1)[0]}${field.endsWith("| null") ? " | null" : ""}`,
+    ]);
+    expect(Object.fromEntries(found)).toEqual(shape);
+  },
+);
 
 /** Adds examples for the lazy members below `messages[]`. Any choice works here. */
 function nested(

@@ -42,44 +42,47 @@ describe("the OpenAPI document", () => {
   const document = readJson("openapi.json") as OpenApi;
   const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
 
-  test("is valid OpenAPI 3.1 for an independent validator", async () => {
+  test("the OpenAPI document is valid OpenAPI 3.1 for an independent validator", async () => {
     const result = await new Validator().validate({ ...document });
     expect(result).toEqual({ valid: true });
   });
 
-  test.each(Object.values<Endpoint>({ ...endpoints }))("has every problem of $operation", (endpoint) => {
-    const operation = document.paths[endpoint.path]?.[endpoint.method.toLowerCase()];
-    const statuses = endpoint.problems.map((code) => String(problemDefinitions[code].status));
-    expect(Object.keys(operation?.responses ?? {})).toEqual(expect.arrayContaining(statuses));
-  });
+  test.each(Object.values<Endpoint>({ ...endpoints }))(
+    "the OpenAPI document has every problem of $operation",
+    (endpoint) => {
+      const operation = document.paths[endpoint.path]?.[endpoint.method.toLowerCase()];
+      const statuses = endpoint.problems.map((code) => String(problemDefinitions[code].status));
+      expect(Object.keys(operation?.responses ?? {})).toEqual(expect.arrayContaining(statuses));
+    },
+  );
 
   test.each(Object.values<Endpoint>({ ...endpoints }).filter(({ body }) => body !== null))(
-    "has 413 and 415 for $operation, which takes a body",
+    "the OpenAPI document has 413 and 415 for $operation, which takes a body",
     (endpoint) => {
       expect(endpoint.problems).toEqual(expect.arrayContaining(["body_too_large", "unsupported_media_type"]));
     },
   );
 
-  test("allows additional properties in a record explicitly, because type generators require it", () => {
+  test("the OpenAPI document allows additional properties in a record explicitly, because type generators require it", () => {
     const { ApprovalDecision } = document.components.schemas;
     const record = { type: "object", additionalProperties: true };
     expect(ApprovalDecision?.properties["updated_input"]).toMatchObject({ anyOf: [record, { type: "null" }] });
   });
 
-  test("has the problems of an upstream for callers, and not for devices", () => {
+  test("the OpenAPI document has the problems of an upstream for callers, and not for devices", () => {
     const statusesOf = (path: string, method: string): string[] =>
       Object.keys(document.paths[path]?.[method]?.responses ?? {});
     expect(statusesOf("/v1/environments", "get")).toEqual(expect.arrayContaining(["502", "503", "504"]));
     expect(statusesOf("/v1/environments/register", "post")).not.toContain("502");
   });
 
-  test("states that approvals require their own scope and that tool returns are refused", () => {
+  test("the OpenAPI document states that approvals require their own scope and that tool returns are refused", () => {
     const { description } = document.paths[endpoints.sendMessage.path]?.["post"] ?? {};
     expect(description).toContain("requires the scope `approve`");
     expect(description).toContain("`approvals_unsupported`");
   });
 
-  test("explains every operation, parameter, header, tag, problem and member", () => {
+  test("the OpenAPI document explains every operation, parameter, header, tag, problem and member", () => {
     for (const { properties } of Object.values(document.components.schemas)) {
       for (const member of Object.values(properties)) expect(member).toMatchObject({ description: sentence });
     }
@@ -97,7 +100,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("shows what reads return when nothing has changed, and the headers that make a repeat safe", () => {
+  test("the OpenAPI document shows what reads return when nothing has changed, and the headers that make a repeat safe", () => {
     const read = document.paths[endpoints.retrieveEnvironment.path]?.["get"];
     expect(Object.keys(read?.responses["304"]?.headers ?? {})).toContain("etag");
     expect(read?.parameters).toContainEqual({ $ref: "#/components/parameters/IfNoneMatch" });
@@ -112,7 +115,7 @@ describe("the OpenAPI document", () => {
     expect(document.components.schemas["SendMessageResponse"]?.properties).toHaveProperty("disposition");
   });
 
-  test("declares a header where a response has it, and not where none can have it", () => {
+  test("the OpenAPI document declares a header where a response has it, and not where none can have it", () => {
     const having = (name: string, path: string, method: string): string[] =>
       Object.entries(document.paths[path]?.[method]?.responses ?? {})
         .filter(([, { headers }]) => Object.hasOwn(headers ?? {}, name))
@@ -130,7 +133,7 @@ describe("the OpenAPI document", () => {
     expect(having("x-accel-buffering", endpoints.streamEvents.path, "get")).toEqual(["200"]);
   });
 
-  test("declares what a change of a device takes: its media types, its preconditions, and at least one member", () => {
+  test("the OpenAPI document declares what a change of a device takes: its media types, its preconditions, and at least one member", () => {
     const { path } = endpoints.updateEnvironment;
     const change = document.paths[path]?.["patch"];
     expect(Object.keys((change as { requestBody?: { content: object } }).requestBody?.content ?? {})).toEqual([
@@ -147,7 +150,7 @@ describe("the OpenAPI document", () => {
     });
   });
 
-  test("names the unit of every maximum length, and the size of the metadata of a device", () => {
+  test("the OpenAPI document names the unit of every maximum length, and the size of the metadata of a device", () => {
     for (const { properties } of Object.values(document.components.schemas)) {
       for (const member of Object.values(properties)) {
         if (JSON.stringify(member).includes("maxLength"))
@@ -160,7 +163,7 @@ describe("the OpenAPI document", () => {
     });
   });
 
-  test("has realistic examples: each body is valid and has no member that the schemas do not know", () => {
+  test("the OpenAPI document has realistic examples: each body is valid and has no member that the schemas do not know", () => {
     for (const { name, schema } of guardedTypes) {
       const example = examples.get(name);
       if (example === undefined) continue;
@@ -170,7 +173,7 @@ describe("the OpenAPI document", () => {
     expect(JSON.stringify(document)).not.toContain("future_member");
   });
 
-  test("describes the data of every event as a component, with examples that are valid and have no other member", () => {
+  test("the OpenAPI document describes the data of every event as a component, with examples that are valid and have no other member", () => {
     const formats = { int64: true, double: true } as const;
     const validator = new Ajv2020({ strict: false, formats }).addSchema({
       $id: "api",
@@ -192,7 +195,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("has exactly the paths of the endpoint table", () => {
+  test("the OpenAPI document has exactly the paths of the endpoint table", () => {
     const paths = new Set(Object.values(endpoints).map(({ path }) => path));
     expect(new Set(Object.keys(document.paths))).toEqual(paths);
   });
@@ -211,7 +214,7 @@ describe.each([
     }),
   );
 
-  test.each(guardedTypes)("accepts valid bodies of $name and refuses an array", ({ name, bodies }) => {
+  test.each(guardedTypes)("the JSON Schema accepts valid bodies of $name and refuses an array", ({ name, bodies }) => {
     const validate = validators.get(name);
     for (const body of bodies) expect([validate?.(body), validate?.errors]).toEqual([true, null]);
     expect(validate?.([])).toBe(false);
@@ -224,7 +227,7 @@ describe.each([
     ["SendMessageBody", "approval-send", ["messages", 0, "approvals"], []],
     ["RegisterRequest", "letta-code-register", ["deviceId"], ".."],
     ["RegisterRequest", "letta-code-register", ["connectionName"], "a\u0000"],
-  ])("refuses a %s, made from %s, with a wrong %j", (name, fixture, path, value) => {
+  ])("the JSON Schema refuses a %s, made from %s, with a wrong %j", (name, fixture, path, value) => {
     expect(validators.get(name)?.(withMember(readFixture(fixture), path, value))).toBe(false);
   });
 });

@@ -19,18 +19,21 @@ const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.str
 const issuesOf = (response: PlainResponse): ProblemIssue[] =>
   (JSON.parse(String(response.body)) as { errors?: ProblemIssue[] }).errors ?? [];
 
-describe("decodeBody accepts the bodies of real clients and devices, and keeps every member", () => {
-  test.each(["letta-code-send", "approval-send"])("%s", (name) => {
-    const body = readFixture(name);
-    expect(decodeBody(send, encode(body), "application/json")).toEqual({ ok: true, value: body });
-  });
+describe("bodies of real clients and devices", () => {
+  test.each(["letta-code-send", "approval-send"])(
+    "decodeBody accepts the body of a real client, and keeps every member: %s",
+    (name) => {
+      const body = readFixture(name);
+      expect(decodeBody(send, encode(body), "application/json")).toEqual({ ok: true, value: body });
+    },
+  );
 
-  test("the registration of a device, with unknown members", () => {
+  test("decodeBody accepts the registration of a device, with unknown members", () => {
     const body = readFixture("letta-code-register");
     expect(decodeBody(register, encode(body), "application/json")).toEqual({ ok: true, value: body });
   });
 
-  test("the registration of an older device", () => {
+  test("decodeBody accepts the registration of an older device", () => {
     const body = { deviceId: "d-1", connectionName: "old box" };
     expect(decodeBody(register, encode(body), "application/json")).toEqual({ ok: true, value: body });
   });
@@ -95,23 +98,26 @@ const wrongRegistrations: readonly Wrong[] = [
   [["metadata", "self_update", "writable"], "no", "metadata.self_update.writable", "must be true or false"],
 ];
 
-describe("a wrong member is an issue that names the member and the rule", () => {
+describe("wrong members and their issues", () => {
   const cases = [
     ...wrongUserBodies.map((wrong) => [send, "letta-code-send", ...wrong] as const),
     ...wrongApprovalBodies.map((wrong) => [send, "approval-send", ...wrong] as const),
     ...wrongRegistrations.map((wrong) => [register, "letta-code-register", ...wrong] as const),
   ].map(([schema, fixture, path, value, member, rule]) => ({ schema, fixture, path, value, member, rule }));
 
-  test.each(cases)("$fixture: $member $rule", ({ schema, fixture, path, value, member, rule }) => {
-    const decoded = decodeBody<unknown>(
-      schema,
-      encode(withMember(readFixture(fixture), path, value)),
-      "application/json",
-    );
-    if (decoded.ok) throw new Error("the body must be refused");
-    expect(decoded.response.status).toBe(400);
-    expect(issuesOf(decoded.response)).toContainEqual({ member, rule });
-  });
+  test.each(cases)(
+    "the issue of a wrong member names the member and the rule: $fixture, $member $rule",
+    ({ schema, fixture, path, value, member, rule }) => {
+      const decoded = decodeBody<unknown>(
+        schema,
+        encode(withMember(readFixture(fixture), path, value)),
+        "application/json",
+      );
+      if (decoded.ok) throw new Error("the body must be refused");
+      expect(decoded.response.status).toBe(400);
+      expect(issuesOf(decoded.response)).toContainEqual({ member, rule });
+    },
+  );
 
   test.each([
     [{ messages: [{ role: "user", content: "hi" }] }, "messages[0].client_message_id"],
@@ -124,7 +130,7 @@ describe("a wrong member is an issue that names the member and the rule", () => 
   });
 });
 
-describe("a problem does not repeat a value", () => {
+describe("problems and values", () => {
   const secret = "s3cr3t-marker";
   const garbage = fc.oneof(
     fc.string().map((text) => secret + text),
@@ -134,7 +140,7 @@ describe("a problem does not repeat a value", () => {
   );
   const members = [...wrongUserBodies, ...wrongApprovalBodies].map(([path]) => path);
 
-  test("of a body", () => {
+  test("a problem does not repeat a value of a body", () => {
     let refused = 0;
     fc.assert(
       fc.property(
@@ -159,7 +165,7 @@ describe("a problem does not repeat a value", () => {
     expect(refused).toBeGreaterThan(50);
   });
 
-  test("of a query", () => {
+  test("a problem does not repeat a value of a query", () => {
     fc.assert(
       fc.property(fc.constantFrom("after", "limit", "onlineOnly", "source", "userId"), fc.string(), (name, text) => {
         const value = `${secret}/${text}${"x".repeat(300)}`;
@@ -171,14 +177,14 @@ describe("a problem does not repeat a value", () => {
     );
   });
 
-  test("of malformed JSON", () => {
+  test("a problem does not repeat malformed JSON", () => {
     const decoded = decodeBody(send, new TextEncoder().encode(`{"messages": ${secret}`), "application/json");
     expect(decoded.ok ? "" : String(decoded.response.body)).toContain("malformed_json");
     expect(decoded.ok ? secret : String(decoded.response.body)).not.toContain(secret);
   });
 });
 
-test("refuses an id with an unpaired surrogate, because no store would find it again", () => {
+test("an id with an unpaired surrogate is refused, because no store would find it again", () => {
   const encode = (id: string): Uint8Array =>
     new TextEncoder().encode(`{"agentId":"a","messages":[{"role":"user","content":"x","client_message_id":"${id}"}]}`);
   const refused = decodeBody(SendMessageBodySchema, encode("\\ud800abc"), "application/json");

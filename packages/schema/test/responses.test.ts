@@ -8,18 +8,21 @@ import {
 } from "../src/index.ts";
 import { readFixture, withMember } from "./read-fixture.ts";
 
-describe("checkValue accepts responses of newer servers and keeps every member", () => {
-  test("the example in the API text", () => {
+describe("responses of newer servers", () => {
+  test("checkValue accepts the example in the API text", () => {
     const body = readFixture("api-example");
     expect(checkValue(EnvironmentListSchema, body, "body")).toEqual({ ok: true, value: body });
   });
 
-  test.each(["offline-device", "letta-code-row", "future-row"])("%s", (name) => {
-    const row = readFixture(name);
-    expect(checkValue(EnvironmentSchema, row, "body")).toEqual({ ok: true, value: row });
-  });
+  test.each(["offline-device", "letta-code-row", "future-row"])(
+    "checkValue accepts a response with new members, and keeps them: %s",
+    (name) => {
+      const row = readFixture(name);
+      expect(checkValue(EnvironmentSchema, row, "body")).toEqual({ ok: true, value: row });
+    },
+  );
 
-  test("a list with a row in a newer mode", () => {
+  test("checkValue accepts a list with a row in a newer mode", () => {
     const list = { connections: [readFixture("future-row"), readFixture("letta-code-row")], hasNextPage: false };
     expect(checkValue(EnvironmentListSchema, list, "body")).toEqual({ ok: true, value: list });
   });
@@ -33,7 +36,7 @@ describe("checkValue accepts responses of newer servers and keeps every member",
   });
 });
 
-describe("checkValue refuses a wrong response and names the member", () => {
+describe("wrong responses", () => {
   const row = readFixture("letta-code-row");
 
   test.each([
@@ -46,7 +49,7 @@ describe("checkValue refuses a wrong response and names the member", () => {
     [["metadata"], "linux", "metadata", "must be an object"],
     [["metadata", "self_update"], [], "metadata.self_update", "must be an object"],
     [["metadata", "supported_commands", 1], {}, "metadata.supported_commands[1]", "must be a string"],
-  ])("a row with %j = %j", (path, value, member, rule) => {
+  ])("checkValue refuses a row with %j = %j and names the member", (path, value, member, rule) => {
     const checked = checkValue(EnvironmentSchema, withMember(row, path, value), "body");
     expect(checked.ok ? [] : checked.issues).toContainEqual({ member, rule });
   });
@@ -57,11 +60,11 @@ describe("checkValue refuses a wrong response and names the member", () => {
     ["<html>"],
     [{ connections: {}, hasNextPage: true }],
     [{ connections: [[]], hasNextPage: true }],
-  ])("the list %j", (body) => {
+  ])("checkValue refuses the list %j and names the member", (body) => {
     expect(checkValue(EnvironmentListSchema, body, "body").ok).toBe(false);
   });
 
-  test("the response to a send without success", () => {
+  test("checkValue refuses the response to a send without success", () => {
     expect(checkValue(SendMessageResponseSchema, { message: "ok" }, "body")).toEqual({
       ok: false,
       issues: [{ member: "success", rule: "is required" }],

@@ -14,13 +14,13 @@ function toResponse({ status, headers, body }: PlainResponse): Response {
 
 const exported = Object.entries(schema).filter(([name]) => name.endsWith("Schema"));
 
-test.each(exported)("%s is a Standard Schema", (_name, given) => {
+test.each(exported)("the schema %s is a Standard Schema", (_name, given) => {
   const standard = given as StandardSchemaV1;
   expect(standard["~standard"]).toMatchObject({ version: 1, vendor: "valibot", validate: expect.any(Function) });
 });
 
 test.each(guardedTypes)(
-  "$name: the standard validate function returns the body or issues",
+  "the standard validate function of $name returns the body or issues",
   async ({ schema: given, bodies }) => {
     const standard: StandardSchemaV1 = given;
     for (const body of bodies) expect(await standard["~standard"].validate(body)).not.toHaveProperty("issues");
@@ -44,11 +44,11 @@ describe("@hono/standard-validator", () => {
       body: JSON.stringify(body),
     });
 
-  test("passes a valid body to the handler", async () => {
+  test("the Hono validator passes a valid body to the handler", async () => {
     expect(await (await post(readFixture("letta-code-send"))).json()).toEqual({ count: 1 });
   });
 
-  test("responds with a problem from the hook, which does not repeat the input", async () => {
+  test("the Hono validator responds with a problem from the hook, which does not repeat the input", async () => {
     const response = await post({ messages: "s3cr3t" });
     expect([response.status, response.headers.get("content-type")]).toEqual([400, "application/problem+json"]);
     expect(await response.text()).not.toContain("s3cr3t");
@@ -59,7 +59,7 @@ describe("up-fetch", () => {
   const fetchOf = (body: unknown) =>
     up((_input: RequestInfo | URL, _options?: RequestInit) => Promise.resolve(Response.json(body)));
 
-  test("returns a valid response and throws for an invalid one", async () => {
+  test("up-fetch returns a valid response and throws for an invalid one", async () => {
     const list = readFixture("api-example");
     expect(await fetchOf(list)("http://localhost/", { schema: EnvironmentListSchema })).toEqual(list);
     await expect(fetchOf({ connections: 1 })("http://localhost/", { schema: EnvironmentListSchema })).rejects.toThrow(

@@ -27,7 +27,7 @@ function matchesByRegExp(pattern: string, name: string): boolean {
   return new RegExp(`^${source}$`).test(name);
 }
 
-describe("tags", () => {
+describe("tags of principals and lists", () => {
   const every = { deviceIds: null, connectionNames: null };
   const device = { deviceId: "device-1", connectionName: "box", tags: ["ci", "linux"] };
 
@@ -38,19 +38,19 @@ describe("tags", () => {
     expect(allowsDevice({ ...every, deviceTags: null }, device)).toBe(true);
   });
 
-  test("they restrict in addition to ids and names", () => {
+  test("tags restrict in addition to ids and names", () => {
     expect(allowsDevice({ ...every, deviceIds: ["device-2"], deviceTags: ["ci"] }, device)).toBe(false);
     expect(allowsDevice({ deviceIds: ["device-1"], connectionNames: [], deviceTags: ["gpu"] }, device)).toBe(false);
   });
 
-  test("a row without tags, or with something else in their place, has none", () => {
+  test("a row without tags, or with something else in their place, has no tags", () => {
     for (const tags of [undefined, null, "ci", { ci: true }, [["ci"]]]) {
       expect(allowsDevice({ ...every, deviceTags: ["ci"] }, { ...device, tags })).toBe(false);
       expect(hasEveryTag({ tags }, ["ci"])).toBe(false);
     }
   });
 
-  test("a list filter wants all of its tags", () => {
+  test("a list filter with several tags selects rows that have all of them", () => {
     expect(hasEveryTag(device, [])).toBe(true);
     expect(hasEveryTag(device, ["linux", "ci"])).toBe(true);
     expect(hasEveryTag(device, ["ci", "gpu"])).toBe(false);
@@ -58,7 +58,7 @@ describe("tags", () => {
 });
 
 describe("matchesNamePattern", () => {
-  test("matches the same names as the equivalent regular expression", () => {
+  test("matchesNamePattern matches the same names as the equivalent regular expression", () => {
     fc.assert(
       fc.property(fewLetters, fewLetters, (pattern, name) => {
         expect(matchesNamePattern(pattern, name)).toBe(matchesByRegExp(pattern, name));
@@ -67,7 +67,7 @@ describe("matchesNamePattern", () => {
     );
   });
 
-  test("matches every name made by replacing each star of the pattern with a text", () => {
+  test("matchesNamePattern matches every name made by replacing each star of the pattern with a text", () => {
     fc.assert(
       fc.property(
         fc.array(fc.string({ unit: "binary" }), { minLength: 1 }),
@@ -118,12 +118,12 @@ describe("allowsDevice", () => {
     [null, ["prod-*", "*-8"], false],
     [["device-*"], null, false],
     [["ci-7"], ["device-1"], false],
-  ])("with ids %j and names %j returns %j", (deviceIds, connectionNames, allowed) => {
+  ])("allowsDevice with ids %j and names %j returns %j", (deviceIds, connectionNames, allowed) => {
     expect(allowsDevice({ deviceIds, connectionNames }, device)).toBe(allowed);
   });
 });
 
-test("allowsDevice: the allowlist of the tenant applies in addition to that of the principal", () => {
+test("the allowlist of the tenant applies in addition to that of the principal", () => {
   const device = { deviceId: "device-1", connectionName: "ci-7" };
   const allows = (deviceIds: readonly string[] | null, tenantNames: readonly string[]): boolean =>
     allowsDevice(
@@ -136,7 +136,7 @@ test("allowsDevice: the allowlist of the tenant applies in addition to that of t
   expect(allows(["device-2"], ["ci-*"])).toBe(false);
 });
 
-test("allowsAgent: a listed agent is allowed; a message without an agent requires that every agent is allowed", () => {
+test("a listed agent is allowed, and a message without an agent requires that every agent is allowed", () => {
   expect(allowsAgent({ agentIds: null }, undefined)).toBe(true);
   expect(allowsAgent({ agentIds: null }, "agent-1")).toBe(true);
   expect(allowsAgent({ agentIds: ["agent-1"] }, "agent-1")).toBe(true);
@@ -146,7 +146,7 @@ test("allowsAgent: a listed agent is allowed; a message without an agent require
 });
 
 describe("allowsMode", () => {
-  test("allows the maximum mode and stricter ones, also by their older names", () => {
+  test("allowsMode allows the maximum mode and stricter ones, also by their older names", () => {
     const allowed = (maxMode: string): string[] =>
       ceilingModes.filter((currentMode) => allowsMode({ maxMode }, currentMode));
     expect(allowed("default")).toEqual(["default", "standard"]);
@@ -156,19 +156,19 @@ describe("allowsMode", () => {
     expect(allowed("bypassPermissions")).toEqual([...ceilingModes]);
   });
 
-  test("refuses an unknown or missing mode even with the most permissive maximum; an unknown maximum allows no mode", () => {
+  test("allowsMode refuses an unknown or missing mode even with the most permissive maximum; an unknown maximum allows no mode", () => {
     for (const currentMode of [undefined, "", "newer", "Standard", "constructor"]) {
       expect(allowsMode({ maxMode: "unrestricted" }, currentMode)).toBe(false);
     }
     expect(ceilingModes.some((currentMode) => allowsMode({ maxMode: "newer" }, currentMode))).toBe(false);
   });
 
-  test("allows any mode without a maximum", () => {
+  test("allowsMode allows any mode without a maximum", () => {
     expect([undefined, "newer", "unrestricted"].every((mode) => allowsMode({ maxMode: null }, mode))).toBe(true);
   });
 });
 
-describe("a principal that denies tools", () => {
+describe("principals that deny tools", () => {
   const denying = (...deniedTools: readonly string[]) => ({ approvalPolicy: { deniedTools, deadlineMs: null } });
 
   test.each([
@@ -180,7 +180,7 @@ describe("a principal that denies tools", () => {
     [["*"], "standard"],
     [[], null],
   ])(
-    "of %j may choose no mode beyond %s, so none in which a device asks about fewer of them than in standard",
+    "a principal that denies %j may choose no mode beyond %s, so none in which a device asks about fewer of them than in standard",
     (tools, ceiling) => {
       const policy = denying(...tools);
       expect(modeCeiling({ maxMode: null, ...policy })).toBe(ceiling);
@@ -193,7 +193,7 @@ describe("a principal that denies tools", () => {
     },
   );
 
-  test("may use none of the scopes that reach everything on a device, and one with a deadline alone may", () => {
+  test("a principal that denies tools may use none of the scopes that reach everything on a device, and one with a deadline alone may", () => {
     const usable = (policy: Partial<Principal>) =>
       scopes.filter((scope) => allowsScope({ scopes: new Set(scopes), ...policy }, scope));
     expect(usable(denying("Bash"))).toEqual(scopes.filter((scope) => !unlimitedScopes.includes(scope)));
@@ -242,7 +242,7 @@ describe("presentEnvironment", () => {
     .subarray(without)
     .map((some) => ({ tenant: "acme", scopes: new Set(some) }) satisfies Parameters<typeof presentEnvironment>[0]);
 
-  test("hides members without the scope details, and keeps all others, also unknown ones", () => {
+  test("presentEnvironment hides members without the scope details, and keeps all others, including unknown ones", () => {
     fc.assert(
       fc.property(environments, principals, (environment, principal) => {
         const shown = presentEnvironment(principal, environment);
@@ -260,17 +260,17 @@ describe("presentEnvironment", () => {
     { userId: hidden },
     { apiKeyOwner: hidden },
     { metadata: { self_update: { supported: true, writable: true, install_path: hidden } } },
-  ] satisfies Partial<Environment>[])("hides %j also if nothing else is to be hidden", (member) => {
+  ] satisfies Partial<Environment>[])("presentEnvironment hides %j even if nothing else has to be hidden", (member) => {
     const principal = { tenant: "acme", scopes: new Set(without) };
     expect(JSON.stringify(presentEnvironment(principal, { ...plain, ...member }))).not.toContain(hidden);
   });
 
-  test("shows the public name of the tenant if it has one", () => {
+  test("presentEnvironment shows the public name of the tenant if it has one", () => {
     const principal = { tenant: "acme", tenantName: "Acme Ltd", scopes: new Set(["read"] as const) };
     expect(presentEnvironment(principal, plain)).toEqual({ ...plain, organizationId: "Acme Ltd" });
   });
 
-  test("does not change its input, and returns the same object with the scope details", () => {
+  test("presentEnvironment does not change its input, and returns the same object with the scope details", () => {
     fc.assert(
       fc.property(environments, principals, (environment, principal) => {
         const before = structuredClone(environment);
@@ -282,14 +282,14 @@ describe("presentEnvironment", () => {
     );
   });
 
-  test("returns the same object if nothing is hidden", () => {
+  test("presentEnvironment returns the same object if nothing is hidden", () => {
     const principal = { tenant: "acme", scopes: new Set(["read"] as const) };
     expect(presentEnvironment(principal, plain)).toBe(plain);
     const shown = presentEnvironment(principal, { ...plain, podId: "pod-1" });
     expect(presentEnvironment(principal, shown)).toBe(shown);
   });
 
-  test("accepts a row whose members have any JSON value", () => {
+  test("presentEnvironment accepts a row whose members have any JSON value", () => {
     const principal = { tenant: "acme", scopes: new Set(["read"] as const) };
     fc.assert(
       fc.property(

@@ -15,7 +15,7 @@ describe("isIdentifier", () => {
     "...",
     "~",
     "x".repeat(128),
-  ])("accepts %s", (id) => {
+  ])("isIdentifier accepts %s", (id) => {
     expect(isIdentifier(id)).toBe(true);
   });
 
@@ -36,16 +36,16 @@ describe("isIdentifier", () => {
     "a;b",
     "\u0000",
     "x".repeat(129),
-  ])("refuses %j", (id) => {
+  ])("isIdentifier refuses %j", (id) => {
     expect(isIdentifier(id)).toBe(false);
   });
 
-  test.each([...reservedIdentifiers])("refuses the reserved word %s in lower case only", (word) => {
+  test.each([...reservedIdentifiers])("isIdentifier refuses the reserved word %s in lower case only", (word) => {
     expect(isIdentifier(word)).toBe(false);
     expect(isIdentifier(word.toUpperCase())).toBe(true);
   });
 
-  test("reserves every word that an endpoint has where others have an id", () => {
+  test("isIdentifier reserves every word that an endpoint has where others have an id", () => {
     const words = Object.values<Endpoint>({ ...endpoints })
       .map(({ path }) => path.split("/")[3] ?? "")
       .filter((segment) => segment !== "" && !segment.startsWith("{"));
@@ -55,11 +55,11 @@ describe("isIdentifier", () => {
     for (const word of reservedIdentifiers) expect(identifierRule).toContain(`'${word}'`);
   });
 
-  test.each([null, undefined, 5, {}, ["a"]])("refuses %j, which is not a string", (value) => {
+  test.each([null, undefined, 5, {}, ["a"]])("isIdentifier refuses %j, which is not a string", (value) => {
     expect(isIdentifier(value)).toBe(false);
   });
 
-  test("accepts only characters that need no escaping in a path or a query", () => {
+  test("isIdentifier accepts only characters that need no escaping in a path or a query", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => {
         const safe = [...text].every((character) => /[\w.~:-]/.test(character));

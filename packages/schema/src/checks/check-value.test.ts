@@ -10,7 +10,7 @@ function texts(schema: v.GenericSchema, input: unknown): string[] {
 
 const inMember = (schema: v.GenericSchema): v.GenericSchema => v.looseObject({ member: schema });
 
-describe("describeIssues has a readable text for every kind of schema", () => {
+describe("describeIssues for every kind of schema", () => {
   test.each<[string, v.GenericSchema, unknown, string]>([
     ["string", v.string(), 1, "member must be a string"],
     ["number", v.number(), "x", "member must be a number"],
@@ -44,7 +44,7 @@ describe("describeIssues has a readable text for every kind of schema", () => {
       "secret",
       "member is not valid",
     ],
-  ])("%s", (_kind, schema, value, text) => {
+  ])("describeIssues has a readable text for: %s", (_kind, schema, value, text) => {
     expect(texts(inMember(schema), { member: value })).toEqual([text]);
   });
 
@@ -54,7 +54,7 @@ describe("describeIssues has a readable text for every kind of schema", () => {
     expect(texts(v.string(), undefined)).toEqual(["body must be a string"]);
   });
 
-  test("returns at most 16 issues, and cuts long names", () => {
+  test("describeIssues returns at most 16 issues, and cuts long names", () => {
     const many = Array.from({ length: 40 }, () => 1);
     expect(texts(v.array(v.string()), many)).toHaveLength(16);
     expect(texts(v.record(v.string(), v.number()), { ["k".repeat(500)]: "x" })).toEqual([
@@ -63,7 +63,7 @@ describe("describeIssues has a readable text for every kind of schema", () => {
   });
 });
 
-describe("texts and settings of valibot that a program sets for itself do not change a check", () => {
+describe("texts and settings of valibot that a program sets for itself", () => {
   afterEach(() => {
     v.deleteGlobalConfig();
     v.deleteGlobalMessage();
@@ -86,7 +86,7 @@ describe("texts and settings of valibot that a program sets for itself do not ch
       },
     ],
     ["a check that ends at the first issue", () => v.setGlobalConfig({ abortEarly: true })],
-  ])("%s", (_setting, set) => {
+  ])("a check is not changed by settings of valibot: %s", (_setting, set) => {
     set();
     const schema = v.object({ role: v.literal("user"), id: v.string(), mode: v.picklist(["a"], "must be one of a") });
     expect(checkValue(schema, { role: "secret", mode: "secret" }, "body")).toEqual({

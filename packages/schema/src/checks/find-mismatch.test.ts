@@ -19,7 +19,7 @@ test("an accepted value is read only once, by the guard", () => {
   expect(reads).toBe(2);
 });
 
-test("finds the path in a frozen value with frozen members", () => {
+test("findMismatch finds the path in a frozen value with frozen members", () => {
   const frozen = Object.freeze({ messages: Object.freeze([Object.freeze({ ...body.messages[0], role: "robot" })]) });
   expect(findSendMessageBodyMismatch(frozen)).toBe("messages[0].role");
 });
@@ -32,7 +32,7 @@ test.each([
   ["connections[0]", { connections: [[]], hasNextPage: false }],
   ["connections[0].id", { connections: [{}], hasNextPage: false }],
   ["hasNextPage", { connections: [] }],
-])("returns the path %j for %j", (path, value) => {
+])("findMismatch returns the path %j for %j", (path, value) => {
   expect(findEnvironmentListMismatch(value)).toBe(path);
 });
 
@@ -40,6 +40,6 @@ test.each([
   ["messages", { messages: [] }],
   ["messages[1]", { messages: [body.messages[0], []] }],
   ["messages[0].content", { messages: [{ ...body.messages[0], content: 7 }] }],
-])("returns the path %j for the body %j", (path, value) => {
+])("findMismatch returns the path %j for the body %j", (path, value) => {
   expect(findSendMessageBodyMismatch(value)).toBe(path);
 });

@@ -5,7 +5,7 @@ import { problemBody, problemResponse, ProblemSchema, problemType } from "./prob
 import { problemCodes, problemDefinitions } from "./problem-definitions.ts";
 
 describe("problemResponse", () => {
-  test.each(problemCodes)("%s has the headers and members that known clients read", (code) => {
+  test.each(problemCodes)("the problem response %s has the headers and members that known clients read", (code) => {
     const response = problemResponse(code);
     const { status, title, text, retryable, issue } = problemDefinitions[code];
     expect(response.status).toBe(status);
@@ -29,7 +29,7 @@ describe("problemResponse", () => {
     expect(checkValue(ProblemSchema, body, "body").ok).toBe(true);
   });
 
-  test("puts issues into errors, and the first one into the text", () => {
+  test("a problem response puts issues into errors, and the first one into the text", () => {
     const issues = [
       { member: "limit", rule: "must be a whole number" },
       { member: "after", rule: "must not be empty" },
@@ -74,7 +74,7 @@ describe("problemResponse", () => {
 });
 
 describe("problem definitions", () => {
-  test("codes are lower-case words, statuses are errors, texts are sentences", () => {
+  test("problem codes are lower-case words, statuses are errors, texts are sentences", () => {
     for (const code of problemCodes) {
       const { status, title, text } = problemDefinitions[code];
       expect(code).toMatch(/^[a-z]+(?:_[a-z]+)*$/);
@@ -95,7 +95,7 @@ describe("problem definitions", () => {
     expect(problemDefinitions.device_offline.text).toContain("Remote environment is offline");
   });
 
-  test("endpoints name only codes that exist", () => {
+  test("endpoints name only problem codes that exist", () => {
     const named = Object.values({ ...endpoints }).flatMap((endpoint) => [...endpoint.problems]);
     expect(named.filter((code) => !problemCodes.includes(code))).toEqual([]);
   });

@@ -37,7 +37,7 @@ describe("decodeBody", () => {
     "application/json; charset = utf-8",
     "application/merge-patch+json",
     "application/json; profile=x",
-  ])("accepts the media type %s", (contentType) => {
+  ])("decodeBody accepts the media type %s", (contentType) => {
     expect(isJsonMediaType(contentType)).toBe(true);
     expect(send(good, contentType).ok).toBe(true);
   });
@@ -53,18 +53,18 @@ describe("decodeBody", () => {
     "application/json; charset=utf-8; charset=latin1",
     "application/json, text/plain",
     "multipart/form-data; boundary=application/json",
-  ])("refuses the media type %j with 415", (contentType) => {
+  ])("decodeBody refuses the media type %j with 415", (contentType) => {
     expect(refusal(send(good, contentType))).toMatch(/^415 unsupported_media_type: /);
   });
 
   test.each(["", "{", "undefined", "{'a':1}", good + good, '{"a":1,}', "NaN", "\u0000"])(
-    "refuses %j as malformed JSON",
+    "decodeBody refuses %j as malformed JSON",
     (text) => {
       expect(refusal(send(text))).toBe("400 malformed_json: The body is not valid JSON in UTF-8.");
     },
   );
 
-  test("refuses an absent body and invalid UTF-8 as malformed JSON", () => {
+  test("decodeBody refuses an absent body and invalid UTF-8 as malformed JSON", () => {
     expect(refusal(decodeBody(SendMessageBodySchema, null, undefined))).toMatch(/^400 malformed_json/);
     const broken = Uint8Array.of(...encode('{"messages":"'), 0xc3, 0x28, ...encode('"}'));
     expect(refusal(decodeBody(SendMessageBodySchema, broken, undefined))).toMatch(/^400 malformed_json/);
@@ -72,13 +72,13 @@ describe("decodeBody", () => {
     expect(refusal(decodeBody(SendMessageBodySchema, overlong, undefined))).toMatch(/^400 malformed_json/);
   });
 
-  test("reads a body of exactly 1 MiB and refuses one byte more with 413", () => {
+  test("decodeBody reads a body of exactly 1 MiB and refuses one byte more with 413", () => {
     const fill = (size: number): string => good.replace("hi", "x".repeat(size - good.length + 2));
     expect(send(fill(maxBodyBytes)).ok).toBe(true);
     expect(refusal(send(fill(maxBodyBytes + 1)))).toMatch(/^413 body_too_large: /);
   });
 
-  test("reads less where an endpoint needs no more, and says how much", () => {
+  test("decodeBody reads less where an endpoint needs no more, and says how much", () => {
     const match = matchEndpoint("POST", "/v1/environments/register");
     if (match.kind === "refused") throw new Error("the endpoint does not match");
     const register = (length: number) => {
@@ -89,11 +89,14 @@ describe("decodeBody", () => {
     expect(refusal(register(131_073))).toBe("413 body_too_large: The body is larger than 128 KiB (131,072 bytes).");
   });
 
-  test.each([["null"], ["5"], ['"text"'], ["[]"], ["[{}]"]])("refuses %s, because a body must be an object", (text) => {
-    expect(refusal(send(text))).toBe("400 invalid_request: body must be an object");
-  });
+  test.each([["null"], ["5"], ['"text"'], ["[]"], ["[{}]"]])(
+    "decodeBody refuses %s, because a body must be an object",
+    (text) => {
+      expect(refusal(send(text))).toBe("400 invalid_request: body must be an object");
+    },
+  );
 
-  test("refuses deep nesting without a stack overflow", () => {
+  test("decodeBody refuses deep nesting without a stack overflow", () => {
     const nested = (depth: number): string => `{"x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)},${good.slice(1)}`;
     expect(send(nested(maxBodyDepth)).ok).toBe(true);
     expect(refusal(send(nested(maxBodyDepth + 1)))).toBe(
@@ -154,7 +157,7 @@ describe("decodeBody", () => {
 });
 
 describe("decodeQuery", () => {
-  test("returns values, and keeps unknown parameters", () => {
+  test("decodeQuery returns values, and keeps unknown parameters", () => {
     expect(list("after=env-1&limit=5&onlineOnly=true&source=remote&userId=u%201&future=x")).toEqual({
       ok: true,
       value: { after: "env-1", limit: 5, onlineOnly: true, source: "remote", userId: "u 1", future: "x" },
@@ -249,7 +252,7 @@ describe("decodeRequest", () => {
     return decodeRequest(match, { query, body: body === null ? null : encode(body), contentType: "application/json" });
   };
 
-  test("returns the operation with its ids and decoded values", () => {
+  test("decodeRequest returns the operation with its ids and decoded values", () => {
     expect(decode("GET", "/v1/environments", "limit=5", null)).toEqual({
       ok: true,
       value: { operation: "listEnvironments", params: {}, query: { limit: 5 }, body: null },
@@ -260,14 +263,14 @@ describe("decodeRequest", () => {
     });
   });
 
-  test("ignores a query and a body that the endpoint does not take", () => {
+  test("decodeRequest ignores a query and a body that the endpoint does not take", () => {
     expect(decode("GET", "/v1/environments/device-1", "limit=0", "{")).toEqual({
       ok: true,
       value: { operation: "retrieveEnvironment", params: { deviceId: "device-1" }, query: null, body: null },
     });
   });
 
-  test("refuses a query and a body that break a rule", () => {
+  test("decodeRequest refuses a query and a body that break a rule", () => {
     expect(refusal(decode("GET", "/v1/environments", "limit=0", null))).toMatch(/^400 invalid_request: limit /);
     expect(refusal(decode("POST", "/v1/environments/conn-1/messages", "", "{"))).toMatch(/^400 malformed_json: /);
   });

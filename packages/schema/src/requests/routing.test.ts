@@ -22,7 +22,7 @@ describe("matchEndpoint", () => {
     ["POST", "/v1/environments/c-1/messages", "sendMessage"],
     ["POST", "/v1/environments/register", "registerEnvironment"],
     ["GET", "/v1/environments/c-1/socket", "openDeviceSocket"],
-  ])("%s %s matches %s", (method, path, operation) => {
+  ])("the request %s %s matches %s", (method, path, operation) => {
     expect(codeOf(method, path)).toBe(operation);
   });
 
@@ -41,7 +41,7 @@ describe("matchEndpoint", () => {
     ["POST", "/v1/environments/runtimes/messages"],
     ["POST", "/v1/environments/c-1/messages/x/y"],
     ["GET", "/v1/agents"],
-  ])("%s %s is 404 endpoint_not_found", (method, path) => {
+  ])("the request %s %s is 404 endpoint_not_found", (method, path) => {
     expect(codeOf(method, path)).toBe("endpoint_not_found");
   });
 
@@ -52,7 +52,7 @@ describe("matchEndpoint", () => {
     ["PUT", "/v1/environments/c-1/messages", "POST, GET, HEAD"],
     ["get", "/v1/environments", "GET, HEAD"],
     ["POST", "/v1/environments/../messages", null],
-  ])("%s %s is refused, and Allow is %s", (method, path, allow) => {
+  ])("the request %s %s is refused, and Allow is %s", (method, path, allow) => {
     const match = matchEndpoint(method, path);
     const response = match.kind === "refused" ? match.response : null;
     expect(response?.status).toBe(allow === null ? 400 : 405);
@@ -104,7 +104,7 @@ describe("matchEndpoint", () => {
     expect(match.kind === "refused" ? String(match.response.body) : "s3cr3t").not.toContain("s3cr3t");
   });
 
-  test("finds every endpoint of the table at its own path", () => {
+  test("matchEndpoint finds every endpoint of the table at its own path", () => {
     for (const endpoint of all) {
       const path = endpoint.path.replaceAll(/\{\w+\}/g, "id-1");
       expect(matchEndpoint(endpoint.method, path)).toMatchObject({ kind: "matched", endpoint });
@@ -135,7 +135,7 @@ describe("buildPath", () => {
     );
   });
 
-  test("throws a RangeError for a text that is not an id", () => {
+  test("buildPath throws a RangeError for a text that is not an id", () => {
     const notAnId = fc
       .oneof(fc.string({ unit: "binary" }), fc.constantFrom("..", ".", "%2e%2e", "a/../b", "\ud800", "register"))
       .filter((text) => !isIdentifier(text));
@@ -146,11 +146,11 @@ describe("buildPath", () => {
     );
   });
 
-  test("throws a RangeError that names a missing id", () => {
+  test("buildPath throws a RangeError that names a missing id", () => {
     expect(() => buildPath(endpoints.sendMessage)).toThrow(/^connectionId must be 1 to 128 of /);
   });
 
-  test("does not interpret replacement patterns in a template or an id", () => {
+  test("buildPath does not interpret replacement patterns in a template or an id", () => {
     expect(buildPath({ path: "/v1/{a}/{b}", params: ["a", "b"] }, { a: "x", b: "y" })).toBe("/v1/x/y");
     expect(() => buildPath({ path: "/v1/{a}", params: ["a"] }, { a: "$&" })).toThrow(RangeError);
   });

@@ -10,14 +10,14 @@ function rulesOf(body: unknown): readonly string[] {
   return errors.map(({ member, rule }) => `${member} ${rule}`);
 }
 
-describe("a patch of the labels", () => {
+describe("patches of the labels", () => {
   test.each([
     {},
     { displayName: "Büro 1", tags: ["ci", "a:b", "x".repeat(64)] },
     { displayName: null, tags: null },
     { tags: [] },
     { later: true },
-  ])("accepts %j", (body) => {
+  ])("a patch of the labels accepts %j", (body) => {
     expect(rulesOf(body)).toEqual([]);
   });
 
@@ -29,11 +29,11 @@ describe("a patch of the labels", () => {
     [{ tags: ["-a"] }, "tags[0] must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
     [{ tags: ["x".repeat(65)] }, "tags[0] must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
     [{ tags: Array.from({ length: 21 }, (_, index) => `t${index}`) }, "tags must have at most 20 tags"],
-  ])("refuses %j in words", (body, rule) => {
+  ])("a patch of the labels refuses %j in words", (body, rule) => {
     expect(rulesOf(body)).toEqual([rule]);
   });
 
-  test("keeps absent members, clears those that are null, and sorts tags", () => {
+  test("a patch of the labels keeps absent members, clears those that are null, and sorts tags", () => {
     const labels = { displayName: "Box", tags: ["ci"] };
     expect(patchLabels(labels, {})).toEqual(labels);
     expect(patchLabels(labels, { tags: ["b", "a", "b"] })).toEqual({ displayName: "Box", tags: ["a", "b"] });
@@ -42,17 +42,17 @@ describe("a patch of the labels", () => {
   });
 });
 
-describe("the tag of a list query", () => {
+describe("tags of a list query", () => {
   const decode = (query: string): unknown => decodeQuery(ListEnvironmentsQuerySchema, query);
 
-  test("may be repeated, as no other parameter", () => {
+  test("the tag of a list query may be repeated, unlike any other parameter", () => {
     expect(decode("tag=ci")).toEqual({ ok: true, value: { tag: ["ci"] } });
     expect(decode("tag=ci&limit=2&tag=gpu")).toEqual({ ok: true, value: { tag: ["ci", "gpu"], limit: 2 } });
     expect(decode("limit=2&limit=2")).toMatchObject({ ok: false, response: { status: 400 } });
   });
 
   test.each(["tag=", "tag=a%20b", `tag=${Array.from({ length: 21 }, () => "a").join("&tag=")}`])(
-    "refuses %s",
+    "the tag of a list query refuses %s",
     (query) => {
       expect(decode(query)).toMatchObject({ ok: false, response: { status: 400 } });
     },

@@ -11,6 +11,6 @@ test.each([
   ["no connection", { connectionId: null, lastHeartbeat: now }, false],
   ["an empty connection id", { connectionId: "", lastHeartbeat: now }, false],
   ["no heartbeat", { connectionId: "c-1", lastHeartbeat: null }, false],
-])("isOnline with %s", (_case, environment, online) => {
+])("isOnline is decided with %s", (_case, environment, online) => {
   expect(isOnline(environment, now)).toBe(online);
 });
