@@ -18,7 +18,7 @@ test.each([
   ["❤", 1],
   ["नमस्ते", 4],
   ["a…b", 3],
-])("'%s' takes %d cells", (text, cells) => {
+])("the text '%s' takes %d cells", (text, cells) => {
   expect(displayWidth(text)).toBe(cells);
 });
 
@@ -42,7 +42,7 @@ test("a text that is broken into lines is complete, and no line after the first 
   }
 });
 
-test("without a width a text is one line, and a very narrow terminal gets lines all the same", () => {
+test("a text without a width is one line, and a very narrow terminal still gets lines", () => {
   expect(indent("a".repeat(500), null)).toBe("a".repeat(500));
   expect(indent("abcdefghijklmn", 3)).toBe("abcdefghijkl\n    mn");
 });

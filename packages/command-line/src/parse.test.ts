@@ -16,7 +16,7 @@ function help(line: string): string {
   return parsed.kind === "help" ? parsed.text : parsed.kind;
 }
 
-test("options stand before, between and behind operands, with a space or an equals sign, and common ones before the command too", () => {
+test("options are accepted before, between and after operands, with a space or an equals sign, and common ones also before the command", () => {
   const read = ["send", "laptop", "hello", { agent: ["a=b"], verbose: [] }];
   expect(parse("send laptop hello --agent a=b --verbose")).toEqual(read);
   expect(parse("send --agent=a=b laptop --verbose hello")).toEqual(read);
@@ -30,7 +30,7 @@ test("repeatable options collect their values, and options without a value have 
   ]);
 });
 
-test("-- ends the options, and a single dash is an operand", () => {
+test("a double dash ends the options, and a single dash is an operand", () => {
   expect(parse("send laptop -- --help")).toEqual(["send", "laptop", "--help", {}]);
   expect(parse("send laptop -")).toEqual(["send", "laptop", "-", {}]);
 });
@@ -43,8 +43,8 @@ test("a value that can be left out is taken only if it looks like one", () => {
   expect(parse("send laptop -- --wait-online")).toEqual(["send", "laptop", "--wait-online", {}]);
 });
 
-describe("help", () => {
-  test("of the program lists the commands of all groups, common options and sections", () => {
+describe("help for each level", () => {
+  test("--help of the program lists the commands of all groups, common options and sections", () => {
     for (const line of ["--help", "-h", "help"]) {
       expect(help(line)).toBe(`Usage: sample-tool COMMAND [options]
 
@@ -70,21 +70,21 @@ Exit codes:
     }
   });
 
-  test("of the program is also shown behind a common option, and for help itself", () => {
+  test("--help of the program is also shown after a common option, and for help itself", () => {
     for (const line of ["--config x help", "--config=x help", "--verbose help", "help help", "help --config help"])
       expect(help(line)).toBe(help("--help"));
     expect(help("--config x help send")).toBe(help("send --help"));
     expect(help("help send --config x")).toBe(help("send --help"));
   });
 
-  test("of a group lists its commands", () => {
+  test("--help of a group lists its commands", () => {
     for (const line of ["keys --help", "keys -h", "help keys", "keys help", "keys --config x help"]) {
       expect(help(line)).toContain("Usage: sample-tool keys COMMAND [options]\n");
       expect(help(line)).toContain("  keys list    List the keys.\n");
     }
   });
 
-  test("of a command lists its options, common ones and notes, whatever else is on the line", () => {
+  test("--help of a command lists its options, common ones and notes, whatever else is on the line", () => {
     for (const line of [
       "send --help",
       "help send",
@@ -107,7 +107,7 @@ test("the version is shown for --version, -V and -v", () => {
   for (const line of ["--version", "-V", "-v"]) expect(parse(line)).toEqual({ kind: "version" });
 });
 
-describe("a command line that cannot be run says why", () => {
+describe("command lines that cannot be run", () => {
   test.each([
     ["", "a command is needed"],
     ["--verbose", "a command is needed"],
@@ -134,11 +134,11 @@ describe("a command line that cannot be run says why", () => {
     ["keys list now", "'keys list' takes options only"],
     ["send", "'send' needs DEVICE"],
     ["send a b c", "too many words for 'send': it takes DEVICE [MESSAGE] (quote a text that has spaces)"],
-  ])("'%s': %s", (line, reason) => {
+  ])("the command line '%s' is refused with the reason: %s", (line, reason) => {
     expect(parse(line)).toMatchObject({ kind: "misused", reason });
   });
 
-  test("on standard error, with the help to read", () => {
+  test("a refused command line is reported on standard error, with the help to read", () => {
     expect(parse("keys create --nam n")).toMatchObject({
       text:
         "sample-tool: unknown option --nam of 'keys create'; did you mean --name?\n" +
@@ -152,7 +152,7 @@ describe("a command line that cannot be run says why", () => {
     "send d --token=lek_secret",
     "--key lek_secret send d",
     "send d --lek=_secret/x",
-  ])("'%s' without repeating the secret", (line) => {
+  ])("the command line '%s' is refused without repeating the secret", (line) => {
     const parsed = parseCommandLine(sampleProgram, words(line));
     expect(parsed.kind).toBe("misused");
     expect(JSON.stringify(parsed)).not.toContain("secret");

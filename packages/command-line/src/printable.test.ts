@@ -8,7 +8,7 @@ import {
   printableLines,
 } from "./printable.ts";
 
-test("what moves the cursor, hides text or turns its direction is shown as in a JSON string", () => {
+test("characters that move the cursor, hide text or turn its direction are shown as in a JSON string", () => {
   expect(printable("a\u001b[2Jb\u009b1mc\u202ed\u2028e\u200bf\u{e0001}g\ud800h\r\n")).toBe(
     "a\\u001b[2Jb\\u009b1mc\\u202ed\\u2028e\\u200bf\\udb40\\udc01g\\ud800h\\u000d\\u000a",
   );
@@ -21,7 +21,7 @@ const invisible = [
 ];
 
 test.each(invisible.map((code) => [code.toString(16), String.fromCodePoint(code)]))(
-  "U+%s, which nobody sees, is written out",
+  "the invisible character U+%s is written out",
   (code, character) => {
     for (const print of [printable, printableLines]) {
       const shown = print(`a${character}b`);
@@ -31,26 +31,26 @@ test.each(invisible.map((code) => [code.toString(16), String.fromCodePoint(code)
   },
 );
 
-test("spaces of a command or path that are not the common one are written out", () => {
+test("unusual spaces in a command or path are written out", () => {
   expect(escapeSpaces("rm -rf\u00a0a\u2003b\u202fc\u3000d\n\te")).toBe("rm -rf\\u00a0a\\u2003b\\u202fc\\u3000d\n\te");
 });
 
-test("letters of every script and pictures stay as they are", () => {
+test("letters of every script and emoji stay unchanged", () => {
   for (const text of ["laptop", "Größe", "日本語", "नमस्ते", "👩‍💻", "👨‍👩‍👧‍👦", "🧑🏽‍🚀", "🏳️‍🌈", "❤️ ↩︎ 1️⃣ #️⃣"])
     expect(printable(text)).toBe(text);
 });
 
-test("a joiner that is not inside a picture is shown", () => {
+test("a joiner that is not inside an emoji is shown", () => {
   expect(printable("a\u200db")).toBe("a\\u200db");
   expect(printable("👩\u200d")).toBe("👩\\u200d");
 });
 
-test("a selector that changes no picture is shown", () => {
+test("a selector that changes no emoji is shown", () => {
   expect(printable("1\ufe0f2")).toBe("1\\ufe0f2");
   expect(printable("❤️\ufe0f")).toBe("❤️\\ufe0f");
 });
 
-test("columns and JSON stay one line a row and one document, whatever a name holds", () => {
+test("columns stay one line for each row and JSON one document, whatever a name contains", () => {
   const name = "a\tb\nc\u001b]0;x\u0007";
   expect(formatColumns([name, "d"])).toBe("a\\u0009b\\u000ac\\u001b]0;x\\u0007\td\n");
   const json = formatJson({ name, turned: "\u202e\u{e0001}" });
@@ -75,7 +75,7 @@ test("a joiner between letters of other scripts is shown, since it hides there",
   expect(printable("\u200dक")).toBe("\\u200dक");
 });
 
-test("a joiner stays behind four marks at most: more of them can hide it", () => {
+test("a joiner stays after at most four marks, because more of them can hide it", () => {
   const word = (marks: number): string => `क${"\u0301".repeat(marks)}\u200dष`;
   expect(printable(word(4))).toBe(word(4));
   expect(printable(word(5))).toContain("\\u200d");

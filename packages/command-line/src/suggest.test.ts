@@ -11,10 +11,10 @@ test.each([
   ["wtach", "watch"],
   ["GET", "get"],
   ["hlep", "help"],
-])("'%s' suggests '%s'", (word, meant) => {
+])("the word '%s' suggests '%s'", (word, meant) => {
   expect(suggestWord(word, known)).toBe(meant);
 });
 
-test.each(["x", "no", "remove", "connections", ""])("'%s' suggests nothing", (word) => {
+test.each(["x", "no", "remove", "connections", ""])("the word '%s' suggests nothing", (word) => {
   expect(suggestWord(word, known)).toBeNull();
 });

@@ -44,22 +44,22 @@ test("no line is wider than the terminal, at any width", () => {
   }
 });
 
-test("what may shrink gives way before what may not, and a sliver of a column is left out", () => {
+test("columns that may shrink give way before those that may not, and a sliver of a column is left out", () => {
   const rows = [["a very long name", "device-0123456789", "/home/somebody"]];
   expect(lines(rows, 43)[1]).toBe("a very lon…  device-0123456789  /home/some…");
   expect(lines(rows, 36)[1]).toBe("a very …  device-0123456789");
   expect(lines(rows, 5)[1]).toBe("a ve…");
 });
 
-test("a name cannot steer the terminal or break its line", () => {
+test("a name cannot control the terminal or break its line", () => {
   expect(lines([["\u001b[31mred\n", "d", ""]], null)[1]).toBe("\\u001b[31mred\\u000a  d");
 });
 
-describe("colours", () => {
+describe("colours in tables", () => {
   const coloured = (isTerminal: boolean, variables: Record<string, string>) =>
     choosePaint(isTerminal, (name) => variables[name])("x", "green") !== "x";
 
-  test("are for terminals that know them, without NO_COLOR", () => {
+  test("colours are for terminals that support them, without NO_COLOR", () => {
     expect(coloured(true, {})).toBe(true);
     expect(coloured(true, { NO_COLOR: "" })).toBe(true);
     expect(coloured(false, {})).toBe(false);

@@ -9,12 +9,12 @@ test.each([
   ["1d", 86_400_000],
   ["2w", 1_209_600_000],
   ["0s", 0],
-])("'%s' is a duration of %d ms", (text, durationMs) => {
+])("the text '%s' is a duration of %d ms", (text, durationMs) => {
   expect(parseDuration(text)).toBe(durationMs);
 });
 
 test.each(["", "30", "-1s", "1.5s", "1y", "1 s", "1s ", "9999999999d", "d", "soon"])(
-  "'%s' is not a duration",
+  "the text '%s' is not a duration",
   (text) => {
     expect(parseDuration(text)).toBeNull();
   },
@@ -30,9 +30,12 @@ test.each([
   ["2027-01-31 18:30:05", Date.UTC(2027, 0, 31, 18, 30, 5)],
   ["2027-01-31T18:30:05.250+02:00", Date.UTC(2027, 0, 31, 16, 30, 5, 250)],
   ["2028-02-29", Date.UTC(2028, 1, 29)],
-])("'%s' is a time, a duration counted from now and a date without an offset in UTC", (text, timeMs) => {
-  expect(parseTime(text, now, 1)).toBe(timeMs);
-});
+])(
+  "the text '%s' is a time, where a duration counts from now and a date without an offset is in UTC",
+  (text, timeMs) => {
+    expect(parseTime(text, now, 1)).toBe(timeMs);
+  },
+);
 
 test("a duration in the past is counted back from now", () => {
   expect(parseTime("2h", now, -1)).toBe(now - 7_200_000);
@@ -48,11 +51,11 @@ test.each([
   "2027-01-31T",
   "tomorrow",
   "2027",
-])("'%s' is not a time", (text) => {
+])("the text '%s' is not a time", (text) => {
   expect(parseTime(text, now, 1)).toBeNull();
 });
 
-test("ages are in the largest whole unit, and a number that is not a time is shown as it is", () => {
+test("ages are in the largest whole unit, and a number that is not a time is shown unchanged", () => {
   expect([1, 40, 300, 10_800, 1_036_800].map((seconds) => formatAge(now - seconds * 1_000, now))).toEqual([
     "now",
     "40s ago",

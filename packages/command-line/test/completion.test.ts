@@ -111,7 +111,7 @@ test("a script of a program that is not on the PATH says how to load it as it wa
   }
 });
 
-test("another shell is refused, and the three are named", () => {
+test("any other shell is refused, and the three supported ones are named", () => {
   for (const shell of ["powershell", "constructor", "toString", "__proto__"])
     expect(() => completionScript(sampleProgram, shell)).toThrow("SHELL must be bash, zsh or fish");
 });

@@ -109,7 +109,7 @@ test("when another process holds the file for too long, all changes that wait fa
   expect(stored()).toEqual([5]);
 });
 
-test("what takes part in every transaction begins and completes it, and learns whether it was committed", async () => {
+test("a participant in every transaction begins and completes it, and learns whether it was committed", async () => {
   const calls: string[] = [];
   commit.join({
     begin: () => void calls.push("begin"),

@@ -4,7 +4,7 @@ import { formatUlid, ulidRandomBytes } from "./ids.ts";
 const zeros = new Uint8Array(ulidRandomBytes);
 const ones = new Uint8Array(ulidRandomBytes).fill(255);
 
-test("encodes time and randomness as the ULID specification requires, in lower case", () => {
+test("a ULID encodes time and randomness as the specification requires, in lower case", () => {
   expect(formatUlid(0, zeros)).toBe("0".repeat(26));
   expect(formatUlid(2 ** 48 - 1, ones)).toBe(`7${"z".repeat(25)}`);
   // The example of the specification: 1469918176385 ms is 01ARYZ6S41.
@@ -28,7 +28,7 @@ test("a later ULID sorts after an earlier one, regardless of their random parts"
   for (const [index, id] of earlier.entries()) expect(id < (later[index] ?? "")).toBe(true);
 });
 
-test("throws a RangeError for a time outside 48 bits and for the wrong number of random bytes", () => {
+test("a ULID with a time outside 48 bits or the wrong number of random bytes throws a RangeError", () => {
   for (const timeMs of [-1, 0.5, 2 ** 48, Number.NaN]) expect(() => formatUlid(timeMs, zeros)).toThrow(RangeError);
   expect(() => formatUlid(0, new Uint8Array(9))).toThrow(RangeError);
   expect(() => formatUlid(0, new Uint8Array(19), 10)).toThrow(RangeError);

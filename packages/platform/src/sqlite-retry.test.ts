@@ -66,7 +66,7 @@ test("a write waits until the lock is released, and writes run in the order in w
   expect(ended).toEqual([1, 2, 3]);
 });
 
-test("a lock is waited for once: later writes fail when the first one does, and then at once", async () => {
+test("a lock is waited for once: later writes fail when the first one does, and then immediately", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const errors: string[] = [];
@@ -99,7 +99,7 @@ test("a lock that no call has met for longer than the wait counts as another one
   expect(await second).toBe(2);
 });
 
-test("after a lock, the next one is waited for again", async () => {
+test("the next lock after a lock is waited for again", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const first = retry.write(use(1)).catch((cause: Error) => cause.name);
@@ -129,7 +129,7 @@ test("thousands of waiting writes cost one attempt for each pause, and all are d
   expect(await Promise.all([first, ...others])).toHaveLength(5_001);
 });
 
-test("a read is tried at once and waits only if it is locked out itself", async () => {
+test("a read is tried immediately and waits only if it is locked out itself", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const write = retry.write(use("written"));
@@ -142,7 +142,7 @@ test("a read is tried at once and waits only if it is locked out itself", async 
   expect([await read, await write]).toEqual(["read", "written"]);
 });
 
-test("any other failure is passed on at once", async () => {
+test("any other failure is passed on immediately", async () => {
   const { retry } = setUp();
   const defect = new Error("no such table");
   await expect(retry.write(() => Promise.reject(defect))).rejects.toBe(defect);

@@ -84,7 +84,7 @@ test("an older database is backed up for its owner alone, then gets the steps th
   expect(contents(backup)).toEqual([1, ["id"], ["a"]]);
 });
 
-test("a file from before versions were recorded has version 1: it is left as it is until the tables change", () => {
+test("a file from before versions were recorded has version 1: it stays unchanged until the tables change", () => {
   within(path, (database) => database.exec(`${steps[0]}; INSERT INTO item VALUES ('a')`));
   const before = readFileSync(path);
   migrateTo(1);
@@ -94,7 +94,7 @@ test("a file from before versions were recorded has version 1: it is left as it 
   expect(contents(join(folder, "x.sqlite.before-v2.backup"))).toEqual([0, ["id"], ["a"]]);
 });
 
-test("a store that records its version in a table of its own is backed up too", () => {
+test("a store that records its version in its own table is backed up too", () => {
   const versions: SqliteVersionStore = {
     read(database) {
       database.exec("CREATE TABLE IF NOT EXISTS item_schema (version INTEGER)");
@@ -116,7 +116,7 @@ test("a database in memory is migrated without a backup", () => {
   });
 });
 
-test("a database of a newer program is refused and left as it is", () => {
+test("a database of a newer program is refused and not changed", () => {
   migrateTo(3);
   const before = readFileSync(path);
   expect(() => migrateTo(2)).toThrow("the tables have version 3, and this program knows 2");
@@ -199,7 +199,7 @@ test("a folder in which no backup can be written stops the migration, and leaves
   expect(contents(path)).toEqual([1, ["id"], []]);
 });
 
-test("a migration that fails leaves the tables as they were, and the next attempt makes a backup of its own", () => {
+test("a migration that fails leaves the tables unchanged, and the next attempt makes its own backup", () => {
   migrateTo(1);
   const broken = (): void =>
     within(path, (database) => migrateSqlite(database, [steps[0] ?? "", "CREATE TABLE item (x)"]));

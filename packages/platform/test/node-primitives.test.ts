@@ -16,7 +16,7 @@ test("hmacSha256Hex passes test case 2 of RFC 4231", () => {
   );
 });
 
-test("constantTimeEqual is true only for equal texts, also when the lengths differ", () => {
+test("constantTimeEqual is true only for equal texts, even when the lengths differ", () => {
   expect(constantTimeEqual("abc", "abc")).toBe(true);
   for (const other of ["abd", "ab", "abcd", ""]) expect(constantTimeEqual("abc", other)).toBe(false);
 });

@@ -25,7 +25,7 @@ export function describeSqliteContract(
     const insert = (id: string, value: null | number | string | Uint8Array = null): { changes: number } =>
       database.prepare("INSERT INTO item (id, value) VALUES (?, ?)").run(id, value);
 
-    test("returns text, numbers, bytes and null as they were stored", () => {
+    test("the driver returns text, numbers, bytes and null as they were stored", () => {
       for (const value of ["text \u{1F600}", 1, -1.5, 9_007_199_254_740_991, null, new Uint8Array([0, 255])]) {
         database.exec("DELETE FROM item");
         insert("a", value);
@@ -33,20 +33,20 @@ export function describeSqliteContract(
       }
     });
 
-    test("returns undefined or an empty list for a result without rows", () => {
+    test("the driver returns undefined or an empty list for a result without rows", () => {
       const statement = database.prepare("SELECT id FROM item WHERE id = ?");
       expect(statement.get("none")).toBeUndefined();
       expect(statement.all("none")).toEqual([]);
     });
 
-    test("reports the number of rows a statement wrote", () => {
+    test("the driver reports the number of rows that a statement wrote", () => {
       expect(insert("a").changes).toBe(1);
       insert("b");
       expect(database.prepare("DELETE FROM item WHERE id >= ?").run("a").changes).toBe(2);
       expect(database.prepare("DELETE FROM item WHERE id = ?").run("a").changes).toBe(0);
     });
 
-    test("commits a transaction that returns, rolls back one that throws, and then runs the next one", () => {
+    test("the driver commits a transaction that returns, rolls back one that throws, and then runs the next one", () => {
       const result = database.transaction(() => {
         insert("kept");
         return "done";
@@ -74,7 +74,7 @@ export function describeSqliteContract(
       expect(ids()).toEqual(["a"]);
     });
 
-    test("opens files with full synchronisation, a busy timeout and foreign keys", () => {
+    test("the driver opens files with full synchronisation, a busy timeout and foreign keys", () => {
       const file = openFile();
       const pragma = (name: string): unknown => Object.values(file.prepare(`PRAGMA ${name}`).get() ?? {})[0];
       expect(["journal_mode", "synchronous", "busy_timeout", "foreign_keys"].map(pragma)).toEqual(["wal", 2, 5_000, 1]);

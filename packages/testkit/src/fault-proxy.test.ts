@@ -10,7 +10,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-test("without faults, bytes of any protocol from the server arrive in order and with the delay", async () => {
+test("bytes of any protocol from the server arrive in order and with the delay when there are no faults", async () => {
   const echo = createServer((socket) => void socket.pipe(socket)).listen(0, "127.0.0.1");
   await once(echo, "listening");
   const proxy = await createFaultProxy((echo.address() as AddressInfo).port);
@@ -53,7 +53,7 @@ async function exchange(fault: Fault | null): Promise<{ readonly client: string;
   return { client, server: upstream.seen.map(({ body }) => body) };
 }
 
-describe.each(faultEffects)("with the effect %s", (effect) => {
+describe.each(faultEffects)("the fault effect %s", (effect) => {
   test.each(faultPoints)("a fault %s breaks the exchange there", async (point) => {
     const { client, server } = await exchange({ point, effect });
     expect(server).toEqual(point === "before_head" || point === "in_head" ? [] : ["message"]);

@@ -52,7 +52,7 @@ async function environmentOf(pid: string): Promise<Readonly<Record<string, strin
 test.each([
   [["--nonsense"], "device: Unknown option '--nonsense'; --help shows the options\n"],
   [["--name"], "device: Option '--name <value>' argument missing; --help shows the options\n"],
-])("%j is one clear line and exit code 2, without a stack trace", (words, stderr) => {
+])("the options %j are refused with one clear line and exit code 2, without a stack trace", (words, stderr) => {
   const run = spawnSync(process.execPath, [entry, ...words], { encoding: "utf8" });
   expect([run.status, run.stdout, run.stderr]).toEqual([2, "", stderr]);
 });

@@ -17,8 +17,8 @@ import {
 
 closeAfterEachTest();
 
-describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
-  test("returns strings, numbers, nulls and lists as the server sends them", async () => {
+describe.skipIf(!canLaunchValkey())("connections to Valkey", () => {
+  test("a connection returns strings, numbers, nulls and lists as the server sends them", async () => {
     const { valkey } = connect((await launch()).url);
     expect(await valkey.command(["SET", "naïve ☂", "a ☂"])).toBe("OK");
     expect(await valkey.command(["get", "naïve ☂"])).toBe("a ☂");
@@ -28,7 +28,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await valkey.command(["hgetall", "hash"])).toEqual(["a", "1", "b", "2"]);
   });
 
-  test("runs a script, also one that the server does not have or has lost", async () => {
+  test("a connection runs a script, including one that the server does not have or has lost", async () => {
     const { valkey } = connect((await launch()).url);
     const script = "return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}";
     expect(await valkey.evaluate(script, ["{a}:count"], ["value"])).toEqual(["{a}:count", "value", 1]);
@@ -37,21 +37,21 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await valkey.evaluate(script, ["{a}:count"], ["value"])).toEqual(["{a}:count", "value", 3]);
   });
 
-  test("runs a script once when the user is not allowed to use EVALSHA", async () => {
+  test("a connection runs a script once when the user is not allowed to use EVALSHA", async () => {
     const server = await launch({ args: ["--user", "limited", "on", ">pw", "allkeys", "+@all", "-evalsha"] });
     const { valkey } = connect(`valkey://limited:pw@127.0.0.1:${server.port}`);
     for (const count of [1, 2]) expect(await valkey.evaluate("return redis.call('INCR', 'a')", [], [])).toBe(count);
     expect(await valkey.command(["INFO", "commandstats"])).toMatch(/cmdstat_evalsha:[^\n]*rejected_calls=1/);
   });
 
-  test("uses the password and the database of the URL", async () => {
+  test("a connection uses the password and the database of the URL", async () => {
     const { url } = await launch({ password: "p@ss/word" });
     await connect(`${url}/3`).valkey.command(["SET", "a", "in 3"]);
     expect(await connect(url).valkey.command(["GET", "a"])).toBeNull();
     expect(await connect(`${url}/3`).valkey.command(["GET", "a"])).toBe("in 3");
   });
 
-  test("rejects a wrong password at once, with an error that contains neither it nor the command", async () => {
+  test("a connection rejects a wrong password immediately, with an error that contains neither it nor the command", async () => {
     const { port } = await launch({ password: "right" });
     const { valkey, failures } = connect(`redis://default:hunter2secret@127.0.0.1:${port}`, 60_000);
     const failure = await failureOf(valkey.command(["SET", "a", "value"]));
@@ -62,7 +62,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(inspect([failure, failures], { depth: 9, showHidden: true })).not.toContain("hunter2secret");
   });
 
-  test("backs off after a refused login also where the server answers users without one", async () => {
+  test("a connection backs off after a refused login, even where the server accepts users without one", async () => {
     const { port } = await launch({ args: ["--user", "alice", "on", ">right", "~*", "+@all"] });
     const { valkey, failures } = connect(`valkey://alice:wrong@127.0.0.1:${port}`);
     const other = connect(`valkey://127.0.0.1:${port}`).valkey;
@@ -77,7 +77,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await other.command(["GET", "a"])).toBeNull();
   });
 
-  test("does not use another database when the server refuses that of the URL", async () => {
+  test("a connection does not use another database when the server refuses that of the URL", async () => {
     const { url } = await launch();
     const { valkey, failures } = connect(`${url}/99`);
     for (let attempt = 0; attempt < 3; attempt++) {
@@ -88,7 +88,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await connect(url).valkey.command(["GET", "a"])).toBeNull();
   });
 
-  test("reports a refused command with an error that does not contain it", async () => {
+  test("a connection reports a refused command with an error that does not contain it", async () => {
     const { valkey } = connect((await launch()).url);
     for (const words of [["LPUSHX"], ["NONSENSE", "a-secret-value"], ["INCR", "text"]]) {
       await valkey.command(["SET", "text", "a-secret-value"]);
@@ -98,7 +98,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     }
   });
 
-  test("waits for the first connection for at most the timeout", async () => {
+  test("a connection waits for the first connection for at most the timeout", async () => {
     const { port, stop } = await launch();
     await stop();
     const { valkey } = connect(`valkey://127.0.0.1:${port}`, 20_000);
@@ -110,7 +110,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await reply).toBe("PONG");
   });
 
-  test("rejects at once while the server stays down, reports it once, and reconnects when it is back", async () => {
+  test("a connection rejects immediately while the server stays down, reports it once, and reconnects when it is back", async () => {
     const server = await launch();
     const { valkey, failures } = connect(server.url);
     await valkey.command(["PING"]);
@@ -153,7 +153,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await second).toBe("second");
   });
 
-  test("rejects pending and later commands when it is closed", async () => {
+  test("a connection rejects pending and later commands when it is closed", async () => {
     const server = await launch();
     const { valkey, failures } = connect(server.url);
     await valkey.command(["PING"]);
@@ -166,7 +166,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
   });
 
   test.each(["a server that responds", "no server"])(
-    "lets the process end once it is closed, with %s",
+    "a connection lets the process end once it is closed, with %s",
     async (kind) => {
       const server = await launch();
       if (kind === "no server") await server.stop();

@@ -20,7 +20,7 @@ function reasonOf(failure: Error): string {
   return failure.cause instanceof Error ? reasonOf(failure.cause) : failure.message;
 }
 
-describe.skipIf(!canLaunchValkey())("a connection to Valkey that is lost", () => {
+describe.skipIf(!canLaunchValkey())("connections to Valkey that are lost", () => {
   test("commands wait for the next connection after a loss, and none is refused", async () => {
     const address = await createMovableAddress((await launch()).port);
     const { valkey, failures } = connect(address.url);
@@ -50,7 +50,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey that is lost", () =>
     expect([...reasons].filter((reason) => /writeable|no connection/.test(reason))).toEqual([]);
   });
 
-  test("a command waits for the next connection also if the process was suspended since the loss", async () => {
+  test("a command waits for the next connection even if the process was suspended since the loss", async () => {
     const address = await createMovableAddress((await launch()).port);
     const { valkey, failures } = connect(address.url);
     await valkey.command(["PING"]);
@@ -91,7 +91,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey that is lost", () =>
     expect(reasonOf(failure)).toContain("ECONNREFUSED");
   });
 
-  test("a peer that accepts connections and closes them makes commands fail at once after the first wait", async () => {
+  test("a peer that accepts connections and closes them makes commands fail immediately after the first wait", async () => {
     const server = await launch();
     const address = await createMovableAddress(server.port);
     const { valkey } = connect(address.url, 30_000);
@@ -103,7 +103,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey that is lost", () =>
   });
 });
 
-describe.skipIf(!canLaunchValkey())("a connection to a Valkey that becomes a replica", () => {
+describe.skipIf(!canLaunchValkey())("connections to a Valkey that becomes a replica", () => {
   async function launchPair() {
     const [first, second] = [await launch(), await launch()];
     const address = await createMovableAddress(first.port);
@@ -122,7 +122,7 @@ describe.skipIf(!canLaunchValkey())("a connection to a Valkey that becomes a rep
   test.each([
     ["command", (valkey: ValkeyConnection) => valkey.command(["SET", "text", "a-secret-value"])],
     ["script", (valkey: ValkeyConnection) => valkey.evaluate("return redis.call('SET', KEYS[1], 1)", ["text"], [])],
-  ])("a %s that it refuses makes the connection look for the primary again", async (_, write) => {
+  ])("a %s that a replica refuses makes the connection look for the primary again", async (_, write) => {
     const { second, address, valkey, failures, demote } = await launchPair();
     await demote();
     address.lead(second.port);
@@ -136,7 +136,7 @@ describe.skipIf(!canLaunchValkey())("a connection to a Valkey that becomes a rep
     ]);
   });
 
-  test("reads are refused too while the address leads to a replica, with the reason, and not after its promotion", async () => {
+  test("reads are refused while the address leads to a replica, with the reason, and not after its promotion", async () => {
     const { address, valkey, demote, promote } = await launchPair();
     await demote();
     await failureOf(valkey.command(["SET", "text", "refused"]));
@@ -152,7 +152,7 @@ describe.skipIf(!canLaunchValkey())("a connection to a Valkey that becomes a rep
     expect(await valkey.command(["SET", "text", "after"])).toBe("OK");
   });
 
-  test("a connection that only reads notices it within seconds", async () => {
+  test("a connection that only reads notices a replica within seconds", async () => {
     const { second, address, valkey, demote } = await launchPair();
     await demote();
     address.lead(second.port);

@@ -52,7 +52,7 @@ test("failing calls are reported, and some fail after they had their effect", as
   expect(new Set(failures)).toEqual(new Set([true, false]));
 });
 
-test("without faults a store works as it is", async () => {
+test("a store without faults works normally", async () => {
   const { store, written } = setUp(noFaults);
   await store.write("x");
   expect([written, store.count()]).toEqual([["x"], 1]);
