@@ -64,8 +64,8 @@ function createHost(overrides = {}) {
   };
 }
 
-describe("a deployment", () => {
-  test("uploads secrets, makes the first key and returns it; a repeat asks nothing, and makes neither secrets nor a key again", async () => {
+describe("deployments", () => {
+  test("a deployment uploads secrets, makes the first key and returns it; a repeat asks nothing, and makes neither secrets nor a key again", async () => {
     expect(await deploy(given, createHost())).toBe("lek_first");
     const { secrets } = account;
     expect(Object.keys(secrets ?? {}).sort()).toEqual(["ADMIN_TOKEN", "KEY_PEPPER", "LETTA_API_KEY"]);
@@ -74,7 +74,7 @@ describe("a deployment", () => {
     expect(reported.join("\n") + account.message).not.toMatch(/sk-upstream|0000/);
   });
 
-  test("the console is asked for once, stays with every repeat, and goes when that is asked for", async () => {
+  test("the console is offered once, stays with every repeat, and goes when that is requested", async () => {
     await deploy({ ...given, hasConsole: true }, createHost());
     expect(reported.join("\n")).toContain("The console is at https://letta-proxy.someone.workers.dev/console/");
     await deploy({ isDryRun: false }, createHost({ environment: {} }));
@@ -114,7 +114,7 @@ describe("a deployment", () => {
     expect(account.keys).toEqual([]);
   });
 
-  test("without its state file, a pepper in the account is kept, and the operator's token must be given", async () => {
+  test("a deployment without its state file keeps the pepper of the account, and needs the operator's token", async () => {
     account.secrets = { KEY_PEPPER: "of the account", ADMIN_TOKEN: "t".repeat(32), LETTA_API_KEY: "x" };
     await expect(deploy(given, createHost())).rejects.toThrow(/set ADMIN_TOKEN/);
     expect(account.secrets["KEY_PEPPER"]).toBe("of the account");
@@ -140,7 +140,7 @@ describe("a deployment", () => {
     expect(stored.adminToken).toBe(token);
   });
 
-  test("without its state file, a deleted operator's token is not made again", async () => {
+  test("a deployment without its state file does not make a deleted operator's token again", async () => {
     account.secrets = { KEY_PEPPER: "of the account" };
     expect(await deploy(given, createHost())).toBeNull();
     expect([account.secrets, account.keys]).toEqual([
@@ -179,7 +179,7 @@ describe("a deployment", () => {
     },
   );
 
-  test("a state file of before, which does not name its account, is used on, and names it from then on", async () => {
+  test("an older state file, which does not name its account, stays in use, and names the account from then on", async () => {
     await deploy(given, createHost());
     const { accountId, ...old } = stored;
     stored = old;
@@ -218,17 +218,20 @@ describe("a deployment", () => {
       /has 2 accounts: set CLOUDFLARE_ACCOUNT_ID/,
     ],
     ["no network", { output: "✘ [ERROR] Unable to resolve the host" }, /cannot be read: Unable to resolve the host$/],
-  ])("with %s nothing is built, stored or uploaded, and one line says what to do", async (_, { output }, text) => {
-    const host = createHost({
-      wrangler: async () => ({ code: 1, output }),
-      build: () => Promise.reject(new Error("built")),
-    });
-    await expect(deploy(given, host)).rejects.toThrow(text);
-    expect([stored, account.uploads]).toEqual([{}, 0]);
-  });
+  ])(
+    "a deployment with %s builds, stores and uploads nothing, and prints one line that says what to do",
+    async (_, { output }, text) => {
+      const host = createHost({
+        wrangler: async () => ({ code: 1, output }),
+        build: () => Promise.reject(new Error("built")),
+      });
+      await expect(deploy(given, host)).rejects.toThrow(text);
+      expect([stored, account.uploads]).toEqual([{}, 0]);
+    },
+  );
 });
 
-describe("settings", () => {
+describe("settings of a deployment", () => {
   const read = (/** @type {object} */ options, /** @type {Record<string, string>} */ env = environment) =>
     readOptions({ isDryRun: false, ...options }, "letta-proxy", env, {});
 
@@ -243,7 +246,7 @@ describe("settings", () => {
     expect(read({ upstream: "http://127.0.0.1:8787", isDryRun: true }).upstreamUrl).toBe("http://127.0.0.1:8787");
   });
 
-  test("the name is one that Cloudflare accepts", () => {
+  test("the name of a Worker is one that Cloudflare accepts", () => {
     expect(readName(undefined)).toBe("letta-proxy");
     for (const name of ["", "A", "-a", "a-", "a_b", "a".repeat(55)])
       expect(() => readName(name)).toThrow(/^--name must/);

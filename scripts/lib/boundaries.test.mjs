@@ -5,7 +5,7 @@ import { parseModule } from "./parse-module.mjs";
 /** The violations of one module. @param {string} path @param {string} source */
 const violations = (path, source) => findBoundaryViolations(parseModule(path, source));
 
-describe("allowed imports pass", () => {
+describe("allowed imports", () => {
   test.each([
     ["packages/client/src/client.ts", 'import { endpoints } from "@letta-environments/schema";'],
     ["packages/environment-server/src/server.ts", 'import type { Clock } from "@letta-environments/platform";'],
@@ -34,12 +34,12 @@ describe("allowed imports pass", () => {
     ["packages/cli/src/bin.ts", 'import process from "node:process";\nimport { host } from "./adapters/node-host.ts";'],
     ["packages/cli/src/adapters/node-host.ts", 'import { open } from "node:fs/promises";'],
     ["scripts/anything.mjs", 'import "node:fs"; process.exit();'],
-  ])("%s: %s", (path, source) => {
+  ])("an allowed import passes: %s: %s", (path, source) => {
     expect(violations(path, source)).toEqual([]);
   });
 });
 
-describe("forbidden imports are reported", () => {
+describe("forbidden imports", () => {
   test.each([
     ["packages/schema/src/a.ts", 'import { x } from "@letta-environments/client";', "may not import"],
     ["packages/platform/src/a.ts", 'import type { X } from "@letta-environments/schema";', "may not import"],
@@ -81,7 +81,7 @@ describe("forbidden imports are reported", () => {
     ],
     ["packages/client/src/a.ts", 'export type { x } from "node:fs";', "may use the platform"],
     ["apps/proxy/src/auth/a.ts", 'import {\n  a,\n  b as from,\n} from "node:crypto";', "may use the platform"],
-  ])("%s: %s", (path, source, reason) => {
+  ])("a forbidden import is reported: %s: %s", (path, source, reason) => {
     const found = violations(path, source);
     expect(found).toHaveLength(1);
     expect(found[0]).toContain(reason);
@@ -94,7 +94,7 @@ test.each(["const now = new Date();", "const now = new Date;"])("reading the clo
   expect(violations("packages/client/src/a.test.ts", source)).toEqual([]);
 });
 
-describe("text that only looks like an import or a clock read is not reported", () => {
+describe("text that only looks like an import or a clock read", () => {
   test.each([
     "// new Date()",
     "/* import x from 'node:fs' */",
@@ -104,7 +104,7 @@ describe("text that only looks like an import or a clock read is not reported", 
     "const { import: value } = options; value.from;",
     "const url = import.meta.url;",
     "export { a };\nconst from = 'node:fs';",
-  ])("%s", (source) => {
+  ])("text that only looks like an import or a clock read is not reported: %s", (source) => {
     expect(violations("packages/client/src/a.ts", source)).toEqual([]);
   });
 });

@@ -80,12 +80,15 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe("reads of platform globals are reported outside platform, adapters, runtimes, host and tests", () => {
-  test.each(platformReads.map(([source, name], index) => [source, name, index]))("%s", (_source, name, index) => {
-    const found = messages.get(`packages/client/src/read-${index}.ts`) ?? [];
-    expect(found).toHaveLength(1);
-    expect(found[0]).toContain(`'${name}'`);
-  });
+describe("reads of platform globals", () => {
+  test.each(platformReads.map(([source, name], index) => [source, name, index]))(
+    "a read of a platform global is reported outside platform, adapters, runtimes, host and tests: %s",
+    (_source, name, index) => {
+      const found = messages.get(`packages/client/src/read-${index}.ts`) ?? [];
+      expect(found).toHaveLength(1);
+      expect(found[0]).toContain(`'${name}'`);
+    },
+  );
 });
 
 test.each(lookAlikes.map((source, index) => [source, index]))("a look-alike is not reported: %s", (_source, index) => {

@@ -30,7 +30,7 @@ test.each([
   ],
   ["one in an item of another list", "- words\n  2) b", "An empty line separates"],
   ["a line of 164 characters", long, "Expected: 160; Actual: 164"],
-])("%s is reported with its line", async (_name, text, reason) => {
+])("a mistake in Markdown is reported with its line: %s", async (_name, text, reason) => {
   const [found, ...others] = await problems(text);
   expect(others).toEqual([]);
   expect(found).toMatch(/^sample\.md:\d+: /);

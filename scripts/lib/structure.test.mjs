@@ -27,7 +27,7 @@ test("an import against the folder order is reported, type-only imports included
   expect(violations({ "apps/proxy/src/admin/a.ts": 'import { b } from "../auth/jwt/b.ts";' })).toEqual([]);
 });
 
-test("a file with an entry of its own is ordered apart from its folder", () => {
+test("a file with its own entry is ordered separately from its folder", () => {
   expect(
     violations({
       "apps/proxy/src/ports.ts": 'import type { KeyRecord } from "./keys/key-record.ts";',
@@ -36,7 +36,7 @@ test("a file with an entry of its own is ordered apart from its folder", () => {
   ).toEqual([]);
 });
 
-test("two folders that import each other are reported, even where a file with an entry of its own hides it from the order", () => {
+test("two folders that import each other are reported, even where a file with its own entry hides it from the order", () => {
   expect(
     violations({
       "apps/proxy/src/keys/key-record.ts": 'import type { A } from "../lib/a.ts";',

@@ -13,7 +13,7 @@ test("a licence with conditions for the code around it is refused by name and ve
   }
 });
 
-test("an entry of a lockfile without a SHA-512 hash, or from somewhere else than the registry, is named by its line", () => {
+test("an entry of a lockfile without a SHA-512 hash, or from anywhere but the registry, is named by its line", () => {
   const text = (/** @type {string} */ resolution) => `packages:\n  a@1.0.0:\n    resolution: {${resolution}}\n`;
   expect(findUnpinned(text(`integrity: ${hash}`), "lock")).toEqual([]);
   expect(findUnpinned(text("integrity: sha1-abc="), "lock")).toEqual([expect.stringMatching(/^lock:3: /)]);

@@ -9,7 +9,7 @@ test("an action that is pinned by digest and names its version is accepted", () 
 });
 
 test.each(["owner/name@v1", "owner/name@main", `owner/name@${digest}`, "docker://image:1"])(
-  "%s is not pinned",
+  "an action that is not pinned is reported: %s",
   (used) => {
     expect(findWorkflowProblems(`${head}steps:\n  - uses: ${used}\n`)).toEqual([
       expect.stringMatching(/^4: pin an action/),

@@ -10,8 +10,8 @@ import { readText, repositoryFiles, repositoryRoot } from "../lib/repository.mjs
 const digest = `sha256:${"a".repeat(64)}`;
 const dockerfile = `FROM node:24-slim AS build\nRUN x\nFROM build\nFROM registry.example/a/b:1.2@${digest}\n`;
 
-describe("images", () => {
-  test("are found with their lines, and stages of a Dockerfile are none", () => {
+describe("images and their digests", () => {
+  test("images are found with their lines, and stages of a Dockerfile do not count", () => {
     expect(imagesIn(dockerfile)).toEqual([
       { name: "node:24-slim", digest: null, line: 1 },
       { name: "registry.example/a/b:1.2", digest, line: 4 },
@@ -19,7 +19,7 @@ describe("images", () => {
     expect(imagesIn("    container: node:24-trixie\n  image: valkey/valkey:8.1-alpine\n  build: .\n")).toHaveLength(2);
   });
 
-  test("get digests, in place of older ones", () => {
+  test("images get digests, in place of older ones", () => {
     const newer = `sha256:${"b".repeat(64)}`;
     const pinned = pinImages(dockerfile, () => newer);
     expect(imagesIn(pinned).map((image) => image.digest)).toEqual([newer, newer]);
@@ -27,7 +27,7 @@ describe("images", () => {
     expect(findUnpinnedImages([{ path: "Dockerfile", text: pinned }])).toEqual([]);
   });
 
-  test("of this repository are all recognised, so that a release does not miss one", () => {
+  test("images of this repository are all recognised, so that a release does not miss one", () => {
     for (const path of repositoryFiles().filter(mayNameImages)) {
       const text = readText(path);
       const named = text.split("\n").filter((line) => /^\s*(?:FROM|image:|container:)\s/.test(line));
@@ -73,7 +73,7 @@ describe("the command that pins images", () => {
     return { folder, images, run };
   }
 
-  test("writes the digest that Docker reports into every file", () => {
+  test("the command that pins images writes the digest that Docker reports into every file", () => {
     const { folder, images, run } = copyWith(`echo ${digest}`);
     expect(run().code).toBe(0);
     const files = images.map((path) => ({ path, text: readFileSync(join(folder, path), "utf8") }));
@@ -84,7 +84,7 @@ describe("the command that pins images", () => {
     ["there is no Docker", "", /^pin-images: docker is missing: [^\n]*\n$/],
     ["Docker finds no image", "echo 'not found' >&2; exit 1", /^pin-images: node:24\S* has no digest: not found\n$/],
     ["Docker prints something else", "echo hello", /^pin-images: node:24\S* has no digest: [^\n]*\n$/],
-  ])("fails with one line and changes nothing where %s", (_case, printed, line) => {
+  ])("the command that pins images fails with one line and changes nothing where %s", (_case, printed, line) => {
     const { folder, images, run } = copyWith(printed);
     expect(run()).toEqual({ code: 1, text: expect.stringMatching(line) });
     for (const path of images) expect(readFileSync(join(folder, path), "utf8")).toBe(readText(path));

@@ -6,8 +6,8 @@ import { missingMetadata, neededFiles, publishedManifest } from "./manifest.mjs"
 import { latestChanges } from "./plan.mjs";
 import { findObstacle } from "./publish.mjs";
 
-describe("the settings of a release", () => {
-  test("have a page and an address for problems that follow from the repository", () => {
+describe("settings of a release", () => {
+  test("the settings of a release have a page and an address for problems that follow from the repository", () => {
     expect(parseReleaseConfig('{"repository":"https://git.example/a/b.git"}')).toEqual({
       ok: true,
       config: {
@@ -27,12 +27,12 @@ describe("the settings of a release", () => {
     ['{"repository":"https://name:secret@git.example/a"}', "repository must be an https address"],
     ['{"repository":"https://git.example/a","homepage":1}', "homepage must be an https address"],
     ['{"repo":"https://git.example/a"}', "unknown setting; the settings are repository, homepage, bugs"],
-  ])("%s is refused with the rule", (text, rule) => {
+  ])("the release settings %s are refused with the rule", (text, rule) => {
     expect(parseReleaseConfig(text)).toEqual({ ok: false, problem: `release.config.json: ${rule}` });
   });
 });
 
-describe("a published manifest", () => {
+describe("published manifests", () => {
   const packed = {
     name: "@letta-environments/sample",
     version: "1.2.3",
@@ -49,7 +49,7 @@ describe("a published manifest", () => {
   };
   const isBundled = (/** @type {string} */ name) => name === "@letta-environments/platform";
 
-  test("has no bundled dependencies and nothing that only the repository needs", () => {
+  test("a published manifest has no bundled dependencies and nothing that only the repository needs", () => {
     const published = publishedManifest(packed, { folder: "packages/sample", isBundled, release: null });
     expect(published["dependencies"]).toEqual({ valibot: "^1.5.0" });
     for (const name of ["scripts", "devDependencies", "imports", "repository"])
@@ -57,7 +57,7 @@ describe("a published manifest", () => {
     expect(missingMetadata(published, false)).toEqual([]);
   });
 
-  test("lacks the address of the repository until there are settings of a release", () => {
+  test("a published manifest lacks the address of the repository until there are settings of a release", () => {
     const published = publishedManifest(packed, { folder: "packages/sample", isBundled: () => true, release: null });
     expect(published).not.toHaveProperty("dependencies");
     expect(missingMetadata(published, true)).toEqual([
@@ -67,7 +67,7 @@ describe("a published manifest", () => {
     ]);
   });
 
-  test("is refused with a range that only this repository understands", () => {
+  test("a manifest with a range that only this repository understands is refused", () => {
     const manifest = { ...packed, dependencies: { valibot: "catalog:" } };
     expect(missingMetadata(manifest, false)).toEqual(["the dependency valibot would be published as catalog:"]);
   });
@@ -80,10 +80,10 @@ test("a tarball needs its licence, notice, README and programs, and a changelog 
   expect(neededFiles({ version: "0.1.0", bin })).toEqual([...always, "CHANGELOG.md", "dist/bin.js"]);
 });
 
-describe("a release is refused with the next step", () => {
+describe("refused releases", () => {
   const ready = { npmVersion: "11.19.1", changedFiles: "", changesets: [], hasIdentity: true };
 
-  test("unless everything is ready", () => expect(findObstacle(ready)).toBeNull());
+  test("a release is allowed when everything is ready", () => expect(findObstacle(ready)).toBeNull());
 
   test.each([
     [{ npmVersion: "" }, "npm is missing: "],
@@ -92,7 +92,7 @@ describe("a release is refused with the next step", () => {
     [{ changesets: ["client.md"] }, ".changeset has unreleased changes (client.md): "],
     [{ changedFiles: " M a" }, "there are uncommitted changes: "],
     [{ hasIdentity: false }, "this process has no identity for provenance: "],
-  ])("when the state has %o", (change, start) => {
+  ])("a release is refused with the next step when the state has %o", (change, start) => {
     const obstacle = findObstacle({ ...ready, ...change });
     expect(obstacle).toMatch(/^[^\n]+$/);
     expect(obstacle?.startsWith(start)).toBe(true);

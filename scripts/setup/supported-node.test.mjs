@@ -5,7 +5,7 @@ import { integrityOf, openSampleRegistry } from "./sample-registry.mjs";
 import { installPinned, isSupportedNode, nodePackages } from "./supported-node.mjs";
 
 test.each(["v22.18.0", "v22.23.3", "v24.11.0", "v24.21.0", "v26.0.0", "v27.1.0"])(
-  "Node %s runs the sources and is used as it is",
+  "Node %s runs the sources and is used unchanged",
   (version) => {
     expect(isSupportedNode(version)).toBe(true);
   },
