@@ -59,6 +59,6 @@ test("a goal is missed when every slice of a server that it needs was disturbed"
   ]);
 });
 
-test("without its servers a goal is left out", () => {
+test("a goal is left out without its servers", () => {
   expect(goals("hit-one", { node: 30 })).toEqual([]);
 });

@@ -11,10 +11,10 @@ test.each([whole, chunked])("a response is complete at its last byte and not bef
   expect(endOfResponse(Buffer.concat([bytes, bytes]))).toBe(bytes.length);
 });
 
-test("an answer that is no success is never counted", () => {
+test("a response that is not a success is never counted", () => {
   expect(() => endOfResponse(Buffer.from("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n"))).toThrow("401");
 });
 
-test("an answer whose end cannot be told is never counted", () => {
+test("a response whose end cannot be determined is never counted", () => {
   expect(() => endOfResponse(Buffer.from("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"))).toThrow("neither");
 });

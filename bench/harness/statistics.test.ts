@@ -8,7 +8,7 @@ test("a summary is the smallest, the middle and the largest sample", () => {
   expect(() => summarise([])).toThrow(RangeError);
 });
 
-test("a quantile is the sample below which that part of the others lies", () => {
+test("a quantile is the sample with that fraction of the others below it", () => {
   expect(quantile([3, 1, 2, 4], 0)).toBe(1);
   expect(quantile([3, 1, 2, 4], 0.5)).toBe(3);
   expect(quantile([3, 1, 2, 4], 1)).toBe(4);

@@ -74,11 +74,11 @@ describe("the check of the built site", () => {
       "/",
     );
 
-  test("accepts links to pages and headings that exist, and links to other hosts", () => {
+  test("the check accepts links to pages and headings that exist, and links to other hosts", () => {
     expect(find('<a href="/b.html#x"></a><a href="./b.html"></a><a href="https://example.com/"></a>')).toEqual([]);
   });
 
-  test("names a missing page, a missing heading, and what a page loads from another host", () => {
+  test("the check names a missing page, a missing heading, and what a page loads from another host", () => {
     const html = '<a href="/c.html"></a><a href="b.html#y"></a><script src="https://cdn.example/x.js"></script>';
     expect(find(html)).toEqual([
       "a.html: loads https://cdn.example/x.js from another host",

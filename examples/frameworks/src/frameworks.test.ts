@@ -8,7 +8,7 @@ const deliver = (connectionId: string, body: SendMessageBody): Promise<boolean> 
   Promise.resolve(connectionId === "conn-1" && sent.push([connectionId, body]) > 0);
 const body = { messages: [{ role: "user", content: "hi", client_message_id: "m-1" }] } satisfies SendMessageBody;
 
-describe("in Fastify", () => {
+describe("the framework Fastify", () => {
   const app = createFastifyService(deliver);
   afterAll(() => app.close());
   const post = (connectionId: string, payload: object) =>
@@ -27,17 +27,17 @@ describe("in Fastify", () => {
     expect(sent).toEqual([]);
   });
 
-  test("an offline device is the problem of the API, which says whether a repeat is safe", async () => {
+  test("a message to an offline device is the problem of the API, which says whether a repeat is safe", async () => {
     const response = await post("conn-2", body);
     expect([response.json().errorCode, response.headers["x-should-retry"]]).toEqual(["device_offline", "false"]);
   });
 });
 
-describe("in tRPC", () => {
+describe("the framework tRPC", () => {
   const list = { connections: [], hasNextPage: false };
   const caller = createDevicesCaller({ devices: { list: () => Promise.resolve(list), send: deliver } });
 
-  test("inputs have the types of the schemas, and the rules", async () => {
+  test("tRPC inputs have the types of the schemas, and the rules", async () => {
     expectTypeOf(caller.list).parameter(0).toHaveProperty("limit");
     expect(await caller.list({ limit: "5" })).toEqual(list);
     await expect(caller.list({ limit: "0" })).rejects.toMatchObject({ code: "BAD_REQUEST" });

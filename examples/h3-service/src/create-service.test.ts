@@ -26,14 +26,14 @@ const service = createService({
 const message = { role: "user", content: "hi", client_message_id: "m-1" };
 
 describe("the Environments API on h3", () => {
-  test("returns a page of environments", async () => {
+  test("the h3 service returns a page of environments", async () => {
     const response = await service.request("/v1/environments?limit=1");
     const body: unknown = await response.json();
     expect([response.status, findEnvironmentListMismatch(body)]).toEqual([200, null]);
     expect(body).toEqual({ connections: [row], hasNextPage: true });
   });
 
-  test("refuses a wrong query and a wrong body with a problem that names the member", async () => {
+  test("the h3 service refuses a wrong query and a wrong body with a problem that names the member", async () => {
     const query = await service.request("/v1/environments?limit=0");
     expect([query.status, await query.json()]).toMatchObject([400, { errors: [{ member: "limit" }] }]);
     const body = await service.request("/v1/environments/conn-1/messages", {
@@ -44,7 +44,7 @@ describe("the Environments API on h3", () => {
     expect([body.status, await body.json()]).toMatchObject([400, { errors: [{ member: "messages[0].role" }] }]);
   });
 
-  test("delivers a message to the connection", async () => {
+  test("the h3 service delivers a message to the connection", async () => {
     const response = await service.request("/v1/environments/conn-1/messages", {
       method: "POST",
       body: JSON.stringify({ messages: [message] }),
@@ -54,13 +54,13 @@ describe("the Environments API on h3", () => {
     expect(sent).toEqual([["conn-1", { messages: [message] }]]);
   });
 
-  test("is 502 if the list of the backend has another shape", async () => {
+  test("the h3 service responds with 502 if the list of the backend has another shape", async () => {
     listed = { connections: [[]], hasNextPage: false };
     expect((await service.request("/v1/environments")).status).toBe(502);
   });
 });
 
-describe("an endpoint of the service's own, with a schema made from one of the API", () => {
+describe("the service's own endpoint, with a schema made from one of the API", () => {
   const label = (body: unknown): Response | Promise<Response> =>
     service.request("/labels", {
       method: "POST",
@@ -68,13 +68,13 @@ describe("an endpoint of the service's own, with a schema made from one of the A
       headers: { "content-type": "application/json" },
     });
 
-  test("takes a body that fits", async () => {
+  test("the service's own endpoint takes a body that fits", async () => {
     const body = { deviceId: "device-1", labels: ["gpu"] };
     expect((await label(body)).status).toBe(204);
     expect(labelled).toEqual([body]);
   });
 
-  test("applies the rules of the API and its own", async () => {
+  test("the service's own endpoint applies the rules of the API and its own", async () => {
     const response = await label({ deviceId: "..", labels: [""] });
     expect([response.status, await response.json()]).toMatchObject([
       400,

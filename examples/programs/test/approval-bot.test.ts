@@ -10,19 +10,19 @@ import {
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { decide, runApprovalBot } from "../src/approval-bot.ts";
 
-describe("the rule", () => {
+describe("the rule of the approval bot", () => {
   const bash = (command: string) => decide({ tool: "Bash", input: { command }, inputTruncated: false });
 
-  test("allows only whole commands of the list", () => {
+  test("the rule allows only whole commands of the list", () => {
     expect(bash(" git status ")).toEqual({ approve: true });
     expect([bash("git status; rm -rf ."), bash("npm test && ls"), bash("ls")]).toEqual([null, null, null]);
   });
 
-  test("denies sudo with a reason", () => {
+  test("the rule denies sudo with a reason", () => {
     expect(bash("sudo reboot")).toEqual({ approve: false, reason: expect.stringContaining("sudo") });
   });
 
-  test("leaves other tools, and inputs that were cut, to people", () => {
+  test("the rule leaves other tools, and inputs that were cut, to people", () => {
     expect(decide({ tool: "Write", input: { command: "git status" }, inputTruncated: false })).toBeNull();
     expect(decide({ tool: "Bash", input: { command: "git status" }, inputTruncated: true })).toBeNull();
     expect(decide({ tool: "Bash", input: null, inputTruncated: false })).toBeNull();
@@ -43,7 +43,7 @@ describe("with a real device", () => {
     await proxy?.stop();
   });
 
-  test("a request that no rule decides waits for people, and one that a rule allows goes on to its end", async () => {
+  test("a request that no rule decides waits for people, and one that a rule allows continues to its end", async () => {
     const apiKey = await proxy.createKey({ scopes: ["list", "read", "send", "approve"] });
     const client = createClient({ baseUrl: proxy.url, apiKey });
     const ended = new AbortController();
