@@ -1,5 +1,5 @@
 /** Which responses the gateway caches, for which keys, and what invalidates them. */
-import { createMemoryCacheStore } from "@letta-environments/http-cache";
+import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
 import { sha256Hex } from "@letta-environments/platform/node";
 import { type Environment, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import fc from "fast-check";
@@ -33,10 +33,11 @@ function setUp(
   upstream: UpstreamFetch = rowsOf((tenant) => [environmentRow(tenant)]),
   config: Partial<GatewayConfig> = {},
   showsStatus: () => boolean = () => true,
+  storeParts: Partial<CacheStore> = {},
 ): Cached {
   const clock = { now: () => testProxy.clock.now() };
   const cache = createEnvironmentCache({
-    store: createMemoryCacheStore({ clock }),
+    store: Object.assign(createMemoryCacheStore({ clock }), storeParts),
     clock,
     sha256: sha256Hex,
     onError: (operation, cause) => void testProxy.events.push({ type: "cache_failed", operation, cause }),
@@ -263,6 +264,25 @@ describe("purges of the cache", () => {
     expect((await purge({ deviceId: "device-1", group: "lists" })).status).toBe(400);
     expect((await ask(key, { method: "POST", path: "/admin/v1/cache/purge" })).status).toBe(403);
   });
+});
+
+test("a store that cannot delete fails neither a send nor a purge, and both are logged", async () => {
+  const deleteGroup = (): Promise<never> => Promise.reject(new Error("away"));
+  const { ask, issueKey, events } = setUp(
+    rowsOf(() => [environmentRow("1")]),
+    {},
+    undefined,
+    { deleteGroup },
+  );
+  const { key } = await issueKey({ scopes: ["list", "read", "send", "admin"] });
+  const post = async (path: string, body: unknown): Promise<number> => {
+    const headers = { "content-type": "application/json" };
+    return (await ask(key, { method: "POST", path, body: JSON.stringify(body), headers })).status;
+  };
+  const failures = () => events.filter(({ type }) => type === "cache_failed").length;
+  const messages = [{ role: "user", content: "x", client_message_id: "m" }];
+  expect([await post("/v1/environments/conn-1/messages", { messages }), failures()]).toEqual([200, 2]);
+  expect([await post("/admin/v1/cache/purge", { group: "lists" }), failures()]).toEqual([204, 3]);
 });
 
 test("a path that resembles a cached one never gets the cached response", async () => {

@@ -22,7 +22,7 @@ export interface ResponseCache<Value extends { readonly status: number }> {
    * a synchronous store.
    */
   read(key: string, fetch: FetchResponse<Value>, options?: ReadOptions): MaybePromise<CacheResult<Value>>;
-  /** Deletes the responses of a group. Responses that are being fetched now are not stored. */
+  /** Deletes the responses of a group. Responses that are being fetched now are not stored. Rejects if the store fails: what is stored then stays. */
   invalidateGroup(group: string): Promise<void>;
 }
 

@@ -245,4 +245,5 @@ test("the middleware invalidates only in the partition that is named, and reject
   expect(await read()).toContain("hit");
   await expect(cached.invalidate({ url: "/a" })).rejects.toThrow(TypeError);
   await expect(cached.invalidateGroup({ url: "/a" }, "products")).rejects.toThrow(TypeError);
+  await expect(createHarness().cache.invalidateGroup({ url: "/a" }, "products")).rejects.toThrow(TypeError);
 });

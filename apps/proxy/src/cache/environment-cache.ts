@@ -42,7 +42,7 @@ export interface EnvironmentCache {
    * @param trace receives what the cache did
    */
   read(read: CachedRead, trace?: { cacheOutcome: CacheOutcome | null }): MaybePromise<PlainResponse> | null;
-  /** Invalidates the responses that show a device, or a group of a tenant's responses, for all callers. */
+  /** Invalidates the responses that show a device, or a group of a tenant's responses, for all callers. Never rejects. */
   invalidate(tenant: string, target: InvalidationTarget): Promise<void>;
 }
 
@@ -108,7 +108,8 @@ export function createEnvironmentCache(
     },
     async invalidate(tenant, target) {
       const groups = "group" in target ? [target.group] : [lists, deviceGroup(target.deviceId)];
-      await Promise.all(groups.map((group) => cache.invalidateGroup(groupKeyOf(upstream, tenant, group))));
+      // Failures were reported to `onError`. What is not deleted ends with its TTLs, so nobody has to act on them.
+      await Promise.allSettled(groups.map((group) => cache.invalidateGroup(groupKeyOf(upstream, tenant, group))));
     },
   });
 }

@@ -40,7 +40,7 @@ export interface CacheEngine<Call, Result> {
   proceed(call: Call, decision: Hit | FetchDecision): MaybePromise<Result>;
   /** Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. */
   store(key: string, toCandidate: (read: ReadStored) => MaybePromise<Candidate>): Promise<StoreRefusal | null>;
-  /** Deletes stored responses; responses that are in flight are not stored. */
+  /** Deletes stored responses; responses that are in flight are not stored. Rejects if a deletion fails, after all were tried. */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
 }
 

@@ -28,6 +28,28 @@ function createSlowStore() {
   return { store: createGuardedStore(remote, () => undefined), writes };
 }
 
+test("an invalidation that the program asks for rejects if the store fails, after all deletions were tried; one by a response does not", async () => {
+  const deleted: string[] = [];
+  const failures: CacheFailure[] = [];
+  const remove = (name: string): void => {
+    if (name.startsWith("bad")) throw new Error(name);
+    deleted.push(name);
+  };
+  const remote: CacheStore = {
+    get: () => [],
+    put: () => undefined,
+    delete: remove,
+    deleteGroup: async (group) => remove(group),
+  };
+  const store = createGuardedStore(remote, (failure) => void failures.push(failure));
+  const invalidation = { keys: ["bad key", "key"], groups: ["bad group", "group"] };
+  await expect(store.invalidate(invalidation)).rejects.toThrow("bad key");
+  await expect(store.invalidate({ groups: ["bad group"] })).rejects.toThrow("bad group");
+  await store.begin("key", null).invalidateOthers(invalidation);
+  expect(deleted).toEqual(["key", "group", "key", "group"]);
+  expect(failures).toEqual(Array(5).fill("store-delete"));
+});
+
 test("a response whose group is invalidated while it is written to a remote store is deleted again", async () => {
   const { store, writes } = createSlowStore();
   const request = store.begin("key", null);

@@ -18,7 +18,10 @@ export type CacheFailure = "store-get" | "store-put" | "store-delete" | "backgro
 export interface GuardedStore {
   /** Reads the entries under a key and returns the result of `use`, which gets no entries if the store fails or returns something unreadable. */
   get<Result>(key: string, use: (entries: readonly CacheEntry[]) => Result): MaybePromise<Result>;
-  /** Deletes entries, and marks requests that are in flight so that their responses are not stored. */
+  /**
+   * Deletes entries, and marks requests that are in flight so that their responses are not stored. If a deletion fails, rejects with its cause after all
+   * were tried.
+   */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
   /** Registers a request before it is sent to the origin. `groups`: see {@link CacheStore.begin}; `null` if the response will not be stored. */
   begin(key: string, groups: readonly string[] | null): InFlightRequest;
@@ -41,7 +44,8 @@ export interface InFlightRequest {
   outdateStored(recency: Recency, isStored: boolean): Promise<void>;
   /**
    * Invalidates like {@link GuardedStore.invalidate}, but not for this request itself: its response already reflects the change. A store with
-   * {@link CacheStore.begin} cannot distinguish these deletions from others, and does not store a response that they affect.
+   * {@link CacheStore.begin} cannot distinguish these deletions from others, and does not store a response that they affect. Never
+   * rejects.
    */
   invalidateOthers(invalidation: Invalidation): Promise<void>;
   end(): void;
@@ -55,11 +59,11 @@ function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void
   return <Result, Failed>(
     failure: CacheFailure,
     run: () => MaybePromise<Result>,
-    recover: () => Failed,
+    recover: (cause: unknown) => Failed,
   ): MaybePromise<Result | Failed> => {
     const fail = (cause: unknown): Failed => {
       onError(failure, cause);
-      return recover();
+      return recover(cause);
     };
     try {
       const running = run();
@@ -92,7 +96,6 @@ function inPlaceOfVariant(entry: CacheEntry, recency: Recency, settled: readonly
 }
 
 const nothing: readonly CacheEntry[] = [];
-const ignore = (): void => undefined;
 
 function createGet(store: CacheStore, attempt: ReturnType<typeof createAttempts>): GuardedStore["get"] {
   return (key, use) => {
@@ -104,6 +107,19 @@ function createGet(store: CacheStore, attempt: ReturnType<typeof createAttempts>
   };
 }
 
+/** Returns a function that deletes keys and groups, and returns the causes of the deletions that failed. */
+function createRemove(store: CacheStore, attempt: ReturnType<typeof createAttempts>) {
+  return async (keys: readonly string[], groups: readonly string[] = []): Promise<readonly unknown[]> => {
+    const failures: unknown[] = [];
+    const fail = (cause: unknown): void => void failures.push(cause);
+    await Promise.all([
+      ...keys.map((key) => attempt("store-delete", () => store.delete(key), fail)),
+      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group), fail)),
+    ]);
+    return failures;
+  };
+}
+
 /** Creates a {@link GuardedStore}. It remembers requests only while they are in flight. */
 export function createGuardedStore(
   store: CacheStore,
@@ -111,20 +127,15 @@ export function createGuardedStore(
 ): GuardedStore {
   const inFlight = createInFlightRequests();
   const attempt = createAttempts(onError);
-
-  async function remove(key: string): Promise<void> {
-    await attempt("store-delete", () => store.delete(key), ignore);
-  }
+  const remove = createRemove(store, attempt);
 
   async function invalidate(
     { keys = [], groups = [] }: Partial<Invalidation>,
     except: InFlightState | null,
   ): Promise<void> {
     inFlight.invalidate({ keys, groups }, except);
-    await Promise.all([
-      ...keys.map(remove),
-      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group), ignore)),
-    ]);
+    const failures = await remove(keys, groups);
+    if (except === null && failures.length > 0) throw failures[0];
   }
 
   function begin(key: string, groups: readonly string[] | null): InFlightRequest {
@@ -135,7 +146,7 @@ export function createGuardedStore(
     }
     const ready = groups === null || store.begin === undefined ? null : open(groups);
     const undo = async (): Promise<"outdated"> => {
-      await remove(key);
+      await remove([key]);
       return "outdated";
     };
     const refuse = (entry: CacheEntry, recency: Recency): ReturnType<typeof inFlightRefusal> =>
@@ -172,7 +183,7 @@ export function createGuardedStore(
         inFlight.settle(state, recency, null);
         const since = inFlight.settledSince(state).filter(({ stored }) => stored !== null && recency.matches(stored));
         if (since.some((other) => compareRecency(state, recency, other) === "older")) return;
-        if (isStored || since.length > 0) await remove(key);
+        if (isStored || since.length > 0) await remove([key]);
       },
       invalidateOthers: (invalidation) => invalidate(invalidation, state),
       end: () => inFlight.remove(state),

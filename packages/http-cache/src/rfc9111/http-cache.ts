@@ -46,9 +46,9 @@ export interface HttpCache {
    * response that is being fetched does not replace it; if that response has a later `Date`, neither stays.
    */
   store(request: CacheRequest, response: UpstreamResponse, times: ExchangeTimes): Promise<StoreRefusal | null>;
-  /** Deletes the stored responses of a resource in its partition. */
+  /** Deletes the stored responses of a resource in its partition. Rejects if the store fails: what is stored then stays. */
   invalidate(target: CacheTarget): Promise<void>;
-  /** Deletes the responses of a group at the target's origin, in its partition. */
+  /** Deletes the responses of a group at the target's origin, in its partition. Rejects as `invalidate` does, and if the URL is not absolute. */
   invalidateGroup(target: CacheTarget, group: string): Promise<void>;
 }
 
@@ -92,7 +92,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     store: (request, response, times) =>
       engine.store(keyOf(request), (read) => givenCandidate(request, response, times, policy, read)),
     invalidate: (target) => engine.invalidate({ keys: [cacheKey(target)] }),
-    invalidateGroup: (target, group) => engine.invalidate({ groups: [groupKey(target, group)] }),
+    invalidateGroup: async (target, group) => engine.invalidate({ groups: [groupKey(target, group)] }),
   };
 }
 

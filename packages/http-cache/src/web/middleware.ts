@@ -37,7 +37,10 @@ export type Next = (request: Request) => MaybePromise<Response>;
  */
 export interface CacheMiddleware {
   (request: Request, next: Next, background?: Background): Promise<Response>;
-  /** Deletes the stored responses of a resource, only in its partition. Responses in flight are not stored. Rejects if the URL is not absolute. */
+  /**
+   * Deletes the stored responses of a resource, only in its partition. Responses in flight are not stored. Rejects if the URL is not absolute, or if the
+   * store fails: what is stored then stays.
+   */
   invalidate(target: CacheTarget): Promise<void>;
   /** Deletes the responses of a group (`Cache-Groups`) at the target's origin, in its partition, in the same way. */
   invalidateGroup(target: CacheTarget, group: string): Promise<void>;
@@ -75,7 +78,7 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
   return Object.assign(handle, {
     // A `Request` normalises its URL in the same way.
     invalidate: async (target: CacheTarget) => cache.invalidate({ ...target, url: new URL(target.url).href }),
-    invalidateGroup: async (target: CacheTarget, group: string) => cache.invalidateGroup(target, group),
+    invalidateGroup: (target: CacheTarget, group: string) => cache.invalidateGroup(target, group),
   });
 }
 
