@@ -221,6 +221,12 @@ test("statuses without a body are sent without one, even from the store", async 
     expect(await cached(new Request(url), next)).toMatchObject({ status: 204, body: null });
 });
 
+test("a response to HEAD without a body stays one without a body, so that servers state no length for it", async () => {
+  const cached = createCacheMiddleware();
+  const response = await cached(new Request(url, { method: "HEAD" }), () => new Response(null));
+  expect([response.body, response.headers.get("content-type")]).toEqual([null, null]);
+});
+
 test.each([
   ["must not be stored", { "cache-control": "no-store" }],
   ["is too large", { "cache-control": "max-age=60" }],

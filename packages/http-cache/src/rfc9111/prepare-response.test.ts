@@ -41,6 +41,15 @@ test("HEAD gets the header fields and no body", () => {
   expect(prepare({}, {}, "HEAD")).toMatchObject({ status: 200, body: null, headers: { "content-length": "10" } });
 });
 
+test("HEAD states the length that GET would have, if the origin did not, but none for a body that may have been decoded", () => {
+  const length = (headers: HeaderRecord, stored: Partial<CacheEntry> = {}) =>
+    prepare({}, { headers, ...stored }, "HEAD").headers["content-length"];
+  expect(length({})).toBe("10");
+  expect(length({ "content-encoding": "gzip" })).toBe(undefined);
+  // Its response must not have the field.
+  expect(length({}, { status: 204, body: new Uint8Array() })).toBe(undefined);
+});
+
 test("a client that has the response gets 304 without representation fields", () => {
   const { status, headers, body } = prepare({ "if-none-match": '"x", W/"a"' });
   expect([status, body]).toEqual([304, null]);

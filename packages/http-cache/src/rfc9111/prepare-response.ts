@@ -44,7 +44,11 @@ export function prepareResponse(
   if (isConditional(headers) && isNotModified(headers, stored, nowMs)) {
     return { status: 304, headers: withoutFields(fields, representationFields), body: null };
   }
-  if (method === "HEAD") return { status: stored.status, headers: fields, body: null };
+  if (method === "HEAD") {
+    // Some servers state a length of 0 for a response to HEAD without a length.
+    if (stored.body.length > 0 && hasItsCoding(stored)) fields["content-length"] ??= String(stored.body.length);
+    return { status: stored.status, headers: fields, body: null };
+  }
   return headers["range"] === undefined
     ? { status: stored.status, headers: fields, body: stored.body }
     : prepareRange(headers, stored, nowMs, fields);

@@ -252,6 +252,7 @@ const bodilessStatuses: ReadonlySet<number> = new Set([204, 205, 304]);
 function toWebResponse({ status, headers, body }: CacheResponse<WebBody>): Response {
   const init: ResponseInit = { status, headers: toHeaders(headers) };
   if (body === null || bodilessStatuses.has(status)) return new Response(null, init);
-  // `Response` copies the bytes, so readers cannot change the memory of the store.
-  return new Response(body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : body.stream(), init);
+  if (!(body instanceof Uint8Array)) return new Response(body.stream(), init);
+  // `Response` copies the bytes, so readers cannot change the memory of the store. For an empty body, servers would state a length, also to HEAD.
+  return new Response(body.length === 0 ? null : (body as Uint8Array<ArrayBuffer>), init);
 }
