@@ -155,11 +155,22 @@ test("a failing store does not fail requests", async () => {
   expect(failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
+const entry = {
+  ...{ status: 200, headers: {}, body: new Uint8Array(1), vary: [], variant: [], groups: [], keepUntilMs: 1e15 },
+  ...{ receivedAtMs: createHarness().clock.now(), initialAgeMs: 0, freshForMs: 60_000 },
+  ...{ staleWhileRevalidateMs: 0, staleIfErrorMs: 0, validatesAlways: false, isNeverStale: false, isImmutable: false },
+};
+
 test.each([
   ["undefined", undefined],
   ["null", null],
   ["an entry without members", [{}]],
   ["an entry without fields", [{ status: 200 }]],
+  ["an entry without a status", [{ ...entry, status: undefined }]],
+  ["an entry without header fields", [{ ...entry, headers: undefined }]],
+  ["a stale entry without header fields", [{ ...entry, headers: null, freshForMs: 0 }]],
+  ["an entry without a body", [{ ...entry, body: undefined }]],
+  ["an entry whose body JSON has changed", [{ ...entry, body: JSON.parse(JSON.stringify(entry.body)) }]],
 ])(
   "a store that returns %s, such as one that another version has written, counts as failed and as a miss",
   async (_, found) => {

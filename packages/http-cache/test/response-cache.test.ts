@@ -255,9 +255,12 @@ test("a failing store does not fail reads, but invalidations", async () => {
   expect(harness.failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
-test("a store that returns no list counts as failed and as a miss", async () => {
+test.each([
+  ["no list", undefined],
+  ["an entry whose body is no array of bytes", [{ status: 200, headers: {}, body: { 0: 1 }, freshForMs: 1 }]],
+])("a store that returns %s counts as failed and as a miss", async (_, found) => {
   const store = createMemoryCacheStore({ clock: createVirtualClock() });
-  const harness = createResponseHarness({ store: Object.assign(store, { get: () => undefined as never }) });
+  const harness = createResponseHarness({ store: Object.assign(store, { get: () => found as never }) });
   expect(await harness.status()).toBe("test; fwd=uri-miss; fwd-status=200; ttl=2; stored");
   expect(harness.failures).toEqual(["store-get"]);
 });

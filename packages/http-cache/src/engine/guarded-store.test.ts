@@ -5,7 +5,8 @@ import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
 import type { Recency } from "./strategy.ts";
 
 const none: readonly string[] = [];
-const entry = { groups: ["group"] as readonly string[], vary: none, variant: none } as CacheEntry;
+const response = { status: 200, headers: {}, body: new Uint8Array() };
+const entry = { ...response, groups: ["group"] as readonly string[], vary: none, variant: none } as CacheEntry;
 const all = (entries: readonly CacheEntry[]): readonly CacheEntry[] => entries;
 const recency: Recency = { dateMs: null, isUpdate: false, matches: () => true };
 

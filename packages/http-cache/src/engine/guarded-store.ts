@@ -97,11 +97,20 @@ function inPlaceOfVariant(entry: CacheEntry, recency: Recency, settled: readonly
 
 const nothing: readonly CacheEntry[] = [];
 
+/** Throws unless a response can be made of each entry. One of another version may lack a member, and JSON has no bytes. */
+function checked(entries: readonly CacheEntry[]): readonly CacheEntry[] {
+  for (const { status, headers, body } of entries) {
+    const isEntry = typeof status === "number" && typeof headers === "object" && ArrayBuffer.isView(body);
+    if (!isEntry || headers === null) throw new TypeError("not a stored response");
+  }
+  return entries;
+}
+
 function createGet(store: CacheStore, attempt: ReturnType<typeof createAttempts>): GuardedStore["get"] {
   return (key, use) => {
     const read = (): MaybePromise<ReturnType<typeof use>> => {
       const found = store.get(key);
-      return found instanceof Promise ? found.then(use) : use(found);
+      return found instanceof Promise ? found.then((entries) => use(checked(entries))) : use(checked(found));
     };
     return attempt("store-get", read, () => use(nothing));
   };
