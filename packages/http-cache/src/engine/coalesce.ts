@@ -103,7 +103,7 @@ export function createCoalescing<Call extends CacheCall, Result>(
 
 /**
  * Fetches in the background, after a stale response was sent (RFC 5861, 3), unless a call with the same key is in flight. A failure is
- * only reported.
+ * only reported, also one of `background`.
  */
 export function revalidateOnce(
   coalescer: Coalescer,
@@ -128,7 +128,12 @@ export function revalidateOnce(
   };
   const entered = coalescer.enter(key);
   const work = entered instanceof Promise ? entered.then(revalidate) : revalidate(entered);
-  if (work !== null) background(work);
+  if (work === null) return;
+  try {
+    background(work);
+  } catch (cause) {
+    onError(cause);
+  }
 }
 
 /** Rejects with the signal's reason if the client goes away while it waits. */
