@@ -71,6 +71,30 @@ test.each([["content-length", "5"] as const, ["transfer-encoding", "chunked"] as
   },
 );
 
+test("a body without a length and without bytes is not sent at all, since some origins refuse one that comes in chunks", async () => {
+  const sent: unknown[] = [];
+  const fetchOnce = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    sent.push([init?.body === null, await new Request(input, init).text()]);
+    return new Response();
+  };
+  const next = createOriginFetch({ origin: "http://127.0.0.1:1", fetch: fetchOnce });
+  // Deno has such a body for each request but GET and HEAD.
+  for (const text of ["", "hello"]) {
+    const init = { method: "DELETE", body: new Blob([text]).stream(), duplex: "half" };
+    await next(new Request(url, init));
+  }
+  expect(sent).toEqual([
+    [true, ""],
+    [false, "hello"],
+  ]);
+});
+
+test("a body that was already read is not taken for an empty one", async () => {
+  const request = new Request(url, { method: "POST", body: "hello" });
+  await request.text();
+  await expect(createOriginFetch({ origin: "http://127.0.0.1:1" })(request)).rejects.toThrow(TypeError);
+});
+
 test("an upload is sent once, although the origin breaks the connection and a stale response is stored", async () => {
   const methods: unknown[] = [];
   const origin = await listen((request, response) => {
@@ -109,8 +133,15 @@ test("the Via field tells an origin who forwards, after the proxies nearer to th
   expect(await via({ headers: { via: "1.0 fred, 1.1 p.example:80" } }, "edge-1")).toBe(
     "1.0 fred, 1.1 p.example:80, 1.1 edge-1",
   );
+  expect(await via({ headers: { via: "" } })).toBe("1.1 http-cache");
   for (const name of ["", "two words", "a/b"])
     expect(() => createOriginFetch({ origin: url, name })).toThrow(TypeError);
+});
+
+test("TRACE, which only Bun has, is not forwarded: the origin would reflect what this proxy adds", async () => {
+  const request = Object.defineProperty(new Request(url), "method", { value: "TRACE" });
+  const next = createOriginFetch({ origin: url, fetch: () => Promise.reject(new Error("forwarded")) });
+  expect((await next(request)).status).toBe(501);
 });
 
 test.each([

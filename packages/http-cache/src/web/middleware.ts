@@ -96,7 +96,7 @@ export interface OriginFetchOptions {
  * Creates a {@link Next} that sends requests to one origin server with `fetch`. It streams bodies, does not follow redirects, and removes the fields
  * of the client's connection and `Expect`. If `fetch` has decoded the body, which depends on the coding and the runtime, it also removes
  * `Content-Encoding` and `Content-Length`, and makes a strong `ETag` weak. For a range it accepts no coding, because the parts of a coded body cannot be
- * decoded. As a gateway, it adds itself to `Via`, and answers OPTIONS with `Max-Forwards: 0`.
+ * decoded. As a gateway, it adds itself to `Via`, and answers OPTIONS with `Max-Forwards: 0`, and TRACE.
  *
  * @throws TypeError if `Via` cannot contain the name
  */
@@ -107,10 +107,13 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
   const origin = options.origin.replace(/\/+$/, "");
   return async (request) => {
     const { pathname, search } = new URL(request.url);
+    // Only `fetch` of Bun would send it, and the origin would reflect what is added here.
+    if (request.method === "TRACE") return new Response(null, { status: 501 });
     const headers = toForwardedFields(request, name);
     // This server is the final recipient.
     if (headers === null) return new Response(null, { status: 204 });
-    const { method, body, signal } = request;
+    const { method, signal } = request;
+    const body = await bodyOf(request);
     // `duplex` is required for a stream, and `RequestInit` of the DOM library lacks it.
     const init = { method, headers: toHeaders(headers), body, duplex: "half", redirect: "manual", signal } as const;
     const response = await call(new URL(origin + pathname + search), init);
@@ -120,14 +123,20 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
   };
 }
 
+/** The body for the origin. Deno has one for each request but GET and HEAD; without a length it would be sent in chunks, although it is empty. */
+async function bodyOf({ body, headers, signal }: Request): Promise<ReadableStream<Uint8Array> | null> {
+  if (body === null || headers.has("content-length")) return body;
+  const unread = createWebBody(body, signal);
+  return (await unread.read(0)) === null ? unread.stream() : null;
+}
+
 /** The fields for the origin; `null` if the request must not be forwarded. */
 function toForwardedFields({ method, headers }: Request, name: string): HeaderRecord | null {
   // `fetch` sends the body without waiting, and in Node.js it rejects `expect`.
   const { host: _, expect: __, ...fields } = withoutConnectionFields(toHeaderRecord(headers));
   if (fields["range"] !== undefined) fields["accept-encoding"] = "identity";
   // A `Request` does not have the HTTP version with which it arrived.
-  fields["via"] = fields["via"] === undefined ? `1.1 ${name}` : `${fields["via"]}, 1.1 ${name}`;
-  // It also applies to TRACE, a method that no `Request` can have.
+  fields["via"] = fields["via"] ? `${fields["via"]}, 1.1 ${name}` : `1.1 ${name}`;
   const forwards = method === "OPTIONS" ? fields["max-forwards"] : undefined;
   if (forwards === undefined || !/^\d+$/.test(forwards)) return fields;
   if (Number(forwards) === 0) return null;
