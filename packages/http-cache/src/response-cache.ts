@@ -150,7 +150,7 @@ function createStrategy<Value extends { readonly status: number }>({
       const fetched = await fetchResponse(signal);
       return { ...fetched, requestedAtMs, receivedAtMs: clock.now() };
     },
-    isError: ({ isError }) => isError,
+    errorStatus: ({ isError, value }) => (isError ? value.status : null),
     staleOnErrorReason(_, { reason, stored }, ageMs) {
       if (reason === "request-no-cache") return null;
       return Math.max(0, ageMs - stored.freshForMs) < stored.staleIfErrorMs ? "stale-if-error" : null;

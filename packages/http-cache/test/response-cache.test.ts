@@ -114,9 +114,12 @@ test("a response without a lifetime is not a hit, not even in the millisecond of
   expect(textOf(await harness.read())).toBe("two");
 });
 
-test.each([["an error response", failure] as const, ["no response", new Error("reset")] as const])(
-  "a stale response is served within staleIfErrorMs instead of %s",
-  async (_what, reply) => {
+test.each([
+  ["an error response", failure, "fwd=stale; fwd-status=502; ttl=-28"] as const,
+  ["no response", new Error("reset"), "fwd=stale; ttl=-28"] as const,
+])(
+  "a stale response is served within staleIfErrorMs instead of %s, whose status Cache-Status names",
+  async (_what, reply, status) => {
     const harness = createResponseHarness();
     await harness.read();
     harness.replies = [reply];
@@ -124,7 +127,7 @@ test.each([["an error response", failure] as const, ["no response", new Error("r
     expect(await harness.read()).toMatchObject({
       kind: "stored",
       ageMs: 30_000,
-      cacheStatus: "test; fwd=stale; ttl=-28; detail=stale-if-error",
+      cacheStatus: `test; ${status}; detail=stale-if-error`,
     });
     await harness.clock.advance(32_000);
     const outcome = await harness.read().then(textOf, ({ message }: Error) => message);

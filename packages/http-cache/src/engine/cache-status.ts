@@ -13,7 +13,7 @@ export function storedStatus(name: string, { reason, ttlMs }: StoredUse, forward
     return reason === "fresh" ? hit : `${hit}; detail=${reason}`;
   }
   const detail = forwarded.isCollapsed === true ? null : reason;
-  return format(name, forwarded, null, ttlSeconds, false, detail);
+  return format(name, forwarded, forwarded.errorStatus ?? null, ttlSeconds, false, detail);
 }
 
 /** The entry for a response that was fetched. The detail defaults to the reason why it was not stored. */

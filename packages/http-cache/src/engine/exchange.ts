@@ -1,15 +1,7 @@
 import { type CacheEntry, type Clock, currentAgeMs, type FetchOutcome, type MaybePromise } from "../ports.ts";
 import type { Exchanged, PendingFetch } from "./coalesce.ts";
 import type { GuardedStore, InFlightRequest } from "./guarded-store.ts";
-import type {
-  CacheCall,
-  CacheStrategy,
-  Candidate,
-  FetchDecision,
-  Forwarded,
-  StoreRefusal,
-  UpstreamFailure,
-} from "./strategy.ts";
+import type { CacheCall, CacheStrategy, Candidate, FetchDecision, Forwarded, StoreRefusal } from "./strategy.ts";
 
 const none: readonly string[] = [];
 
@@ -23,15 +15,16 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
   store: GuardedStore,
   clock: Clock,
 ): (pending: PendingFetch<Call>, isBackground?: boolean) => Promise<Exchanged<Result>> {
-  function serveStaleOnError(pending: PendingFetch<Call>, failure: UpstreamFailure): Exchanged<Result> | null {
+  function serveStaleOnError(pending: PendingFetch<Call>, errorStatus: number | null): Exchanged<Result> | null {
     const { call, decision } = pending;
     if (decision.kind !== "revalidate") return null;
     const { stored } = decision;
     const ageMs = currentAgeMs(stored, clock.now());
+    const failure = errorStatus === null ? "unreachable" : "error-status";
     const reason = strategy.staleOnErrorReason(call, decision, ageMs, failure);
     if (reason === null) return null;
     const use = { reason, stored, ageMs, ttlMs: stored.freshForMs - ageMs };
-    return { result: strategy.fromStored(call, use, toForwarded(pending)), outcome: "failed" };
+    return { result: strategy.fromStored(call, use, { ...toForwarded(pending), errorStatus }), outcome: "failed" };
   }
 
   return async (pending, isBackground = false) => {
@@ -46,7 +39,8 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
     try {
       if (inFlight.ready !== null) await inFlight.ready;
       const fetched = await strategy.fetch(call, decision, again);
-      const stale = strategy.isError(fetched) ? serveStaleOnError(pending, "error-status") : null;
+      const errorStatus = strategy.errorStatus(fetched);
+      const stale = errorStatus === null ? null : serveStaleOnError(pending, errorStatus);
       if (stale !== null) {
         strategy.discard?.(fetched);
         return stale;
@@ -66,7 +60,7 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
       };
     } catch (cause) {
       const hasClient = !isBackground && call.signal?.aborted !== true;
-      const stale = hasClient ? serveStaleOnError(pending, "unreachable") : null;
+      const stale = hasClient ? serveStaleOnError(pending, null) : null;
       if (stale === null) throw cause;
       return stale;
     } finally {

@@ -24,8 +24,8 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
    * awaits `again`; then only the second one counts.
    */
   fetch(call: Call, decision: FetchDecision, again: () => Promise<void>): Promise<Fetched>;
-  /** True if a stale response may be served instead of the fetched one. */
-  isError(fetched: Fetched): boolean;
+  /** The status of the fetched response if a stale response may be served instead; otherwise `null`. */
+  errorStatus(fetched: Fetched): number | null;
   /** Why the stale entry may be served after a failure; `null` if it may not. */
   staleOnErrorReason(call: Call, decision: Revalidate, ageMs: number, failure: UpstreamFailure): ErrorReason | null;
   /** Releases a fetched response that is not used. Default: nothing to release. */
@@ -114,6 +114,8 @@ export interface Forwarded {
   readonly reason: ForwardReason;
   /** True if it used another request's response, false if it waited for one in vain, `null` if there was no other request. */
   readonly isCollapsed: boolean | null;
+  /** The status of the error that a stored response replaces; `null` if the origin did not respond. */
+  readonly errorStatus?: number | null;
 }
 
 /** How new a response is, besides the order of the requests. */

@@ -71,7 +71,7 @@ export function createHttpStrategy(
       signal: undefined,
     }),
     fetch: (call, decision, again) => fetchResponse(call, decision, clock, again),
-    isError: ({ isError }) => isError,
+    errorStatus: ({ isError, response }) => (isError ? response.status : null),
     staleOnErrorReason: ({ request }, { stored }, ageMs, failure) =>
       staleOnErrorReason(stored, readRequestDirectives(request.headers, policy), ageMs, failure, policy),
     discard: ({ response }) => discardBody(response.body),
