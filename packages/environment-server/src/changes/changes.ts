@@ -3,10 +3,9 @@ import type { MaybePromise } from "@letta-environments/platform";
 import type { ChangeLog } from "../change-log.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
-import { createEnvironmentChanges, type EventEnvironment } from "./environment-changes.ts";
+import { createEnvironmentChanges, createOfflineRows, type EventEnvironment } from "./environment-changes.ts";
 import { createFanOut } from "./fan-out.ts";
 import { type ChangeFeed, createChangeFeed } from "./feed.ts";
-import { createOfflineRows, type OfflineRowsOptions } from "./offline-rows.ts";
 import { type ChangeRecorderOptions, createChangeRecorder, type NotedChange } from "./recorder.ts";
 import { createEventStreams, type EventStreams } from "./streams.ts";
 
@@ -24,7 +23,7 @@ export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "r
   readonly time: Pick<StoredTime, "now" | "pastNow">;
   /** Shows an environment in events. */
   readonly presentEnvironment: (row: EnvironmentRow) => MaybePromise<EventEnvironment>;
-  readonly isConnected: OfflineRowsOptions["isConnected"];
+  readonly isConnected: (environmentId: string) => boolean;
   readonly presentMessage: Parameters<typeof createChangeFeed>[0]["present"];
 }
 

@@ -1,10 +1,15 @@
 /**
  * Notes changes of environments: the first one immediately, later ones at most once a second for each environment, and only the members
  * that differ. A device reports its whole status, of about 9 KB, whenever anything happens; most reports change nothing here.
+ * After a crash, it also notes which devices have gone offline.
  */
 import type { Clock } from "@letta-environments/platform";
-import { environmentEventIntervalMs } from "../limits.ts";
-import { differenceOf } from "./difference.ts";
+import { onlineWindowMs } from "@letta-environments/schema";
+import { isMembers, type Members } from "../dialects/values.ts";
+import type { EmitEvent } from "../events.ts";
+import { changeLimits, environmentEventIntervalMs, maintenanceBatchSize } from "../limits.ts";
+import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import type { ChangeRecorder, DeviceIdentity, NotedChange } from "./recorder.ts";
 
 /** An environment as its events show it, and whether its device has an open socket. */
@@ -115,4 +120,63 @@ function eventOf(device: NotedChange["device"], patch: object, members: object):
   const { deviceId, environmentId: id } = device;
   const data = { deviceId, ...members, environment: { id, deviceId, ...patch } };
   return { kind: "environment", device, agentId: null, data };
+}
+
+/** Returns the merge patch (RFC 7396) that turns `before` into `after`; `null` when nothing differs. Arrays are replaced as a whole. */
+export function differenceOf(before: Members, after: Members): Members | null {
+  const patch: Record<string, unknown> = {};
+  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    // In a patch, an absent member and one that is null are the same.
+    const [left, right] = [before[name] ?? null, after[name] ?? null];
+    if (isMembers(left) && isMembers(right)) {
+      const inner = differenceOf(left, right);
+      if (inner !== null) patch[name] = inner;
+    } else if (JSON.stringify(left) !== JSON.stringify(right)) patch[name] = right;
+  }
+  return Object.keys(patch).length === 0 ? null : patch;
+}
+
+/** Dependencies of {@link createOfflineRows}. */
+interface OfflineRowsOptions {
+  readonly clock: Clock;
+  readonly emit: EmitEvent;
+  readonly recorder: Pick<ChangeRecorder, "note">;
+  readonly pastNow: StoredTime["pastNow"];
+  readonly list: (filter: EnvironmentFilter) => Promise<readonly EnvironmentRow[]>;
+  readonly isConnected: (environmentId: string) => boolean;
+}
+
+/**
+ * Returns a function that records offline events after a crash, because the crashed process could not. Most devices reconnect immediately and cause
+ * their own events. For the others, an offline event is recorded when the online window has passed. It changes nothing for readers that have seen it
+ * already.
+ */
+export function createOfflineRows(options: OfflineRowsOptions): (tenants: readonly string[]) => void {
+  const { clock, emit } = options;
+  return (tenants) => {
+    if (tenants.length === 0) return;
+    clock.setTimer(onlineWindowMs, () => {
+      for (const tenant of tenants)
+        void noteRows(options, tenant).catch((cause: unknown) =>
+          emit({ type: "store_failed", operation: "listEnvironments", cause }),
+        );
+    });
+  };
+}
+
+async function noteRows({ recorder, pastNow, list, isConnected }: OfflineRowsOptions, tenant: string): Promise<void> {
+  const { durationMs } = changeLimits.events;
+  const seenSinceMs = pastNow(durationMs) - durationMs;
+  const filter = { tenant, environmentIds: null, deviceIds: null, owner: null, limit: maintenanceBatchSize };
+  for (let afterId: string | null = null; ;) {
+    const rows: readonly EnvironmentRow[] = await list({ ...filter, afterId });
+    for (const { id, deviceId, lastSeenAt } of rows) {
+      if (lastSeenAt < seenSinceMs || isConnected(id)) continue;
+      const environment = { id, deviceId, connectionId: null, connectedAt: null };
+      const data = { deviceId, connectionId: null, environment };
+      recorder.note({ kind: "environment", device: { tenant, environmentId: id, deviceId }, agentId: null, data });
+    }
+    afterId = rows.at(-1)?.id ?? null;
+    if (afterId === null || rows.length < maintenanceBatchSize) return;
+  }
 }

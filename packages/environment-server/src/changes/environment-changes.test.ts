@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { differenceOf } from "./difference.ts";
+import { differenceOf } from "./environment-changes.ts";
 
 test("a difference has what changed, null for what is gone, and nothing else", () => {
   const before = { name: "box", mode: "standard", metadata: { branch: "main", os: "linux", commands: ["a"] } };
