@@ -1,12 +1,13 @@
 /** Turns what happens in the server into changes: events of its devices, statuses of messages, and output of turns. */
 import type { MessageStatus } from "@letta-environments/schema";
-import { isOutput, parseOutput } from "../dialects/output.ts";
+import { isOutput, parseOutput } from "../dialects/parse.ts";
+import { dropOldest } from "../drop-oldest.ts";
 import type { DeviceReference, EnvironmentServerEvent } from "../events.ts";
+import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
 import type { ConversationScope, StoredMessage } from "../message-log.ts";
-import type { EnvironmentChanges } from "./environment-changes.ts";
 import type { IdleEnvironment } from "../ports.ts";
+import type { EnvironmentChanges } from "./environment-changes.ts";
 import type { ChangeRecorder, NotedChange } from "./recorder.ts";
-import { createIsRepeat } from "./repeats.ts";
 
 /** Receives what happens in the server, and notes it as changes. */
 export interface ChangeFeed {
@@ -106,4 +107,23 @@ export function createChangeFeed({
 
 function pick({ tenant, environmentId, deviceId, connectionId }: DeviceReference): DeviceReference {
   return { tenant, environmentId, deviceId, connectionId };
+}
+
+/**
+ * Creates a function that recognises frames that a device sends twice, by the key that it gives each of them. The last keys of each row are
+ * remembered, even while its device reconnects.
+ */
+export function createIsRepeat(): (environmentId: string, key: string) => boolean {
+  const rows = new Map<string, Set<string>>();
+  return (environmentId, key) => {
+    const keys = rows.get(environmentId) ?? new Set();
+    // The row that was used last is the last one.
+    rows.delete(environmentId);
+    rows.set(environmentId, keys);
+    dropOldest(rows, maxRowsWithFrameKeys);
+    if (keys.has(key)) return true;
+    keys.add(key);
+    dropOldest(keys, maxRecentFrameKeys);
+    return false;
+  };
 }

@@ -5,6 +5,7 @@
 import { environmentModes } from "@letta-environments/schema";
 import { maxParsedLength } from "../limits.ts";
 import { commandResponseTypes, parseCommandResponse } from "./command-frames.ts";
+import type { Conversation } from "./conversation.ts";
 import type { DeviceFrame, StatusChange } from "./frame.ts";
 import type { InvalidFrame } from "./values.ts";
 import { parseApprovalRequest, readLongRequest, readPendingRequests } from "./approval-requests.ts";
@@ -13,6 +14,7 @@ import {
   isMembers,
   isNestedDeeply,
   type Members,
+  parseMembers,
   parseObject,
   readId,
   readLine,
@@ -121,4 +123,29 @@ function parseStatus(frame: Members): DeviceFrame {
 /** Maps a device's mode to the API's name; `null` for `strict` and newer modes, which have no name in the API. */
 function toMode(mode: unknown): string | null {
   return environmentModes.find((known) => known === mode) ?? null;
+}
+
+/** The output of a turn: a piece of a conversation, which is passed on unchanged. */
+interface OutputFrame {
+  readonly runtime: Conversation;
+  /** The same for a frame that the device sends again; `null` if the device does not say. */
+  readonly key: string | null;
+  /** The part of the turn that produced it, such as a subagent; `null` for the turn itself. */
+  readonly subagentId: string | null;
+  readonly delta: Members;
+}
+
+/** Whether a text is a frame with output, by its start. There are many, so they are parsed only while a caller listens. */
+export function isOutput(text: string): boolean {
+  return text.startsWith('{"type":"stream_delta"');
+}
+
+/** Parses a frame with output; `null` for anything else. It never throws. */
+export function parseOutput(text: string): OutputFrame | null {
+  const frame = parseMembers(text);
+  if (frame?.["type"] !== "stream_delta") return null;
+  const runtime = readRuntime(frame["runtime"]);
+  const delta = frame["delta"];
+  if ("kind" in runtime || !isMembers(delta)) return null;
+  return { runtime, delta, key: readId(frame["idempotency_key"]), subagentId: readId(frame["subagent_id"]) };
 }

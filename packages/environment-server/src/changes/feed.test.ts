@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
-import { createIsRepeat } from "./repeats.ts";
+import { createIsRepeat } from "./feed.ts";
 
 test("a key of a row is a repeat when the row has sent it before", () => {
   const isRepeat = createIsRepeat();
