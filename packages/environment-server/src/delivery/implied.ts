@@ -1,13 +1,32 @@
 /**
- * Acknowledgements that follow from the reports of a device about a conversation, for devices that send none. A message in its queue
+ * Which devices acknowledge a send, and the acknowledgements that follow from the reports of the others about a conversation. A message in its queue
  * or in one of its runs has arrived, whatever the version. Versions before 0.30.3 report no runs, and since 0.25 no queue for a
  * message that starts a turn: then the start of the loop is the acknowledgement of the oldest send that waits for one.
  */
+import type { EnvironmentMetadata } from "@letta-environments/schema";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import type { LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import { maxConversationsPerDevice } from "../limits.ts";
 import type { PendingDelivery } from "./pending.ts";
+
+/** Whether a device acknowledges an input with `input_accepted`. `unknown`: the registration has no version. */
+export type Acknowledging = "yes" | "no" | "unknown";
+
+/** The first version that does (2026-08-02). An older device runs the message, but shows it only in its queue or in the status of its loop. */
+const firstAcknowledging = [0, 30, 3] as const;
+
+/** Decides by the version that a device registered. Every released version registers its number. */
+export function acknowledgingOf(metadata: EnvironmentMetadata | null): Acknowledging {
+  const version = metadata?.lettaCodeVersion;
+  const match = typeof version === "string" ? /^(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:$|[-+.])/.exec(version) : null;
+  if (match === null) return "unknown";
+  for (const [index, first] of firstAcknowledging.entries()) {
+    const part = Number(match[index + 1]);
+    if (part !== first) return part > first ? "yes" : "no";
+  }
+  return "yes";
+}
 
 /** An acknowledgement that follows from a report. */
 interface ImpliedAcknowledgement {

@@ -1,11 +1,10 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
 import { type ApprovalPolicy, onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
+import { type Acknowledging, acknowledgingOf, createIsLoopStart } from "../delivery/implied.ts";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
-import { createIsLoopStart } from "../delivery/implied.ts";
 import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
-import { type Acknowledging, acknowledgingOf } from "../dialects/acknowledging.ts";
 import type { LoopFrame, StatusChange } from "../dialects/frame.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import type { SocketTraffic } from "./traffic.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { acknowledgingOf } from "./acknowledging.ts";
+import { acknowledgingOf } from "./implied.ts";
 
 test("devices acknowledge inputs since 0.30.3; without a version it is unknown", () => {
   const of = (lettaCodeVersion: string): string => acknowledgingOf({ lettaCodeVersion });
