@@ -4,10 +4,9 @@
  */
 import type { ChangeLogState, StoredChange } from "../change-log.ts";
 import { audienceKey, type ChangeView, createShownData, devicesOf, receives } from "./audience.ts";
-import { formatCursor } from "./cursor.ts";
 import { eventText, heartbeatText } from "./event-text.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
-import type { GapReason } from "./start.ts";
+import { formatCursor, type GapReason } from "./start.ts";
 
 /** Passes stored changes on to the readers that may see them. */
 export interface FanOut {

@@ -6,7 +6,7 @@ import {
   type Refused,
   type StreamEventsQuery,
 } from "@letta-environments/schema";
-import { parseCursor, type StartingPoint } from "../../changes/cursor.ts";
+import { parseCursor, type StartingPoint } from "../../changes/start.ts";
 import type { EventStream } from "../../changes/streams.ts";
 import { maxStreamsPerKey } from "../../limits.ts";
 import type { ServerContext } from "../context.ts";
