@@ -1,10 +1,15 @@
 /** The module `@letta-environments/environment-server/sqlite`: the store in a SQLite database, composed of its parts in `sqlite/`. */
-import { createGroupCommit, type GroupCommitOptions, type SqliteDatabase } from "@letta-environments/platform";
+import {
+  type CommitChange,
+  createGroupCommit,
+  type GroupCommitOptions,
+  type SqliteDatabase,
+} from "@letta-environments/platform";
 import type { ApprovalLogLimits } from "./approval-log.ts";
 import type { ChangeLimits } from "./change-log.ts";
 import type { MessageLogLimits } from "./message-log.ts";
 import { approvalLogLimits, changeLimits, messageLogLimits, retentionMs } from "./limits.ts";
-import type { EnvironmentStore } from "./ports.ts";
+import type { EnvironmentStore, SavedTime } from "./ports.ts";
 import { createSqliteApprovalLog } from "./sqlite/approval-log.ts";
 import { createSqliteChangeLog } from "./sqlite/change-log.ts";
 import { createSqliteDeviceRows } from "./sqlite/devices.ts";
@@ -12,9 +17,8 @@ import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteMessageLog } from "./sqlite/message-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { createRowCache } from "./sqlite/row-cache.ts";
-import { createSqliteTime } from "./sqlite/saved-time.ts";
 import { migrate } from "./sqlite/migrations.ts";
-import { readInteger } from "./sqlite/columns.ts";
+import { readInteger, readText } from "./sqlite/columns.ts";
 
 export type { GroupCommitOptions, SqliteDatabase } from "@letta-environments/platform";
 
@@ -50,7 +54,7 @@ export function createSqliteEnvironmentStore(
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
     SELECT id FROM environment_delivery WHERE reserved_at <= ? LIMIT ?)`);
-  const time = createSqliteTime(database, commit);
+  const time = createTime(database, commit);
   return {
     get savedTime() {
       return time.read();
@@ -72,6 +76,37 @@ export function createSqliteEnvironmentStore(
         },
         { rows: limit },
       ),
+  };
+}
+
+/** The times of the latest send, of the latest change, and of the latest start of a recording of output. */
+const latestTimes = [
+  "SELECT max(reserved_at) FROM environment_delivery",
+  "SELECT stored_at FROM environment_change WHERE position = (SELECT last_position FROM environment_change_log)",
+  "SELECT max(output_since) FROM environment_change_recording",
+];
+
+/**
+ * The server time in SQLite. After a crash it is the latest of {@link latestTimes}, if that is later than the saved time. An id from the
+ * future would be kept too long, and anything before the start of its recording would be a gap for readers of output.
+ */
+function createTime(
+  database: SqliteDatabase,
+  commit: CommitChange,
+): { read(): SavedTime | null; save(time: SavedTime): Promise<void> } {
+  const latest = latestTimes.map((select) => `coalesce((${select}), 0)`).join(", ");
+  const read = database.prepare(`SELECT changes, max(now, ${latest}) AS now FROM environment_time WHERE only = 1`);
+  const save = database.prepare(`INSERT INTO environment_time (only, now, changes) VALUES (1, ?, ?)
+    ON CONFLICT DO UPDATE SET now = max(now, excluded.now), changes = excluded.changes`);
+  return {
+    read() {
+      const row = read.get();
+      // Only this file writes the changes.
+      return row === undefined
+        ? null
+        : { now: readInteger(row, "now"), changes: JSON.parse(readText(row, "changes")) as SavedTime["changes"] };
+    },
+    save: ({ now, changes }) => commit(() => void save.run(now, JSON.stringify(changes))),
   };
 }
 
