@@ -1,4 +1,4 @@
-/** The state of a hub: `hub.ts` creates it, `listen.ts` reads frames with it, and `ends.ts` ends sockets. */
+/** The state of a hub: `hub.ts` creates it, `receive.ts` reads frames with it, and `ends.ts` ends sockets. */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";

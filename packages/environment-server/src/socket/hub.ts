@@ -1,5 +1,5 @@
 /**
- * The sockets of this process, at most one for each row. What a socket's frames do is in `listen.ts`, and how sockets end in `ends.ts`.
+ * The sockets of this process, at most one for each row. What a socket's frames do is in `receive.ts`, and how sockets end in `ends.ts`.
  */
 import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
 import { buildSyncFrame } from "../dialects/build.ts";
@@ -32,10 +32,10 @@ import {
   startSweep,
 } from "./ends.ts";
 import { type DeviceHubOptions, findOnline, type HubState } from "./hub-state.ts";
-import { ignoredSocket, listen } from "./listen.ts";
 import { createMaintenance } from "./maintenance.ts";
 import { createOnlineIndex } from "./online-index.ts";
 import { createQueueLedgers } from "./queue-ledger.ts";
+import { ignoredSocket, listen } from "./receive.ts";
 import { reconcile } from "./reconciliation.ts";
 import { createDeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { createTraffic } from "./traffic.ts";

@@ -1,18 +1,63 @@
-/** Handles the frames of one device: parses them and updates the state of the connection. */
+/** The frames of one device: admits them within the limits, parses them, and updates the state of the connection and of the parts that follow devices. */
+import type { PlainSocketListener } from "@letta-environments/schema";
 import { namedSends, startedSend } from "../delivery/implied.ts";
 import { pongFrame } from "../dialects/build.ts";
 import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { checkParsingCost, classifyUnparsed, parseFrame, readLongFrame } from "../dialects/parse.ts";
+import { maxFrameBytes, maxParsedLength } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
-import { holderOf, refuse, send } from "./ends.ts";
+import { drop, holderOf, recordViolation, refuse, send } from "./ends.ts";
 import type { FollowedFrame } from "./followers.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import { noteListed } from "./reconciliation.ts";
 
+/** Listens to a socket that was closed when it opened. */
+export const ignoredSocket: PlainSocketListener = {
+  maxFrameBytes,
+  maxTextBytes: 0,
+  onMessage: () => undefined,
+  onOtherFrame: () => false,
+  onClose: () => undefined,
+};
+
+/** Creates the listener of a connection. */
+export function listen(hub: HubState, connection: DeviceConnection): PlainSocketListener {
+  const admit = (length: number): boolean => {
+    if (hub.refused.has(connection) || !hub.traffic.admit(connection.traffic, length)) return false;
+    connection.frameCount += 1;
+    return true;
+  };
+  return {
+    maxFrameBytes,
+    // A character has at most three bytes, so a longer text is not parsed.
+    maxTextBytes: 3 * maxParsedLength,
+    onMessage(text) {
+      if (!admit(text.length)) return;
+      receiveText(hub, connection, text);
+      if (isCurrent(hub, connection)) hub.watch.received(connection.device.environmentId, text);
+    },
+    onLongText(byteLength, start, end) {
+      if (!admit(byteLength)) return;
+      receiveLongText(hub, connection, start, end);
+      if (isCurrent(hub, connection)) hub.watch.receivedLong(connection.device.environmentId, start);
+    },
+    // Binary data and pings of the WebSocket protocol are ignored, but count against the limits.
+    onOtherFrame: admit,
+    onClose(code, limit) {
+      hub.refused.get(connection)?.();
+      hub.refused.delete(connection);
+      hub.traffic.close(connection.traffic);
+      if (limit === undefined) return drop(hub, connection, { reason: "closed", code });
+      recordViolation(hub, connection, "limit");
+      drop(hub, connection, { reason: "limit_exceeded", code, limit });
+    },
+  };
+}
+
 /** Handles a text frame of a connection. It never throws. */
-export function receiveText(hub: HubState, connection: DeviceConnection, text: string): void {
+function receiveText(hub: HubState, connection: DeviceConnection, text: string): void {
   const recognised = classifyUnparsed(text);
   const isRead = recognised?.kind !== "invalid" && hub.output.readsOutput(connection.device, text);
   // Output is parsed only for its readers, so its cost has not been checked.
@@ -25,7 +70,7 @@ export function receiveText(hub: HubState, connection: DeviceConnection, text: s
 }
 
 /** Handles a text that is too long to be parsed, from its start and its end. It never throws. */
-export function receiveLongText(hub: HubState, connection: DeviceConnection, start: string, end: string): void {
+function receiveLongText(hub: HubState, connection: DeviceConnection, start: string, end: string): void {
   receive(hub, connection, readLongFrame(start, end), 0);
 }
 
