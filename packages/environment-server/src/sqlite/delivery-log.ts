@@ -1,15 +1,14 @@
-/** {@link DeliveryLog} in SQLite: a row for each send, and one for each of its ids. An expired id counts as free, even before `prune` removes it. */
+/** {@link DeliveryLog} in SQLite: a row for each send, one for each of its ids, and one for each conversation that has run. */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
-import { retentionMs } from "../limits.ts";
+import { maxRuntimesPerEnvironment, retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, UnresolvedDelivery } from "../ports.ts";
 import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
-import { createSqliteRuns } from "./runs.ts";
 
 /** The columns of a send and of one of its ids that {@link readUse} needs. */
 const useColumns = `message.environment_id, message.agent_id, message.conversation_id, message.message_id,
   message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition, delivery.error, delivery.reserved_at`;
 
-/** {@link DeliveryLog} in SQLite. */
+/** {@link DeliveryLog} in SQLite. An expired id counts as free, even before `prune` removes it. */
 export function createSqliteDeliveryLog(database: SqliteDatabase, commit: CommitChange): DeliveryLog {
   // A join with the ids would read every message of the conversation.
   const findMessages = database.prepare(`
@@ -34,7 +33,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: Commit
   const settleDelivery = database.prepare(`
     UPDATE environment_delivery SET outcome = ?, disposition = ?, error = ? WHERE id = ? AND environment_id = ?
       AND (outcome IS NULL OR (outcome = 'unknown' AND ? <> 'unknown'))`);
-  const runs = createSqliteRuns(database);
+  const runs = prepareRuns(database);
 
   function find({ scope, messageIds }: Pick<Delivery, "scope" | "messageIds">, nowMs: number): KnownMessage[] {
     const { environmentId, agentId, conversationId } = scope;
@@ -80,6 +79,58 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: Commit
       });
     },
     findUnresolved: prepareFindUnresolved(database),
+  };
+}
+
+/** On which rows conversations have run. */
+interface Runs extends Pick<DeliveryLog, "findRuns"> {
+  /** Records that a row has accepted a send. Call it in a transaction. */
+  record(deliveryId: string, environmentId: string): void;
+}
+
+/** Prepares {@link Runs}. A run of a known conversation changes one row of a table, and none of its indexes. */
+function prepareRuns(database: SqliteDatabase): Runs {
+  const findSend = database.prepare(`
+    SELECT message.agent_id, message.conversation_id, delivery.reserved_at
+    FROM environment_delivery AS delivery JOIN environment_message AS message ON message.delivery_id = delivery.id
+    WHERE delivery.id = ? LIMIT 1`);
+  const update = database.prepare(`
+    UPDATE environment_runtime SET used_at = max(used_at, ?)
+    WHERE agent_id = ? AND conversation_id = ? AND environment_id = ?`);
+  // The row may have been removed since the send.
+  const insert = database.prepare(`
+    INSERT INTO environment_runtime (used_at, agent_id, conversation_id, environment_id)
+    SELECT ?, ?, ?, id FROM environment WHERE id = ?`);
+  const trim = database.prepare(`
+    DELETE FROM environment_runtime WHERE (agent_id, conversation_id, environment_id) IN (
+      SELECT agent_id, conversation_id, environment_id FROM environment_runtime WHERE environment_id = ?
+      ORDER BY used_at DESC LIMIT -1 OFFSET ?)`);
+  // SQLite does not reorder a CROSS JOIN. Otherwise it would read every row of the tenant first.
+  const find = database.prepare(`
+    SELECT runtime.environment_id, runtime.used_at
+    FROM environment_runtime AS runtime CROSS JOIN environment ON environment.id = runtime.environment_id
+    WHERE runtime.agent_id = ? AND runtime.conversation_id = ? AND environment.tenant = ?
+    ORDER BY runtime.used_at DESC LIMIT ?`);
+
+  return {
+    record(deliveryId, environmentId) {
+      const send = findSend.get(deliveryId);
+      if (send === undefined) return;
+      const run = [
+        readInteger(send, "reserved_at"),
+        readText(send, "agent_id"),
+        readText(send, "conversation_id"),
+        environmentId,
+      ];
+      if (update.run(...run).changes > 0 || insert.run(...run).changes === 0) return;
+      trim.run(environmentId, maxRuntimesPerEnvironment);
+    },
+    async findRuns(tenant, agentId, conversationId, limit) {
+      return find.all(agentId, conversationId, tenant, limit).map((row) => ({
+        environmentId: readText(row, "environment_id"),
+        usedAt: readInteger(row, "used_at"),
+      }));
+    },
   };
 }
 
