@@ -6,8 +6,14 @@
 import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members, membersOf, parseMembers } from "../dialects/values.ts";
-import { type FrameRefusal, invalidFrame, type RefusedFrame, refuseFrame, type ViewerFrame } from "./frame.ts";
-import { readTarget } from "./target.ts";
+import {
+  type FrameRefusal,
+  invalidFrame,
+  readTarget,
+  type RefusedFrame,
+  refuseFrame,
+  type ViewerFrame,
+} from "./frame.ts";
 
 /** A call of an API operation at the connection of the viewer. */
 export interface ApiCall {

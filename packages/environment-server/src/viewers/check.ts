@@ -6,10 +6,17 @@ import type { Principal } from "@letta-environments/schema";
 import { type Members, membersOf, readLine } from "../dialects/values.ts";
 import { type ApiCall, isDecision, translatedTypes, translateFrame } from "./api-calls.ts";
 import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
-import { invalidFrame, refusal, type RefusedFrame, refuseFrame, scopeRefusal, type ViewerFrame } from "./frame.ts";
+import {
+  invalidFrame,
+  readTarget,
+  refusal,
+  type RefusedFrame,
+  refuseFrame,
+  scopeRefusal,
+  type ViewerFrame,
+} from "./frame.ts";
 import { checkRuntimeStart } from "./runtime-start.ts";
 import { responseTypeOf, scopeOfFrame, type ViewerScope } from "./scopes.ts";
-import { readTarget } from "./target.ts";
 
 /** A frame that goes to the device, without the viewer's `request_id`. */
 export interface ViewerCommand {

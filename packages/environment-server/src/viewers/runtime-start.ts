@@ -6,9 +6,17 @@
 import { allowsAgent, allowsMode, modeCeiling, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members } from "../dialects/values.ts";
-import { invalidFrame, refusal, type RefusedFrame, refuseFrame, scopeRefusal } from "./frame.ts";
+import {
+  agentNotAllowed,
+  idRule,
+  invalidFrame,
+  isId,
+  refusal,
+  type RefusedFrame,
+  refuseFrame,
+  scopeRefusal,
+} from "./frame.ts";
 import type { ViewerScope } from "./scopes.ts";
-import { agentNotAllowed, idRule, isId } from "./target.ts";
 
 /** The frame as it goes to the device, or why it is refused. */
 type CheckedStart =
