@@ -1,19 +1,23 @@
-/** Lists and retrieves environments: decides which rows a response has, and in which order. */
+/** Reads environments: which rows a list has and in which order, a device, and the device on which a conversation ran last. */
 import { sleep } from "@letta-environments/platform";
 import {
+  allowsAgent,
   allowsDevice,
   defaultListLimit,
   devicesPerTurn,
   hasEveryTag,
   type EnvironmentList,
   jsonResponse,
+  type LastRuntime,
   type OperationInput,
   type PlainResponse,
+  presentMetadata,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
 import type { EnvironmentFilter, EnvironmentName, EnvironmentRow } from "../ports.ts";
 import type { ServerContext } from "./context.ts";
+import { mergeMetadata } from "./presentation.ts";
 
 /** Ids that are examined in one turn of the event loop. */
 const rowsAtATime = 500;
@@ -65,6 +69,48 @@ export async function retrieveEnvironment(
   const best = await server.presentation.liveliest(rows.filter((row) => allowsDevice(principal, row)));
   return best === undefined ? problemResponse("environment_not_found") : server.presentation.one(principal, best);
 }
+
+/** How many rows that ran the conversation are searched for the first one within reach. */
+const maxRuns = 1_000;
+
+/**
+ * Returns the device within reach that last accepted a message of a conversation. Without one, the response is 404 `environment_not_found`, also for
+ * an unknown conversation, an agent that the principal may not use, or devices out of reach.
+ */
+export async function retrieveLastRuntime(
+  { store, router, time }: ServerContext,
+  { params: { agentId, conversationId } }: OperationInput<"retrieveLastRuntime">,
+  principal: Principal,
+): Promise<PlainResponse> {
+  if (!allowsAgent(principal, agentId)) return notRun;
+  const { tenant } = principal;
+  const runs = await store.findRuns(tenant, agentId, conversationId, maxRuns);
+  const environmentIds = runs.map(({ environmentId }) => environmentId);
+  const filter = { tenant, afterId: null, environmentIds, deviceIds: null, owner: null, limit: maxRuns };
+  const rows = runs.length === 0 ? [] : await store.listEnvironments(filter);
+  const reached = new Map(rows.filter((row) => allowsDevice(principal, row)).map((row) => [row.id, row]));
+  const run = runs.find(({ environmentId }) => reached.has(environmentId));
+  const row = run && reached.get(run.environmentId);
+  if (run === undefined || row === undefined) return notRun;
+  const [presence = null] = await router.presence([row.id]);
+  const isOnline = presence !== null;
+  return jsonResponse(200, {
+    environmentId: row.id,
+    deviceId: row.deviceId,
+    connectionName: row.connectionName,
+    metadata: presentMetadata(principal, mergeMetadata(row.metadata, presence?.status ?? row)),
+    status: isOnline ? "online" : "offline",
+    isOnline,
+    lastSeenAt: presence?.lastSeenMs ?? Math.min(row.lastSeenAt, time.wall()),
+    lastUsedAt: time.wallAt(run.usedAt),
+    source: "environment",
+  } satisfies LastRuntime);
+}
+
+const notRun: PlainResponse = problemResponse("environment_not_found", {
+  detail: "No device has run this conversation.",
+  issues: [{ member: "conversationId", rule: "must be a conversation that a device has run" }],
+});
 
 /** Reads rows of devices that are online, up to the limit of the filter. */
 function readOnline(server: ServerContext, filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]> {
