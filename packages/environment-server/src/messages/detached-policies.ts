@@ -7,23 +7,15 @@ import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import type { LoopFrame, QueueFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { maxFollowedPerRow } from "../limits.ts";
-import type { ConversationScope, MessageStatus } from "../message-log.ts";
-import { createFollowedSends, type FollowedSend } from "./followed.ts";
-
-/** A send, and the policy of its sender. */
-export interface SendWithPolicy extends FollowedSend {
-  readonly deliveryId: string;
-  readonly scope: ConversationScope;
-  readonly messageIds: readonly string[];
-  readonly policy: ApprovalPolicy | null;
-}
+import type { MessageStatus } from "../message-log.ts";
+import { createFollowedSends, type Entry, type FollowedSend } from "./followed.ts";
 
 /** The policies of messages whose turn is not known. */
 export interface DetachedPolicies {
   /** Takes the policy of a send, if it has one. */
-  detach(send: SendWithPolicy): void;
+  detach(send: Entry): void;
   /** Forgets the policy of a send, which has ended. */
-  end(send: Pick<SendWithPolicy, "deliveryId" | "scope">): void;
+  end(send: Pick<Entry, "deliveryId" | "scope">): void;
   /** The device of a row has connected. What it reported before may have changed. */
   connect(environmentId: string): void;
   /** Takes a report of a device. */

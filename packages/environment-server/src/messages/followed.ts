@@ -1,14 +1,56 @@
 /**
- * Limits how many sends of all rows are followed. When there are too many, the tenant with the most loses one, so that no tenant can displace the sends
- * of another. Sends of unknown state are dropped before sends that the device has reported.
+ * The sends that are followed: their form, how they are stored, and how many there may be. When there are too many, the tenant with the most loses one,
+ * so that no tenant can displace the sends of another. Sends of unknown state are dropped before sends that the device has reported.
  */
+import type { ApprovalPolicy } from "@letta-environments/schema";
 import { maxFollowedMessages } from "../limits.ts";
-import type { MessageStatus } from "../message-log.ts";
+import type { ConversationScope, MessageStatus, StoredMessage } from "../message-log.ts";
+import { advance } from "./state-machine.ts";
+import type { TurnMember } from "./turns.ts";
 
-/** A send that is followed. */
+/** The members of a send by which the limit chooses. */
 export interface FollowedSend {
   readonly tenant: string;
   readonly status: MessageStatus;
+}
+
+/** A send that is followed. */
+export interface Entry extends FollowedSend, TurnMember {
+  readonly deliveryId: string;
+  readonly scope: ConversationScope;
+  /** The policy of its sender. */
+  readonly policy: ApprovalPolicy | null;
+  /** It was sent on an earlier connection, so the device is asked about it. */
+  readonly isResumed: boolean;
+  readonly sentAt: number;
+  updatedAt: number;
+  status: MessageStatus;
+}
+
+/** Returns the messages of a send as they are stored. */
+export function toStored({ scope, messageIds, deliveryId, policy, ...rest }: Entry): readonly StoredMessage[] {
+  const { status, sentAt, updatedAt } = rest;
+  return messageIds.map((messageId) => ({
+    scope,
+    messageId,
+    deliveryId,
+    approvalPolicy: policy,
+    status,
+    sentAt,
+    updatedAt,
+  }));
+}
+
+/** Creates the entries of stored messages. Until the device has said something about them, their state is unknown. */
+export function groupByDelivery(stored: readonly StoredMessage[], tenant: string): Entry[] {
+  return [...Map.groupBy(stored, ({ deliveryId }) => deliveryId)].flatMap(([deliveryId, messages]) => {
+    const [first] = messages;
+    if (first === undefined) return [];
+    const { scope, approvalPolicy: policy, sentAt, updatedAt } = first;
+    const messageIds = messages.map(({ messageId }) => messageId);
+    const status = advance(first.status, { kind: "lost" });
+    return [{ deliveryId, tenant, scope, messageIds, policy, isResumed: true, sentAt, updatedAt, status }];
+  });
 }
 
 /** The sends that are followed. */
