@@ -1,7 +1,8 @@
 /**
  * Follows the requests for permission of every device: from its reports into memory and the store, until they are decided here or the
  * device no longer lists them. A policy that denies a request acts as soon as the request is known, or at its deadline. Pending
- * requests survive a restart of the server, and a device that reconnects is asked about them.
+ * requests survive a restart of the server, and a device that reconnects is asked about them. Which decisions are permitted is checked in
+ * `operations/approvals/decisions.ts`.
  */
 import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -9,17 +10,17 @@ import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
+import { updateCause, updatePolicy } from "./causes.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, keyOf, keyText, type PendingApproval } from "./pending.ts";
-import { updatePolicy } from "./causes.ts";
-import { receive } from "./reports.ts";
+import { receive, replace, requestNew } from "./reports.ts";
 import { createRequestSet } from "./request-set.ts";
-import { noteOutcome, noteReserved, noteUnsent } from "./sent-decisions.ts";
 import {
   add,
   type ApprovalDevice,
   type ApprovalState,
   type ApprovalTrackerOptions,
+  emitDecided,
   remove,
   withdraw,
 } from "./state.ts";
@@ -151,6 +152,58 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       await writer.close();
     },
   };
+}
+
+/** A decision is about to be sent: its request is no longer pending. */
+function noteReserved(
+  { pending, writer }: ApprovalState,
+  key: ApprovalKey,
+  deliveryId: string,
+  decision: Decision,
+): void {
+  const entry = pending.find(key);
+  if (entry === undefined) return;
+  entry.sent = { deliveryId, decision, isTurnOver: false, isGone: false, replacement: null };
+  void writer.saveNow({ ...entry.approval, decision });
+}
+
+/** A decision was not sent. Its request is pending again, unless the device has stopped asking meanwhile. */
+function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: string): void {
+  const { pending, devices, writer, enforcement } = state;
+  const entry = pending.findSent(environmentId, deliveryId);
+  if (entry === undefined || entry.sent === null) return;
+  const { isGone, replacement } = entry.sent;
+  const row = devices.get(environmentId);
+  entry.sent = null;
+  void writer.saveNow(entry.approval);
+  if (isGone) return withdraw(state, row?.device, entry);
+  if (replacement !== null && row !== undefined) return replace(state, row, entry, replacement);
+  // Policies left the request alone while it was decided.
+  if (row !== undefined) updateCause(state, row, entry);
+  enforcement.apply(entry);
+}
+
+/** The send of a decision has an outcome. No effect for any other send. */
+function noteOutcome(state: ApprovalState, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
+  const entry = state.pending.findSent(environmentId, deliveryId);
+  if (entry === undefined || entry.sent === null) return;
+  const { approval, sent } = entry;
+  const { decision, replacement, isGone } = sent;
+  remove(state, entry);
+  const row = state.devices.get(environmentId);
+  if (outcome.kind === "rejected") {
+    // The decision had no effect, and the device no longer asks.
+    void state.writer.saveNow(approval);
+    state.writer.remove(approval);
+    state.onChange("withdrawn", approval);
+  } else {
+    const { behavior, decidedBy } = decision;
+    if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
+    state.onChange("decided", { ...approval, decision });
+  }
+  if (replacement === null || isGone || row === undefined) return;
+  const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
+  requestNew(state, row, approval.scope, replacement.request, { isAsked: replacement.isAsked, requestedAt });
 }
 
 function reportDropped(emit: EmitEvent): (environmentId: string) => void {
