@@ -63,6 +63,16 @@ export interface ApprovalKey {
   readonly toolCallId: string;
 }
 
+/** The key of a request. */
+export function keyOf({ scope, request: { toolCallId } }: StoredApproval): ApprovalKey {
+  return { scope, toolCallId };
+}
+
+/** Identifies a request within all rows. */
+export function keyText({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
+  return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
+}
+
 /** How many decisions are kept, and for how long. */
 export interface ApprovalLogLimits {
   /** From the decision on, in milliseconds. */

@@ -18,7 +18,6 @@ export type {
   StoredChange,
 } from "./change-log.ts";
 export { ChangesLostError } from "./change-log.ts";
-export { createMemoryChangeLog } from "./changes/memory-log.ts";
 export {
   type SeparateApprovalLog,
   type SeparateLog,
@@ -29,6 +28,7 @@ export {
 export type { StreamEnd } from "./changes/reader.ts";
 export type { EventStream } from "./changes/streams.ts";
 export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
+export { createMemoryApprovalLog, createMemoryChangeLog, createMemoryMessageLog } from "./logs/memory.ts";
 export {
   createMemoryBudget,
   type MemoryAccount,
@@ -72,7 +72,6 @@ export type {
   Decision,
   StoredApproval,
 } from "./approval-log.ts";
-export { createMemoryApprovalLog } from "./approvals/memory-log.ts";
 export type {
   MessageFilter,
   MessageLog,
@@ -85,7 +84,6 @@ export type {
   TurnCounter,
   TurnUsage,
 } from "./message-log.ts";
-export { createMemoryMessageLog } from "./messages/memory-log.ts";
 export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";
 export {
   createLocalRouter,

@@ -3,9 +3,9 @@
  * the ends of earlier turns, so it identifies the turn. A status that lists the request can be early, and does not. Until the device asks in a frame,
  * only the policy of the device's own key applies.
  */
-import type { ApprovalKey, StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, keyOf, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
-import { keyOf, type PendingApproval } from "./pending.ts";
+import type { PendingApproval } from "./pending.ts";
 import { expiryOf } from "./policy.ts";
 import type { ApprovalDevice, ApprovalState } from "./state.ts";
 

@@ -3,7 +3,14 @@
  * device can displace the requests of another connected device. When a key reaches its limit, a request of a connected device displaces the oldest one
  * of its disconnected devices. When all places are taken, the tenant with the most requests loses one.
  */
-import type { ApprovalKey, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
+import {
+  type ApprovalKey,
+  type ApprovalRequest,
+  type Decision,
+  keyOf,
+  keyText,
+  type StoredApproval,
+} from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
 
@@ -152,16 +159,6 @@ export function compareCursors(left: ApprovalCursor, right: ApprovalCursor): num
   if (left.requestedAt !== right.requestedAt) return left.requestedAt - right.requestedAt;
   if (left.digest === right.digest) return 0;
   return left.digest < right.digest ? -1 : 1;
-}
-
-/** The key of a request. */
-export function keyOf({ scope, request: { toolCallId } }: StoredApproval): ApprovalKey {
-  return { scope, toolCallId };
-}
-
-/** Identifies a request within all rows. */
-export function keyText({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
-  return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
 }
 
 /** The requests of a tenant. */

@@ -3,12 +3,12 @@
  * turn ends the requests of that turn.
  */
 import { canonicalJson } from "@letta-environments/schema";
-import type { ApprovalRequest, StoredApproval } from "../approval-log.ts";
+import { type ApprovalRequest, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { causeOfNew, noteCause, updateCause, updatePolicy } from "./causes.ts";
-import { keyOf, keyText, type PendingApproval, type ReportedRequest, type SentDecision } from "./pending.ts";
+import type { PendingApproval, ReportedRequest, SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
 

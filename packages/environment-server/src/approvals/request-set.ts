@@ -2,10 +2,9 @@
  * A bounded set of requests for permission of connected devices that are known but not pending. Once a device has as many members as it may have
  * pending requests, the conversation of any other request counts as a whole: all its requests are members until the device lists none there.
  */
-import type { ApprovalKey } from "../approval-log.ts";
+import { type ApprovalKey, keyText } from "../approval-log.ts";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import { maxApprovalsPerDevice } from "../limits.ts";
-import { keyText } from "./pending.ts";
 
 /** A bounded set of requests. */
 export interface RequestSet {

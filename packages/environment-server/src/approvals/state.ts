@@ -4,11 +4,11 @@
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
-import type { ApprovalLog, Decision, StoredApproval } from "../approval-log.ts";
+import { type ApprovalLog, type Decision, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import type { PolicyEnforcement } from "./enforcement.ts";
-import { keyOf, keyText, type PendingApproval, type PendingApprovals } from "./pending.ts";
+import type { PendingApproval, PendingApprovals } from "./pending.ts";
 import type { RequestSet } from "./request-set.ts";
 import type { DenialResult } from "./untracked.ts";
 import type { RequestWaiters } from "./waiters.ts";

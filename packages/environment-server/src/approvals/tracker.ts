@@ -4,7 +4,7 @@
  * requests survive a restart of the server, and a device that reconnects is asked about them. Which decisions are permitted is checked in
  * `operations/approvals/decisions.ts`.
  */
-import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, type Decision, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
@@ -12,7 +12,7 @@ import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { updateCause, updatePolicy } from "./causes.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
-import { createPendingApprovals, keyOf, keyText, type PendingApproval } from "./pending.ts";
+import { createPendingApprovals, type PendingApproval } from "./pending.ts";
 import { receive, replace, requestNew } from "./reports.ts";
 import { createRequestSet } from "./request-set.ts";
 import {

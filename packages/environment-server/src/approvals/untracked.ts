@@ -3,10 +3,9 @@
  * deadlines cannot be kept. A denial for which the device has no room is repeated while the device is connected and asks.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { StoredApproval } from "../approval-log.ts";
+import { keyOf, keyText, type StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import { denialRetryMs, longestDenialRetryMs, maxWaitingDenials } from "../limits.ts";
-import { keyOf, keyText } from "./pending.ts";
 
 /** The result of a denial. */
 export type DenialResult =

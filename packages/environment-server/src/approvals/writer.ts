@@ -3,11 +3,10 @@
  * second, and a request that is over by then is not written at all. A decision is written immediately, so that it shares the commit of its send.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { ApprovalKey, ApprovalLog, StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, type ApprovalLog, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
 import type { EmitEvent } from "../events.ts";
 import { approvalWriteDelayMs, maxUnsavedApprovals } from "../limits.ts";
 import { createDeferredWriter } from "../logs/deferred-writer.ts";
-import { keyOf, keyText } from "./pending.ts";
 
 /** Stores pending requests and decisions. */
 export interface ApprovalWriter {

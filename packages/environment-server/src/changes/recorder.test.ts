@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { type ChangeLog, type ChangeLogState, ChangesLostError, type StoredChange } from "../change-log.ts";
 import type { EnvironmentServerEvent } from "../events.ts";
 import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
-import { createMemoryChangeLog } from "./memory-log.ts";
+import { createMemoryChangeLog } from "../logs/memory.ts";
 import { createChangeRecorder, type NotedChange } from "./recorder.ts";
 
 const change: NotedChange = {

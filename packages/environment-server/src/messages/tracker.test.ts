@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { TurnFrame } from "../dialects/frame.ts";
 import { maxFollowedMessages, maxFollowedPerRow, maxRepliesLength, maxReplyLength } from "../limits.ts";
 import type { StoredMessage } from "../message-log.ts";
-import { createMemoryMessageLog } from "./memory-log.ts";
+import { createMemoryMessageLog } from "../logs/memory.ts";
 import { createReplyCollector } from "./reply.ts";
 import { receivedStatus } from "./state-machine.ts";
 import { createMessageTracker, type MessageTracker } from "./tracker.ts";

@@ -17,8 +17,16 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { listedMessagesPerTurn, maxListedLength, maxListedMessages } from "../../limits.ts";
-import type { MessageFilter, MessagePosition, StoredMessage } from "../../message-log.ts";
-import { comparePositions, isSelected, positionOf, readCursor, writeCursor } from "../../messages/position.ts";
+import {
+  comparePositions,
+  isSelected,
+  type MessageFilter,
+  type MessagePosition,
+  positionOf,
+  readCursor,
+  type StoredMessage,
+  writeCursor,
+} from "../../message-log.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCall, DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";

@@ -17,8 +17,7 @@ import {
 } from "@letta-environments/schema";
 import { conversationKey } from "../../dialects/conversation.ts";
 import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
-import type { MessageFilter, StoredMessage } from "../../message-log.ts";
-import { isSelected } from "../../messages/position.ts";
+import { isSelected, type MessageFilter, type StoredMessage } from "../../message-log.ts";
 import { advance } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
 import type { DeviceCallContext } from "../../routing/router.ts";

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { MessagePosition } from "../message-log.ts";
-import { comparePositions, readCursor, writeCursor } from "./position.ts";
+import { comparePositions, type MessagePosition, readCursor, writeCursor } from "./message-log.ts";
 
 const place: MessagePosition = { sentAt: 5_000, messageId: "m-1", agentId: "agent-1", conversationId: "default" };
 
