@@ -1,6 +1,6 @@
 /** {@link DeviceRows} in SQLite. A change reads the rows of its device and calls `permits` within one transaction. */
 import type { CommitChange, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
-import { patchLabels } from "@letta-environments/schema";
+import { type DeviceLabels, patchLabels, sortTags } from "@letta-environments/schema";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import {
   environmentByDevice,
@@ -8,9 +8,9 @@ import {
   readEnvironment,
   readInteger,
   readOptionalText,
+  readTags,
   readText,
 } from "./columns.ts";
-import { prepareLabels } from "./labels.ts";
 import type { RowCache } from "./row-cache.ts";
 
 /** {@link DeviceRows} in SQLite. */
@@ -101,5 +101,41 @@ function readDevice(row: SqliteRow): DeviceRow {
     ...readEnvironment(row),
     ownerKeyId: readOptionalText(row, "owner_key_id"),
     shared: readInteger(row, "shared") === 1,
+  };
+}
+
+/** Statements for the labels of a device, which all its rows share. Run them in a transaction. */
+interface SqliteLabels {
+  /** The labels of a device; `null` if it has no rows. */
+  read(tenant: string, deviceId: string): DeviceLabels | null;
+  save(tenant: string, deviceId: string, labels: DeviceLabels): void;
+  /** Gives all rows of a device, including a new one, its earlier labels and those that come with a new owner. */
+  join(tenant: string, deviceId: string, present: DeviceLabels | null, given: DeviceLabels | null): void;
+}
+
+/** Prepares {@link SqliteLabels}. */
+export function prepareLabels(database: SqliteDatabase): SqliteLabels {
+  const find = database.prepare(
+    `SELECT display_name, tags FROM environment INDEXED BY ${environmentByDevice} WHERE tenant = ? AND device_id = ? LIMIT 1`,
+  );
+  const update = database.prepare(
+    "UPDATE environment SET display_name = ?, tags = ? WHERE tenant = ? AND device_id = ?",
+  );
+
+  function save(tenant: string, deviceId: string, { displayName, tags }: DeviceLabels): void {
+    update.run(displayName, JSON.stringify(tags), tenant, deviceId);
+  }
+
+  return {
+    save,
+    read(tenant, deviceId) {
+      const row = find.get(tenant, deviceId);
+      return row === undefined ? null : { displayName: readOptionalText(row, "display_name"), tags: readTags(row) };
+    },
+    join(tenant, deviceId, present, given) {
+      if (present === null && given === null) return;
+      const displayName = given?.displayName ?? present?.displayName ?? null;
+      save(tenant, deviceId, { displayName, tags: sortTags([...(present?.tags ?? []), ...(given?.tags ?? [])]) });
+    },
   };
 }

@@ -7,7 +7,7 @@ import { matchesNamePattern } from "@letta-environments/schema";
 import { maxConnectionsPerEnvironment } from "../limits.ts";
 import type { Enrolment, EnrolmentResult } from "../ports.ts";
 import { environmentByDevice, readInteger, readOptionalText, readText } from "./columns.ts";
-import { prepareLabels } from "./labels.ts";
+import { prepareLabels } from "./devices.ts";
 import type { RowCache } from "./row-cache.ts";
 
 /** Prepares `enrol` of the port `EnvironmentRows`, to be run in a transaction. */
