@@ -4,7 +4,6 @@
  */
 import type { ChangeLogState, StoredChange } from "../change-log.ts";
 import { audienceKey, type ChangeView, createShownData, devicesOf, receives } from "./audience.ts";
-import { eventText, heartbeatText } from "./event-text.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
 import { formatCursor, type GapReason } from "./start.ts";
 
@@ -141,4 +140,24 @@ export function createTexts(epoch: string, change: StoredChange): (view: ChangeV
 /** The text of a gap. */
 export function gapText(id: string, reason: GapReason): Uint8Array {
   return eventText(id, "gap", JSON.stringify({ reason }));
+}
+
+const encoder = new TextEncoder();
+
+/** How long a client waits before it connects again, in milliseconds. */
+const reconnectMs = 1_000;
+
+/** The start of a stream: it gives the client an id to continue from before the first event. */
+export function openingText(id: string): Uint8Array {
+  return encoder.encode(`retry: ${reconnectMs}\nid: ${id}\n\n`);
+}
+
+/** The text of an event (WHATWG HTML, section 9.2). `data` is JSON without line breaks. */
+function eventText(id: string, type: string, data: string): Uint8Array {
+  return encoder.encode(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`);
+}
+
+/** A comment that keeps the connection open. An id moves the client past events that it must not see. */
+function heartbeatText(id: string | null): Uint8Array {
+  return encoder.encode(id === null ? ":\n\n" : `:\nid: ${id}\n\n`);
 }

@@ -14,8 +14,7 @@ import {
 import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
 import { ownerOf } from "../socket/connection.ts";
 import { type ChangeView, devicesOf, receives } from "./audience.ts";
-import { openingText } from "./event-text.ts";
-import { createTexts, type FanOut, gapText } from "./fan-out.ts";
+import { createTexts, type FanOut, gapText, openingText } from "./fan-out.ts";
 import { createEventReader, type EventReader, type StreamEnd } from "./reader.ts";
 import type { ChangeRecorder } from "./recorder.ts";
 import { decideGap, decideStart, formatCursor, type StartingPoint } from "./start.ts";
