@@ -1,8 +1,8 @@
 /**
- * Recognises requests whose message ids have been used before, and builds the responses for outcomes. A message id is sent
- * at most once; a repeat receives the outcome of the first send.
+ * Recognises requests whose message ids have been used before, and builds the responses for outcomes, also for a body of which only a part was
+ * delivered. A message id is sent at most once; a repeat receives the outcome of the first send.
  */
-import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { jsonResponse, type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 import type { DeliveryOutcome, KnownMessage } from "../ports.ts";
 import { type DeliveryPart, isKeyId } from "./plan.ts";
 
@@ -49,4 +49,37 @@ export function outcomeResponse(outcome: DeliveryOutcome, replayed: boolean): Pl
     case "unknown":
       return problemResponse("delivery_unknown", { headers });
   }
+}
+
+/** The members of a problem that {@link partialResponse} reads. */
+interface PartProblem {
+  readonly errorCode: string;
+  readonly detail: string;
+  readonly errors?: readonly ProblemIssue[];
+}
+
+/** The result of a part whose caller disconnected before it was sent. Its code only carries the text: it is logged, and nobody receives it. */
+export const unsentAfterDisconnect: PlainResponse = problemResponse("input_rejected", {
+  detail: "The caller disconnected before it was sent.",
+});
+
+/**
+ * Builds the response to a body if only its first parts were delivered: 504 `delivery_unknown` if the failed part may have been delivered too, else 409
+ * `input_rejected`. Clients do not retry either one automatically, as they do after the codes of ordinary refusals, which promise that nothing was sent.
+ * The member `parts` has the code of the part that failed.
+ *
+ * @param response the response to the part that failed: a problem
+ */
+export function partialResponse(response: PlainResponse, deliveredCount: number, count: number): PlainResponse {
+  const { errorCode, detail, errors: issues }: PartProblem = JSON.parse(String(response.body));
+  // That is true of this part only.
+  const text = detail.replace(/[.;] nothing was (?:sent|changed)\./i, ".");
+  return problemResponse(errorCode === "delivery_unknown" ? "delivery_unknown" : "input_rejected", {
+    detail:
+      `${deliveredCount} of ${count} parts of the body were delivered. The next one ended with ${errorCode}: ` +
+      `${/[.!?]$/.test(text) ? text : `${text}.`} ` +
+      `A repeat of the same body does not deliver ${deliveredCount === 1 ? "this part" : "these parts"} again.`,
+    ...(issues !== undefined && { issues }),
+    members: { parts: { count, delivered: deliveredCount, errorCode } },
+  });
 }

@@ -19,9 +19,8 @@ import {
 import type { StoredApproval } from "../approval-log.ts";
 import type { DenialResult } from "../approvals/untracked.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
-import { partialResponse, unsentAfterDisconnect } from "../delivery/partial.ts";
 import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDelivery, storedIds } from "../delivery/plan.ts";
-import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
+import { classifyRepeat, outcomeResponse, partialResponse, unsentAfterDisconnect } from "../delivery/repeat.ts";
 import { unavailableResponse } from "../lock-waiting-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
