@@ -1,5 +1,4 @@
-export { type Clock, inBatches, sleep } from "./clock.ts";
-export { createSteadyClock, createSteadyNow } from "./steady-clock.ts";
+export { type Clock, createSteadyClock, createSteadyNow, inBatches, sleep } from "./clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
 export {
   type ChangeOptions,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createSteadyNow } from "./steady-clock.ts";
+import { createSteadyNow } from "./clock.ts";
 
 test("steady time starts at the wall time and ignores later changes of the wall clock", () => {
   let [wallMs, monotonicMs] = [1_800_000_000_000.5, 70];
