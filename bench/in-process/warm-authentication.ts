@@ -10,12 +10,7 @@ import { createKey } from "../../apps/proxy/src/keys/key-lifecycle.ts";
 import { createKeyUses } from "../../apps/proxy/src/keys/key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
 // Not the index, which imports `node:sqlite`: Bun does not have it.
-import {
-  constantTimeEqual,
-  hmacSha256Hex,
-  sha256Hex,
-  systemClock,
-} from "../../packages/platform/src/node/primitives.ts";
+import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "../../packages/platform/src/node/index.ts";
 
 /** The runtime's own hashes. */
 export const digests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
