@@ -10,9 +10,8 @@ import {
   printable,
 } from "@letta-environments/command-line";
 import type { CommandContext } from "../context.ts";
-import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
-import { describeFailure, sentDecision } from "../failure.ts";
+import { describeDecision, describeFailure, sentDecision } from "../failure.ts";
 import { describeInput, formatApprovalLines, formatApprovalTable, formatSuggestions } from "../format/approval.ts";
 
 /** `letta-env approvals [list | allow ID | deny ID]`. */

@@ -4,8 +4,7 @@
  */
 import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@letta-environments/client";
 import type { CommandContext } from "../context.ts";
-import { describeDecision } from "../decision.ts";
-import { describeFailure, sentDecision } from "../failure.ts";
+import { describeDecision, describeFailure, sentDecision } from "../failure.ts";
 import {
   decisionCommand,
   describeCommands,
@@ -14,8 +13,8 @@ import {
   describeOtherMembers,
 } from "../format/approval.ts";
 import type { EnvironmentOperations } from "../operations.ts";
-import { pause } from "../pause.ts";
 import type { TurnPrinter } from "./printer.ts";
+import { pause } from "../host.ts";
 
 /** Finds the requests for permission of one turn, and asks about each of them. */
 export interface PermissionPrompts {

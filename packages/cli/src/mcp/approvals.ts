@@ -3,9 +3,8 @@ import { type Approval, isLettaEnvironmentsError } from "@letta-environments/cli
 import { CommandError, formatTime } from "@letta-environments/command-line";
 import type { McpServer } from "@modelcontextprotocol/server";
 import * as v from "valibot";
-import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
-import { describeError } from "../failure.ts";
+import { describeDecision, describeError } from "../failure.ts";
 import { agentIdSchema, conversationFilter, conversationIdSchema, limitSchema } from "./schemas.ts";
 import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
 import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";

@@ -1,8 +1,8 @@
 /** Waits for the end of a turn, or for its first request for permission, which somebody else must decide. */
 import { type MessageStatus, readTurn, type RetrieveMessageQuery } from "@letta-environments/client";
 import * as v from "valibot";
-import { pause } from "../pause.ts";
 import type { ToolCall, ToolOutput } from "./tool.ts";
+import { pause } from "../host.ts";
 
 /** The form in which tools report a turn. */
 export const TurnSchema: v.GenericSchema<TurnReport> = v.object({
