@@ -11,8 +11,7 @@ import type { DeviceConnection } from "../socket/connection.ts";
 import { type QueuedSend, sizeOfQueue } from "../socket/queue-ledger.ts";
 import { refuseDecision, refuseLaterDecisions } from "./approvals/decisions.ts";
 import type { Send } from "./context.ts";
-import { type AskResult, type AskedLimits, mustAsk } from "./conversations/ask.ts";
-import { modeRefusal, switchMode } from "./conversations/modes.ts";
+import { type AskedLimits, type AskResult, modeRefusal, mustAsk, switchMode } from "./conversations/key-limits.ts";
 import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
 import { findOnline, unreachableResponse, waitUntilSettled } from "./reach.ts";
 

@@ -22,8 +22,7 @@ import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
-import { refuseForeignConversation } from "./conversations/agents.ts";
-import { busyResponse, commandTargetOf } from "./conversations/modes.ts";
+import { busyResponse, commandTargetOf, refuseForeignConversation } from "./conversations/key-limits.ts";
 import { findOnline, findPermitted, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /**

@@ -28,8 +28,7 @@ import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
-import { askDevice, type AskResult, mightAsk } from "./conversations/ask.ts";
-import { modeRefusal } from "./conversations/modes.ts";
+import { askDevice, type AskResult, mightAsk, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
 import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {

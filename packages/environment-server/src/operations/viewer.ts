@@ -20,7 +20,7 @@ import {
 import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
-import { refuseForeignConversation } from "./conversations/agents.ts";
+import { refuseForeignConversation } from "./conversations/key-limits.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** A request to open the socket of a viewer, decoded. */

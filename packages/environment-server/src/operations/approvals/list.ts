@@ -17,7 +17,7 @@ import { type ApprovalCursor, compareCursors, type PendingApproval } from "../..
 import type { DeviceReference } from "../../events.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { ServerContext } from "../context.ts";
-import { modeRefusal } from "../conversations/modes.ts";
+import { modeRefusal } from "../conversations/key-limits.ts";
 
 /**
  * Lists the pending requests of every device that a principal can reach, the oldest first. It must be allowed to decide on them, by

@@ -1,0 +1,222 @@
+/**
+ * The limits of a key on a conversation: its agent, the mode in which messages may run, and the mode that the key sets first. Some need a query to the
+ * device before a frame of the key is sent. The answer can take as long as a command, so it is awaited outside the queue of the device, where other
+ * sends continue. Inside the queue, only known values are compared.
+ *
+ * A device finds a named conversation by its id alone and runs the turn with the agent of that conversation, whatever agent a frame names. A key that is
+ * limited to agents may therefore use a named conversation only after the device has confirmed its agent. The default conversation always belongs to the
+ * agent that is named with it.
+ */
+import {
+  allowsMode,
+  defaultConversationId,
+  isSameMode,
+  type PlainResponse,
+  type Principal,
+  type ProblemOptions,
+  problemResponse,
+} from "@letta-environments/schema";
+import type { CommandOutcome, CommandTarget } from "../../commands/waiting-commands.ts";
+import type { Conversation } from "../../dialects/conversation.ts";
+import { commandTimeoutMs, maxWaitingCommands } from "../../limits.ts";
+import type { ConnectionRecord, ConversationScope } from "../../ports.ts";
+import type { DeviceConnection } from "../../socket/connection.ts";
+import type { ServerContext } from "../context.ts";
+import { findOnline, unreachableResponse, waitUntilSettled } from "../reach.ts";
+
+/** The limits of a key that may need a query to the device. `setMode` is `null` for a frame before which no mode is set. */
+export type AskedLimits = Pick<Principal, "agentIds" | "maxMode" | "setMode">;
+
+/** The result of the questions on one socket of a device. */
+export interface AskResult {
+  readonly connection: DeviceConnection;
+  /** `null`: the agent is confirmed, and the mode is known or will not be. */
+  readonly refusal: PlainResponse | null;
+}
+
+/** Whether a frame of a key may need a query to the device first. It depends only on the key and the conversation. */
+export function mightAsk(
+  { agentIds, maxMode }: Pick<AskedLimits, "agentIds" | "maxMode">,
+  { conversationId }: Pick<ConversationScope, "conversationId">,
+): boolean {
+  return maxMode !== null || (agentIds !== null && conversationId !== defaultConversationId);
+}
+
+/** Whether a device must be asked now, because values that the limits of a key need are unknown. */
+export function mustAsk(
+  { commands }: Pick<ServerContext, "commands">,
+  limits: AskedLimits,
+  { environmentId, ...runtime }: ConversationScope,
+): boolean {
+  const { agentIds, maxMode, setMode = null } = limits;
+  const isAgentUnconfirmed =
+    agentIds !== null &&
+    runtime.conversationId !== defaultConversationId &&
+    commands.agentOf(environmentId, runtime.conversationId) !== runtime.agentId;
+  // A key that sets the mode needs no question: the device reports the new mode before the message leaves.
+  const isModeUnknown =
+    maxMode !== null && setMode === null && commands.modes.modeOf(environmentId, runtime) === undefined;
+  return isAgentUnconfirmed || isModeUnknown;
+}
+
+/** Queries a device for the values that {@link mustAsk} found missing. Resolves with `null` if the device is offline. */
+export async function askDevice(
+  server: ServerContext,
+  limits: AskedLimits,
+  scope: ConversationScope,
+  record: ConnectionRecord,
+): Promise<AskResult | null> {
+  await waitUntilSettled(server, findOnline(server, record));
+  // Looked up again, because it may have reconnected during the wait.
+  const connection = findOnline(server, record);
+  if (connection === null) return null;
+  const asksMode = (limits.setMode ?? null) === null;
+  const refusal =
+    (await refuseForeignConversation(server, limits, scope, connection, record)) ??
+    (asksMode ? await learnMode(server, limits, scope, connection, record) : null);
+  return { connection, refusal };
+}
+
+/**
+ * Checks that a conversation belongs to the agent that a request names, if the key is limited to agents. Queries the device, unless its answer is known
+ * already. Returns `null` if the key may use the conversation, otherwise the response that refuses the request.
+ *
+ * Refusals: 403 `agent_not_allowed`, which is retryable if the device did not respond or failed; 409 `device_offline` and `connection_replaced`; 429
+ * `queue_full` if too many commands wait for the device.
+ */
+export async function refuseForeignConversation(
+  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
+  { agentIds }: Pick<Principal, "agentIds">,
+  runtime: Conversation,
+  connection: DeviceConnection,
+  record: ConnectionRecord,
+): Promise<PlainResponse | null> {
+  if (agentIds === null || runtime.conversationId === defaultConversationId) return null;
+  const outcome = await commands.askAgent(commandTargetOf(hub, connection), runtime);
+  const refusal = refusalOfQuestion(outcome, record);
+  if (refusal !== null) return refusal;
+  if (outcome.kind === "done" && outcome.effect === runtime.agentId) return null;
+  if (outcome.kind === "unknown") {
+    const pauseMs = commands.pauseMs(connection.device.environmentId, "agent");
+    return problemResponse("agent_not_allowed", { detail: notAnswered, ...repeatAfter(pauseMs) });
+  }
+  const isFailure = outcome.kind === "rejected" && !isMissing(outcome.error);
+  return isFailure
+    ? problemResponse("agent_not_allowed", { detail: notKnown, ...repeatAfter(0) })
+    : problemResponse("agent_not_allowed", { detail: notConfirmed });
+}
+
+/** One text for a conversation of another agent and for one that does not exist, so that a key does not learn which ones exist. */
+const notConfirmed =
+  "The device does not confirm that the conversation belongs to this agent. A key that is limited to agents may use no other conversation. " +
+  "Nothing was sent.";
+const notAnswered =
+  `The device did not report the agent of the conversation within ${commandTimeoutMs / 1_000} seconds. A key that is limited to agents may use only ` +
+  "conversations whose agent the device confirms, and the default conversation of its agents. Nothing was sent.";
+const notKnown =
+  "The device could not report the agent of the conversation. A key that is limited to agents may use only conversations whose agent the device " +
+  "confirms. Nothing was sent.";
+
+/**
+ * Whether an error of a device says that the conversation does not exist. Devices have no code for this, and the text differs between backends. Any
+ * other error says nothing about the conversation.
+ */
+function isMissing(error: string | null): boolean {
+  return error !== null && /not found|does(?: not|n't) exist|no such|unknown conversation|\b404\b/iu.test(error);
+}
+
+/**
+ * Returns the refusal of a message because of the mode in which it would run; `null` when it may run. The mode of one conversation
+ * says nothing about another, so a conversation whose own mode is not known is refused.
+ */
+export function modeRefusal(
+  { commands }: Pick<ServerContext, "commands">,
+  { maxMode, setMode = null }: Pick<Principal, "maxMode" | "setMode">,
+  { environmentId, ...runtime }: ConversationScope,
+): PlainResponse | null {
+  if (maxMode === null && setMode === null) return null;
+  const own = commands.modes.modeOf(environmentId, runtime);
+  if (setMode !== null && !isInMode(own, setMode)) return problemResponse("mode_not_set");
+  if (maxMode === null || allowsMode({ maxMode }, own ?? undefined)) return null;
+  if (own !== undefined) return problemResponse("mode_not_allowed");
+  const pauseMs = commands.pauseMs(environmentId, "mode");
+  return problemResponse("mode_not_allowed", { detail: unreportedMode, ...repeatAfter(pauseMs) });
+}
+
+const unreportedMode =
+  `The gateway key has a maximum mode, and the device did not report the mode of the conversation within ${commandTimeoutMs / 1_000} seconds. ` +
+  "Nothing was sent.";
+
+/**
+ * Asks the device for the mode of a conversation that has not reported it, if the key has a maximum. Returns the refusal of a message
+ * that could not be checked because the device cannot be asked; `null` otherwise, even if it did not answer.
+ */
+async function learnMode(
+  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
+  { maxMode }: Pick<Principal, "maxMode">,
+  { environmentId, ...runtime }: ConversationScope,
+  connection: DeviceConnection,
+  record: ConnectionRecord,
+): Promise<PlainResponse | null> {
+  if (maxMode === null || commands.modes.modeOf(environmentId, runtime) !== undefined) return null;
+  return refusalOfQuestion(await commands.askMode(commandTargetOf(hub, connection), runtime), record);
+}
+
+/**
+ * Switches a conversation to the mode that the key sets, if it has another one, and waits until the device reports the mode.
+ * Returns the refusal when the device does not, or when the key must not set its own mode.
+ */
+export async function switchMode(
+  { commands, hub, emit }: Pick<ServerContext, "commands" | "hub" | "emit">,
+  { keyId, maxMode, setMode = null }: Pick<Principal, "keyId" | "maxMode" | "setMode">,
+  { environmentId, ...runtime }: ConversationScope,
+  connection: DeviceConnection,
+): Promise<PlainResponse | null> {
+  if (setMode !== null && !allowsMode({ maxMode }, setMode)) {
+    const detail = `The gateway key may not set a mode beyond '${maxMode}', and sets '${setMode}'. The message was not sent.`;
+    return problemResponse("mode_not_allowed", { detail });
+  }
+  if (setMode === null || isInMode(commands.modes.modeOf(environmentId, runtime), setMode)) return null;
+  const outcome = await commands.changeMode(commandTargetOf(hub, connection), runtime, setMode);
+  const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
+  if (isSent)
+    emit({ type: "mode_switched", ...connection.device, ...runtime, mode: setMode, keyId, outcome: outcome.kind });
+  return outcome.kind === "done" ? null : problemResponse("mode_not_set", describe(outcome));
+}
+
+function describe(outcome: CommandOutcome<string>): { readonly detail?: string } {
+  if (outcome.kind === "busy") return { detail: "Too many commands wait for the device. The message was not sent." };
+  return outcome.kind === "unknown" && outcome.reason === "timeout"
+    ? {}
+    : { detail: "The device did not switch the conversation to the mode that the key sets. The message was not sent." };
+}
+
+function isInMode(mode: string | null | undefined, required: string): boolean {
+  return typeof mode === "string" && isSameMode(mode, required);
+}
+
+/** The refusal of a request whose question did not reach the device, or whose device disconnected; `null` for any other outcome. */
+function refusalOfQuestion(outcome: CommandOutcome<unknown>, record: ConnectionRecord): PlainResponse | null {
+  if (outcome.kind === "busy") return busyResponse;
+  const isLost = outcome.kind === "unsent" || (outcome.kind === "unknown" && outcome.reason === "disconnected");
+  return isLost ? unreachableResponse(record) : null;
+}
+
+/** The response when too many commands wait for a device. */
+export const busyResponse: PlainResponse = problemResponse("queue_full", {
+  detail: `The device has not responded to ${maxWaitingCommands} earlier commands; nothing was sent.`,
+});
+
+/** The options of a refusal that may be retried, since nothing was sent. A retry should wait until the device is asked again. */
+function repeatAfter(pauseMs: number): Pick<ProblemOptions, "retryable" | "retryAfterSeconds"> {
+  return { retryable: true, ...(pauseMs > 0 && { retryAfterSeconds: Math.ceil(pauseMs / 1_000) }) };
+}
+
+/** The socket of a connection, for commands. */
+export function commandTargetOf(hub: ServerContext["hub"], connection: DeviceConnection): CommandTarget {
+  return {
+    environmentId: connection.device.environmentId,
+    write: (text) =>
+      hub.onlineConnectionOf(connection.device.environmentId) === connection && hub.send(connection, text),
+  };
+}
