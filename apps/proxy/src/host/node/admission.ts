@@ -9,7 +9,6 @@ import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { isRead } from "../../http/gateway-request.ts";
 import type { Priority } from "../../upstream/concurrency.ts";
-import { createRefusedConnections } from "./refused-connections.ts";
 import { createRequestCount } from "./request-count.ts";
 
 /** The current load of the process. */
@@ -177,3 +176,41 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
 
 /** The response to a request that was not started. */
 export const overloaded: PlainResponse = problemResponse("overloaded");
+
+/** Maximum number of refused connections at a time: a quarter of the files that `capacity.ts` reserves. */
+const maxRefused = 16;
+
+/** How long the first request of a refused connection may take to arrive, in milliseconds. */
+const headMs = 1_000;
+
+/** Connections over the limit, which are kept only for the response to their first request. */
+function createRefusedConnections({ setTimer }: Pick<Clock, "setTimer">) {
+  const endWaits = new Map<Socket, () => void>();
+  return {
+    /**
+     * Keeps a connection until its first request, or for a second. If 16 others wait already, the oldest of them that has sent nothing is closed.
+     * If all of them have sent something, this one is closed.
+     */
+    add(socket: Socket): void {
+      if (endWaits.size >= maxRefused) {
+        const silent = [...endWaits.keys()].find(({ bytesRead }) => bytesRead === 0);
+        if (silent === undefined) return void socket.destroy();
+        endWaits.get(silent)?.();
+        endWaits.delete(silent);
+        silent.destroy();
+      }
+      const endWait = setTimer(headMs, () => socket.destroy());
+      endWaits.set(socket, endWait);
+      socket.once("close", () => {
+        endWait();
+        endWaits.delete(socket);
+      });
+    },
+    /** Whether the connection of a request is refused. The wait for its request ends with this call. */
+    has(socket: Socket | undefined): boolean {
+      const endWait = socket && endWaits.get(socket);
+      endWait?.();
+      return endWait !== undefined;
+    },
+  };
+}
