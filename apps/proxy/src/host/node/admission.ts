@@ -9,7 +9,7 @@ import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { isRead } from "../../http/gateway-request.ts";
 import type { Priority } from "../../upstream/concurrency.ts";
-import { createRequestCount } from "./request-count.ts";
+import { createRequestCount } from "./drain.ts";
 
 /** The current load of the process. */
 export interface Load {

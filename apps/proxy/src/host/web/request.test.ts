@@ -1,6 +1,6 @@
 import { createMemoryBudget } from "@letta-environments/environment-server";
 import { expect, test } from "vitest";
-import { createBodyBudget } from "../../http/held-body.ts";
+import { createBodyBudget } from "../../http/body-memory.ts";
 import { createTestProxy } from "../../../test/support/test-proxy.ts";
 import { readWebBody, webGatewayRequest, webRequestTarget } from "./request.ts";
 

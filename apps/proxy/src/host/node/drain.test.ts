@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import { expect, test } from "vitest";
-import { createRequestCount } from "./request-count.ts";
+import { createRequestCount } from "./drain.ts";
 
 test("a request counts until its response closes", () => {
   const count = createRequestCount();
