@@ -5,7 +5,7 @@ import { createMemoryBudget } from "@letta-environments/environment-server";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import type { GatewayRequest } from "../src/http/gateway-request.ts";
-import { createBodyBudget } from "../src/http/held-body.ts";
+import { createBodyBudget } from "../src/http/body-memory.ts";
 import { createDeviceWorld } from "./support/device-world.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { knownConnections } from "./support/known-connections.ts";

@@ -5,7 +5,7 @@ import { createMemoryBudget } from "@letta-environments/environment-server";
 import { jsonResponse, type Problem } from "@letta-environments/schema";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createConsoleSessions } from "../src/console/sessions.ts";
-import { createBodyBudget } from "../src/http/held-body.ts";
+import { createBodyBudget } from "../src/http/body-memory.ts";
 import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import { systemClock } from "@letta-environments/platform/node";
 import { knownConnections } from "./support/known-connections.ts";

@@ -1,7 +1,13 @@
 /**
- * Limits the memory of request bodies that are still arriving. Each endpoint limits the size of one body, but a caller can start many requests and
- * never send the last byte of any. So received bytes are counted per key and in total. Over a limit, the largest body of a key that uses too much
- * is dropped. All unverified callers share one account: with an account for each made-up credential, one sender could use up the memory of everyone.
+ * Limits the memory of request bodies, per key and in total. All unverified callers share one account: with an account for each made-up credential,
+ * one sender could use up the memory of everyone.
+ *
+ * Unfinished bodies are still arriving. Each endpoint limits the size of one body, but a caller can start many requests and never send the last byte
+ * of any. So received bytes are counted, and over a limit the largest body of a key that uses too much is dropped.
+ *
+ * Held bodies are complete. A body is held until its request ends, which takes as long as the device or the upstream takes. A send that only waits for
+ * the end of its turn has released its body already. When there is no memory left, a new large body is refused and no held one is dropped: the
+ * request of a held body may have taken effect.
  */
 import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
 import type { Principal } from "@letta-environments/schema";
@@ -13,12 +19,12 @@ export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024,
 export type BodyOwner = Pick<Principal, "tenant" | "keyId"> | "operator" | "unverified";
 
 /** Returns the name of an owner. No tenant is empty, so no key has the name of one of the other owners. */
-export function ownerName(owner: BodyOwner): string {
+function ownerName(owner: BodyOwner): string {
   return typeof owner === "string" ? owner : `${owner.tenant} ${owner.keyId}`;
 }
 
-/** The memory of bodies that have arrived and are held. */
-export interface HeldBodies {
+/** The memory of bodies that are held. */
+interface HeldBodies {
   /**
    * Takes memory for a body of `byteCount` bytes and for the values in it. Returns a function that releases it, and may be called more than once;
    * `null` if there is no room.
@@ -84,4 +90,61 @@ export class UnfinishedBody {
   end(): void {
     if (this.#account !== null) this.#memory?.budget?.unfinished.close(this.#account);
   }
+}
+
+/** Creates a {@link BodyBudget}. The limits count for each of its two parts. */
+export function createBodyBudget(
+  createUnfinished: (limits: MemoryLimits) => MemoryBudget,
+  limits: MemoryLimits = bodyMemoryLimits,
+): BodyBudget {
+  return { unfinished: createUnfinished(limits), held: createHeldBodies(limits) };
+}
+
+/** Smaller bodies are not counted, in bytes: one for each request that may be in progress fits into memory. */
+const leastHeldBytes = 64 * 1024;
+/** Maximum memory of a value in a body besides its text, in bytes: that of an empty object in a list. */
+const bytesPerValue = 64;
+
+/**
+ * Creates {@link HeldBodies}. The last quarter of the memory is for owners that use at most a quarter of their limit, so that a few cannot take all.
+ */
+function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldBodies {
+  const owners = new Map<string, number>();
+  let totalBytes = 0;
+
+  function change(name: string, bytes: number): void {
+    totalBytes += bytes;
+    const owned = (owners.get(name) ?? 0) + bytes;
+    if (owned === 0) owners.delete(name);
+    else owners.set(name, owned);
+  }
+
+  return {
+    take(owner, byteCount, value) {
+      const size = byteCount + bytesPerValue * countValues(value);
+      if (size < leastHeldBytes) return () => undefined;
+      const name = ownerName(owner);
+      // A valid body always has room on its own.
+      const bytes = Math.min(size, maxOwnerBytes);
+      const owned = (owners.get(name) ?? 0) + bytes;
+      const shared = owned <= maxOwnerBytes / 4 ? maxTotalBytes : (maxTotalBytes * 3) / 4;
+      if (owned > maxOwnerBytes || totalBytes + bytes > shared) return null;
+      change(name, bytes);
+      let isHeld = true;
+      return () => {
+        if (isHeld) change(name, -bytes);
+        isHeld = false;
+      };
+    },
+    get totalBytes() {
+      return totalBytes;
+    },
+  };
+}
+
+function countValues(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  let count = 1;
+  for (const member of Object.values(value)) count += countValues(member);
+  return count;
 }

@@ -11,7 +11,7 @@ import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { isShortPepper, loadPepper } from "../../adapters/node/pepper.ts";
 import { resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createBodyBudget } from "../../http/held-body.ts";
+import { createBodyBudget } from "../../http/body-memory.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages } from "../../keys/key-store-outages.ts";

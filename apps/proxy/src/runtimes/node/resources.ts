@@ -19,7 +19,7 @@ import { entryOf } from "../../audit/entry.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import { boundRefusals } from "../../audit/refusals.ts";
-import { createBodyBudget } from "../../http/held-body.ts";
+import { createBodyBudget } from "../../http/body-memory.ts";
 import { createPermissionRules } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
