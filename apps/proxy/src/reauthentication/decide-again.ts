@@ -1,20 +1,77 @@
 /**
- * Requests that have waited for the end of a turn. The response shows what happened during the wait, so the credential is checked again: a key
- * that has ended meanwhile sees nothing of it, and one with other permissions sees what a new request would.
+ * Decides again on requests that stayed open, as for a new request: earlier decisions would still apply to a key that was revoked meanwhile, or to a
+ * device that has lost its tags.
+ *
+ * - After a late body: a caller can hold back its body as long as the host waits for it, a minute or more. Every decision about the caller and its
+ *   device is made again.
+ * - After a wait for the end of a turn: the response shows what happened during the wait. A key that has ended meanwhile sees nothing of it, and one
+ *   with other permissions sees what a new request would.
  */
+import type { Clock } from "@letta-environments/platform";
 import type { MatchedEndpoint, PlainResponse } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { authoriseEndpoint } from "../auth/authorise.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import type { MaybePromise } from "../lib/steps.ts";
-import type { RequestTrace } from "../request-trace.ts";
+import type { MaybePromise, Refusal } from "../lib/steps.ts";
+import type { Received, RequestTrace } from "../request-trace.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import type { CheckCredential } from "./check.ts";
 
+/** A request whose body has arrived. */
+interface CompleteRequest extends Received, MatchedEndpoint {
+  readonly principal: GatewayPrincipal;
+}
+
+/**
+ * How long decisions about a request stay valid, from its start, in milliseconds. A change can always come a moment after a decision, and nearly
+ * every body arrives within this time, so that credential and device need no second check.
+ */
+const decidedForMs = 1_000;
+
+/** The current principal of the credential; absent: unchanged. */
+type Decided = Partial<Pick<CompleteRequest, "principal">>;
+
+const asBefore: Decided = {};
+
+/**
+ * Creates the step that decides again on a request whose body arrived late.
+ *
+ * @param openRecord Looks up the connection and opens the audit record again. Nothing of the first one was written yet.
+ */
+export function createDecideAgain<Complete extends CompleteRequest>(
+  { checkCredential }: { readonly checkCredential: CheckCredential },
+  clock: Pick<Clock, "monotonic">,
+  openRecord: (complete: Complete) => MaybePromise<null>,
+) {
+  async function decide(complete: Complete): Promise<Decided | Refusal> {
+    const { request, endpoint, params, trace } = complete;
+    const authorization = request.header("authorization");
+    const state = await checkCredential({ authorization, principal: complete.principal });
+    if (state.kind === "ended") {
+      trace.refusalReason = state.reason;
+      return { kind: "refused", response: state.response };
+    }
+    // Even if the permissions are the same: in shadow mode, they can hide other restrictions.
+    const { principal } = state;
+    const response = authoriseEndpoint(principal, endpoint, params);
+    if (response !== null) return { kind: "refused", response };
+    trace.principal = principal;
+    await openRecord({ ...complete, principal });
+    return { principal };
+  }
+
+  return (complete: Complete): MaybePromise<Decided | Refusal> => {
+    const { endpoint, caller, trace } = complete;
+    // A frame of a socket arrives as a whole, so its body is never late, and it has no credential that could be checked again.
+    if (endpoint.body === null || caller !== undefined) return asBefore;
+    return clock.monotonic() - trace.startedAt < decidedForMs ? asBefore : decide(complete);
+  };
+}
+
 /** A request whose call has ended. */
-export interface CalledRequest extends MatchedEndpoint {
+interface CalledRequest extends MatchedEndpoint {
   readonly request: GatewayRequest;
   readonly trace: Pick<RequestTrace, "refusalReason">;
   /** The caller, where it is known without a credential: its socket ends with the credential that opened it. */
@@ -25,7 +82,7 @@ export interface CalledRequest extends MatchedEndpoint {
 }
 
 /** Prepares the call of the same request with another principal or input. */
-export type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">) => PreparedCall;
+type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">) => PreparedCall;
 
 /**
  * Creates the function that returns the caller's response after a call. If the credential has ended or has other permissions, a read gets the
