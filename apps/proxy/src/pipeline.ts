@@ -25,9 +25,8 @@ import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./htt
 import { catchAll, mapMaybe, type MaybePromise, composeWraps, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
-import { countedDevice } from "./limits/counted-device.ts";
 import type { AuthenticateRequest } from "./limits/authentication.ts";
-import { limitQuery, limitRequest } from "./limits/request-limits.ts";
+import { countedDevice, limitQuery, limitRequest } from "./limits/request-limits.ts";
 import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type Received, type WrapApiStep } from "./request-trace.ts";

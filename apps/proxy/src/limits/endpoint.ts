@@ -5,8 +5,7 @@ import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import type { RateLimitDecision } from "../rate-limit/store.ts";
-import { countedDevice } from "./counted-device.ts";
-import type { RequestLimits } from "./request-limits.ts";
+import { countedDevice, type RequestLimits } from "./request-limits.ts";
 import { addRateLimitHeaders } from "./response.ts";
 
 /** The path of the endpoint. */

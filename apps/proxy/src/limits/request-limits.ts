@@ -6,7 +6,7 @@
  * The pipeline authenticates and authorises a request before it charges it, so a request that is refused earlier costs nothing.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
-import type { PlainResponse } from "@letta-environments/schema";
+import { allowsDevice, type DeviceIdentity, type PlainResponse, type Principal } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { parsePolicyOverride } from "../keys/key-rate-limit.ts";
@@ -145,6 +145,26 @@ export function limitQuery(
     if (result.refusal !== null) trace.rateLimit = result;
     return result.refusal;
   });
+}
+
+/**
+ * Returns the value by which a request is counted in limits per device; `null` for one that names no device. It is the device of the connection or of
+ * the path or, if that is unknown so far, the connection. A key without access to the device, or whose access is not known yet, has its own counter,
+ * so it cannot use up another key's limit.
+ *
+ * @param environment the row of the connection, if it was looked up
+ */
+export function countedDevice(
+  principal: Principal,
+  { deviceId, connectionId }: Readonly<Record<string, string>>,
+  environment?: DeviceIdentity,
+): string | null {
+  const name = environment?.deviceId ?? deviceId ?? connectionId ?? null;
+  if (name === null) return null;
+  // Without the row, only a list of ids can decide. The name is unknown, so only the pattern `*` matches.
+  const known = environment ?? { deviceId: deviceId ?? "", connectionName: "" };
+  // No id has a space.
+  return allowsDevice(principal, known) ? name : `${name} ${principal.keyId}`;
 }
 
 /** Returns a function that returns the policy overrides of a principal's key, or `undefined` if it has none. */
