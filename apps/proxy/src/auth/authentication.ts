@@ -30,7 +30,7 @@ export type Authentication =
       readonly response: PlainResponse;
       /** Why credentials are invalid, such as `token_expired`. For the log only: the response never gives the reason. */
       readonly reason?: string;
-      /** Set if the credentials may be valid. The first such failures of an address do not count as guesses; see `limits/failure-exemptions.ts`. */
+      /** Set if the credentials may be valid. The first such failures of an address do not count as guesses; see `limits/authentication.ts`. */
       readonly isUncounted?: true;
     };
 
