@@ -8,7 +8,7 @@
  * Algorithm: `decide.ts` counts requests with GCRA and concurrent requests with leases.
  *
  * Concurrency: a store (`store.ts`) decides each request in one atomic step. In memory no other request runs in between; SQLite uses
- * a transaction, Valkey a script. The memory store keeps its state in `arrival-table.ts` and `lease-table.ts`.
+ * a transaction, Valkey a script. The memory store keeps its leases in `lease-table.ts`.
  *
  * Failures: a request waits for the store until a deadline. After a failure a circuit breaker (`lib/circuit-breaker.ts`) sends one
  * request after each cool-down to the store, and all others continue without it: `fallback.ts` decides them by the failure mode of
