@@ -205,6 +205,18 @@ export interface UpstreamFault {
   readonly cause: unknown;
 }
 
+/** An operation of a route outside the API. */
+export type HostOperation = "checkLiveness" | "checkReadiness" | "describeApi" | "readConsole" | "readDocs";
+
+/** The path that stands for each {@link HostOperation} in metrics. */
+export const hostOperations: Readonly<Record<HostOperation, string>> = {
+  checkLiveness: "/livez",
+  checkReadiness: "/readyz",
+  describeApi: "/openapi.json",
+  readConsole: "/console/*",
+  readDocs: "/docs/*",
+};
+
 /** Receives events. */
 export type Telemetry = (event: ProxyEvent) => void;
 

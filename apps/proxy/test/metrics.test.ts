@@ -7,7 +7,7 @@ import process from "node:process";
 import { connectScriptedDevice, createOtlpCollector, createRandom, launchProxy } from "@letta-environments/testkit";
 import { afterEach, expect, test, vi } from "vitest";
 import { metrics } from "../src/metrics/definitions.ts";
-import { hostOperations } from "../src/http/host-operations.ts";
+import { hostOperations } from "../src/telemetry.ts";
 import { metricsEndpoints } from "../src/metrics/endpoints.ts";
 import { describeSamples, parseSamples } from "./support/prometheus-text.ts";
 

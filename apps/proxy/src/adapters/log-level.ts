@@ -1,7 +1,7 @@
 /** The level of each event, and the outcome of each request, in the log. */
 import type { LogLevel } from "../config/file.ts";
 import { logLevels } from "../config/file.ts";
-import { isRoutine } from "../http/host-operations.ts";
+import { hostOperations } from "../telemetry.ts";
 import type { LogEvent } from "./log-event.ts";
 
 /** Events about frames and details that matter only for debugging. */
@@ -59,6 +59,15 @@ export function levelOf(event: LogEvent): LogLevel {
   if (errors.has(event.type)) return "error";
   if (warnings.has(event.type)) return "warn";
   return debugEvents.has(event.type) ? "debug" : "info";
+}
+
+/**
+ * Whether a request is routine: a probe, or a file that was served. Probes come every few seconds and a page loads a dozen files, so their
+ * lines have the level `debug`. A failing readiness check has its own event.
+ */
+function isRoutine(operation: string | null, status: number): boolean {
+  if (operation === null || !Object.hasOwn(hostOperations, operation)) return false;
+  return status < 400 || (operation === "checkReadiness" && status === 503);
 }
 
 /** Returns a function that passes on events of a level or a higher one. */

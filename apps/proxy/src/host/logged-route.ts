@@ -1,15 +1,11 @@
-/**
- * A route outside the pipeline with its line in the access log, so that the log and the metrics have every request to which the gateway responds.
- * `http/host-operations.ts` has the names of the operations and says which lines are routine.
- */
+/** A route outside the pipeline with its line in the access log, so that the log and the metrics have every request to which the gateway responds. */
 import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { HostOperation } from "../http/host-operations.ts";
 import { failureResponse, type GatewayResponse } from "../http/response.ts";
 import { catchAll, mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { beginTrace, endTrace, type ReportingPorts, type RequestTrace } from "../request-trace.ts";
-import { shieldTelemetry } from "../telemetry.ts";
+import { type HostOperation, shieldTelemetry } from "../telemetry.ts";
 import type { HostRoute } from "./gateway.ts";
 
 /** The ports that log the requests of routes. */

@@ -2,7 +2,7 @@
  * The figures of the last hour for people, in one-minute buckets: differences between readings of the table of metrics. Nothing is counted
  * for them, so requests pay nothing. They are lost when the process ends.
  */
-import { hostOperations } from "../http/host-operations.ts";
+import { hostOperations } from "../telemetry.ts";
 import { bucketBounds, metrics } from "./definitions.ts";
 import type { MetricReading } from "./table.ts";
 
