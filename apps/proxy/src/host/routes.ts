@@ -12,8 +12,8 @@ import {
 } from "@letta-environments/schema";
 import { publicCorsHeaders } from "../http/cors.ts";
 import { type GatewayRequest, isRead } from "../http/gateway-request.ts";
-import type { HostOperation } from "../telemetry.ts";
 import { finishResponse, type GatewayResponse, refuseUnlessRead } from "../http/response.ts";
+import type { HostOperation } from "../telemetry.ts";
 import type { HostRoute } from "./gateway.ts";
 import { type HostReporting, type LoggedRoute, logRoute } from "./logged-route.ts";
 import { readinessResponse, type ReadReadiness } from "./readiness.ts";

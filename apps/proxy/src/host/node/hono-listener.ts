@@ -13,8 +13,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { NodeRequest } from "./request.ts";
-import { sendResponse } from "./response.ts";
-import { startStream } from "./stream.ts";
+import { sendResponse, startStream } from "./response.ts";
 import { closeAfterBody, continueComplete, respondAfterBody } from "./unread-body.ts";
 
 /** Responds to a request. It never rejects for a reason that the caller could cause. */

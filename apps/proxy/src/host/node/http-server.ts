@@ -28,8 +28,7 @@ import {
   refuseHead,
   serverOptions,
 } from "./request-head.ts";
-import { sendResponse } from "./response.ts";
-import { startStream } from "./stream.ts";
+import { sendResponse, startStream } from "./response.ts";
 import { readUnknownMethod, respondToUnknownMethod } from "./unknown-method.ts";
 import { deferContinue, closeAfterBody, closeAfterResponse, isBehindClose, respondAfterBody } from "./unread-body.ts";
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, get, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { startStream } from "./stream.ts";
+import { startStream } from "./response.ts";
 
 test("a stream for which there is no room is cancelled, and the page that requested it can read why", async () => {
   const cancelled = Promise.withResolvers<undefined>();
