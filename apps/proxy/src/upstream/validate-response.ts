@@ -169,7 +169,7 @@ function isProblemCode(code: string): code is ProblemCode {
 
 /**
  * Whether the caller may repeat the request: what the upstream says, otherwise reads after 408, 429 and 5xx. Sends are decided in `send-outcome.ts`,
- * and commands in `extensions/control.ts`.
+ * and commands in `extensions/forward.ts`.
  */
 function readRetryable(
   { method }: KnownEndpoint,

@@ -1,11 +1,27 @@
 /** Operations of extensions at a remote upstream. A new one does not compile until it is handled here. */
-import { allowsAgent, problemResponse } from "@letta-environments/schema";
+import {
+  allowsAgent,
+  allowsDevice,
+  type DecodedRequest,
+  endpoints,
+  isUnrepeatableCommand,
+  jsonResponse,
+  type PlainResponse,
+  presentMetadata,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import { errorCodeOf } from "../../http/response.ts";
 import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
-import type { ForwardExtension, RemoteTools } from "../remote.ts";
+import { neverAborted } from "../../lib/deadline.ts";
+import { parseJsonObject } from "../../lib/json.ts";
+import { maxRowAgeMs } from "../connections.ts";
+import { isLimitedToDevices, readDevice } from "../environments.ts";
+import type { ReadRemote } from "../remote-call.ts";
+import type { ExtensionCall, ForwardExtension, RemoteTools } from "../remote.ts";
+import { recordOf, refuseLate } from "../upstream.ts";
 import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
-import { controlRemote } from "./control.ts";
 import { type AuditFor, changeRemoteDevice } from "./devices.ts";
-import { presentLastRuntime } from "./last-runtime.ts";
 import { listRemoteMessages } from "./messages.ts";
 
 /** Prepares the operations of extensions. */
@@ -43,4 +59,53 @@ export function connectRemoteExtensions(tools: RemoteTools, auditFor: AuditFor):
         return problemResponse("endpoint_not_found");
     }
   };
+}
+
+/**
+ * Controls a conversation on a device behind a remote server. The connection must be a row of the tenant's list that the principal may use. The request
+ * leaves once, after its audit record is stored.
+ */
+async function controlRemote(
+  { clock, connections, callRemote }: RemoteTools,
+  connectionId: string,
+  { call, decoded, request, readUntil }: ExtensionCall,
+): Promise<PlainResponse> {
+  const { principal, endpoint, deadline } = call;
+  const found = await connections.find(principal, connectionId, { deadline, readUntil }, maxRowAgeMs);
+  if (found.kind === "refused") return found.response;
+  if (!allowsDevice(principal, found.row)) return problemResponse("connection_not_found");
+  const refusal = (await recordOf(call).start(found.row.deviceId)) ?? refuseLate(call, clock);
+  if (refusal !== null) return refusal;
+  // It was sent, so it is not cancelled when the caller disconnects.
+  const { response } = await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted });
+  return forbidUnsafeRepeat(decoded, response);
+}
+
+/** Says that a command must not be repeated, unless a code of ours shows that nothing was sent. */
+function forbidUnsafeRepeat(command: DecodedRequest, response: PlainResponse): PlainResponse {
+  const code = isUnrepeatableCommand(command) ? errorCodeOf(response) : null;
+  if (code !== "control_unknown" && code !== "upstream_error") return response;
+  return { ...response, headers: { ...response.headers, "x-should-retry": "false" } };
+}
+
+/**
+ * Shows the device that ran a conversation last, to principals that may use it. A device out of reach looks like a conversation that has never run.
+ * Where tags or names decide, the device itself is read.
+ */
+async function presentLastRuntime(
+  principal: Principal,
+  response: PlainResponse,
+  read: ReadRemote,
+): Promise<PlainResponse> {
+  if (response.status !== endpoints.retrieveLastRuntime.successStatus) return response;
+  const runtime = parseJsonObject(response.body);
+  const { deviceId, metadata } = runtime ?? {};
+  if (typeof deviceId !== "string") return problemResponse("upstream_invalid_response");
+  if (isLimitedToDevices(principal)) {
+    const device = await readDevice(deviceId, read);
+    if (device.kind === "refused") return device.response;
+    if (device.row === null || !allowsDevice(principal, device.row)) return problemResponse("environment_not_found");
+  }
+  const shown = presentMetadata(principal, metadata);
+  return shown === metadata ? response : jsonResponse(response.status, { ...runtime, metadata: shown });
 }
