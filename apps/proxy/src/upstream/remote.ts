@@ -2,13 +2,14 @@
  * A server elsewhere, called over HTTP with the tenant's credential. It knows nothing of gateway keys, so the gateway itself limits a principal to its
  * devices and its mode, and removes the members that the principal may not see.
  */
-import type { Clock, Sha256 } from "@letta-environments/platform";
+import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
   declareDeduplication,
   type DecodedRequest,
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createSends, type Sends } from "../idempotency/sends.ts";
 import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { Unreleased } from "../idempotency/unreleased.ts";
@@ -20,7 +21,6 @@ import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./en
 import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { sendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
-import { createContinueVia } from "../http/via.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -135,3 +135,22 @@ export function createRemoteUpstream(
 }
 
 const notServed = problemResponse("endpoint_not_found");
+
+/** A received value that is forwarded. A longer one would let a caller fill the head of the request. */
+const continuedValue = /^[\t\x20-\x7e]{1,512}$/;
+
+/**
+ * Creates a function that returns the `Via` (RFC 9110 section 7.6.3) of a request to the upstream; `null` if this gateway has already forwarded the
+ * request. Without that, a gateway that is its own upstream would call itself until no connection is left. The pseudonym in it is one that no other
+ * gateway has, so that several gateways can be chained.
+ */
+export function createContinueVia(randomId: RandomId): (request: Pick<GatewayRequest, "header">) => string | null {
+  const pseudonym = randomId("letta-proxy");
+  // The same for every HTTP version of callers: a constant text costs nothing, and only the name is read again.
+  const own = `1.1 ${pseudonym}`;
+  return (request) => {
+    const received = request.header("via") ?? "";
+    if (received.includes(pseudonym)) return null;
+    return continuedValue.test(received) ? `${received}, ${own}` : own;
+  };
+}

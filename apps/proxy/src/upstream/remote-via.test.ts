@@ -1,7 +1,7 @@
 import { randomId } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import { createContinueVia } from "./via.ts";
+import { createContinueVia } from "./remote.ts";
 
 const received = (via: string) => fakeRequest({ headers: { via } });
 
