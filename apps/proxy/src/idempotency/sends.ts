@@ -7,9 +7,8 @@ import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
 import { type Deadline, pause, repeatUntilDone } from "../lib/deadline.ts";
-import { classifyRequest, type RequestClass } from "./classify.ts";
 import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
-import { toStoredResult, replayResponse } from "./result.ts";
+import { classifyRequest, replayResponse, type RequestClass, toStoredResult } from "./repeats.ts";
 import { createUnreleased, type Unreleased } from "./unreleased.ts";
 import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, ReserveOutcome, SendScope } from "./store.ts";
 
