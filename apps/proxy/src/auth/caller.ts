@@ -3,7 +3,10 @@
  * their own upstream key, any other credential. A credential that starts like a gateway key, or like a token if tokens are
  * accepted, never leaves the gateway.
  */
+import type { Principal } from "@letta-environments/schema";
 import { keyPrefix } from "../keys/key-format.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import { passThroughTenantPrefix } from "../lib/setting-rules.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
@@ -12,7 +15,6 @@ import { type Authentication, createOperatorTokenCheck, readBearerToken, refuseI
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import { createTokenAuthenticator, looksLikeJwt, startsLikeToken, type TokenAuthenticator } from "./jwt.ts";
-import { createPassThrough, type PassThrough } from "./pass-through.ts";
 import { createTenantGuard } from "./tenant-guard.ts";
 
 /** An {@link Authentication} with the caller's own upstream key, where the caller sent one. */
@@ -105,6 +107,13 @@ function startsLikeKey(token: string): boolean {
   return token.slice(0, keyPrefix.length).toLowerCase() === keyPrefix;
 }
 
+function openTokenAuthenticator(ports: CallerPorts, { jwt }: CallerConfig): TokenAuthenticator | null {
+  if (jwt === null) return null;
+  if (ports.tokenAuthenticatorFor !== undefined) return ports.tokenAuthenticatorFor(jwt);
+  if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
+  return createTokenAuthenticator({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+}
+
 /** Accepts any credential as a caller's own upstream key, except the operator's token, which could be sent here by mistake. */
 function createOwnKeyAuthenticator(
   ports: CallerPorts,
@@ -118,9 +127,54 @@ function createOwnKeyAuthenticator(
   };
 }
 
-function openTokenAuthenticator(ports: CallerPorts, { jwt }: CallerConfig): TokenAuthenticator | null {
-  if (jwt === null) return null;
-  if (ports.tokenAuthenticatorFor !== undefined) return ports.tokenAuthenticatorFor(jwt);
-  if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
-  return createTokenAuthenticator({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
+/** Own keys that are remembered: as callers, and separately as accepted ones. */
+const maxCallers = 10_000;
+
+/** Callers that send their own upstream key. The upstream decides whether such a key is valid. */
+interface PassThrough {
+  principalOf(key: string): Principal;
+  /** Whether the upstream has accepted the key and not refused it since. */
+  knows(key: string): boolean;
+  /** Remembers that the upstream has accepted a key. */
+  confirm(key: string): void;
+  /** Forgets that the upstream has accepted a key. */
+  forget(key: string): void;
+}
+
+/**
+ * Creates a {@link PassThrough}. Tenant and key id are a digest under the pepper: two keys never share a tenant, and neither
+ * logs nor ids help to guess a key. Accepted keys have a separate map, which made-up keys cannot fill.
+ */
+export function createPassThrough({ digests, pepper }: Pick<GatewayPorts, "digests" | "pepper">): PassThrough {
+  const principals = createBoundedMap<Principal>(maxCallers);
+  const accepted = createBoundedMap<true>(maxCallers);
+  return {
+    principalOf(key) {
+      const digest = digests.sha256(key);
+      const known = principals.get(digest);
+      if (known !== undefined) return known;
+      const principal = createPrincipal(digests.hmacSha256(pepper.secret, `passthrough\n${key}`));
+      principals.set(digest, principal);
+      return principal;
+    },
+    knows: (key) => accepted.get(digests.sha256(key)) === true,
+    confirm: (key) => accepted.set(digests.sha256(key), true),
+    forget: (key) => accepted.delete(digests.sha256(key)),
+  };
+}
+
+function createPrincipal(digest: string): Principal {
+  const tenant = `${passThroughTenantPrefix}${digest.slice(0, 32)}`;
+  return {
+    tenant,
+    keyId: tenant,
+    owner: "passthrough",
+    // The upstream decides what its own key may do and see.
+    scopes: new Set(["list", "read", "send", "approve", "details"]),
+    deviceIds: null,
+    connectionNames: null,
+    agentIds: null,
+    maxMode: null,
+    shared: false,
+  };
 }

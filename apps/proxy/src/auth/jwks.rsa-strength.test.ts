@@ -1,6 +1,6 @@
 import { generateKeyPair, exportJWK } from "jose";
 import { expect, test } from "vitest";
-import { rsaWeakness } from "./rsa-strength.ts";
+import { rsaWeakness } from "./jwks.ts";
 
 function base64url(value: bigint): string {
   const hex = value.toString(16);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { testDigests, testPepper } from "../../test/support/test-proxy.ts";
-import { createPassThrough } from "./pass-through.ts";
+import { createPassThrough } from "./caller.ts";
 
 const create = () => createPassThrough({ digests: testDigests, pepper: testPepper });
 
