@@ -19,8 +19,7 @@ import { passedRequest } from "../../host/web/passed-request.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { createAddressOf } from "../../limits/client-address.ts";
-import { openPipeline, resolveFetchSettings, type SettingSources } from "./open.ts";
-import { openWhenCalled, storesCheck } from "./opening.ts";
+import { openPipeline, openWhenCalled, resolveFetchSettings, type SettingSources, storesCheck } from "./open.ts";
 
 /** Static files that the gateway serves, if the caller has them. */
 export interface StaticFiles {

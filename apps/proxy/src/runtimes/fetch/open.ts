@@ -1,20 +1,26 @@
-/** Opens the stores of a gateway that has no disk and no lasting process, and composes its pipeline over them. */
+/**
+ * Opens the stores of a gateway that has no disk and no lasting process, and composes its pipeline over them: with the first request, and again some
+ * time after a failure.
+ */
 import { randomBytes } from "node:crypto";
 import { createMemoryBudget } from "@letta-environments/environment-server";
 import { CommandError } from "@letta-environments/command-line";
+import type { Clock } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { logKeyStore } from "../../adapters/log.ts";
 import { createExtensions } from "../../extensions.ts";
 import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { isShortPepper, loadPepper } from "../../adapters/node/pepper.ts";
+import { keyStoreUnavailable } from "../../auth/authentication.ts";
 import { resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createBodyBudget } from "../../http/body-memory.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
-import { KeyStoreUnavailableError, reportOutages } from "../../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { isJsonObject } from "../../lib/json.ts";
@@ -134,4 +140,63 @@ async function openKeys(
     // The response to this cause is 503 with Retry-After. The text of a CommandError is for operators who start a process.
     throw cause instanceof CommandError && cause.cause instanceof KeyStoreUnavailableError ? cause.cause : cause;
   }
+}
+
+/** The pause after a failure to open the stores, in milliseconds. Callers without a key must not open a connection with each request. */
+const pauseMs = 1_000;
+
+/** The open gateway, or the response while it cannot be opened. */
+type Opening<Gateway> =
+  | { readonly kind: "open"; readonly gateway: Gateway }
+  | { readonly kind: "failed"; readonly response: PlainResponse };
+
+/**
+ * Returns a function that opens the gateway with the first call, and tries again with the first call a second after a failure. It never
+ * rejects. Each failure is logged once, with its cause.
+ */
+export function openWhenCalled<Gateway>(
+  open: () => Promise<Gateway>,
+  { clock, log }: { readonly clock: Pick<Clock, "monotonic">; readonly log: (event: LogEvent) => void },
+): () => Promise<Opening<Gateway>> {
+  let latest: Promise<Opening<Gateway>> | null = null;
+  let failedAt: number | null = null;
+  let hasFailed = false;
+
+  async function attempt(): Promise<Opening<Gateway>> {
+    try {
+      const gateway = await open();
+      if (hasFailed) log({ type: "readiness_recovered", check: storesCheck });
+      return { kind: "open", gateway };
+    } catch (cause) {
+      failedAt = clock.monotonic();
+      hasFailed = true;
+      log(failureEvent(cause));
+      return { kind: "failed", response: failureResponse(cause) };
+    }
+  }
+
+  return () => {
+    if (failedAt !== null && clock.monotonic() - failedAt >= pauseMs) {
+      failedAt = null;
+      latest = null;
+    }
+    return (latest ??= attempt());
+  };
+}
+
+/** The name of the check of `/readyz` that fails while the stores cannot be opened. */
+export const storesCheck = "stores";
+
+function failureEvent(cause: unknown): LogEvent {
+  return cause instanceof KeyStoreUnavailableError
+    ? { type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause), cause }
+    : { type: "readiness_failed", check: storesCheck, cause };
+}
+
+function failureResponse(cause: unknown): PlainResponse {
+  if (cause instanceof KeyStoreUnavailableError) return keyStoreUnavailable;
+  return problemResponse("storage_unavailable", {
+    detail: "The gateway cannot open what its settings name; its log has the reason. The request was not executed.",
+    retryAfterSeconds: pauseMs / 1_000,
+  });
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { createMovableClock } from "../../../test/support/create-movable-clock.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
-import { openWhenCalled } from "./opening.ts";
+import { openWhenCalled } from "./open.ts";
 
 function start(outcomes: readonly (Error | null)[]) {
   const clock = createMovableClock();
