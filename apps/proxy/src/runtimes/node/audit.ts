@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createGroupCommit, type SqliteDatabase } from "@letta-environments/platform";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
 import { auditFile, describeUnusable, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteAuditStore, type SqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
@@ -13,7 +14,7 @@ import { createSqliteAuditRetention } from "../../adapters/sqlite/audit-retentio
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
 import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
-import { dropOldRecords, type RetentionResult } from "../../audit/retention.ts";
+import { dropOldRecords, retentionNow, type RetentionResult } from "../../audit/retention.ts";
 import type { AuditTail } from "../../audit/search.ts";
 import type { AuditStore } from "../../audit/store.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -113,3 +114,41 @@ function unusable(dataDir: string, cause: unknown): CommandError {
     cause,
   });
 }
+
+const dayMs = 86_400_000;
+
+/** Shortly after the start, which needs the disk for other work. */
+const firstDelayMs = 60_000;
+
+/**
+ * Drops old records of the audit log while the gateway runs, if the settings say so: after the start, and then once a day. Returns a function that
+ * ends it.
+ */
+export function keepAuditRetention(
+  audit: Pick<OpenAudit, "dropBefore" | "newestBefore">,
+  settings: () => Pick<Settings, "auditRetentionDays">,
+  log: (event: LogEvent) => void,
+): () => void {
+  const startedAtMs = systemClock.monotonic();
+  const newestMs = audit.newestBefore ?? systemClock.now();
+  let cancel = systemClock.setTimer(firstDelayMs, drop);
+
+  function drop(): void {
+    cancel = systemClock.setTimer(dayMs, drop);
+    const { auditRetentionDays: days } = settings();
+    if (days === null) return;
+    const elapsedMs = systemClock.monotonic() - startedAtMs;
+    const now = retentionNow({ nowMs: systemClock.now(), newestMs, elapsedMs });
+    audit.dropBefore(now - days * dayMs, null).then(
+      ({ records, chains, damaged }) => {
+        if (records > 0) log({ type: "audit_records_dropped", records, chains });
+        if (damaged !== null) log({ type: "audit_failed", requestId: "-", cause: notIntact });
+      },
+      (cause: unknown) => log({ type: "audit_failed", requestId: "-", cause }),
+    );
+  }
+
+  return () => cancel();
+}
+
+const notIntact = "the audit log is not intact, so its old records are kept: see 'letta-proxy audit verify'";

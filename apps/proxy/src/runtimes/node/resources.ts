@@ -34,8 +34,7 @@ import { type BackgroundWork, createBackgroundWork } from "../../lib/background.
 import { closeInOrder, type Defer, openInOrder } from "../../lib/open-in-order.ts";
 import { type SocketRules, watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
-import { type OpenAudit, openAudit } from "./audit.ts";
-import { keepAuditRetention } from "./audit-retention.ts";
+import { keepAuditRetention, type OpenAudit, openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
