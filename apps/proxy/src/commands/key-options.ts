@@ -1,6 +1,6 @@
 /**
- * Reads the options of `keys create` and `keys update`. The rules are those of the administration over HTTP: the options become the body of the
- * same request, which is checked by the same schema, and a broken rule is reported by the name of its option.
+ * Reads the options of `keys create`, `keys update` and `devices invite`. The rules are those of the administration over HTTP: the options become the
+ * body of the same request, which is checked by the same schema, and a broken rule is reported by the name of its option.
  */
 import { misuse, parseDuration, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
@@ -155,4 +155,38 @@ export function describeKeyIssue([issue]: readonly ProblemIssue[]): string {
 
 function mapValues<From, To>(record: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
+}
+
+/** How long an unused invitation is valid, unless the command says otherwise. */
+const invitationExpiry = "1h";
+
+/** An invitation as requested on the command line. */
+interface Invitation {
+  readonly request: KeyRequest;
+  /** The name under which the device registers; `null`: its host name. */
+  readonly name: string | null;
+}
+
+/** Reads the options of `devices invite`. @throws CommandError naming the option that breaks a rule */
+export function readInvitation(options: GivenOptions, nowMs: number): Invitation {
+  const name = options.get("name")?.at(-1) ?? null;
+  const expiresAt = parseTime(options.get("expires")?.at(-1) ?? invitationExpiry, nowMs, 1);
+  if (expiresAt === null) throw misuse(`--expires must be ${timeForms}`);
+  const input = {
+    name: name ?? "invitation",
+    tenant: options.get("tenant")?.at(-1) ?? "default",
+    scopes: ["connect"],
+    invite: { expiresAt, tags: options.get("tag") ?? [] },
+  };
+  const checked = checkValue(RequestedKeySchema, input, "the invitation", { firstIssueOnly: true });
+  const [issue] = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
+  if (!checked.ok || issue !== undefined)
+    throw misuse(describeInvitationIssue(issue ?? { member: "", rule: "is not valid" }));
+  return { request: { tenant: "default", ...checked.value }, name };
+}
+
+/** Names the option of a member, such as `--tag` for `invite.tags[0]`. */
+function describeInvitationIssue({ member, rule }: ProblemIssue): string {
+  const [, part = ""] = /^invite\.(tags|expiresAt)/.exec(member) ?? [];
+  return `--${{ tags: "tag", expiresAt: "expires" }[part] ?? member} ${rule}`;
 }

@@ -2,7 +2,7 @@
 import { CommandError, formatDeviceCommand } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
-import { readInvitation } from "../../../commands/invitation.ts";
+import { readInvitation } from "../../../commands/key-options.ts";
 import { devicesPath } from "../../../admin/endpoints.ts";
 import { deviceVersion } from "../../../version.ts";
 import { assertStoredKeys } from "../keys.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { deviceVersion } from "../version.ts";
-import { readInvitation } from "./invitation.ts";
+import { readInvitation } from "./key-options.ts";
 
 const nowMs = 1_795_000_000_000;
 
