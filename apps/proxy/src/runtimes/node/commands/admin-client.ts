@@ -1,10 +1,13 @@
-/** Requests to the administration of a gateway elsewhere, with the operator's token or a key of scope `admin` in `ADMIN_TOKEN`. */
+/** The administration of a gateway elsewhere, over HTTP, with the operator's token or a key of scope `admin` in `ADMIN_TOKEN`. */
 import process from "node:process";
 import { CommandError, misuse, printable } from "@letta-environments/command-line";
 import { errorCode } from "../../../adapters/node/data-dir.ts";
+import type { ShownDevice } from "../../../admin/device-view.ts";
+import { devicesPath, keysPath } from "../../../admin/endpoints.ts";
+import type { ShownKey } from "../../../keys/key-view.ts";
 import { isJsonObject } from "../../../lib/json.ts";
 import { parseUpstreamBaseUrl } from "../../../upstream/settings.ts";
-import type { CommandContext } from "./context.ts";
+import type { CommandContext, DeviceCommands, KeyAdministration } from "./context.ts";
 
 /** The longest wait for a response, in milliseconds. */
 const timeoutMs = 30_000;
@@ -12,7 +15,7 @@ const timeoutMs = 30_000;
 const pageSize = 100;
 
 /** Sends a request below the path of the collection. Rejects with a `CommandError` unless the response is a success. */
-export type SendRequest = <Body>(method: string, path: string, body?: unknown) => Promise<Body>;
+type SendRequest = <Body>(method: string, path: string, body?: unknown) => Promise<Body>;
 
 /**
  * Returns a function that sends requests to the gateway that `--url` names.
@@ -64,8 +67,53 @@ export function connectToAdministration(
   };
 }
 
+/**
+ * Returns the operations on the keys of the gateway that `--url` names.
+ *
+ * @throws CommandError if the address or the token cannot be used
+ */
+export function administerRemoteKeys(context: CommandContext): KeyAdministration {
+  const request = connectToAdministration(context, keysPath, "letta-proxy keys list");
+  const pathOf = (id: string): string => `/${encodeURIComponent(id)}`;
+  return {
+    async create({ tenant, ...rest }) {
+      // A key with the scope `admin` has its own tenant, which is the default.
+      const body = context.parsed.options.has("tenant") ? { ...rest, tenant } : rest;
+      return (await request<{ readonly key: string }>("POST", "", body)).key;
+    },
+    list: () => readAllPages<ShownKey>(request, "keys"),
+    retrieve: (id) => request("GET", pathOf(id)),
+    update: (id, patch) => request("PATCH", pathOf(id), patch),
+    async rotate(id, overlapMs) {
+      return (await request<{ readonly key: string }>("POST", `${pathOf(id)}/rotate`, { overlapMs })).key;
+    },
+    revoke: (id) => request("POST", `${pathOf(id)}/revoke`),
+  };
+}
+
+/**
+ * Returns the operations on the devices of the gateway that `--url` names.
+ *
+ * @throws CommandError if the address or the token cannot be used
+ */
+export function administerRemoteDevices(context: CommandContext): DeviceCommands {
+  const request = connectToAdministration(context, devicesPath, "letta-proxy devices list");
+  const tenant = context.option("tenant");
+  const parameters = { ...(tenant !== undefined && { tenant }) };
+  const query = tenant === undefined ? "" : `?${new URLSearchParams(parameters)}`;
+  const pathOf = (deviceId: string, action = ""): string => `/${encodeURIComponent(deviceId)}${action}${query}`;
+  return {
+    list: () => readAllPages<ShownDevice>(request, "devices", parameters),
+    async show(deviceId) {
+      return (await request<{ readonly devices: readonly ShownDevice[] }>("GET", pathOf(deviceId))).devices;
+    },
+    release: (deviceId) => request("POST", pathOf(deviceId, "/release")),
+    remove: (deviceId) => request("DELETE", pathOf(deviceId)),
+  };
+}
+
 /** Reads every page of a list whose entries are the member `name`. */
-export async function readAllPages<Entry extends { readonly id: string }>(
+async function readAllPages<Entry extends { readonly id: string }>(
   request: SendRequest,
   name: string,
   parameters: Readonly<Record<string, string>> = {},

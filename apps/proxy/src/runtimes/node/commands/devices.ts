@@ -6,12 +6,10 @@ import { readInvitation } from "../../../commands/key-options.ts";
 import { devicesPath } from "../../../admin/endpoints.ts";
 import { deviceVersion } from "../../../version.ts";
 import { assertStoredKeys } from "../keys.ts";
-import { connectToAdministration } from "./admin-client.ts";
+import { administerRemoteDevices, administerRemoteKeys, connectToAdministration } from "./admin-client.ts";
 import { type CommandContext, type DeviceCommands, idOf, print, readGatewayUrl } from "./context.ts";
 import { administerLocalDevices } from "./local-devices.ts";
 import { administerLocalKeys } from "./local-keys.ts";
-import { administerRemoteDevices } from "./remote-devices.ts";
-import { administerRemoteKeys } from "./remote-keys.ts";
 
 /** The timeout of the request that checks what a gateway serves, in milliseconds. */
 const probeMs = 5_000;

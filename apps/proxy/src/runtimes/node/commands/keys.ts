@@ -9,9 +9,9 @@ import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts"
 import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
 import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
+import { administerRemoteKeys } from "./admin-client.ts";
 import { type CommandContext, idOf, type KeyAdministration, print, readGatewayUrl, warn } from "./context.ts";
 import { administerLocalKeys, createLocalLink } from "./local-keys.ts";
-import { administerRemoteKeys } from "./remote-keys.ts";
 
 /** `keys create`: prints the key alone on standard output. */
 export async function createKeyCommand(context: CommandContext): Promise<void> {
