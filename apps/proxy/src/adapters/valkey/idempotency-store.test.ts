@@ -14,7 +14,7 @@ import { describeIdempotencyStore } from "../../../test/idempotency-store-contra
 import { settlesWithin } from "../../../test/support/settles-within.ts";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError } from "../../idempotency/store.ts";
-import { assertDurableValkey } from "./durability.ts";
+import { assertDurableValkey } from "./server-info.ts";
 import { createValkeyIdempotencyStore } from "./idempotency-store.ts";
 
 describe.runIf(canLaunchValkey())("the idempotency store with a server", () => {

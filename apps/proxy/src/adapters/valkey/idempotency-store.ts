@@ -3,7 +3,7 @@
  * runs atomically. Each id is a hash under its own key; results are stored separately, because several ids share one.
  *
  * Times are the server's wall time (`TIME`), so the clocks of the gateways do not matter. If the server's clock is set back, an id
- * from the future counts as reserved when it is next read. The server must keep what it confirms: see `durability.ts`.
+ * from the future counts as reserved when it is next read. The server must keep what it confirms: see `server-info.ts`.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
 import {

@@ -1,15 +1,9 @@
-/** Reads what a Valkey or Redis server says about itself (`INFO`), and refuses a node of a cluster. */
+/**
+ * Reads what a Valkey or Redis server says about itself (`INFO`), and refuses one that the gateway cannot rely on: a node of a cluster and, for sends, a
+ * server that does not keep what it confirms.
+ */
 import { CommandError } from "@letta-environments/command-line";
 import { type ValkeyConnection, ValkeyError } from "@letta-environments/platform";
-
-/** Reads one line of `INFO`; `null` if the server does not report it. */
-export async function readInfo(connection: ValkeyConnection, section: string, name: string): Promise<string | null> {
-  const reply = await connection.command(["INFO", section]);
-  const line = String(reply)
-    .split(/\r?\n/)
-    .find((one) => one.startsWith(`${name}:`));
-  return line === undefined ? null : line.slice(name.length + 1).trim();
-}
 
 /**
  * Resolves unless the server is a node of a cluster. Keys, limits and sends are in several slots, and the connection follows no
@@ -24,6 +18,26 @@ export async function assertSingleServer(connection: ValkeyConnection): Promise<
   );
 }
 
+/**
+ * Resolves when the server neither evicts keys nor keeps them only in memory. Otherwise it would forget sends, and a forgotten send could be delivered
+ * twice.
+ *
+ * @throws CommandError if it does; the message says how to change the setting. ValkeyError if the server does not report the setting.
+ */
+export async function assertDurableValkey(connection: ValkeyConnection): Promise<void> {
+  const policy = await readInfo(connection, "memory", "maxmemory_policy");
+  if (policy !== "noeviction") {
+    throw new CommandError(
+      `the Valkey server has maxmemory-policy ${policy ?? "(unknown)"}, so it may forget sends: set 'maxmemory-policy noeviction'`,
+    );
+  }
+  if ((await readInfo(connection, "persistence", "aof_enabled")) !== "1") {
+    throw new CommandError(
+      "the Valkey server has no append-only file, so it forgets sends when it stops: set 'appendonly yes'",
+    );
+  }
+}
+
 async function readCluster(connection: ValkeyConnection): Promise<string | null> {
   try {
     return await readInfo(connection, "cluster", "cluster_enabled");
@@ -32,4 +46,13 @@ async function readCluster(connection: ValkeyConnection): Promise<string | null>
     if (cause instanceof ValkeyError && cause.code === "refused") return null;
     throw cause;
   }
+}
+
+/** Reads one line of `INFO`; `null` if the server does not report it. */
+async function readInfo(connection: ValkeyConnection, section: string, name: string): Promise<string | null> {
+  const reply = await connection.command(["INFO", section]);
+  const line = String(reply)
+    .split(/\r?\n/)
+    .find((one) => one.startsWith(`${name}:`));
+  return line === undefined ? null : line.slice(name.length + 1).trim();
 }

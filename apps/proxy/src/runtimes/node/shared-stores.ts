@@ -12,7 +12,7 @@ import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-sto
 import { limitsFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";
 import { createValkeyCacheStore, KnownOutageError } from "../../adapters/valkey/cache-store.ts";
-import { assertDurableValkey } from "../../adapters/valkey/durability.ts";
+import { assertDurableValkey } from "../../adapters/valkey/server-info.ts";
 import { createValkeyIdempotencyStore } from "../../adapters/valkey/idempotency-store.ts";
 import { createValkeyRateLimitStore } from "../../adapters/valkey/rate-limit-store.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
