@@ -5,6 +5,8 @@ import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
+import { type LimitedRoute, limitedRoutes, rateLimitStoreNames } from "../limits/settings.ts";
+import { rateLimitDimensions, rateLimitFailureModes } from "../rate-limit/policy.ts";
 import {
   type AdminFile,
   type ApprovalPolicyFile,
@@ -12,9 +14,10 @@ import {
   type ConfigFile,
   type JwtFile,
   logFormats,
+  type RateLimitPolicyFile,
+  type RateLimitsFile,
   type TenantFile,
 } from "./file.ts";
-import { RateLimitsSchema } from "./rate-limits-schema.ts";
 import { list, number, object, record, text } from "./schema-helpers.ts";
 
 const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
@@ -84,6 +87,41 @@ const AdminSchema: v.GenericSchema<unknown, AdminFile> = object({
   port: number(0, 65_535),
   allowRemote: v.exactOptional(v.boolean()),
   hostnames: v.exactOptional(list(text(253), 100)),
+});
+
+const costs = Object.fromEntries(limitedRoutes.map((route) => [route, v.exactOptional(number(0, 1_000_000))])) as {
+  readonly [Route in LimitedRoute]: v.ExactOptionalSchema<v.GenericSchema<unknown, number>, undefined>;
+};
+
+const PolicySchema: v.GenericSchema<unknown, RateLimitPolicyFile> = object({
+  per: list(oneOf(rateLimitDimensions), 5),
+  limit: number(1, 1_000_000_000),
+  windowMs: v.exactOptional(number(1, 31_536_000_000)),
+  burst: v.exactOptional(number(1, 1_000_000_000)),
+  unit: v.exactOptional(v.picklist(["requests", "concurrent-requests"], "must be requests or concurrent-requests")),
+  routes: v.exactOptional(list(oneOf(limitedRoutes), limitedRoutes.length)),
+  costs: v.exactOptional(object(costs)),
+  mode: v.exactOptional(v.picklist(["enforce", "shadow"], "must be enforce or shadow")),
+  onStoreError: v.exactOptional(oneOf(rateLimitFailureModes)),
+});
+
+const RateLimitsSchema: v.GenericSchema<unknown, RateLimitsFile> = object({
+  enabled: v.exactOptional(v.boolean()),
+  store: v.exactOptional(oneOf(rateLimitStoreNames)),
+  deadlineMs: v.exactOptional(number(1, 10_000)),
+  instances: v.exactOptional(number(1, 10_000)),
+  trustedHops: v.exactOptional(number(0, 16)),
+  clientAddressHeader: v.exactOptional(
+    v.picklist(["x-forwarded-for", "forwarded"], "must be x-forwarded-for or forwarded"),
+  ),
+  policies: v.exactOptional(record(text(64), PolicySchema)),
+  exempt: v.exactOptional(
+    object({
+      keyIds: v.exactOptional(list(text(128), 10_000)),
+      tenants: v.exactOptional(list(text(128), 10_000)),
+      addresses: v.exactOptional(list(text(64), 10_000)),
+    }),
+  ),
 });
 
 /** A member of the file that can be absent. */
