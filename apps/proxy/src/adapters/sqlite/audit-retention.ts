@@ -1,7 +1,7 @@
 /** {@link AuditRetentionStore} in the file of the audit log. */
 import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditRetentionStore } from "../../audit/retention.ts";
-import { readDropped, readHead, readRecord } from "./audit-rows.ts";
+import { readDropped, readHead, readRecord } from "./audit-store.ts";
 
 /**
  * Creates the store over a migrated database.

@@ -2,12 +2,18 @@
  * Audit storage in a SQLite file. Several processes may share the file, each with its own chain. Triggers prevent mistakes; only
  * the chains and their seals protect against an attacker who can write to the file.
  */
-import type { SqliteDatabase } from "@letta-environments/platform";
-import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
+import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type {
+  AuditChains,
+  AuditDirectory,
+  AuditHead,
+  AuditRecord,
+  AuditStore,
+  DroppedRecords,
+} from "../../audit/store.ts";
 import type { AuditChainTail, AuditTail } from "../../audit/search.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
-import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 
 /** Records in memory at a time while all are read. */
 const pageSize = 500;
@@ -154,4 +160,31 @@ function timeOf(text: unknown): number {
   const record = typeof text === "string" ? parseJson(text) : undefined;
   const time = isJsonObject(record) ? record["time"] : undefined;
   return typeof time === "number" ? time : 0;
+}
+
+/** Reads the sealed end of a chain from a row of `audit_heads` or `audit_dropped`. */
+export function readHead(row: SqliteRow): AuditHead {
+  return {
+    writer: String(row["writer"]),
+    ordinal: Number(row["ordinal"]),
+    sequence: Number(row["sequence"]),
+    hash: String(row["hash"]),
+    pepperId: String(row["pepper_id"]),
+    seal: String(row["seal"]),
+  };
+}
+
+/** Reads a row of `audit_records`. */
+export function readRecord(row: SqliteRow): AuditRecord {
+  return {
+    writer: String(row["writer"]),
+    sequence: Number(row["sequence"]),
+    text: String(row["text"]),
+    hash: String(row["hash"]),
+  };
+}
+
+/** Reads a row of `audit_dropped`. */
+export function readDropped(row: SqliteRow): DroppedRecords {
+  return { ...readHead(row), closed: Number(row["closed"]) === 1 };
 }
