@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import type { LogEvent } from "../../src/adapters/log-event.ts";
 import { gauges, metrics } from "../../src/metrics/definitions.ts";
 import { formatMetrics } from "../../src/metrics/exposition.ts";
-import { createOpenCircuits } from "../../src/metrics/open-circuits.ts";
+import { createOpenCircuits } from "../../src/metrics/observers.ts";
 import { createRecorder } from "../../src/metrics/recorder.ts";
 import { createMetricTable, type MetricTable } from "../../src/metrics/table.ts";
 import { parseSamples } from "../support/prometheus-text.ts";

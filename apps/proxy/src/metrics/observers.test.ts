@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { ProxyEvent } from "../telemetry.ts";
-import { createOpenCircuits } from "./open-circuits.ts";
+import { createOpenCircuits } from "./observers.ts";
 
 const down = (tenant: string): ProxyEvent => ({ type: "upstream_down", tenant });
 
