@@ -1,7 +1,12 @@
 /**
- * Decides checks while the store is unavailable, each policy by its failure mode: `local` counts in this process with its share of
- * the limit, `open` allows and `closed` refuses. The checks stay all or nothing: if a closed policy refuses, no local policy is
- * charged. Units charged locally are not reported to the store later.
+ * The limiter while the store is unavailable.
+ *
+ * It decides checks without the store, each policy by its failure mode: `local` counts in this process with its share of the limit, `open` allows and
+ * `closed` refuses. The checks stay all or nothing: if a closed policy refuses, no local policy is charged. Units charged locally are not reported to
+ * the store later.
+ *
+ * It remembers leases that could not be released. They are released once the store is back, and expire if that fails too: until then they count
+ * against callers whose requests ended long ago.
  */
 import { mostConstrained } from "./decide.ts";
 import type { RateLimitCheck } from "./policy.ts";
@@ -65,5 +70,52 @@ function localShare({ policy, key, cost }: RateLimitCheck, instances: number): R
     policy: { ...policy, windowMs: policy.windowMs * instances, burst },
     key,
     cost: cost <= policy.burst ? Math.min(cost, burst) : Math.max(cost, burst + 1),
+  };
+}
+
+/** The leases of one request. */
+export interface LeaseRelease {
+  readonly leaseId: string;
+  readonly leases: readonly RateLimitCheck[];
+  /** When the last of the leases has expired, in monotonic milliseconds. */
+  readonly expiresAtMs: number;
+}
+
+/** Remembers releases, each once. */
+export interface PendingReleases {
+  /** Adds a release. If there are too many, the oldest is dropped, and its leases expire. */
+  add(release: LeaseRelease): void;
+  /** Removes and returns the oldest releases, at most a batch, without those whose leases have expired. */
+  takeBatch(nowMs: number): readonly LeaseRelease[];
+  isEmpty(): boolean;
+}
+
+/** More than the requests that run at the same time, so that a store that never recovers does not fill the memory. */
+const maxPending = 10_000;
+/** Few enough that requests hardly wait for a batch: in SQLite each release is a transaction, which blocks the process. */
+const batchSize = 32;
+
+/** Creates {@link PendingReleases}. */
+export function createPendingReleases(): PendingReleases {
+  const pending = new Map<string, LeaseRelease>();
+  return {
+    add(release) {
+      pending.set(release.leaseId, release);
+      if (pending.size <= maxPending) return;
+      for (const oldest of pending.keys()) {
+        pending.delete(oldest);
+        return;
+      }
+    },
+    takeBatch(nowMs) {
+      const batch: LeaseRelease[] = [];
+      for (const [leaseId, release] of pending) {
+        if (batch.length === batchSize) break;
+        pending.delete(leaseId);
+        if (release.expiresAtMs > nowMs) batch.push(release);
+      }
+      return batch;
+    },
+    isEmpty: () => pending.size === 0,
   };
 }

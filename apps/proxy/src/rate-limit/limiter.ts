@@ -13,12 +13,10 @@
  * Failures: a request waits for the store until a deadline. After a failure a circuit breaker (`lib/circuit-breaker.ts`) sends one
  * request after each cool-down to the store, and all others continue without it: `fallback.ts` decides them by the failure mode of
  * each policy. The outcome says so, and the loss and the return of the store are reported once each. Leases that could not be
- * released are released when the store is back (`pending-releases.ts`). Durations are monotonic, so changes of the wall clock
- * neither block nor free anyone.
+ * released are released when the store is back. Durations are monotonic, so changes of the wall clock neither block nor free anyone.
  */
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
-import { decideWithoutStore } from "./fallback.ts";
-import { createPendingReleases, type LeaseRelease, type PendingReleases } from "./pending-releases.ts";
+import { createPendingReleases, decideWithoutStore, type LeaseRelease, type PendingReleases } from "./fallback.ts";
 import type { RateLimitCheck } from "./policy.ts";
 import type {
   LocalRateLimitStore,

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { testCheck } from "../../test/support/test-check.ts";
 import { createMemoryRateLimitStore } from "../adapters/memory/rate-limit-store.ts";
 import { createRateLimiter } from "./limiter.ts";
-import { createPendingReleases } from "./pending-releases.ts";
+import { createPendingReleases } from "./fallback.ts";
 import type { RateLimitStore } from "./store.ts";
 
 const lease = testCheck({ unit: "concurrent-requests", limit: 1_000, windowMs: 3_600_000 });
