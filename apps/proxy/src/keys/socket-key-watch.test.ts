@@ -1,12 +1,14 @@
+import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { DeviceAllowlist, Principal } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createPermissionRules, type PermissionSettings } from "../auth/tenant-guard.ts";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
+import type { KeyStore } from "../ports.ts";
 import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
 import { approvalPolicyOfKey, credentialIdOf, type KeyRecord } from "./key-record.ts";
 import { watchSocketKeys } from "./socket-key-watch.ts";
@@ -356,4 +358,35 @@ test("the watch stops once no socket is open", async () => {
   await change((record) => revokeKey(record, 1));
   await clock.advance(1_000);
   expect([isOpen(), clock.timerCount]).toEqual([false, 0]);
+});
+
+test("while one key cannot be read, its socket stays open until it expires, and others close within 100 ms after their keys are revoked", async () => {
+  const clock = createVirtualClock();
+  const keyStore = createMemoryKeyStore();
+  const open = async (name: string, expiresAt: number | null): Promise<ConnectedDevice> => {
+    const { record } = createKey({ name, tenant: "default", scopes: ["connect"], expiresAt }, clock.now(), testMint);
+    await keyStore.create(record);
+    const credentialId = record.secrets.map(credentialIdOf)[0] ?? null;
+    return { tenant: "default", keyId: record.id, credentialId, deviceId: name, connectionName: name };
+  };
+  const damaged = await open("damaged", clock.now() + 60_000);
+  const [first, second] = [await open("first", null), await open("second", null)];
+  const sockets = fakeSockets([damaged, first, second]);
+  const find = vi.fn<KeyStore["find"]>(keyStore.find);
+  const [tenants, onFailure] = [new Map(), vi.fn<() => void>()];
+  const rules = { clock, hasExpired: createHasExpired(clock), tenants: () => tenants, tokenSettings: () => null };
+  await sockets.open(watchSocketKeys(sockets, { ...rules, keyStore: { ...keyStore, find }, onFailure }));
+  await clock.advance(100);
+  find.mockImplementation(async (id) => (id === damaged.keyId ? Promise.reject(new Error("EIO")) : keyStore.find(id)));
+  await keyStore.update(first.keyId, (record) => revokeKey(record, 1));
+  await clock.advance(100);
+  expect(sockets.connectedDevices()).toEqual([damaged, second]);
+  [find, onFailure].forEach((mock) => mock.mockClear());
+  await clock.advance(10_000);
+  expect([find.mock.calls, onFailure.mock.calls.length]).toEqual([Array(10).fill([damaged.keyId]), 10]);
+  await keyStore.update(second.keyId, (record) => revokeKey(record, 1));
+  await clock.advance(100);
+  expect(sockets.connectedDevices()).toEqual([damaged]);
+  await clock.advance(60_000);
+  expect([sockets.connectedDevices(), clock.timerCount]).toEqual([[], 0]);
 });

@@ -97,57 +97,48 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   /** Sockets that were found permitted. */
   let permitted = new WeakSet<ConnectedDevice>();
   let nextExpiryMs = Infinity;
-  /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful check. */
+  /** When keys that could not be read are tried again. */
+  let retryAtMs = Infinity;
+  /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful read. */
   let expiries = new Map<string, number | null>();
-  let isTicking = false;
+  const start = repeatWhileOpen(clock, sockets, tick, () => tokens.retain([]));
 
-  function start(): void {
-    hasNewSocket = true;
-    if (!isTicking) schedule(checkIntervalMs);
-  }
-
-  function schedule(delayMs: number): void {
-    isTicking = true;
-    clock.setTimer(delayMs, () => void tick());
-  }
-
-  async function tick(): Promise<void> {
-    const devices = openSockets(sockets);
-    isTicking = devices.length > 0;
-    if (!isTicking) return tokens.retain([]);
+  async function tick(devices: readonly ConnectedDevice[]): Promise<number> {
     try {
-      await checkChanged(devices);
-      schedule(checkIntervalMs);
+      return await checkChanged(devices);
     } catch (cause) {
-      schedule(retryMs);
-      onFailure(cause);
       mustCheckAll = true;
-      // A failure neither ends nor extends a key.
-      sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
+      fail(cause);
+      return retryMs;
     }
   }
 
-  /** When thousands of devices connect at the same time, only new ones are checked. */
-  async function checkChanged(devices: readonly ConnectedDevice[]): Promise<void> {
+  /** A failure neither ends nor extends a key. */
+  function fail(cause: unknown): void {
+    onFailure(cause);
+    sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
+  }
+
+  /** When thousands of devices connect at the same time, only new ones are checked. Resolves with the time until the next check. */
+  async function checkChanged(devices: readonly ConnectedDevice[]): Promise<number> {
     const state = readState(rules);
     const isChanged = tokens.forgetAfterChange() || !isSameState(state, checked) || clock.now() >= nextExpiryMs;
     // When too many credentials have no socket any more, they are forgotten.
     if (isChanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
-    if (!mustCheckAll && !hasNewSocket) return;
+    if (!mustCheckAll && !hasNewSocket && clock.monotonic() < retryAtMs) return checkIntervalMs;
     if (mustCheckAll) permitted = new WeakSet();
-    [mustCheckAll, hasNewSocket] = [false, false];
+    [mustCheckAll, hasNewSocket, retryAtMs, checked] = [false, false, Infinity, state];
     const unchecked = devices.filter((device) => !permitted.has(device));
-    await check(unchecked, state, unchecked.length === devices.length);
-    checked = state;
+    return check(unchecked, state, unchecked.length === devices.length);
   }
 
-  async function check(devices: readonly ConnectedDevice[], state: CheckedState, isAll: boolean): Promise<void> {
-    const records = await findRecords(keyStore, devices, tokens);
+  async function check(devices: readonly ConnectedDevice[], state: CheckedState, isAll: boolean): Promise<number> {
+    const { records, failures } = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
-    if (isAll) expiries = new Map();
+    if (isAll) expiries = new Map(devices.map(credentialOf).map((each) => [each, expiries.get(each) ?? null]));
     const ended = new Set<ConnectedDevice>();
     const changed = new Set<ConnectedDevice>();
-    for (const device of devices) {
+    for (const device of devices.filter(({ keyId }) => !failures.has(keyId))) {
       const credential = credentialOf(device);
       const token = tokens.find(device);
       const expiresAt = expiryOf(device, token, records);
@@ -164,9 +155,40 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     if (changed.size > 0) sockets.closeChanged((device) => changed.has(device));
     if (isAll) tokens.retain(openSockets(sockets));
     nextExpiryMs = firstAfter(expiries.values(), nowMs);
+    if (failures.size === 0) return checkIntervalMs;
+    retryAtMs = clock.monotonic() + retryMs;
+    fail([...failures.values()][0]);
+    return isAll && records.size === 0 ? retryMs : checkIntervalMs;
   }
 
-  return { upgrade: watchUpgrades(sockets, tokens, start), redeemTicket: sockets.redeemTicket };
+  const onOpen = (): void => {
+    hasNewSocket = true;
+    start();
+  };
+  return { upgrade: watchUpgrades(sockets, tokens, onOpen), redeemTicket: sockets.redeemTicket };
+}
+
+/** Returns a function that begins to call `tick`, which resolves with the pause until the next call, as long as sockets are open. */
+function repeatWhileOpen(
+  clock: Clock,
+  sockets: WatchedSockets,
+  tick: (devices: readonly ConnectedDevice[]) => Promise<number>,
+  onEnd: () => void,
+): () => void {
+  let isTicking = false;
+  async function next(): Promise<void> {
+    const devices = openSockets(sockets);
+    isTicking = devices.length > 0;
+    if (isTicking) schedule(await tick(devices));
+    else onEnd();
+  }
+  function schedule(delayMs: number): void {
+    isTicking = true;
+    clock.setTimer(delayMs, () => void next());
+  }
+  return () => {
+    if (!isTicking) schedule(checkIntervalMs);
+  };
 }
 
 /** The keys and the configuration that one check uses. */
@@ -226,14 +248,14 @@ function firstAfter(times: Iterable<number | null>, nowMs: number): number {
   return first;
 }
 
-/** Reads the records of the keys that hold a socket. */
-async function findRecords(
-  keyStore: KeyStore,
-  devices: readonly ConnectedDevice[],
-  tokens: SocketTokens,
-): Promise<ReadonlyMap<string, KeyRecord | null>> {
+/** Reads the records of the keys that hold a socket, each by itself: SQLite may fail to read some pages and not others. */
+async function findRecords(keyStore: KeyStore, devices: readonly ConnectedDevice[], tokens: SocketTokens) {
   const ids = new Set(devices.filter((device) => tokens.find(device) === undefined).map(({ keyId }) => keyId));
-  return new Map(await Promise.all([...ids].map(async (id) => [id, await keyStore.find(id)] as const)));
+  const records = new Map<string, KeyRecord | null>();
+  const failures = new Map<string, unknown>();
+  const read = async (id: string): Promise<void> => void records.set(id, await keyStore.find(id));
+  await Promise.all([...ids].map((id) => read(id).catch((cause: unknown) => failures.set(id, cause))));
+  return { records, failures };
 }
 
 /** The secret that opened a socket; `undefined` when a rotation has replaced it. */
