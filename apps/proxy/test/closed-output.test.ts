@@ -6,11 +6,13 @@ import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { baseEnvironment } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readRunningGateway } from "../src/adapters/node/data-dir-lock.ts";
-import { installGateway, type ServerRuntime } from "./runtimes/runtime-commands.ts";
+import { builtArtefact } from "./runtimes/built-artefact.ts";
+import { installGateway, runtimeProgram, type ServerRuntime } from "./runtimes/runtime-commands.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -127,6 +129,36 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     const gateway = start("pipe");
     expect(await request(await urlOf(gateway), 2_000)).toEqual([404]);
     expect(await stop(gateway)).toBe(0);
+  });
+
+  /** Runs a program that closes its gateway after some requests, and then exits at once. */
+  async function runProgram(output: number | "pipe"): Promise<readonly [code: unknown, log: string, stderr: string]> {
+    const module = builtArtefact(runtime === "bun" ? "server-bun.js" : "server.js");
+    const code = `
+      import process from "node:process";
+      import { openGateway } from ${JSON.stringify(module)};
+      const gateway = await openGateway({ environment: { DATA_DIR: "program", PORT: "0" } });
+      const url = await gateway.listen();
+      for (let sent = 0; sent < 20; sent += 1) await (await fetch(url + "/nowhere")).text();
+      await gateway.close();
+      process.exit(3);
+    `;
+    const words = { node: ["--input-type=module", "-e"], bun: ["-e"], deno: ["eval"] }[runtime];
+    const child = spawn(runtimeProgram(runtime), [...words, code], options(output));
+    const read = async (stream: Readable | null): Promise<string> => (stream === null ? "" : text(stream));
+    const [log, stderr, [exitCode]] = await Promise.all([read(child.stdout), read(child.stderr), once(child, "close")]);
+    return [exitCode, log, stderr];
+  }
+
+  test("the log of a program that exits once its gateway is closed is complete", async () => {
+    const [code, log] = await runProgram("pipe");
+    expect([code, log.match(/"event":"(?:request|audit_end)"/g)]).toEqual([3, Array(21).fill(expect.any(String))]);
+  });
+
+  test("a program whose log cannot be written continues", async () => {
+    const full = await open("/dev/full", "w");
+    expect(await runProgram(full.fd)).toEqual([3, "", ""]);
+    await full.close();
   });
 
   test("the log of a stop is complete", async () => {

@@ -10,7 +10,7 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { checkValue, type Scope } from "@letta-environments/schema";
 import { bufferLines, createLogWriter, dropUnread, type OutputState } from "../adapters/log.ts";
 import { filterByLevel } from "../adapters/log-level.ts";
-import { standardOutput } from "../adapters/node/standard-output.ts";
+import { lastReadMs, standardOutput } from "../adapters/node/standard-output.ts";
 import { openFileLimit } from "../adapters/node/open-files.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
@@ -100,8 +100,8 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const write = createLogWriter("json", output.write, systemClock.now);
   const unread = dropUnread(write, log === undefined ? standardOutput() : ownOutput);
   const report = filterByLevel(settings.logLevel, unread.log);
-  const serving = await openServing(settings, report, unread.dropped).catch((cause: unknown) => {
-    output.close();
+  const serving = await openServing(settings, report, unread.dropped).catch(async (cause: unknown) => {
+    await output.close();
     throw namingSettings(cause);
   });
   const { pipeline, resources } = serving;
@@ -125,7 +125,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   async function close(): Promise<void> {
     const { main } = (await listening?.catch(() => null)) ?? { main: null };
     await serving.close(graceMs, [mounted, ...(main === null ? [] : [main.connections])]);
-    output.close();
+    await output.close();
   }
 
   return {
@@ -228,16 +228,17 @@ const flushAll = (): void => {
 const ownOutput: OutputState = { unreadBytes: 0, lostLines: 0, isFailing: false };
 
 /** Opens the log. Lines of one turn of the event loop are written to standard output together. */
-function openOutput(log: ((line: string) => void) | undefined): { write(line: string): void; close(): void } {
-  if (log !== undefined) return { write: log, close: () => undefined };
+function openOutput(log: ((line: string) => void) | undefined): { write(line: string): void; close(): Promise<void> } {
+  if (log !== undefined) return { write: log, close: () => Promise.resolve() };
   const { write, flush } = bufferLines(standardOutput().write, setImmediate);
   if (flushes.size === 0) process.on("exit", flushAll);
   flushes.add(flush);
   return {
     write,
-    close() {
+    async close() {
       flush();
       if (flushes.delete(flush) && flushes.size === 0) process.off("exit", flushAll);
+      await standardOutput().settled(lastReadMs);
     },
   };
 }

@@ -1,23 +1,25 @@
 /** Standard output on Node, Bun and Deno, as the log and the commands use it. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
-import { resolve } from "node:path";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { runtimeProgram, type ServerRuntime } from "./runtime-commands.ts";
 
 const module = resolve(import.meta.dirname, "../../src/adapters/node/standard-output.ts");
 
-/** Writes 16 lines of 1 MB, says after a while how much waits, and then whether all of it was written in the end. */
-const program = `
-  import process from "node:process";
-  import { writeSync } from "node:fs";
+const start = `
+  import { fstatSync, ftruncateSync, writeSync } from "node:fs";
   import { standardOutput } from ${JSON.stringify(module)};
-  process.stdout.on("error", () => undefined);
   const output = standardOutput();
   const say = () => writeSync(2, JSON.stringify({ ...output, write: undefined, settled: undefined }) + "\\n");
+`;
+
+/** Writes 16 lines of 1 MB, says after a while how much waits, and then whether all of it was written in the end. */
+const program = `${start}
   for (let line = 0; line < 16; line += 1) output.write("x".repeat(999_999) + "\\n");
   setTimeout(() => {
     say();
@@ -27,9 +29,27 @@ const program = `
 
 const bytes = 16_000_000;
 
-function launch(runtime: ServerRuntime, output: number | "pipe"): ReturnType<typeof spawn> {
+function launch(runtime: ServerRuntime, output: number | "pipe", code = program): ReturnType<typeof spawn> {
   const words = { node: ["--input-type=module", "-e"], bun: ["-e"], deno: ["eval"] }[runtime];
-  return spawn(runtimeProgram(runtime), [...words, program], { stdio: ["ignore", output, "pipe"] });
+  const limited = ["-c", `trap "" XFSZ && ulimit -f 8 && exec "$@"`, "sh"];
+  const command = [runtimeProgram(runtime), ...words, code];
+  return code === cutProgram
+    ? spawn("sh", [...limited, ...command], { stdio: ["ignore", output, "pipe"] })
+    : spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", output, "pipe"] });
+}
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "standard-output-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** A pipe, as a shell makes it; the child processes of Node have sockets. */
+function openPipe(): { readonly reader: number; readonly writer: number } {
+  const path = join(newFolder(), "pipe");
+  execFileSync("mkfifo", [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return { reader, writer: openSync(path, constants.O_WRONLY) };
 }
 
 test.each(["node", "bun", "deno"] as const)(
@@ -60,6 +80,57 @@ test.each(["node", "bun", "deno"] as const)(
     const state = { unreadBytes: 0, lostLines: 16, isFailing: true, failure: "ENOSPC" };
     expect(JSON.parse(said.trimEnd().split("\n").at(-1) ?? "")).toEqual(state);
     expect(await closed).toEqual([0, null]);
+  },
+  30_000,
+);
+
+/** As above, and then writes three more lines. */
+const goneProgram = `${start}
+  for (let line = 0; line < 16; line += 1) output.write("x".repeat(999_999) + "\\n");
+  say();
+  await output.settled();
+  for (let line = 0; line < 3; line += 1) {
+    output.write("later\\n");
+    await output.settled();
+  }
+  say();
+`;
+
+test.each(["node", "bun", "deno"] as const)(
+  "what waits when a reader that hangs ends is counted as lost, and so is every later line, on %s",
+  async (runtime) => {
+    const { reader, writer } = openPipe();
+    const child = launch(runtime, writer, goneProgram);
+    const closed = once(child, "close");
+    closeSync(writer);
+    const [said] = child.stderr === null ? [] : await once(child.stderr.setEncoding("utf8"), "data");
+    expect(JSON.parse(String(said))).toMatchObject({ lostLines: 0, isFailing: false });
+    closeSync(reader);
+    const rest = child.stderr === null ? "" : await text(child.stderr);
+    expect(JSON.parse(rest)).toEqual({ unreadBytes: 0, lostLines: 19, isFailing: true, failure: "EPIPE" });
+    expect(await closed).toEqual([0, null]);
+  },
+  30_000,
+);
+
+/** Fills a file that may have some blocks, makes room for some characters, and writes another line. */
+const cutProgram = `${start}
+  output.write("whole\\n");
+  output.write("x".repeat(9_999) + "\\n");
+  ftruncateSync(1, fstatSync(1).size - 2_000);
+  output.write("later\\n");
+  output.write("last\\n");
+`;
+
+test.each(["node", "bun", "deno"] as const)(
+  "the line after one that a full file has cut off begins a new line, on %s",
+  async (runtime) => {
+    const path = join(newFolder(), "file");
+    const file = openSync(path, "a");
+    const child = launch(runtime, file, cutProgram);
+    closeSync(file);
+    expect([await once(child, "close")]).toEqual([[0, null]]);
+    expect(readFileSync(path, "utf8")).toMatch(/^whole\nx+\nlater\nlast\n$/);
   },
   30_000,
 );

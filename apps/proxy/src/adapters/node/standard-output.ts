@@ -1,6 +1,7 @@
 /** Standard output, written alike on Node, Bun and Deno: a reader that hangs never blocks the program, and a failure never ends it. */
 import { fstatSync, writeSync } from "node:fs";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import type { OutputState } from "../log.ts";
 import { errorCode } from "./data-dir.ts";
 
@@ -9,8 +10,8 @@ export interface StandardOutput extends OutputState {
   write(text: string): void;
   /** Why something could not be written, such as `ENOSPC`; `null` if everything was. */
   readonly failure: string | null;
-  /** Resolves when no more text is waiting. */
-  settled(): Promise<void>;
+  /** Resolves when no more text is waiting, or after `longestMs`. */
+  settled(longestMs?: number): Promise<void>;
 }
 
 /** Called when a text is written or, with an error, when not all of it could be. */
@@ -21,15 +22,20 @@ interface DenoOutput {
   readonly stdout: { write(bytes: Uint8Array): Promise<number> };
 }
 
+/** How long the end of a process or gateway waits for the reader of the log, in milliseconds. */
+export const lastReadMs = 1_000;
+
 let opened: StandardOutput | null = null;
 
-/** Returns standard output, opened with the first call. The program must listen for `error` of `process.stdout`. */
+/** Returns standard output, opened with the first call. */
 export function standardOutput(): StandardOutput {
   return (opened ??= openOutput());
 }
 
 function openOutput(): StandardOutput {
   const { stdout } = process;
+  // Without a listener, a failure would end the process.
+  stdout.on("error", () => undefined);
   let waiting = 0;
   let onSettled: (() => void)[] = [];
   const put = choosePut((text, error) => {
@@ -48,13 +54,14 @@ function openOutput(): StandardOutput {
     isFailing: false,
     failure: null as string | null,
     get unreadBytes(): number {
-      return waiting + stdout.writableLength;
+      return Math.max(waiting, stdout.writableLength);
     },
     write(text: string): void {
       waiting += text.length;
       put(text);
     },
-    async settled(): Promise<void> {
+    async settled(longestMs?: number): Promise<void> {
+      if (longestMs !== undefined) return Promise.race([output.settled(), delay(longestMs, undefined, { ref: false })]);
       if (waiting > 0) await new Promise<void>((resolve) => onSettled.push(resolve));
       await new Promise<void>((resolve) => stdout.write("", () => resolve()));
     },
@@ -64,26 +71,36 @@ function openOutput(): StandardOutput {
 
 function choosePut(done: Done): (text: string) => void {
   // A file takes everything at once. `process.stdout` of Node drops the rest of a text without an error when a file becomes full.
-  if (fstatSync(1).isFile()) return (text) => putInFile(text, done);
+  if (fstatSync(1).isFile()) return putInFile(done);
   const { Deno } = globalThis as { readonly Deno?: DenoOutput };
   if (Deno !== undefined) return putInOrder(Deno.stdout, done);
   const { stdout } = process;
-  if (process.versions["bun"] !== undefined) return (text) => void stdout.write(text, (error) => done(text, error));
+  if (process.versions["bun"] !== undefined) {
+    // Once the reader has gone, only what waited for it gets an error.
+    return (text) => void stdout.write(text, (error) => done(text, error ?? stdout.errored));
+  }
   // A callback would cost Node a tick per write. It immediately writes as much as there is room for, and `writableLength` is the rest.
   return (text) => {
     stdout.write(text);
-    done(text, stdout.errored);
+    if (stdout.writableLength === 0) done(text, stdout.errored);
+    else stdout.write("", (error) => done(text, error));
   };
 }
 
-function putInFile(text: string, done: Done): void {
-  try {
-    const bytes = Buffer.from(text);
-    for (let written = 0; written < bytes.byteLength;) written += writeSync(1, bytes, written);
-    done(text);
-  } catch (error) {
-    done(text, error);
-  }
+function putInFile(done: Done): (text: string) => void {
+  let isCut = false;
+  return (text) => {
+    try {
+      // Otherwise the next line would continue the part of a line that a full file still took.
+      const bytes = Buffer.from(isCut ? `\n${text}` : text);
+      for (let written = 0; written < bytes.byteLength;) written += writeSync(1, bytes, written);
+      isCut = false;
+      done(text);
+    } catch (error) {
+      isCut = true;
+      done(text, error);
+    }
+  };
 }
 
 function putInOrder(stdout: DenoOutput["stdout"], done: Done): (text: string) => void {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
 import { bufferLines, createLogWriter, dropUnread } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
-import { standardOutput } from "../../adapters/node/standard-output.ts";
+import { lastReadMs, standardOutput } from "../../adapters/node/standard-output.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
@@ -12,9 +12,6 @@ import { openServing, type Serving } from "../server/serving.ts";
 import { printNextSteps } from "./first-start.ts";
 import { loadSettings, type SettingsWatch, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";
-
-/** How long a stop waits for the reader of the log, in milliseconds. */
-const lastReadMs = 1_000;
 
 /** Runs `start`. Resolves when the gateway listens. After a failure everything is closed, so that the process ends. */
 export async function startCommand(parsed: ParsedLine): Promise<void> {
@@ -80,7 +77,7 @@ function serveUntilSignal(
     },
     async end() {
       flushLog();
-      await Promise.race([standardOutput().settled(), delay(lastReadMs)]);
+      await standardOutput().settled(lastReadMs);
     },
   });
 }

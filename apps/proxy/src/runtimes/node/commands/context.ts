@@ -105,11 +105,10 @@ export function print(text: string): void {
 }
 
 /**
- * Listens for failures of standard output, which would end the process with a stack trace. Returns a function that waits until everything
+ * Listens for failures of standard error, which would end the process with a stack trace. Returns a function that waits until everything
  * is written and resolves with the exit code: a reader that has gone away, as `head` does, is not a failure.
  */
 export function watchOutput(): () => Promise<number> {
-  process.stdout.on("error", () => undefined);
   process.stderr.on("error", () => undefined);
   return async () => {
     const output = standardOutput();
