@@ -176,6 +176,12 @@ describe("log events about the upstream", () => {
     await world.clock.advance(600_000);
     await respond(200, 403);
     expect(logged()).toEqual([403, 403]);
+    await respond(200);
+    await world.clock.advance(600_000);
+    await respond(403, 403);
+    await world.clock.advance(600_000);
+    await respond(403);
+    expect(logged()).toEqual([403]);
   });
 
   test("the log says nothing again after a redirect, which accepts no credential", async () => {

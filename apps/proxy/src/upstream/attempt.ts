@@ -55,7 +55,7 @@ export function createAttempt(
     const known = healthByTenant.get(tenant);
     if (known !== undefined) return known;
     const breaker = createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold });
-    const health = { breaker, refused: new Map<string, number>() };
+    const health: Health = { breaker, refused: new Map() };
     healthByTenant.set(tenant, health);
     return health;
   }
@@ -132,21 +132,28 @@ function noteRefusal(
   }: { readonly operation: string; readonly status: number; readonly isRefused: boolean },
   nowMs: number,
 ): boolean {
-  const keptUntilMs = refused.get(operation);
-  if (status >= 200 && status < 300 && keptUntilMs !== undefined && nowMs >= keptUntilMs) refused.delete(operation);
-  const isKnown = keptUntilMs !== undefined && (status === 403 || keptUntilMs === 0);
-  if (!isRefused || isKnown) return false;
-  refused.set(operation, status === 403 ? nowMs + forbiddenMs : 0);
+  const known = refused.get(operation);
+  if (known && status >= 200 && status < 300) known.isAccepted = true;
+  const hasEnded = !known || (known.isAccepted && nowMs >= known.untilMs);
+  if (!isRefused || (!hasEnded && (status === 403 || known.untilMs === 0))) return false;
+  refused.set(operation, { untilMs: status === 403 ? nowMs + forbiddenMs : 0, isAccepted: false });
   return true;
 }
 
 const notCalled: Promise<null> = Promise.resolve(null);
 
+/** A refusal is over when the operation was accepted since, and the time until which a success does not clear it has passed. */
+interface ReportedRefusal {
+  /** 0: a success clears it immediately. */
+  readonly untilMs: number;
+  isAccepted: boolean;
+}
+
 /** Health of the server for one tenant. */
 interface Health {
   readonly breaker: CircuitBreaker;
-  /** Operations for which it refused the gateway's credential, and the time until which a success does not clear that; 0: the next one does. */
-  readonly refused: Map<string, number>;
+  /** The reported refusals of the gateway's credential, by operation. */
+  readonly refused: Map<string, ReportedRefusal>;
 }
 
 /** The outcome of a call; `null`: it was not made, because too many others are running. */
