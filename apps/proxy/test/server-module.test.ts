@@ -1,7 +1,7 @@
 /** The module for programs that contain the gateway: what it adds to the parts that `letta-proxy start` has too. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -10,6 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { getRequestListener } from "@hono/node-server";
+import { openSqlite } from "@letta-environments/platform/node";
 import { connectScriptedDevice, launchDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { readRunningGateway } from "../src/adapters/node/data-dir-lock.ts";
@@ -256,6 +257,19 @@ test("a data directory in use, or one that cannot be opened, is an error that na
   // The failed attempt has given the lock back.
   const reopened = await openGateway({ environment, log: () => undefined });
   await reopened.close();
+});
+
+test("a key file that SQLite cannot read is an error that names it", async () => {
+  const environment = { DATA_DIR: join(folder, "damaged") };
+  const { gateway } = await open({ environment });
+  await gateway.close();
+  const path = join(folder, "damaged", "proxy.sqlite");
+  const database = openSqlite(path);
+  const [{ rootpage = 0 } = {}] = database.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'keys'").all();
+  database.close();
+  const page = 4_096 * (Number(rootpage) - 1);
+  await writeFile(path, (await readFile(path)).fill(255, page, page + 4_096));
+  await expect(open({ environment })).rejects.toThrow(`${path} cannot be used: database disk image is malformed`);
 });
 
 const refused: readonly (readonly [ServerOptions, string | RegExp])[] = [

@@ -35,8 +35,7 @@ export async function openKeys(settings: Settings, listener?: KeyStoreListener):
     return { ...opened, pepper: openPepper(settings, records, opened.damagedIds.size > 0) };
   } catch (cause) {
     opened.close();
-    const isValkey = settings.valkeyUrl !== null && cause instanceof KeyStoreUnavailableError;
-    throw isValkey ? unavailable(settings, cause) : cause;
+    throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
   }
 }
 
@@ -166,8 +165,10 @@ export async function openKeyStore(
 }
 
 function unavailable(settings: Pick<Settings, "dataDir" | "valkeyUrl">, cause: KeyStoreUnavailableError): CommandError {
+  const text = `${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause).replace(/\.$/, "")}`;
+  const isFile = settings.valkeyUrl === null;
   return new CommandError(
-    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause).replace(/\.$/, "")}. Check the address, the password and that the server runs.`,
+    isFile ? text : `VALKEY_URL: ${text}. Check the address, the password and that the server runs.`,
     1,
     { cause },
   );
