@@ -74,7 +74,7 @@ export interface EnvironmentOperations {
   message(connectionId: string, messageId: string, conversation: RetrieveMessageQuery): Promise<MessageStatus>;
   /** Every message of a device, the latest first. `id`: its connectionId, or its deviceId. */
   messages(id: string, query: ListMessagesInput): AsyncGenerator<MessageStatus, void, undefined>;
-  /** Ends when the user ends the program, or with the signal of the options. Temporary failures do not end it. */
+  /** Ends when the user ends the program, with the signal of the options, or by the second stream in a row that hangs before it opens. */
   events(options: FollowOptions): AsyncGenerator<StreamedEvent, void, undefined>;
   /** Every request for permission that waits. */
   approvals(): Promise<readonly Approval[]>;

@@ -367,6 +367,25 @@ test("the list is read every intervalMs while the stream is broken, until a stre
   expect(clock.timerCount).toBe(0);
 });
 
+test("a stream that hung twice is tried again after five minutes", async () => {
+  const { clock, server } = setUp();
+  const stream = createWrittenStream();
+  let streams = 0;
+  const fetch: Fetch = (url, init) => {
+    if (!url.includes("/events")) return server.fetch(url, init);
+    return (streams += 1) > 2 ? Promise.resolve(stream.response()) : new Promise(() => undefined);
+  };
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
+  const events = environments.watch(null, { timeoutMs: 1_000 });
+  follow(events);
+  await clock.advance(300_000);
+  expect(streams).toBe(2);
+  await clock.advance(10_000);
+  await events.return();
+  await clock.advance(0);
+  expect([streams, stream.isCancelled, clock.timerCount]).toEqual([3, true, 0]);
+});
+
 test("a wall clock that is set back does not stop the polls", async () => {
   const { clock, server, watch, takeLists } = setUp({ intervalMs: 1_000 });
   server.put({ deviceId: "d-1" });

@@ -77,7 +77,7 @@ interface EventStream {
   readonly first: Promise<IteratorResult<StreamedEvent, void>>;
 }
 
-/** Opens the stream of events. The client retries this forever, so it gets the time limit of a request. */
+/** Opens the stream of events. The client repeats most failures without end, so it gets the time limit of a request. */
 async function openStream(
   { context: { host, option }, operations, device }: FollowedTurn,
   absence: AbsenceTimer,

@@ -106,6 +106,9 @@ const relaxedMs = 30_000;
 /** Changes within this time share one poll, in milliseconds. */
 const settleMs = 500;
 
+/** Time until a stream that hung at its beginning is tried again, in milliseconds. */
+const hungMs = 300_000;
+
 /** Waits for changes of environments. */
 interface ChangeListener {
   /**
@@ -136,9 +139,16 @@ function listen(transport: Transport, options: RequestOptions & { readonly signa
   };
   onAbort(signal, () => bell.abort());
   void (async () => {
-    for await (const { type } of streamEvents(transport, { ...options, onOpen, onClose }))
-      if (type === "environment" || type === "gap") ring();
-  })().catch(() => undefined);
+    while (!signal.aborted) {
+      try {
+        for await (const { type } of streamEvents(transport, { ...options, onOpen, onClose }))
+          if (type === "environment" || type === "gap") ring();
+      } catch (error) {
+        if (!isLettaEnvironmentsError(error) || !error.retryable) return;
+      }
+      await sleep(hungMs, signal);
+    }
+  })();
   return {
     async wait(delayMs, hasFailed) {
       const startedAtMs = monotonic() + random() * 1_000;
