@@ -13,6 +13,7 @@ import {
   launchConsoleGateway,
   openPage,
   passTime,
+  settleCards,
 } from "./support/gateway.ts";
 
 const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
@@ -81,8 +82,7 @@ describe.each(browsers)("in %s", () => {
     device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
   }
 
-  /** So much time passes that a press counts for the card that is there. */
-  const settle = (): Promise<void> => passTime(page, 600);
+  const settle = (): Promise<void> => settleCards(page);
 
   /** The button of a card. While a decision is on its way, it is disabled. */
   const allow = (text: string | RegExp) =>
@@ -322,7 +322,6 @@ describe.each(browsers)("in %s", () => {
     expect((await card.textContent())?.indexOf(notice)).toBeLessThan((await card.textContent())?.indexOf("long") ?? 0);
     expect(await page.getByText(notice).count()).toBe(1);
     await holdTime(page);
-    await settle();
     for (const key of ["j", "j"]) await page.keyboard.press(key);
     expect(await focused()).toContain("long command");
     await settle();
@@ -335,6 +334,7 @@ describe.each(browsers)("in %s", () => {
     await dialog.getByRole("button", { name: "Cancel" }).click();
     await expectUndecided("long command");
     await card.getByRole("button", { name: "Allow …" }).click();
+    await dialog.waitFor();
     await settle();
     await dialog.getByRole("button", { name: "Allow" }).click();
     await page.getByText("1 waiting").waitFor();

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
 import {
   chromiumPath,
@@ -11,6 +11,7 @@ import {
   launchConsoleGateway,
   nameAgent,
   openPage,
+  settleCards,
   type WatchedPage,
 } from "./support/gateway.ts";
 
@@ -141,8 +142,13 @@ describe.each(browsers)("in %s", () => {
       await allow.scrollIntoViewIfNeeded();
       expect(await isReachable(".approval .primary")).toBe(true);
       expect(await isReachable("#message")).toBe(true);
-      await allow.click();
-      await allow.waitFor({ state: "detached" });
+      // The page was scrolled just now, and a press counts after that.
+      const press = async (): Promise<void> => {
+        await settleCards(page);
+        await allow.click();
+        await allow.waitFor({ state: "detached", timeout: 2_000 });
+      };
+      await vi.waitFor(press, { timeout: 15_000 });
       expect(await page.getByLabel("Message", { exact: true }).inputValue()).toBe("I am typing");
       await page.getByLabel("Message", { exact: true }).fill("");
       expect(watched.faults).toEqual([]);

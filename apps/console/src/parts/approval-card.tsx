@@ -1,15 +1,15 @@
 /**
  * A request for permission with its two decisions. The keys A and D decide on the card that has the focus. One press decides on one request: a
- * card that has just appeared or moved takes no decision yet, because the press may have been meant for what was there before. Nor do the letters
- * decide just after the card gets the focus: they may belong to a text. A click names its button, even from the keyboard.
+ * card whose buttons have just appeared or moved takes no click yet, because the press may have been meant for what was there before. Nor do the
+ * letters decide just after the card gets the focus: they may belong to a text. A click names its button, even from the keyboard.
  */
 import type { Approval } from "@letta-environments/client";
 import { escapeSpaces, printable } from "@letta-environments/command-line/printable";
 import type { JSX, RefObject } from "preact";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { agoText, durationText } from "../model/time.ts";
-import { monotonic } from "../platform/browser.ts";
-import { settleMs, type Watch, watchPlace } from "../platform/steady.ts";
+import { every, monotonic } from "../platform/browser.ts";
+import { isSteady, settleMs } from "../platform/steady.ts";
 import { questionOf } from "../state/approvals.ts";
 import { decide, deciding } from "../state/decisions.ts";
 import { time } from "../state/clock.ts";
@@ -21,6 +21,9 @@ import { ModeBadge } from "./badge.tsx";
 import { Confirm } from "./dialog.tsx";
 import { useFocus } from "./focus.ts";
 import { ToolInput } from "./tool-input.tsx";
+
+/** Time between two looks at the buttons of a card. */
+const lookEveryMs = 100;
 
 const cutText = "The input is longer than shown. The device runs all of it.";
 
@@ -35,7 +38,7 @@ export function ApprovalCard({
   const [isDenying, setDenying] = useState(false);
   const card = useRef<HTMLElement>(null);
   const isPassingFocus = useRef(false);
-  const { isSteady, isMeant, isLetterMeant, onFocusIn, onOtherKey } = usePresses(card);
+  const { hasSettled, isMeant, isLetterMeant, onOtherKey, ...listeners } = usePresses(card);
   const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null || !may("send");
   const isCut = approval.inputTruncated;
   /** People who decide with the pointer do not watch the focus, so text that they type next must not decide anything. */
@@ -66,7 +69,7 @@ export function ApprovalCard({
       tabIndex={0}
       aria-label={`${printable(approval.tool)} asks for permission`}
       onKeyDown={onKeyDown}
-      onFocusIn={onFocusIn}
+      {...listeners}
     >
       <CardHeader approval={approval} showsDevice={showsDevice} />
       {approval.reason !== null && <p>{printable(approval.reason)}</p>}
@@ -75,8 +78,9 @@ export function ApprovalCard({
       {isDenying ? (
         <DenyForm
           isDisabled={isDisabled}
+          hasSettled={hasSettled}
           onDeny={(reason, isByKey) => {
-            if (isByKey || isMeant()) void choose(false, isByKey, reason);
+            if (isByKey || isMeant(isByKey)) void choose(false, isByKey, reason);
           }}
           onCancel={(isByKey) => {
             setDenying(false);
@@ -87,7 +91,7 @@ export function ApprovalCard({
         <Actions
           approval={approval}
           isDisabled={isDisabled}
-          isSteady={isSteady}
+          hasSettled={hasSettled}
           isMeant={isMeant}
           onAllow={(isByKey, suggestion) => void choose(true, isByKey, "", suggestion)}
           onDeny={() => setDenying(true)}
@@ -106,37 +110,39 @@ function isKey(event: MouseEvent): boolean {
 /** Decides which presses are meant for a card. */
 interface Presses {
   /** Whether the card has settled, for its style. */
-  readonly isSteady: boolean;
+  readonly hasSettled: boolean;
   /** Whether a click counts. Assistive technology moves the focus and clicks immediately. */
-  isMeant(): boolean;
+  isMeant(isByKey: boolean): boolean;
   /** Whether the letters A and D count. */
   isLetterMeant(): boolean;
   readonly onFocusIn: (event: FocusEvent) => void;
+  readonly onPointerDown: () => void;
   /** A key that decides nothing: somebody may be typing a text. */
   readonly onOtherKey: () => void;
 }
 
 function usePresses(card: RefObject<HTMLElement | null>): Presses {
-  const [isSteady, setSteady] = useState(false);
-  const watch = useRef<Watch | null>(null);
+  const [hasSettled, setSettled] = useState(false);
   const lettersSince = useRef(0);
+  /** Whether the button of the pointer went down too early, however late it goes up. */
+  const isEarly = useRef(false);
   const restart = (): void => void (lettersSince.current = monotonic());
-  const isMeant = (): boolean => watch.current?.isSteady() === true;
-  useLayoutEffect(() => {
-    if (card.current === null) return;
-    const watched = watchPlace(card.current, setSteady);
-    watch.current = watched;
-    return () => watched.end();
-  }, []);
-  // Drawing by this page moves the card immediately.
-  useLayoutEffect(() => void watch.current?.isSteady());
+  const look = (): boolean => {
+    const isSettled = card.current !== null && isSteady(card.current);
+    setSettled(isSettled);
+    return isSettled;
+  };
+  useLayoutEffect(() => every(lookEveryMs, look), []);
+  // The time of what this page draws begins immediately.
+  useLayoutEffect(() => void look());
   return {
-    isSteady,
-    isMeant,
-    isLetterMeant: () => isMeant() && monotonic() - lettersSince.current >= settleMs,
+    hasSettled,
+    isMeant: (isByKey) => look() && (isByKey || !isEarly.current),
+    isLetterMeant: () => monotonic() - lettersSince.current >= settleMs,
     onFocusIn(event) {
       if (!card.current?.contains(event.relatedTarget as Node | null)) restart();
     },
+    onPointerDown: () => void (isEarly.current = !look()),
     onOtherKey: restart,
   };
 }
@@ -161,24 +167,24 @@ function focusMain(): void {
 function Actions({
   approval,
   isDisabled,
-  isSteady,
+  hasSettled,
   isMeant,
   onAllow,
   onDeny,
-}: Pick<Presses, "isSteady" | "isMeant"> & {
+}: Pick<Presses, "hasSettled" | "isMeant"> & {
   approval: Approval;
   isDisabled: boolean;
   onAllow: (isByKey: boolean, suggestion?: string) => void;
   onDeny: () => void;
 }): JSX.Element {
-  const [asked, setAsked] = useState<{ readonly suggestion: string | undefined; readonly at: number } | null>(null);
+  const [asked, setAsked] = useState<{ readonly suggestion: string | undefined } | null>(null);
   const press = (event: MouseEvent, suggestion?: string): void => {
-    if (isDisabled || !isMeant()) return;
-    if (approval.inputTruncated) setAsked({ suggestion, at: monotonic() });
+    if (isDisabled || !isMeant(isKey(event))) return;
+    if (approval.inputTruncated) setAsked({ suggestion });
     else onAllow(isKey(event), suggestion);
   };
   // Not `disabled`, which would remove the focus from a focused button.
-  const state = { type: "button", disabled: isDisabled, "aria-disabled": !isSteady } as const;
+  const state = { type: "button", disabled: isDisabled, "aria-disabled": !hasSettled } as const;
   // A decision is a message.
   if (!may("send")) return <p class="hint">The key of this session lacks the scope “send”, so it cannot decide.</p>;
   return (
@@ -206,8 +212,7 @@ function Actions({
           text={cutText}
           action="Allow"
           onConfirm={(event) => {
-            // Not the second half of a double click.
-            if (isDisabled || monotonic() - asked.at < settleMs) return;
+            if (isDisabled || !isMeant(isKey(event))) return;
             setAsked(null);
             // After the dialog has returned the focus.
             queueMicrotask(() => onAllow(isKey(event), asked.suggestion));
@@ -252,9 +257,10 @@ function Place({ connectionId }: { connectionId: string | null }): JSX.Element |
 
 function DenyForm({
   isDisabled,
+  hasSettled,
   onDeny,
   onCancel,
-}: {
+}: Pick<Presses, "hasSettled"> & {
   isDisabled: boolean;
   onDeny: (reason: string, isByKey: boolean) => void;
   onCancel: (isByKey: boolean) => void;
@@ -289,6 +295,7 @@ function DenyForm({
         type="submit"
         class="danger"
         disabled={isDisabled}
+        aria-disabled={!hasSettled}
         onClick={(event) => void (isByKey.current = isKey(event))}
       >
         Deny

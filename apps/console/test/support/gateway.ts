@@ -132,6 +132,14 @@ export async function nameAgent(page: Page, id: string): Promise<void> {
   });
 }
 
+/** Lets so much time pass on the monotonic clock of a page that a press counts for every card as it is now. */
+export async function settleCards(page: Page): Promise<void> {
+  // Each card looks at its buttons.
+  const press = `card.dispatchEvent(new Event("pointerdown"))`;
+  await page.evaluate(`for (const card of document.querySelectorAll(".approval")) ${press}`);
+  await passTime(page, 600);
+}
+
 /** Sends a message by keyboard to the device whose view is open, once the device is online. */
 export async function say(page: Page, text: string): Promise<void> {
   await nameAgent(page, demoAgentId);

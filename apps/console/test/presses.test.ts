@@ -1,0 +1,187 @@
+/** Presses on cards of requests in Chromium that were meant for what was at that place before. */
+import { existsSync } from "node:fs";
+import process from "node:process";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import {
+  allowRequest,
+  chromiumPath,
+  type ConsoleGateway,
+  holdTime,
+  launchBrowser,
+  launchConsoleGateway,
+  openPage,
+  settleCards,
+} from "./support/gateway.ts";
+
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let device: ScriptedDevice;
+  let context: BrowserContext;
+  let headers: Readonly<Record<string, string>>;
+  let page: Page;
+  let faults: readonly string[];
+  /** The ids of the requests that wait. */
+  const waiting: string[] = [];
+  let requests = 0;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    const key = await gateway.proxy.createKey({ scopes: ["send", "approve"] });
+    headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
+    context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    const first = await context.newPage();
+    await first.goto(await gateway.link());
+    await first.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await first.close();
+  }, 60_000);
+
+  afterAll(async () => {
+    await device?.close();
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  /** Another user allows the requests, which no press has decided. */
+  const decideElsewhere = async (): Promise<void> => {
+    for (const id of waiting.splice(0))
+      expect(await allowRequest(gateway.proxy.url, headers, device.connectionId, id)).toBe(200);
+  };
+
+  afterEach(async () => {
+    await page.close();
+    await decideElsewhere();
+  });
+
+  async function open(view: string, width: number, expected?: RegExp): Promise<void> {
+    ({ page, faults } = await openPage(context, gateway.proxy.url, expected));
+    await page.setViewportSize({ width, height: 844 });
+    await page.goto(`${gateway.proxy.url}/console/#${view}`);
+    await page.getByText("Live", { exact: true }).waitFor();
+  }
+
+  /** The device asks for permission to run a command, and suggests lasting permissions. Returns the card. */
+  async function ask(command: string, ...suggestions: readonly string[]): Promise<Locator> {
+    requests += 1;
+    const id = `call-${requests}`;
+    waiting.push(id);
+    const permission_suggestions = suggestions.map((text) => ({ id: text, text }));
+    const asked = { subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: id };
+    const request = { ...asked, permission_suggestions };
+    device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
+    // Also behind a dialog, where it has no role.
+    const card = page.locator("article").filter({ hasText: command.slice(0, 12) });
+    await card.waitFor();
+    return card;
+  }
+
+  /** So much time passes that a press counts for a card. */
+  async function settle(card: Locator): Promise<void> {
+    await settleCards(page);
+    await card.locator("button[aria-disabled=false]").first().waitFor();
+  }
+
+  /** Presses a button of a card that has kept still. */
+  async function press(card: Locator, name: string | RegExp): Promise<void> {
+    const button = card.getByRole("button", { name });
+    await button.scrollIntoViewIfNeeded();
+    await settle(card);
+    await button.click();
+  }
+
+  /** The middle of an element, in the window. */
+  async function middleOf(target: Locator): Promise<readonly [x: number, y: number]> {
+    const { x = 0, y = 0, width = 0, height = 0 } = (await target.boundingBox()) ?? {};
+    return [x + width / 2, y + height / 2];
+  }
+
+  const textAt = (x: number, y: number): Promise<string> =>
+    page.evaluate<string>(`document.elementFromPoint(${x}, ${y}).textContent`);
+
+  /** Scrolls the page so that a button is behind another element, and presses that twice. Nothing may be decided. */
+  async function pressTwice(front: Locator, card: Locator): Promise<void> {
+    const suggestion = card.locator(".suggestion");
+    const [x, y] = await middleOf(front);
+    const [, top] = await middleOf(suggestion);
+    await page.evaluate(`scrollBy(0, ${top - y})`);
+    await settle(card);
+    await page.mouse.dblclick(x, y);
+    expect(await textAt(x, y)).toContain("from now on");
+    expect(await suggestion.getAttribute("disabled")).toBe(null);
+  }
+
+  test.each(["/approvals", "/device/desk"])(
+    "a double click on Cancel does not grant the permission that takes its place (%s)",
+    async (view) => {
+      await open(view, 390);
+      await holdTime(page);
+      const card = await ask("npm test", "Yes, and don't ask again for 'npm test' commands in this project");
+      await settle(card);
+      await card.getByRole("button", { name: "Deny …" }).click();
+      await settleCards(page);
+      const [x, y] = await middleOf(card.getByRole("button", { name: "Cancel" }));
+      await page.mouse.dblclick(x, y);
+      expect(await textAt(x, y)).toContain("from now on");
+      expect(await card.locator(".suggestion").getAttribute("disabled")).toBe(null);
+      expect(faults).toEqual([]);
+    },
+  );
+
+  test("a permission that takes the place of another one in the row does not take its press", async () => {
+    await open("/approvals", 900);
+    await holdTime(page);
+    const wide = "Run every command without asking, in every folder";
+    const card = await ask("npm test", wide, "Run npm test in this project again without asking");
+    const [first, second] = [card.locator(".suggestion").first(), card.locator(".suggestion").last()];
+    const topOf = async (target: Locator): Promise<number> => (await middleOf(target))[1];
+    let width = 900;
+    // The narrowest page on which the first of them is beside Allow.
+    for (const step of [40, 5, 1]) {
+      const top = await topOf(card.locator(".primary"));
+      do await page.setViewportSize({ width: (width -= step), height: 844 });
+      while ((await topOf(first)) - top < 20);
+      await page.setViewportSize({ width: (width += step), height: 844 });
+    }
+    await settle(card);
+    const [x, y] = await middleOf(second);
+    await page.setViewportSize({ width: width - 1, height: 844 });
+    expect(await textAt(x, y)).toContain(wide);
+    await page.mouse.click(x, y);
+    expect(await first.getAttribute("disabled")).toBe(null);
+    // Neither does a press that began then, however long it lasts.
+    await settle(card);
+    await page.setViewportSize({ width, height: 844 });
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await settle(card);
+    await page.mouse.up();
+    expect(await second.getAttribute("disabled")).toBe(null);
+    expect(faults).toEqual([]);
+  });
+
+  test("a button behind a dialog or a message that has just gone takes no press", async () => {
+    await open("/approvals", 390, /504/);
+    await holdTime(page);
+    const long = await ask(`long command ${"x ".repeat(20_000)}`);
+    const behind = await ask("behind", "word ".repeat(30).trim());
+    const failing = await ask("failing");
+    for (let count = 0; count < 6; count += 1) await ask(`below ${count}`);
+    await press(long, "Allow …");
+    await pressTwice(page.getByRole("dialog").getByRole("button", { name: "Cancel" }), behind);
+    await page.route("**/messages", (route) => {
+      const json = { status: 504, errorCode: "delivery_unknown", detail: "No acknowledgement." };
+      return route.fulfill({ status: 504, contentType: "application/problem+json", json });
+    });
+    await press(failing, /^Allow$/);
+    await pressTwice(page.getByRole("button", { name: "Dismiss" }), behind);
+    expect(faults).toEqual([]);
+  });
+});
