@@ -46,9 +46,11 @@ async function start(): Promise<void> {
   await readSession(link !== null);
   if (link !== null) await redeem(link);
   // A link that is pasted into the address of an open page changes only the fragment.
+  let pasted: string | null = null;
+  onFragment(() => void (pasted = takeLink() ?? pasted), true);
   onFragment(() => {
-    const pasted = takeLink();
     if (pasted !== null) void redeem(pasted);
+    pasted = null;
   });
   followApprovals((approval) => {
     void import("./state/alerts.ts").then(({ alertUser }) => alertUser(approval)).catch(() => undefined);

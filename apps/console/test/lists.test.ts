@@ -284,6 +284,62 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("a secret that is on its way is shown, whatever the user does meanwhile, and Back leads where it would have led", async () => {
+    await open("/overview");
+    let respond: (() => void) | null = null;
+    await page.route("**/admin/v1/keys**", async (route) => {
+      if (route.request().method() === "POST") await new Promise<void>((resolve) => (respond = resolve));
+      await route.continue();
+    });
+    const go = (name: string): Promise<void> => page.getByRole("link", { name, exact: true }).click();
+    const dialog = page.getByRole("dialog");
+    const press = (name: string): Promise<void> => dialog.getByRole("button", { name, exact: true }).click();
+    /** Goes back, and presses Escape, before the response arrives. */
+    const leave = async (): Promise<void> => {
+      await expect.poll(() => respond).not.toBe(null);
+      await page.goBack();
+      await page.keyboard.press("Escape");
+      respond?.();
+      respond = null;
+    };
+    await go("Devices");
+    await go("Keys");
+    await page.getByRole("button", { name: "Create a key" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("slow");
+    await press("Create");
+    await leave();
+    await press("I have copied it");
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await go("Keys");
+    await page.getByRole("article").filter({ hasText: "slow" }).getByRole("button", { name: "Rotate" }).click();
+    await press("Rotate");
+    await leave();
+    await press("I have copied it");
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await page.getByRole("button", { name: "Invite a device" }).click();
+    await press("Create the command");
+    await leave();
+    await dialog.getByText("It works for one device, and is shown once.").waitFor();
+    await page.goBack();
+    await expect.poll(() => page.url()).toMatch(/overview$/);
+    await press("Done");
+    await page.getByRole("heading", { name: "Overview", exact: true }).waitFor();
+    expect(page.url()).toMatch(/overview$/);
+    expect(faults).toEqual([]);
+  });
+
+  test("a sign-in link that is pasted while a secret is shown leaves the address at once, and is used after that", async () => {
+    await open("/devices?invite=yes");
+    await page.getByRole("button", { name: "Create the command" }).click();
+    await page.getByRole("button", { name: "Done" }).waitFor();
+    await page.evaluate("location.hash = 'link=secret'");
+    await expect.poll(() => page.url()).not.toContain("secret");
+    await page.getByRole("button", { name: "Done" }).click();
+    await page.getByRole("button", { name: "Stay signed in" }).click();
+    await page.getByText("The link was not used and still works").waitFor();
+    expect(faults).toEqual([]);
+  });
+
   test("a reply that is too long for Markdown is shown to its end", async () => {
     await open("/device/desk");
     const lines = Array.from({ length: 9_000 }, (_, index) => `line number ${index}`);

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import { holdPage } from "../platform/browser.ts";
 
 /**
@@ -29,7 +29,7 @@ export function Dialog({
     };
   }, []);
   const isHeld = onClose === undefined;
-  useEffect(() => (isHeld ? holdPage() : undefined), [isHeld]);
+  useLayoutEffect(() => (isHeld ? holdPage() : undefined), [isHeld]);
   return (
     <dialog
       ref={dialog}

@@ -83,24 +83,27 @@ export function onNetworkChange(run: () => void): void {
   addEventListener("online", run);
 }
 
-/** Whether the page stays unchanged, whatever its address says. */
-let isHeld = false;
+/** How many parts of the page hold it: it stays unchanged, whatever its address says. */
+let holds = 0;
 
-/** Calls a function when the user changes the fragment; if the page is held, when that ends. */
-export function onFragment(run: () => void): void {
+/** Calls a function when the user changes the fragment; if the page is held, when that ends, unless the function is urgent. */
+export function onFragment(run: () => void, isUrgent = false): void {
   addEventListener("hashchange", () => {
-    if (!isHeld) run();
+    if (isUrgent || holds === 0) run();
   });
 }
 
 /** Holds the page: "back" waits, and the browser asks before it leaves or reloads the page. Returns a function that ends this. */
 export function holdPage(): () => void {
   const ask = (event: Event): void => event.preventDefault();
-  isHeld = true;
+  holds += 1;
   addEventListener("beforeunload", ask);
   return () => {
-    isHeld = false;
     removeEventListener("beforeunload", ask);
-    dispatchEvent(new Event("hashchange"));
+    // Not before the part that comes next, such as the dialog with a secret that has arrived, holds the page too.
+    setTimeout(() => {
+      holds -= 1;
+      dispatchEvent(new Event("hashchange"));
+    });
   };
 }

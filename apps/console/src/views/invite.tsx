@@ -2,19 +2,25 @@
 import { formatDeviceCommand } from "@letta-environments/command-line/device-command";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { gatewayUrl, now } from "../platform/browser.ts";
+import { gatewayUrl, now, readFragment } from "../platform/browser.ts";
 import { Copy } from "../parts/copy.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { Field, Problem, useSubmit } from "../parts/form.tsx";
+import { parseRoute } from "../model/route.ts";
 import { administer, failureText } from "../state/api.ts";
-import { setParameter } from "../state/route.ts";
+import { route, setParameter } from "../state/route.ts";
 import { info } from "../state/session.ts";
 
 const hourMs = 3_600_000;
 
 /** The dialog. */
 export function Invite(): JSX.Element {
-  const onClose = (): void => setParameter("invite", "");
+  const onClose = (): void => {
+    const address = parseRoute(readFragment());
+    // "Back" has led to another entry meanwhile.
+    if (address.parameters["invite"] === undefined) route.value = address;
+    else setParameter("invite", "");
+  };
   const [name, setName] = useState("");
   const [tags, setTags] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
@@ -35,7 +41,7 @@ export function Invite(): JSX.Element {
     }
   });
   return (
-    <Dialog title="Invite a device" onClose={command === null ? onClose : undefined}>
+    <Dialog title="Invite a device" onClose={command === null && !isBusy ? onClose : undefined}>
       {command === null ? (
         <form onSubmit={onSubmit}>
           <Field id="invite-name" label="Name" value={name} placeholder="host name of the device" onChange={setName} />

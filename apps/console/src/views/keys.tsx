@@ -2,7 +2,7 @@
 import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { gatewayUrl } from "../platform/browser.ts";
+import { gatewayUrl, holdPage } from "../platform/browser.ts";
 import { Badge } from "../parts/badge.tsx";
 import { Copy } from "../parts/copy.tsx";
 import { Confirm, Dialog } from "../parts/dialog.tsx";
@@ -64,7 +64,8 @@ export function Keys(): JSX.Element {
   const act: Act = async (change, done) => {
     setQuestion(null);
     try {
-      const created = await change();
+      // The response may have a secret, for which this view must still be there.
+      const created = await change().finally(holdPage());
       if (created === null) toast("good", done);
       else setSecret(created);
     } catch (error) {

@@ -57,7 +57,7 @@ export function NewKey({
     }
   });
   return (
-    <Dialog title="Create a key" onClose={onClose}>
+    <Dialog title="Create a key" onClose={isBusy ? undefined : onClose}>
       <form onSubmit={onSubmit}>
         <Field
           id="key-name"
@@ -81,7 +81,7 @@ export function NewKey({
         </div>
         <Problem text={problem} />
         <div class="actions">
-          <button type="button" onClick={onClose}>
+          <button type="button" disabled={isBusy} onClick={onClose}>
             Cancel
           </button>
           <button type="submit" class="primary" disabled={isBusy}>
