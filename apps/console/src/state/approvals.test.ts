@@ -190,6 +190,42 @@ test("a list that could not be read is not taken for an empty one, and is read a
   expect(approvalsFailure.value).toBeNull();
 });
 
+test("the requests of other devices are shown while one that asks comes and goes, and are read again after that", async () => {
+  const { approvals: waiting, approvalsFailure } = await open();
+  await settled(() => approvalsFailure.value, null);
+  const lists: (() => void)[] = [];
+  listed = ["call-1"];
+  const ids = (): readonly string[] => waiting.value.map(({ id }) => id);
+  const connect = (to: string): void =>
+    stream?.write({
+      type: "environment",
+      id: to,
+      deviceId: "d",
+      connectionId: to,
+      environment: { id: "1", connectionId: to },
+    });
+  const { fetch } = globalThis;
+  vi.stubGlobal("fetch", async (url: string, init?: RequestInit) => {
+    if (!url.includes("/approvals")) return fetch(url, init);
+    const response = await fetch(url, init);
+    await new Promise<void>((resolve) => lists.push(resolve));
+    return response;
+  });
+  tell("call-2", "requested");
+  await settled(ids, ["call-2"]);
+  connect("c-2");
+  await settled(() => lists.length, 1);
+  tell("call-3", "requested");
+  connect("c-3");
+  await settled(ids, ["call-2", "call-3"]);
+  listed = ["call-1", "call-4"];
+  lists[0]?.();
+  await settled(ids, ["call-1", "call-3"]);
+  await settled(() => lists.length, 2);
+  lists[1]?.();
+  await settled(ids, ["call-1", "call-4"]);
+});
+
 test("a part of the page that could not be loaded is not shown as an empty list, and is loaded again", async () => {
   listed = ["call-1"];
   vi.doMock("./approval-list.ts", () => {

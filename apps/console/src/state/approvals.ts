@@ -67,11 +67,18 @@ export function questionOf(approval: Approval): string {
 /** Inputs can be long, and every event compares all requests. */
 const questions = new WeakMap<Approval, string>();
 
-/** The events since the latest read began; `null`: none is read. Only the latest read counts. */
+/** The events since the present read began, which its list may lack; `null`: nothing is read. */
 let since: StreamedEvent[] | null = null;
+/** Whether the present read may be out of date, so that another one follows. */
+let isDueAgain = false;
+let retry: ReturnType<typeof setTimeout> | undefined;
 
+/** Reads the list. A read that is under way is shown too: devices that come and go must not hide the requests of others for ever. */
 async function read(): Promise<void> {
   if (!mayApprove()) return;
+  isDueAgain = since !== null;
+  if (isDueAgain) return;
+  clearTimeout(retry);
   const missed: StreamedEvent[] = [];
   since = missed;
   // Loaded separately from the first view, since the client's part for approvals is large.
@@ -79,15 +86,17 @@ async function read(): Promise<void> {
     ({ readApprovals }) => readApprovals(),
     () => "This part of the console could not be loaded: wait, or reload the page.",
   );
+  // The session has ended.
   if (since !== missed) return;
+  since = null;
   if (typeof result === "string") {
     approvalsFailure.value = result;
-    setTimeout(() => since === missed && void read(), rereadMs);
-    return;
+    retry = setTimeout(() => void read(), rereadMs);
+  } else {
+    show(missed.reduce(applyEvent, result));
+    approvalsFailure.value = null;
   }
-  since = null;
-  show(missed.reduce(applyEvent, result));
-  approvalsFailure.value = null;
+  if (isDueAgain) void read();
 }
 
 /** Whether a device that asks has connected or left. Its requests do not show this, and now have another connection. */
