@@ -340,6 +340,27 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("the search of a session is not that of the next key", async () => {
+    const other = await browser.newContext();
+    ({ page, faults } = await openPage(other, gateway.proxy.url));
+    const signIn = async (): Promise<void> => {
+      await page.getByLabel("Gateway key").fill(await gateway.proxy.createKey({ scopes: ["list"] }));
+      await page.keyboard.press("Enter");
+    };
+    const search = page.getByRole("searchbox");
+    await page.goto(`${gateway.proxy.url}/console/#/devices?q=secret`);
+    await signIn();
+    await expect.poll(() => search.inputValue()).toBe("secret");
+    await page.locator("summary").click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("You are signed out.").waitFor();
+    await expect.poll(() => page.url()).not.toContain("secret");
+    await signIn();
+    await expect.poll(() => search.inputValue()).toBe("");
+    expect(faults).toEqual([]);
+    await other.close();
+  });
+
   test("a reply that is too long for Markdown is shown to its end", async () => {
     await open("/device/desk");
     const lines = Array.from({ length: 9_000 }, (_, index) => `line number ${index}`);

@@ -93,6 +93,11 @@ export function onFragment(run: () => void, isUrgent = false): void {
   });
 }
 
+/** Goes to the first view, without a new entry in the history. */
+export function clearFragment(): void {
+  location.replace("#");
+}
+
 /** Holds the page: "back" waits, and the browser asks before it leaves or reloads the page. Returns a function that ends this. */
 export function holdPage(): () => void {
   const ask = (event: Event): void => event.preventDefault();

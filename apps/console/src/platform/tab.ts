@@ -2,6 +2,7 @@
  * Values that survive a reload: the texts sent from this tab, since events have the state of a message but not its text, unsent texts, and messages
  * with an unknown outcome. They are removed with the tab, when the user signs out, and when another key signs in.
  */
+import { clearFragment } from "./browser.ts";
 
 type TabValue = "sent" | "open" | "drafts" | "key";
 
@@ -48,7 +49,10 @@ export function recallText(name: "sent" | "drafts", id: string): string {
 
 /** Forgets everything unless it was kept for this key. `null`: forgets everything. */
 export function forgetOtherKeys(keyId: string | null): void {
-  if (keyId !== null && readTab("key") === keyId) return;
+  const last = readTab("key");
+  if (keyId !== null && last === keyId) return;
+  // The address may have the search of the other key.
+  if (last !== null) clearFragment();
   for (const name of ["sent", "open", "drafts"] as const) writeTab(name, null);
   writeTab("key", keyId);
 }

@@ -17,7 +17,8 @@ export type Respond = (request: PageRequest) => Response | Promise<Response>;
 /** Prepares the globals of a page whose modules were not loaded yet. */
 export function stubPage(respond: Respond): void {
   vi.resetModules();
-  vi.stubGlobal("location", { hash: "", href: "http://127.0.0.1:8787/console/" });
+  const replace = (): void => undefined;
+  vi.stubGlobal("location", { hash: "", href: "http://127.0.0.1:8787/console/", replace });
   listeners = [];
   vi.stubGlobal("addEventListener", (type: string, run: () => void) => listeners.push([type, run]));
   stubStorage("localStorage");
