@@ -163,4 +163,40 @@ describe.each(browsers)("in %s", () => {
     await log.getByText(String.raw`a\u202eb\u3164c`).waitFor();
     expect(watched.faults).toEqual([]);
   });
+
+  test("the name, the description and the devices of a key hide nothing, wherever they are shown", async () => {
+    const admin = await gateway.proxy.createKey({ scopes: ["admin"] });
+    const response = await fetch(`${gateway.proxy.url}/admin/v1/keys`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${admin}`, "content-type": "application/json" },
+      body: JSON.stringify({
+        ...{ name: "ann\u202etxt", description: "first\u200b", connectionNames: ["web-\u202e1"] },
+        scopes: ["list", "admin"],
+      }),
+    });
+    const { key } = (await response.json()) as { readonly key: string };
+    const other = await browser.newContext();
+    watched = await openPage(other, gateway.proxy.url);
+    const { page } = watched;
+    await page.goto(`${gateway.proxy.url}/console/#/keys`);
+    await page.getByLabel("Gateway key").fill(key);
+    await page.keyboard.press("Enter");
+    await page
+      .locator("summary")
+      .getByText(String.raw`ann\u202etxt`)
+      .waitFor();
+    const card = page.getByRole("article").filter({ hasText: "this session" });
+    await card.getByText(String.raw`first\u200b`).waitFor();
+    await card.getByText(String.raw`on web-\u202e1.`).waitFor();
+    // The gateway refuses to rotate the key of the session, which does not hold its secret.
+    await card.getByRole("button", { name: "Revoke" }).waitFor();
+    expect(await card.getByRole("button", { name: "Rotate" }).count()).toBe(0);
+    await page.evaluate("location.hash = 'link=abc'");
+    await page
+      .locator("strong")
+      .getByText(String.raw`ann\u202etxt`)
+      .waitFor();
+    expect(watched.faults).toEqual([]);
+    await other.close();
+  });
 });

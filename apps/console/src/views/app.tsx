@@ -1,4 +1,5 @@
 /** The frame of every view: navigation, the state of the connection, and messages about completed actions. */
+import { printable } from "@letta-environments/command-line/printable";
 import { computed } from "@preact/signals";
 import type { ComponentType, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
@@ -133,7 +134,7 @@ function Header(): JSX.Element {
           if (!currentTarget.contains(relatedTarget as Node | null)) currentTarget.open = false;
         }}
       >
-        <summary>{info.value?.keyName}</summary>
+        <summary>{printable(info.value?.keyName ?? "")}</summary>
         <div tabIndex={-1}>
           <p>
             Key <code>{info.value?.keyId}</code>, tenant {info.value?.tenant}

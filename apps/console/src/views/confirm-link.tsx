@@ -1,4 +1,5 @@
 /** Asks before a sign-in link replaces the present session. A link from somebody else would sign the user in with a key that is not theirs. */
+import { printable } from "@letta-environments/command-line/printable";
 import { render } from "preact";
 
 /** Resolves with whether the link should be used. */
@@ -12,8 +13,8 @@ export function confirmLink(root: Element, keyName: string): Promise<boolean> {
       <main class="sign-in">
         <h1>Use this sign-in link?</h1>
         <p>
-          You are signed in with the key <strong>{keyName}</strong>. The link opens another session in its place. Go on
-          only if you printed the link yourself.
+          You are signed in with the key <strong>{printable(keyName)}</strong>. The link opens another session in its
+          place. Go on only if you printed the link yourself.
         </p>
         <div class="actions">
           <button type="button" class="primary" onClick={answer(false)}>

@@ -197,8 +197,8 @@ function KeyCard({
         {isOwn && <Badge tone="busy">this session</Badge>}
         <code>{id}</code>
       </header>
-      {description !== null && <p class="hint">{description}</p>}
-      <p>{describeRights(shown)}</p>
+      {description !== null && <p class="hint">{printable(description)}</p>}
+      <p>{printable(describeRights(shown))}</p>
       <p class="hint">
         Created {dateText(createdAt)},{" "}
         {lastUsedAt === null ? "never used" : `last used ${agoText(lastUsedAt, time.value)}`},{" "}
@@ -211,9 +211,11 @@ function KeyCard({
               Explain
             </button>
           )}
-          <button type="button" onClick={() => ask(rotation(shown))}>
-            Rotate
-          </button>
+          {!isOwn && (
+            <button type="button" onClick={() => ask(rotation(shown))}>
+              Rotate
+            </button>
+          )}
           {state === "active" ? (
             <button type="button" onClick={() => ask(disabling(shown, isOwn))}>
               Disable
