@@ -224,6 +224,7 @@ test("the requests of other devices are shown while one that asks comes and goes
   await settled(() => lists.length, 2);
   lists[1]?.();
   await settled(ids, ["call-1", "call-4"]);
+  expect(lists).toHaveLength(2);
 });
 
 test("a part of the page that could not be loaded is not shown as an empty list, and is loaded again", async () => {
