@@ -34,14 +34,19 @@ interface Described {
 
 interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>;
-  readonly components: object;
+  readonly components: { readonly schemas: Readonly<Record<string, object>> };
 }
 
 const document = JSON.parse(readFileSync(new URL("../openapi.json", import.meta.url), "utf8")) as Document;
 const formats = { int64: true, double: true } as const;
+// Clients must accept members that they do not know. Here each member of a schema must be described.
+const closed = Object.entries(document.components.schemas).map(([name, schema]) => [
+  name,
+  "properties" in schema ? { additionalProperties: false, ...schema } : schema,
+]);
 const validator = new Ajv2020({ strict: false, formats }).addSchema({
   $id: "openapi",
-  components: document.components,
+  components: { ...document.components, schemas: Object.fromEntries(closed) },
 });
 const routes = createHostRoutes({ ...silentReporting, isDraining: () => false, openApi: loadOpenApi });
 
@@ -175,6 +180,16 @@ test.each(requests)("the response to %s is as described", async (_title, templat
   const headers = { "content-type": "application/json", ...request.headers };
   const response: PlainResponse = await proxy.proxy.handle(fakeRequest({ key, ...request, path, headers }));
   expect([response.status, undescribed(template, request.method ?? "GET", response)]).toEqual([status, []]);
+});
+
+test("the response to a request that a limit refuses matches the description", async () => {
+  const limited = createLimitedProxy({ policies: { all: { per: ["key"], limit: 1 } } }, { upstream });
+  const { key: issued } = await limited.issueKey({ scopes: ["list"] });
+  const list = (): Promise<PlainResponse> =>
+    limited.proxy.handle(fakeRequest({ key: issued, path: "/v1/environments" }));
+  await list();
+  const response = await list();
+  expect([response.status, undescribed("/v1/environments", "GET", response)]).toEqual([429, []]);
 });
 
 test("the responses to reads of a missing device match the description, even from the cache", async () => {

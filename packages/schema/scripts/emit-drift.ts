@@ -40,18 +40,24 @@ function emitFinder({ name, shape }: WireType): string {
 function emitSearch(object: ObjectShape, access: string, path: string, places: string[]): string[] {
   const place = addPlace(path, namesOf(object.name), places);
   const members = object.members.flatMap(({ name, optional, shape }) => {
-    const inner = emitMember(shape, `${access}.${name}`, path + name, places);
+    const member = memberOf(access, name);
+    const inner = emitMember(shape, member, path + name, places);
     return inner.length === 0 || !optional || shape.kind === "text"
       ? inner
-      : [`if (${access}.${name} !== undefined) {`, ...indent(inner), "}"];
+      : [`if (${member} !== undefined) {`, ...indent(inner), "}"];
   });
   return [`findUnknownMembers(${place}, ${access}, ${countOf(object, access)});`, ...members];
+}
+
+/** Returns an expression for a member, whose name may have hyphens. */
+function memberOf(access: string, name: string): string {
+  return /^\w+$/.test(name) ? `${access}.${name}` : `${access}[${JSON.stringify(name)}]`;
 }
 
 /** Returns an expression for the number of known members of an accepted object: the required ones, and the present optional ones. */
 function countOf({ members }: ObjectShape, access: string): string {
   const optional = members.filter((member) => member.optional);
-  const present = optional.map(({ name }) => `(${access}.${name} === undefined ? 0 : 1)`);
+  const present = optional.map(({ name }) => `(${memberOf(access, name)} === undefined ? 0 : 1)`);
   const required = members.length - optional.length;
   return [...(required > 0 ? [required] : []), ...present].join(" + ");
 }

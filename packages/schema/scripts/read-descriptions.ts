@@ -29,7 +29,7 @@ function readDescriptions(): ReadonlyMap<string, InterfaceDescription> {
 
 const interfacePattern =
   /(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?(?:export )?interface (\w+)(?: extends (?:Omit<)?(\w+))?[^{]*\{([^]*?)\n\}/g;
-const memberPattern = /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(?:readonly )?(\w+)\??:/g;
+const memberPattern = /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(?:readonly )?"?([\w-]+)"?\??:/g;
 
 /** Returns a comment as one line of text, without stars and links. */
 function plain(comment: string): string {

@@ -104,6 +104,8 @@ const problem: Shape<schema.Problem> = {
   errorCode: "required",
   errors: "optional",
   delivery: "optional",
+  "violated-policies": "optional",
+  parts: "optional",
 };
 
 const usage: Shape<schema.TurnUsage> = {
@@ -203,7 +205,7 @@ test.each([
     const examples = Object.fromEntries(
       ["messages[]", "content", "tool_return", "approvals[]"].map((path) => [path, anyInput]),
     );
-    const fields = [...schemaFields(given, nested(examples))].filter(([path]) => /^\w+$/.test(path));
+    const fields = [...schemaFields(given, nested(examples))].filter(([path]) => /^[\w-]+$/.test(path));
     const found = fields.map(([path, field]) => [
       path,
       `${field.split(" ", 1)[0]}${field.endsWith("| null") ? " | null" : ""}`,

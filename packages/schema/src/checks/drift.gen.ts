@@ -53,7 +53,9 @@ const viewerTicketMembers: readonly string[] = ["expiresAt","ticket"];
 
 const problemIssueMembers: readonly string[] = ["member","rule"];
 
-const problemMembers: readonly string[] = ["type","title","status","detail","message","error","errorCode","errors","delivery"];
+const deliveredPartsMembers: readonly string[] = ["count","delivered","errorCode"];
+
+const problemMembers: readonly string[] = ["type","title","status","detail","message","error","errorCode","errors","delivery","violated-policies","parts"];
 
 /** Returns the unknown members of a {@link Environment}, and the unknown values of its open enums. */
 export const findEnvironmentDrift = (value: Environment): Drift[] => {
@@ -248,11 +250,15 @@ export const findProblemDrift = (value: Problem): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", problemMembers, report);
   const place1 = createPlace("errors[].", problemIssueMembers, report);
-  findUnknownMembers(place0, value, 7 + (value.errors === undefined ? 0 : 1) + (value.delivery === undefined ? 0 : 1));
+  const place2 = createPlace("parts.", deliveredPartsMembers, report);
+  findUnknownMembers(place0, value, 7 + (value.errors === undefined ? 0 : 1) + (value.delivery === undefined ? 0 : 1) + (value["violated-policies"] === undefined ? 0 : 1) + (value.parts === undefined ? 0 : 1));
   if (value.errors !== undefined) {
     for (const item of value.errors) {
       findUnknownMembers(place1, item, 2);
     }
+  }
+  if (value.parts !== undefined) {
+    findUnknownMembers(place2, value.parts, 3);
   }
   return [...report.values()];
 };

@@ -446,6 +446,12 @@ const isProblemIssue = (value: unknown): boolean =>
   isText(value["member"]) &&
   isText(value["rule"]);
 
+const isDeliveredParts = (value: unknown): boolean =>
+  isRecord(value) &&
+  isNumber(value["count"]) &&
+  isNumber(value["delivered"]) &&
+  isText(value["errorCode"]);
+
 /** Returns whether a value matches {@link Problem}. */
 export const isProblem = (value: unknown): value is Problem =>
   isRecord(value) &&
@@ -457,7 +463,9 @@ export const isProblem = (value: unknown): value is Problem =>
   isText(value["error"]) &&
   isText(value["errorCode"]) &&
   (value["errors"] === undefined || isEach(value["errors"], isProblemIssue)) &&
-  isTextOrAbsent(value["delivery"]);
+  isTextOrAbsent(value["delivery"]) &&
+  isTextsOrAbsent(value["violated-policies"]) &&
+  (value["parts"] === undefined || isDeliveredParts(value["parts"]));
 
 /** Returns the path of the first member that does not match {@link Problem}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findProblemMismatch = (value: unknown): string | null => findMismatch(isProblem, value);

@@ -33,12 +33,33 @@ export interface Problem {
   errors?: ProblemIssue[];
   /** Whether a message may have been delivered although the send failed, if the server knows. `none`: it was not. */
   delivery?: "none" | "unknown" | (string & {});
+  /** The policies of the gateway that refused the request (429 and 503). */
+  "violated-policies"?: string[];
+  /** The delivery of a body of several parts, if only its first parts were delivered (409 and 504). */
+  parts?: DeliveredParts;
+}
+
+/** The delivery of a body of several parts. */
+export interface DeliveredParts {
+  /** The number of parts. */
+  count: number;
+  /** How many of them were delivered. */
+  delivered: number;
+  /** The code of the part that failed. */
+  errorCode: string;
 }
 
 /** Schema of {@link ProblemIssue}. */
 export const ProblemIssueSchema: WireObjectSchema<ProblemIssue> = /* @__PURE__ */ wireObject(() => ({
   member: v.string(),
   rule: v.string(),
+}));
+
+/** Schema of {@link DeliveredParts}. */
+export const DeliveredPartsSchema: WireObjectSchema<DeliveredParts> = /* @__PURE__ */ wireObject(() => ({
+  count: v.number(),
+  delivered: v.number(),
+  errorCode: v.string(),
 }));
 
 /** Schema of {@link Problem} for readers. It keeps unknown members and accepts any code, for errors of other servers. */
@@ -52,6 +73,8 @@ export const ProblemSchema: WireObjectSchema<Problem> = /* @__PURE__ */ wireObje
   errorCode: v.string(),
   errors: v.exactOptional(v.array(ProblemIssueSchema)),
   delivery: v.exactOptional(v.string()),
+  "violated-policies": v.exactOptional(v.array(v.string())),
+  parts: v.exactOptional(DeliveredPartsSchema),
 }));
 
 /** The details of one occurrence of a problem. */
