@@ -120,7 +120,8 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
   RequestId: {
     name: "X-Request-Id",
     in: "header",
-    description: "An id for the log and the response. Another value than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced.",
+    description:
+      "An id for the log and the response. Any value other than 1 to 128 characters from `A-Z a-z 0-9 . _ -` is replaced.",
     schema: { type: "string", pattern: "^[A-Za-z0-9._-]{1,128}$" },
     example: "trace-7f3a",
   },
@@ -152,7 +153,7 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
     name: "Last-Event-ID",
     in: "header",
     description:
-      "The id of the last event that the client has received. The stream continues behind it. `oldest`: it begins with the oldest event " +
+      "The id of the last event that the client has received. The stream continues after it. `oldest`: it begins with the oldest event " +
       "that is kept.",
     schema: text,
     example: "5be1c3f0a7d2e964.2g.mkq0x1da",

@@ -33,7 +33,7 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "follows is not part of the response. A message is run at most once: a repeated `client_message_id` returns the first result. " +
       "`x-should-retry` in an error says whether the request may be repeated. After 504 `delivery_unknown` the message may be running.\n\n" +
       "A body with approvals also requires the scope `approve`. The environment server delivers approval decisions " +
-      "(`approve`) to the device. It refuses results of tools (`tool_return`) with 422 `approvals_unsupported`.",
+      "(`approve`) to the device. It refuses tool results (`tool_return`) with 422 `approvals_unsupported`.",
     success: "The device accepted the messages.",
   },
   listMessages: {
@@ -100,7 +100,7 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "events in between are no longer kept, the stream begins with `gap`. A comment every 15 seconds keeps the connection open. The " +
       "stream ends when its key ends or changes, and when the client does not read.\n\n" +
       "An extension of the vendor's API: server-sent events. Each event reaches only keys that may read the same. `Last-Event-ID` " +
-      "continues behind an event. A server in front of another one does not have this endpoint.",
+      "continues after an event. A server in front of another one does not have this endpoint.",
     success: "The stream.",
   },
   registerEnvironment: {

@@ -14,12 +14,12 @@ const identifierPattern = /^(?!(?:\.\.?|register|events|approvals|runtimes)$)[\w
 
 /** The rule of {@link isIdentifier} in words, for error texts. */
 export const identifierRule: string =
-  "1 to 128 of A-Z a-z 0-9 . _ ~ : - and none of '.', '..', 'register', 'events', 'approvals', 'runtimes'";
+  "1 to 128 characters from A-Z a-z 0-9 . _ ~ : - but not '.', '..', 'register', 'events', 'approvals', 'runtimes'";
 
 /** The rule of `isReference` in words, for error texts. */
 // No template: bundlers keep one in programs that do not use it, because its values could have side effects.
 export const referenceRule: string =
-  "1 to 256 characters of well-formed Unicode, and neither '.' nor '..'" satisfies `1 to ${typeof maxReferenceLength} ${string}`;
+  "1 to 256 characters of well-formed Unicode, but not '.' or '..'" satisfies `1 to ${typeof maxReferenceLength} ${string}`;
 
 /** Returns whether a value may be used as an id in a path. */
 export function isIdentifier(value: unknown): boolean {

@@ -132,15 +132,11 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     "Mode not allowed",
     "The device is in a more permissive mode than the gateway key allows, or in an unknown mode. Nothing was sent.",
   ),
-  origin_not_allowed: define(
-    403,
-    "Origin not allowed",
-    "Pages of this origin may not open this socket. Nothing was opened.",
-  ),
+  origin_not_allowed: define(403, "Origin not allowed", "Web pages of this origin may not open this socket."),
   tenant_not_configured: define(
     403,
     "Tenant not configured",
-    "The gateway has no upstream credential for this tenant. Its operator must configure the tenant.",
+    "The gateway has no upstream credential for this tenant. Its operator must configure one.",
   ),
   upstream_forbidden: define(
     403,
@@ -150,7 +146,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   device_owned_by_another_key: define(
     403,
     "Device owned by another key",
-    "The device belongs to another gateway key, with which it was enrolled.",
+    "The device belongs to another gateway key, the one that enrolled it.",
   ),
   grant_not_allowed: define(
     403,
@@ -186,14 +182,10 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   connection_replaced: define(
     409,
     "Connection replaced",
-    "The device registered again and has a new connectionId. Nothing was sent. Retrieve the environment first.",
+    "The device registered again and has a new connectionId. Nothing was sent. Retrieve the environment to get it.",
   ),
   input_rejected: define(409, "Input rejected", "The device did not accept the message."),
-  approval_decided: define(
-    409,
-    "Approval decided",
-    "Another decision on this tool call was sent before. Nothing was sent.",
-  ),
+  approval_decided: define(409, "Approval decided", "This tool call was already decided. Nothing was sent."),
   message_ambiguous: define(
     409,
     "Message ambiguous",
@@ -204,7 +196,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   mode_not_set: retryable(
     409,
     "Mode not set",
-    "The gateway key sets the mode of the conversation first, and the device did not report that mode. The message was not sent.",
+    "The gateway key sets the mode of the conversation first, but the device did not report that mode. The message was not sent.",
   ),
   approval_not_found: define(
     404,
@@ -235,7 +227,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   precondition_failed: define(
     412,
     "Precondition failed",
-    "If-Match does not match the current entity tag, so nothing was changed. Read it again first.",
+    "If-Match does not match the current entity tag. Nothing was changed. Read the resource again first.",
     { member: "if-match", rule: "must contain the current entity tag" },
   ),
   body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", {
@@ -252,19 +244,19 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   approvals_unsupported: define(
     422,
     "Tool returns unsupported",
-    "This server delivers approval decisions but not the results of tools. Nothing was sent.",
+    "This server delivers approval decisions but not tool results. Nothing was sent.",
   ),
   message_id_reused: define(
     422,
     "Message id reused",
-    "An id of the request was already used for a different body. Nothing was sent.",
+    "An id in the request was already used with a different body. Nothing was sent.",
   ),
   upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections."),
   queue_full: define(429, "Queue full", "The conversation has too many waiting messages. Nothing was sent."),
   too_many_viewers: retryable(
     429,
     "Too many viewers",
-    "The gateway key has too many viewer sockets or unused tickets. Nothing was opened.",
+    "The gateway key has too many viewer sockets or unused tickets.",
   ),
   device_throttled: retryable(
     429,
@@ -310,17 +302,17 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   storage_unavailable: retryable(
     503,
     "Storage unavailable",
-    "Another process keeps the database of the environments locked. Nothing was sent and nothing was changed.",
+    "Another process has locked the environment database. Nothing was sent or changed.",
   ),
   audit_unavailable: retryable(
     503,
     "Audit log unavailable",
-    "The audit log cannot be written. Nothing was sent and nothing was changed.",
+    "The audit log cannot be written. Nothing was sent or changed.",
   ),
   idempotency_unavailable: retryable(
     503,
     "Idempotency unavailable",
-    "The gateway cannot record the ids of the message at the moment, so it could not prevent a second delivery. Nothing was sent.",
+    "The gateway cannot record the message ids, so it could not prevent a second delivery. Nothing was sent.",
   ),
   key_store_unavailable: retryable(
     503,
@@ -331,25 +323,25 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     ...retryable(
       503,
       "Rate limits unavailable",
-      "The gateway cannot count its rate limits at the moment. The request was not executed.",
+      "The gateway cannot check its rate limits. The request was not executed.",
     ),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
-  not_ready: retryable(503, "Not ready", "The service cannot use its disk or one of its stores at the moment."),
+  not_ready: retryable(503, "Not ready", "The service cannot use its disk or one of its stores."),
   overloaded: {
-    ...retryable(503, "Overloaded", "The service has too much to do at the moment. The request was not executed."),
+    ...retryable(503, "Overloaded", "The service is overloaded. The request was not executed."),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
   shutting_down: retryable(503, "Shutting down", "The service is shutting down. The request was not executed."),
   delivery_unknown: define(
     504,
     "Delivery unknown",
-    "The message was sent, but the device did not acknowledge it in time. It may be running. Do not send it again under another id.",
+    "The message was sent, but the device did not acknowledge it in time. It may be running. Do not send it again with another id.",
   ),
   control_unknown: retryable(
     504,
     "Control unknown",
-    "The command was sent, but the device did not report its effect in time. The effect may have happened, or may follow.",
+    "The command was sent, but the device did not report its effect in time. It may have taken effect, or still may.",
   ),
   upstream_timeout: retryable(504, "Upstream timeout", "The upstream did not respond in time."),
   loop_detected: define(508, "Loop detected", "The upstream leads back to this gateway. Nothing was sent."),

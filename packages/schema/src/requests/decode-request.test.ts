@@ -188,7 +188,7 @@ describe("decodeQuery", () => {
   test.each(["after=", "after=..", "after=a/b", "after=%ED%A0%80"])(
     "the query %s is refused, because after must be an id",
     (query) => {
-      expect(refusal(list(query))).toMatch(/^400 invalid_request: after must be 1 to 128 of /);
+      expect(refusal(list(query))).toMatch(/^400 invalid_request: after must be 1 to 128 characters from /);
     },
   );
 

@@ -147,7 +147,7 @@ describe("buildPath", () => {
   });
 
   test("buildPath throws a RangeError that names a missing id", () => {
-    expect(() => buildPath(endpoints.sendMessage)).toThrow(/^connectionId must be 1 to 128 of /);
+    expect(() => buildPath(endpoints.sendMessage)).toThrow(/^connectionId must be 1 to 128 characters from /);
   });
 
   test("buildPath does not interpret replacement patterns in a template or an id", () => {

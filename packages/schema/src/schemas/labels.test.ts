@@ -25,9 +25,18 @@ describe("patches of the labels", () => {
     [{ displayName: "" }, "displayName must not be empty; null clears it"],
     [{ displayName: "x".repeat(129) }, "displayName must have at most 128 characters"],
     [{ displayName: "a\u001bb" }, "displayName must not have control characters or unpaired surrogates"],
-    [{ tags: ["a b"] }, "tags[0] must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
-    [{ tags: ["-a"] }, "tags[0] must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
-    [{ tags: ["x".repeat(65)] }, "tags[0] must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
+    [
+      { tags: ["a b"] },
+      "tags[0] must be 1 to 64 characters from A-Z a-z 0-9 . _ : - and begin with a letter or a digit",
+    ],
+    [
+      { tags: ["-a"] },
+      "tags[0] must be 1 to 64 characters from A-Z a-z 0-9 . _ : - and begin with a letter or a digit",
+    ],
+    [
+      { tags: ["x".repeat(65)] },
+      "tags[0] must be 1 to 64 characters from A-Z a-z 0-9 . _ : - and begin with a letter or a digit",
+    ],
     [{ tags: Array.from({ length: 21 }, (_, index) => `t${index}`) }, "tags must have at most 20 tags"],
   ])("a patch of the labels refuses %j in words", (body, rule) => {
     expect(rulesOf(body)).toEqual([rule]);

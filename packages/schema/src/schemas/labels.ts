@@ -34,7 +34,7 @@ export interface RemoveEnvironmentQuery {
 export const maxTags = 20;
 
 /** The rule of a tag in words. */
-export const tagRule: string = "must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit";
+export const tagRule: string = "must be 1 to 64 characters from A-Z a-z 0-9 . _ : - and begin with a letter or a digit";
 
 /** The rule of {@link isTag} as a schema. */
 export const TagSchema: v.GenericSchema<string> = /* @__PURE__ */ tag();

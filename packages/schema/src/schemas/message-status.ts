@@ -121,7 +121,7 @@ export const WaitSecondsSchema: v.GenericSchema<string, number> = /* @__PURE__ *
 function waitSeconds(): v.GenericSchema<string, number> {
   return v.pipe(
     v.string(),
-    v.check(isWaitSeconds, "must be a number of seconds of at most 9 digits"),
+    v.check(isWaitSeconds, "must be a whole number of seconds with at most 9 digits"),
     v.transform((text) => limitWait(Number(text))),
   );
 }

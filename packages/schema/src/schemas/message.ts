@@ -153,7 +153,7 @@ const textOrParts = "must be a string or a list of text parts";
 /** Schema of {@link UserMessage}. */
 export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ wireObject(() => ({
   // URL parsers resolve dot segments, so the path of the message's status could not contain such an id.
-  client_message_id: v.pipe(reference(), v.check(isNoDotSegment, "must be neither '.' nor '..'")),
+  client_message_id: v.pipe(reference(), v.check(isNoDotSegment, "must not be '.' or '..'")),
   content: either(
     Array.isArray,
     v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part")),
