@@ -32,11 +32,11 @@ export function waitForLocks(store: EnvironmentStore, clock: Clock): Environment
 export function unavailableResponse(cause: unknown): PlainResponse | null {
   if (cause instanceof SqliteLockedError) return problemResponse("storage_unavailable");
   if (isSqliteDiskFailure(cause)) {
-    const detail = "The database of the environments cannot be written, such as on a full disk. Nothing was sent.";
+    const detail = "The environment database cannot be written; the disk may be full. Nothing was sent.";
     return problemResponse("storage_unavailable", { detail });
   }
   if (!(cause instanceof ValkeyError)) return null;
-  const detail = "The server that has the statuses, approvals or events does not respond. Nothing was changed.";
+  const detail = "The store of statuses, approvals and events does not respond. Nothing was changed.";
   return problemResponse("storage_unavailable", { detail });
 }
 

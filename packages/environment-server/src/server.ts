@@ -257,7 +257,7 @@ async function runOperation(
     case "createViewerTicket":
       return createViewerTicket(server, request, principal, context);
     case "streamEvents":
-      return problemResponse("endpoint_not_found", { detail: "This server sends whole responses only, no streams." });
+      return problemResponse("endpoint_not_found", { detail: "This server does not send streams." });
     case "openDeviceSocket":
     case "openViewerSocket":
       // RFC 9110 section 15.5.22: a 426 response names the protocol to upgrade to.

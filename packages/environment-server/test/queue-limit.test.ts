@@ -213,7 +213,7 @@ test("a message that is too long for the queue is taken again when the device re
   const item = { id: "q-1", client_message_id: "queued-1", content };
   socket.say({ type: "update_queue", runtime, queue: [item], removed: [] });
   const long = { messages: [userMessage("m-1", content)] };
-  const detail = "The messages that wait on the device have too many characters together; nothing was sent.";
+  const detail = "The messages waiting on the device have too many characters in total. Nothing was sent.";
   expect(await harness.send(connectionId, long)).toMatchObject({ ...full, body: { ...full.body, detail } });
   reportQueue(socket, 0);
   const sent = harness.send(connectionId, long);

@@ -253,7 +253,7 @@ function noteOutcome(state: State, environmentId: string, deliveryId: string, ou
 
 async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
   // Messages followed a moment ago may not be stored yet.
-  if (!(await state.writer.flush())) throw new Error("statuses of messages could not be stored");
+  if (!(await state.writer.flush())) throw new Error("message statuses could not be stored");
   const [stored, unsaved = []] = await Promise.all([
     state.log.findOpenMessages(environmentId, maxFollowedPerRow),
     state.findUnsaved?.(environmentId),

@@ -64,7 +64,7 @@ export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Se
   return { agentIds, maxMode, setMode: part.payload.kind === "create_message" ? (setMode ?? null) : null };
 }
 
-const tooLong = "The messages that wait on the device have too many characters together; nothing was sent.";
+const tooLong = "The messages waiting on the device have too many characters in total. Nothing was sent.";
 
 /**
  * Returns 429 `queue_full` if the device would have to queue too many messages or too much text; otherwise `null`. A device silently drops
@@ -79,7 +79,7 @@ export function checkQueue(
 ): PlainResponse | null {
   const waiting = server.pending.waiting(connection.device.environmentId);
   if (waiting.length + before.length >= maxUnacknowledgedSends) {
-    const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages; nothing was sent.`;
+    const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages. Nothing was sent.`;
     return problemResponse("queue_full", { detail });
   }
   // A device does not queue decisions.

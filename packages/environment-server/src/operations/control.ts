@@ -123,7 +123,7 @@ function toResponse<Effect>(
     case "unknown": {
       const what =
         outcome.reason === "timeout" ? `did not respond within ${commandTimeoutMs / 1_000} seconds` : "disconnected";
-      const detail = `The command was sent, but the device ${what}. It may have had its effect, or may have it later.`;
+      const detail = `The command was sent, but the device ${what}. It may have taken effect, or still may.`;
       return problemResponse("control_unknown", { detail, retryable });
     }
     case "busy":

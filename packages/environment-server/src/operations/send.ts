@@ -213,7 +213,7 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
     case "new":
       return null;
     case "key_conflict": {
-      const issues = [{ member: "idempotency-key", rule: "was already used for another body" }];
+      const issues = [{ member: "idempotency-key", rule: "was already used with a different body" }];
       return respond(problemResponse("message_id_reused", { issues }));
     }
     case "conflict":
@@ -237,7 +237,7 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
 /** The response to a part of which at least one id was used for other content. The only id of a decision is its tool call. */
 async function conflictResponse(send: Send, knownIds: ReadonlySet<string>): Promise<PlainResponse> {
   if (send.part.toolCallId !== null) return decidedResponse(send);
-  const issues = messageIdIssues(send.part, "was already used for another body", (messageId) =>
+  const issues = messageIdIssues(send.part, "was already used with a different body", (messageId) =>
     knownIds.has(messageId),
   );
   return problemResponse("message_id_reused", { issues });

@@ -29,7 +29,7 @@ describe("parseViewerFrame", () => {
     ["[]", "must be an object"],
     ['{"request_id":"r"}', "must have a type"],
     ['{"type":"Input Frame"}', "must have a type"],
-    [`{"type":"sync","request_id":""}`, "must have a request_id of 1 to 256 characters"],
+    [`{"type":"sync","request_id":""}`, "must have no request_id, or one of 1 to 256 characters"],
     ["[".repeat(65), "must not be nested deeply"],
     ['{"a":'.repeat(65), "must not be nested deeply"],
   ])("parseViewerFrame refuses %s", (text, rule) => {

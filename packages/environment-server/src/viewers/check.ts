@@ -235,7 +235,8 @@ function brokenRule(members: Members): string | null {
   for (const name of ["create_agent", "create_conversation", "client_info"]) {
     if (members[name] !== undefined && !isMembers(members[name])) return `${name} must be an object`;
   }
-  if (isId(agentId) && members["create_agent"] !== undefined) return "agent_id and create_agent exclude each other";
+  if (isId(agentId) && members["create_agent"] !== undefined)
+    return "agent_id and create_agent cannot be used together";
   if (mode !== undefined && !deviceModes.has(mode)) return "mode must be standard, acceptEdits, unrestricted or strict";
   if (cwd !== undefined && cwd !== null && !isPath(cwd)) return "cwd must be a path without control characters";
   return null;

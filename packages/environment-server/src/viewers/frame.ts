@@ -52,7 +52,7 @@ export function parseViewerFrame(text: string): ParsedViewerFrame {
   if (typeof type !== "string" || !typePattern.test(type)) return malformed("must have a type");
   const isId = typeof requestId === "string" && requestId !== "" && requestId.length <= maxRequestIdLength;
   if (isId || requestId === null) return { kind: "frame", frame: { type, requestId, members } };
-  return malformed(`must have a request_id of 1 to ${maxRequestIdLength} characters, or none`, type);
+  return malformed(`must have no request_id, or one of 1 to ${maxRequestIdLength} characters`, type);
 }
 
 /** The response to a frame that is too large to be parsed. */

@@ -42,7 +42,7 @@ const unknownFrame: FrameParts = { type: null, requestId: null, members: {} };
 const tooFast = refusal("too_many_frames", "The viewer sends too many frames.");
 const responseTooLarge = refusal("response_too_large", "The response of the device is too large for this server.");
 const deviceLost = refusal("control_unknown", "The device disconnected. Whether the frame had an effect is unknown.");
-const notSent = invalidFrame("seq is the number of a frame that was not sent");
+const notSent = invalidFrame("seq must be the number of a frame that was sent");
 
 function receive(state: ViewerState, text: string): void {
   if (state.isEnded) return;

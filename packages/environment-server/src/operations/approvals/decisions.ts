@@ -87,7 +87,7 @@ export function refuseReplaced(send: Part): PlainResponse | null {
 
 /** The response to a decision on a request that its device has replaced with another one. */
 export function replacedResponse(part: DeliveryPart): PlainResponse {
-  const rule = "was requested again since, for something else: list the requests again";
+  const rule = "now belongs to a different request: list the requests again";
   return problemResponse("approval_not_found", { issues: messageIdIssues(part, rule) });
 }
 
@@ -99,7 +99,7 @@ function refuseSuggestions({ payload, members }: DeliveryPart, { request }: Stor
   if (selected.every((id) => known.has(id))) return null;
   const member = (members[0] ?? "").replace(/tool_call_id$/, "selected_permission_suggestion_ids");
   return problemResponse("invalid_request", {
-    issues: [{ member, rule: "must be ids of suggestions of the request" }],
+    issues: [{ member, rule: "must be ids of the request's suggestions" }],
   });
 }
 
@@ -185,7 +185,7 @@ export function noteDecision(
 /** The response to a decision on a request that was decided otherwise: 409 `approval_decided` with the first decision. */
 export async function decidedResponse({ server, part, record, scope }: Send): Promise<PlainResponse> {
   const { toolCallId } = part;
-  const issues = messageIdIssues(part, "was already decided otherwise");
+  const issues = messageIdIssues(part, "already has a different decision");
   const approval = toolCallId === null ? null : await server.approvals.findDecided({ scope, toolCallId });
   if (approval === null || approval.decision === null) return problemResponse("approval_decided", { issues });
   const members = { approval: await toDecidedApproval(server, record.environment, approval, approval.decision) };

@@ -108,7 +108,7 @@ export async function refuseForeignConversation(
 
 /** One text for a conversation of another agent and for one that does not exist, so that a key does not learn which ones exist. */
 const notConfirmed =
-  "The device does not confirm that the conversation belongs to this agent. A key that is limited to agents may use no other conversation. " +
+  "The device does not confirm that the conversation belongs to this agent. A key that is limited to agents may not use it. " +
   "Nothing was sent.";
 const notAnswered =
   `The device did not report the agent of the conversation within ${commandTimeoutMs / 1_000} seconds. A key that is limited to agents may use only ` +
@@ -204,7 +204,7 @@ function refusalOfQuestion(outcome: CommandOutcome<unknown>, record: ConnectionR
 
 /** The response when too many commands wait for a device. */
 export const busyResponse: PlainResponse = problemResponse("queue_full", {
-  detail: `The device has not responded to ${maxWaitingCommands} earlier commands; nothing was sent.`,
+  detail: `The device has not responded to ${maxWaitingCommands} earlier commands. Nothing was sent.`,
 });
 
 /** The options of a refusal that may be retried, since nothing was sent. A retry should wait until the device is asked again. */
