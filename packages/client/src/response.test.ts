@@ -52,7 +52,7 @@ describe("descriptions of connection failures", () => {
 
   test("a response that cannot be read to its end is distinguished from a server that cannot be reached", () => {
     const closed = new TypeError("terminated", { cause: coded("UND_ERR_SOCKET", "other side closed") });
-    const prefix = "cannot read the response of https://gateway.example:8787";
+    const prefix = "cannot read the response from https://gateway.example:8787";
     expect(describeConnectionFailure(url, closed, true)).toBe(`${prefix}: connection closed`);
     expect(describeConnectionFailure(url, new Error("s3cr3t"), true)).toBe(`${prefix}: it broke off`);
   });

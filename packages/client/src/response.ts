@@ -145,7 +145,7 @@ export function describeConnectionFailure(url: string, cause: unknown, hasRespon
   } catch {
     // Anything can be thrown, even a value that has no text, such as a symbol.
   }
-  const [action, other] = hasResponse ? ["read the response of", "it broke off"] : ["reach", "no response"];
+  const [action, other] = hasResponse ? ["read the response from", "it broke off"] : ["reach", "no response"];
   const [, reason = other] = failureReasons.find(([pattern]) => pattern.test(texts)) ?? [];
   return `cannot ${action} ${new URL(url).origin}: ${reason}`;
 }

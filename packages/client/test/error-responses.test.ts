@@ -124,7 +124,7 @@ test("a success whose body is cut off is a connection failure that says so, and 
   const torn = (): Response =>
     new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 200 });
   const error = await catchError(clientOver(torn).list());
-  const message = "cannot read the response of http://127.0.0.1:1: it broke off";
+  const message = "cannot read the response from http://127.0.0.1:1: it broke off";
   expect(error).toMatchObject({ code: "connection_failed", message, retryable: true });
 });
 

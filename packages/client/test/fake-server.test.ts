@@ -69,7 +69,7 @@ describe("turns on a fake device", () => {
     server.report("m-1", { state: "finished", stopReason: "end_turn", text: "pong" });
     expect(await end).toMatchObject({ outcome: "finished", reply: "pong" });
     expect((await catchError(environments.messages.retrieve(connectionId, "m-2"))).code).toBe("message_not_found");
-    expect(() => server.report("m-2", {})).toThrow("no device took the message m-2");
+    expect(() => server.report("m-2", {})).toThrow("no device accepted the message m-2");
   });
 
   test("the turn of a message on a fake device asks for permission: the request is listed, the first decision counts, and another one is refused", async () => {

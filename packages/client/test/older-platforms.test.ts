@@ -111,7 +111,7 @@ describe.each<[string, () => unknown]>([
     const { environments } = setUp(bodyOf);
     expect(await catchError(environments.events().next())).toMatchObject({
       code: "invalid_response",
-      message: "invalid response: this fetch gives no stream of its body",
+      message: "invalid response: this fetch returns no stream",
     });
   });
 });

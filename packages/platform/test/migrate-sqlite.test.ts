@@ -183,7 +183,7 @@ test("a full disk stops the migration with one line that says so, and leaves the
     const full = { ...database, backUp: (version: number) => backUpSqlite(path, version, onFullDisk) };
     const migrating = (): void => migrateSqlite(full, steps);
     expect(migrating).toThrow(
-      `the backup ${path}.before-v4.backup cannot be written before the tables change: database or disk is full`,
+      `the backup ${path}.before-v4.backup cannot be written before the migration: database or disk is full`,
     );
   });
   expect(readFileSync(path).equals(before)).toBe(true);
@@ -194,7 +194,7 @@ test("a folder in which no backup can be written stops the migration, and leaves
   migrateTo(1);
   const before = readFileSync(path);
   mkdirSync(join(folder, "x.sqlite.backup.partial"));
-  expect(() => migrateTo(2)).toThrow(/cannot be written before the tables change: [^\n]*x\.sqlite\.backup\.partial/);
+  expect(() => migrateTo(2)).toThrow(/cannot be written before the migration: [^\n]*x\.sqlite\.backup\.partial/);
   expect(readFileSync(path).equals(before)).toBe(true);
   expect(contents(path)).toEqual([1, ["id"], []]);
 });

@@ -132,7 +132,7 @@ describe.skipIf(!canLaunchValkey())("connections to a Valkey that becomes a repl
     expect(await connect(second.url).valkey.command(["GET", "text"])).toBe("after");
     expect(address.connected).toBe(2);
     expect(failures).toEqual([
-      new Error("the server is a replica, which takes no writes; the address must be that of the primary"),
+      new Error("the server is a replica, which takes no writes; use the address of the primary"),
     ]);
   });
 

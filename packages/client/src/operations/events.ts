@@ -168,7 +168,7 @@ async function openStream(
   discard(response);
   throw createError("invalid_response", {
     status: response.status,
-    message: `invalid response: ${isEvents ? "this fetch gives no stream of its body" : "no stream of events"}`,
+    message: `invalid response: ${isEvents ? "this fetch returns no stream" : "no stream of events"}`,
   });
 }
 

@@ -78,7 +78,7 @@ function createFakeMessages(events: Pick<FakeEvents, "emit">, now: () => number)
     },
     report(clientMessageId: string, members: Partial<MessageStatus>): MessageStatus {
       const known = messages.get(clientMessageId);
-      if (known === undefined) throw new RangeError(`no device took the message ${clientMessageId}`);
+      if (known === undefined) throw new RangeError(`no device accepted the message ${clientMessageId}`);
       const status = { ...known, updatedAt: now(), ...members };
       publish(status);
       return status;

@@ -28,7 +28,7 @@ export function backUpSqlite(path: string, version: number, open: (path: string)
   } catch (cause) {
     removePartial(partial);
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`the backup ${backup} cannot be written before the tables change: ${reason}`, { cause });
+    throw new Error(`the backup ${backup} cannot be written before the migration: ${reason}`, { cause });
   }
 }
 

@@ -7,7 +7,7 @@ const roleCheckMs = 5_000;
 
 /** The server is a replica: it refuses writes, and its replies may be outdated. */
 export function replicaError(): Error {
-  return new Error("the server is a replica, which takes no writes; the address must be that of the primary");
+  return new Error("the server is a replica, which takes no writes; use the address of the primary");
 }
 
 /** Returns true for the refusal of a write by a replica, including inside a script. Before version 7, a script's error has a prefix. */
