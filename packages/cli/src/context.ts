@@ -65,7 +65,7 @@ export function readLimit({ option }: Pick<CommandContext, "option">, defaultLim
   const text = option("limit");
   const isAll = option("all") !== undefined;
   if (text === undefined) return isAll ? null : defaultLimit;
-  if (isAll) throw misuse("--limit and --all exclude each other");
+  if (isAll) throw misuse("--limit and --all cannot be used together");
   if (!/^[1-9]\d{0,8}$/.test(text)) throw misuse("--limit must be a whole number from 1");
   return Number(text);
 }

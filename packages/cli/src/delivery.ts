@@ -74,7 +74,7 @@ export async function deliver(
 
 function sentMessage({ messageId }: DeliveryReport): SentRequest {
   return messageId === null
-    ? { what: "decision", hint: "A decision has no id that makes a repeat safe: check what the device did first." }
+    ? { what: "decision", hint: "A decision cannot be repeated safely: check what the device did first." }
     : {
         what: "message",
         hint: `Repeat the same command with --message-id ${messageId} to get the outcome; the message runs once.`,

@@ -98,7 +98,7 @@ function isForbidden(error: unknown): boolean {
 function notFound(text: string, environments: readonly Environment[], nowMs: number): CommandError {
   const named = newestRows(environments.filter(({ displayName }) => displayName === text));
   if (named.length > 0) {
-    const message = "a display name selects no device; use the deviceId instead:";
+    const message = "a display name does not select a device; use the deviceId instead:";
     return new CommandError(message, exitCodes.notFound, { details: deviceLines(named, nowMs) });
   }
   const names = environments.flatMap(({ connectionName, deviceId }) => [connectionName, deviceId]);

@@ -96,7 +96,7 @@ export function describeError(error: LettaEnvironmentsError, address: string, se
 function interrupted({ interrupted: { reason } }: Host, { command }: ParsedLine, sent?: SentRequest): CommandError {
   const exitCode = exitCodeOfSignal(reason);
   if (sent !== undefined) {
-    const text = `ended after the ${sent.what} had left; it is not known whether the device received it`;
+    const text = `ended after the ${sent.what} was sent; it is not known whether the device received it`;
     return new CommandError(text, exitCode, { details: [sent.hint] });
   }
   const isSend = command.name === "send" || command.name === "approve" || command.name === "deny";

@@ -198,7 +198,7 @@ export async function collectEnvironments(
     if (!page.hasNextPage) return { connections: rows, hasNextPage: false };
     const next = page.connections.at(-1)?.id;
     if (next === undefined || cursors.has(next)) {
-      throw new CommandError("the server announces more devices but does not return them");
+      throw new CommandError("the server says that there are more devices but returns none");
     }
     cursors.add(next);
     after = next;
@@ -228,7 +228,7 @@ export function refuseIgnoredTags(
 ): void {
   const wanted = [tag].flat();
   if (connections.every(({ tags = [] }) => wanted.every((each) => tags.includes(each)))) return;
-  throw new CommandError("the server does not know tags, an extension of @letta-environments: it ignored --tag");
+  throw new CommandError("the server does not support tags, an extension of @letta-environments: it ignored --tag");
 }
 
 /** Explains a silence: the client retries a rate-limited request automatically. */

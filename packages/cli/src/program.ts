@@ -26,11 +26,11 @@ export type CommandName =
 const commonOptions: readonly OptionDefinition[] = [
   { name: "base-url", value: "URL", text: "the gateway or server (default LETTA_BASE_URL)" },
   { name: "api-key-file", value: "FILE", text: "read the key from a file (default LETTA_API_KEY)" },
-  { name: "timeout", value: "DURATION", text: "the longest time for a request, with its retries (default 60s)" },
+  { name: "timeout", value: "DURATION", text: "the time limit for a request, with its retries (default 60s)" },
   {
     name: "allow-insecure",
     value: null,
-    text: "accept http: beyond this machine; the key crosses the network unencrypted",
+    text: "accept http: to other machines; the key is sent unencrypted",
   },
   { name: "verbose", value: null, text: "print more about failures: status, request id, cause" },
 ];
@@ -46,7 +46,7 @@ const user: OptionDefinition = { name: "user", value: "ID", text: "only devices 
 const tag: OptionDefinition = {
   name: "tag",
   value: "TAG",
-  text: "only devices that have this tag, or all of several",
+  text: "only devices that have all given tags",
   isRepeatable: true,
 };
 const online: OptionDefinition = { name: "online", value: null, text: "only devices that are online" };
@@ -79,7 +79,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: [],
     options: [
       online,
-      { name: "limit", value: "NUMBER", text: "the largest number of devices (default 50)" },
+      { name: "limit", value: "NUMBER", text: "the maximum number of devices (default 50)" },
       { name: "all", value: null, text: "every device" },
       source,
       user,
@@ -116,7 +116,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "message-id",
         value: "ID",
-        text: "the id of the message; a message that is sent twice with one id runs once",
+        text: "the id of the message; a message that is sent twice with the same id runs once",
       },
       { name: "idempotency-key", value: "KEY", text: "the Idempotency-Key header" },
       {
@@ -141,18 +141,18 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "List the messages of a device with outcome and duration, the latest first.",
     operands: ["DEVICE"],
     options: [
-      { name: "limit", value: "NUMBER", text: "the largest number of messages (default 20)" },
-      { name: "all", value: null, text: "every message that is kept" },
+      { name: "limit", value: "NUMBER", text: "the maximum number of messages (default 20)" },
+      { name: "all", value: null, text: "every stored message" },
       { ...agent, text: "only of this agent" },
       { ...conversation, text: "only of this conversation" },
       {
         name: "state",
         value: "STATE",
-        text: "only messages in this state, or in one of several",
+        text: "only messages in one of the given states",
         choices: messageStates,
         isRepeatable: true,
       },
-      { name: "text", value: null, text: "with the last text of the agent; the key needs the scope view" },
+      { name: "text", value: null, text: "include the agent's last text; the key needs the scope view" },
       json,
     ],
     notes: [
@@ -191,7 +191,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
   },
   {
     name: "approvals",
-    summary: "List the tool calls that wait for permission, or decide about one.",
+    summary: "List the tool calls that wait for permission, or decide on one.",
     operands: ["[ACTION]", "[ID]"],
     operandChoices: ["list", "allow", "deny"],
     options: [
@@ -199,7 +199,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "requested-at",
         value: "TIME",
-        text: "with allow or deny: only on the request of this time, as the list prints it",
+        text: "with allow or deny: decide only on the request from this time, as the list prints it",
       },
       {
         name: "suggestion",
@@ -212,8 +212,8 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       json,
     ],
     notes: [
-      "ACTION is list (the default), allow or deny; ID is that of a request in the list. A device can ask for",
-      "something else under the same ID: with --requested-at, nothing but the request that you have seen is decided.",
+      "ACTION is list (the default), allow or deny; ID is the id of a request in the list. A device can use the",
+      "same ID for another request later: --requested-at decides only on the request that you have seen.",
       "In a pipe, each request is a line of columns separated by tabs:",
       "id, tool, input, deviceId, agent, conversation, time of the request, message id,",
       "and 'truncated' if the input is longer than shown; the device runs all of it.",
@@ -232,7 +232,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       { name: "run", value: "ID", text: "stop the turn only while it is in this run" },
       json,
     ],
-    notes: [deviceNote, "Messages that wait behind the turn stay in the queue of the device until the next message."],
+    notes: [deviceNote, "Messages queued after the turn stay in the device's queue until the next message."],
   },
   {
     name: "mode",
@@ -268,7 +268,7 @@ const sections: readonly HelpSection[] = [
     rows: [
       ["0", "done"],
       ["1", "failed"],
-      ["2", "the command line or the environment breaks a rule; nothing was sent"],
+      ["2", "the command line or an environment variable is not valid; nothing was sent"],
       ["3", "the device is offline; nothing was sent"],
       ["4", "refused by the server or the device"],
       ["5", "it is unknown whether the device received what was sent, or how its turn ended"],
@@ -278,7 +278,7 @@ const sections: readonly HelpSection[] = [
         "the request did not reach a device: unreachable, overloaded or rate limited; the same command is safe to repeat",
       ],
       ["8", "send --follow: the turn failed"],
-      ["9", "send --follow: the turn was stopped, or the message taken out of the queue"],
+      ["9", "send --follow: the turn was stopped, or the message was removed from the queue"],
       ["129, 130, 143", "ended by SIGHUP, Ctrl-C or SIGTERM"],
     ],
   },

@@ -58,7 +58,7 @@ function readBaseUrl(host: Host, option: ReadOption): string {
   const name = option("base-url") === undefined ? "LETTA_BASE_URL" : "--base-url";
   if (text === "") {
     throw misuse(
-      "LETTA_BASE_URL is not set: the address of the gateway, such as http://127.0.0.1:8787 (or --base-url URL)",
+      "LETTA_BASE_URL is not set: set it to the address of the gateway, such as http://127.0.0.1:8787, or pass --base-url URL",
     );
   }
   const url = URL.canParse(text) ? new URL(text) : null;
@@ -77,7 +77,8 @@ function readBaseUrl(host: Host, option: ReadOption): string {
 async function readKey(host: Host, path: string | undefined): Promise<string> {
   const key = path === undefined ? (host.variable("LETTA_API_KEY") ?? "") : await readKeyFile(host, path);
   const name = path === undefined ? "LETTA_API_KEY" : "the file of --api-key-file";
-  if (key === "" && path === undefined) throw misuse("LETTA_API_KEY is not set: your key (or --api-key-file FILE)");
+  if (key === "" && path === undefined)
+    throw misuse("LETTA_API_KEY is not set: set it to your key, or pass --api-key-file FILE");
   if (!/^[\x21-\x7e]+$/.test(key)) {
     throw misuse(`${name} must contain one key: visible ASCII characters, without spaces`);
   }

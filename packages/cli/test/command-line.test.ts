@@ -157,7 +157,7 @@ describe("the command get", () => {
     const { code, stdout, stderr } = await run(["get", "Build machine"]);
     expect({ code, stdout }).toEqual({ code: 6, stdout: "" });
     expect(stderr).toMatch(
-      /^letta-env: a display name selects no device; use the deviceId instead:\n {2}twin-1 {2}offline, seen .*\n {2}twin-2 {2}offline, seen .*\n$/,
+      /^letta-env: a display name does not select a device; use the deviceId instead:\n {2}twin-1 {2}offline, seen .*\n {2}twin-2 {2}offline, seen .*\n$/,
     );
   });
 
@@ -179,7 +179,7 @@ describe("the command get", () => {
 describe("command lines that are refused before any request", () => {
   test.each([
     [["list", "--limit", "0"], "--limit must be a whole number from 1"],
-    [["list", "--limit", "5", "--all"], "--limit and --all exclude each other"],
+    [["list", "--limit", "5", "--all"], "--limit and --all cannot be used together"],
     [["list", "--source", "moon"], "--source must be local or remote"],
     [["list", "--timeout", "soon"], "--timeout must be a duration from 1ms to 11d, such as 30s, 5m or 2h"],
     [
@@ -210,12 +210,15 @@ describe("command lines that are refused before any request", () => {
     ],
     [
       ["send", "laptop", "--agent", "a", "--wait-online", "10min"],
-      `--wait-online must be a duration from 1ms to 24d, such as 30s, 5m or 2h\n--wait-online=5m can stand before a MESSAGE that begins with a digit.`,
+      `--wait-online must be a duration from 1ms to 24d, such as 30s, 5m or 2h\nUse --wait-online=5m before a MESSAGE that begins with a digit.`,
     ],
     [["list", "--timeout", "12d"], "--timeout must be a duration from 1ms to 11d, such as 30s, 5m or 2h"],
     [["watch", "--interval", "2w"], "--interval must be a duration from 1ms to 11d, such as 30s, 5m or 2h"],
-    [["send", "--connection", "..", "--agent", "a", "hi"], "--connection must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -"],
-    [["send", "--connection", "c", "laptop", "hi", "--agent", "a"], "DEVICE and --connection exclude each other"],
+    [
+      ["send", "--connection", "..", "--agent", "a", "hi"],
+      "--connection must be 1 to 128 characters from A-Z a-z 0-9 . _ ~ : -",
+    ],
+    [["send", "--connection", "c", "laptop", "hi", "--agent", "a"], "DEVICE and --connection cannot be used together"],
     [
       ["send", "--connection", "c", "--wait-online", "--agent", "a", "hi"],
       "--wait-online needs DEVICE: a connection that has ended never comes back",

@@ -72,7 +72,7 @@ test.each(["allow", "deny"])(
     expect(await runCli(words, { env })).toEqual({
       ...{ code: 6, stdout: "" },
       stderr:
-        "letta-env: another request waits under this id now, and nothing was decided; 'letta-env approvals' lists it\n",
+        "letta-env: this id now belongs to another request, so nothing was decided; 'letta-env approvals' lists it\n",
     });
     expect(posts()).toEqual([]);
   },
@@ -110,7 +110,7 @@ test.each([
     expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
     expect(stderr).toBe(
       `letta-env: no response from ${env["LETTA_BASE_URL"]} to the request: the connection broke\n` +
-        "Look at the device before you run the command again: it would act on what runs then.\n",
+        "Check the device before you run the command again: it would act on whatever runs then.\n",
     );
     expect(posts().map(({ target }) => target)).toEqual([`/v1/environments/c1/${path}`]);
   },
@@ -144,7 +144,7 @@ test("Ctrl-C during a stop does not say that nothing was sent", async () => {
   expect(await cli.result).toMatchObject({
     code: 130,
     stderr:
-      "letta-env: ended after the request had left; it is not known whether the device received it\nLook at the device before you run the command again: it would act on what runs then.\n",
+      "letta-env: ended after the request was sent; it is not known whether the device received it\nCheck the device before you run the command again: it would act on whatever runs then.\n",
   });
 });
 

@@ -58,7 +58,7 @@ test("a device that is offline has its messages, and words that break a rule are
   for (const [words, text] of [
     [["--state", "done"], "--state must be one of received, sent"],
     [["--limit", "0"], "--limit must be a whole number from 1"],
-    [["--limit", "3", "--all"], "--limit and --all exclude each other"],
+    [["--limit", "3", "--all"], "--limit and --all cannot be used together"],
   ] as const) {
     const refused = await runCli(["messages", "laptop", ...words], { env });
     expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining(text)]);

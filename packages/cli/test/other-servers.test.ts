@@ -83,7 +83,7 @@ test("pages that never end are a failure, not a loop", async () => {
   );
   const { code, stderr } = await runCli(["list", "--all"], { env });
   expect(code).toBe(1);
-  expect(stderr).toBe("letta-env: the server announces more devices but does not return them\n");
+  expect(stderr).toBe("letta-env: the server says that there are more devices but returns none\n");
 });
 
 test("a request that waits for its rate limit says so, even in a pipe", async () => {
@@ -176,6 +176,6 @@ test("a server that ignores tags is named as such, and no device is shown as tag
   for (const command of ["list", "watch"]) {
     const { code, stdout, stderr } = await runCli([command, "--tag", "ci"], { env });
     expect([code, stdout]).toEqual([1, ""]);
-    expect(stderr).toContain("the server does not know tags");
+    expect(stderr).toContain("the server does not support tags");
   }
 });

@@ -54,7 +54,7 @@ describe.runIf(canOpenTerminal())("output on a terminal", () => {
   test("a missing message is an immediate error on a terminal, instead of a hidden prompt", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1"]).result;
     expect(code).toBe(2);
-    expect(shown).toContain("a MESSAGE is needed");
+    expect(shown).toContain("MESSAGE is missing");
   });
 
   test("a progress line shows what the program waits for, and is removed when Ctrl-C ends the wait", async () => {

@@ -54,7 +54,7 @@ export async function serveMcpOnStdio(
   if (failure !== undefined && !signal.aborted) throw failure;
 
   function refuse({ id, code, message }: Refusal): void {
-    warn(`refused what the client sent (${code}): ${message}`);
+    warn(`refused a message from the client (${code}): ${message}`);
     stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, error: { code, message } })}\n`);
   }
 

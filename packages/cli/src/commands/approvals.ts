@@ -100,7 +100,7 @@ function findRequest(waiting: readonly Approval[], requestedAt: number | undefin
     throw new CommandError(
       waiting.length === 0
         ? "no such request waits for permission"
-        : "another request waits under this id now, and nothing was decided; 'letta-env approvals' lists it",
+        : "this id now belongs to another request, so nothing was decided; 'letta-env approvals' lists it",
       exitCodes.notFound,
     );
   if (others.length > 0)

@@ -51,7 +51,7 @@ function readConversation({ parsed, option }: CommandContext): StopInput {
 
 const sentControl: SentRequest = {
   what: "request",
-  hint: "Look at the device before you run the command again: it would act on what runs then.",
+  hint: "Check the device before you run the command again: it would act on whatever runs then.",
 };
 
 /** Finds the device and runs an operation on it. Rejects with a `CommandError` when the device is offline. */

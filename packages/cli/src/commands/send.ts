@@ -39,7 +39,7 @@ export async function sendCommand(context: CommandContext): Promise<number> {
 
 /** How long a device may stay offline: longer than any request, because the client looks it up repeatedly. */
 function readWait(text: string): number {
-  const hint = "--wait-online=5m can stand before a MESSAGE that begins with a digit.";
+  const hint = "Use --wait-online=5m before a MESSAGE that begins with a digit.";
   return readDuration("--wait-online", text, 24, /^\d/.test(text) ? [hint] : []);
 }
 
@@ -71,9 +71,10 @@ function readTarget({ parsed, option }: CommandContext): { target: Target; rest:
   const connectionId = option("connection");
   if (option("agent") === undefined && option("conversation") === undefined) throw misuse(`'${name}' needs --agent ID`);
   if (connectionId !== undefined) {
-    if (!isIdentifier(connectionId)) throw misuse("--connection must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -");
+    if (!isIdentifier(connectionId))
+      throw misuse("--connection must be 1 to 128 characters from A-Z a-z 0-9 . _ ~ : -");
     if (parsed.operands.length === parsed.command.operands.length) {
-      throw misuse("DEVICE and --connection exclude each other");
+      throw misuse("DEVICE and --connection cannot be used together");
     }
     return { target: { kind: "connection", connectionId }, rest: parsed.operands };
   }
@@ -88,7 +89,7 @@ function readTarget({ parsed, option }: CommandContext): { target: Target; rest:
  */
 async function readMessage(host: Host, [operand]: readonly string[]): Promise<string> {
   if (operand === undefined && host.stdin.isTerminal) {
-    throw misuse("a MESSAGE is needed: as an operand, or on standard input");
+    throw misuse("MESSAGE is missing: pass it as an operand, or on standard input");
   }
   const text = operand === undefined || operand === "-" ? await readStandardInput(host) : operand;
   if (text === "") throw misuse("MESSAGE must not be empty");
@@ -96,7 +97,7 @@ async function readMessage(host: Host, [operand]: readonly string[]): Promise<st
 }
 
 async function readStandardInput({ stdin, stderr, interrupted }: Host): Promise<string> {
-  if (stdin.isTerminal && stderr.isTerminal) await stderr.write("Message, ended by Ctrl-D:\n");
+  if (stdin.isTerminal && stderr.isTerminal) await stderr.write("Message (end with Ctrl-D):\n");
   const bytes = await stdin.read(maxBodyBytes);
   interrupted.throwIfAborted();
   if (bytes === null) throw misuse("MESSAGE must have at most 1,048,576 bytes");

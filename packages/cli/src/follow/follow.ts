@@ -297,7 +297,7 @@ async function finish(turn: FollowedTurn, status: MessageStatus | null, unknownR
   const texts: Readonly<Record<TurnOutcome, string>> = {
     finished: "",
     failed: `the turn failed${reason === undefined ? "" : `: ${reason}`}`,
-    cancelled: "the turn was stopped, or the message was taken out of the queue",
+    cancelled: "the turn was stopped, or the message was removed from the queue",
     evicted: `the queue of ${connectionName} was full, and it dropped the message`,
     unfinished: "the turn has not ended",
     unknown: `it is not known how the turn ended: ${unknownReason}`,

@@ -16,7 +16,7 @@ const sentences: Readonly<Record<DeliveryReport["outcome"], (device: string) => 
   started: (device) => `Started by ${device}.`,
   queued: (device) => `Queued by ${device}.`,
   accepted: (device) => `Accepted by ${device}.`,
-  duplicate: (device) => `Accepted by ${device} before; nothing ran again.`,
+  duplicate: (device) => `Already accepted by ${device}; nothing ran again.`,
   unknown: (device) => `It is unknown whether ${device} received it.`,
 };
 

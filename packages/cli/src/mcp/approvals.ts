@@ -23,7 +23,7 @@ const listInput = describeSchema(
     limit: v.optional(
       limitSchema(
         100,
-        `The largest number of requests. Default ${defaultLimit}. With hasMore, a higher limit or deviceId reaches others.`,
+        `The maximum number of requests. Default ${defaultLimit}. If hasMore is true, a higher limit or deviceId returns others.`,
       ),
     ),
   }),
@@ -48,7 +48,7 @@ const listOutput = describeSchema(
         inputHasHiddenCharacters: v.pipe(
           v.boolean(),
           v.description(
-            "The input has characters that nobody sees, or that turn the direction of text; they are written as escapes here. Tell the user before they decide.",
+            "The input has characters that are invisible or change the text direction; here they are escaped. Tell the user before they decide.",
           ),
         ),
         reason: v.nullable(v.string()),
@@ -74,7 +74,7 @@ const answerInput = describeSchema(
     requestedAt: v.pipe(
       v.string(),
       v.description(
-        "The requestedAt of the request that the user saw, from list_approvals: what the device asks for later under the id is not decided.",
+        "The requestedAt of the request that the user saw, from list_approvals. A later request with the same id is not decided.",
       ),
     ),
     deviceId: v.optional(v.pipe(v.string(), v.description("Needed if requests of several devices have the id."))),
@@ -158,7 +158,7 @@ async function answer(
     throw new CommandError(
       waiting.length === 0
         ? "no such request waits for permission; list_approvals has those that do"
-        : "another request waits under this id now, and nothing was decided; list_approvals has it: show it to the user",
+        : "this id now belongs to another request, so nothing was decided; list_approvals has it: show it to the user",
       exitCodes.notFound,
     );
   }

@@ -18,7 +18,10 @@ const listInput = describeSchema(
       ),
     ),
     limit: v.optional(
-      limitSchema(500, "The largest number of devices. Default 50. With hasMore, a higher limit or tags reach others."),
+      limitSchema(
+        500,
+        "The maximum number of devices. Default 50. If hasMore is true, a higher limit or tags return others.",
+      ),
     ),
   }),
 );
@@ -28,8 +31,8 @@ const listOutput = describeSchema(
     devices: v.array(
       v.object({
         deviceId: v.string(),
-        name: v.pipe(v.string(), v.description("Names the device in the other tools, if only one has it.")),
-        displayName: v.pipe(v.nullable(v.string()), v.description("For people; the other tools do not know it.")),
+        name: v.pipe(v.string(), v.description("Selects the device in the other tools if only one device has it.")),
+        displayName: v.pipe(v.nullable(v.string()), v.description("For people; the other tools do not accept it.")),
         online: v.boolean(),
         mode: v.nullable(v.string()),
         lastSeenAt: v.string(),

@@ -37,12 +37,12 @@ const sendInput = describeSchema(
     ),
     messageId: v.optional(
       messageIdSchema(
-        "An id of your choice, to repeat a send safely: a message that is sent twice with one id runs once.",
+        "An id of your choice, to repeat a send safely: a message that is sent twice with the same id runs once.",
       ),
     ),
     waitSeconds: v.optional(
       waitSecondsSchema(
-        `For how long to wait for the end of the turn, at most ${maxWaitSeconds}. Default ${defaultWaitSeconds}; 0 returns when the device has accepted the message.`,
+        `How long to wait for the end of the turn, at most ${maxWaitSeconds}. Default ${defaultWaitSeconds}; 0 returns when the device has accepted the message.`,
       ),
     ),
   }),
@@ -69,7 +69,7 @@ const statusInput = describeSchema(
     agentId: v.optional(agentIdSchema("Needed if the messageId was used with several agents.")),
     conversationId: v.optional(conversationIdSchema("Needed if the messageId was used in several conversations.")),
     waitSeconds: v.optional(
-      waitSecondsSchema(`For how long to wait for the end of the turn, at most ${maxWaitSeconds}. Default 0.`),
+      waitSecondsSchema(`How long to wait for the end of the turn, at most ${maxWaitSeconds}. Default 0.`),
     ),
   }),
 );
@@ -79,8 +79,10 @@ const listInput = describeSchema(
     device: deviceSchema(),
     ...conversationFilter(),
     state: v.optional(v.pipe(v.array(v.picklist(messageStates)), v.description("Only messages in these states."))),
-    replies: v.optional(v.pipe(v.boolean(), v.description("With the agent's last text in each turn. Default false."))),
-    limit: v.optional(limitSchema(100, "The largest number of messages. Default 20.")),
+    replies: v.optional(
+      v.pipe(v.boolean(), v.description("Whether to include the agent's last text in each turn. Default false.")),
+    ),
+    limit: v.optional(limitSchema(100, "The maximum number of messages. Default 20.")),
   }),
 );
 

@@ -44,7 +44,10 @@ test("send_message ends early when the turn waits for permission, and answer_app
   ]);
   const [{ id, requestedAt }] = approvals as [{ id: string; requestedAt: string }];
   const other = await mcp.call("answer_approval", { id, decision: "allow", requestedAt: "1970-01-01T00:00:00.001Z" });
-  expect(other).toMatchObject({ isError: true, text: expect.stringContaining("another request waits under this id") });
+  expect(other).toMatchObject({
+    isError: true,
+    text: expect.stringContaining("this id now belongs to another request"),
+  });
   const answered = await mcp.call("answer_approval", { id, decision: "allow", requestedAt });
   expect(answered.output).toEqual({ decision: "allow", id, tool: "Bash", deviceId: "device-mcp" });
   const { connectionId, messageId } = sent;
