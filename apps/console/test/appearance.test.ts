@@ -381,7 +381,7 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
     await gateway.proxy.stop();
-    await page.getByText("The gateway does not respond. What you see may be old.").waitFor();
+    await page.getByText("The gateway does not respond. What you see may be outdated.").waitFor();
     expect(await page.getByRole("button", { name: "Try now" }).isVisible()).toBe(true);
   });
 });

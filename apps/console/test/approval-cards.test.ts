@@ -182,7 +182,7 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("j");
     await settle();
     await page.keyboard.press("a");
-    await page.getByText("It is not known whether the device has the decision.").waitFor();
+    await page.getByText("It is not known whether the device received the decision.").waitFor();
     await decideElsewhere(`call-${requests - 1}`);
     await page.getByText("1 waiting").waitFor();
     await expect.poll(() => focused()).toMatch(/^main /);

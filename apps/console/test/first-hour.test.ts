@@ -221,7 +221,7 @@ describe.each(browsers)("in %s", () => {
     const command = page.getByRole("textbox", { name: "Command for the device" });
     await command.waitFor();
     expect(await focused(page)).toBe(" Copy");
-    await page.getByText("Its address works on the machine of the gateway alone.").waitFor();
+    await page.getByText("Its address works only on the machine of the gateway.").waitFor();
     await page.mouse.click(5, 300);
     for (let press = 0; press < 3; press += 1) await page.keyboard.press("Escape");
     await command.waitFor();

@@ -41,7 +41,7 @@ export function summarise({ buckets }: OverviewBody): readonly (readonly [string
     ["Hit rate", reads === 0 ? "–" : `${Math.round((100 * sum(({ cacheHits }) => cacheHits)) / reads)} %`],
     ["Refused", sum(({ refused }) => refused).toLocaleString()],
     ["Failed", sum(({ failed }) => failed).toLocaleString()],
-    ["95 % within, worst minute", worst < 0 ? "–" : `${worst < 10 ? worst.toFixed(1) : Math.round(worst)} ms`],
+    ["95th percentile, worst minute", worst < 0 ? "–" : `${worst < 10 ? worst.toFixed(1) : Math.round(worst)} ms`],
   ];
 }
 
@@ -68,7 +68,7 @@ export function chartsOf({ buckets }: OverviewBody): readonly Chart[] {
       title: "Latency",
       unit: "ms",
       times,
-      lines: [line("half within", ({ p50Ms }) => p50Ms), line("95 % within", ({ p95Ms }) => p95Ms)],
+      lines: [line("median", ({ p50Ms }) => p50Ms), line("95th percentile", ({ p95Ms }) => p95Ms)],
     },
     {
       title: "Hit rate of the cache",

@@ -127,7 +127,7 @@ test("figures of the last hour are summed, the latency is that of the worst minu
   ).toMatchObject({
     Requests: "6",
     "Hit rate": "75 %",
-    "95 % within, worst minute": "77 ms",
+    "95th percentile, worst minute": "77 ms",
   });
   expect(Object.fromEntries(summarise({ bucketMs: 1, buckets: [] }))).toMatchObject({ Requests: "0", "Hit rate": "–" });
   expect(chartsOf({ bucketMs: 1, buckets: [empty] }).find(({ unit }) => unit === "%")?.lines[0]?.values).toEqual([

@@ -79,7 +79,7 @@ export function Composer({
 
 function obstacleOf(device: Environment, target: ConversationTarget): string | null {
   if (device.connectionId === null) return "The device is offline. Nothing is queued for it.";
-  if (isNameless(target)) return "Name the agent that should run the message.";
+  if (isNameless(target)) return "Enter the agent that should run the message.";
   return null;
 }
 

@@ -6,7 +6,7 @@ import { modeMeaning, modes, modeText, runsEveryTool } from "../model/mode.ts";
 import { conversationKey, type DeviceConversations, isNameless } from "../state/conversations.ts";
 import { Confirm } from "./dialog.tsx";
 
-const nameless = "Name an agent below first.";
+const nameless = "Enter an agent below first.";
 
 /** The button that stops the turn. It is red while the page knows of a turn, but always works, because a turn can also begin on the device itself. */
 export function Stop({ conversations }: { conversations: DeviceConversations }): JSX.Element {

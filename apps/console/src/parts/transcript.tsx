@@ -158,7 +158,7 @@ function Repeat({ id }: { id: string }): JSX.Element | null {
   if (send === undefined || !isRepeatable(send, time.value)) return null;
   return (
     <p class="hint">
-      The device may have the message. A repeat asks for its outcome, and never runs it twice.{" "}
+      The device may have received the message. A repeat asks for its outcome and never runs it twice.{" "}
       <button type="button" disabled={send.isBusy} onClick={() => void repeat(id)}>
         {send.isBusy ? "Repeating …" : "Repeat"}
       </button>

@@ -38,7 +38,7 @@ export async function decide(
     const isOver =
       isLettaEnvironmentsError(error) && (error.code === "approval_decided" || error.code === "approval_not_found");
     if (isOver) approvals.value = approvals.value.filter((other) => questionOf(other) !== question);
-    toast("bad", isOver ? "It was decided before, or the device no longer asks." : describe(error));
+    toast("bad", isOver ? "It was already decided, or the device no longer asks." : describe(error));
     return isOver;
   } finally {
     deciding.value = new Set([...deciding.value].filter((other) => other !== question));
@@ -48,5 +48,5 @@ export async function decide(
 /** The gateway recognises the same decision again, and refuses another one. */
 function describe(error: unknown): string {
   if (!isLettaEnvironmentsError(error) || error.outcome === "refused") return failureText(error);
-  return "It is not known whether the device has the decision. Decide again: it counts once.";
+  return "It is not known whether the device received the decision. Decide again: it counts once.";
 }

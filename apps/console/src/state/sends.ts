@@ -102,11 +102,11 @@ async function attempt({ id, connectionId, agentId, conversationId, text }: Send
     const body = { ...(agentId !== "" && { agentId }), conversationId, messages };
     const { outcome } = await sendMessage(transport, connectionId, body);
     if (outcome !== "refused") return null;
-    return { isUnknown: false, isRejected: true, text: "The device did not take the message." };
+    return { isUnknown: false, isRejected: true, text: "The device did not accept the message." };
   } catch (error) {
     const isRefused = isLettaEnvironmentsError(error) && error.outcome === "refused";
     if (!isRefused)
-      return { isUnknown: true, isRejected: false, text: "It is not known whether the device has the message." };
+      return { isUnknown: true, isRejected: false, text: "It is not known whether the device received the message." };
     return { isUnknown: false, isRejected: error.code === "input_rejected", text: failureText(error) };
   }
 }

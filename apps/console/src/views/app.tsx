@@ -178,7 +178,7 @@ function ConnectionBanner(): JSX.Element | null {
         {connectionFailure.value === null
           ? "The gateway does not respond."
           : `The gateway sends no changes: ${connectionFailure.value}`}{" "}
-        What you see may be old. The console tries again by itself.
+        What you see may be outdated. The console retries automatically.
       </span>
       <button type="button" onClick={reconnect}>
         Try now

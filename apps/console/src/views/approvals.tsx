@@ -41,7 +41,7 @@ function Requests(): JSX.Element {
       </div>
       {typeof failure === "string" && (
         <div class="notice bad" role="alert">
-          The requests could not be read: {failure} The console tries again by itself.
+          The requests could not be read: {failure} The console retries automatically.
         </div>
       )}
       {failure === null && count === 0 && (

@@ -14,7 +14,7 @@ export function confirmLink(root: Element, keyName: string): Promise<boolean> {
         <h1>Use this sign-in link?</h1>
         <p>
           You are signed in with the key <strong>{printable(keyName)}</strong>. The link opens another session in its
-          place. Go on only if you printed the link yourself.
+          place. Continue only if you printed the link yourself.
         </p>
         <div class="actions">
           <button type="button" class="primary" onClick={answer(false)}>

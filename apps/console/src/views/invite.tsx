@@ -59,8 +59,8 @@ export function Invite(): JSX.Element {
           <Copy text={command} label="Command for the device" />
           {/=http:..(127\.|localhost|\[::1)/.test(command) && (
             <p class="hint">
-              Its address works on the machine of the gateway alone. For other machines set the public URL of the
-              gateway, or open this page under an address that they reach.
+              Its address works only on the machine of the gateway. For other machines set the public URL of the
+              gateway, or open this page at an address that they reach.
             </p>
           )}
           <div class="actions">

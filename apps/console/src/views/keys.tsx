@@ -246,7 +246,7 @@ async function setDisabled(id: string, disabled: boolean): Promise<null> {
 function disabling({ id, name }: ShownKey, isOwn: boolean): Question {
   return {
     title: `Disable ${printable(name)}?`,
-    text: `The key is refused until it is enabled again. Its devices are disconnected and do not come back by themselves, and its sessions end${isOwn ? ", this one too" : ""}.`,
+    text: `The key is refused until it is enabled again. Its devices are disconnected and do not reconnect on their own, and its sessions end${isOwn ? ", this one too" : ""}.`,
     action: "Disable",
     done: "Disabled",
     change: () => setDisabled(id, true),
@@ -269,7 +269,7 @@ function rotation({ id, name, scopes }: ShownKey): Question {
 function revocation({ id, name }: ShownKey, isOwn: boolean): Question {
   return {
     title: `Revoke ${printable(name)}?`,
-    text: `The key ends at once and for good. Its devices are disconnected, and its sessions end${isOwn ? ", this one too" : ""}.`,
+    text: `The key ends immediately and for good. Its devices are disconnected, and its sessions end${isOwn ? ", this one too" : ""}.`,
     action: "Revoke",
     done: "Revoked",
     async change() {

@@ -40,11 +40,11 @@ export function Overview(): JSX.Element {
     <>
       <div class="title">
         <h1>Overview</h1>
-        <p class="hint">The last hour, in minutes. The figures begin with the start of the gateway.</p>
+        <p class="hint">The last hour, in minutes. The figures begin when the gateway started.</p>
       </div>
       {failure !== null && (
         <div class="notice bad" role="alert">
-          The figures could not be read: {failure} The console tries again by itself.
+          The figures could not be read: {failure} The console retries automatically.
         </div>
       )}
       <dl class="figures">

@@ -21,8 +21,8 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
       <h1>Letta gateway console</h1>
       {state.kind === "ended" && (
         <div class="notice" role="alert">
-          <strong>Your session has ended.</strong> Its key was changed or revoked, or twelve hours are over. Sign in
-          again to go on.
+          <strong>Your session has ended.</strong> Its key was changed or revoked, or twelve hours have passed. Sign in
+          again to continue.
         </div>
       )}
       {state.kind === "signed_out" && state.reason !== null && (
@@ -74,7 +74,7 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
 function NoKey(): JSX.Element {
   return (
     <section>
-      <h2>No key at hand?</h2>
+      <h2>No key?</h2>
       <p>
         On the machine of the gateway, print a link that signs in once. A gateway on Cloudflare Workers has no links.
       </p>
