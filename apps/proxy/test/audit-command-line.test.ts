@@ -121,7 +121,7 @@ test("the audit log contains sends and changes by the command line, and is intac
   expect(await filtered("--key", keyId, "--action", "revoked")).toEqual([expect.stringMatching(/key revoked +ok/)]);
   expect(await filtered("--device", "device-1", "--event", "send_finished")).toHaveLength(2);
   const none = ["audit", "list", "--until", "1h"];
-  expect(await run(none)).toEqual({ code: 0, stdout: "", stderr: "There are no such records.\n" });
+  expect(await run(none)).toEqual({ code: 0, stdout: "", stderr: "No records match.\n" });
   expect(await run([...none, "--json"])).toEqual({ code: 0, stdout: "", stderr: "" });
   expect(await run(["audit", "list", "--event", "sned"])).toMatchObject({
     code: 2,
@@ -142,7 +142,7 @@ test("audit verify finds edits, a cut tail and a contradicted report, and exits 
 
   tamper("UPDATE audit_records SET text = replace(text, '\"c\"', '\"x\"')");
   const edited = await run(["audit", "verify", "--against", report]);
-  expect(edited).toMatchObject({ code: 1, stdout: expect.stringContaining("not the one that was written") });
+  expect(edited).toMatchObject({ code: 1, stdout: expect.stringContaining("differs from the one that was written") });
 
   tamper(`DELETE FROM audit_records WHERE writer = '${chains[0]?.writer}' AND sequence > 2`);
   expect((await run(["audit", "verify"])).stdout).toContain("missing at the end");
@@ -183,7 +183,7 @@ test("a pepper that has sealed nothing is a finding of audit verify, which says 
   const other = { KEY_PEPPER: "another pepper, for nothing here" };
   const verified = await run(["audit", "verify"], other);
   expect(verified).toMatchObject({ code: 1, stdout: expect.stringContaining("NOT intact") });
-  expect(verified.stderr).toContain("perhaps KEY_PEPPER is the wrong one");
+  expect(verified.stderr).toContain("KEY_PEPPER may be the wrong one");
   const { stdout } = await run(["audit", "verify", "--json"], other);
   expect((JSON.parse(stdout) as AuditReport).findings).toMatchObject([
     { fault: "head_forged" },
@@ -197,7 +197,7 @@ test("a pepper that has sealed nothing is a finding of audit verify, which says 
 
   await writeFile(join(dataDir, "pepper"), new Uint8Array(32));
   const { code, stderr } = await run(["audit", "verify"]);
-  expect([code, stderr]).toEqual([1, expect.stringContaining(`perhaps ${join(dataDir, "pepper")} is the wrong one`)]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`${join(dataDir, "pepper")} may be the wrong one`)]);
 });
 
 test("audit verify reports a log whose seals claim another pepper than that of the keys as tampered with, also against an earlier report", async () => {
@@ -231,7 +231,7 @@ test("the old pepper verifies its chains after a change of the pepper, and only 
   await rm(join(dataDir, "proxy.sqlite"));
   await run(["keys", "create", "--name", "b"], next);
   for (const pepper of [old, next]) {
-    expect((await run(["audit", "verify"], pepper)).stdout).toContain("seal of this pepper");
+    expect((await run(["audit", "verify"], pepper)).stdout).toContain("sealed with this pepper");
   }
   expect((await run(["audit", "prune", "--before", "1d"], old)).stderr).toContain("not the pepper of this log");
   // The first chain is not one of this pepper, so it stays.

@@ -106,7 +106,7 @@ test("a failed backup is one line that names what is wrong, and leaves no file",
     [["backup", pathOf("none/b.tar"), "--data-dir", pathOf("data")], {}, "cannot write in"],
     [["backup", pathOf("b.tar"), "--data-dir", pathOf("none")], {}, "this directory does not exist"],
     [["backup", pathOf("b.tar"), "--with-pepper", "--data-dir", pathOf("data")], pepper, "KEY_PEPPER"],
-    [["backup", pathOf("b.tar"), "--data-dir", pathOf("data")], pepper, "the pepper is not the one of the keys"],
+    [["backup", pathOf("b.tar"), "--data-dir", pathOf("data")], pepper, "this is not the pepper of the keys"],
   ];
   for (const [words, env, text] of cases) {
     const { code, stdout, stderr } = await run(words, env);
@@ -125,7 +125,7 @@ test("a backup of a directory without keys refuses a pepper that has sealed noth
   const backup = ["backup", pathOf("b.tar"), "--data-dir", pathOf("data")];
   expect(await run(backup, other)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("KEY_PEPPER: the pepper is not the one of the records of the audit log"),
+    stderr: expect.stringContaining("KEY_PEPPER: this is not the pepper of the records of the audit log"),
   });
   expect(existsSync(pathOf("b.tar"))).toBe(false);
   expect(await run(backup, own)).toMatchObject({ code: 0, stderr: "" });

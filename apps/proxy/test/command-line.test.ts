@@ -142,11 +142,11 @@ describe("the pepper of a data directory", () => {
   test("a start fails if the pepper is not the one of the keys", async () => {
     await run(["keys", "create", "--name", "n"], { KEY_PEPPER: "one".repeat(11) });
     const other = await run(["start", "--port", "0"], { KEY_PEPPER: "two".repeat(11) });
-    const expected = /^letta-proxy: KEY_PEPPER: the pepper is not the one of the keys.*unset it to use .*pepper\n$/;
+    const expected = /^letta-proxy: KEY_PEPPER: this is not the pepper of the keys.*unset it to use .*pepper\n$/;
     expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(expected)]);
     await writeFile(join(session.dataDir, "pepper"), "x".repeat(32));
     const fromFile = await run(["keys", "create", "--name", "m"]);
-    expect(fromFile.stderr).toContain(`${join(session.dataDir, "pepper")}: the pepper is not the one of the keys`);
+    expect(fromFile.stderr).toContain(`${join(session.dataDir, "pepper")}: this is not the pepper of the keys`);
   });
 
   test.each([

@@ -22,7 +22,7 @@ async function run(words: readonly string[], env: Readonly<Record<string, string
   }
 }
 
-const advice = "pass that of the gateway (--data-dir or DATA_DIR), or make a new one with 'letta-proxy start'";
+const advice = "pass the gateway's directory (--data-dir or DATA_DIR), or make a new one with 'letta-proxy start'";
 
 const commands: readonly string[] = [
   "keys list",
@@ -64,7 +64,7 @@ describe("data directories without data", () => {
       expect(await run([...words, "--data-dir", other])).toMatchObject({
         code: 1,
         stdout: "",
-        stderr: `letta-proxy: --data-dir ${other}: this directory has no data of a gateway; ${advice}\n`,
+        stderr: `letta-proxy: --data-dir ${other}: this directory has no gateway data; ${advice}\n`,
       });
       expect(await readdir(other)).toEqual(["notes"]);
     },

@@ -98,7 +98,7 @@ test("a failure of explain is one line that names the argument, the file or its 
     [["unknownKeyId", "GET", "/v1/environments"], 1, "there is no key with this id"],
     [[keyId, "GET"], 2, "PATH is missing"],
     [["--token-claims", bad, "GET", "/v1/environments"], 1, "line 3"],
-    [["--token-claims", bad, keyId, "GET", "/v1/environments"], 2, "in place of KEY-ID"],
+    [["--token-claims", bad, keyId, "GET", "/v1/environments"], 2, "replaces KEY-ID"],
     [[keyId, "FETCH", "/v1/environments"], 2, "METHOD must be one of"],
     [[keyId, "GET", "/admin/v1/keys"], 2, "PATH must be a path of the API"],
     [[keyId, "POST", "/v1/environments/c/messages", "--body", bad], 1, "line 3"],

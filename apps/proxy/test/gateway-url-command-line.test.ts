@@ -144,7 +144,7 @@ describe("devices invite --url", () => {
     });
     running.push(proxy);
     const [, admin = ""] = await proxy.process.waitForOutput(/"event":"admin_listening","url":"([^"]+)"/);
-    const stderr = expect.stringContaining("pass --gateway with the address for devices");
+    const stderr = expect.stringContaining("pass --gateway with the address that devices connect to");
     expect(await invite(operator, "--url", admin)).toMatchObject({ code: 1, stdout: "", stderr });
     expect((await run(["keys", "list", "--json"])).stdout).not.toContain("invitation");
     const printedCommand = await invite(operator, "--url", admin, "--gateway", proxy.url);

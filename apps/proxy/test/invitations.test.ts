@@ -160,8 +160,8 @@ describe("administration of invitations", () => {
     expect(bodyOf(shown)).toMatchObject({ deviceIds: ["d7"], invite: used, requires: [] });
 
     for (const [change, member, rule] of [
-      [{ scopes: ["connect", "list"] }, "invite", "must be of a key with the scope connect alone"],
-      [{ deviceIds: ["d1"] }, "invite", "must be of a key without deviceIds and deviceTags"],
+      [{ scopes: ["connect", "list"] }, "invite", "needs a key whose only scope is connect"],
+      [{ deviceIds: ["d1"] }, "invite", "needs a key without deviceIds and deviceTags"],
       [{ shared: true }, "shared", "must be false for an invitation"],
       [{ invite: { expiresAt: clock.now() } }, "invite.expiresAt", "must be in the future"],
     ] as const) {

@@ -131,7 +131,7 @@ describe("commands for keys", () => {
     const denying = ["--scope", "send", "--set-mode", "standard", "--deny-tool"];
     expect(await create(...denying, "memory*")).toMatch(/^letta-proxy: .*: memory, memory_apply_patch\n$/);
     expect(await create("--scope", "connect", "--deny-tool", "Bash", "--deny-tool", "Read")).toMatch(
-      /^letta-proxy: a device asks about these tools in no mode, .*: Read\n$/,
+      /^letta-proxy: a device never asks for permission to use these tools, .*: Read\n$/,
     );
     expect(await create(...denying, "*")).toMatch(/: Read, Glob, .*\n$/);
     expect(await create(...denying, "Edit")).toBe("");

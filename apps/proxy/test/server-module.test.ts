@@ -274,7 +274,7 @@ test("a key file that SQLite cannot read is an error that names it", async () =>
 
 const refused: readonly (readonly [ServerOptions, string | RegExp])[] = [
   [{ environment: { PORT: "x" } }, "PORT must be an integer from 0 to 65535"],
-  [{ mountPath: "letta/" }, "mountPath must be a path without a slash at its end, such as /letta"],
+  [{ mountPath: "letta/" }, "mountPath must be a path without a trailing slash, such as /letta"],
   [{ mountPath: "/letta" }, /^PUBLIC_URL must .* with the path \/letta/],
   [{ config: { admin: { port: 1 } } }, /admin/],
   [

@@ -52,7 +52,7 @@ test("config check refuses a data directory that a start refuses, and creates or
   const refused = [
     [file, "this is a file; pass a directory"],
     [join(file, "below"), `${file} is a file`],
-    [shared, "everybody may write to the data directory; use one of your own"],
+    [shared, "every user can write to the data directory; use a private one"],
     ...(process.platform === "linux" ? [["/proc/letta", "the system does not allow new directories there"]] : []),
   ] as const;
   for (const [dataDir, reason] of refused) {

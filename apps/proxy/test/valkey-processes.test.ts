@@ -169,7 +169,10 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     const missing = await run(["keys", "list"], without);
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining("The pepper is missing") });
     const other = await run(["keys", "list"], environment({ KEY_PEPPER: "another" }));
-    expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("is not the one of the keys in Valkey") });
+    expect(other).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("is not the pepper of the keys in Valkey"),
+    });
     for (const { stderr } of [missing, other]) expect(stderr).toContain("needs the same KEY_PEPPER");
   });
 

@@ -63,21 +63,21 @@ export function grantIssues(
 
   if (grants.tenant !== record.tenant) exceeds("tenant", "must be that of the administering key");
   if (grants.id === record.id && grants.scopes.some((scope) => !record.scopes.includes(scope))) {
-    exceeds("scopes", "must not add to the administering key itself");
+    exceeds("scopes", "must not add scopes to the administering key itself");
   }
   issues.push(...restrictionIssues(record, grants));
   const known = new Set(issues.map(({ member }) => member));
   const configured = restrictionIssues(configuredGrants(record, configure), configuredGrants(grants, configure));
   for (const { member, rule } of configured) {
     if (!known.has(member))
-      issues.push({ member, rule: `${rule}, also as \`shadow\` and \`approvals\` of the gateway change it` });
+      issues.push({ member, rule: `${rule}, with \`shadow\` and \`approvals\` of the gateway applied` });
   }
   if (endsAt !== null && (grants.expiresAt === null || grants.expiresAt > endsAt)) {
     exceeds("expiresAt", "must be no later than the end of the administering key");
   }
   // A limited key must not lift limits: neither its own, nor through another key that it creates or whose secret it learns.
   if (JSON.stringify(grants.rateLimits) !== JSON.stringify(before?.rateLimits ?? null)) {
-    exceeds("rateLimits", "can be set by the command line and the administration listener alone");
+    exceeds("rateLimits", "can be set only by the command line and the administration listener");
   } else if (!isWithinRateLimits(grants.rateLimits, record.rateLimits, policies)) {
     exceeds("rateLimits", "must allow no more than those of the administering key");
   }
@@ -116,7 +116,7 @@ function restrictionIssues(own: ConfiguredGrants, granted: ConfiguredGrants): re
   const hasOwnCeiling = granted.maxMode !== null || granted.modeCeiling !== undefined;
   const maxMode = hasOwnCeiling ? modeCeiling(own) : own.maxMode;
   if (!allowsMode({ maxMode }, granted.maxMode ?? undefined)) {
-    issues.push({ member: "maxMode", rule: "must be no freer than the mode that the administering key may set" });
+    issues.push({ member: "maxMode", rule: "must not be more permissive than the administering key may set" });
   }
   return [...issues, ...policyIssues(own, granted)];
 }
@@ -128,7 +128,7 @@ function policyIssues(own: ConfiguredGrants, { setMode, ...granted }: KeyGrants)
   if (own.setMode !== null && (setMode === null || !isSameMode(setMode, own.setMode))) {
     issues.push({ member: "setMode", rule: "must be that of the administering key" });
   } else if (own.setMode === null && setMode !== null && !allowsMode({ maxMode }, setMode)) {
-    issues.push({ member: "setMode", rule: "must be no freer than the mode that the administering key may set" });
+    issues.push({ member: "setMode", rule: "must not be more permissive than the administering key may set" });
   }
   if (!isWithin(granted.deniedTools ?? [], own.deniedTools ?? [])) {
     issues.push({ member: "deniedTools", rule: "must contain every tool that the administering key denies" });

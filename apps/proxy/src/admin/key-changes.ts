@@ -149,7 +149,7 @@ function replacedSecretRefusal(authority: AdminAuthority, record: KeyRecord): Ke
   // The key may have been rotated again since the authority was read.
   const wasRotatedSince = record.secrets[0]?.digest !== authority.record.secrets[0]?.digest;
   if (!authority.isReplaced && !wasRotatedSince) return null;
-  const issue = { member: "authorization", rule: "must hold the current secret of the key to rotate it" };
+  const issue = { member: "authorization", rule: "must have the current secret of the key to rotate it" };
   return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
 }
 

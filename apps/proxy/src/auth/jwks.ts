@@ -123,7 +123,7 @@ function usableKeys(keys: readonly unknown[], telemetry: GatewayPorts["telemetry
     if (reason !== null) refuse(key, reason);
     return reason === null;
   });
-  if (keys.length > maxKeys) refuse(keys[maxKeys], `it and those behind it are beyond the first ${maxKeys} keys`);
+  if (keys.length > maxKeys) refuse(keys[maxKeys], `it and the keys after it exceed the limit of ${maxKeys} keys`);
   return usable;
 }
 

@@ -56,19 +56,19 @@ const defaults: Members = { ...unrestricted };
 const toldElsewhere: ReadonlySet<string> = new Set(["id", "tenant", "createdAt"]);
 
 const faultTexts: Readonly<Record<AuditFault, string>> = {
-  record_edited: "a record is not the one that was written",
+  record_edited: "a record differs from the one that was written",
   record_missing: "records are missing",
   tail_cut: "records are missing at the end",
   tail_added: "records were added after the sealed end",
   head_missing: "the sealed end is missing",
-  directory_missing: "the number of chains is missing, which every log has",
-  end_contradicted: "the end that a later chain recorded is not there",
+  directory_missing: "the number of chains, which every log has, is missing",
+  end_contradicted: "the end that a later chain recorded is missing",
   unreadable: "the file cannot be read as an audit log",
-  dropped_forged: "the end of the dropped records does not carry the seal of this pepper",
-  head_forged: "the end does not carry the seal of this pepper",
+  dropped_forged: "the end of the dropped records is not sealed with this pepper",
+  head_forged: "the end is not sealed with this pepper",
   chain_missing: "a whole chain is missing",
-  directory_forged: "the number of chains does not carry the seal of this pepper",
-  report_contradicted: "the log does not contain what the earlier report says",
+  directory_forged: "the number of chains is not sealed with this pepper",
+  report_contradicted: "the log does not contain what the earlier report lists",
 };
 
 /** The result of a verification. */

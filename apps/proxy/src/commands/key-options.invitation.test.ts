@@ -27,7 +27,7 @@ describe("the options of devices invite", () => {
   });
 
   test.each([
-    [{ tag: ["a b"] }, "--tag must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
+    [{ tag: ["a b"] }, "--tag must be 1 to 64 characters from A-Z a-z 0-9 . _ : - and begin with a letter or a digit"],
     [{ expires: ["soon"] }, /^--expires must be a duration such as 30d/],
     [{ expires: ["2020-01-01"] }, "--expires must be in the future, and at most a hundred years ahead"],
     [{ expires: ["never"] }, /^--expires must be a duration/],

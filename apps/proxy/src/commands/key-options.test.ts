@@ -110,7 +110,7 @@ test("an update changes the named members only, and --clear removes them", () =>
 test.each([
   [[], "nothing to change"],
   [["--clear", "name"], "--clear must be one of description, owner, device"],
-  [["--clear", "agent", "--agent", "a"], "--agent and --clear agent exclude each other"],
+  [["--clear", "agent", "--agent", "a"], "--agent and --clear agent cannot be used together"],
   [["--name", " "], "--name must be"],
   [["--max-mode", "free"], "--max-mode"],
 ])("an update with %j is refused", (words, reason) => {

@@ -64,7 +64,7 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
 export function readKeyPatch(options: GivenOptions, nowMs: number, policies: readonly string[] | null): KeyPatch {
   const cleared = (options.get("clear") ?? []).map((name) => {
     if (!clearableOptions.includes(name)) throw misuse(`--clear must be one of ${clearableOptions.join(", ")}`);
-    if (options.has(name)) throw misuse(`--${name} and --clear ${name} exclude each other`);
+    if (options.has(name)) throw misuse(`--${name} and --clear ${name} cannot be used together`);
     const member = Object.keys(optionsByMember).find((each) => optionsByMember[each] === name) ?? name;
     return [member, member === "shared" ? false : null] as const;
   });

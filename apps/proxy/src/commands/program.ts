@@ -161,18 +161,18 @@ const commands: readonly CommandDefinition<CommandName>[] = [
   { name: "keys show", summary: "Show everything about one key.", operands: ["ID"], options: [json, ...keyStorage] },
   {
     name: "keys update",
-    summary: "Change a key; options that are not given change nothing.",
+    summary: "Change a key. Omitted options change nothing.",
     operands: ["ID"],
     options: [
       ...grants,
       shared,
-      list("clear", "OPTION", `remove what an option had set: ${clearableOptions.join(", ")}`, clearableOptions),
+      list("clear", "OPTION", `clear what an option has set: ${clearableOptions.join(", ")}`, clearableOptions),
       ...keyStorage,
     ],
     notes: [
       "--scope, --device, --device-name, --tag, --agent and --deny-tool replace the whole list of the key.",
       "--rate-limit POLICY=default removes the limit of one policy. Tenant and secret cannot be changed.",
-      "--shared and --clear shared count for devices that the key enrols from then on.",
+      "--shared and --clear shared apply to devices that the key enrols afterwards.",
     ],
     missingOptions: { tenant: "a key stays in its tenant; create another key" },
   },
@@ -207,7 +207,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
   },
   {
     name: "devices release",
-    summary: "Let the next key of the tenant that enrols a device own it.",
+    summary: "Release a device: the next key of its tenant that enrols it owns it.",
     operands: ["ID"],
     options: [deviceTenant, ...deviceStorage],
     notes: ["Its socket stays open. If its current key is still valid, that key can enrol it again too."],
@@ -217,7 +217,9 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Remove a device: its socket is closed, and its id and name can be used again.",
     operands: ["ID"],
     options: [deviceTenant, ...deviceStorage],
-    notes: ["A connected device whose key is still valid registers again at once. Revoke or disable the key first."],
+    notes: [
+      "A connected device whose key is still valid registers again immediately. Revoke or disable the key first.",
+    ],
   },
   {
     name: "devices invite",
@@ -226,7 +228,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     options: [
       option("name", "NAME", "the name of the device (default: its host name)"),
       list("tag", "TAG", "a tag for the device"),
-      option("expires", "TIME", `until when it can be used first: ${timeForms} (default 1h)`),
+      option("expires", "TIME", `when the invitation expires if no device has used it: ${timeForms} (default 1h)`),
       gatewayFor("device"),
       deviceTenant,
       ...deviceStorage,
@@ -247,7 +249,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     ],
     notes: [
       `Without --scope the session has the scopes ${linkScopes.join(", ")}.`,
-      "It ends after twelve hours. The link is a key of its own, which 'letta-proxy keys revoke ID' ends.",
+      "It ends after twelve hours, or when you revoke the key of the link: 'letta-proxy keys revoke ID'.",
     ],
   },
   { name: "config check", summary: "Check the configuration without starting.", operands: [], options: storage },
@@ -256,14 +258,14 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Show the latest records of the audit log.",
     operands: [],
     options: [
-      option("since", "TIME", `only records from then on: ${timeForms} (a duration counts back from now)`),
-      option("until", "TIME", "only records before then"),
+      option("since", "TIME", `only records since this time: ${timeForms} (a duration counts back from now)`),
+      option("until", "TIME", "only records before this time"),
       option("key", "ID", "only records about this key"),
       option("device", "ID", "only records about this device"),
       list("event", "EVENT", `only these events: ${eventNames.join(", ")}`, eventNames),
       list("action", "ACTION", `only these changes of keys and devices: ${actionNames.join(", ")}`, actionNames),
       option("outcome", "OUTCOME", `only this outcome: ${outcomeNames.join(", ")}`, outcomeNames),
-      option("limit", "NUMBER", "the largest number of records (default 50)"),
+      option("limit", "NUMBER", "the maximum number of records (default 50)"),
       { ...json, text: "print the records as they are stored, one per line" },
       ...storage,
     ],
@@ -273,7 +275,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Check that no record of the audit log was edited, added or removed.",
     operands: [],
     options: [
-      option("against", "FILE", "an earlier --json report that must hold (- for standard input)"),
+      option("against", "FILE", "an earlier --json report to compare the log with (- for standard input)"),
       { ...json, text: "print JSON, with the end of each chain" },
       ...storage,
     ],
@@ -283,7 +285,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Drop old records of the audit log, and leave sealed checkpoints.",
     operands: [],
     options: [
-      option("before", "TIME", `drop records before then: ${timeForms} (a duration counts back from now)`),
+      option("before", "TIME", `drop records before this time: ${timeForms} (a duration counts back from now)`),
       ...storage,
     ],
     notes: ["'audit verify' verifies what remains from the checkpoints. Back up first: dropped records are gone."],
@@ -296,7 +298,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       option(
         "token-claims",
         "FILE",
-        "the claims of a token as JSON, in place of KEY-ID; they are not a credential (- for standard input)",
+        "the claims of a token as JSON, instead of KEY-ID; they are not a credential (- for standard input)",
       ),
       option("body", "FILE", "the body of the request, as JSON (- for standard input)"),
       json,
@@ -304,20 +306,20 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       ...storage,
     ],
     notes: [
-      "explain --token-claims FILE METHOD PATH shows the same for a token, without one: the signature is not checked.",
+      "explain --token-claims FILE METHOD PATH explains a token from its claims alone: no signature is checked.",
       "Without --url the state of limits and connections is not known: only a running gateway has it.",
     ],
   },
   {
     name: "backup",
-    summary: "Write everything in the data directory to one file, while the gateway runs.",
+    summary: "Back up the data directory to one file; the gateway can keep running.",
     operands: ["FILE"],
-    options: [flag("with-pepper", "include the pepper; the file is then enough to create keys"), ...storage],
+    options: [flag("with-pepper", "include the pepper; anyone with the file can then create keys"), ...storage],
     notes: ["FILE must not exist. It is a tar archive with mode 0600."],
   },
   {
     name: "restore",
-    summary: "Fill a new data directory from a backup.",
+    summary: "Restore a backup to a new data directory.",
     operands: ["FILE"],
     options: storage,
     notes: ["The data directory must not exist, or be empty. Nothing is changed unless the whole backup is intact."],
@@ -344,7 +346,7 @@ export const program: ProgramDefinition<CommandName> = {
       rows: [
         ["0", "done"],
         ["1", "failed"],
-        ["2", "the command line breaks a rule"],
+        ["2", "the command line is not valid"],
       ],
     },
   ],

@@ -22,7 +22,7 @@ import { list, number, object, record, text } from "./schema-helpers.ts";
 
 const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
   [text(256), list(text(256), 8)],
-  "must be the name of a claim, or a list of names that leads to one",
+  "must be the name of a claim, or the list of names that leads to it",
 );
 
 /** Only gateway keys can have the scope `admin`. */
@@ -31,7 +31,7 @@ const ScopeSchema: v.GenericSchema<unknown, Scope> = oneOf(tokenScopes);
 
 const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   issuer: text(512),
-  audience: v.union([text(512), list(text(512), 16)], "must be a text or a list of texts"),
+  audience: v.union([text(512), list(text(512), 16)], "must be a string or a list of strings"),
   jwksUrl: text(2_048),
   algorithms: v.exactOptional(list(oneOf(jwtAlgorithms), jwtAlgorithms.length)),
   type: v.exactOptional(text(64)),

@@ -11,9 +11,9 @@ test.each([
   ['{"port" 1}', 1, 9, "expected a colon, found '1'"],
   ['{"port": }', 1, 10, "expected a value, found '}'"],
   ['{"port": 01}', 1, 11, "expected a comma or }, found '1'"],
-  ['{"host": "x}', 1, 10, "this text has no closing quote, a line break, or a wrong escape"],
+  ['{"host": "x}', 1, 10, "this string has a line break, a wrong escape or no closing quote"],
   ["{\"host\": 'x'}", 1, 10, "expected a value, found '''"],
-  ["{} x", 1, 4, "expected nothing more after the end of the value, found 'x'"],
+  ["{} x", 1, 4, "expected the end of the file, found 'x'"],
   ["// comment\n{}", 1, 1, "expected a value, found '/'"],
 ])("%j: line %d, column %d", (json, line, column, reason) => {
   expect(() => JSON.parse(json)).toThrow(SyntaxError);

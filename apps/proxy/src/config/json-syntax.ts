@@ -62,7 +62,7 @@ class Scanner {
 
   end(): void {
     this.#take(space);
-    if (this.#offset < this.#json.length) this.#fail("nothing more after the end of the value");
+    if (this.#offset < this.#json.length) this.#fail("the end of the file");
   }
 
   #list(close: string, item: () => void): void {
@@ -101,7 +101,7 @@ class Scanner {
 
   #text(): void {
     if (!this.#take(text))
-      throw new Stop(this.#offset, "this text has no closing quote, a line break, or a wrong escape");
+      throw new Stop(this.#offset, "this string has a line break, a wrong escape or no closing quote");
   }
 
   #takeCharacter(character: string): boolean {

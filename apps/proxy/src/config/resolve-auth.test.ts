@@ -54,7 +54,7 @@ describe("mistakes and their paths", () => {
     [withJwt({ algorithms: ["HS256"] }), "auth.jwt.algorithms[0] must be one of RS256"],
     [withJwt({ algorithms: ["none"] }), "auth.jwt.algorithms[0] must be one of RS256"],
     [withJwt({ jwksUrl: "http://issuer.example" }), "auth.jwt.jwksUrl must be https:"],
-    [withJwt({ jwksUrl: "https://user:pass@issuer.example" }), "auth.jwt.jwksUrl must not carry"],
+    [withJwt({ jwksUrl: "https://user:pass@issuer.example" }), "auth.jwt.jwksUrl must not contain"],
     [withJwt({ audience: [] }), "auth.jwt.audience "],
     [withJwt({ claims: {} }), "auth.jwt needs exactly one of tenant"],
     [withJwt({ tenant: "t1" }), "auth.jwt needs exactly one of tenant"],
@@ -67,7 +67,7 @@ describe("mistakes and their paths", () => {
     [{ upstream, tenants: { "a/b": {} } }, "tenants.a/b must be an id"],
     [{ upstream, tenants: { "passthrough:a": {} } }, "tenants.passthrough:a must be an id"],
     [{ upstream, tenants: { a: { deviceIds: [] } } }, "tenants.a.deviceIds must not be empty"],
-    [{ upstream, tenants: { a: { deviceIds: ["x/y"] } } }, "tenants.a.deviceIds must hold ids"],
+    [{ upstream, tenants: { a: { deviceIds: ["x/y"] } } }, "tenants.a.deviceIds must be a list of device ids"],
     [{ upstream, tenants: { a: { upstream: { credentialEnv: "UNSET" } } } }, "tenants.a.upstream names a variable"],
     [
       { upstream, tenants: { a: { upstream: { credentialEnv: "A", credentialFile: "b" } } } },
@@ -77,7 +77,7 @@ describe("mistakes and their paths", () => {
     [{ cors: {} }, "cors.origins is required"],
     [{ cors: { origins: ["*"] } }, "cors.origins[0] must be one exact origin"],
     [{ cors: { origins: ["https://a.example", "https://*.a.example"] } }, "cors.origins[1] must be one exact origin"],
-    [{ cors: { origins: ["https://a.example/"] } }, "cors.origins[0] must be written as browsers do"],
+    [{ cors: { origins: ["https://a.example/"] } }, "cors.origins[0] must be written as browsers send it"],
     [{ cors: { origins: ["null"] } }, "cors.origins[0] must be an origin"],
   ])("a mistake is named by its path: %j", (file, expected) => {
     expect(problemsOf(file)).toEqual([expect.stringContaining(expected)]);
@@ -100,6 +100,6 @@ describe("secrets in the file", () => {
 
   test("a secret in place of the name of its variable is refused and not repeated", () => {
     const problems = problemsOf({ upstream, tenants: { a: { upstream: { credentialEnv: "sk-let-hunter2" } } } });
-    expect(problems).toEqual(["tenants.a.upstream has a credentialEnv that is no name of a variable"]);
+    expect(problems).toEqual(["tenants.a.upstream has a credentialEnv that is not the name of a variable"]);
   });
 });

@@ -79,7 +79,7 @@ export function resolveTenants(
     const setting = `tenants.${name.slice(0, 64)}`;
     if (!isTenantName(name)) problems.push({ setting, rule: tenantRule });
     if (tenant.deviceIds?.some((id) => !isIdentifier(id))) {
-      problems.push({ setting: `${setting}.deviceIds`, rule: "must hold ids of devices" });
+      problems.push({ setting: `${setting}.deviceIds`, rule: "must be a list of device ids" });
     }
     if (isEmbedded && tenant.upstream !== undefined) {
       problems.push({
@@ -106,7 +106,7 @@ function readSource(
   if (path !== undefined) return { kind: "file", path };
   if (variable === undefined) return null;
   // The value may be the credential itself, written there by mistake, so the message must not repeat it.
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) return "has a credentialEnv that is no name of a variable";
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) return "has a credentialEnv that is not the name of a variable";
   const value = environment[variable] ?? "";
   if (!credentialPattern.test(value)) return "names a variable (credentialEnv) that is empty or not visible ASCII";
   return { kind: "environment", variable, value };
@@ -119,7 +119,7 @@ const minTokenLength = 32;
 const tokenPattern = /^[A-Za-z0-9._~+/-]+=*$/;
 
 /** The rule for operator tokens, in words. */
-export const tokenRule: string = `at least ${minTokenLength} of A-Z a-z 0-9 . _ ~ + / -`;
+export const tokenRule: string = `at least ${minTokenLength} characters from A-Z a-z 0-9 . _ ~ + / -`;
 
 /** Whether a text can be an operator token: long enough not to be guessed, and valid in a header. */
 export function isOperatorTokenText(text: string): boolean {
@@ -141,7 +141,7 @@ export function resolveAdmin(
   if (token === undefined || !isOperatorTokenText(token)) {
     problems.push({
       setting: "ADMIN_TOKEN",
-      rule: `must hold the operator's token where admin.port is set: ${tokenRule}`,
+      rule: `must be the operator's token if admin.port is set: ${tokenRule}`,
     });
   }
   // The name of the host setting is a valid name of the listener.

@@ -99,5 +99,5 @@ function originRule(origin: string): string | null {
   if (url.protocol !== "https:" && url.protocol !== "http:") return "must be an http: or https: origin";
   return url.origin === origin
     ? null
-    : "must be written as browsers do: scheme, host in lower case, port if unusual, no path";
+    : "must be written as browsers send it: scheme, host in lower case, port unless it is the default, no path";
 }

@@ -62,7 +62,7 @@ function readEndpoint(
     return { rule: "must have no user, no query and no fragment; credentials belong in OTEL_EXPORTER_OTLP_HEADERS" };
   }
   if (url.protocol === "http:" && hasHeaders && !isLoopbackHost(url.hostname)) {
-    return { rule: "must be https: where OTEL_EXPORTER_OTLP_HEADERS is set (http: is for loopback then)" };
+    return { rule: "must be https: if OTEL_EXPORTER_OTLP_HEADERS is set (http: is accepted for loopback addresses)" };
   }
   return { value: url.origin + url.pathname.replace(/\/+$/, "") };
 }

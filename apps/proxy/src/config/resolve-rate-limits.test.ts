@@ -82,7 +82,7 @@ test.each<[string, Partial<RateLimitPolicyFile>, string]>([
   [
     "running sockets",
     { unit: "concurrent-requests", routes: ["openDeviceSocket"] },
-    "cannot be of route openDeviceSocket",
+    "cannot have route openDeviceSocket",
   ],
   ["running streams", { unit: "concurrent-requests", routes: ["sendMessage", "streamEvents"] }, "route streamEvents"],
   ["running commands", { unit: "concurrent-requests", routes: ["commandDevice"] }, "route commandDevice"],

@@ -121,21 +121,23 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
   const isByAddress = dimensions.includes("address") && !dimensions.some((dimension) => keyDimensions.has(dimension));
   const failures = [...routes].find(countsFailures);
   if (failures !== undefined && !isByAddress) {
-    return `with route ${failures} must be per address: there is no key then`;
+    return `with route ${failures} must be per address: a failed authentication has no key`;
   }
   const withoutDevice = [...routes].find((route) => !deviceRoutes.includes(route));
   if (dimensions.includes("device") && withoutDevice !== undefined) {
-    return `per device cannot be of route ${withoutDevice}: all devices would be counted as one`;
+    return `with route ${withoutDevice} cannot be per device: it would count all devices as one`;
   }
   for (const [route, cost] of Object.entries(file.costs ?? {})) {
-    if (![...routes].some((other) => other === route)) return `costs.${route} is of a route that it does not apply to`;
-    if (cost > policy.burst) return `costs.${route} must be at most the burst (${policy.burst}): it would never pass`;
+    if (![...routes].some((other) => other === route)) return `has costs.${route} but does not apply to that route`;
+    if (cost > policy.burst)
+      return `costs.${route} must be at most the burst (${policy.burst}): such a request would never pass`;
   }
   if (policy.unit !== concurrent) return null;
-  if (file.burst !== undefined || file.costs !== undefined) return `of ${concurrent} has no burst and no costs`;
+  if (file.burst !== undefined || file.costs !== undefined)
+    return `with unit ${concurrent} must have no burst or costs`;
   const leaseless = [...routes].find((route) => !holdsLease(route));
   if (leaseless === undefined) return null;
-  return `of ${concurrent} cannot be of route ${leaseless}: it would limit nothing, because sockets, streams and commands are not requests in progress`;
+  return `with unit ${concurrent} cannot have route ${leaseless}: it would limit nothing, because sockets, streams and commands are not requests in progress`;
 }
 
 /**

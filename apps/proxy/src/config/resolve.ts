@@ -106,7 +106,7 @@ function readPort(text: string): Read<number> {
 function readValkeyUrl(text: string): Read<string> {
   if (parseValkeyUrl(text) !== null) return { ok: true, value: text };
   if ((URL.parse(text)?.search ?? "") !== "") {
-    return { ok: false, rule: "must have no query: the number of the database is its path, and valkeys: is for TLS" };
+    return { ok: false, rule: "must have no query: the number of the database is the path, and valkeys: means TLS" };
   }
   return {
     ok: false,

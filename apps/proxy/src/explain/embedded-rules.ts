@@ -105,7 +105,7 @@ async function explainConnection(
     const detail = "the message id is known: the response is that of the first send, and nothing is sent";
     return { rules: [...rules, finding(repeatRule, "passed", detail)], verdict: null };
   }
-  if (send !== null) rules.push(finding(repeatRule, "passed", "it is no repeat"));
+  if (send !== null) rules.push(finding(repeatRule, "passed", "it is not a repeat"));
   const params = { deviceId: record.environment.deviceId };
   const reading = { params, query: null, body: null };
   const row = parseJsonObject((await server.operate("retrieveEnvironment", reading, principal, context)).body);

@@ -55,7 +55,7 @@ export function createReadiness(
   }
 
   async function runOnce(check: ReadinessCheck): Promise<void> {
-    if (running.has(check)) throw new Error("the check before has not finished");
+    if (running.has(check)) throw new Error("the previous check has not finished");
     running.add(check);
     try {
       await check.run();

@@ -51,12 +51,12 @@ export function refusePrecondition(method: string, { ifMatch, ifNoneMatch }: Pre
 }
 
 const noStrongTag = problemResponse("precondition_failed", {
-  detail: "If-Match can only be *, because nothing but a gateway key has a strong entity tag. Nothing was changed.",
+  detail: "If-Match can only be *, because only gateway keys have a strong entity tag. Nothing was changed.",
   issues: [{ member: "if-match", rule: "must be * or absent" }],
 });
 
 const mayExist = problemResponse("precondition_failed", {
   detail:
-    "If-None-Match: * means 'only if it does not exist yet', and it exists. Leave the field out to change or remove it. Nothing was changed.",
+    "If-None-Match: * means 'only if it does not exist yet', but it exists. Omit the header to change or remove it. Nothing was changed.",
   issues: [{ member: "if-none-match", rule: "must not be *" }],
 });

@@ -120,7 +120,7 @@ async function validateBody(
 }
 
 const noRoom = problemResponse("overloaded", {
-  detail: "There is no memory for more bodies of this key at the moment. The request was not executed.",
+  detail: "The gateway has no memory for more request bodies of this key. The request was not executed.",
 });
 
 /** Returns the response to a request whose body was not read. */

@@ -208,9 +208,9 @@ function resultOf(request: RequestClass): SendRunResult | null {
       return response && { kind: "replayed", response };
     }
     case "decided":
-      return refused("approval_decided", request, "was already decided otherwise");
+      return refused("approval_decided", request, "already has a different decision");
     case "conflict":
-      return refused("message_id_reused", request, "was already used for another body");
+      return refused("message_id_reused", request, "was already used with a different body");
   }
 }
 

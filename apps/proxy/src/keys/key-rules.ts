@@ -82,22 +82,22 @@ function inviteIssues(
   if (invite === null || (invite.usedAt ?? null) !== null) return [];
   const isRestricted = deviceIds !== null || deviceTags !== null;
   return [
-    issue("invite", scopes.join() === "connect" ? null : "must be of a key with the scope connect alone"),
-    issue("invite", isRestricted ? "must be of a key without deviceIds and deviceTags" : null),
+    issue("invite", scopes.join() === "connect" ? null : "needs a key whose only scope is connect"),
+    issue("invite", isRestricted ? "needs a key without deviceIds and deviceTags" : null),
     issue("invite.expiresAt", expiryRule(invite.expiresAt, nowMs)),
   ];
 }
 
 function setModeRule({ setMode = null, maxMode = null, deniedTools = null }: RuledKey): string | null {
   if (setMode === null) return null;
-  if (!allowsMode({ maxMode }, setMode)) return `must not be beyond the maximum mode of the key, ${maxMode}`;
+  if (!allowsMode({ maxMode }, setMode)) return `must not be more permissive than the key's maximum mode, ${maxMode}`;
   const ceiling = modeCeiling({
     maxMode,
     setMode,
     approvalPolicy: approvalPolicyOfKey({ deniedTools, approvalDeadlineMs: null }),
   });
   if (allowsMode({ maxMode: ceiling }, setMode)) return null;
-  return `must not be beyond ${ceiling} for a key that denies these tools`;
+  return `must not be more permissive than ${ceiling} for a key that denies these tools`;
 }
 
 function sharedRule({ shared = false, invite = null }: RuledKey): string | null {

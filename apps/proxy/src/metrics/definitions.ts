@@ -133,7 +133,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
     "signal",
     "reason",
   ),
-  logDrops: counter("log_dropped_lines", "Lines of the log that were dropped because nobody read it."),
+  logDrops: counter("log_dropped_lines", "Lines of the log that were dropped because its output was not read."),
   overloadRefusals: counter("overload_refusals", "Requests and connections that were refused under overload.", "kind"),
 };
 

@@ -174,19 +174,19 @@ function resolveServerSettings({ environment = {}, config }: SettingSources, mou
   const resolved = resolveSettings({ flags: { log: "json" }, environment, file: config });
   const problems = resolved.ok ? [] : resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
   if (!/^\/(?:[\w.~-]+(?:\/[\w.~-]+)*)?$/.test(mountPath)) {
-    problems.push("mountPath must be a path without a slash at its end, such as /letta");
+    problems.push("mountPath must be a path without a trailing slash, such as /letta");
   }
   if (!resolved.ok) throw new TypeError(problems.join("\n"));
   const { settings } = resolved;
   const { pathname } = new URL(settings.publicUrl ?? "http://localhost/");
-  if (settings.admin !== null) problems.push("admin.port needs a port of its own: run 'letta-proxy start' for it");
+  if (settings.admin !== null) problems.push("admin.port needs a separate listener: run 'letta-proxy start' for it");
   if (mountPath !== "/" && settings.upstream.kind === "embedded" && !pathname.endsWith(mountPath)) {
     problems.push(
       `PUBLIC_URL must be the address of the gateway, with the path ${mountPath}: devices open their socket there`,
     );
   }
   if (mountPath !== "/" && settings.console) {
-    problems.push("console.enabled must be false below a path: the pages of the console are at the root");
+    problems.push("console.enabled must be false with a mountPath: the pages of the console are at the root");
   }
   if (problems.length > 0) throw new TypeError(problems.join("\n"));
   return settings;

@@ -188,7 +188,7 @@ export async function* readEnvironmentPages(
     if (!hasNextPage || last === undefined) return;
     parameters.set("after", last.id);
   }
-  const detail = `The upstream lists more rows than are searched for one request (${limit * maxListLimit}).`;
+  const detail = `The upstream has more rows than the gateway searches for one request (${limit * maxListLimit}).`;
   yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }), isAtLimit: true };
 }
 

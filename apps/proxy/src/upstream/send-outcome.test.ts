@@ -112,7 +112,7 @@ describe("responses for the caller", () => {
   test("an unknown outcome says that the message may have been delivered, and nothing repeats it", () => {
     const response = describeDelivery(upstream, { action: "settle", delivery: "unknown" });
     const { detail, message, delivery } = problemOf(response);
-    expect(detail).toBe("slow down. The message may have been delivered. Do not send it again under another id.");
+    expect(detail).toBe("slow down. The message may have been delivered. Do not send it again with another id.");
     expect([message, delivery, response.headers["x-should-retry"]]).toEqual([detail, "unknown", "false"]);
     expect(response.headers).not.toHaveProperty("retry-after");
   });

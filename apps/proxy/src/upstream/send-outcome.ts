@@ -117,4 +117,4 @@ export function describeDelivery(response: PlainResponse, { action, delivery }: 
   };
 }
 
-const mayBeDelivered = "The message may have been delivered. Do not send it again under another id.";
+const mayBeDelivered = "The message may have been delivered. Do not send it again with another id.";

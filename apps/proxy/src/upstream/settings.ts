@@ -59,7 +59,7 @@ export function parseUpstreamBaseUrl(
   if (!URL.canParse(text)) return { ok: false, rule: "must be an absolute URL" };
   const url = new URL(text);
   if (url.protocol !== "https:" && url.protocol !== "http:") return { ok: false, rule: "must be an https: URL" };
-  if (url.username !== "" || url.password !== "") return { ok: false, rule: "must not carry a user or a password" };
+  if (url.username !== "" || url.password !== "") return { ok: false, rule: "must not contain a user or a password" };
   if (url.search !== "" || url.hash !== "") return { ok: false, rule: "must have no query and no fragment" };
   if (url.protocol === "http:" && !isLoopbackHost(url.hostname) && !allowInsecure) {
     return { ok: false, rule: "must be https: (http: is for loopback, or with upstream.allowInsecure)" };
@@ -76,6 +76,6 @@ const stablePath = /^(?:\/(?!(?:\.|%2e){1,2}(?:\/|$))(?:[\w.~!$&'()*+,;=:@-]|%[0
  * @throws RangeError if a URL parser would read the path as another path
  */
 export function upstreamTarget({ basePath }: UpstreamBaseUrl, path: string, query: string): string {
-  if (!stablePath.test(path)) throw new RangeError("the path would be read as another path");
+  if (!stablePath.test(path)) throw new RangeError("a URL parser would change the path");
   return query === "" ? basePath + path : `${basePath}${path}?${query}`;
 }

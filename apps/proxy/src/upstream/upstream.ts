@@ -224,8 +224,8 @@ export function unknownOutcome(
 export function unknownAfter(endpoint: KnownEndpoint, what: string): PlainResponse {
   const effect =
     endpoint.scope === "control"
-      ? "The command may have had its effect, or may follow."
-      : "The message may be running. Do not send it again under another id.";
+      ? "The command may have taken effect, or still may."
+      : "The message may be running. Do not send it again with another id.";
   return unknownOutcome(endpoint, { detail: `${what} ${effect}` });
 }
 

@@ -99,7 +99,7 @@ function credentialRefused(status: 401 | 403, credential: UpstreamCredential | u
 
 /** With status 407 it would need `Proxy-Authenticate` (RFC 9110 section 15.5.8), and the `fetch` of callers rejects 407. */
 const proxyRefused = problemResponse("upstream_credential_rejected", {
-  detail: "A proxy before the upstream asks for a credential (status 407), and the gateway has none for it.",
+  detail: "A proxy in front of the upstream asks for a credential (status 407), and the gateway has none for it.",
 });
 
 /** Statuses of a server without an extension. It may match the path to another endpoint, which lacks the method or the device. */

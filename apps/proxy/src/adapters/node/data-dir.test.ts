@@ -44,7 +44,7 @@ test("only its owner can access a data directory, whether it existed before or n
 
 test("a directory that is writable for everybody is refused and not changed", async () => {
   chmodSync(folder, 0o777);
-  await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("everybody may write to the data directory");
+  await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("every user can write to the data directory");
   expect(statSync(folder).mode & 0o777).toBe(0o777);
 });
 

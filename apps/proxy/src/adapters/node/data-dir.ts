@@ -201,9 +201,9 @@ export function hasGatewayData(dataDir: string): boolean {
 export function assertGatewayData(dataDir: string): void {
   if (hasGatewayData(dataDir)) return;
   const path = resolve(dataDir);
-  const problem = exists(path) ? "this directory has no data of a gateway" : "this directory does not exist";
+  const problem = exists(path) ? "this directory has no gateway data" : "this directory does not exist";
   throw new CommandError(
-    `--data-dir ${path}: ${problem}; pass that of the gateway (--data-dir or DATA_DIR), or make a new one with 'letta-proxy start'`,
+    `--data-dir ${path}: ${problem}; pass the gateway's directory (--data-dir or DATA_DIR), or make a new one with 'letta-proxy start'`,
   );
 }
 
@@ -245,7 +245,7 @@ function restrictToOwner(dataDir: string, mode: number): void {
 /** Returns the mode of a directory. Throws if everybody can write to it. */
 function assertPrivate(dataDir: string): number {
   const { mode } = statSync(dataDir);
-  if ((mode & 0o002) !== 0) throw new Error("everybody may write to the data directory; use one of your own");
+  if ((mode & 0o002) !== 0) throw new Error("every user can write to the data directory; use a private one");
   return mode;
 }
 

@@ -52,8 +52,8 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
 export function describeWrongPepper(dataDir: string, text: string | null, belonging: string): string {
   const path = join(dataDir, pepperName);
   return text === null
-    ? `${path}: the pepper is not the one of ${belonging}; put the file of the gateway that wrote them there, or set its KEY_PEPPER`
-    : `KEY_PEPPER: the pepper is not the one of ${belonging}; set the one with which they were written, or unset it to use ${path}`;
+    ? `${path}: this is not the pepper of ${belonging}; put the file of the gateway that wrote them there, or set its KEY_PEPPER`
+    : `KEY_PEPPER: this is not the pepper of ${belonging}; set the one that they were written with, or unset it to use ${path}`;
 }
 
 /** Whether the text of a pepper is too short for new keys. Keys that were made with it stay valid. */

@@ -175,7 +175,9 @@ describe("credential files", () => {
     ["of two lines", "sk-1\nsk-2"],
   ])("a credential file that is %s at the start is an error that does not contain the credential", (_what, text) => {
     if (text !== null) writeFileSync(path, text);
-    expect(() => open()).toThrow(/tenants\.a\.upstream\.credentialFile: .*credential (cannot be read|must hold one)/);
+    expect(() => open()).toThrow(
+      /tenants\.a\.upstream\.credentialFile: .*credential (cannot be read|must contain one)/,
+    );
     expect(() => open()).not.toThrow(/sk-/);
   });
 });

@@ -122,7 +122,7 @@ function readCredential({ tenant, path }: CredentialFile): { readonly value: str
   }
   const value = text.trim();
   if (!/^[\x21-\x7e]{1,4096}$/.test(value)) {
-    throw new CommandError(`${setting}: ${path} must hold one credential of visible ASCII characters`);
+    throw new CommandError(`${setting}: ${path} must contain one credential of visible ASCII characters`);
   }
   return { value, stamp };
 }

@@ -11,7 +11,7 @@ import { errorCode } from "./data-dir.ts";
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.byteLength;) {
     const { bytesWritten } = await file.write(bytes, offset);
-    if (bytesWritten === 0) throw new Error("the system writes nothing more");
+    if (bytesWritten === 0) throw new Error("the system accepts no more bytes");
     offset += bytesWritten;
   }
 }

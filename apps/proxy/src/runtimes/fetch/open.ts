@@ -67,7 +67,7 @@ export function resolveFetchSettings({ environment = {}, config }: SettingSource
       isShortPepper(settings.keyPepper) &&
       `KEY_PEPPER must have at least ${minPepperLength} characters`,
     settings.rateLimits.store === "sqlite" && "rateLimits.store must be memory or valkey: there is no disk",
-    settings.admin !== null && "admin.port needs a port of its own; keys are made with 'letta-proxy keys create'",
+    settings.admin !== null && "admin.port needs a separate listener; keys are made with 'letta-proxy keys create'",
   ].filter((problem) => problem !== false);
   if (problems.length > 0) throw new TypeError(problems.join("\n"));
   return settings;
@@ -196,7 +196,7 @@ function failureEvent(cause: unknown): LogEvent {
 function failureResponse(cause: unknown): PlainResponse {
   if (cause instanceof KeyStoreUnavailableError) return keyStoreUnavailable;
   return problemResponse("storage_unavailable", {
-    detail: "The gateway cannot open what its settings name; its log has the reason. The request was not executed.",
+    detail: "The gateway cannot start with its settings; its log says why. The request was not executed.",
     retryAfterSeconds: pauseMs / 1_000,
   });
 }

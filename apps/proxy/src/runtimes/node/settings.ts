@@ -164,5 +164,5 @@ export function watchSettings(parsed: ParsedLine): SettingsWatch {
 function describeFailure(cause: unknown, settings: Settings): string {
   if (cause instanceof CommandError) return cause.message;
   if (!(cause instanceof KeyStoreUnavailableError)) return "the settings cannot be applied";
-  return `the settings cannot be applied yet: ${describeKeyStore(settings)} does not respond. They are tried again until it does.`;
+  return `the settings cannot be applied yet: ${describeKeyStore(settings)} does not respond. The gateway tries again until it does.`;
 }

@@ -118,7 +118,7 @@ async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> 
     if (page.next === query.get("after")) return yield invalidPage;
     query.set("after", page.next);
   }
-  const detail = `The upstream has more requests for permission than are searched for one list (${maxPages * maxListLimit}).`;
+  const detail = `The upstream has more requests for permission than the gateway searches for one list (${maxPages * maxListLimit}).`;
   yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }) };
 }
 

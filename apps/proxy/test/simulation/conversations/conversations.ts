@@ -19,7 +19,7 @@ export interface Conversations {
   readonly readers: readonly SimulatedReader[];
   /** Keys that may see what turns say. */
   readonly keys: readonly SimulatedKey[];
-  /** Creates a reader that continues behind an event. */
+  /** Creates a reader that continues after an event. */
   createReader(key: SimulatedKey, from: string): SimulatedReader;
   /** The gateway was killed: nothing is open. */
   drop(): void;

@@ -30,7 +30,7 @@ export function connectToAdministration(
   listCommand: string,
 ): SendRequest {
   for (const local of ["data-dir", "config"]) {
-    if (parsed.options.has(local)) throw misuse(`--${local} and --url exclude each other`);
+    if (parsed.options.has(local)) throw misuse(`--${local} and --url cannot be used together`);
   }
   const baseUrl = parseUpstreamBaseUrl(option("url") ?? "", false);
   if (!baseUrl.ok) throw misuse(`--url ${baseUrl.rule}`);

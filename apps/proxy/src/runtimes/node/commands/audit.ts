@@ -39,8 +39,8 @@ export async function verifyAuditCommand(context: CommandContext): Promise<void>
 async function explainForeignSeals(context: CommandContext, { id }: Pepper): Promise<string> {
   const isPepperOfKeys = (await readKeyPeppers(context.settings().dataDir)).has(id);
   return isPepperOfKeys
-    ? ": its seals name another pepper than that of the keys, so the log was changed or replaced"
-    : `; no seal is of this pepper, so perhaps ${nameOfPepper(context)} is the wrong one`;
+    ? ": its seals name a different pepper than the keys, so the log was changed or replaced"
+    : `; no seal was made with this pepper, so ${nameOfPepper(context)} may be the wrong one`;
 }
 
 /** The peppers of the keys in the data directory: none when they cannot be read, or are elsewhere. */
@@ -106,7 +106,7 @@ export async function listAuditCommand(context: CommandContext): Promise<void> {
   const shown = context.width === null ? (text: string) => text : printable;
   if (context.parsed.options.has("json")) return print(records.map(({ text }) => `${shown(text)}\n`).join(""));
   const facts = records.map((record) => record.facts);
-  context.showList(facts, formatAuditTable, "There are no such records.");
+  context.showList(facts, formatAuditTable, "No records match.");
 }
 
 function readFilter({ parsed, option }: CommandContext): AuditFilter {

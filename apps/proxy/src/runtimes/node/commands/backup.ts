@@ -61,9 +61,9 @@ export async function backupCommand(context: CommandContext): Promise<void> {
   });
   const notes = [
     withPepper
-      ? "It contains the pepper: the file is enough to create keys."
+      ? "It contains the pepper: anyone with the file can create keys."
       : "It does not contain the pepper. No key can be verified without it, so keep a copy elsewhere.",
-    ...(valkeyUrl === null ? [] : ["The keys are in Valkey, and not in this file."]),
+    ...(valkeyUrl === null ? [] : ["The keys are in Valkey, not in this file."]),
   ];
   print([`Wrote ${path}: ${files.map(({ name }) => name).join(", ")}.`, ...notes, ""].join("\n"));
 }

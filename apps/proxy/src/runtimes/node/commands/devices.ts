@@ -74,7 +74,7 @@ async function assertTakesDevices(context: CommandContext): Promise<void> {
   }));
   if (status !== 404) return;
   throw new CommandError(
-    `devices do not reach the gateway at ${baseUrl}, which has the administration alone; pass --gateway with the address for devices`,
+    `the listener at ${baseUrl} is only for the administration; pass --gateway with the address that devices connect to`,
   );
 }
 

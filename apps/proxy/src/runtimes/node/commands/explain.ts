@@ -46,7 +46,7 @@ async function readRequest(context: CommandContext): Promise<ExplainRequest> {
   const [keyId, method = "", path, ...others] =
     claims === undefined ? context.parsed.operands : [undefined, ...context.parsed.operands];
   if (path === undefined) throw misuse("PATH is missing");
-  if (others.length > 0) throw misuse("--token-claims stands in place of KEY-ID: pass METHOD and PATH alone");
+  if (others.length > 0) throw misuse("--token-claims replaces KEY-ID: pass only METHOD and PATH");
   const file = context.option("body");
   if (claims === "-" && file === "-") throw misuse("only one of --token-claims and --body can be -");
   const request = {

@@ -109,7 +109,9 @@ function warnOfNames({ parsed }: CommandContext): void {
 function warnOfUnaskedTools({ deniedTools = null }: KeyRequest): void {
   const unasked = unaskedTools.filter((tool) => deniedTools?.some((pattern) => matchesNamePattern(pattern, tool)));
   if (unasked.length === 0) return;
-  warn(`a device asks about these tools in no mode, so --deny-tool does not reach them: ${unasked.join(", ")}`);
+  warn(
+    `a device never asks for permission to use these tools, so --deny-tool has no effect on them: ${unasked.join(", ")}`,
+  );
 }
 
 /** A new device runs in the mode `unrestricted`: a key with a maximum mode cannot send to it, and denied tools have no effect there. */
@@ -118,10 +120,10 @@ function warnOfMode({ scopes, maxMode = null, setMode = null, deniedTools = null
   if (allowsMode({ maxMode }, "unrestricted")) {
     if (deniedTools === null) return;
     return warn(
-      "--deny-tool without --set-mode: a device asks about no tool in the mode unrestricted, in which a new conversation is; '--set-mode standard' sets a mode before each message",
+      "--deny-tool without --set-mode: new conversations are in the mode unrestricted, in which a device never asks; '--set-mode standard' sets a mode before each message",
     );
   }
   warn(
-    `--max-mode ${maxMode} without --set-mode: messages are refused (mode_not_allowed) while a conversation is in a more permissive mode, as a new one is; '--set-mode ${maxMode}' sets it before each message`,
+    `--max-mode ${maxMode} without --set-mode: messages are refused (mode_not_allowed) while a conversation is in a more permissive mode, and a new one is; '--set-mode ${maxMode}' sets it before each message`,
   );
 }

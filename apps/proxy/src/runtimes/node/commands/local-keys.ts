@@ -139,7 +139,7 @@ function describeNewDataDir({ dataDir, valkeyUrl }: Settings): string {
   const consequence =
     valkeyUrl === null
       ? "a gateway accepts the key only if this is its data directory"
-      : "the change is in the audit log there, and in no other one";
+      : "the change is only in the audit log there";
   return `made a new data directory, ${resolve(dataDir)}: ${consequence}`;
 }
 
