@@ -6,7 +6,7 @@ import { type Summary, summarise } from "./harness/statistics.ts";
 const stepsWorker = join(import.meta.dirname, "in-process", "cache-worker.ts");
 const memoryWorker = join(import.meta.dirname, "in-process", "cache-memory-worker.ts");
 const evictionWorker = join(import.meta.dirname, "in-process", "eviction-worker.ts");
-const wholeStep = "a hit of 0.8 KB: found, judged, prepared";
+const wholeStep = "a hit of 0.8 KB: found, checked, prepared";
 const emptyStep = "empty loop";
 const goalNs = 1_000;
 const goalBytes = 1_600;
@@ -60,7 +60,7 @@ function measureEviction(): readonly EvictionRow[] {
 function tableOfMemory(memory: readonly MeasuredMemory[]): Table {
   return {
     caption:
-      `Bytes an answer of 0.8 KB, of 100,000, key and fields included: median (smallest to largest of ${starts} starts). On Node heap ` +
+      `Bytes for each of 100,000 responses of 0.8 KB, with keys and fields: median (smallest to largest of ${starts} starts). On Node heap ` +
       "and buffers after a collection; on Bun, which does not tell them apart, all pages of the process.",
     columns: ["store", ...memory.map(({ runtime }) => runtime)],
     rows: [["the memory store", ...memory.map(({ bytesPerAnswer }) => formatBytes(bytesPerAnswer))]],
@@ -69,7 +69,7 @@ function tableOfMemory(memory: readonly MeasuredMemory[]): Table {
 
 function tableOfEviction(rows: readonly EvictionRow[]): Table {
   return {
-    caption: "Share of 400,000 requests that is answered, %; 50,000 keys.",
+    caption: "Share of 400,000 requests that are hits, %; 50,000 keys.",
     columns: ["trace", "entries", ...(rows[0]?.hitRatios ?? []).map(({ policy }) => policy)],
     rows: rows.map(({ trace, capacity, hitRatios }) => [
       trace,
@@ -91,7 +91,7 @@ function compareMemory(memory: readonly MeasuredMemory[]): readonly Goal[] {
   return memory
     .filter(({ runtime }) => runtime === "Node")
     .map(({ bytesPerAnswer: { median } }) => ({
-      goal: `100,000 answers of 0.8 KB take at most ${goalBytes / 10} MB on Node`,
+      goal: `100,000 responses of 0.8 KB take at most ${goalBytes / 10} MB on Node`,
       shown: `${(median / 10).toFixed(1)} MB`,
       met: median <= goalBytes,
     }));

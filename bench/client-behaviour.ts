@@ -69,7 +69,7 @@ export async function measureClientBehaviour(): Promise<BenchmarkResult> {
     ["429 with Retry-After: 2, aborted after 200 ms", aborted],
     ["429 with Retry-After: 3600", limited],
     ["200 with HTML", html],
-    ["POST answered 500", posted],
+    ["POST that gets a 500", posted],
   ];
   const goals: readonly (readonly [string, Ending, string | number])[] = [
     ["a stalled body ends in time", stalled.ours, "timeout"],
@@ -81,7 +81,7 @@ export async function measureClientBehaviour(): Promise<BenchmarkResult> {
   return {
     tables: [
       {
-        caption: `What became of a call; one that has not ended after ${patienceMs} ms hangs.`,
+        caption: `The outcome of a call; one that has not ended after ${patienceMs} ms hangs.`,
         columns: ["server", "ours", "official SDK 1.12.1"],
         rows: rows.map(([what, endings]) => [what, endings.ours.text, endings["official SDK 1.12.1"].text]),
       },

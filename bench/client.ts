@@ -48,7 +48,7 @@ export async function measureClient(): Promise<BenchmarkResult> {
     tables: [
       {
         caption:
-          "Bytes of a browser bundle that lists environments, at the time of the run: esbuild, minified; gzip at level 9. `pnpm check` prints the present sizes of ours.",
+          "Bytes of a browser bundle that lists environments, at the time of the run: esbuild, minified; gzip at level 9. `pnpm check` prints the current sizes of ours.",
         columns: ["program", "minified", "gzip", "ratio to ours (list)"],
         rows: sizes.map(([name, { bytes, gzip }]) => [name, `${bytes}`, `${gzip}`, (gzip / list).toFixed(2)]),
       },

@@ -34,7 +34,7 @@ export async function measureGuards(): Promise<BenchmarkResult> {
   return {
     tables: [
       {
-        caption: `Microseconds a call, smallest of ${samples} samples of ${calls} calls. On workerd, whose clock stands still meanwhile, by the time of requests less that of an empty one.`,
+        caption: `Microseconds a call, smallest of ${samples} samples of ${calls} calls. On workerd, whose clock does not advance during a request: the time of requests minus that of an empty one.`,
         columns: [
           "runtime",
           "guard",

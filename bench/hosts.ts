@@ -39,7 +39,7 @@ export async function measureHosts(): Promise<BenchmarkResult> {
   return {
     tables: [
       {
-        caption: `CPU microseconds a request of a fixed answer of 0.8 KB, all threads of the process, 64 connections, ${rounds} interleaved slices: median (smallest to largest).`,
+        caption: `CPU microseconds a request for a fixed response of 0.8 KB, all threads of the process, 64 connections, ${rounds} interleaved slices: median (smallest to largest).`,
         columns: ["server", "CPU us a request"],
         rows: measured.map(({ name, cpuUs: { median, min, max } }) => [
           name,

@@ -136,7 +136,7 @@ function tableOf(
     tables: [
       {
         caption:
-          `The same answer with and without limits that are never met; ${setup}. Median (smallest to largest slice). The cost is the ` +
+          `The same response with and without limits that no request reaches; ${setup}. Median (smallest to largest slice). The cost is the ` +
           "difference to the same process without limits in the same round." +
           (hasNginx ? "" : " nginx is not installed here."),
         columns: ["server", "limits", "CPU us a request", "cost of the limits, us", "requests/s"],

@@ -33,7 +33,7 @@ export async function measureRateLimits(): Promise<BenchmarkResult> {
       tableOfStores(stores),
       {
         caption:
-          "Bytes a key, of 100,000 active keys with one limit each, the keys themselves included: median (smallest to largest of " +
+          "Bytes for each of 100,000 active keys with one limit each, with the keys themselves: median (smallest to largest of " +
           `${starts} starts). On Node heap and buffers after a collection; on Bun, which does not tell them apart, all pages of the process.`,
         columns: ["limiter", ...workerRuntimes().map(({ name }) => name)],
         rows: limiters.map((limiter) => [

@@ -64,7 +64,7 @@ export async function measureDeviceAttacks(): Promise<BenchmarkResult> {
       {
         caption:
           `Median of ${runs} runs of ${seconds} s. Send: time until the device of another tenant has acknowledged, median of a run, quiet and ` +
-          "under attack. /livez: median and largest of a run. Memory: largest resident set, less what it was before.",
+          "under attack. /livez: median and largest of a run. Memory: largest resident set, minus the one before.",
         columns: [
           "attack by the devices of one key",
           "send, quiet ms",
@@ -86,7 +86,7 @@ export async function measureDeviceAttacks(): Promise<BenchmarkResult> {
       },
       {
         caption:
-          "Lists in process: a page of 50 of 10,000 online devices; a list of a key held to a name pattern over 3,000 rows with 16 KB of metadata; " +
+          "Lists in process: a page of 50 of 10,000 online devices; a list of a key limited to a name pattern over 3,000 rows with 16 KB of metadata; " +
           "and the longest time for which ten such lists at once block the event loop.",
         columns: ["online page ms", "named list ms", "ten at once, blocked ms"],
         rows: [[lists.onlinePageMs.toFixed(2), figure(lists.namedListMs), figure(lists.tenNamedLists.blockedMs)]],

@@ -223,7 +223,7 @@ async function measureStarts(): Promise<readonly ColdStart[]> {
       await response.arrayBuffer();
       const ms = performance.now() - startedAt;
       await workerd.stop();
-      if (response.status !== 200) throw new Error(`${worker} answered ${response.status}.`);
+      if (response.status !== 200) throw new Error(`${worker} responded with ${response.status}.`);
       if (start > 0) times[index]?.push(ms);
     }
   }
@@ -235,8 +235,8 @@ function tableOfKinds(measured: readonly Measured[]): Table {
   const added = (value: number, from: number | undefined): string => ((value - (from ?? 0)) / 1_000).toFixed(2);
   return {
     caption:
-      `workerd ${workerdVersion}: milliseconds more than a bare Worker, and more than one with a Durable Object call, takes with one request ` +
-      `at a time; with ${connections} connections CPU time of the whole process, with the objects, the Cache API and the upstream in it, and ` +
+      `workerd ${workerdVersion}: milliseconds added to a bare Worker, and to one with a Durable Object call, with one request ` +
+      `at a time; with ${connections} connections CPU time of the whole process, including the objects, the Cache API and the upstream, and ` +
       `requests a second as a share of the bare Worker with a call. ${rounds} interleaved rounds: medians.`,
     columns: ["", "added p50", "added p99", "p50 over one call", "p99 over one call", "CPU us a request", "share"],
     rows: measured.map(({ name, p50Us, p99Us, cpuUs, share }) => [
@@ -262,7 +262,7 @@ function tableOfUsage(
       `Calls and rows of a request, and dollars for a million of them beyond what the paid plan includes, with the CPU time above. Prices of ` +
       `${prices.sources.join(" and ")}, read on ${prices.readAt} in a stored copy: ${prices.requests} for a million requests, ${prices.cpuMs} for a ` +
       `million CPU ms, ${prices.objectRequests} for a million object calls, ${prices.rowsWritten} for a million rows written, ` +
-      `${prices.rowsRead} for a million rows read; without the time that objects are in memory, and stored data.`,
+      `${prices.rowsRead} for a million rows read; excluding stored data and the time that objects are in memory.`,
     columns: ["", "object calls", "Cache API", "rows read", "rows written", "dollars a million"],
     rows: usage.map(({ name, used }) => [
       name,

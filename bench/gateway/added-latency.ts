@@ -23,7 +23,7 @@ export function tableOfLatency(
     );
   return {
     caption:
-      `**Added latency**, one request at a time: microseconds more than the origin alone takes in the same round, ${rounds} rounds. ` +
+      `**Added latency**, one request at a time: microseconds added to the time of the origin alone in the same round, ${rounds} rounds. ` +
       "Median (smallest to largest).",
     columns: ["server", ...loads.flatMap((load) => [`${load} p50`, `${load} p99`])],
     rows: [...names].map(([system, name]) => [

@@ -21,7 +21,7 @@ export async function assertServes(
     const asked = (await countRequests()) - before;
     // A send may also read the list, in which the gateway finds the connection.
     if (asked > 0 !== (kind !== "bare" && isUncached(load)))
-      throw new Error(`${name}: a repeated ${load} asked the origin ${asked} times.`);
+      throw new Error(`${name}: a repeated ${load} reached the origin ${asked} times.`);
     if (running.key !== null) await respond({ ...running, key: "unknown" }, load, 401, name);
   }
 }
@@ -30,5 +30,5 @@ async function respond(running: RunningSystem, load: LoadName, expected: number,
   const [path, init] = oneRequest(requestOf(load, running.key ?? "none"));
   const response = await fetch(`http://127.0.0.1:${running.portOf(load)}${path}`, init);
   const body = await response.text();
-  if (response.status !== expected) throw new Error(`${name}: ${load} was answered ${response.status}: ${body}`);
+  if (response.status !== expected) throw new Error(`${name}: ${load} got ${response.status}: ${body}`);
 }

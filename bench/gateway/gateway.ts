@@ -62,8 +62,7 @@ export async function measureGateway(): Promise<BenchmarkResult> {
 function selected<Name extends string>(variable: string, all: readonly Name[]): ReadonlySet<Name> {
   const given = (process.env[variable] ?? "").split(",").filter(Boolean);
   const unknown = given.filter((name) => !all.some((known) => known === name));
-  if (unknown.length > 0)
-    throw new Error(`${variable}: there is no ${unknown.join(", ")}; there are ${all.join(", ")}`);
+  if (unknown.length > 0) throw new Error(`${variable}: unknown: ${unknown.join(", ")}; known: ${all.join(", ")}`);
   return new Set(given.length === 0 ? all : all.filter((name) => given.includes(name)));
 }
 

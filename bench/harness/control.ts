@@ -65,7 +65,7 @@ export function startControlled(options: ControlledProcessOptions): ControlledPr
 }
 
 function endedEarly(entry: string): never {
-  throw new Error(`${entry} ended before it answered.`);
+  throw new Error(`${entry} ended before it responded.`);
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -10,7 +10,7 @@ const patienceMs = 30_000;
 export async function firstAnswer(port: number, path: string, status = 200): Promise<void> {
   const until = performance.now() + patienceMs;
   while ((await statusOf(port, path)) !== status) {
-    if (performance.now() > until) throw new Error(`Port ${port} did not answer ${path} with ${status}.`);
+    if (performance.now() > until) throw new Error(`Port ${port} did not respond to ${path} with ${status}.`);
     await delay(1);
   }
 }
@@ -31,6 +31,6 @@ export async function freePort(): Promise<number> {
   const address = server.address();
   server.close();
   await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error("The system gave no port.");
+  if (typeof address !== "object" || address === null) throw new Error("The system assigned no port.");
   return address.port;
 }

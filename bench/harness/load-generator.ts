@@ -63,7 +63,7 @@ async function openOne(port: number): Promise<Socket> {
       pending = received;
       return;
     }
-    if (end !== received.length) throw new Error("More than one answer to one request.");
+    if (end !== received.length) throw new Error("More than one response to one request.");
     pending = null;
     answered(socket);
   });

@@ -47,6 +47,6 @@ async function writeBetween(
 ): Promise<void> {
   const text = await readFile(file, "utf8");
   const [before, rest] = [text.split(begin)[0], text.split(end)[1]];
-  if (before === undefined || rest === undefined) throw new Error(`${file} has lost its marks.`);
+  if (before === undefined || rest === undefined) throw new Error(`${file} lacks its marks.`);
   await writeFile(file, `${before}${[begin, ...paragraphs, end].join("\n\n")}${rest}`);
 }

@@ -82,7 +82,7 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   "finding it in the store": () => {
     for (let call = 0; call < callsInSlice; call++) sum += store.get(keyed[call % resources]?.key ?? "").length;
   },
-  "a hit of 0.8 KB: found, judged, prepared": () => handleAll(requests),
+  "a hit of 0.8 KB: found, checked, prepared": () => handleAll(requests),
   "the same with a key made before": () => handleAll(keyed),
   "the same with Vary: Accept-Encoding": () => handleAll(varying),
   "304 to If-None-Match, with Cache-Control in the request": () => handleAll(conditional),

@@ -58,7 +58,7 @@ const steps: readonly (readonly [string, RateLimitStore, number, number])[] = [
     ? []
     : ([
         ["Valkey, one request at a time", valkey, 2_000, 1],
-        ["Valkey, 64 under way", valkey, 10_000, 64],
+        ["Valkey, 64 in flight", valkey, 10_000, 64],
       ] as const)),
 ];
 const samples = new Map<string, StoreSample[]>(steps.map(([name]) => [name, []]));

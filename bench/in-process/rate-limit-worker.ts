@@ -119,7 +119,7 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
       sum += rateLimitHeaders(outcome)["ratelimit"]?.length ?? 0;
     }
   },
-  "two limits and a lease that is given back": () => {
+  "two limits and a lease that is released": () => {
     for (let call = 0; call < callsInSlice; call++) {
       const checks = withLease[call % callers] ?? [];
       count(store.take(checks, { probe: false, leaseId: "request" }));
@@ -138,10 +138,10 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
       for (const [index, memory] of honoStores.entries()) sum += memory.increment(keys[index] ?? "").totalHits;
     }
   },
-  "Hono, fixed answer": async () => {
+  "Hono, fixed response": async () => {
     for (let call = 0; call < callsInSlice; call++) sum += await statusOf(bareApp, call);
   },
-  "Hono, fixed answer, with hono-rate-limiter three times": async () => {
+  "Hono, fixed response, with hono-rate-limiter three times": async () => {
     for (let call = 0; call < callsInSlice; call++) sum += await statusOf(limitedApp, call);
   },
 };
