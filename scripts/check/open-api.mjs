@@ -73,7 +73,7 @@ for (const name of documents) {
 }
 for (const exception of exceptions) {
   if (!needed.has(exception))
-    problems.push(`nothing needs the exception from ${exception.rule} at ${exception.pointer}`);
+    problems.push(`no finding needs the exception from ${exception.rule} at ${exception.pointer}`);
 }
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.stdout.write(

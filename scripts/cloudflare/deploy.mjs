@@ -59,7 +59,7 @@ export async function deploy(given, host) {
   const uploaded = await host.upload(request);
   if (uploaded.code !== 0) {
     throw new DeployError(
-      `wrangler deploy failed: ${lastLine(uploaded.output)}; repeat the command when that is solved`,
+      `wrangler deploy failed: ${lastLine(uploaded.output)}; repeat the command when that is fixed`,
     );
   }
   const url = options.url ?? state.url ?? uploaded.targets[0];

@@ -154,7 +154,7 @@ describe("deployments", () => {
     [
       "account",
       async () => void (stored = { ...stored, accountId: "b" }),
-      /letta-proxy\.json is of the account b, .* is a: /,
+      /letta-proxy\.json belongs to the account b, .* is for a: /,
     ],
     [
       "pepper",

@@ -59,7 +59,7 @@ function refuseOther(name, { accountId, keyPepper }, { id, secrets, pepper }) {
   const file = `.data/cloudflare/${name}.json`;
   if (accountId !== undefined && id !== undefined && accountId !== id) {
     throw new DeployError(
-      `${file} is of the account ${accountId}, and the one of this login is ${id}: use a login of the first one, or move the file away to deploy without it`,
+      `${file} belongs to the account ${accountId}, but this login is for ${id}: log in to the first account, or move the file away to deploy without it`,
     );
   }
   if (secrets !== null && !secrets.includes("KEY_PEPPER")) {

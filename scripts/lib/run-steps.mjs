@@ -49,7 +49,7 @@ export async function runSteps(steps, concurrency, onEnd) {
     const [step] = running.size < concurrency && next !== -1 ? waiting.splice(next, 1) : [];
     if (step === undefined) {
       if (running.size === 0)
-        throw new Error(`steps wait for each other: ${waiting.map(({ name }) => name).join(", ")}`);
+        throw new Error(`these steps wait for each other: ${waiting.map(({ name }) => name).join(", ")}`);
       await Promise.race(running);
       continue;
     }

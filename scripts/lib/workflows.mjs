@@ -19,6 +19,6 @@ export function findWorkflowProblems(text) {
     problems.push("1: start with `permissions: contents: read`; a job that needs more names it");
   }
   if (/\$\{\{[^}]*github\.event\./.test(text))
-    problems.push("1: texts of an event are input of strangers; do not insert them");
+    problems.push("1: texts of an event are untrusted input; do not insert them");
   return problems;
 }

@@ -20,6 +20,6 @@ test.each(["owner/name@v1", "owner/name@main", `owner/name@${digest}`, "docker:/
 test("a workflow needs read-only rights from its start, and takes no text of an event", () => {
   expect(findWorkflowProblems("run: echo ${{ github.event.issue.title }}\n")).toEqual([
     expect.stringContaining("permissions"),
-    expect.stringContaining("strangers"),
+    expect.stringContaining("untrusted"),
   ]);
 });

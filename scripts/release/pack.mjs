@@ -38,7 +38,7 @@ export function publishedPackages() {
         !done.has(manifest.name) &&
         Object.keys(manifest.dependencies ?? {}).every((name) => !names.has(name) || done.has(name)),
     );
-    if (next === undefined) throw new Error("the published packages depend on each other in a circle");
+    if (next === undefined) throw new Error("the published packages depend on each other in a cycle");
     sorted.push(next);
   }
   return sorted;

@@ -68,7 +68,7 @@ export async function publishAll(tarballs, { registry, provenance, report }) {
     }
     const options = ["--access", "public", "--ignore-scripts", ...(provenance ? ["--provenance"] : []), ...from];
     if ((await runCommand("npm", ["publish", path, ...options], { quiet: true })) !== 0) {
-      report(`${name}@${version} could not be published; repeat the release to go on from here`);
+      report(`${name}@${version} could not be published; repeat the release to continue from here`);
       return false;
     }
     report(`${name}@${version} published`);

@@ -20,7 +20,7 @@ const usage = `Usage: pnpm release [--dry-run | --pack FOLDER] [--out FOLDER] [-
   --pack FOLDER  builds, and writes the tarballs to FOLDER
   --out FOLDER   keeps the tarballs, their SHA-256 digests and the bills of materials of a release or dry run there
   --config FILE  the settings of a release (default ${releaseConfigFile})
-  --registry URL another registry than npm's
+  --registry URL a registry other than npm's
   --jsr          publishes the packages for JSR instead of npm
 `;
 
