@@ -168,6 +168,9 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("Enter");
     await page.getByText("Your session has ended.").waitFor();
     await signIn(page, await gateway.proxy.createKey({ scopes: ["list", "read", "send"] }));
+    // Another key does not begin where the last one ended.
+    await page.getByRole("heading", { name: "Devices" }).waitFor();
+    await page.evaluate("location.hash = '#/device/desk'");
     await box.waitFor();
     expect(await box.inputValue()).toBe("");
   });

@@ -124,6 +124,8 @@ export async function nameAgent(page: Page, id: string): Promise<void> {
   const agent = page.getByLabel("Agent", { exact: true });
   const change = page.getByRole("button", { name: "change agent or conversation" });
   await agent.or(change).first().waitFor();
+  // The past may name the agent, too.
+  await page.getByRole("log").getByText("Loading …").waitFor({ state: "hidden" });
   if (await change.isVisible()) await change.click();
   // The field disappears if an event names the agent just now.
   await agent.fill(id, { timeout: 3_000 }).catch(async () => {
