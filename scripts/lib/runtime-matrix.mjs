@@ -61,7 +61,7 @@ export function renderMatrix(results) {
 /**
  * Renders the known differences between runtimes with their reasons.
  *
- * @param {readonly { request: string, runtimes: readonly string[], answer: { status: readonly (number | string)[], isProblem: boolean }, reason: string }[]} differences
+ * @param {readonly { request: string, runtimes: readonly string[], answer: { status: readonly (number | string)[], isProblem: boolean, isFollowed?: boolean }, reason: string }[]} differences
  */
 export function renderDifferences(differences) {
   if (differences.length === 0) return "No difference is known.";
@@ -70,7 +70,8 @@ export function renderDifferences(differences) {
     row(["---", "---", "---", "---"]),
     ...differences.map(({ request, runtimes, answer, reason }) => {
       const form = answer.isProblem || answer.status.includes(200) ? "" : ", no problem body";
-      return row([request, runtimes.join(", "), `${answer.status.join(" or ")}${form}`, reason].map(escapeCell));
+      const next = answer.isFollowed === true ? ", and the connection stays open" : "";
+      return row([request, runtimes.join(", "), `${answer.status.join(" or ")}${form}${next}`, reason].map(escapeCell));
     }),
   ].join("\n");
 }

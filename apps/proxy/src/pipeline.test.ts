@@ -264,6 +264,16 @@ test("an encoded body is 415, and the response names the header and the encoding
   expect(other.headers).not.toHaveProperty("accept-encoding");
 });
 
+test("a body under another transfer encoding than chunked is 400, where the runtime has accepted it", async () => {
+  const sent = (coding: string) => send(createTestProxy(), { headers: { "transfer-encoding": coding } });
+  const refused = await sent("gzip, chunked");
+  expect([refused.status, problemOf(refused).errors]).toEqual([
+    400,
+    [{ member: "transfer-encoding", rule: "must be absent or chunked" }],
+  ]);
+  expect((await sent("Chunked")).status).toBe(200);
+});
+
 describe("requests that fail", () => {
   test("a defect is reported with its cause, and the caller learns nothing of it", async () => {
     const cause = new Error("secret detail");

@@ -93,9 +93,11 @@ async function validateBody(
   }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
   { memory, holder, isForwarded }: BodyHandling,
 ): Promise<Validation> {
-  if (!isIdentityEncoding(request.header("content-encoding"))) {
-    return { kind: "refused", response: encodedBody };
-  }
+  const encoded =
+    refuseUnless(request, "content-encoding", "identity", "unsupported_media_type") ??
+    // Node, Bun and Deno refuse such a head before the pipeline (`refuseHead`).
+    refuseUnless(request, "transfer-encoding", "chunked", "invalid_request");
+  if (encoded !== null) return encoded;
   const body = await request.readBody({ maxBytes: limitBytes, memory });
   if (typeof body === "string") return { kind: "refused", response: refuseUnread(body, limitBytes) };
   const checked = decodeBody(
@@ -129,11 +131,17 @@ export function refuseUnread(reason: UnreadBody, limitBytes: number): PlainRespo
   return reason === "no_room" ? noRoom : callerGone;
 }
 
-/** RFC 9110 section 15.5.16: `Accept-Encoding` distinguishes it from a wrong media type. */
-const encodedBody = problemResponse("unsupported_media_type", {
-  issues: [{ member: "content-encoding", rule: "must be absent or identity" }],
-  headers: { "accept-encoding": "identity" },
-});
+/** Refuses an encoding of a body. `Accept-Encoding` distinguishes it from a wrong media type (RFC 9110 section 15.5.16). */
+function refuseUnless(
+  request: GatewayRequest,
+  member: string,
+  only: string,
+  code: "unsupported_media_type" | "invalid_request",
+): Refusal | null {
+  if ((request.header(member) ?? only).toLowerCase() === only) return null;
+  const issues = [{ member, rule: `must be absent or ${only}` }];
+  return { kind: "refused", response: problemResponse(code, { issues, headers: { "accept-encoding": "identity" } }) };
+}
 
 /** A patch that is refused for its media type gets the list of accepted ones (RFC 5789 section 2.2). */
 function withAcceptedTypes(method: string, response: PlainResponse): PlainResponse {
@@ -161,10 +169,6 @@ function findInexactNumber(value: unknown): string | null {
     if (inner !== null) return `${isArray ? `[${name}]` : `.${name.slice(0, 64)}`}${inner}`;
   }
   return null;
-}
-
-function isIdentityEncoding(contentEncoding: string | null): boolean {
-  return contentEncoding === null || contentEncoding.toLowerCase() === "identity";
 }
 
 const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;

@@ -14,7 +14,7 @@ export async function answerTo(
   url: string,
   bytes: string,
   patienceMs: number,
-): Promise<{ readonly status: number | "closed"; readonly isProblem: boolean }> {
+): Promise<{ readonly status: number | "closed"; readonly isProblem: boolean; readonly isFollowed: boolean }> {
   const socket = await openSocket(url);
   let text = "";
   socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk));
@@ -29,7 +29,11 @@ export async function answerTo(
   await new Promise((resolve) => socket.once("close", resolve));
   clearTimeout(silent);
   if (isSilent) throw new Error(`The connection was still open after ${patienceMs} ms.`);
-  if (text === "") return { status: "closed", isProblem: false };
+  if (text === "") return { status: "closed", isProblem: false, isFollowed: false };
   const { status, headers } = parseResponse(text);
-  return { status, isProblem: headers["content-type"] === "application/problem+json" && "x-request-id" in headers };
+  return {
+    status,
+    isProblem: headers["content-type"] === "application/problem+json" && "x-request-id" in headers,
+    isFollowed: text.lastIndexOf("HTTP/1.1 ") > 0,
+  };
 }

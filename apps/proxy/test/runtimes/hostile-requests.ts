@@ -6,12 +6,14 @@ export interface HostileAnswer {
   readonly status: readonly (number | "closed")[];
   /** Whether the response is a problem (RFC 9457) with a request id. A request that the runtime itself refuses may get none. */
   readonly isProblem: boolean;
+  /** Whether a request behind it on the connection gets a response, too. Absent: no. */
+  readonly isFollowed?: boolean;
 }
 
 /** A hostile request. */
 export interface HostileRequest {
   readonly name: string;
-  /** Returns the bytes for the socket, in Latin-1. `key` has the scopes list and read. */
+  /** Returns the bytes for the socket, in Latin-1. `key` has the scopes list, read and send. */
   readonly bytes: (key: string) => string;
   readonly answer: HostileAnswer;
 }
@@ -117,6 +119,11 @@ const lines: readonly HostileRequest[] = [
   },
   { name: "another major version", bytes: () => request("GET /livez HTTP/2.0"), answer: problem(400) },
   { name: "a version that nobody knows", bytes: () => request("GET /livez HTTP/1.2"), answer: problem(400) },
+  {
+    name: "another protocol",
+    bytes: (key) => request("GET /v1/environments RTSP/1.1", [`Authorization: Bearer ${key}`]),
+    answer: problem(400),
+  },
   { name: "no version", bytes: () => "GET /livez\r\n\r\n", answer: problem(400) },
   { name: "two spaces in the request line", bytes: () => request("GET  /livez HTTP/1.1"), answer: ok },
 ];
@@ -271,63 +278,62 @@ const idempotencyKeys: readonly HostileRequest[] = [
   },
 ];
 
+/**
+ * A send that is good but for its framing, and a request behind it: where a runtime accepts the framing, the message is delivered, and the second
+ * request gets a response if the connection stays open.
+ */
+function framed(
+  name: string,
+  framingOf: (length: number) => readonly string[],
+  form: "plain" | "chunked" = "plain",
+): HostileRequest {
+  const messages = [{ role: "user", content: "Hello", client_message_id: name.replaceAll(" ", "-") }];
+  const text = JSON.stringify({ agentId: "agent-1", messages });
+  const bytes = form === "plain" ? text : `${text.length.toString(16)}\r\n${text}\r\n${body}`;
+  const lines = ["POST /v1/environments/conn-1/messages HTTP/1.1", "Host: gateway.example", json];
+  return {
+    name,
+    bytes: (key) =>
+      [...lines, `Authorization: Bearer ${key}`, ...framingOf(text.length), "", `${bytes}${behind}`].join("\r\n"),
+    answer: problem(400),
+  };
+}
+
+const behind = request("GET /livez HTTP/1.1");
+
 /** A body with two lengths, or with two kinds of length: the methods of request smuggling (RFC 9112 section 11.2). */
 const framing: readonly HostileRequest[] = [
-  { name: "two lengths", bytes: post(["Content-Length: 1", "Content-Length: 2"], "x"), answer: problem(400) },
-  { name: "the same length twice", bytes: post(["Content-Length: 1", "Content-Length: 1"], "x"), answer: problem(400) },
   {
-    name: "a length and chunks",
-    bytes: post(["Content-Length: 5", "Transfer-Encoding: chunked"], body),
-    answer: problem(400),
+    ...framed("one length, and a request behind the body", (length) => [`Content-Length: ${length}`]),
+    answer: { ...ok, isFollowed: true },
   },
-  {
-    name: "chunks and a length",
-    bytes: post(["Transfer-Encoding: chunked", "Content-Length: 5"], body),
-    answer: problem(400),
-  },
-  { name: "a length with a sign", bytes: post(["Content-Length: +1"], "x"), answer: problem(400) },
-  { name: "an unknown transfer encoding", bytes: post(["Transfer-Encoding: xchunked"], body), answer: problem(400) },
-  {
-    name: "chunks under another encoding",
-    bytes: post(["Transfer-Encoding: gzip, chunked"], body),
-    answer: problem(400),
-  },
-  { name: "an empty length", bytes: post(["Content-Length:"], ""), answer: problem(400) },
-  { name: "a list of lengths", bytes: post(["Content-Length: 1, 1"], "x"), answer: problem(400) },
-  { name: "a length in hexadecimal digits", bytes: post(["Content-Length: 0x1"], "x"), answer: problem(400) },
-  { name: "an empty transfer encoding", bytes: post(["Transfer-Encoding:"], ""), answer: problem(400) },
+  framed("two lengths", (length) => [`Content-Length: ${length}`, "Content-Length: 1"]),
+  framed("the same length twice", (length) => [`Content-Length: ${length}`, `Content-Length: ${length}`]),
+  framed("a length and chunks", () => ["Content-Length: 5", "Transfer-Encoding: chunked"], "chunked"),
+  framed("chunks and a length", () => ["Transfer-Encoding: chunked", "Content-Length: 5"], "chunked"),
+  framed("a length with a sign", (length) => [`Content-Length: +${length}`]),
+  framed("an unknown transfer encoding", () => ["Transfer-Encoding: xchunked"], "chunked"),
+  framed("chunks under another encoding", () => ["Transfer-Encoding: gzip, chunked"], "chunked"),
+  framed("an empty length", () => ["Content-Length:"]),
+  framed("a list of lengths", (length) => [`Content-Length: ${length}, ${length}`]),
+  framed("a length in hexadecimal digits", (length) => [`Content-Length: 0x${length.toString(16)}`]),
+  framed("an empty transfer encoding", () => ["Transfer-Encoding:"]),
   {
     name: "an empty transfer encoding of a read",
-    bytes: () => request("GET /livez HTTP/1.1", ["Transfer-Encoding:"]),
+    bytes: () => `GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n\r\n${behind}`,
     answer: problem(400),
   },
-  {
-    name: "an empty transfer encoding and a length",
-    bytes: post(["Transfer-Encoding:", "Content-Length: 1"], "x"),
-    answer: problem(400),
-  },
-  {
-    name: "an empty encoding before chunks",
-    bytes: post(["Transfer-Encoding: , chunked"], body),
-    answer: problem(400),
-  },
-  { name: "chunks with a parameter", bytes: post(["Transfer-Encoding: chunked;q=1"], body), answer: problem(400) },
-  {
-    name: "chunks in two fields",
-    bytes: post(["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], body),
-    answer: problem(400),
-  },
-  {
-    name: "the removed transfer encoding identity",
-    bytes: post(["Transfer-Encoding: identity"], ""),
-    answer: problem(400),
-  },
-  {
-    name: "chunks in HTTP/1.0",
-    bytes: (key) => post([json, "Transfer-Encoding: chunked"], body)(key).replace("HTTP/1.1", "HTTP/1.0"),
-    answer: problem(400),
-  },
+  framed("an empty transfer encoding and a length", (length) => ["Transfer-Encoding:", `Content-Length: ${length}`]),
+  framed("an empty encoding before chunks", () => ["Transfer-Encoding: , chunked"], "chunked"),
+  framed("chunks with a parameter", () => ["Transfer-Encoding: chunked;q=1"], "chunked"),
+  framed("chunks in two fields", () => ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], "chunked"),
+  framed("the removed transfer encoding identity", () => ["Transfer-Encoding: identity"]),
+  inOldVersion(framed("chunks in HTTP/1.0", () => ["Transfer-Encoding: chunked"], "chunked")),
 ];
+
+function inOldVersion(given: HostileRequest): HostileRequest {
+  return { ...given, bytes: (key) => given.bytes(key).replace("HTTP/1.1", "HTTP/1.0") };
+}
 
 /** Chunks (RFC 9112 section 7.1). Only the parser of a runtime sees them. */
 const chunks: readonly HostileRequest[] = [

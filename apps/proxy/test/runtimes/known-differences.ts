@@ -21,6 +21,16 @@ function workerd(request: string, status: number, reason: string, isProblem = fa
   return { request, runtimes: ["workerd"], answer: { status: [status], isProblem }, reason };
 }
 
+const unseenCoding =
+  "workerd reads the chunks, and the server in front of the Worker writes the field anew, so the Worker cannot see it. A Worker that receives such a field refuses it.";
+const otherProtocol =
+  "The parser does not say which protocol the request line names, and accepts RTSP and ICE. The gateway answers the request as one of HTTP.";
+
+/** A difference that lets workerd serve the request behind it, too. */
+function followed({ answer, ...difference }: KnownDifference): KnownDifference {
+  return { ...difference, answer: { ...answer, isFollowed: true } };
+}
+
 const refusedByBun = "Bun's parser is stricter than HTTP requires and refuses it before the gateway receives it.";
 const hiddenExtension =
   "The parser drops chunk extensions before the gateway receives the body, so the gateway cannot check them. They change neither where a chunk ends nor what the body is.";
@@ -62,6 +72,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   workerd("a folded field", 400, refusedByHost),
   workerd("a space before the colon", 400, refusedByHost),
   workerd("a NUL in a field", 400, refusedByHost),
+  workerd("another protocol", 400, refusedByHost),
   workerd("two lengths", 400, refusedByHost),
   workerd("a length with a sign", 400, refusedByHost),
   workerd("an unknown transfer encoding", 400, refusedByHost),
@@ -91,6 +102,13 @@ export const knownDifferences: readonly KnownDifference[] = [
   workerd("a chunk that is longer than its length", 500, refusedByHost),
   workerd("a line feed in a chunk extension", 500, refusedByHost),
   workerd("a chunk extension over 16 KiB", 500, refusedByHost),
+  followed(workerd("a request behind an upgrade to another protocol", 200, readByHost)),
+  followed(workerd("the same length twice", 200, readByHost)),
+  workerd("a length and chunks", 200, readByHost),
+  workerd("chunks and a length", 200, readByHost),
+  followed(workerd("chunks under another encoding", 200, unseenCoding)),
+  followed(workerd("an empty encoding before chunks", 200, unseenCoding)),
+  followed(workerd("chunks in two fields", 200, unseenCoding)),
   workerd("lines without CR", 401, readByHost, true),
   workerd(
     "a target over 16 KiB",
@@ -105,6 +123,12 @@ export const knownDifferences: readonly KnownDifference[] = [
   extension("a chunk extension without a name", ["bun", "workerd"]),
   extension("a chunk extension that is no token", ["bun", "workerd"]),
   extension("a chunk extension over 16 KiB", ["deno"]),
+  {
+    request: "another protocol",
+    runtimes: ["node", "deno"],
+    answer: { status: [200], isProblem: false },
+    reason: otherProtocol,
+  },
   refused("path: an asterisk", 400),
   refused("two spaces in the request line", 400),
   refused("a chunk length of 64 bits", 400),

@@ -7,9 +7,10 @@ function head(fields: readonly (readonly [string, string])[], version: "1.0" | "
 }
 
 const chunked = ["Transfer-Encoding", "chunked"] as const;
+const length = ["Content-Length", "2"] as const;
 
 test("a head with one Host and no transfer encoding, or with chunked alone, is good", () => {
-  const good = [[], [chunked], [["transfer-encoding", " Chunked "]], [["Content-Length", "2"]]] as const;
+  const good = [[], [chunked], [["transfer-encoding", " Chunked "]], [length]] as const;
   expect(good.map((fields) => refuseHead(head(fields)))).toEqual([null, null, null, null]);
   expect(refuseHead(head([], "1.0"))).toBeNull();
 });
@@ -31,6 +32,7 @@ test.each([
 test.each([
   ["two transfer encodings", head([chunked, chunked]), 400],
   ["a transfer encoding of HTTP/1.0", head([chunked], "1.0"), 400],
+  ["a second Content-Length, even an equal one", head([length, length]), 400],
   ["a second Host", head([["hOST", "y"]]), 400],
   ["another major version", head([], "2.0"), 400],
   ["more than 100 fields", head(Array.from({ length: 100 }, () => ["X", "y"] as const)), 431],

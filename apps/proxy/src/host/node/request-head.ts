@@ -19,10 +19,12 @@ export function refuseHead({ httpVersionMajor, httpVersionMinor, rawHeaders }: R
   if (httpVersionMajor !== 1) return otherVersion;
   if (rawHeaders.length > 2 * maxFields) return tooManyFields;
   let hosts = 0;
+  let lengths = 0;
   let codings: string | null = null;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? "";
     if (isNamed(name, "host")) hosts += 1;
+    else if (isNamed(name, "content-length")) lengths += 1;
     else if (isNamed(name, "transfer-encoding")) {
       const coding = rawHeaders[index + 1] ?? "";
       codings = codings === null ? coding : `${codings}, ${coding}`;
@@ -32,6 +34,7 @@ export function refuseHead({ httpVersionMajor, httpVersionMinor, rawHeaders }: R
   if (hosts > 1) return severalHosts;
   // Load balancers may send health checks in HTTP/1.0, which does not have the field.
   if (hosts === 0 && httpVersionMinor > 0) return noHost;
+  if (lengths > 1) return severalLengths;
   if (codings === null) return null;
   // HTTP/1.0 has no transfer encodings, so its framing is faulty (RFC 9112 section 6.1).
   return httpVersionMinor === 1 && codings.trim().toLowerCase() === "chunked" ? null : unknownCoding;
@@ -93,4 +96,5 @@ const broken = (member: string, rule: string): PlainResponse =>
 
 const severalHosts = broken("host", "must be present exactly once");
 const noHost = broken("host", "must be present in HTTP/1.1");
+const severalLengths = broken("content-length", "must be present at most once");
 const unknownCoding = broken("transfer-encoding", "must be absent or chunked, in HTTP/1.1");

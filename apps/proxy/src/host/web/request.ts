@@ -11,19 +11,16 @@ import { readAll } from "../../lib/read-stream.ts";
  */
 export function webGatewayRequest(request: Request, clientAddress: string | null, basePath = "/"): GatewayRequest {
   const target = webRequestTarget(request.url);
-  const { authority, query } = target;
-  const path = pathBelow(basePath.replace(/\/\*?$/, ""), target.path);
   return {
+    ...target,
     method: request.method,
-    path,
-    query,
+    path: pathBelow(basePath.replace(/\/\*?$/, ""), target.path),
     header: (name) => request.headers.get(name),
     readBody: (limits) => readWebBody(request, limits),
     // A getter, because some runtimes create the signal on demand.
     get signal() {
       return request.signal;
     },
-    authority,
     clientAddress,
   };
 }
@@ -81,8 +78,7 @@ export async function readWebBody(
   if (bodyUsed || body.locked) {
     throw new TypeError("the body of the request was read before it reached the gateway, for example by a body parser");
   }
-  const declaredBytes = Number(headers.get("content-length") ?? 0);
-  if (declaredBytes > maxBytes) {
+  if (Number(headers.get("content-length")) > maxBytes) {
     await body.cancel().catch(() => undefined);
     return "too_large";
   }

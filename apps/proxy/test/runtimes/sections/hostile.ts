@@ -16,6 +16,7 @@ export function describeHostileRequests(launcher: RuntimeLauncher, gateway: Gate
     expect(expected.status).toContain(seen.status);
     if (seen.status === "closed") return;
     expect(seen.isProblem).toBe(expected.isProblem);
+    expect(seen.isFollowed).toBe(expected.isFollowed ?? false);
   });
 
   afterAll(() => {
