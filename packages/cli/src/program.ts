@@ -193,7 +193,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     name: "approvals",
     summary: "List the tool calls that wait for permission, or decide on one.",
     operands: ["[ACTION]", "[ID]"],
-    operandChoices: ["list", "allow", "deny"],
+    operandChoices: { ACTION: ["list", "allow", "deny"] },
     options: [
       { name: "reason", value: "TEXT", text: "a reason that the agent receives" },
       {
@@ -238,6 +238,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     name: "mode",
     summary: "Change the permission mode of a conversation on a device.",
     operands: ["DEVICE", "MODE"],
+    operandChoices: { MODE: ceilingModes },
     options: [agent, conversation, json],
     notes: [deviceNote, `MODE is one of ${ceilingModes.join(", ")}.`],
   },

@@ -1,14 +1,8 @@
 /**
  * Completion scripts for bash, zsh and fish. Each script first collects the command's path from the words before the cursor, then offers the
- * values of the option before the cursor, or the commands and options that can follow. The scripts are static: they do not call the program.
+ * values of the option before the cursor, or the commands, operands and options that can follow. The scripts are static: they do not call the program.
  */
-import {
-  childrenOf,
-  type CommandDefinition,
-  type OptionDefinition,
-  optionsOf,
-  type ProgramDefinition,
-} from "./definition.ts";
+import { childrenOf, type OptionDefinition, optionsOf, type ProgramDefinition } from "./definition.ts";
 import { misuse } from "./error.ts";
 
 /**
@@ -41,23 +35,39 @@ const writers: ReadonlyMap<string, (program: ProgramDefinition, called: string) 
 interface Place {
   readonly path: string;
   readonly children: readonly { readonly word: string; readonly summary: string }[];
-  readonly command: CommandDefinition | null;
   readonly options: readonly OptionDefinition[];
+  readonly values: readonly Slot[];
+  readonly operands: readonly Slot[];
+}
+
+/** A word that is completed: its pattern, and its choices or paths. */
+interface Slot {
+  readonly at: string;
+  readonly choices: readonly string[] | "paths" | "none";
 }
 
 const standardOptions: readonly OptionDefinition[] = [{ name: "help", value: null, text: "show the help" }];
+const versionOption: OptionDefinition = { name: "version", value: null, text: "show the version" };
 
-function placesOf(program: ProgramDefinition, path: readonly string[] = []): Place[] {
-  const children = childrenOf(program, path);
-  const command = program.commands.find(({ name }) => name === path.join(" ")) ?? null;
-  const options = command === null ? (path.length === 0 ? program.commonOptions : []) : optionsOf(program, command);
-  const place = {
-    path: path.map((word) => ` ${word}`).join(""),
-    children,
-    command,
-    options: [...options, ...standardOptions],
-  };
-  return [place, ...children.flatMap(({ word }) => placesOf(program, [...path, word]))];
+function placesOf(program: ProgramDefinition, words: readonly string[] = []): Place[] {
+  const children = childrenOf(program, words);
+  const command = program.commands.find(({ name }) => name === words.join(" "));
+  const ofRoot = words.length === 0 ? [...program.commonOptions, versionOption] : [];
+  const options = [...(command === undefined ? ofRoot : optionsOf(program, command)), ...standardOptions];
+  const path = words.map((word) => ` ${word}`).join("");
+  const values = options.flatMap(({ name, value, choices }) =>
+    value === null ? [] : [slot(`${path}:--${name}`, value, choices)],
+  );
+  const operands = (command?.operands ?? []).map((operand, index) => {
+    const name = operand.replaceAll(/[[\]]/g, "");
+    return slot(`${path}:${index}`, name, command?.operandChoices?.[name]);
+  });
+  const place = { path, children, options, values, operands: operands.filter(({ choices }) => choices !== "none") };
+  return [place, ...children.flatMap(({ word }) => placesOf(program, [...words, word]))];
+}
+
+function slot(at: string, name: string, choices: readonly string[] | undefined): Slot {
+  return { at: `"${at}"`, choices: isPath(name) ? "paths" : (choices ?? "none") };
 }
 
 /** The name of the shell function. */
@@ -65,61 +75,82 @@ function functionOf({ name }: ProgramDefinition): string {
   return `_${name.replaceAll("-", "_")}`;
 }
 
-const isPath = ({ value }: OptionDefinition): boolean => value === "FILE" || value === "DIR";
+const isPath = (name: string): boolean => name === "FILE" || name === "DIR";
 
-/** The cases that complete the value of an option: its choices, paths, or nothing. */
-function valueCases(
-  places: readonly Place[],
+/** The cases that complete words. */
+function cases(
+  slots: readonly Slot[],
   words: (choices: readonly string[]) => string,
   files: string,
   pattern: (text: string) => string,
 ): string[] {
+  return slots.map(({ at, choices }) => {
+    const action = choices === "none" ? "return" : choices === "paths" ? files : words(choices);
+    return `    ${pattern(at)} ${action} ;;`;
+  });
+}
+
+/** The patterns of options that take the next word as their value. */
+function valuedPatterns(places: readonly Place[]): string[] {
   return places.flatMap(({ path, options }) =>
-    options.flatMap((option) => {
-      if (option.value === null) return [];
-      const action = isPath(option) ? files : option.choices === undefined ? ":" : words(option.choices);
-      return [`    ${pattern(`"${path}:--${option.name}"`)} ${action}; return ;;`];
-    }),
+    options.flatMap(({ name, value, optionalValue }) =>
+      value === null || optionalValue !== undefined ? [] : [`"${path}:--${name}"`],
+    ),
   );
 }
 
-function offered({ children, command, options }: Place): string[] {
-  return [
-    ...children.map(({ word }) => word),
-    ...(command?.operandChoices ?? []),
-    ...options.map(({ name }) => `--${name}`),
-  ];
-}
-
-function pathPattern(places: readonly Place[]): string {
-  return places.flatMap(({ path }) => (path === "" ? [] : [`"${path}"`])).join("|");
+/** The patterns of words that lead to a place below. */
+function stepPatterns(places: readonly Place[]): string[] {
+  return places.flatMap(({ path, children }) => children.map(({ word }) => `"${path}:${word}"`));
 }
 
 function bashScript(program: ProgramDefinition, called: string): string[] {
   const places = placesOf(program);
   const name = functionOf(program);
-  const reply = (list: readonly string[]): string => `COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$current"))`;
+  const list = (words: readonly string[]): string => `words="${words.join(" ")}"`;
+  const reply = 'COMPREPLY=($(compgen -W "$words" -- "$current"))';
+  const files = `local IFS=$'\\n'; compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return`;
+  const pattern = (text: string): string => `${text})`;
   return [
     `# bash completion for ${program.name}. Load it with: source <(${called} completion bash)`,
     `${name}() {`,
-    `  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path="" index`,
+    `  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path="" operand=0 words="" index`,
     "  COMPREPLY=()",
+    "  # Equals signs and colons are words of their own.",
+    '  if [[ "$current" == "=" ]]; then current=""',
+    `  elif [[ "$previous" == "=" ]]; then previous="\${COMP_WORDS[COMP_CWORD-2]}"; fi`,
     "  for ((index = 1; index < COMP_CWORD; index++)); do",
-    `    case "$path \${COMP_WORDS[index]}" in`,
-    `      ${pathPattern(places)}) path="$path \${COMP_WORDS[index]}" ;;`,
+    `    case "$path:\${COMP_WORDS[index]}" in`,
+    `      ${valuedPatterns(places).join("|")}) [[ "\${COMP_WORDS[index+1]}" == "=" ]] || ((index++)) ;;`,
+    "      *:[=:]*) ((index++)) ;;",
+    "      *:-*) ;;",
+    `      ${stepPatterns(places).join("|")}) path="$path \${COMP_WORDS[index]}" operand=0 ;;`,
+    "      *) ((operand++)) ;;",
     "    esac",
     "  done",
     `  case "$path:$previous" in`,
-    ...valueCases(
-      places,
-      reply,
-      `local IFS=$'\\n'; compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))`,
-      (text) => `${text})`,
+    ...cases(
+      places.flatMap(({ values }) => values),
+      (choices) => `${list(choices)}; ${reply}; return`,
+      files,
+      pattern,
+    ),
+    "  esac",
+    `  [[ "$current" == -* ]] || case "$path:$operand" in`,
+    ...cases(
+      places.flatMap(({ operands }) => operands),
+      list,
+      files,
+      pattern,
     ),
     "  esac",
     `  case "$path" in`,
-    ...places.map((place) => `    "${place.path}") ${reply(offered(place))} ;;`),
+    ...places.map(({ path, children, options }) => {
+      const offered = [...children.map(({ word }) => word), ...options.map((option) => `--${option.name}`)];
+      return `    "${path}") words="$words ${offered.join(" ")}" ;;`;
+    }),
     "  esac",
+    `  ${reply}`,
     "}",
     `complete -F ${name} ${program.name}`,
   ];
@@ -128,31 +159,43 @@ function bashScript(program: ProgramDefinition, called: string): string[] {
 function zshScript(program: ProgramDefinition, called: string): string[] {
   const places = placesOf(program);
   const name = functionOf(program);
+  const pattern = (text: string): string => `(${text})`;
   return [
     `#compdef ${program.name}`,
     `# zsh completion for ${program.name}. Load it with: source <(${called} completion zsh)`,
     `${name}() {`,
-    `  local previous="\${words[CURRENT-1]}" command_path="" index`,
+    `  local previous="\${words[CURRENT-1]}" command_path="" operand=0 index`,
     "  local -a candidates",
+    `  if [[ "\${words[CURRENT]}" == --*=* ]]; then previous="\${words[CURRENT]%%=*}"; compset -P 1 '*='; fi`,
     "  for ((index = 2; index < CURRENT; index++)); do",
-    `    case "$command_path \${words[index]}" in`,
-    `      (${pathPattern(places)}) command_path="$command_path \${words[index]}" ;;`,
+    `    case "$command_path:\${words[index]}" in`,
+    `      (${valuedPatterns(places).join("|")}) ((index++)) ;;`,
+    "      (*:-*) ;;",
+    `      (${stepPatterns(places).join("|")}) command_path="$command_path \${words[index]}" operand=0 ;;`,
+    "      (*) ((operand++)) ;;",
     "    esac",
     "  done",
     `  case "$command_path:$previous" in`,
-    ...valueCases(
-      places,
-      (list) => `compadd -- ${list.join(" ")}`,
-      "_files",
-      (text) => `(${text})`,
+    ...cases(
+      places.flatMap(({ values }) => values),
+      (choices) => `compadd -- ${choices.join(" ")}; return`,
+      "_files; return",
+      pattern,
+    ),
+    "  esac",
+    `  [[ "\${words[CURRENT]}" == -* ]] || case "$command_path:$operand" in`,
+    ...cases(
+      places.flatMap(({ operands }) => operands),
+      (choices) => `candidates=(${choices.join(" ")})`,
+      "_files; return",
+      pattern,
     ),
     "  esac",
     `  case "$command_path" in`,
-    ...places.flatMap(({ path, children, command, options }) => [
+    ...places.flatMap(({ path, children, options }) => [
       `    ("${path}")`,
-      "      candidates=(",
+      "      candidates+=(",
       ...children.map(({ word, summary }) => `        ${quoted(`${word}:${summary}`)}`),
-      ...(command?.operandChoices ?? []).map((word) => `        ${quoted(word)}`),
       ...options.map((option) => `        ${quoted(`--${option.name}:${option.text}`)}`),
       "      ) ;;",
     ]),
@@ -166,27 +209,38 @@ function zshScript(program: ProgramDefinition, called: string): string[] {
 function fishScript(program: ProgramDefinition, called: string): string[] {
   const places = placesOf(program);
   const name = functionOf(program);
-  const rule = (path: string, rest: string): string => `complete -c ${program.name} -n '${name}_at "${path}"' ${rest}`;
+  const rule = (at: string, rest: string): string => `complete -c ${program.name} -n '${name}_at ${at}' ${rest}`;
   return [
     `# fish completion for ${program.name}. Load it with: ${called} completion fish | source`,
     `function ${name}_at`,
     "  set -l path",
+    "  set -l operand 0",
+    "  set -l is_value no",
     "  for word in (commandline -opc)[2..]",
-    `    switch "$path $word"`,
-    `      case ${places.flatMap(({ path }) => (path === "" ? [] : [`"${path}"`])).join(" ")}`,
+    "    if test $is_value = yes",
+    "      set is_value no",
+    "      continue",
+    "    end",
+    `    switch "$path:$word"`,
+    `      case ${valuedPatterns(places).join(" ")}`,
+    "        set is_value yes",
+    "      case '*:-*'",
+    `      case ${stepPatterns(places).join(" ")}`,
     `        set path "$path $word"`,
+    "        set operand 0",
+    "      case '*'",
+    "        set operand (math $operand + 1)",
     "    end",
     "  end",
-    `  test "$path" = "$argv[1]"`,
+    `  contains -- "$argv[1]" "$path" "$path:$operand"`,
     "end",
     `complete -c ${program.name} -f`,
-    ...places.flatMap(({ path, children, command, options }) => [
-      ...children.map(({ word, summary }) => rule(path, `-a ${word} -d ${quoted(summary)}`)),
-      ...(command?.operandChoices ?? []).map((word) => rule(path, `-a ${word}`)),
-      ...options.map((option) => {
-        const value =
-          option.value === null ? "" : isPath(option) ? " -r -F" : ` -x -a '${(option.choices ?? []).join(" ")}'`;
-        return rule(path, `-l ${option.name}${value} -d ${quoted(option.text)}`);
+    ...places.flatMap(({ path, children, operands, options }) => [
+      ...children.map(({ word, summary }) => rule(`"${path}"`, `-a ${word} -d ${quoted(summary)}`)),
+      ...operands.map(({ at, choices }) => rule(at, typeof choices === "string" ? "-F" : `-a '${choices.join(" ")}'`)),
+      ...options.map(({ name: option, value, choices = [], text }) => {
+        const given = value === null ? "" : isPath(value) ? " -r -F" : ` -x -a '${choices.join(" ")}'`;
+        return rule(`"${path}"`, `-l ${option}${given} -d ${quoted(text)}`);
       }),
     ]),
   ];

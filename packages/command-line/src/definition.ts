@@ -25,15 +25,15 @@ export interface CommandDefinition<Name extends string = string> {
   readonly name: Name;
   /** One sentence. */
   readonly summary: string;
-  /** Names of the operands; brackets mark those that can be left out. */
+  /** Names of the operands; brackets mark those that can be left out. `FILE` is completed as a path. */
   readonly operands: readonly string[];
   readonly options: readonly OptionDefinition[];
   /** Lines that follow the options in the help. */
   readonly notes?: readonly string[];
   /** Options that people expect and the command does not have, without dashes, each with the reason. No help shows them. */
   readonly missingOptions?: Readonly<Record<string, string>>;
-  /** Values that shell completion offers for the operand. */
-  readonly operandChoices?: readonly string[];
+  /** Values that shell completion offers, by the name of the operand. */
+  readonly operandChoices?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Two-column rows of the help under a title. */
@@ -64,7 +64,7 @@ export const completionCommand: CommandDefinition<"completion"> = {
   summary: "Print a script that completes commands and options in a shell.",
   operands: ["SHELL"],
   options: [],
-  operandChoices: ["bash", "zsh", "fish"],
+  operandChoices: { SHELL: ["bash", "zsh", "fish"] },
   notes: ["SHELL is bash, zsh or fish."],
 };
 

@@ -60,6 +60,8 @@ Commands:
   send DEVICE [MESSAGE]  Send a message.
   keys create            Create a key.
   keys list              List the keys.
+  mode DEVICE MODE       Change the mode.
+  backup FILE            Write a backup.
   completion SHELL       Print a script that completes commands and options in a shell.
 
 Exit codes:

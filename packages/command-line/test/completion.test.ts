@@ -21,7 +21,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 type Complete = (line: string) => readonly string[];
 
 const bash: Complete = (line) => {
-  const words = line.split(" ");
+  // Each equals sign is a word of its own in bash.
+  const words = line
+    .split(" ")
+    .flatMap((word) => (word === "" ? [""] : word.split(/(=)/).filter((part) => part !== "")));
   const script = `cd "$1"; source ./bash; shift
     COMP_WORDS=("$@"); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); compopt() { :; }
     _sample_tool; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -34,18 +37,23 @@ const fish: Complete = (line) =>
       encoding: "utf8",
       env: { ...process.env, HOME: folder },
     }),
-  ).map((candidate) => candidate.split("\t")[0] ?? "");
+  ).map((candidate) => candidate.split("\t")[0]?.replace(/^--[a-z]+=/, "") ?? "");
 
 // Completion functions of zsh only work in its line editor; a stub of the two builtins shows their arguments.
 const zsh: Complete = (line) => {
   const script = `cd "$1"; shift
-    compdef() { :; }; compadd() { shift; print -l -- "$@"; }; _files() { print -l -- *.json; }
+    compdef() { :; }; compset() { :; }; compadd() { shift; print -l -- "$@"; }; _files() { print -l -- *.json; }
     _describe() { print -l -- "\${(@)\${(P)2}%%:*}"; }
     source ./zsh; words=("$@"); CURRENT=$#; _sample_tool`;
   const candidates = lines(
     execFileSync("zsh", ["-f", "-c", script, "zsh", folder, ...line.split(" ")], { encoding: "utf8" }),
   );
-  return candidates.filter((candidate) => candidate.startsWith(line.split(" ").at(-1) ?? ""));
+  const typed =
+    line
+      .split(" ")
+      .at(-1)
+      ?.replace(/^--[a-z]+=/, "") ?? "";
+  return candidates.filter((candidate) => candidate.startsWith(typed));
 };
 
 const shells: readonly (readonly [string, Complete])[] = [
@@ -59,9 +67,20 @@ describe.each(installed)("in %s", (_name, complete) => {
   const completed = (line: string): string[] => [...complete(line)].sort();
 
   test("commands and groups are offered first, then the commands of a group", () => {
-    expect(completed("sample-tool ").filter((word) => !word.startsWith("-"))).toEqual(["completion", "keys", "send"]);
+    expect(completed("sample-tool ").filter((word) => !word.startsWith("-"))).toEqual([
+      "backup",
+      "completion",
+      "keys",
+      "mode",
+      "send",
+    ]);
     expect(completed("sample-tool k")).toEqual(["keys"]);
     expect(completed("sample-tool keys ").filter((word) => !word.startsWith("-"))).toEqual(["create", "list"]);
+  });
+
+  test("the program itself also has its version", () => {
+    expect(completed("sample-tool --v")).toEqual(["--verbose", "--version"]);
+    expect(completed("sample-tool keys list --v")).toEqual(["--verbose"]);
   });
 
   test("options are those of the command, common ones included", () => {
@@ -81,11 +100,24 @@ describe.each(installed)("in %s", (_name, complete) => {
     expect(completed("sample-tool keys create --scope list --scope se")).toEqual(["send"]);
     expect(completed("sample-tool keys create --name ")).toEqual([]);
     expect(completed("sample-tool keys list --config one").join("\n").replaceAll("\\", "")).toBe("one file.json");
-    expect(completed("sample-tool completion ").filter((word) => !word.startsWith("-"))).toEqual([
-      "bash",
-      "fish",
-      "zsh",
-    ]);
+  });
+
+  test("a value behind an equals sign is completed as one behind a space", () => {
+    expect(completed("sample-tool keys create --scope=")).toEqual(["list", "read", "send"]);
+    expect(completed("sample-tool keys create --scope=list --scope=se")).toEqual(["send"]);
+    expect(completed("sample-tool keys list --config=one").join("\n").replaceAll("\\", "")).toBe("one file.json");
+  });
+
+  test("operands are the choices of their place, or paths for FILE", () => {
+    const operands = (line: string): string[] => completed(line).filter((word) => !word.startsWith("-"));
+    expect(operands("sample-tool completion ")).toEqual(["bash", "fish", "zsh"]);
+    expect(operands("sample-tool mode ")).toEqual([]);
+    expect(operands("sample-tool mode laptop ")).toEqual(["free", "plan"]);
+    expect(operands("sample-tool mode --agent a --config=b laptop ")).toEqual(["free", "plan"]);
+    expect(operands("sample-tool mode laptop p")).toEqual(["plan"]);
+    expect(operands("sample-tool mode laptop plan ")).toEqual([]);
+    expect(operands("sample-tool backup one").join("\n").replaceAll("\\", "")).toBe("one file.json");
+    expect(completed("sample-tool backup --h")).toEqual(["--help"]);
   });
 });
 
