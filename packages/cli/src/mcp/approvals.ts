@@ -5,7 +5,7 @@ import type { McpServer } from "@modelcontextprotocol/server";
 import * as v from "valibot";
 import { exitCodes } from "../exit-code.ts";
 import { describeDecision, describeError } from "../failure.ts";
-import { agentIdSchema, conversationFilter, conversationIdSchema, limitSchema } from "./schemas.ts";
+import { agentIdSchema, conversationFilter, conversationIdSchema, limitSchema, textSchema } from "./schemas.ts";
 import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
 import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 
@@ -66,11 +66,9 @@ const listOutput = describeSchema(
 
 const answerInput = describeSchema(
   v.strictObject({
-    id: v.pipe(v.string(), v.minLength(1), v.maxLength(256), v.description("The id of a request in list_approvals.")),
+    id: textSchema(256, "The id of a request in list_approvals."),
     decision: v.pipe(v.picklist(["allow", "deny"]), v.description("allow runs the tool on the device.")),
-    reason: v.optional(
-      v.pipe(v.string(), v.minLength(1), v.maxLength(10_000), v.description("A reason that the agent receives.")),
-    ),
+    reason: v.optional(textSchema(10_000, "A reason that the agent receives.")),
     requestedAt: v.pipe(
       v.string(),
       v.description(

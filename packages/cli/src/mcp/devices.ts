@@ -12,8 +12,13 @@ const listInput = describeSchema(
     onlineOnly: v.optional(v.pipe(v.boolean(), v.description("Only devices that can receive a message now."))),
     tags: v.optional(
       v.pipe(
-        v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][\w.:-]{0,63}$/))),
-        v.maxLength(16),
+        v.array(
+          v.pipe(
+            v.string(),
+            v.regex(/^[A-Za-z0-9][\w.:-]{0,63}$/, "must be a tag: at most 64 letters, digits, _ . : or -"),
+          ),
+        ),
+        v.maxLength(16, "must have at most 16 tags"),
         v.description("Only devices that have all of these tags."),
       ),
     ),

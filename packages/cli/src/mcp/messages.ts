@@ -16,6 +16,7 @@ import {
   limitSchema,
   maxWaitSeconds,
   messageIdSchema,
+  textSchema,
   waitSecondsSchema,
 } from "./schemas.ts";
 import { sendAndWait } from "./send.ts";
@@ -29,12 +30,7 @@ const sendInput = describeSchema(
     conversationId: v.optional(
       conversationIdSchema('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
     ),
-    message: v.pipe(
-      v.string(),
-      v.minLength(1),
-      v.maxLength(500_000),
-      v.description("The text for the agent, at most 1 MiB in UTF-8."),
-    ),
+    message: textSchema(500_000, "The text for the agent, at most 1 MiB in UTF-8."),
     messageId: v.optional(
       messageIdSchema(
         "An id of your choice, to repeat a send safely: a message that is sent twice with the same id runs once.",

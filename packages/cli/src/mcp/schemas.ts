@@ -6,19 +6,33 @@ export const defaultWaitSeconds = 45;
 /** The longest wait of a tool call. Clients need a longer time limit, or must let progress reset it. */
 export const maxWaitSeconds = 600;
 
-const text = (maxLength: number, description: string): v.GenericSchema<string> =>
-  v.pipe(v.string(), v.minLength(1), v.maxLength(maxLength), v.description(description));
+/** A text that is not empty. */
+export function textSchema(maxLength: number, description: string): v.GenericSchema<string> {
+  const rule = `must have 1 to ${maxLength} characters`;
+  return v.pipe(v.string(), v.minLength(1, rule), v.maxLength(maxLength, rule), v.description(description));
+}
+
+function integerSchema(minimum: number, maximum: number, description: string): v.GenericSchema<number> {
+  const rule = `must be a whole number from ${minimum} to ${maximum}`;
+  return v.pipe(
+    v.number(),
+    v.integer(rule),
+    v.minValue(minimum, rule),
+    v.maxValue(maximum, rule),
+    v.description(description),
+  );
+}
 
 /** A device as people name it. */
 export const deviceSchema = (): v.GenericSchema<string> =>
-  text(256, "The device: its deviceId, or a name that only one online device has.");
+  textSchema(256, "The device: its deviceId, or a name that only one online device has.");
 
 /** The agent on the device. */
 export const agentIdSchema = (description = "Id of the agent on the device."): v.GenericSchema<string> =>
-  text(256, description);
+  textSchema(256, description);
 
 /** A conversation of the agent. The meaning of its absence depends on the tool. */
-export const conversationIdSchema = (description: string): v.GenericSchema<string> => text(256, description);
+export const conversationIdSchema = (description: string): v.GenericSchema<string> => textSchema(256, description);
 
 type OptionalText = v.OptionalSchema<v.GenericSchema<string>, undefined>;
 
@@ -29,15 +43,15 @@ export const conversationFilter = (): Record<"agentId" | "conversationId", Optio
 });
 
 /** The id of a message. */
-export const messageIdSchema = (description: string): v.GenericSchema<string> => text(256, description);
+export const messageIdSchema = (description: string): v.GenericSchema<string> => textSchema(256, description);
 
 /** The connection that took a message. */
-export const connectionIdSchema = (description: string): v.GenericSchema<string> => text(128, description);
+export const connectionIdSchema = (description: string): v.GenericSchema<string> => textSchema(128, description);
 
 /** A number of seconds to wait. */
 export const waitSecondsSchema = (description: string): v.GenericSchema<number> =>
-  v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(maxWaitSeconds), v.description(description));
+  integerSchema(0, maxWaitSeconds, description);
 
 /** The largest number of rows of a list. */
 export const limitSchema = (maximum: number, description: string): v.GenericSchema<number> =>
-  v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(maximum), v.description(description));
+  integerSchema(1, maximum, description);

@@ -4,6 +4,7 @@
  */
 import { isLettaEnvironmentsError } from "@letta-environments/client";
 import { CommandError, printableLines } from "@letta-environments/command-line";
+import { checkValue } from "@letta-environments/schema";
 import type { CallToolResult, ServerContext, StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import { toStandardJsonSchema } from "@valibot/to-json-schema";
 import type * as v from "valibot";
@@ -31,11 +32,17 @@ export interface ToolCall {
 /** A result that is an object of JSON. */
 export type ToolOutput = Readonly<Record<string, unknown>>;
 
-/** Converts a valibot schema to the form that the SDK advertises as JSON Schema. */
+/** Converts a valibot schema to the form that the SDK advertises as JSON Schema. Its errors have the texts of the API. */
 export function describeSchema<Input, Output>(
   schema: v.GenericSchema<Input, Output>,
 ): StandardSchemaWithJSON<Input, Output> {
-  return toStandardJsonSchema(schema);
+  const described = toStandardJsonSchema(schema);
+  const validate: StandardSchemaWithJSON<Input, Output>["~standard"]["validate"] = (value) => {
+    const checked = checkValue(schema, value, "the arguments");
+    if (checked.ok) return { value: checked.value };
+    return { issues: checked.issues.map(({ member, rule }) => ({ message: `${member} ${rule}` })) };
+  };
+  return { "~standard": { ...described["~standard"], validate } };
 }
 
 /** Runs one call of a tool. Rejects only for defects of this program. */

@@ -113,11 +113,26 @@ describe("failures of tools", () => {
     ["an ambiguous name", "send_message", { ...message, device: "twin" }, /offline|have this name/],
     ["a device that refuses", "send_message", { ...message, device: "grumpy" }, /^input_rejected: /],
     ["no agent", "send_message", { device: "laptop", message: "x" }, "agentId is needed"],
-    ["an unknown argument", "send_message", { ...message, device: "laptop", mode: "x" }, /mode/],
-    ["a bad number", "list_devices", { limit: 0 }, /limit/],
+    ["an unknown argument", "list_devices", { unknown: 1 }, /: unknown is not a known member$/],
+    ["an absent argument", "send_message", { agentId: "a" }, /: device is required, message is required$/],
+    ["an argument of another type", "list_devices", { tags: "x" }, /: tags must be an array$/],
+    ["an unknown value", "list_messages", { device: "laptop", state: ["x"] }, /: state\[0\] must be "received"/],
+    ["a bad number", "list_devices", { limit: 0 }, /: limit must be a whole number from 1 to 500$/],
+    ["an empty text", "send_message", { ...message, device: "" }, /: device must have 1 to 256 characters$/],
+    [
+      "a bad tag",
+      "list_devices",
+      { tags: ["a b"] },
+      /: tags\[0\] must be a tag: at most 64 letters, digits, _ \. : or -$/,
+    ],
     ["an unknown message", "message_status", { connectionId: "env-conn-x", messageId: "x" }, /^message_not_found/],
     ["an unknown request", "answer_approval", { id: "x", decision: "allow", requestedAt }, "no such request waits"],
-    ["a decision without the time of the request", "answer_approval", { id: "x", decision: "allow" }, /requestedAt/],
+    [
+      "a decision without the time of the request",
+      "answer_approval",
+      { id: "x", decision: "allow" },
+      /: requestedAt is required$/,
+    ],
   ])("a tool error has the text of the command line: %s", async (_, tool, input, text) => {
     const result = await mcp.call(tool, input);
     expect({ isError: result.isError, output: result.output }).toEqual({ isError: true, output: {} });
