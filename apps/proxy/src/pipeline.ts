@@ -29,7 +29,7 @@ import type { AuthenticateRequest } from "./limits/authentication.ts";
 import { countedDevice, limitQuery, limitRequest } from "./limits/request-limits.ts";
 import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
-import { beginTrace, endTrace, type Received, type WrapApiStep } from "./request-trace.ts";
+import { beginTrace, endTrace, type RequestExchange, type WrapApiStep } from "./request-trace.ts";
 import type { StepName } from "./ports.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { shieldTelemetry } from "./telemetry.ts";
@@ -59,7 +59,7 @@ export interface PipelineParts {
   /** Settings for accepted JWTs; `null`: none are accepted. */
   readonly jwt: JwtSettings | null;
   /** Creates the steps of the API from other features, and wraps each step. */
-  createSteps(features: Features, wrap: WrapApiStep): (received: Received) => MaybePromise<PlainResponse>;
+  createSteps(features: Features, wrap: WrapApiStep): (exchange: RequestExchange) => MaybePromise<PlainResponse>;
 }
 
 /** Creates the parts of a pipeline. `handleAs` runs its steps, once they are composed. */
@@ -92,19 +92,19 @@ export function createPipeline(
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
   const reporting = { ...services, addressOf };
 
-  function route(incoming: Received): MaybePromise<PlainResponse> {
+  function route(incoming: RequestExchange): MaybePromise<PlainResponse> {
     // The session cookie of the web console becomes the credential of the request.
-    const received = consoleSessions ? { ...incoming, request: consoleSessions.accept(incoming.request) } : incoming;
-    const { request } = received;
-    if (isAdminPath(request.path)) return admin?.(received) ?? notFound;
+    const exchange = consoleSessions ? { ...incoming, request: consoleSessions.accept(incoming.request) } : incoming;
+    const { request } = exchange;
+    if (isAdminPath(request.path)) return admin?.(exchange) ?? notFound;
     const preflight = cors.preflight(request);
     if (preflight !== null) return preflight;
     if (request.path === sessionPath) return consoleSessions?.handle(incoming, features) ?? notFound;
-    return request.path === rateLimitPath ? rateLimit(received) : api(received);
+    return request.path === rateLimitPath ? rateLimit(exchange) : api(exchange);
   }
 
   /** Ends everything that the trace began, and completes the response. The log line of a stream is written when it begins. */
-  function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
+  function finish({ request, trace }: RequestExchange, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
     trace.releaseBody?.();
     endTrace(trace, request, response, reporting);
@@ -114,15 +114,15 @@ export function createPipeline(
 
   function respond(
     request: GatewayRequest,
-    steps: (received: Received) => MaybePromise<PlainResponse>,
+    steps: (exchange: RequestExchange) => MaybePromise<PlainResponse>,
   ): MaybePromise<PlainResponse> {
-    const received = receive(services, request);
-    const responding = mapMaybe(run(services, received, steps), (response) => {
-      const { action } = received.trace;
-      if (action === null) return finish(received, response);
+    const exchange = beginExchange(services, request);
+    const responding = mapMaybe(run(services, exchange, steps), (response) => {
+      const { action } = exchange.trace;
+      if (action === null) return finish(exchange, response);
       // Released first: a store with both (a Durable Object) ends the leases of a request and its audit record in one call.
-      received.trace.rateLimit?.release();
-      return action.finish(response).then(() => finish(received, response));
+      exchange.trace.rateLimit?.release();
+      return action.finish(response).then(() => finish(exchange, response));
     });
     // A change that has begun is completed and recorded even if the caller disconnects.
     if (responding instanceof Promise && !isSafe(request.method)) services.background?.(responding);
@@ -130,42 +130,42 @@ export function createPipeline(
   }
 
   function handleAs(request: GatewayRequest, caller: GatewayPrincipal): Promise<PlainResponse> {
-    return Promise.resolve(respond(request, (received) => api({ ...received, caller })));
+    return Promise.resolve(respond(request, (exchange) => api({ ...exchange, caller })));
   }
 
   return {
     handle: (request) => mapMaybe(respond(request, route), (response) => cors.decorate(response, request)),
     decorate: cors.decorate,
-    refuse: (request, response) => cors.decorate(finish(receive(services, request), response), request),
+    refuse: (request, response) => cors.decorate(finish(beginExchange(services, request), response), request),
     addressOf,
     handleAdmin: (request) =>
-      respond(ignoreForwardedHeaders(request), (received) => adminListener?.(received) ?? notFound),
+      respond(ignoreForwardedHeaders(request), (exchange) => adminListener?.(exchange) ?? notFound),
     upgrade(request) {
-      const received = receive(services, request);
-      return mapMaybe(run(services, received, socket), (outcome): UpgradeDecision => {
-        if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
-        if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
+      const exchange = beginExchange(services, request);
+      return mapMaybe(run(services, exchange, socket), (outcome): UpgradeDecision => {
+        if (!("kind" in outcome)) return { kind: "refused", response: finish(exchange, outcome) };
+        if (outcome.kind === "refused") return { kind: "refused", response: finish(exchange, outcome.response) };
         // A socket is not a request in progress.
-        received.trace.rateLimit?.release();
-        endTrace(received.trace, request, { status: 101, body: null }, reporting);
+        exchange.trace.rateLimit?.release();
+        endTrace(exchange.trace, request, { status: 101, body: null }, reporting);
         return outcome;
       });
     },
   };
 }
 
-function receive(services: GatewayServices, request: GatewayRequest): Received {
+function beginExchange(services: GatewayServices, request: GatewayRequest): RequestExchange {
   return { request, trace: beginTrace(request, services) };
 }
 
 /** Runs the steps of a request, and turns any error into a response. */
 function run<Outcome>(
   { telemetry }: Pick<GatewayServices, "telemetry">,
-  received: Received,
-  steps: (received: Received) => MaybePromise<Outcome | PlainResponse>,
+  exchange: RequestExchange,
+  steps: (exchange: RequestExchange) => MaybePromise<Outcome | PlainResponse>,
 ): MaybePromise<Outcome | PlainResponse> {
-  const fail = (cause: unknown): PlainResponse => failureResponse(received.trace.requestId, cause, telemetry);
-  return catchAll(() => steps(received), fail);
+  const fail = (cause: unknown): PlainResponse => failureResponse(exchange.trace.requestId, cause, telemetry);
+  return catchAll(() => steps(exchange), fail);
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
@@ -179,7 +179,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
   const isForwarded = services.upstream.kind === "remote";
   const targets = createRequestTargets(served, { budget: features.bodyMemory, isForwarded });
 
-  const admission = startSteps<Received, StepName>(wrap)
+  const admission = startSteps<RequestExchange, StepName>(wrap)
     .add("match the endpoint", ({ request, trace }) => {
       const match = targets.match(request);
       if (match.kind === "matched") trace.operation = match.endpoint.operation;
@@ -260,7 +260,7 @@ function authenticateCaller(
 }
 
 /** A request whose endpoint and principal are known. */
-interface Admitted extends Received, MatchedEndpoint {
+interface Admitted extends RequestExchange, MatchedEndpoint {
   readonly principal: GatewayPrincipal;
   readonly ownCredential: string | null;
 }
@@ -325,7 +325,7 @@ function servedExtensions({ apiExtensions = null, upstream }: GatewayServices): 
 
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */
 function createRateLimitSteps({ authenticate, limits }: Features) {
-  return startSteps<Received>()
+  return startSteps<RequestExchange>()
     .check("match the method", ({ request }) => refuseUnlessRead(request.method))
     .add("authenticate", ({ request, trace }) => {
       trace.operation = "retrieveRateLimit";
@@ -347,7 +347,7 @@ function createAdminSteps(
 ) {
   if (administer === null || guard === null) return null;
   const matchAdmin = createAdminMatcher(optionalEndpoints);
-  return startSteps<Received>()
+  return startSteps<RequestExchange>()
     .check("guard the listener", ({ request }) => guard.refuse(request))
     .add("match the endpoint", ({ request, trace }) => {
       const match = matchAdmin(request.method, request.path);
@@ -361,8 +361,8 @@ function createAdminSteps(
         return { principal: admission.principal, readAuthority: admission.authority };
       }),
     )
-    .check("apply the rate limits", (received) =>
-      received.principal === null ? null : limitRequest(limits, received, received.principal, "administerKeys"),
+    .check("apply the rate limits", (exchange) =>
+      exchange.principal === null ? null : limitRequest(limits, exchange, exchange.principal, "administerKeys"),
     )
     .add("validate query and body", ({ request, trace, endpoint, principal }) => {
       const memory = { budget: bodyMemory, owner: principal ?? ("operator" as const) };

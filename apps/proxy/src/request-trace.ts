@@ -32,7 +32,7 @@ export interface RequestTrace extends BodyHolder {
 }
 
 /** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
-export interface Received {
+export interface RequestExchange {
   readonly request: GatewayRequest;
   readonly trace: RequestTrace;
   /** The caller, where it is known without a credential: for the frames of a socket that was authenticated when it opened. */
@@ -40,7 +40,7 @@ export interface Received {
 }
 
 /** Wraps the steps of the API, for observers. */
-export type WrapApiStep = WrapStep<StepName, Received>;
+export type WrapApiStep = WrapStep<StepName, RequestExchange>;
 
 /** Measures a request, see `tracing/observer.ts`. */
 export interface RequestObservation {

@@ -38,13 +38,13 @@ export interface SessionFeatures {
 
 /** Charges a request to the limits of its route. Returns the refusal, or `null` if the request may pass. */
 export function limitSession(
-  received: SessionRequest,
+  exchange: SessionRequest,
   principal: GatewayPrincipal,
   { limits }: SessionFeatures,
   route: "signIn" | "administerKeys",
 ): MaybePromise<PlainResponse | null> {
-  received.trace.principal = principal;
-  return limitRequest(limits, received, principal, route);
+  exchange.trace.principal = principal;
+  return limitRequest(limits, exchange, principal, route);
 }
 
 /** The ports of {@link createConsoleSessions}. */

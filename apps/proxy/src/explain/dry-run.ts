@@ -18,11 +18,11 @@ import { isRefusal, mapMaybe } from "../lib/steps.ts";
 import { unleased } from "../limits/response.ts";
 import type { PipelineParts } from "../pipeline.ts";
 import type { StepName } from "../ports.ts";
-import { beginTrace, type Received, type WrapApiStep } from "../request-trace.ts";
+import { beginTrace, type RequestExchange, type WrapApiStep } from "../request-trace.ts";
 import { type ExplainedRule, finding } from "./explanation.ts";
 
 /** The findings of the steps. A member is absent if they did not get that far. */
-export interface DryRunExchange extends Received {
+export interface DryRunExchange extends RequestExchange {
   readonly endpoint?: KnownEndpoint;
   readonly params?: Readonly<Record<string, string>>;
   readonly principal?: Principal;
@@ -79,13 +79,13 @@ export function createDryRun({
   const steps = createSteps(withoutEffects(features, authentications), wrap);
 
   return async (request, authentication) => {
-    const received: Received = { request, trace: beginTrace(request, services) };
+    const exchange: RequestExchange = { request, trace: beginTrace(request, services) };
     const rules: ExplainedRule[] = [];
     authentications.set(request, authentication);
-    observed.set(received.trace, rules);
+    observed.set(exchange.trace, rules);
     // The steps add their findings to this object.
-    const response = await steps(received);
-    return { rules, refusal: response === wouldForward ? null : response, exchange: received };
+    const response = await steps(exchange);
+    return { rules, refusal: response === wouldForward ? null : response, exchange };
   };
 }
 

@@ -15,12 +15,12 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
-import type { Received, RequestTrace } from "../request-trace.ts";
+import type { RequestExchange, RequestTrace } from "../request-trace.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import type { CheckCredential } from "./check.ts";
 
 /** A request whose body has arrived. */
-interface CompleteRequest extends Received, MatchedEndpoint {
+interface CompleteRequest extends RequestExchange, MatchedEndpoint {
   readonly principal: GatewayPrincipal;
 }
 

@@ -10,7 +10,7 @@ import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { StepName } from "../ports.ts";
-import type { Received, RequestObservation, RequestTrace, WrapApiStep } from "../request-trace.ts";
+import type { RequestExchange, RequestObservation, RequestTrace, WrapApiStep } from "../request-trace.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import type { Span } from "./spans.ts";
 
@@ -43,7 +43,7 @@ export interface ObserverPorts {
 export function createObserver(ports: ObserverPorts): WrapApiStep {
   let measuredAt = Number.NEGATIVE_INFINITY;
 
-  function begin(principal: Principal, { request, trace }: Received): GatewayRequest {
+  function begin(principal: Principal, { request, trace }: RequestExchange): GatewayRequest {
     const isDue = trace.startedAt - measuredAt >= measuredEveryMs;
     const parent = parseTraceparent(request.header("traceparent"));
     const { sampleRatio } = ports;
