@@ -49,7 +49,7 @@ export const folderOrder = new Map([
       "features.ts",
       "services.ts",
       "tracing/",
-      "request-trace.ts",
+      "request-exchange.ts",
       "extension-port.ts",
       "reauthentication/",
       "config/",

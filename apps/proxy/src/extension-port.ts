@@ -63,7 +63,7 @@ export interface ExtensionSteps {
 export interface AuthorisedExtension {
   readonly input: ValidRequest;
   readonly principal: GatewayPrincipal;
-  readonly trace: { readonly requestId: string };
+  readonly state: { readonly requestId: string };
 }
 
 /** An authorised request for a socket. */

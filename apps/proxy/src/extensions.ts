@@ -57,7 +57,7 @@ function createSteps(parts: ExtensionParts, shared: SharedAcrossReloads): Extens
     authenticate: (request, { endpoint, params }) =>
       endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
     beginControl: (operation) => (isControl(operation) ? (facts) => begin(operation, facts) : null),
-    respond(request, { input: { decoded }, principal, trace: { requestId } }) {
+    respond(request, { input: { decoded }, principal, state: { requestId } }) {
       if (decoded.operation === "streamEvents") {
         const lastEventId = request.header(lastEventIdHeader);
         const authorization = request.header("authorization");

@@ -29,7 +29,7 @@ import type { AuthenticateRequest } from "./limits/authentication.ts";
 import { countedDevice, limitQuery, limitRequest } from "./limits/request-limits.ts";
 import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
-import { beginTrace, endTrace, type RequestExchange, type WrapApiStep } from "./request-trace.ts";
+import { createRequestState, reportRequest, type RequestExchange, type WrapApiStep } from "./request-exchange.ts";
 import type { StepName } from "./ports.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { shieldTelemetry } from "./telemetry.ts";
@@ -103,13 +103,13 @@ export function createPipeline(
     return request.path === rateLimitPath ? rateLimit(exchange) : api(exchange);
   }
 
-  /** Ends everything that the trace began, and completes the response. The log line of a stream is written when it begins. */
-  function finish({ request, trace }: RequestExchange, response: PlainResponse): PlainResponse {
-    const withLimits = finishRateLimit(trace, response);
-    trace.releaseBody?.();
-    endTrace(trace, request, response, reporting);
-    const observed = trace.observation?.finish(withLimits) ?? withLimits;
-    return finishResponse(observed, trace.requestId, request.method);
+  /** Releases what the request holds, and completes the response. The log line of a stream is written when it begins. */
+  function finish({ request, state }: RequestExchange, response: PlainResponse): PlainResponse {
+    const withLimits = finishRateLimit(state, response);
+    state.releaseBody?.();
+    reportRequest(state, request, response, reporting);
+    const observed = state.observation?.finish(withLimits) ?? withLimits;
+    return finishResponse(observed, state.requestId, request.method);
   }
 
   function respond(
@@ -118,10 +118,10 @@ export function createPipeline(
   ): MaybePromise<PlainResponse> {
     const exchange = beginExchange(services, request);
     const responding = mapMaybe(run(services, exchange, steps), (response) => {
-      const { action } = exchange.trace;
+      const { action } = exchange.state;
       if (action === null) return finish(exchange, response);
       // Released first: a store with both (a Durable Object) ends the leases of a request and its audit record in one call.
-      exchange.trace.rateLimit?.release();
+      exchange.state.rateLimit?.release();
       return action.finish(response).then(() => finish(exchange, response));
     });
     // A change that has begun is completed and recorded even if the caller disconnects.
@@ -146,8 +146,8 @@ export function createPipeline(
         if (!("kind" in outcome)) return { kind: "refused", response: finish(exchange, outcome) };
         if (outcome.kind === "refused") return { kind: "refused", response: finish(exchange, outcome.response) };
         // A socket is not a request in progress.
-        exchange.trace.rateLimit?.release();
-        endTrace(exchange.trace, request, { status: 101, body: null }, reporting);
+        exchange.state.rateLimit?.release();
+        reportRequest(exchange.state, request, { status: 101, body: null }, reporting);
         return outcome;
       });
     },
@@ -155,7 +155,7 @@ export function createPipeline(
 }
 
 function beginExchange(services: GatewayServices, request: GatewayRequest): RequestExchange {
-  return { request, trace: beginTrace(request, services) };
+  return { request, state: createRequestState(request, services) };
 }
 
 /** Runs the steps of a request, and turns any error into a response. */
@@ -164,7 +164,7 @@ function run<Outcome>(
   exchange: RequestExchange,
   steps: (exchange: RequestExchange) => MaybePromise<Outcome | PlainResponse>,
 ): MaybePromise<Outcome | PlainResponse> {
-  const fail = (cause: unknown): PlainResponse => failureResponse(exchange.trace.requestId, cause, telemetry);
+  const fail = (cause: unknown): PlainResponse => failureResponse(exchange.state.requestId, cause, telemetry);
   return catchAll(() => steps(exchange), fail);
 }
 
@@ -180,16 +180,16 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
   const targets = createRequestTargets(served, { budget: features.bodyMemory, isForwarded });
 
   const admission = startSteps<RequestExchange, StepName>(wrap)
-    .add("match the endpoint", ({ request, trace }) => {
+    .add("match the endpoint", ({ request, state }) => {
       const match = targets.match(request);
-      if (match.kind === "matched") trace.operation = match.endpoint.operation;
+      if (match.kind === "matched") state.operation = match.endpoint.operation;
       return match;
     })
-    .add("authenticate", ({ request, trace, caller, endpoint, params }) =>
+    .add("authenticate", ({ request, state, caller, endpoint, params }) =>
       mapMaybe(authenticateCaller(features, request, { caller, endpoint, params }), (authentication) => {
-        if (authentication.kind === "refused") return recordRefusal(trace, authentication);
+        if (authentication.kind === "refused") return recordRefusal(state, authentication);
         const { principal, ownCredential = null } = authentication;
-        trace.principal = principal;
+        state.principal = principal;
         return { principal, ownCredential };
       }),
     )
@@ -204,34 +204,34 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
     .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
-    .add("validate query and body", ({ request, trace, endpoint, params, principal, ownCredential, knownInput }) => {
+    .add("validate query and body", ({ request, state, endpoint, params, principal, ownCredential, knownInput }) => {
       const owner = bodyOwner(principal, ownCredential);
-      return targets.validate(request, { endpoint, params, owner, holder: trace }, knownInput);
+      return targets.validate(request, { endpoint, params, owner, holder: state }, knownInput);
     })
     .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
-    .check("authorise the input", ({ principal, input: { decoded }, trace }) => {
-      if (trace.action !== null) trace.action.decoded = decoded;
+    .check("authorise the input", ({ principal, input: { decoded }, state }) => {
+      if (state.action !== null) state.action.decoded = decoded;
       return authoriseInput(principal, decoded);
     })
     .check("check the precondition", ({ request }) => refusePrecondition(request.method, readPreconditions(request)))
     .add("prepare the upstream call", (exchange) => {
       const call = prepare(exchange);
-      exchange.trace.waitSeconds = call.waitSeconds;
+      exchange.state.waitSeconds = call.waitSeconds;
       return { call };
     })
-    .check("read through the cache", ({ call, trace }) => {
-      const reading = environmentCache?.read(call, trace) ?? null;
+    .check("read through the cache", ({ call, state }) => {
+      const reading = environmentCache?.read(call, state) ?? null;
       if (!(reading instanceof Promise) || !upstream.hasPassed(call.request)) return reading;
       // The request came back through its own upstream, so it may be waiting for the fetch that caused it. The next step refuses it.
       reading.catch(() => undefined);
       return null;
     })
     .end("call the upstream", async (exchange): Promise<PlainResponse> => {
-      const { call, request, principal, trace } = exchange;
+      const { call, request, principal, state } = exchange;
       const own = extensions?.respond(request, exchange) ?? null;
       if (own !== null) return own;
       const response = await call.fetch(request.signal);
-      const { action } = trace;
+      const { action } = state;
       // Even a failed action may have changed the status of its device.
       if (action?.isStarted === true && action.deviceId !== null) {
         await environmentCache?.invalidate(principal.tenant, { deviceId: action.deviceId });
@@ -268,8 +268,8 @@ interface Admitted extends RequestExchange, MatchedEndpoint {
 /** Charges a request of the API to the limits of its route and device. */
 function createApplyLimits({ limits }: Features) {
   return (admitted: Admitted): MaybePromise<PlainResponse | null> => {
-    const { request, trace, principal, endpoint, params } = admitted;
-    const device = countedDevice(principal, params, trace.action?.connection?.environment);
+    const { request, state, principal, endpoint, params } = admitted;
+    const device = countedDevice(principal, params, state.action?.connection?.environment);
     return limitRequest(limits, admitted, principal, routeOf(endpoint.operation, request.query), device);
   };
 }
@@ -277,7 +277,7 @@ function createApplyLimits({ limits }: Features) {
 /** Prepares the upstream call of a request. */
 function createPrepare({ prepareCall }: Features) {
   return (exchange: Admitted & Pick<AuthorisedRequest, "input" | "idempotencyKey">): PreparedCall => {
-    const { action, requestId } = exchange.trace;
+    const { action, requestId } = exchange.state;
     return prepareCall({
       ...exchange,
       requestId,
@@ -303,15 +303,15 @@ function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensi
  * extension, such as stopping a turn. Other requests have no record.
  */
 function createOpenRecord({ upstream, beginSend, extensions }: Features) {
-  return ({ endpoint, params, principal, ownCredential, trace }: Admitted): Promise<null> | null => {
+  return ({ endpoint, params, principal, ownCredential, state }: Admitted): Promise<null> | null => {
     const { operation } = endpoint;
     const begin = operation === "sendMessage" ? beginSend : (extensions?.beginControl(operation) ?? null);
     if (begin === null) return null;
     const { connectionId = "", itemId = null } = params;
     return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
-      const { requestId } = trace;
+      const { requestId } = state;
       const isCallerKnown = ownCredential === null;
-      trace.action = begin({ requestId, connectionId, itemId, principal, isCallerKnown, connection });
+      state.action = begin({ requestId, connectionId, itemId, principal, isCallerKnown, connection });
       return null;
     });
   };
@@ -327,15 +327,15 @@ function servedExtensions({ apiExtensions = null, upstream }: GatewayServices): 
 function createRateLimitSteps({ authenticate, limits }: Features) {
   return startSteps<RequestExchange>()
     .check("match the method", ({ request }) => refuseUnlessRead(request.method))
-    .add("authenticate", ({ request, trace }) => {
-      trace.operation = "retrieveRateLimit";
+    .add("authenticate", ({ request, state }) => {
+      state.operation = "retrieveRateLimit";
       return mapMaybe(authenticate(request), (authentication) => {
-        if (authentication.kind === "refused") return recordRefusal(trace, authentication);
-        trace.principal = authentication.principal;
+        if (authentication.kind === "refused") return recordRefusal(state, authentication);
+        state.principal = authentication.principal;
         return { principal: authentication.principal };
       });
     })
-    .check("limit the queries", ({ trace, principal }) => limitQuery(limits, trace, principal))
+    .check("limit the queries", ({ state, principal }) => limitQuery(limits, state, principal))
     .end("read the limits", ({ request, principal }) => retrieveRateLimit(request, principal, limits));
 }
 
@@ -349,24 +349,24 @@ function createAdminSteps(
   const matchAdmin = createAdminMatcher(optionalEndpoints);
   return startSteps<RequestExchange>()
     .check("guard the listener", ({ request }) => guard.refuse(request))
-    .add("match the endpoint", ({ request, trace }) => {
+    .add("match the endpoint", ({ request, state }) => {
       const match = matchAdmin(request.method, request.path);
-      if (match.kind === "matched") trace.operation = match.endpoint.operation;
+      if (match.kind === "matched") state.operation = match.endpoint.operation;
       return match;
     })
-    .add("authenticate", ({ request, trace }) =>
+    .add("authenticate", ({ request, state }) =>
       mapMaybe(guard.admit(request), (admission) => {
-        if (admission.kind === "refused") return recordRefusal(trace, admission);
-        trace.principal = admission.principal;
+        if (admission.kind === "refused") return recordRefusal(state, admission);
+        state.principal = admission.principal;
         return { principal: admission.principal, readAuthority: admission.authority };
       }),
     )
     .check("apply the rate limits", (exchange) =>
       exchange.principal === null ? null : limitRequest(limits, exchange, exchange.principal, "administerKeys"),
     )
-    .add("validate query and body", ({ request, trace, endpoint, principal }) => {
+    .add("validate query and body", ({ request, state, endpoint, principal }) => {
       const memory = { budget: bodyMemory, owner: principal ?? ("operator" as const) };
-      return validateRequest(request, endpoint, { memory, holder: trace, isForwarded: false });
+      return validateRequest(request, endpoint, { memory, holder: state, isForwarded: false });
     })
     .add("read the authority", ({ readAuthority }) => readAuthority())
     .end("administer", ({ request, endpoint, params, input, principal, authority }) => {

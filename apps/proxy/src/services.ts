@@ -14,7 +14,7 @@ import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { DeviceSockets, GatewayPorts, JwksFetch } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
-import type { WrapApiStep } from "./request-trace.ts";
+import type { WrapApiStep } from "./request-exchange.ts";
 
 /** Everything that the pipeline needs from a runtime. */
 export interface GatewayServices extends GatewayPorts {

@@ -8,7 +8,7 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import { knownConnections } from "../../test/support/known-connections.ts";
 import { bodyOf, createTestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
-import type { WrapApiStep } from "../request-trace.ts";
+import type { WrapApiStep } from "../request-exchange.ts";
 import { authoriseInput } from "./authorise.ts";
 import { createShadow, liftRestrictions } from "./shadow.ts";
 import { type ShadowRule, shadowRules } from "./shadow-rules.ts";

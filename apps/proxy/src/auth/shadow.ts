@@ -30,7 +30,7 @@ interface ActionConnection {
 
 /** The members of an exchange that shadow mode reads. Members of steps that have not run yet are absent. */
 interface ShadowedExchange {
-  readonly trace: {
+  readonly state: {
     /** Set once the request is authenticated. */
     principal: Principal | null;
     shadowRefusedBy: readonly string[];
@@ -73,12 +73,12 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
 
   /** Decides for the original principal, if its restrictions were lifted. */
   function decide(exchange: ShadowedExchange, decision: Decision): MaybePromise<void> {
-    const { trace } = exchange;
-    const restricted = trace.principal && originalPrincipals.get(trace.principal);
+    const { state } = exchange;
+    const restricted = state.principal && originalPrincipals.get(state.principal);
     if (!restricted) return;
     return mapMaybe(decision(restricted, exchange), (code) => {
-      if (code !== null && !trace.shadowRefusedBy.includes(code))
-        trace.shadowRefusedBy = [...trace.shadowRefusedBy, code];
+      if (code !== null && !state.shadowRefusedBy.includes(code))
+        state.shadowRefusedBy = [...state.shadowRefusedBy, code];
     });
   }
 
@@ -90,11 +90,11 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
   const wrappers: Readonly<Partial<Record<StepName, WrapShadowedStep>>> = {
     authenticate: (run) => (exchange) =>
       mapMaybe(run(exchange), (added) => {
-        const { principal } = exchange.trace;
+        const { principal } = exchange.state;
         // The frames of a viewer come with the principal of their socket.
         if (principal === null || !keyIds.has(principal.keyId) || originalPrincipals.has(principal)) return added;
         const free = lift(principal);
-        exchange.trace.principal = free;
+        exchange.state.principal = free;
         return { ...added, principal: free };
       }),
     "authorise the endpoint": (run) => (exchange) => mapMaybe(decide(exchange, decideEndpoint), () => run(exchange)),
@@ -122,12 +122,12 @@ type FindConnection = (tenant: string, connectionId: string) => Promise<Connecti
 /** Returns the connection that a request names, as far as it is known. */
 function connectionOf(
   { tenant }: Principal,
-  { trace, params }: ShadowedExchange,
+  { state, params }: ShadowedExchange,
   find: FindConnection | undefined,
 ): MaybePromise<ConnectionRecord | null> {
   const connectionId = params?.["connectionId"];
-  if (trace.action !== null || connectionId === undefined || find === undefined)
-    return trace.action?.connection ?? null;
+  if (state.action !== null || connectionId === undefined || find === undefined)
+    return state.action?.connection ?? null;
   // Shadow mode must not fail a request.
   return find(tenant, connectionId).catch(() => null);
 }
@@ -143,7 +143,7 @@ function refuseEndpoint(
   return isForeign ? "connection_not_found" : codeOf(authoriseEndpoint(principal, endpoint, params));
 }
 
-function refuseInput(principal: Principal, { input, trace }: ShadowedExchange): string | null {
+function refuseInput(principal: Principal, { input, state }: ShadowedExchange): string | null {
   if (input === undefined) return null;
   const { decoded } = input;
   if (decoded.operation === "registerEnvironment" && !allowsRegistration(principal, decoded.body)) {
@@ -151,7 +151,7 @@ function refuseInput(principal: Principal, { input, trace }: ShadowedExchange): 
   }
   const refusal = authoriseInput(principal, decoded);
   if (refusal !== null) return codeOf(refusal);
-  const record = decoded.operation === "sendMessage" ? trace.action?.connection : null;
+  const record = decoded.operation === "sendMessage" ? state.action?.connection : null;
   if (record === undefined || record === null) return null;
   return allowsMode(principal, record.environment.currentMode ?? undefined) ? null : "mode_not_allowed";
 }

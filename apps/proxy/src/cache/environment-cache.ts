@@ -39,9 +39,9 @@ export interface EnvironmentCache {
   /**
    * Returns `null` for operations that are never cached, and a plain value for a hit in a synchronous store.
    *
-   * @param trace receives what the cache did
+   * @param state receives what the cache did
    */
-  read(read: CachedRead, trace?: { cacheOutcome: CacheOutcome | null }): MaybePromise<PlainResponse> | null;
+  read(read: CachedRead, state?: { cacheOutcome: CacheOutcome | null }): MaybePromise<PlainResponse> | null;
   /** Invalidates the responses that show a device, or a group of a tenant's responses, for all callers. Never rejects. */
   invalidate(tenant: string, target: InvalidationTarget): Promise<void>;
 }
@@ -82,7 +82,7 @@ export function createEnvironmentCache(
   const resources = createBoundedMap<string>(maxResources);
 
   return ({ upstream, showsStatus }) => ({
-    read({ request, endpoint, params, query, principal, credential, fetch }, trace) {
+    read({ request, endpoint, params, query, principal, credential, fetch }, state) {
       const ttls = cacheTtls[endpoint.operation];
       if (ttls === undefined) return null;
       const { tenant } = principal;
@@ -97,7 +97,7 @@ export function createEnvironmentCache(
       );
       const ifNoneMatch = request.header("if-none-match");
       const present = (settled: CacheResult<PlainResponse>): PlainResponse => {
-        if (trace !== undefined) trace.cacheOutcome = outcomeOf(settled);
+        if (state !== undefined) state.cacheOutcome = outcomeOf(settled);
         return notModified(toClientResponse(settled, showsStatus(principal)), ifNoneMatch);
       };
       if (!(result instanceof Promise)) return present(result);

@@ -7,22 +7,22 @@ import type { BodyBudget } from "../http/body-memory.ts";
 import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
 import { limitRequest, type RequestLimits } from "../limits/request-limits.ts";
-import type { RateLimitTrace } from "../limits/response.ts";
+import type { RateLimitRequestState } from "../limits/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { credentialIdOf, type KeyRecord } from "../keys/key-record.ts";
 
 /** The facts that a request records for the log and the limits. */
-export interface SessionTrace extends RateLimitTrace {
+export interface SessionRequestState extends RateLimitRequestState {
   readonly requestId: string;
   operation: string | null;
   principal: Principal | null;
 }
 
-/** A request with its trace. */
+/** A request with its state. */
 export interface SessionRequest {
   readonly request: GatewayRequest;
-  readonly trace: SessionTrace;
+  readonly state: SessionRequestState;
 }
 
 /** The authentication of the gateway, and its limits. */
@@ -43,7 +43,7 @@ export function limitSession(
   { limits }: SessionFeatures,
   route: "signIn" | "administerKeys",
 ): MaybePromise<PlainResponse | null> {
-  exchange.trace.principal = principal;
+  exchange.state.principal = principal;
   return limitRequest(limits, exchange, principal, route);
 }
 

@@ -82,19 +82,19 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     else failureResponse(requestId, cause, ports.telemetry);
   }
 
-  async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
+  async function handle({ request, state }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
     const operation = operations.get(request.method) ?? null;
-    trace.operation = operation;
+    state.operation = operation;
     const host = requestHost(request);
     if (host === null || !isSameOrigin(request, host, config.publicUrl)) return otherOrigin;
     if (operation === null) return wrongMethod;
     const cookieName = sessionCookieName(request, host);
     const secret = readSessionCookie(request, cookieName);
     if (operation === "signIn") {
-      const response = await signIn({ request, trace }, cookieName, features);
+      const response = await signIn({ request, state }, cookieName, features);
       // The new session exists, and its link is spent: without this response, no browser would have it.
       if (response.status === 201 && secret !== null)
-        await endReplaced(secret).catch((cause: unknown) => reportFailure(trace.requestId, cause));
+        await endReplaced(secret).catch((cause: unknown) => reportFailure(state.requestId, cause));
       return response;
     }
     // Not an error: a page reads the session before anybody has signed in.
@@ -106,10 +106,10 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
       // The session has ended. A key that cannot be looked up now may still be valid.
       return authentication.response.status === 401
         ? signedOut(cookieName)
-        : recordRefusal(trace, authentication).response;
+        : recordRefusal(state, authentication).response;
     }
     const { principal } = authentication;
-    const overLimit = await limitSession({ request, trace }, principal, features, "administerKeys");
+    const overLimit = await limitSession({ request, state }, principal, features, "administerKeys");
     if (overLimit !== null) return overLimit;
     if (operation === "retrieveSession")
       return showSession(await ports.keyStore.find(principal.keyId), principal.credentialId, config);

@@ -75,7 +75,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     });
   }
 
-  return async ({ request, trace }, cookieName, features) => {
+  return async ({ request, state }, cookieName, features) => {
     const given = await readCredential(request, features);
     if ("status" in given) return given;
     const opened: { session: OpenedSession | null } = { session: null };
@@ -85,18 +85,18 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
         ? features.authenticateSignIn
         : linkAuthenticator(() => byLink(given.value), features.limits?.signIns ?? null, opened);
     const authentication = await authenticate(withSecret(request, given.value));
-    if (authentication.kind === "refused") return recordRefusal(trace, authentication).response;
+    if (authentication.kind === "refused") return recordRefusal(state, authentication).response;
     if (given.kind === "key") {
       // A link needs no such limit, because it works only once.
-      const overLimit = await limitSession({ request, trace }, authentication.principal, features, "signIn");
+      const overLimit = await limitSession({ request, state }, authentication.principal, features, "signIn");
       if (overLimit !== null) return overLimit;
       opened.session = await byKey(given.value);
     }
     if (opened.session === null) {
-      trace.refusalReason = "key_cannot_sign_in";
+      state.refusalReason = "key_cannot_sign_in";
       return keyRefused;
     }
-    trace.principal = principalOf(opened.session);
+    state.principal = principalOf(opened.session);
     return signedIn(opened.session, cookieName, config);
   };
 }

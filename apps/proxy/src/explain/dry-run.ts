@@ -18,7 +18,7 @@ import { isRefusal, mapMaybe } from "../lib/steps.ts";
 import { unleased } from "../limits/response.ts";
 import type { PipelineParts } from "../pipeline.ts";
 import type { StepName } from "../ports.ts";
-import { beginTrace, type RequestExchange, type WrapApiStep } from "../request-trace.ts";
+import { createRequestState, type RequestExchange, type WrapApiStep } from "../request-exchange.ts";
 import { type ExplainedRule, finding } from "./explanation.ts";
 
 /** The findings of the steps. A member is absent if they did not get that far. */
@@ -63,26 +63,26 @@ export function createDryRun({
   const observed = new WeakMap<object, ExplainedRule[]>();
 
   const wrap: WrapApiStep = (name, run) => (exchange) => {
-    const { trace } = exchange;
+    const { state } = exchange;
     if (name === "call the upstream") return wouldForward;
     if (forwardingSteps.has(name) || transportSteps.has(name)) return null;
-    const shadowed = trace.shadowRefusedBy.length;
+    const shadowed = state.shadowRefusedBy.length;
     return mapMaybe(run(exchange), (result) => {
-      const rule = describeStep(name, result, trace.refusalReason);
-      const codes = trace.shadowRefusedBy.slice(shadowed);
+      const rule = describeStep(name, result, state.refusalReason);
+      const codes = state.shadowRefusedBy.slice(shadowed);
       const isLifted = rule.result === "passed" && codes.length > 0;
       const detail = `only because of shadow mode, which does not enforce ${codes.join(", ")}`;
-      observed.get(trace)?.push(isLifted ? { ...rule, detail } : rule);
+      observed.get(state)?.push(isLifted ? { ...rule, detail } : rule);
       return result;
     });
   };
   const steps = createSteps(withoutEffects(features, authentications), wrap);
 
   return async (request, authentication) => {
-    const exchange: RequestExchange = { request, trace: beginTrace(request, services) };
+    const exchange: RequestExchange = { request, state: createRequestState(request, services) };
     const rules: ExplainedRule[] = [];
     authentications.set(request, authentication);
-    observed.set(exchange.trace, rules);
+    observed.set(exchange.state, rules);
     // The steps add their findings to this object.
     const response = await steps(exchange);
     return { rules, refusal: response === wouldForward ? null : response, exchange };

@@ -102,7 +102,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
     const upstreamRules = dryRun.refusal !== null ? null : await explainUpstream(exchange, seesEveryDevice);
     return {
       keyId: caller.keyId,
-      operation: exchange.trace.operation,
+      operation: exchange.state.operation,
       verdict: dryRun.refusal === null ? (upstreamRules?.verdict ?? null) : verdictOf(dryRun),
       rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped])],
       limits,
@@ -187,8 +187,8 @@ function cacheRule({ endpoint }: DryRunExchange, isCaching: boolean): readonly E
   return [finding("read through the cache", "passed", detail)];
 }
 
-function limitsOf({ trace }: DryRunExchange): readonly ExplainedLimit[] {
-  return (trace.rateLimit?.outcome.decisions ?? []).map(({ policy, allowed, remaining, retryAfterMs }) => ({
+function limitsOf({ state }: DryRunExchange): readonly ExplainedLimit[] {
+  return (state.rateLimit?.outcome.decisions ?? []).map(({ policy, allowed, remaining, retryAfterMs }) => ({
     policy: policy.name,
     mode: policy.mode,
     allowed,

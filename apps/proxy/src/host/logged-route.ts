@@ -4,7 +4,7 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import { failureResponse, type GatewayResponse } from "../http/response.ts";
 import { catchAll, mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
-import { beginTrace, endTrace, type ReportingPorts, type RequestTrace } from "../request-trace.ts";
+import { createRequestState, reportRequest, type ReportingPorts, type RequestState } from "../request-exchange.ts";
 import { type HostOperation, shieldTelemetry } from "../telemetry.ts";
 import type { HostRoute } from "./gateway.ts";
 
@@ -24,21 +24,21 @@ export interface LoggedRoute {
 export function logRoute({ path, operation, respond, finish }: LoggedRoute, reporting: HostReporting): HostRoute {
   const ports = { ...reporting, telemetry: shieldTelemetry(reporting.telemetry) };
 
-  function end(trace: RequestTrace, request: GatewayRequest, response: PlainResponse): GatewayResponse {
-    endTrace(trace, request, response, ports);
-    return finish(response, trace.requestId, request.method);
+  function end(state: RequestState, request: GatewayRequest, response: PlainResponse): GatewayResponse {
+    reportRequest(state, request, response, ports);
+    return finish(response, state.requestId, request.method);
   }
 
   return {
     path,
     authentication: "none",
     respond(request) {
-      const trace = beginTrace(request, ports);
-      trace.operation = operation;
-      const fail = (cause: unknown): PlainResponse => failureResponse(trace.requestId, cause, ports.telemetry);
+      const state = createRequestState(request, ports);
+      state.operation = operation;
+      const fail = (cause: unknown): PlainResponse => failureResponse(state.requestId, cause, ports.telemetry);
       return mapMaybe(
         catchAll(() => respond(request), fail),
-        (response) => end(trace, request, response),
+        (response) => end(state, request, response),
       );
     },
   };

@@ -55,7 +55,7 @@ export type Validation<Decoded = DecodedInput> =
   | { readonly kind: "valid"; readonly input: ValidInput<Decoded> }
   | Refusal;
 
-/** Remembers, until a request ends, how to release the memory of its body. The trace of the request does this. */
+/** Remembers, until a request ends, how to release the memory of its body. The state of the request does this. */
 export interface BodyHolder {
   /** Releases the memory of the body, and may be called more than once; `null`: none was taken. */
   releaseBody: (() => void) | null;

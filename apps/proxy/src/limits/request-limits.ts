@@ -17,7 +17,7 @@ import type { PolicyOverrides, RateLimitCheck, RateLimitPolicy, RateLimitRule } 
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
 import { createFailureLimits, type FailureLimits } from "./authentication.ts";
 import { createAddressOf } from "./client-address.ts";
-import { rateLimitResponse, type RateLimitResult, type RateLimitTrace, unleased } from "./response.ts";
+import { rateLimitResponse, type RateLimitResult, type RateLimitRequestState, unleased } from "./response.ts";
 import { countedRoutes, type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
 
 /** The values that a request is counted by, besides its principal and its route. */
@@ -116,12 +116,12 @@ export function createRequestLimits(
 }
 
 /**
- * Charges a request to its limits and records the result in the trace. Returns the refusal, or `null` if the request may pass.
+ * Charges a request to its limits and records the result in its state. Returns the refusal, or `null` if the request may pass.
  * Returns synchronously if the store does.
  */
 export function limitRequest(
   limits: RequestLimits | null,
-  { request, trace }: { readonly request: GatewayRequest; readonly trace: RateLimitTrace },
+  { request, state }: { readonly request: GatewayRequest; readonly state: RateLimitRequestState },
   principal: GatewayPrincipal,
   route: LimitedRoute,
   device: string | null = null,
@@ -129,7 +129,7 @@ export function limitRequest(
   if (limits === null) return null;
   const context = { address: limits.addressOf(request), device };
   return mapMaybe(limits.take(principal, route, context), (result) => {
-    trace.rateLimit = result;
+    state.rateLimit = result;
     return result.refusal;
   });
 }
@@ -137,12 +137,12 @@ export function limitRequest(
 /** Like {@link limitRequest}, for a query of the limits. Its response shows the requested limits, so only a refusal is recorded. */
 export function limitQuery(
   limits: RequestLimits | null,
-  trace: RateLimitTrace,
+  state: RateLimitRequestState,
   principal: GatewayPrincipal,
 ): MaybePromise<PlainResponse | null> {
   if (limits === null) return null;
   return mapMaybe(limits.takeQuery(principal), (result) => {
-    if (result.refusal !== null) trace.rateLimit = result;
+    if (result.refusal !== null) state.rateLimit = result;
     return result.refusal;
   });
 }

@@ -1,6 +1,6 @@
 /**
  * Reports rate limits to callers and telemetry: the headers on every response, the 429 or 503 of a refused request, and the
- * fields of the log. The pipeline keeps the result in the request trace until the response is complete.
+ * fields of the log. The pipeline keeps the result in the request state until the response is complete.
  */
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Refusal } from "../lib/steps.ts";
@@ -22,8 +22,8 @@ export function unleased(outcome: RateLimitOutcome): RateLimitResult {
   return { outcome, refusal: rateLimitResponse(outcome), release: () => undefined };
 }
 
-/** The part of a request trace that records the result. */
-export interface RateLimitTrace {
+/** The part of a request state that records the result. */
+export interface RateLimitRequestState {
   rateLimit: RateLimitResult | null;
   /** Why credentials were refused; for the log only. */
   refusalReason: string | null;
@@ -31,20 +31,20 @@ export interface RateLimitTrace {
 
 /** Records why authentication failed and how the failure was counted, and refuses the request. */
 export function recordRefusal(
-  trace: RateLimitTrace,
+  state: RateLimitRequestState,
   {
     response,
     rateLimit,
     reason,
   }: { readonly response: PlainResponse; readonly rateLimit?: RateLimitResult; readonly reason?: string },
 ): Refusal {
-  trace.rateLimit = rateLimit ?? null;
-  trace.refusalReason = reason ?? null;
+  state.rateLimit = rateLimit ?? null;
+  state.refusalReason = reason ?? null;
   return { kind: "refused", response };
 }
 
 /** Releases the leases of a request, and adds the rate-limit headers to its response. */
-export function finishRateLimit({ rateLimit }: RateLimitTrace, response: PlainResponse): PlainResponse {
+export function finishRateLimit({ rateLimit }: RateLimitRequestState, response: PlainResponse): PlainResponse {
   if (rateLimit === null) return response;
   rateLimit.release();
   return addRateLimitHeaders(response, rateLimit.outcome);

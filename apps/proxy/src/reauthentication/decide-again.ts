@@ -15,7 +15,7 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
-import type { RequestExchange, RequestTrace } from "../request-trace.ts";
+import type { RequestExchange, RequestState } from "../request-exchange.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import type { CheckCredential } from "./check.ts";
 
@@ -46,34 +46,34 @@ export function createDecideAgain<Complete extends CompleteRequest>(
   openRecord: (complete: Complete) => MaybePromise<null>,
 ) {
   async function decide(complete: Complete): Promise<Decided | Refusal> {
-    const { request, endpoint, params, trace } = complete;
+    const { request, endpoint, params, state } = complete;
     const authorization = request.header("authorization");
-    const state = await checkCredential({ authorization, principal: complete.principal });
-    if (state.kind === "ended") {
-      trace.refusalReason = state.reason;
-      return { kind: "refused", response: state.response };
+    const credential = await checkCredential({ authorization, principal: complete.principal });
+    if (credential.kind === "ended") {
+      state.refusalReason = credential.reason;
+      return { kind: "refused", response: credential.response };
     }
     // Even if the permissions are the same: in shadow mode, they can hide other restrictions.
-    const { principal } = state;
+    const { principal } = credential;
     const response = authoriseEndpoint(principal, endpoint, params);
     if (response !== null) return { kind: "refused", response };
-    trace.principal = principal;
+    state.principal = principal;
     await openRecord({ ...complete, principal });
     return { principal };
   }
 
   return (complete: Complete): MaybePromise<Decided | Refusal> => {
-    const { endpoint, caller, trace } = complete;
+    const { endpoint, caller, state } = complete;
     // A frame of a socket arrives as a whole, so its body is never late, and it has no credential that could be checked again.
     if (endpoint.body === null || caller !== undefined) return asBefore;
-    return clock.monotonic() - trace.startedAt < decidedForMs ? asBefore : decide(complete);
+    return clock.monotonic() - state.startedAt < decidedForMs ? asBefore : decide(complete);
   };
 }
 
 /** A request whose call has ended. */
 interface CalledRequest extends MatchedEndpoint {
   readonly request: GatewayRequest;
-  readonly trace: Pick<RequestTrace, "refusalReason">;
+  readonly state: Pick<RequestState, "refusalReason">;
   /** The caller, where it is known without a credential: its socket ends with the credential that opened it. */
   readonly caller?: GatewayPrincipal;
   readonly principal: GatewayPrincipal;
@@ -90,19 +90,21 @@ type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">) => Pre
  */
 export function createRespondAfterWait({ checkCredential }: { readonly checkCredential: CheckCredential }) {
   async function respond(
-    { request, trace, endpoint, params, input, principal }: CalledRequest,
+    { request, state, endpoint, params, input, principal }: CalledRequest,
     response: PlainResponse,
     prepareAgain: PrepareAgain,
   ): Promise<PlainResponse> {
-    const state = await checkCredential({ authorization: request.header("authorization"), principal });
-    if (state.kind === "same") return response;
+    const credential = await checkCredential({ authorization: request.header("authorization"), principal });
+    if (credential.kind === "same") return response;
     if (endpoint.operation === "sendMessage") return withoutOutcome(response);
-    if (state.kind === "ended") {
-      trace.refusalReason = state.reason;
-      return state.response;
+    if (credential.kind === "ended") {
+      state.refusalReason = credential.reason;
+      return credential.response;
     }
-    const refusal = authoriseEndpoint(state.principal, endpoint, params);
-    return refusal ?? prepareAgain({ principal: state.principal, input: withoutWait(input) }).fetch(request.signal);
+    const refusal = authoriseEndpoint(credential.principal, endpoint, params);
+    return (
+      refusal ?? prepareAgain({ principal: credential.principal, input: withoutWait(input) }).fetch(request.signal)
+    );
   }
 
   return (called: CalledRequest, response: PlainResponse, prepareAgain: PrepareAgain): MaybePromise<PlainResponse> => {
@@ -121,11 +123,11 @@ function withoutWait(input: ValidRequest): ValidRequest {
  * Frees the body of an accepted send that waits for the end of its turn, so that no key can fill the memory with bodies that were already sent. Every
  * step and call refers to this body, so it is emptied.
  */
-export function forgetBody({ input, trace }: Pick<CalledRequest, "input"> & { readonly trace: RequestTrace }): void {
+export function forgetBody({ input, state }: Pick<CalledRequest, "input"> & { readonly state: RequestState }): void {
   const body: object = input.decoded.body ?? {};
   for (const name of Object.keys(body)) Reflect.deleteProperty(body, name);
-  if (trace.action !== null) trace.action.decoded = null;
-  trace.releaseBody?.();
+  if (state.action !== null) state.action.decoded = null;
+  state.releaseBody?.();
 }
 
 /** Returns the response to a send as if it had no preference `wait`. */

@@ -10,7 +10,7 @@ import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { StepName } from "../ports.ts";
-import type { RequestExchange, RequestObservation, RequestTrace, WrapApiStep } from "../request-trace.ts";
+import type { RequestExchange, RequestObservation, RequestState, WrapApiStep } from "../request-exchange.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import type { Span } from "./spans.ts";
 
@@ -43,19 +43,19 @@ export interface ObserverPorts {
 export function createObserver(ports: ObserverPorts): WrapApiStep {
   let measuredAt = Number.NEGATIVE_INFINITY;
 
-  function begin(principal: Principal, { request, trace }: RequestExchange): GatewayRequest {
-    const isDue = trace.startedAt - measuredAt >= measuredEveryMs;
+  function begin(principal: Principal, { request, state }: RequestExchange): GatewayRequest {
+    const isDue = state.startedAt - measuredAt >= measuredEveryMs;
     const parent = parseTraceparent(request.header("traceparent"));
     const { sampleRatio } = ports;
     const isSampled = sampleRatio !== null && (parent === null ? ports.random() < sampleRatio : parent.isSampled);
     const showsTiming = principal.scopes.has("details");
     if (parent === null && !isSampled && !showsTiming && !isDue) return request;
     const isMeasured = isSampled || showsTiming || isDue;
-    if (isMeasured) measuredAt = trace.startedAt;
+    if (isMeasured) measuredAt = state.startedAt;
     const traceId = parent?.traceId ?? (isSampled ? ports.randomHex(16) : null);
     const spanId = isSampled ? ports.randomHex(8) : null;
-    trace.observation = createObservation(ports, {
-      trace,
+    state.observation = createObservation(ports, {
+      state,
       request,
       traceId,
       spanId,
@@ -63,7 +63,7 @@ export function createObserver(ports: ObserverPorts): WrapApiStep {
       isMeasured,
       showsTiming,
     });
-    trace.observation.record("authenticate", trace.startedAt);
+    state.observation.record("authenticate", state.startedAt);
     if (traceId === null || spanId === null) return request;
     // The upstream continues the trace from the gateway's own span.
     const traceparent = formatTraceparent({ traceId, spanId, isSampled, isRandom: parent?.isRandom ?? true });
@@ -78,7 +78,7 @@ export function createObserver(ports: ObserverPorts): WrapApiStep {
     if (name === "authenticate") {
       return (exchange) =>
         mapMaybe(run(exchange), (added) => {
-          const { principal } = exchange.trace;
+          const { principal } = exchange.state;
           if (principal === null) return added;
           const request = begin(principal, exchange);
           return request === exchange.request ? added : { ...added, request };
@@ -86,7 +86,7 @@ export function createObserver(ports: ObserverPorts): WrapApiStep {
     }
     if (name === "prepare the upstream call") {
       return (exchange) => {
-        const { observation } = exchange.trace;
+        const { observation } = exchange.state;
         const prepared = run(exchange);
         if (observation === null || prepared instanceof Promise || prepared === null) return prepared;
         const { call } = prepared as { readonly call: PreparedCall };
@@ -98,14 +98,14 @@ export function createObserver(ports: ObserverPorts): WrapApiStep {
     const step = measuredSteps[name];
     if (step === undefined) return run;
     return (exchange) => {
-      const { observation } = exchange.trace;
+      const { observation } = exchange.state;
       return observation === null ? run(exchange) : observation.measure(step, () => run(exchange));
     };
   };
 }
 
 interface Observed {
-  readonly trace: RequestTrace;
+  readonly state: RequestState;
   readonly request: GatewayRequest;
   readonly traceId: string | null;
   /** `null` if its spans are not exported. */
@@ -117,7 +117,7 @@ interface Observed {
 
 function createObservation(ports: ObserverPorts, observed: Observed): RequestObservation {
   const { clock } = ports;
-  const { trace, traceId, isMeasured, showsTiming } = observed;
+  const { state, traceId, isMeasured, showsTiming } = observed;
   const steps: MeasuredStep[] = [];
 
   function record(name: string, startedAt: number): void {
@@ -141,7 +141,7 @@ function createObservation(ports: ObserverPorts, observed: Observed): RequestObs
       for (const { name, startedAt, endedAt: end } of steps) ports.onStep(name, end - startedAt);
       if (observed.spanId !== null) ports.onSpans(toSpans(ports, observed, response, steps, endedAt));
       if (!showsTiming) return response;
-      const timing = serverTiming(steps, endedAt - trace.startedAt);
+      const timing = serverTiming(steps, endedAt - state.startedAt);
       return { ...response, headers: { ...response.headers, "server-timing": timing } };
     },
   };
@@ -172,7 +172,7 @@ const routes: ReadonlyMap<string, string> = new Map(
 
 function toSpans(
   { clock, randomHex }: ObserverPorts,
-  { trace, request, traceId, spanId, parentId }: Observed,
+  { state, request, traceId, spanId, parentId }: Observed,
   { status }: PlainResponse,
   steps: readonly MeasuredStep[],
   endedAt: number,
@@ -181,22 +181,22 @@ function toSpans(
   // Steps are measured in monotonic time, and spans need wall time.
   const offsetMs = clock.now() - endedAt;
   const isError = status >= 500;
-  const route = routes.get(trace.operation ?? "");
+  const route = routes.get(state.operation ?? "");
   const server: Span = {
     traceId,
     spanId,
     parentId,
     kind: "server",
-    name: `${request.method} ${trace.operation ?? "unknown"}`,
-    startedAt: trace.startedAt + offsetMs,
+    name: `${request.method} ${state.operation ?? "unknown"}`,
+    startedAt: state.startedAt + offsetMs,
     endedAt: endedAt + offsetMs,
     attributes: {
       "http.request.method": request.method,
       ...(route !== undefined && { "http.route": route }),
       "http.response.status_code": status,
-      "letta.operation": trace.operation ?? "unknown",
-      "letta.request_id": trace.requestId,
-      ...(trace.cacheOutcome !== null && { "letta.cache": trace.cacheOutcome }),
+      "letta.operation": state.operation ?? "unknown",
+      "letta.request_id": state.requestId,
+      ...(state.cacheOutcome !== null && { "letta.cache": state.cacheOutcome }),
     },
     isError,
   };

@@ -22,7 +22,7 @@ import { composeWraps } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, HasExpired } from "../../ports.ts";
-import type { WrapApiStep } from "../../request-trace.ts";
+import type { WrapApiStep } from "../../request-exchange.ts";
 import { deviceVersion, userAgent, version } from "../../version.ts";
 import { digests, type OpenKeys } from "./keys.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";

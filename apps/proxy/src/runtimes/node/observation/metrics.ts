@@ -17,7 +17,7 @@ import { createMetricTable, type MetricReading } from "../../../metrics/table.ts
 import type { OtlpSettings } from "../../../metrics/settings.ts";
 import type { UpstreamFetch } from "../../../ports.ts";
 import type { RateLimiter } from "../../../rate-limit/limiter.ts";
-import type { WrapApiStep } from "../../../request-trace.ts";
+import type { WrapApiStep } from "../../../request-exchange.ts";
 import { createObserver } from "../../../tracing/observer.ts";
 import { createSpanBuffer, toOtlpSpans } from "../../../tracing/spans.ts";
 import { version } from "../../../version.ts";

@@ -10,7 +10,7 @@ import { errorCodeOf } from "./http/response.ts";
 import type { CacheOutcome } from "./telemetry.ts";
 
 /** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */
-export interface RequestTrace extends BodyHolder {
+export interface RequestState extends BodyHolder {
   readonly requestId: string;
   readonly startedAt: number;
   operation: string | null;
@@ -31,10 +31,10 @@ export interface RequestTrace extends BodyHolder {
   cacheOutcome: CacheOutcome | null;
 }
 
-/** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
+/** A request before the first step. Steps record in its state what the log, the limits and the audit need at the end. */
 export interface RequestExchange {
   readonly request: GatewayRequest;
-  readonly trace: RequestTrace;
+  readonly state: RequestState;
   /** The caller, where it is known without a credential: for the frames of a socket that was authenticated when it opened. */
   readonly caller?: GatewayPrincipal;
 }
@@ -54,8 +54,11 @@ export interface RequestObservation {
   finish(response: PlainResponse): PlainResponse;
 }
 
-/** Begins the trace of a request. */
-export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "clock" | "randomId">): RequestTrace {
+/** Creates the state of a request that has just arrived. */
+export function createRequestState(
+  request: GatewayRequest,
+  ports: Pick<GatewayPorts, "clock" | "randomId">,
+): RequestState {
   const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
   return {
     requestId,
@@ -85,8 +88,8 @@ export interface ReportingPorts extends Pick<GatewayPorts, "clock" | "telemetry"
 }
 
 /** Reports how a request ended. */
-export function endTrace(
-  trace: RequestTrace,
+export function reportRequest(
+  state: RequestState,
   request: GatewayRequest,
   { status, body }: Pick<PlainResponse, "status" | "body">,
   ports: ReportingPorts,
@@ -94,20 +97,20 @@ export function endTrace(
   const errorCode = errorCodeOf({ status, body });
   ports.telemetry({
     type: "request",
-    requestId: trace.requestId,
+    requestId: state.requestId,
     method: request.method,
-    operation: trace.operation,
+    operation: state.operation,
     status,
-    durationMs: Math.round((ports.clock.monotonic() - trace.startedAt) * 1_000) / 1_000,
-    tenant: trace.principal?.tenant ?? null,
-    keyId: trace.principal?.keyId ?? null,
+    durationMs: Math.round((ports.clock.monotonic() - state.startedAt) * 1_000) / 1_000,
+    tenant: state.principal?.tenant ?? null,
+    keyId: state.principal?.keyId ?? null,
     ...(errorCode !== null && { errorCode }),
     ...(refusals.has(status) && { clientAddress: ports.addressOf(request) }),
-    ...(trace.observation !== null && trace.observation.traceId !== null && { traceId: trace.observation.traceId }),
-    ...(trace.waitSeconds !== null && { waitSeconds: trace.waitSeconds }),
-    ...(trace.cacheOutcome !== null && { cache: trace.cacheOutcome }),
-    ...(trace.shadowRefusedBy.length > 0 && { shadowRefusedBy: trace.shadowRefusedBy }),
-    ...(trace.refusalReason !== null && { reason: trace.refusalReason }),
-    ...describeRateLimit(trace.rateLimit?.outcome),
+    ...(state.observation !== null && state.observation.traceId !== null && { traceId: state.observation.traceId }),
+    ...(state.waitSeconds !== null && { waitSeconds: state.waitSeconds }),
+    ...(state.cacheOutcome !== null && { cache: state.cacheOutcome }),
+    ...(state.shadowRefusedBy.length > 0 && { shadowRefusedBy: state.shadowRefusedBy }),
+    ...(state.refusalReason !== null && { reason: state.refusalReason }),
+    ...describeRateLimit(state.rateLimit?.outcome),
   });
 }
