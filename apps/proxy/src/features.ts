@@ -36,8 +36,8 @@ export interface Features {
   readonly cors: Cors;
   /** `null` where bodies are not counted. */
   readonly bodyMemory: BodyBudget | null;
-  /** Returns the owner whose memory budget a caller's bodies count against. `ownCredential`: the caller's own upstream key, if it sent one. */
-  readonly bodyOwner: (principal: GatewayPrincipal, ownCredential: string | null) => BodyOwner;
+  /** Returns the owner whose memory budget a caller's bodies count against. `passThroughKey`: the caller's own upstream key, if it sent one. */
+  readonly bodyOwner: (principal: GatewayPrincipal, passThroughKey: string | null) => BodyOwner;
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;
   readonly beginSend: BeginAction;
@@ -87,8 +87,8 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     limits,
     cors,
     bodyMemory: services.bodyMemory ?? null,
-    bodyOwner: (principal, ownCredential) =>
-      ownCredential === null || callers.knows(ownCredential) ? principal : "unverified",
+    bodyOwner: (principal, passThroughKey) =>
+      passThroughKey === null || callers.knows(passThroughKey) ? principal : "unverified",
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     beginSend: createBeginSend({
@@ -165,16 +165,16 @@ function createChooseCredential(
   { callers, upstream, limits }: Pick<Features, "limits" | "upstream"> & { readonly callers: CallerAuthenticator },
 ): ChooseCredential {
   if (server.kind === "embedded") return () => undefined;
-  return ({ request, requestId, principal, ownCredential }) => {
-    if (ownCredential === null) {
+  return ({ request, requestId, principal, passThroughKey }) => {
+    if (passThroughKey === null) {
       const value = server.credentialOf(principal.tenant);
       return value === null ? undefined : { value };
     }
     return {
-      value: ownCredential,
-      onCallerAccepted: () => callers.confirm(ownCredential),
+      value: passThroughKey,
+      onCallerAccepted: () => callers.confirm(passThroughKey),
       onCallerRefused(status) {
-        callers.forget(ownCredential);
+        callers.forget(passThroughKey);
         upstream.forget(principal);
         void environmentCache?.invalidate(principal.tenant, { group: "everything" });
         void limits?.countFailure(limits.addressOf(request));

@@ -188,9 +188,9 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
     .add("authenticate", ({ request, state, caller, endpoint, params }) =>
       mapMaybe(authenticateCaller(features, request, { caller, endpoint, params }), (authentication) => {
         if (authentication.kind === "refused") return recordRefusal(state, authentication);
-        const { principal, ownCredential = null } = authentication;
+        const { principal, passThroughKey = null } = authentication;
         state.principal = principal;
-        return { principal, ownCredential };
+        return { principal, passThroughKey };
       }),
     )
     .check("open the audit record", openRecord)
@@ -204,8 +204,8 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
     .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
-    .add("validate query and body", ({ request, state, endpoint, params, principal, ownCredential, knownInput }) => {
-      const owner = bodyOwner(principal, ownCredential);
+    .add("validate query and body", ({ request, state, endpoint, params, principal, passThroughKey, knownInput }) => {
+      const owner = bodyOwner(principal, passThroughKey);
       return targets.validate(request, { endpoint, params, owner, holder: state }, knownInput);
     })
     .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
@@ -262,7 +262,7 @@ function authenticateCaller(
 /** A request whose endpoint and principal are known. */
 interface Admitted extends RequestExchange, MatchedEndpoint {
   readonly principal: GatewayPrincipal;
-  readonly ownCredential: string | null;
+  readonly passThroughKey: string | null;
 }
 
 /** Charges a request of the API to the limits of its route and device. */
@@ -303,14 +303,14 @@ function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensi
  * extension, such as stopping a turn. Other requests have no record.
  */
 function createOpenRecord({ upstream, beginSend, extensions }: Features) {
-  return ({ endpoint, params, principal, ownCredential, state }: Admitted): Promise<null> | null => {
+  return ({ endpoint, params, principal, passThroughKey, state }: Admitted): Promise<null> | null => {
     const { operation } = endpoint;
     const begin = operation === "sendMessage" ? beginSend : (extensions?.beginControl(operation) ?? null);
     if (begin === null) return null;
     const { connectionId = "", itemId = null } = params;
     return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
       const { requestId } = state;
-      const isCallerKnown = ownCredential === null;
+      const isCallerKnown = passThroughKey === null;
       state.action = begin({ requestId, connectionId, itemId, principal, isCallerKnown, connection });
       return null;
     });

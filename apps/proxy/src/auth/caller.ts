@@ -18,7 +18,7 @@ import { createTokenAuthenticator, looksLikeJwt, startsLikeToken, type TokenAuth
 import { createTenantGuard } from "./tenant-guard.ts";
 
 /** An {@link Authentication} with the caller's own upstream key, where the caller sent one. */
-export type CallerAuthentication = Authentication & { readonly ownCredential?: string };
+export type CallerAuthentication = Authentication & { readonly passThroughKey?: string };
 
 /** Authenticates callers by the `Authorization` header. */
 export interface CallerAuthenticator {
@@ -31,11 +31,11 @@ export interface CallerAuthenticator {
   /** Applies the configuration of its tenant to a caller that was verified elsewhere. */
   admit(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
   /** Whether the upstream has accepted a caller's own key and not refused it since. */
-  knows(ownCredential: string): boolean;
+  knows(passThroughKey: string): boolean;
   /** Forgets a caller's own upstream key, because the upstream refused it. */
-  forget(ownCredential: string): void;
+  forget(passThroughKey: string): void;
   /** Remembers that the upstream has accepted a caller's own key. */
-  confirm(ownCredential: string): void;
+  confirm(passThroughKey: string): void;
 }
 
 /** The ports that authenticate callers. */
@@ -68,7 +68,8 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
   const authenticateKey = createKeyAuthenticator(ports);
   const authenticateToken = openTokenAuthenticator(ports, config);
   const passThrough = config.passThrough ? createPassThrough(ports) : null;
-  const authenticateOwnKey = passThrough === null ? null : createOwnKeyAuthenticator(ports, passThrough, config);
+  const authenticatePassThroughKey =
+    passThrough === null ? null : createPassThroughAuthenticator(ports, passThrough, config);
 
   function byKey(authorization: string | null, cachedOnly = false): MaybePromise<Authentication> {
     return admit(authenticateKey(authorization, cachedOnly), "key");
@@ -76,7 +77,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
 
   return {
     authenticate(authorization, cachedOnly = false) {
-      if (authenticateToken === null && authenticateOwnKey === null) return byKey(authorization, cachedOnly);
+      if (authenticateToken === null && authenticatePassThroughKey === null) return byKey(authorization, cachedOnly);
       const credentials = readBearerToken(authorization);
       if (credentials.kind !== "token" || startsLikeKey(credentials.token)) return byKey(authorization, cachedOnly);
       const { token } = credentials;
@@ -85,9 +86,9 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
           ? admit(authenticateToken(token, cachedOnly ? "verified_tokens" : "issuer"), "token")
           : refuseInvalidKey("token_malformed");
       }
-      return authenticateOwnKey === null
+      return authenticatePassThroughKey === null
         ? authenticateKey(authorization, cachedOnly)
-        : authenticateOwnKey(token, cachedOnly);
+        : authenticatePassThroughKey(token, cachedOnly);
     },
     authenticateKey: byKey,
     authenticateToken(authorization) {
@@ -115,7 +116,7 @@ function openTokenAuthenticator(ports: CallerPorts, { jwt }: CallerConfig): Toke
 }
 
 /** Accepts any credential as a caller's own upstream key, except the operator's token, which could be sent here by mistake. */
-function createOwnKeyAuthenticator(
+function createPassThroughAuthenticator(
   ports: CallerPorts,
   passThrough: PassThrough,
   { operatorToken }: CallerConfig,
@@ -123,7 +124,7 @@ function createOwnKeyAuthenticator(
   const isOperatorToken = operatorToken === null ? () => false : createOperatorTokenCheck(ports, operatorToken);
   return (token, cachedOnly) => {
     if (isOperatorToken(token) || (cachedOnly && !passThrough.knows(token))) return refuseInvalidKey("not_verified");
-    return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };
+    return { kind: "authenticated", principal: passThrough.principalOf(token), passThroughKey: token };
   };
 }
 

@@ -123,7 +123,7 @@ export interface AuthorisedRequest extends Pick<
   readonly params: Readonly<Record<string, string>>;
   readonly input: ValidRequest;
   /** The caller's own upstream key; `null` where the gateway's credential is used. */
-  readonly ownCredential: string | null;
+  readonly passThroughKey: string | null;
 }
 
 /** A call that can be made, now or by the cache. */
@@ -142,7 +142,7 @@ export interface PreparedCall extends Pick<AuthorisedRequest, "request" | "endpo
 
 /** Chooses the credential with which a request authenticates at the upstream; `undefined` for none. */
 export type ChooseCredential = (
-  call: Pick<AuthorisedRequest, "request" | "requestId" | "principal" | "ownCredential">,
+  call: Pick<AuthorisedRequest, "request" | "requestId" | "principal" | "passThroughKey">,
 ) => UpstreamCredential | undefined;
 
 /** Prepares the calls of authorised requests. */
