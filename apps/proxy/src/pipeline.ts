@@ -221,7 +221,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
     })
     .check("read through the cache", ({ call, state }) => {
       const reading = environmentCache?.read(call, state) ?? null;
-      if (!(reading instanceof Promise) || !upstream.hasPassed(call.request)) return reading;
+      if (!(reading instanceof Promise) || !upstream.isLoop(call.request)) return reading;
       // The request came back through its own upstream, so it may be waiting for the fetch that caused it. The next step refuses it.
       reading.catch(() => undefined);
       return null;

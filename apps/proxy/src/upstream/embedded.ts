@@ -63,7 +63,7 @@ export function createEmbeddedUpstream(
         operate(server, { ...call, principal }, { signal, progress }, devicesFor),
       );
     },
-    hasPassed: () => false,
+    isLoop: () => false,
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),
     forget: () => undefined,
   };

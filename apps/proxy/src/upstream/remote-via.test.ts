@@ -1,12 +1,12 @@
 import { randomId } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import { createContinueVia } from "./remote.ts";
+import { createAppendVia } from "./remote.ts";
 
 const received = (via: string) => fakeRequest({ headers: { via } });
 
 test("the Via of a request that this gateway has sent before is not continued, whatever was added, and that of another gateway is", () => {
-  const [own, other] = [createContinueVia(randomId), createContinueVia(randomId)];
+  const [own, other] = [createAppendVia(randomId), createAppendVia(randomId)];
   const sent = own(fakeRequest()) ?? "";
   for (const via of [sent, `1.0 a, ${sent}`, `${sent}, HTTP/2 b (c)`]) {
     expect([own(received(via)), other(received(via))]).toEqual([
@@ -17,9 +17,9 @@ test("the Via of a request that this gateway has sent before is not continued, w
 });
 
 test("a received Via is continued, unless it is too long or has characters that no field may have", () => {
-  const continueVia = createContinueVia(() => "me");
-  expect(continueVia(received("1.1 a, 2 b (c)"))).toBe("1.1 a, 2 b (c), 1.1 me");
+  const appendVia = createAppendVia(() => "me");
+  expect(appendVia(received("1.1 a, 2 b (c)"))).toBe("1.1 a, 2 b (c), 1.1 me");
   for (const value of ["", "1.1 a\r\nx: y", "1.1 \u00e9", "a".repeat(513)]) {
-    expect(continueVia(received(value))).toBe("1.1 me");
+    expect(appendVia(received(value))).toBe("1.1 me");
   }
 });

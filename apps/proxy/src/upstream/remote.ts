@@ -87,7 +87,7 @@ export function createRemoteUpstream(
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
   const callRemote = createCallRemote(ports, fetch, concurrency);
-  const continueVia = createContinueVia(ports.randomId);
+  const appendVia = createAppendVia(ports.randomId);
   const connections = createConnectionLookup(clock, { sharesSearches });
   const sends = createSends({
     store: idempotencyStore,
@@ -101,7 +101,7 @@ export function createRemoteUpstream(
 
   async function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
-    const via = continueVia(call.request);
+    const via = appendVia(call.request);
     if (via === null) return problemResponse("loop_detected");
     const request = buildRemoteRequest(call, { userAgent, via });
     const readUntil =
@@ -129,28 +129,28 @@ export function createRemoteUpstream(
   return {
     forward: (call) => (declaresDeduplication ? forward(call).then(declareDeduplication) : forward(call)),
     findConnection: () => Promise.resolve(undefined),
-    hasPassed: (request) => continueVia(request) === null,
+    isLoop: (request) => appendVia(request) === null,
     forget: connections.forget,
   };
 }
 
 const notServed = problemResponse("endpoint_not_found");
 
-/** A received value that is forwarded. A longer one would let a caller fill the head of the request. */
-const continuedValue = /^[\t\x20-\x7e]{1,512}$/;
+/** A received `Via` that is forwarded. A longer one would let a caller fill the head of the request. */
+const appendableVia = /^[\t\x20-\x7e]{1,512}$/;
 
 /**
  * Creates a function that returns the `Via` (RFC 9110 section 7.6.3) of a request to the upstream; `null` if this gateway has already forwarded the
  * request. Without that, a gateway that is its own upstream would call itself until no connection is left. The pseudonym in it is one that no other
  * gateway has, so that several gateways can be chained.
  */
-export function createContinueVia(randomId: RandomId): (request: Pick<GatewayRequest, "header">) => string | null {
+export function createAppendVia(randomId: RandomId): (request: Pick<GatewayRequest, "header">) => string | null {
   const pseudonym = randomId("letta-proxy");
   // The same for every HTTP version of callers: a constant text costs nothing, and only the name is read again.
   const own = `1.1 ${pseudonym}`;
   return (request) => {
     const received = request.header("via") ?? "";
     if (received.includes(pseudonym)) return null;
-    return continuedValue.test(received) ? `${received}, ${own}` : own;
+    return appendableVia.test(received) ? `${received}, ${own}` : own;
   };
 }

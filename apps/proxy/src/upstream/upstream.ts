@@ -34,7 +34,7 @@ export interface Upstream {
    */
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null | undefined>;
   /** Whether this gateway has already forwarded this request, so its server leads back here. {@link Upstream.forward} refuses it. */
-  hasPassed(request: Pick<GatewayRequest, "header">): boolean;
+  isLoop(request: Pick<GatewayRequest, "header">): boolean;
   /** Forgets what was read with a principal's credential. */
   forget(principal: Principal): void;
 }
