@@ -5,8 +5,8 @@ import { type Admission, type CircuitBreaker, createCircuitBreaker } from "./cir
 
 const cooldownMs = 1_000;
 
-function admitted(breaker: CircuitBreaker, patienceMs?: number): Admission {
-  const admission = breaker.admit(patienceMs);
+function admitted(breaker: CircuitBreaker, extraCooldownMs?: number): Admission {
+  const admission = breaker.admit(extraCooldownMs);
   if (admission === null) throw new Error("nothing was admitted");
   return admission;
 }
@@ -16,19 +16,19 @@ function openBreaker() {
   const clock = createVirtualClock();
   const breaker = createCircuitBreaker(clock, { cooldownMs });
   const earlier = admitted(breaker);
-  expect(breaker.failed(admitted(breaker))).toBe(true);
+  expect(breaker.recordFailure(admitted(breaker))).toBe(true);
   return { clock, breaker, earlier };
 }
 
 describe("circuit breakers", () => {
   test("a circuit breaker opens after consecutive failures only: a success in between starts the count again", () => {
     const breaker = createCircuitBreaker(createVirtualClock(), { cooldownMs, failureThreshold: 3 });
-    const results = (["failed", "failed", "succeeded", "failed", "failed"] as const).map((result) =>
-      breaker[result](admitted(breaker)),
-    );
+    const results = (
+      ["recordFailure", "recordFailure", "recordSuccess", "recordFailure", "recordFailure"] as const
+    ).map((record) => breaker[record](admitted(breaker)));
     expect(results).toEqual([false, false, null, false, false]);
     expect(breaker.retryAfterMs()).toBeNull();
-    expect(breaker.failed(admitted(breaker))).toBe(true);
+    expect(breaker.recordFailure(admitted(breaker))).toBe(true);
     expect(breaker.admit()).toBeNull();
     expect(breaker.retryAfterMs()).toBe(1_000);
   });
@@ -41,17 +41,17 @@ describe("circuit breakers", () => {
     const trial = admitted(breaker);
     expect([trial.isTrial, breaker.admit()]).toEqual([true, null]);
     await clock.advance(20);
-    expect(breaker.succeeded(trial)).toBe(1_020);
+    expect(breaker.recordSuccess(trial)).toBe(1_020);
     expect(admitted(breaker).isTrial).toBe(false);
   });
 
   test("a circuit breaker starts another cool-down when a trial fails, and lets another call try when a trial is abandoned", async () => {
     const { clock, breaker } = openBreaker();
     await clock.advance(1_000);
-    breaker.abandoned(admitted(breaker));
+    breaker.recordAbandoned(admitted(breaker));
     const trial = admitted(breaker);
     await clock.advance(500);
-    expect(breaker.failed(trial)).toBe(false);
+    expect(breaker.recordFailure(trial)).toBe(false);
     expect(breaker.retryAfterMs()).toBe(1_000);
   });
 
@@ -62,20 +62,20 @@ describe("circuit breakers", () => {
     await clock.advance(1_000);
     const second = admitted(breaker);
     await clock.advance(400);
-    breaker.failed(first);
-    breaker.abandoned(first);
+    breaker.recordFailure(first);
+    breaker.recordAbandoned(first);
     expect(breaker.retryAfterMs()).toBe(600);
-    expect(breaker.succeeded(second)).toBe(2_400);
-    expect(breaker.failed(first)).toBe(false);
+    expect(breaker.recordSuccess(second)).toBe(2_400);
+    expect(breaker.recordFailure(first)).toBe(false);
     expect(breaker.retryAfterMs()).toBeNull();
   });
 
   test("a circuit breaker ignores late results of calls that started before it opened", async () => {
     const { clock, breaker, earlier } = openBreaker();
-    expect(breaker.succeeded(earlier)).toBeNull();
+    expect(breaker.recordSuccess(earlier)).toBeNull();
     await clock.advance(500);
-    expect(breaker.failed(earlier)).toBe(false);
-    expect(breaker.failed(null)).toBe(false);
+    expect(breaker.recordFailure(earlier)).toBe(false);
+    expect(breaker.recordFailure(null)).toBe(false);
     expect(breaker.retryAfterMs()).toBe(500);
   });
 
@@ -95,16 +95,16 @@ describe("circuit breakers", () => {
         const { clock, breaker } = openBreaker();
         let lastMs = 0;
         const pending: Admission[] = [];
-        for (const [delayMs, patienceMs, endsNow] of steps) {
+        for (const [delayMs, extraCooldownMs, endsNow] of steps) {
           await clock.advance(delayMs);
-          const trial = breaker.admit(patienceMs);
+          const trial = breaker.admit(extraCooldownMs);
           if (trial !== null) {
             expect(clock.monotonic() - lastMs).toBeGreaterThanOrEqual(cooldownMs);
             lastMs = clock.monotonic();
             pending.push(trial);
           }
           const ended = endsNow ? pending.shift() : undefined;
-          if (ended !== undefined) breaker.failed(ended);
+          if (ended !== undefined) breaker.recordFailure(ended);
         }
       }),
       { numRuns: 50 },

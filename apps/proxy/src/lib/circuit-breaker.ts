@@ -9,15 +9,15 @@ export interface CircuitBreaker {
   /**
    * Returns how to call the service; `null`: not now.
    *
-   * @param patienceMs how long after the cool-down this call leaves the trial to others, in milliseconds
+   * @param extraCooldownMs how long after the cool-down this call leaves the trial to others, in milliseconds
    */
-  admit(patienceMs?: number): Admission | null;
-  /** Records success. Returns for how long the breaker was open, in whole milliseconds, if that closed it; otherwise `null`. */
-  succeeded(admission: Admission): number | null;
-  /** Records failure. Returns true if it opened the breaker. `null`: for a call that was not admitted. */
-  failed(admission: Admission | null): boolean;
+  admit(extraCooldownMs?: number): Admission | null;
+  /** Returns for how long the breaker was open, in whole milliseconds, if that closed it; otherwise `null`. */
+  recordSuccess(admission: Admission): number | null;
+  /** Returns true if it opened the breaker. `null`: for a call that was not admitted. */
+  recordFailure(admission: Admission | null): boolean;
   /** Records that a call ended without a result, so that another call can be the trial. */
-  abandoned(admission: Admission): void;
+  recordAbandoned(admission: Admission): void;
   /** Milliseconds until the next trial; `null` while closed. */
   retryAfterMs(): number | null;
 }
@@ -49,15 +49,15 @@ export function createCircuitBreaker(
   let changes = 0;
 
   return {
-    admit(patienceMs = 0) {
+    admit(extraCooldownMs = 0) {
       if (nextTrialAtMs === null) return { isTrial: false, changes };
       const nowMs = clock.monotonic();
-      if (nowMs < nextTrialAtMs + patienceMs) return null;
+      if (nowMs < nextTrialAtMs + extraCooldownMs) return null;
       nextTrialAtMs = nowMs + cooldownMs;
       changes += 1;
       return { isTrial: true, changes };
     },
-    succeeded({ isTrial }) {
+    recordSuccess({ isTrial }) {
       if (nextTrialAtMs !== null && !isTrial) return null;
       failures = 0;
       if (nextTrialAtMs === null) return null;
@@ -65,7 +65,7 @@ export function createCircuitBreaker(
       changes += 1;
       return Math.round(clock.monotonic() - openSinceMs);
     },
-    failed(admission) {
+    recordFailure(admission) {
       const wasOpen = nextTrialAtMs !== null;
       if (admission === null ? wasOpen : admission.changes !== changes) return false;
       failures += 1;
@@ -77,7 +77,7 @@ export function createCircuitBreaker(
       changes += 1;
       return true;
     },
-    abandoned(admission) {
+    recordAbandoned(admission) {
       if (admission.isTrial && nextTrialAtMs !== null && admission.changes === changes)
         nextTrialAtMs = clock.monotonic();
     },

@@ -171,13 +171,13 @@ function fallBack(
 }
 
 function noteFailure(limiter: Limiter, admission: Admission, reason: RateLimitDegradation, cause: unknown): void {
-  if (!limiter.breaker.failed(admission)) return;
+  if (!limiter.breaker.recordFailure(admission)) return;
   limiter.degradedDecisions = 0;
   limiter.onDegraded({ state: "degraded", reason, cause });
 }
 
 function noteSuccess(limiter: Limiter, admission: Admission): void {
-  const durationMs = limiter.breaker.succeeded(admission);
+  const durationMs = limiter.breaker.recordSuccess(admission);
   if (durationMs === null) return resumeReleases(limiter);
   limiter.onDegraded({ state: "recovered", durationMs, decisions: limiter.degradedDecisions });
   void releasePending(limiter);

@@ -64,11 +64,11 @@ export function createAttempt(
     const failure = failureOf(endpoint, outcome);
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
     const signal = healthSignalOf(endpoint, outcome);
-    if (signal === "unknown") breaker.abandoned(admission);
+    if (signal === "unknown") breaker.recordAbandoned(admission);
     else if (signal === "failed") {
-      if (breaker.failed(admission)) telemetry({ type: "upstream_down", tenant, ...failure });
+      if (breaker.recordFailure(admission)) telemetry({ type: "upstream_down", tenant, ...failure });
     } else {
-      const durationMs = breaker.succeeded(admission);
+      const durationMs = breaker.recordSuccess(admission);
       if (durationMs !== null) telemetry({ type: "upstream_recovered", tenant, durationMs });
     }
   }

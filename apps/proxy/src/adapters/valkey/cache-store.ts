@@ -44,9 +44,9 @@ export function createValkeyCacheStore(
     try {
       reply = await run();
     } catch (cause) {
-      throw breaker.failed(admission) ? cause : new KnownOutageError();
+      throw breaker.recordFailure(admission) ? cause : new KnownOutageError();
     }
-    const durationMs = breaker.succeeded(admission);
+    const durationMs = breaker.recordSuccess(admission);
     if (durationMs !== null) onRecovered(durationMs);
     return reply;
   }
