@@ -30,7 +30,13 @@ import {
 } from "./request-head.ts";
 import { sendResponse, startStream } from "./response.ts";
 import { readUnknownMethod, respondToUnknownMethod } from "./unknown-method.ts";
-import { deferContinue, closeAfterBody, closeAfterResponse, isBehindClose, respondAfterBody } from "./unread-body.ts";
+import {
+  deferContinue,
+  closeAfterBody,
+  closeAfterResponse,
+  isConnectionClosing,
+  respondAfterBody,
+} from "./unread-body.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -121,7 +127,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       shouldUpgradeCallback: isWebSocketUpgrade,
     },
     (incoming, outgoing) => {
-      if (isBehindClose(incoming)) return;
+      if (isConnectionClosing(incoming)) return;
       const refusal = refuseHead(incoming);
       if (refusal !== null) return refuseAndClose(incoming, outgoing, refusal);
       const overload = admission.admit(incoming, outgoing);
@@ -206,7 +212,7 @@ type RespondingSocket = Socket & { [latest]?: ServerResponse; [previous]?: Serve
  * closes, and anything that follows is ignored. Node has removed its own listeners from the socket.
  */
 export function closeAfterPendingResponse({ socket }: { readonly socket: RespondingSocket }): boolean {
-  if (isBehindClose({ socket })) return true;
+  if (isConnectionClosing({ socket })) return true;
   const outgoing = socket[latest];
   if (outgoing === undefined || outgoing.writableFinished) return false;
   closeAfterResponse(socket, outgoing);
@@ -228,7 +234,7 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
       const outgoing = socket[latest];
       const refuse = (): void => respondToParseError(socket, error, options);
       // The connection closes after a pending response, and nothing after it is read.
-      if (isBehindClose({ socket })) return;
+      if (isConnectionClosing({ socket })) return;
       if (outgoing === undefined) return refuse();
       if (outgoing.writableFinished) return outgoing.shouldKeepAlive ? refuse() : socket.destroySoon();
       // The request before these bytes may have been performed, so its caller receives the response to it.

@@ -36,7 +36,7 @@ export function deferContinue(server: Server): void {
 }
 
 /** Whether a request was pipelined after one whose response closes the connection. It must not be processed (RFC 9112 section 9.6). */
-export function isBehindClose({ socket }: { readonly socket: ClosingSocket }): boolean {
+export function isConnectionClosing({ socket }: { readonly socket: ClosingSocket }): boolean {
   return socket[closing] === true;
 }
 
