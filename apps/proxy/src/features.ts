@@ -26,7 +26,7 @@ export interface Features {
   readonly authenticate: AuthenticateRequest;
   /** Re-authenticates the credential of a request under the current configuration. Does not count as a request. */
   readonly checkCredential: CheckCredential;
-  readonly admit: CallerAuthenticator["admit"];
+  readonly applyTenant: CallerAuthenticator["applyTenant"];
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
   /** Accepts gateway keys only, and counts failures as failed sign-ins. */
@@ -78,7 +78,13 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     limits?.signIns ?? null,
   );
   const checkCredential = replaceCheck(services.currentCheck ?? {}, createCredentialCheck(callers, services));
-  const authentication = { authenticate, checkCredential, authenticateKey, authenticateSignIn, admit: callers.admit };
+  const authentication = {
+    authenticate,
+    checkCredential,
+    authenticateKey,
+    authenticateSignIn,
+    applyTenant: callers.applyTenant,
+  };
   const chooseCredential = createChooseCredential(services, { callers, upstream, limits });
   const cors = createCors(config.corsOrigins);
   const configure = configurePermissions(config.approvals, services.liftRestrictions ?? ((own) => own));

@@ -29,7 +29,7 @@ export interface CallerAuthenticator {
   /** Verifies a JWT with the issuer's known keys only; `null` for any other credential. */
   authenticateToken(authorization: string | null): MaybePromise<Authentication> | null;
   /** Applies the configuration of its tenant to a caller that was verified elsewhere. */
-  admit(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
+  applyTenant(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
   /** Whether the upstream has accepted a caller's own key and not refused it since. */
   knows(passThroughKey: string): boolean;
   /** Forgets a caller's own upstream key, because the upstream refused it. */
@@ -64,7 +64,7 @@ export interface CallerConfig {
 
 /** Creates a {@link CallerAuthenticator} for the methods that the configuration allows. */
 export function createCallerAuthenticator(ports: CallerPorts, config: CallerConfig): CallerAuthenticator {
-  const admit = createTenantGuard(config);
+  const applyTenant = createTenantGuard(config);
   const authenticateKey = createKeyAuthenticator(ports);
   const authenticateToken = openTokenAuthenticator(ports, config);
   const passThrough = config.passThrough ? createPassThrough(ports) : null;
@@ -72,7 +72,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
     passThrough === null ? null : createPassThroughAuthenticator(ports, passThrough, config);
 
   function byKey(authorization: string | null, cachedOnly = false): MaybePromise<Authentication> {
-    return admit(authenticateKey(authorization, cachedOnly), "key");
+    return applyTenant(authenticateKey(authorization, cachedOnly), "key");
   }
 
   return {
@@ -83,7 +83,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
       const { token } = credentials;
       if (authenticateToken !== null && startsLikeToken(token)) {
         return looksLikeJwt(token)
-          ? admit(authenticateToken(token, cachedOnly ? "verified_tokens" : "issuer"), "token")
+          ? applyTenant(authenticateToken(token, cachedOnly ? "verified_tokens" : "issuer"), "token")
           : refuseInvalidKey("token_malformed");
       }
       return authenticatePassThroughKey === null
@@ -94,9 +94,9 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
     authenticateToken(authorization) {
       const credentials = readBearerToken(authorization);
       if (authenticateToken === null || credentials.kind !== "token" || !looksLikeJwt(credentials.token)) return null;
-      return admit(authenticateToken(credentials.token, "known_keys"), "token");
+      return applyTenant(authenticateToken(credentials.token, "known_keys"), "token");
     },
-    admit,
+    applyTenant,
     knows: (key) => passThrough?.knows(key) === true,
     forget: (key) => passThrough?.forget(key),
     confirm: (key) => passThrough?.confirm(key),

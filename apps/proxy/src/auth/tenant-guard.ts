@@ -18,7 +18,7 @@ export type TenantGuard = (
 ) => MaybePromise<Authentication>;
 
 /** Maps each configured caller to the caller as it was authenticated, before the configuration was applied. */
-const authenticated = new WeakMap<Principal, Principal>();
+const principalsAsAuthenticated = new WeakMap<Principal, Principal>();
 
 /** Creates a {@link TenantGuard}. The result is cached as long as its principal, so that a cached key stays synchronous. */
 export function createTenantGuard({
@@ -43,7 +43,7 @@ export function createTenantGuard({
     const allowed = approvalPolicy === null ? configured : { ...configured, approvalPolicy };
     const authentication: Authentication = { kind: "authenticated", principal: allowed };
     admitted.set(principal, authentication);
-    authenticated.set(allowed, principal);
+    principalsAsAuthenticated.set(allowed, principal);
     return authentication;
   }
 
@@ -82,9 +82,9 @@ export function createPermissionRules(settings: () => PermissionSettings): Permi
       if (known?.settings !== current) known = { settings: current, configure: configureWith(current) };
       return known.configure;
     },
-    unconfigured(principal) {
+    asAuthenticated(principal) {
       const restricted = restrictedPrincipalOf(principal);
-      return authenticated.get(restricted) ?? restricted;
+      return principalsAsAuthenticated.get(restricted) ?? restricted;
     },
   };
 }

@@ -93,7 +93,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
 
   const explain: Explain = async (caller, wanted, seesEveryDevice = true) => {
     const request = toGatewayRequest(wanted);
-    const authentication = await features.admit(caller.authentication, caller.kind);
+    const authentication = await features.applyTenant(caller.authentication, caller.kind);
     const dryRun = await run(request, authentication);
     const { exchange } = dryRun;
     const [gatewayRules, limits] = isRunning

@@ -53,7 +53,7 @@ export interface PermissionRules {
   /** Returns the function that applies the current configuration. A change of the configuration gives a new function. */
   readonly configure: () => ConfigurePermissions;
   /** Returns a caller with the permissions that its credential alone gives, whichever configuration was applied to it. */
-  readonly unconfigured: (principal: Principal) => Principal;
+  readonly asAuthenticated: (principal: Principal) => Principal;
 }
 
 /** The sources of the rules for open sockets. Without {@link PermissionRules}, the configuration changes no permissions. */
@@ -92,7 +92,7 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   const { clock, hasExpired, keyStore, tokenSettings, onFailure } = rules;
   const reportShadowed = once(rules.onShadowed ?? (() => undefined));
   let checked = readState(rules);
-  const tokens = createSocketTokens(tokenSettings, rules.unconfigured);
+  const tokens = createSocketTokens(tokenSettings, rules.asAuthenticated);
   let [mustCheckAll, hasNewSocket] = [false, false];
   /** Sockets that were found permitted. */
   let permitted = new WeakSet<ConnectedDevice>();

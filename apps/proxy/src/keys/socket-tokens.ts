@@ -31,18 +31,18 @@ export interface SocketTokens {
  * Creates {@link SocketTokens}.
  *
  * @param tokenSettings Compared by value; `null`: tokens are not accepted.
- * @param unconfigured Returns a caller with the permissions that its credential alone gives. Default: unchanged.
+ * @param asAuthenticated Returns a caller with the permissions that its credential alone gives. Default: unchanged.
  */
 export function createSocketTokens(
   tokenSettings: () => object | null,
-  unconfigured: (principal: Principal) => Principal = (principal) => principal,
+  asAuthenticated: (principal: Principal) => Principal = (principal) => principal,
 ): SocketTokens {
   const tokens = new Map<string, TokenPrincipal>();
   let settings = tokenSettings();
   return {
     prepare(principal) {
       const before = tokenSettings();
-      const token = unconfigured(principal);
+      const token = asAuthenticated(principal);
       return () => {
         if (isTokenPrincipal(token) && isDeepEqual(before, tokenSettings())) tokens.set(credentialOf(token), token);
       };

@@ -108,9 +108,9 @@ describe("a tenant that the configuration does not name", () => {
     const { admits, keyStore, clock } = setUp();
     await issueTestKey(keyStore, clock, { tenant: "a" });
     const token = { kind: "authenticated", principal: createTestPrincipal({ tenant: "a" }) } as const;
-    const admit = createTenantGuard({ tenants: new Map(), approvals: null, admitsTenant: admits });
+    const applyTenant = createTenantGuard({ tenants: new Map(), approvals: null, admitsTenant: admits });
     expect(await admits("a", "key")).toBe(true);
-    expect([await admits("a", "token"), (await admit(token, "token")).kind]).toEqual([false, "refused"]);
+    expect([await admits("a", "token"), (await applyTenant(token, "token")).kind]).toEqual([false, "refused"]);
   });
 
   test("the keys are read once a second for requests of a refused tenant, and again when a key has changed", async () => {
