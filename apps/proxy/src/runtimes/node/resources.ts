@@ -79,24 +79,24 @@ async function openAll(
   metrics: PipelineMetrics | null,
   defer: Defer,
 ): Promise<Resources> {
-  const started = settings();
-  const isEmbedded = started.upstream.kind === "embedded";
+  const initial = settings();
+  const isEmbedded = initial.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const keyListener = logKeyStore(log);
-  const lock = defer(isEmbedded ? await lockDataDir(started.dataDir) : null, (open) => open?.release());
-  const keys = defer(await openKeys(started, keyListener), (open) => open.close());
+  const lock = defer(isEmbedded ? await lockDataDir(initial.dataDir) : null, (open) => open?.release());
+  const keys = defer(await openKeys(initial, keyListener), (open) => open.close());
   const valkeySends = defer(
-    isEmbedded || started.valkeyUrl === null ? null : await openValkeySends(started.valkeyUrl),
+    isEmbedded || initial.valkeyUrl === null ? null : await openValkeySends(initial.valkeyUrl),
     (open) => open?.close(),
   );
-  const opened = defer(await openAudit(started, keys.pepper), (open) => open.close().catch(onFailure));
+  const opened = defer(await openAudit(initial, keys.pepper), (open) => open.close().catch(onFailure));
   const audit = boundRefusals(opened, { clock: systemClock, onFailure });
-  const rateLimits = defer(await openRateLimits(started, log), (open) => open.close());
+  const rateLimits = defer(await openRateLimits(initial, log), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log, systemClock);
-  const environmentCache = defer(await openEnvironmentCache(started, log), (open) => open.close());
+  const environmentCache = defer(await openEnvironmentCache(initial, log), (open) => open.close());
   const embedded = defer(
     isEmbedded
-      ? await openEmbeddedServer(started, environmentCache.cacheFor(started), reportTo(audit, log, onFailure))
+      ? await openEmbeddedServer(initial, environmentCache.cacheFor(initial), reportTo(audit, log, onFailure))
       : null,
     (open) => open?.close(),
   );
@@ -104,7 +104,7 @@ async function openAll(
   const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: keyListener.onFailure });
   const hasExpired = createHasExpired(systemClock);
-  const readiness = composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log);
+  const readiness = composeReadiness(initial, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log);
   return {
     keys,
     keyStore,

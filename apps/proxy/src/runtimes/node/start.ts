@@ -50,13 +50,13 @@ function printSteps(serving: Serving, { publicUrl, dataDir }: Settings, url: str
 /** Applies changes of the configuration, until a signal stops the gateway. */
 function serveUntilSignal(
   serving: Serving,
-  started: Settings,
+  initialSettings: Settings,
   changes: SettingsWatch,
   connections: readonly DrainingServer[],
   flushLog: () => void,
 ): void {
   const { log } = serving;
-  let settings = started;
+  let settings = initialSettings;
   changes.begin(
     settings,
     async (next) => {

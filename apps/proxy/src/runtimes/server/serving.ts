@@ -76,11 +76,11 @@ export interface Listeners {
  * @throws CommandError if a resource cannot be opened
  */
 export async function openServing(
-  started: Settings,
+  initialSettings: Settings,
   report: (event: LogEvent) => void,
   droppedLines: () => number = () => 0,
 ): Promise<Serving> {
-  let settings = started;
+  let settings = initialSettings;
   const metrics = composeMetrics(settings, droppedLines);
   const log = withMetrics(report, metrics);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
