@@ -9,7 +9,7 @@ import { nodeKeyMint } from "../src/runtimes/node/keys.ts";
 import type { LogEvent } from "../src/adapters/log-event.ts";
 import { resolveSettings } from "../src/config/resolve.ts";
 import { createKey } from "../src/keys/key-lifecycle.ts";
-import { openServing } from "../src/runtimes/server/serving.ts";
+import { openInstance } from "../src/runtimes/server/instance.ts";
 import { openSocket, requestHead } from "./support/raw-http.ts";
 
 test("a send whose body has not arrived when the gateway stops is recorded as refused, and the audit log does not fail", async () => {
@@ -18,9 +18,9 @@ test("a send whose body has not arrived when the gateway stops is recorded as re
   const resolved = resolveSettings({ flags: {}, environment: { DATA_DIR: folder, PORT: "0" }, file: undefined });
   if (!resolved.ok) throw new Error("unreachable");
   const events: LogEvent[] = [];
-  const serving = await openServing(resolved.settings, (event) => void events.push(event));
-  const { main } = await serving.listen();
-  const { keys, keyStoreFor, audit } = serving.resources;
+  const instance = await openInstance(resolved.settings, (event) => void events.push(event));
+  const { main } = await instance.listen();
+  const { keys, keyStoreFor, audit } = instance.resources;
   const minted = createKey(
     { tenant: "default", name: "caller", scopes: ["send"] },
     systemClock.now(),
@@ -36,7 +36,7 @@ test("a send whose body has not arrived when the gateway stops is recorded as re
   expect(String((await once(socket, "data"))[0])).toContain("100 Continue");
   if (audit === null) throw new Error("unreachable");
   const append = vi.spyOn(audit, "append");
-  await serving.close(0, [main.connections]);
+  await instance.close(0, [main.connections]);
 
   expect(events.filter(({ type }) => type === "audit_failed" || type === "internal_error")).toEqual([]);
   expect(append.mock.calls).toEqual([[expect.objectContaining({ type: "send_refused", status: 499 })]]);

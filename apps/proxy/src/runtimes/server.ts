@@ -27,7 +27,7 @@ import type { FetchContext } from "./fetch.ts";
 import type { SettingSources } from "./fetch/open.ts";
 import { nodeKeyMint } from "./node/keys.ts";
 import { createMountedPart, closedResponse, type SocketServer } from "./server/mounted.ts";
-import { type Listeners, openServing } from "./server/serving.ts";
+import { type Listeners, openInstance } from "./server/instance.ts";
 
 export type { FetchContext, SettingSources, SocketServer };
 
@@ -100,18 +100,18 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const write = createLogWriter("json", output.write, systemClock.now);
   const unread = dropUnread(write, log === undefined ? standardOutput() : ownOutput);
   const report = filterByLevel(settings.logLevel, unread.log);
-  const serving = await openServing(settings, report, unread.dropped).catch(async (cause: unknown) => {
+  const instance = await openInstance(settings, report, unread.dropped).catch(async (cause: unknown) => {
     await output.close();
     throw namingSettings(cause);
   });
-  const { pipeline, resources } = serving;
+  const { pipeline, resources } = instance;
   const mounted = createMountedPart(pipeline, {
     prefix,
     maxSockets: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
-    onFailure: (cause) => serving.log({ type: "internal_error", requestId: "-", cause }),
+    onFailure: (cause) => instance.log({ type: "internal_error", requestId: "-", cause }),
   });
   const app = createGateway<FetchContext>(pipeline, {
-    routes: serving.routes,
+    routes: instance.routes,
     toGatewayRequest: ({ req, env }) => mounted.endBody(passedRequest(req.raw, env.clientAddress ?? null, prefix)),
     toPath: (request) => pathBelow(prefix, webRequestTarget(request.url).path),
   });
@@ -124,7 +124,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
 
   async function close(): Promise<void> {
     const { main } = (await listening?.catch(() => null)) ?? { main: null };
-    await serving.close(graceMs, [mounted, ...(main === null ? [] : [main.connections])]);
+    await instance.close(graceMs, [mounted, ...(main === null ? [] : [main.connections])]);
     await output.close();
   }
 
@@ -137,21 +137,23 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
         return await mounted.count(async () => app.fetch(request, { clientAddress }));
       } catch (cause) {
         const requestId = randomId("req");
-        return toWebResponse(finishResponse(failureResponse(requestId, cause, serving.log), requestId, request.method));
+        return toWebResponse(
+          finishResponse(failureResponse(requestId, cause, instance.log), requestId, request.method),
+        );
       }
     },
     serveSockets(server) {
       assertOpen();
       mounted.serveSockets(server);
       // Otherwise the address of the program's server is not known.
-      if (settings.publicUrl !== null) serving.announce(settings.publicUrl);
+      if (settings.publicUrl !== null) instance.announce(settings.publicUrl);
     },
     async listen() {
       assertOpen();
       if (prefix !== "")
         throw new Error("listen() serves the root: open the gateway without mountPath, or use fetch()");
       // A failure, such as a taken port, may be temporary.
-      listening ??= serving.listen({ host: "HOST", port: "PORT" }).catch((cause: unknown) => {
+      listening ??= instance.listen({ host: "HOST", port: "PORT" }).catch((cause: unknown) => {
         listening = null;
         throw cause;
       });

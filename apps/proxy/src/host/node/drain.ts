@@ -1,6 +1,6 @@
 /**
  * Counts requests in progress, and stops a server in two steps. It first stops accepting connections and waits for requests in flight, then drops the
- * rest. The caller closes device sockets in between (`runtimes/server/serving.ts`).
+ * rest. The caller closes device sockets in between (`runtimes/server/instance.ts`).
  */
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";

@@ -146,7 +146,7 @@ async function openKeys(
 const pauseMs = 1_000;
 
 /** The open gateway, or the response while it cannot be opened. */
-type Opening<Gateway> =
+type OpenResult<Gateway> =
   | { readonly kind: "open"; readonly gateway: Gateway }
   | { readonly kind: "failed"; readonly response: PlainResponse };
 
@@ -157,12 +157,12 @@ type Opening<Gateway> =
 export function openWhenCalled<Gateway>(
   open: () => Promise<Gateway>,
   { clock, log }: { readonly clock: Pick<Clock, "monotonic">; readonly log: (event: LogEvent) => void },
-): () => Promise<Opening<Gateway>> {
-  let latest: Promise<Opening<Gateway>> | null = null;
+): () => Promise<OpenResult<Gateway>> {
+  let latest: Promise<OpenResult<Gateway>> | null = null;
   let failedAt: number | null = null;
   let hasFailed = false;
 
-  async function attempt(): Promise<Opening<Gateway>> {
+  async function attempt(): Promise<OpenResult<Gateway>> {
     try {
       const gateway = await open();
       if (hasFailed) log({ type: "readiness_recovered", check: storesCheck });

@@ -8,7 +8,7 @@ import { lastReadMs, standardOutput } from "../../adapters/node/standard-output.
 import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
-import { openServing, type Serving } from "../server/serving.ts";
+import { openInstance, type GatewayInstance } from "../server/instance.ts";
 import { printNextSteps } from "./first-start.ts";
 import { loadSettings, type SettingsWatch, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";
@@ -20,47 +20,47 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   const output = openOutput();
   const write = createLogWriter(settings.log, output.write, systemClock.now);
   const { log, dropped } = dropUnread(write, standardOutput());
-  const serving = await openServing(settings, filterByLevel(settings.logLevel, log), dropped);
+  const instance = await openInstance(settings, filterByLevel(settings.logLevel, log), dropped);
   const connections: DrainingServer[] = [];
   try {
-    const { main, admin } = await serving.listen();
+    const { main, admin } = await instance.listen();
     for (const listener of [main, admin]) if (listener !== null) connections.push(listener.connections);
     if (settings.log === "pretty") {
       output.flush();
-      await printSteps(serving, settings, main.url);
+      await printSteps(instance, settings, main.url);
     }
   } catch (cause) {
-    await serving.close(0, connections);
+    await instance.close(0, connections);
     throw cause;
   }
-  serveUntilSignal(serving, settings, changes, connections, output.flush);
+  serveUntilSignal(instance, settings, changes, connections, output.flush);
 }
 
 /** Prints the next steps for people. */
-function printSteps(serving: Serving, { publicUrl, dataDir }: Settings, url: string): Promise<void> {
-  const { keys, keyStoreFor, deviceSockets } = serving.resources;
+function printSteps(instance: GatewayInstance, { publicUrl, dataDir }: Settings, url: string): Promise<void> {
+  const { keys, keyStoreFor, deviceSockets } = instance.resources;
   return printNextSteps(keys, keyStoreFor, {
     url: publicUrl ?? url,
     servesDevices: deviceSockets !== null,
     dataDir,
-    console: serving.console,
+    console: instance.console,
   });
 }
 
 /** Applies changes of the configuration, until a signal stops the gateway. */
 function serveUntilSignal(
-  serving: Serving,
+  instance: GatewayInstance,
   initialSettings: Settings,
   changes: SettingsWatch,
   connections: readonly DrainingServer[],
   flushLog: () => void,
 ): void {
-  const { log } = serving;
+  const { log } = instance;
   let settings = initialSettings;
   changes.begin(
     settings,
     async (next) => {
-      await serving.replace(next);
+      await instance.replace(next);
       settings = next;
     },
     log,
@@ -69,11 +69,11 @@ function serveUntilSignal(
   stopOnSignal({
     log,
     async stop(graceMs, signal) {
-      serving.drain();
+      instance.drain();
       changes.end();
       // A load balancer learns from /readyz that it must stop sending requests here, while they are still accepted.
       if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
-      await serving.close(graceMs, connections);
+      await instance.close(graceMs, connections);
     },
     async end() {
       flushLog();

@@ -33,7 +33,7 @@ import { openResources, type Resources } from "../node/resources.ts";
 import { lacksCredential } from "../node/upstream.ts";
 
 /** The gateway of a process, before anything listens. */
-export interface Serving {
+export interface GatewayInstance {
   /** Passes each request to the pipeline of the current settings. */
   readonly pipeline: Pipeline;
   readonly routes: readonly HostRoute[];
@@ -75,11 +75,11 @@ export interface Listeners {
  * @param droppedLines counts the lines that the log has dropped, for the metrics
  * @throws CommandError if a resource cannot be opened
  */
-export async function openServing(
+export async function openInstance(
   initialSettings: Settings,
   report: (event: LogEvent) => void,
   droppedLines: () => number = () => 0,
-): Promise<Serving> {
+): Promise<GatewayInstance> {
   let settings = initialSettings;
   const metrics = composeMetrics(settings, droppedLines);
   const log = withMetrics(report, metrics);
