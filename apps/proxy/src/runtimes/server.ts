@@ -26,7 +26,7 @@ import type { Pepper } from "../ports.ts";
 import type { FetchContext } from "./fetch.ts";
 import type { SettingSources } from "./fetch/open.ts";
 import { nodeKeyMint } from "./node/keys.ts";
-import { createMountedPart, closedResponse, type SocketServer } from "./server/mounted.ts";
+import { createMountedHost, closedResponse, type SocketServer } from "./server/mounted.ts";
 import { type Listeners, openInstance } from "./server/instance.ts";
 
 export type { FetchContext, SettingSources, SocketServer };
@@ -105,14 +105,15 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
     throw namingSettings(cause);
   });
   const { pipeline, resources } = instance;
-  const mounted = createMountedPart(pipeline, {
+  const mounted = createMountedHost(pipeline, {
     prefix,
     maxSockets: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
     onFailure: (cause) => instance.log({ type: "internal_error", requestId: "-", cause }),
   });
   const app = createGateway<FetchContext>(pipeline, {
     routes: instance.routes,
-    toGatewayRequest: ({ req, env }) => mounted.endBody(passedRequest(req.raw, env.clientAddress ?? null, prefix)),
+    toGatewayRequest: ({ req, env }) =>
+      mounted.abortBodyOnClose(passedRequest(req.raw, env.clientAddress ?? null, prefix)),
     toPath: (request) => pathBelow(prefix, webRequestTarget(request.url).path),
   });
   let listening: Promise<Listeners> | null = null;
@@ -134,7 +135,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
       // Some hosts pass their own context, so anything but text is not an address.
       const clientAddress = typeof context?.clientAddress === "string" ? context.clientAddress : null;
       try {
-        return await mounted.count(async () => app.fetch(request, { clientAddress }));
+        return await mounted.track(async () => app.fetch(request, { clientAddress }));
       } catch (cause) {
         const requestId = randomId("req");
         return toWebResponse(

@@ -19,17 +19,17 @@ export interface SocketServer {
 }
 
 /** The part of the gateway that is below a path. */
-export interface MountedPart extends DrainingServer {
-  /** Counts a request until its response is ready. */
-  count<Result>(run: () => Promise<Result>): Promise<Result>;
+export interface MountedHost extends DrainingServer {
+  /** Keeps track of a request until its response is ready, so that it can finish before the gateway closes. */
+  track<Result>(run: () => Promise<Result>): Promise<Result>;
   /** Ends the body of a request that has not arrived completely when the gateway closes. The connection belongs to the program, and may stay open. */
-  endBody(request: GatewayRequest): GatewayRequest;
+  abortBodyOnClose(request: GatewayRequest): GatewayRequest;
   /** Serves the sockets of devices and viewers on a server. */
   serveSockets(server: SocketServer): void;
 }
 
-/** The options of {@link createMountedPart}. */
-export interface MountedPartOptions {
+/** The options of {@link createMountedHost}. */
+export interface MountedHostOptions {
   /** The path without a slash at its end; empty: the root. */
   readonly prefix: string;
   /** Maximum number of sockets. */
@@ -37,11 +37,11 @@ export interface MountedPartOptions {
   readonly onFailure: (cause: unknown) => void;
 }
 
-/** Creates a {@link MountedPart}. */
-export function createMountedPart(
+/** Creates a {@link MountedHost}. */
+export function createMountedHost(
   pipeline: Pick<Pipeline, "upgrade" | "refuse">,
-  { prefix, maxSockets, onFailure }: MountedPartOptions,
-): MountedPart {
+  { prefix, maxSockets, onFailure }: MountedHostOptions,
+): MountedHost {
   const sockets = new Set<Duplex>();
   const bodies = new Set<() => void>();
   const requests = createBackgroundWork(systemClock);
@@ -55,12 +55,12 @@ export function createMountedPart(
   });
 
   return {
-    count(run) {
+    track(run) {
       const request = run();
       requests.start(request);
       return request;
     },
-    endBody(request) {
+    abortBodyOnClose(request) {
       const read = request.readBody;
       request.readBody = (limits) =>
         new Promise((resolve, reject) => {
