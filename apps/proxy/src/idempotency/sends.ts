@@ -43,11 +43,11 @@ export type SendRunResult =
   /** It repeats an earlier send, and this is the response to that one. */
   | { readonly kind: "replayed"; readonly response: PlainResponse }
   /** None of its ids is in use, because they never were or because their send was released. */
-  | { readonly kind: "free" };
+  | { readonly kind: "not_reserved" };
 
 /** Runs each send to a remote upstream once. */
 export interface Sends {
-  /** Reserves the ids of a send and runs it, or returns the result of the send that it repeats. `free`: begin again. */
+  /** Reserves the ids of a send and runs it, or returns the result of the send that it repeats. `not_reserved`: begin again. */
   run(send: RequestedSend, connection: KnownConnection, steps: SendSteps): Promise<SendRunResult>;
   /** Returns the result of the send that this one repeats, without sending anything. */
   replay(send: RequestedSend, connection: KnownConnection): Promise<SendRunResult>;
@@ -79,11 +79,11 @@ const storingMs = 10_000;
  * How long storing a result is retried, in milliseconds. From the end of the lease until it succeeds, repeats get `delivery_unknown`. The pauses
  * spare a store that fails for longer.
  */
-const resultRetry = { durationMs: 600_000, longestPauseMs: 5_000 };
+const resultRetry = { durationMs: 600_000, maxPauseMs: 5_000 };
 
 /** The first and the longest pause between two reads of a send in progress, in milliseconds. Each is twice the one before. */
 const firstPauseMs = 25;
-const longestPauseMs = 1_000;
+const maxPauseMs = 1_000;
 
 /** Calls the store. */
 type Attempt = <Result>(operation: keyof IdempotencyStore, call: () => Promise<Result>) => Promise<Stored<Result>>;
@@ -105,7 +105,7 @@ export function createSends(ports: SendsPorts): Sends {
   const attempt = createAttempt(onFailure);
   const { unreleased = createUnreleased(ports) } = ports;
 
-  const conclude = createConclude(ports, attempt, unreleased);
+  const storeOutcome = createStoreOutcome(ports, attempt, unreleased);
 
   /** Responds to a send whose ids are in use, and waits for the send that it repeats. */
   async function respond(
@@ -115,9 +115,9 @@ export function createSends(ports: SendsPorts): Sends {
   ): Promise<SendRunResult> {
     const { scope } = reservation;
     let known = inUse;
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       const found = known;
-      const counting = await attempt("release", () => unreleased.withoutUnreleased(reservation, found));
+      const counting = await attempt("release", () => unreleased.releaseLeftovers(reservation, found));
       if (counting === null) return responded(unavailable);
       const result = resultOf(classifyRequest(ids.entries, counting.result));
       if (result !== null) return result;
@@ -151,7 +151,7 @@ export function createSends(ports: SendsPorts): Sends {
           return responded(unavailable);
         case "reserved": {
           const finished = await transmit(outcome.isRecorded === true);
-          return { kind: "responded", response: finished.response, storing: conclude(reservation, finished) };
+          return { kind: "responded", response: finished.response, storing: storeOutcome(reservation, finished) };
         }
       }
     },
@@ -165,7 +165,7 @@ export function createSends(ports: SendsPorts): Sends {
 }
 
 /** Creates the function that stores the outcome of a send. After a failure it retries in the background. */
-function createConclude(
+function createStoreOutcome(
   { store, clock, background }: SendsPorts,
   attempt: Attempt,
   unreleased: Pick<Unreleased, "add">,
@@ -202,7 +202,7 @@ function createLookUps(
 function resultOf(request: RequestClass): SendRunResult | null {
   switch (request.kind) {
     case "new":
-      return free;
+      return notReserved;
     case "repeat": {
       const response = replayResponse(request.state);
       return response && { kind: "replayed", response };
@@ -246,6 +246,6 @@ function responded(response: PlainResponse): SendRunResult {
   return { kind: "responded", response };
 }
 
-const free: SendRunResult = { kind: "free" };
+const notReserved: SendRunResult = { kind: "not_reserved" };
 const unavailable = problemResponse("idempotency_unavailable");
 const inProgress = problemResponse("send_in_progress", { retryAfterSeconds: 1, members: { delivery: "unknown" } });

@@ -50,6 +50,6 @@ test.each([
   await store.reserve(first);
   unreleased.add(first);
   const repeat = testReservation(["new", "b"]);
-  expect(await unreleased.withoutUnreleased(repeat, await store.find(testScope, ["new", "b"]))).toEqual([]);
+  expect(await unreleased.releaseLeftovers(repeat, await store.find(testScope, ["new", "b"]))).toEqual([]);
   expect(await store.reserve(repeat)).toEqual({ kind: "reserved" });
 });

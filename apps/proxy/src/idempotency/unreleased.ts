@@ -13,7 +13,7 @@ const maxUnreleased = 10_000;
 const releasingMs = 600_000;
 
 /** The longest pause between two attempts, in milliseconds. */
-const longestPauseMs = 30_000;
+const maxPauseMs = 30_000;
 
 /** See {@link createUnreleased}. */
 export interface Unreleased {
@@ -25,7 +25,7 @@ export interface Unreleased {
    *
    * @param reservation The send that needs the ids.
    */
-  withoutUnreleased(reservation: Reservation, known: readonly KnownEntry[]): Promise<readonly KnownEntry[]>;
+  releaseLeftovers(reservation: Reservation, known: readonly KnownEntry[]): Promise<readonly KnownEntry[]>;
 }
 
 /** Creates {@link Unreleased}. */
@@ -51,14 +51,14 @@ export function createUnreleased(
       background(
         repeatUntilDone(clock, () => store.release(reservation), {
           durationMs: releasingMs,
-          longestPauseMs,
+          maxPauseMs,
           // It is forgotten after too many later failures.
           isNeeded: () => sendIds.has(reservation.sendId),
         }),
       );
     },
     has: (sendId) => sendIds.has(sendId),
-    async withoutUnreleased(reservation, known) {
+    async releaseLeftovers(reservation, known) {
       const found = new Set(known.map(({ sendId }) => sendId).filter((sendId) => sendIds.has(sendId)));
       for (const sendId of found) {
         // The earlier send may lack some ids of this one. A store finds it by the first of its own ids.

@@ -59,7 +59,7 @@ export interface RepeatOptions {
   /** When to give up, in milliseconds. */
   readonly durationMs: number;
   /** The longest pause between two calls, in milliseconds. The first is 25 ms, and each is twice the one before. */
-  readonly longestPauseMs: number;
+  readonly maxPauseMs: number;
   /** Whether the call is still needed. Default: always. */
   readonly isNeeded?: () => boolean;
 }
@@ -68,10 +68,10 @@ export interface RepeatOptions {
 export async function repeatUntilDone(
   clock: Clock,
   call: () => Promise<void>,
-  { durationMs, longestPauseMs, isNeeded = () => true }: RepeatOptions,
+  { durationMs, maxPauseMs, isNeeded = () => true }: RepeatOptions,
 ): Promise<void> {
   const endMs = clock.monotonic() + durationMs;
-  for (let pauseMs = 25; clock.monotonic() < endMs; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+  for (let pauseMs = 25; clock.monotonic() < endMs; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
     await pause(clock, pauseMs);
     if (!isNeeded()) return;
     try {

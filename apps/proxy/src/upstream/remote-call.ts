@@ -70,9 +70,9 @@ export function createCallRemote(
     return end(endpoint, request, outcome);
   };
 
-  /** Concludes a call, and reports a response that is not itself a failure but that the gateway cannot use. */
+  /** Ends a call, and reports a response that is not itself a failure but that the gateway cannot use. */
   function end(endpoint: KnownEndpoint, request: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
-    const exchange = conclude(endpoint, request, outcome);
+    const exchange = toExchange(endpoint, request, outcome);
     if (outcome.kind !== "result" || "reason" in outcome.result || outcome.result.status >= 500) return exchange;
     const reason = exchange.response.status === 502 && unusable.get(problemCodeOf(exchange.response));
     if (reason) {
@@ -88,7 +88,7 @@ export function createCallRemote(
   }
 }
 
-function conclude(endpoint: KnownEndpoint, { credential }: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
+function toExchange(endpoint: KnownEndpoint, { credential }: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
   if (outcome.kind === "refused") return { end: unsent, response: outcome.response };
   if (outcome.kind === "ended") return { end: outcome.isSent ? null : unsent, response: outcome.response };
   const { result } = outcome;

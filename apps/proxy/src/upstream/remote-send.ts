@@ -78,7 +78,7 @@ export async function sendRemote(ports: SendRemotePorts, send: RemoteSend): Prom
         return turn.response;
       case "replayed":
         return (await record.start(connection.deviceId)) ?? turn.response;
-      case "free":
+      case "not_reserved":
         if (found.kind === "replayable") return found.response;
       // An earlier send with these ids was released meanwhile. The device or its mode may have changed since the look-up.
     }
