@@ -11,7 +11,7 @@ import type { Refusal } from "../lib/steps.ts";
 import type { UpstreamFault } from "../telemetry.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
-import { leavesUnknown, unknownAfter } from "./upstream.ts";
+import { isUnsafeToRepeat, unknownRemoteOutcome } from "./upstream.ts";
 import { problemCodeOf } from "./validate-response.ts";
 
 /** Number of consecutive calls without a useful response after which the server counts as down. */
@@ -181,10 +181,10 @@ function endedResponse(
   kind: "timed_out" | "caller_gone",
   { isSent }: UpstreamProgress,
 ): PlainResponse {
-  const mayBeDelivered = leavesUnknown(endpoint) && isSent;
+  const mayBeDelivered = isUnsafeToRepeat(endpoint) && isSent;
   if (kind === "timed_out") {
     return mayBeDelivered
-      ? unknownAfter(endpoint, "The upstream did not respond in time.")
+      ? unknownRemoteOutcome(endpoint, "The upstream did not respond in time.")
       : problemResponse("upstream_timeout");
   }
   if (endpoint.method === "GET" || isSent) return callerGone;

@@ -17,7 +17,14 @@ import { parseTraceparent } from "../http/traceparent.ts";
 import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, KeyStoreFor, UpstreamProgress } from "../ports.ts";
 import type { UpstreamServer } from "./settings.ts";
-import { leavesUnknown, recordOf, refuseLate, unknownOutcome, type Upstream, type UpstreamCall } from "./upstream.ts";
+import {
+  isUnsafeToRepeat,
+  recordOf,
+  refuseLate,
+  unknownOutcome,
+  type Upstream,
+  type UpstreamCall,
+} from "./upstream.ts";
 
 /** The audit of what an embedded server does for the gateway's keys. A change that cannot be audited rejects with a `ChangeRefusedError`. */
 export interface EmbeddedUpstreamOptions {
@@ -85,7 +92,7 @@ async function runCall(
     progress.isSent = true;
     return (running = run(signal, progress));
   });
-  if (outcome.kind === "caller_gone" && leavesUnknown(endpoint) && progress.isSent) {
+  if (outcome.kind === "caller_gone" && isUnsafeToRepeat(endpoint) && progress.isSent) {
     // A send of several frames stops after the current one, and its result says so. `running` rejects if that frame was not written after all.
     const ended = running.catch(() => callerGone);
     outcome = await runWithDeadline(clock, { ...deadline, signal: neverAborted }, () => ended);
@@ -93,7 +100,7 @@ async function runCall(
   if (outcome.kind === "finished") return outcome.result;
   if (outcome.kind === "caller_gone") return callerGone;
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
-  const mayBeDelivered = leavesUnknown(endpoint) && progress.isSent;
+  const mayBeDelivered = isUnsafeToRepeat(endpoint) && progress.isSent;
   const response = mayBeDelivered
     ? // The server decides on repeats in its own response, which is due long before.
       unknownOutcome(endpoint, { retryable: false })

@@ -17,7 +17,7 @@ import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } fr
 import { type AttemptOutcome, createAttempt, faultOf } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
-import { leavesUnknown, unknownAfter, type UpstreamCall } from "./upstream.ts";
+import { isUnsafeToRepeat, unknownRemoteOutcome, type UpstreamCall } from "./upstream.ts";
 import { problemCodeOf, validateResponse } from "./validate-response.ts";
 
 /** Calls the remote server for an endpoint. */
@@ -116,16 +116,16 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
     case "undecodable":
       return unusableResponse(endpoint, undecodable);
     case "broken":
-      return leavesUnknown(endpoint)
-        ? unknownAfter(endpoint, "The connection to the upstream broke before it had responded.")
+      return isUnsafeToRepeat(endpoint)
+        ? unknownRemoteOutcome(endpoint, "The connection to the upstream broke before it had responded.")
         : problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." });
   }
 }
 
 /** The upstream has responded, but it is not known with what. */
 function unusableResponse(endpoint: KnownEndpoint, detail: string): PlainResponse {
-  return leavesUnknown(endpoint)
-    ? unknownAfter(endpoint, detail)
+  return isUnsafeToRepeat(endpoint)
+    ? unknownRemoteOutcome(endpoint, detail)
     : problemResponse("upstream_invalid_response", { detail });
 }
 

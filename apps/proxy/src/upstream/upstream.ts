@@ -206,7 +206,7 @@ export function sendRecordOf(call: Pick<UpstreamCall, "record">): SendRecord {
  * Whether a call without a result may have had an effect that a repeat would cause again: a send or a command. Reads have none; registrations and
  * changes of devices can be repeated.
  */
-export function leavesUnknown({ operation, scope }: Pick<Endpoint, "operation" | "scope">): boolean {
+export function isUnsafeToRepeat({ operation, scope }: Pick<Endpoint, "operation" | "scope">): boolean {
   return operation === "sendMessage" || scope === "control";
 }
 
@@ -221,7 +221,7 @@ export function unknownOutcome(
 }
 
 /** Like {@link unknownOutcome}, after a call to a remote server, which says nothing about the device. `what` says what happened. */
-export function unknownAfter(endpoint: KnownEndpoint, what: string): PlainResponse {
+export function unknownRemoteOutcome(endpoint: KnownEndpoint, what: string): PlainResponse {
   const effect =
     endpoint.scope === "control"
       ? "The command may have taken effect, or still may."
