@@ -49,10 +49,10 @@ export function createBeginSend({
         if (log.appendInTransaction === undefined) throw new TypeError("the audit log is in another file");
         log.appendInTransaction(entry);
       },
-      started() {
+      markStarted() {
         send.isStarted = true;
       },
-      async modeSwitched(mode, outcome) {
+      async recordModeSwitch(mode, outcome) {
         const { tenant, keyId, connectionId, deviceId, agentId, conversationId } = sendFactsOf(sendId, send);
         const scope = { agentId: agentId || null, conversationId: conversationId ?? defaultConversationId };
         const switched = { tenant, deviceId: deviceId ?? "", connectionId, ...scope, mode, keyId, outcome };
@@ -60,7 +60,7 @@ export function createBeginSend({
           ?.append({ type: "mode_switched", ...switched })
           .catch((cause: unknown) => onFailure(facts.requestId, cause));
       },
-      respondAfter(work) {
+      delayResponseUntil(work) {
         send.storing = work;
       },
     };

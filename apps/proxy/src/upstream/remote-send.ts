@@ -74,7 +74,7 @@ export async function sendRemote(ports: SendRemotePorts, send: RemoteSend): Prom
         : await sends.replay(requested, connection);
     switch (turn.kind) {
       case "responded":
-        if (turn.storing !== undefined) record.respondAfter(turn.storing);
+        if (turn.storing !== undefined) record.delayResponseUntil(turn.storing);
         return turn.response;
       case "replayed":
         return (await record.start(connection.deviceId)) ?? turn.response;
@@ -143,7 +143,7 @@ async function transmit(
 ): Promise<FinishedSend> {
   const { call, input, request } = send;
   const record = sendRecordOf(call);
-  if (isRecorded) record.started();
+  if (isRecorded) record.markStarted();
   const refusal = (isRecorded ? null : await record.start(deviceId)) ?? refuseLate(call, clock);
   const notSet = refusal ?? (await switchMode(callRemote, send));
   if (notSet !== null) return { action: "release", response: notSet };
@@ -177,7 +177,7 @@ async function switchMode(
   const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
   const isSwitched = typeof reported === "string" && isSameMode(reported, mode);
   const outcome = isSwitched ? "done" : switchOutcome(end);
-  if (outcome !== null) await sendRecordOf(call).modeSwitched(mode, outcome);
+  if (outcome !== null) await sendRecordOf(call).recordModeSwitch(mode, outcome);
   if (isSwitched) return null;
   return errorCodeOf(response) === "endpoint_not_found" ? modeNotSupported : problemResponse("mode_not_set");
 }

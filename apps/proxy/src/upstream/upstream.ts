@@ -76,11 +76,11 @@ export interface SendRecord extends ActionRecord {
   /** Appends the start in the running transaction of a store that shares the file of the audit log. */
   appendStartInTransaction(deviceId: string): void;
   /** Records that the transaction was committed. */
-  started(): void;
+  markStarted(): void;
   /** Records that the mode of the key was requested for the conversation. It never rejects. */
-  modeSwitched(mode: string, outcome: ModeSwitchOutcome): Promise<void>;
+  recordModeSwitch(mode: string, outcome: ModeSwitchOutcome): Promise<void>;
   /** Delays the response until the result is stored. `work` must not reject. */
-  respondAfter(work: Promise<void>): void;
+  delayResponseUntil(work: Promise<void>): void;
 }
 
 /** Whether the device confirmed the requested mode, rejected it, or did not respond. */
