@@ -19,7 +19,7 @@ import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
 
 /**
- * Returns the response for the caller. It passes on no header fields of the upstream but {@link passedFields}, `Idempotency-Replayed: true` and the
+ * Returns the response for the caller. It passes on no header fields of the upstream but {@link rateLimitFieldsOf}, `Idempotency-Replayed: true` and the
  * `Retry-After` of errors.
  */
 export function validateResponse(
@@ -37,7 +37,7 @@ export function validateResponse(
   if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
   if (endpoint.response === null && status === endpoint.successStatus) {
     credential?.onCallerAccepted?.();
-    return { status, headers: passedFields(headers), body: null };
+    return { status, headers: rateLimitFieldsOf(headers), body: null };
   }
   const contentType = headers["content-type"];
   const isJson = contentType !== undefined && isJsonMediaType(contentType);
@@ -49,7 +49,7 @@ export function validateResponse(
   return {
     status,
     headers: {
-      ...passedFields(headers),
+      ...rateLimitFieldsOf(headers),
       "content-type": "application/json",
       ...(replayed === "true" && { "idempotency-replayed": replayed }),
     },
@@ -119,7 +119,7 @@ const unknownOperation = problemResponse("endpoint_not_found", {
  * Statuses whose responses must have `Allow` or `Upgrade` (RFC 9110 sections 15.5.6 and 15.5.22), which the gateway does not pass on; and those after
  * which clients repeat a request on their own (sections 15.5.9 and 15.5.20), as the Fetch standard does after 421: a message would be sent twice.
  */
-const unpassedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
+const maskedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
 
 /** Maximum length of an upstream's error text, in characters. */
 const maxDetailLength = 500;
@@ -128,7 +128,7 @@ const maxDetailLength = 500;
 const maxIssues = 16;
 
 /**
- * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of another gateway of this
+ * Turns an error response into a problem with the same status, or with 502 for {@link maskedStatuses}. A problem of another gateway of this
  * project keeps its code; any other error is `upstream_error` with the upstream's text, except for a device that an environment server does not know.
  */
 function translateError(endpoint: KnownEndpoint, response: PlainResponse, credential: string | null): PlainResponse {
@@ -136,20 +136,20 @@ function translateError(endpoint: KnownEndpoint, response: PlainResponse, creden
   const body = json ?? {};
   const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
   const retryAfter = response.headers["retry-after"];
-  const isPassed = !unpassedStatuses.has(response.status);
-  const code = isPassed ? problemCodeOf(response) : null;
+  const keepsStatus = !maskedStatuses.has(response.status);
+  const code = keepsStatus ? problemCodeOf(response) : null;
   // A web server that is not an environment server responds to every path with 404, mostly with a page.
   const isMissing = endpoint.operation === "retrieveEnvironment" && response.status === 404 && json !== null;
   if (code === null && isMissing)
-    return problemResponse("environment_not_found", { headers: passedFields(response.headers) });
+    return problemResponse("environment_not_found", { headers: rateLimitFieldsOf(response.headers) });
   const issues = code === null ? [] : publicIssues(body["errors"], credential);
   return problemResponse(code ?? "upstream_error", {
     ...(issues.length > 0 && { issues }),
-    status: isPassed ? response.status : 502,
+    status: keepsStatus ? response.status : 502,
     detail: publicText(text, credential) ?? `The upstream returned status ${response.status}.`,
     ...readRetryable(endpoint, response),
     headers: {
-      ...passedFields(response.headers),
+      ...rateLimitFieldsOf(response.headers),
       ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
     },
   });
@@ -218,15 +218,15 @@ const olderName = /^(?:x-ratelimit-[a-z-]{1,32}|ratelimit-(?:limit|remaining|res
 const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
 
 /** Returns the well-formed fields that successes and errors pass on: callers see the upstream's rate limits in addition to the gateway's. */
-export function passedFields(headers: PlainHeaders): PlainHeaders {
+export function rateLimitFieldsOf(headers: PlainHeaders): PlainHeaders {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (!name.includes("ratelimit")) continue;
     const isList = name === "ratelimit" || name === "ratelimit-policy";
-    const isPassed = isList
+    const isWellFormed = isList
       ? value.length <= maxListLength && listPattern.test(value)
       : olderName.test(name) && olderValue.test(value);
-    if (isPassed) passed[name] = value;
+    if (isWellFormed) passed[name] = value;
   }
   return passed;
 }

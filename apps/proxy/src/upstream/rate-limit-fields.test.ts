@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { passedFields } from "./validate-response.ts";
+import { rateLimitFieldsOf } from "./validate-response.ts";
 
 test.each([
   { "ratelimit-policy": '"burst";q=100;w=60, "daily";q=1000;w=86400;pk=:cHNsc2s=:' },
@@ -7,7 +7,7 @@ test.each([
   { "ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "7", "ratelimit-reset": "9" },
   { "x-ratelimit-remaining": "7", "x-ratelimit-reset": "2026-11-24T00:00:00Z" },
 ])("the response field %j is forwarded", (headers) => {
-  expect(passedFields(headers)).toEqual(headers);
+  expect(rateLimitFieldsOf(headers)).toEqual(headers);
 });
 
 test.each([
@@ -20,5 +20,5 @@ test.each([
   { "ratelimit-degraded": '"mine";decided=open' },
   { "set-cookie": "a=b" },
 ])("the response field %j is removed", (headers) => {
-  expect(passedFields(headers)).toEqual({});
+  expect(rateLimitFieldsOf(headers)).toEqual({});
 });
