@@ -38,13 +38,13 @@ export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[]
  */
 export function patchIssues(stored: KeyRecord, patch: KeyPatch, nowMs: number): readonly ProblemIssue[] {
   const issues = keyIssues(patchKey(stored, patch, nowMs), nowMs);
-  if (!widensNothing(stored, patch)) return issues;
+  if (!grantsNoMore(stored, patch)) return issues;
   const known = new Set(keyIssues(stored, nowMs).map(({ member, rule }) => `${member} ${rule}`));
   return issues.filter(({ member, rule }) => Object.hasOwn(patch, member) || !known.has(`${member} ${rule}`));
 }
 
 /** Whether the key can do no more than before, and not for longer. */
-function widensNothing(
+function grantsNoMore(
   { expiresAt: end }: KeyRecord,
   { disabled = true, expiresAt = end, ...others }: KeyPatch,
 ): boolean {

@@ -8,7 +8,13 @@ import { callerGone } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import { type Deadline, neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import { createConnectionSearch, type FoundConnection } from "./connection-search.ts";
-import { type EnvironmentPage, maxPages, onlyDevices, readDevice, readEnvironmentPages } from "./environments.ts";
+import {
+  type EnvironmentPage,
+  maxPages,
+  fewAllowedDeviceIds,
+  readDevice,
+  readEnvironmentPages,
+} from "./environments.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
 /** Maximum age of a row that is used without reading it again, in milliseconds. */
@@ -112,7 +118,7 @@ function keyPrefixOf({ tenant, keyId }: Principal): string {
  * can be long. A read shows one row of a device, so a second listener appears only in the list.
  */
 async function* searchedPages(principal: Principal, read: ReadRemote): AsyncGenerator<EnvironmentPage, void> {
-  const deviceIds = onlyDevices(principal);
+  const deviceIds = fewAllowedDeviceIds(principal);
   for (const deviceId of deviceIds ?? []) {
     const device = await readDevice(deviceId, read);
     if (device.kind === "refused") return yield { ...device, isAtLimit: false };

@@ -131,7 +131,7 @@ export function presentRow(principal: Principal, response: PlainResponse): Plain
 const maxDeviceReads = 20;
 
 /** Returns the ids of the only devices that a principal may use; `null` if there may be others, or more than are read one by one. */
-export function onlyDevices({ tenantDevices = null, ...own }: Principal): readonly string[] | null {
+export function fewAllowedDeviceIds({ tenantDevices = null, ...own }: Principal): readonly string[] | null {
   const lists = [own, tenantDevices].flatMap((devices) => {
     return devices === null || devices.deviceIds === null || devices.connectionNames !== null
       ? []
@@ -214,7 +214,7 @@ export async function listPermitted(
       if (!page.isAtLimit) return page.response;
       // Rows that were found make a page that can be continued. Without any, an empty page could be mistaken for the end.
       if (found.length > 0) return respond(true);
-      const deviceIds = onlyDevices(principal);
+      const deviceIds = fewAllowedDeviceIds(principal);
       if (deviceIds === null || !isPlainQuery(query)) return page.response;
       const rest = await readRowsAfter(lastId, deviceIds, read);
       if (rest.kind === "refused") return rest.response;

@@ -18,7 +18,7 @@ import {
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
 import type { Refusal } from "../../lib/steps.ts";
-import { isInAllowedMode, isLimitedToDevices, maxPages, onlyDevices, readDevice } from "../environments.ts";
+import { isInAllowedMode, isLimitedToDevices, maxPages, fewAllowedDeviceIds, readDevice } from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
 
 interface UpstreamApproval {
@@ -87,7 +87,7 @@ function createIsReachable(
   read: ReadRemote,
 ): (approval: UpstreamApproval) => Promise<boolean | PlainResponse> {
   const readsDevices = isLimitedToDevices(principal) || principal.maxMode !== null;
-  const deviceIds = onlyDevices(principal);
+  const deviceIds = fewAllowedDeviceIds(principal);
   const known = new Map<string, boolean>();
   return async ({ deviceId, agentId }) => {
     if (!allowsAgent(principal, agentId ?? undefined)) return false;
