@@ -25,8 +25,8 @@ export function createAuditReader(): (text: string) => AuditFacts {
       return { time: 0, type: "unreadable", action: null, outcome: null, keyId: null, deviceId: null, members: {} };
     }
     const { writer: _writer, sequence: _sequence, time, type, act, keyId, deviceId, ...members } = record;
-    const own = { keyId: textOf(keyId), deviceId: textOf(deviceId) };
-    const id = textOf(members["sendId"] ?? members["controlId"]) ?? "";
+    const own = { keyId: stringOrNull(keyId), deviceId: stringOrNull(deviceId) };
+    const id = stringOrNull(members["sendId"] ?? members["controlId"]) ?? "";
     const isEnd = type === "send_finished" || type === "control_finished";
     if (type === "send_started" || type === "control_started") started.set(id, own);
     const { keyId: key, deviceId: device } = (isEnd ? started.get(id) : undefined) ?? own;
@@ -34,7 +34,7 @@ export function createAuditReader(): (text: string) => AuditFacts {
     return {
       time: typeof time === "number" ? time : 0,
       type: String(type),
-      action: textOf(act),
+      action: stringOrNull(act),
       outcome: outcomeOf(String(type), members),
       keyId: key,
       deviceId: device,
@@ -75,6 +75,6 @@ export function outcomeOf(type: string, { status, code, outcome }: Readonly<Reco
 }
 
 /** Returns the value if it is a string, otherwise `null`. */
-export function textOf(value: unknown): string | null {
+export function stringOrNull(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }

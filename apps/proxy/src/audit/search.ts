@@ -4,7 +4,7 @@
  */
 import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import { matchesFilter } from "./filter.ts";
-import { type AuditFacts, outcomeOf, textOf } from "./reader.ts";
+import { type AuditFacts, outcomeOf, stringOrNull } from "./reader.ts";
 
 /** A chain with records. */
 export interface AuditChainTail {
@@ -70,13 +70,13 @@ interface Line {
 /** Searches the records of a tenant; `tenant` is `null` for those of every tenant. */
 export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string | null): FoundPage {
   const records: FoundRecord[] = [];
-  const ends = new Map<string, Line>();
-  const settled = new Map<string, number>();
+  const finishRecords = new Map<string, Line>();
+  const finishedChanges = new Map<string, number>();
   let read = 0;
   let last: Line | null = null;
   const { chains, later } = findChains(tail, query.before ?? Number.POSITIVE_INFINITY);
   // A send before the cursor may have ended after it.
-  for (const line of later) if (!isOfOther(line, tenant)) describe(line, ends, settled);
+  for (const line of later) if (!isOfOtherTenant(line, tenant)) describe(line, finishRecords, finishedChanges);
   for (const line of latestFirst(tail, chains)) {
     // The cursor is a time, so a page must not split records of the same time.
     if ((records.length >= query.limit || read >= maxRead) && last !== null && line.time < last.time) {
@@ -84,8 +84,8 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
     }
     read += 1;
     last = line;
-    if (isOfOther(line, tenant)) continue;
-    const found = describe(line, ends, settled);
+    if (isOfOtherTenant(line, tenant)) continue;
+    const found = describe(line, finishRecords, finishedChanges);
     if (found === null || (tenant !== null && line.record["tenant"] !== tenant)) continue;
     if (matches(found, query)) records.push(found);
   }
@@ -93,50 +93,54 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
 }
 
 /** Whether a record belongs to a tenant other than the searched one. The end of a send names no tenant. */
-function isOfOther({ record }: Line, tenant: string | null): boolean {
+function isOfOtherTenant({ record }: Line, tenant: string | null): boolean {
   return tenant !== null && "tenant" in record && record["tenant"] !== tenant;
 }
 
 function matches(found: FoundRecord, { key, device, event, outcome }: AuditQuery): boolean {
   const events = event === undefined ? undefined : [event];
-  const isOfKey = key === undefined || found.keyId === key || isBy(found.members["actor"], key);
+  const isOfKey = key === undefined || found.keyId === key || isActor(found.members["actor"], key);
   return isOfKey && matchesFilter(found, { deviceId: device, events, outcome });
 }
 
-function isBy(actor: unknown, keyId: string): boolean {
+function isActor(actor: unknown, keyId: string): boolean {
   return isJsonObject(actor) && actor["keyId"] === keyId;
 }
 
 /**
- * Describes a record; `null` for one that belongs to another: the end of a send, or the start of a change whose end was found. `settled`
+ * Describes a record; `null` for one that belongs to another: the end of a send, or the start of a change whose end was found. `finishedChanges`
  * counts such ends whose start was not found yet.
  */
-function describe(line: Line, ends: Map<string, Line>, settled: Map<string, number>): FoundRecord | null {
+function describe(
+  line: Line,
+  finishRecords: Map<string, Line>,
+  finishedChanges: Map<string, number>,
+): FoundRecord | null {
   const { record, type } = line;
-  const id = textOf(record["sendId"] ?? record["controlId"]) ?? "";
+  const id = stringOrNull(record["sendId"] ?? record["controlId"]) ?? "";
   if (type === "send_finished" || type === "control_finished") {
-    ends.set(id, line);
+    finishRecords.set(id, line);
     return null;
   }
   if (/^(?:key|device)_change/.test(type)) {
     const change = changeOf(line);
-    const count = settled.get(change) ?? 0;
+    const count = finishedChanges.get(change) ?? 0;
     const isStart = type.endsWith("_started");
-    settled.set(change, isStart ? Math.max(0, count - 1) : count + 1);
+    finishedChanges.set(change, isStart ? Math.max(0, count - 1) : count + 1);
     if (isStart && count > 0) return null;
   }
-  const end = ends.get(id);
-  ends.delete(id);
+  const end = finishRecords.get(id);
+  finishRecords.delete(id);
   const { writer: _writer, sequence: _sequence, time: _time, type: _type, act, keyId, deviceId, ...members } = record;
   return {
     writer: line.writer,
     sequence: line.sequence,
     time: line.time,
     type,
-    action: textOf(act),
+    action: stringOrNull(act),
     outcome: end === undefined ? outcomeOf(type, members) : outcomeOf(end.type, end.record),
-    keyId: textOf(keyId),
-    deviceId: textOf(deviceId),
+    keyId: stringOrNull(keyId),
+    deviceId: stringOrNull(deviceId),
     members: end === undefined ? members : { ...members, status: end.record["status"], code: end.record["code"] },
   };
 }
@@ -188,7 +192,7 @@ function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generato
     const waiting = chains[next];
     if (waiting !== undefined && (latest === undefined || waiting.lastTime >= latest.head.time)) {
       next += 1;
-      const rest = downwards(tail, waiting.writer, waiting.from);
+      const rest = readBackwards(tail, waiting.writer, waiting.from);
       const head = rest.next().value;
       if (head !== undefined) open.push({ head, rest });
       continue;
@@ -201,7 +205,7 @@ function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generato
   }
 }
 
-function* downwards(tail: AuditTail, writer: string, from: number): Generator<Line, undefined> {
+function* readBackwards(tail: AuditTail, writer: string, from: number): Generator<Line, undefined> {
   // For many chains, only the first record is compared.
   let size = 1;
   for (let sequence = from; sequence > 0; sequence -= size, size = Math.min(pageSize, 10 * size)) {
@@ -226,5 +230,11 @@ function lastBefore(tail: AuditTail, { writer, sequence }: AuditChainTail, befor
 function readLine(writer: string, { sequence, text }: { readonly sequence: number; readonly text: string }): Line {
   const record = parseJsonObject(text) ?? {};
   const { time, type } = record;
-  return { writer, sequence, time: typeof time === "number" ? time : 0, type: textOf(type) ?? "unreadable", record };
+  return {
+    writer,
+    sequence,
+    time: typeof time === "number" ? time : 0,
+    type: stringOrNull(type) ?? "unreadable",
+    record,
+  };
 }

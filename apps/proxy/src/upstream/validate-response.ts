@@ -19,8 +19,8 @@ import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
 
 /**
- * Returns the response for the caller. It passes on no header fields of the upstream but {@link rateLimitFieldsOf}, `Idempotency-Replayed: true` and the
- * `Retry-After` of errors.
+ * Returns the response for the caller. It passes on no header fields of the upstream but {@link rateLimitFieldsOf}, `Idempotency-Replayed: true` and
+ * the `Retry-After` of errors.
  */
 export function validateResponse(
   endpoint: KnownEndpoint,
