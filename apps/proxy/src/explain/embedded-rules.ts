@@ -51,7 +51,7 @@ export async function explainEmbedded(
     case "listApprovals":
     case "retrieveEnvironment":
     case "listMessages":
-      return ofRead(await server.operate(decoded.operation, decoded, principal, context));
+      return explainRead(await server.operate(decoded.operation, decoded, principal, context));
     case "openDeviceSocket":
       return undecided;
     default:
@@ -65,16 +65,16 @@ const notRunning = (rule: string): ExplainedRule =>
 
 const undecided: UpstreamExplanation = { rules: [], verdict: null };
 
-function ofRead(response: PlainResponse): UpstreamExplanation {
+function explainRead(response: PlainResponse): UpstreamExplanation {
   const { status } = response;
-  if (status < 400) return { rules: [finding(findRule, "passed")], verdict: { status, errorCode: null } };
+  if (status < 400) return { rules: [finding(findRuleName, "passed")], verdict: { status, errorCode: null } };
   const { detail, errorCode } = describeProblem(response);
-  return { rules: [finding(findRule, "refused", detail, errorCode)], verdict: { status, errorCode } };
+  return { rules: [finding(findRuleName, "refused", detail, errorCode)], verdict: { status, errorCode } };
 }
 
-const findRule = "find the device";
-const reachRule = "reach the device";
-const repeatRule = "recognise a repeat";
+const findRuleName = "find the device";
+const reachRuleName = "reach the device";
+const repeatRuleName = "recognise a repeat";
 
 interface ConnectionRequest extends ExplainAudience {
   readonly decoded: DecodedRequest;
@@ -96,27 +96,27 @@ async function explainConnection(
     ];
     const known = record === null ? absent : excluded;
     const detail = seesEveryDevice ? known : `${absent}, or ${excluded}`;
-    return refuse([], findRule, "connection_not_found", 404, detail);
+    return refuse([], findRuleName, "connection_not_found", 404, detail);
   }
-  const rules = [finding(findRule, "passed", `device ${record.environment.deviceId}`)];
-  if (!isRunning) return { rules: [...rules, notRunning(reachRule)], verdict: null };
+  const rules = [finding(findRuleName, "passed", `device ${record.environment.deviceId}`)];
+  if (!isRunning) return { rules: [...rules, notRunning(reachRuleName)], verdict: null };
   const send = decoded.operation === "sendMessage" ? decoded.body : null;
   if (send !== null && (await isRepeat(server, principal, connectionId, send, context))) {
     const detail = "the message id is known: the response is that of the first send, and nothing is sent";
-    return { rules: [...rules, finding(repeatRule, "passed", detail)], verdict: null };
+    return { rules: [...rules, finding(repeatRuleName, "passed", detail)], verdict: null };
   }
-  if (send !== null) rules.push(finding(repeatRule, "passed", "it is not a repeat"));
+  if (send !== null) rules.push(finding(repeatRuleName, "passed", "it is not a repeat"));
   const params = { deviceId: record.environment.deviceId };
   const reading = { params, query: null, body: null };
   const row = parseJsonObject((await server.operate("retrieveEnvironment", reading, principal, context)).body);
   const isShown = row?.["id"] === record.environment.id;
   if (isShown && row["connectionId"] !== connectionId) {
     const code = record.latest ? "device_offline" : "connection_replaced";
-    return refuse(rules, reachRule, code, 409, "the connection has no open socket");
+    return refuse(rules, reachRuleName, code, 409, "the connection has no open socket");
   }
   // A device with several listeners has several rows. A read returns one of them.
   const detail = isShown ? null : "the device has several listeners, and this connection does not belong to the latest";
-  rules.push(finding(reachRule, isShown ? "passed" : "unknown", detail));
+  rules.push(finding(reachRuleName, isShown ? "passed" : "unknown", detail));
   const { conversationId } = send ?? controlTargetOf(decoded) ?? {};
   const isNamed = Boolean(conversationId) && conversationId !== defaultConversationId;
   const needsAgent = isNamed && principal.agentIds !== null;
