@@ -5,7 +5,7 @@ import { type KnownEndpoint, matchEndpoint } from "@letta-environments/schema";
 import { createSqliteKeyStore } from "../../apps/proxy/src/adapters/sqlite/key-store.ts";
 import { type KeyAuthenticator, createKeyAuthenticator } from "../../apps/proxy/src/auth/gateway-key.ts";
 import { authoriseEndpoint } from "../../apps/proxy/src/auth/authorise.ts";
-import { createHasExpired } from "../../apps/proxy/src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../apps/proxy/src/keys/credential-expiry.ts";
 import { createKey } from "../../apps/proxy/src/keys/key-lifecycle.ts";
 import { createKeyUses } from "../../apps/proxy/src/keys/key-uses.ts";
 import type { Digests, KeyStore } from "../../apps/proxy/src/ports.ts";
@@ -38,7 +38,7 @@ export async function createWarmAuthentication(keyCount: number): Promise<WarmAu
   const authenticate = createKeyAuthenticator({
     clock: systemClock,
     digests,
-    hasExpired: createHasExpired(systemClock),
+    hasExpired: createExpiryCheck(systemClock),
     keyStore,
     noteKeyUse: keyUses.note,
     pepper,

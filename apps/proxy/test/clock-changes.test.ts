@@ -16,7 +16,7 @@ import { createSqliteRateLimitStore } from "../src/adapters/sqlite/rate-limit-st
 import { createEnvironmentCache } from "../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
-import { createHasExpired } from "../src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../src/keys/credential-expiry.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
@@ -65,7 +65,7 @@ function seen({ status, headers, body }: PlainResponse): unknown {
 /** A gateway with an embedded server on a clock, and a device whose acknowledgements the test sends. */
 async function openEmbedded(clock: VirtualClock) {
   const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
-  const hasExpired = createHasExpired(clock);
+  const hasExpired = createExpiryCheck(clock);
   const server = createEnvironmentServer({
     store: createSqliteEnvironmentStore(openSqlite(":memory:")),
     clock,
@@ -369,7 +369,7 @@ test("a token that was seen expired stays expired after the wall clock is set ba
   const clock = createVirtualClock();
   const issuer = await createTestIssuer();
   const { proxy } = createTestProxy(undefined, {
-    ports: { clock, hasExpired: createHasExpired(clock), fetchJwks: issuer.fetchJwks },
+    ports: { clock, hasExpired: createExpiryCheck(clock), fetchJwks: issuer.fetchJwks },
     config: { jwt: testJwtSettings },
   });
   const tokens = await Promise.all(["a", "b", "c"].map((jti) => issuer.sign(clock.now(), { claims: { jti } })));

@@ -19,7 +19,7 @@ import { createTestKeyRecord as newRecord } from "./support/create-test-key-reco
 import { createTestPrincipal } from "./support/create-test-principal.ts";
 import { fakeSockets } from "./support/fake-sockets.ts";
 import { testMint } from "./support/test-proxy.ts";
-import { createHasExpired } from "../src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../src/keys/credential-expiry.ts";
 
 /** An empty store, which can be opened several times. */
 export interface KeyStoreUnderTest {
@@ -298,7 +298,7 @@ export function describeKeyStore(
           return read;
         },
       };
-      const hasExpired = createHasExpired(clock);
+      const hasExpired = createExpiryCheck(clock);
       const rules = { clock, hasExpired, keyStore, tenants: () => new Map(), tokenSettings: () => null, onFailure };
       await sockets.open(watchSocketKeys(sockets, rules));
       const pass = async (durationMs: number): Promise<void> => {

@@ -13,7 +13,7 @@ import { type ShadowRule, toShadowSettings } from "../src/auth/shadow-rules.ts";
 import { createPermissionRules, type PermissionSettings } from "../src/auth/tenant-guard.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import { createExtensions } from "../src/extensions.ts";
-import { createHasExpired } from "../src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import { createRateLimiter } from "../src/rate-limit/limiter.ts";
 import type { ProxyEvent } from "../src/telemetry.ts";
@@ -61,7 +61,7 @@ async function setUp(started: Partial<Configuration> = {}) {
   const shadowedDevices: string[] = [];
   const deviceSockets = watchSocketKeys(server, {
     clock,
-    hasExpired: createHasExpired(clock),
+    hasExpired: createExpiryCheck(clock),
     keyStore,
     tenants: () => tenants,
     ...createPermissionRules(() => settings),

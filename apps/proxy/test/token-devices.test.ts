@@ -7,7 +7,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import type { JwtSettings } from "../src/auth/jwt-settings.ts";
-import { createHasExpired } from "../src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -36,7 +36,7 @@ async function setUp() {
   const failures: unknown[] = [];
   const deviceSockets = watchSocketKeys(server, {
     clock,
-    hasExpired: createHasExpired(clock),
+    hasExpired: createExpiryCheck(clock),
     keyStore,
     tenants: () => rules.tenants,
     tokenSettings: () => rules.tokens,

@@ -15,7 +15,7 @@ import { resolveGatewaySettings } from "../../../apps/proxy/src/config/resolve-g
 import { createGateway } from "../../../apps/proxy/src/host/gateway.ts";
 import { createHostRoutes } from "../../../apps/proxy/src/host/routes.ts";
 import { webGatewayRequest } from "../../../apps/proxy/src/host/web/request.ts";
-import { createHasExpired } from "../../../apps/proxy/src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../../apps/proxy/src/keys/credential-expiry.ts";
 import { createKey, pepperOf } from "../../../apps/proxy/src/keys/key-lifecycle.ts";
 import { createPipeline } from "../../../apps/proxy/src/pipeline.ts";
 import type { GatewayServices } from "../../../apps/proxy/src/services.ts";
@@ -61,7 +61,7 @@ export async function createApp(upstream: Upstream): Promise<MountedGateway> {
     pepper,
     keyStore,
     randomId,
-    hasExpired: createHasExpired(clock),
+    hasExpired: createExpiryCheck(clock),
     random: Math.random,
     telemetry: () => undefined,
     upstream: {

@@ -14,7 +14,7 @@ import { revokeKey } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyStore } from "../ports.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
-import { createHasExpired } from "../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../keys/credential-expiry.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -70,7 +70,7 @@ async function kindsAround(
   const { key, record } = await issueTestKey(command, clock);
   const ask = createKeyAuthenticator({
     clock,
-    hasExpired: createHasExpired(clock),
+    hasExpired: createExpiryCheck(clock),
     digests: testDigests,
     keyStore: running,
     pepper: testPepper,
@@ -108,7 +108,7 @@ test.skipIf(!canLaunchValkey())(
     const { key, record } = await issueTestKey(view.command, clock);
     const ask = createKeyAuthenticator({
       clock,
-      hasExpired: createHasExpired(clock),
+      hasExpired: createExpiryCheck(clock),
       digests: testDigests,
       keyStore: view.running,
       pepper: testPepper,
@@ -132,7 +132,7 @@ test.skipIf(!canLaunchValkey())(
     const { key } = await issueTestKey(running, clock);
     const ask = createKeyAuthenticator({
       clock,
-      hasExpired: createHasExpired(clock),
+      hasExpired: createExpiryCheck(clock),
       digests: testDigests,
       keyStore: running,
       pepper: testPepper,

@@ -7,7 +7,7 @@ import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId, keyLength } from "../keys/key-format.ts";
-import { createHasExpired } from "../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../keys/credential-expiry.ts";
 
 /** A database that notes every statement which reads keys, whatever the store above it does. */
 function countingDatabase(): { readonly database: SqliteDatabase; readonly reads: string[] } {
@@ -41,7 +41,7 @@ async function setUp() {
   const keyStore = createSqliteKeyStore(database, systemClock);
   const authenticate = createKeyAuthenticator({
     clock: systemClock,
-    hasExpired: createHasExpired(systemClock),
+    hasExpired: createExpiryCheck(systemClock),
     digests: testDigests,
     keyStore,
     pepper: testPepper,
@@ -91,7 +91,7 @@ test("each of 15,000 keys in use is authenticated synchronously and without a re
   let finds = 0;
   const authenticate = createKeyAuthenticator({
     clock: systemClock,
-    hasExpired: createHasExpired(systemClock),
+    hasExpired: createExpiryCheck(systemClock),
     digests: testDigests,
     keyStore: {
       ...keyStore,

@@ -11,7 +11,7 @@ import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId } from "../keys/key-format.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import type { GatewayPrincipal } from "./authentication.ts";
-import { createHasExpired } from "../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../keys/credential-expiry.ts";
 
 function setUp() {
   const clock = createVirtualClock();
@@ -29,7 +29,7 @@ function setUp() {
   const telemetry = (event: ProxyEvent): void => void events.push(event);
   const authenticate = createKeyAuthenticator({
     clock,
-    hasExpired: createHasExpired(clock),
+    hasExpired: createExpiryCheck(clock),
     digests: testDigests,
     keyStore,
     pepper: testPepper,
@@ -200,7 +200,7 @@ describe("bad keys", () => {
     const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
     const authenticate = createKeyAuthenticator({
       clock,
-      hasExpired: createHasExpired(clock),
+      hasExpired: createExpiryCheck(clock),
       digests: testDigests,
       keyStore: store,
       pepper,
@@ -240,7 +240,7 @@ test("a revocation during a lookup is not overwritten by the older result of the
   };
   const authenticate = createKeyAuthenticator({
     clock,
-    hasExpired: createHasExpired(clock),
+    hasExpired: createExpiryCheck(clock),
     digests: testDigests,
     keyStore: slow,
     pepper: testPepper,
@@ -267,7 +267,7 @@ test("a key that was read before it was revoked is not cached, even when another
       return record;
     },
   };
-  const hasExpired = createHasExpired(clock);
+  const hasExpired = createExpiryCheck(clock);
   const ports = { clock, digests: testDigests, hasExpired, keyStore, pepper: testPepper, telemetry: () => undefined };
   const authenticate = createKeyAuthenticator(ports);
   const { key, record } = await issueTestKey(store, clock);

@@ -8,7 +8,7 @@ import { problemOf, testDigests } from "../../test/support/test-proxy.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createTokenAuthenticator, looksLikeJwt } from "./jwt.ts";
-import { createHasExpired } from "../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../keys/credential-expiry.ts";
 
 async function setUp(settings: Partial<JwtSettings> = {}, keyId?: Parameters<typeof createTestIssuer>[0]) {
   const clock = createVirtualClock();
@@ -17,7 +17,7 @@ async function setUp(settings: Partial<JwtSettings> = {}, keyId?: Parameters<typ
   const authenticate = createTokenAuthenticator(
     {
       clock,
-      hasExpired: createHasExpired(clock),
+      hasExpired: createExpiryCheck(clock),
       digests: testDigests,
       telemetry: (event) => void events.push(event),
       fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
@@ -333,7 +333,7 @@ describe("the issuer's keys", () => {
       {
         // Workers also drop the timers of a request that they cancel.
         clock: { ...clock, setTimer: (ms, run) => (isCancelled ? () => undefined : clock.setTimer(ms, run)) },
-        hasExpired: createHasExpired(clock),
+        hasExpired: createExpiryCheck(clock),
         digests: testDigests,
         telemetry: () => undefined,
         fetchJwks: (url, signal) => (isCancelled ? new Promise(() => undefined) : issuer.fetchJwks(url, signal)),
@@ -355,7 +355,7 @@ describe("the issuer's keys", () => {
     const authenticate = createTokenAuthenticator(
       {
         clock,
-        hasExpired: createHasExpired(clock),
+        hasExpired: createExpiryCheck(clock),
         digests: testDigests,
         telemetry: () => undefined,
         fetchJwks: (_url, signal) =>

@@ -1,12 +1,12 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createHasExpired } from "./credential-expiry.ts";
+import { createExpiryCheck } from "./credential-expiry.ts";
 
 const dayMs = 86_400_000;
 
 function setUp(capacity?: number) {
   const clock = createVirtualClock();
-  return { clock, hasExpired: createHasExpired(clock, capacity), inAnHour: clock.now() + 3_600_000 };
+  return { clock, hasExpired: createExpiryCheck(clock, capacity), inAnHour: clock.now() + 3_600_000 };
 }
 
 test("a credential expires at its time, and one without a time never does", () => {

@@ -12,7 +12,7 @@ const defaultCapacity = 10_000;
  * Creates a {@link HasExpired} with its own memory. When the memory is full, the oldest credential is dropped; from then on, every
  * credential with the same or an earlier expiry counts as expired.
  */
-export function createHasExpired(clock: Pick<Clock, "now">, capacity: number = defaultCapacity): HasExpired {
+export function createExpiryCheck(clock: Pick<Clock, "now">, capacity: number = defaultCapacity): HasExpired {
   const seen = new Map<string, number>();
   let forgottenUntil = -Infinity;
 

@@ -12,7 +12,7 @@ import type { KeyStore } from "../ports.ts";
 import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
 import { approvalPolicyOfKey, credentialIdOf, type KeyRecord } from "./key-record.ts";
 import { watchSocketKeys } from "./socket-key-watch.ts";
-import { createHasExpired } from "./credential-expiry.ts";
+import { createExpiryCheck } from "./credential-expiry.ts";
 
 type Configured = (key: KeyRecord) => Partial<PermissionSettings>;
 
@@ -61,7 +61,7 @@ async function setUp(
   await sockets.open(
     watchSocketKeys(sockets, {
       clock,
-      hasExpired: createHasExpired(clock),
+      hasExpired: createExpiryCheck(clock),
       keyStore: watchedStore,
       tenants: () => tenants,
       ...rules,
@@ -374,7 +374,7 @@ test("while one key cannot be read, its socket stays open until it expires, and 
   const sockets = fakeSockets([damaged, first, second]);
   const find = vi.fn<KeyStore["find"]>(keyStore.find);
   const [tenants, onFailure] = [new Map(), vi.fn<() => void>()];
-  const rules = { clock, hasExpired: createHasExpired(clock), tenants: () => tenants, tokenSettings: () => null };
+  const rules = { clock, hasExpired: createExpiryCheck(clock), tenants: () => tenants, tokenSettings: () => null };
   await sockets.open(watchSocketKeys(sockets, { ...rules, keyStore: { ...keyStore, find }, onFailure }));
   await clock.advance(100);
   find.mockImplementation(async (id) => (id === damaged.keyId ? Promise.reject(new Error("EIO")) : keyStore.find(id)));

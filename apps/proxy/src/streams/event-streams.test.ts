@@ -4,7 +4,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
 import { createCheckCredential } from "../reauthentication/check.ts";
-import { createHasExpired } from "../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../keys/credential-expiry.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createEventStreams } from "./event-streams.ts";
 
@@ -42,7 +42,7 @@ async function setUp(authenticated: () => Authentication | Promise<Authenticatio
       },
     },
   });
-  const check = createCheckCredential(authenticated, createHasExpired(clock));
+  const check = createCheckCredential(authenticated, createExpiryCheck(clock));
   const request = { query: {}, lastEventId: null, requestId: "req-1", principal: opener, authorization: "Bearer x" };
   const response = await streams.open(request, check);
   return { clock, events, streams, request, check, response, hasBeenEnded: () => hasBeenEnded };

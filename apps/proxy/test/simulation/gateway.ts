@@ -35,7 +35,7 @@ import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveGatewaySettings } from "../../src/config/resolve-gateway.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError } from "../../src/idempotency/store.ts";
-import { createHasExpired } from "../../src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
@@ -116,7 +116,7 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
     return database;
   };
   const randomId: RandomId = (prefix) => `${prefix}-${formatUlid(clock.now(), random.bytes(ulidRandomBytes))}`;
-  const parts: Parts = { ...options, process, open, randomId, hasExpired: createHasExpired(process.clock) };
+  const parts: Parts = { ...options, process, open, randomId, hasExpired: createExpiryCheck(process.clock) };
   const keyStore = openKeys(parts);
   const audit = await openAudit(parts);
   const { services, close } = compose(parts, keyStore, audit);

@@ -8,7 +8,7 @@ import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { resolveGatewaySettings } from "../../src/config/resolve-gateway.ts";
 import { createExtensions } from "../../src/extensions.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
-import { createHasExpired } from "../../src/keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../src/keys/credential-expiry.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import type { Digests, KeyStore, Pepper, UpstreamFetch, UpstreamRequest } from "../../src/ports.ts";
@@ -69,7 +69,7 @@ export function createTestProxy(
   const ports: GatewayServices = {
     clock,
     digests: testDigests,
-    hasExpired: createHasExpired(overrides.ports?.clock ?? clock),
+    hasExpired: createExpiryCheck(overrides.ports?.clock ?? clock),
     keyStore,
     pepper: testPepper,
     // Retries follow at once.

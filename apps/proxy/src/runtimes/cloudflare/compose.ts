@@ -27,7 +27,7 @@ import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { ConsoleSessionPorts } from "../../console/session-request.ts";
 import type { ConsoleSessions } from "../../console/sessions.ts";
-import { createHasExpired } from "../../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../keys/credential-expiry.ts";
 import { reportOutages } from "../../keys/key-store-outages.ts";
 import { chooseShards, type RateLimitSettings } from "../../limits/settings.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
@@ -79,7 +79,7 @@ export function composeWorker(
       background: waitUntil,
       clock,
       digests,
-      hasExpired: createHasExpired(clock),
+      hasExpired: createExpiryCheck(clock),
       ...keys,
       pepper,
       random,

@@ -19,7 +19,7 @@ import { resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createBodyBudget } from "../../http/body-memory.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
-import { createHasExpired } from "../../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
@@ -96,7 +96,7 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, de
   const keys = defer(await openKeys(settings, listener), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log, systemClock);
   const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
-  const hasExpired = createHasExpired(systemClock);
+  const hasExpired = createExpiryCheck(systemClock);
   const pipeline = await composePipeline(settings, {
     keys: { pepper },
     keyStore,

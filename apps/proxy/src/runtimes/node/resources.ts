@@ -24,7 +24,7 @@ import { createPermissionRules } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createExtensions } from "../../extensions.ts";
-import { createHasExpired } from "../../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../keys/credential-expiry.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import { createUnreleased } from "../../idempotency/unreleased.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
@@ -103,7 +103,7 @@ async function openAll(
   const endRetention = defer(keepAuditRetention(audit, settings, log), (end) => end());
   const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: keyListener.onFailure });
-  const hasExpired = createHasExpired(systemClock);
+  const hasExpired = createExpiryCheck(systemClock);
   const readiness = composeReadiness(initial, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log);
   return {
     keys,

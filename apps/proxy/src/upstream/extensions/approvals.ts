@@ -45,7 +45,7 @@ export async function listRemoteApprovals(
 ): Promise<PlainResponse> {
   const start = after === undefined ? null : readCursor(after);
   if (start === undefined) return unknownCursor;
-  const isReachable = createIsReachable(principal, read);
+  const isReachable = createReachabilityCheck(principal, read);
   let found: (Placed & { readonly approval: UpstreamApproval })[] = [];
   for await (const page of readPages(read)) {
     if (page.kind === "refused") return page.response;
@@ -82,7 +82,7 @@ export function presentApprovals(response: PlainResponse): PlainResponse {
 }
 
 /** Returns a function that decides whether a principal can reach a request; a response if the device cannot be read. It reads each device once. */
-function createIsReachable(
+function createReachabilityCheck(
   principal: Principal,
   read: ReadRemote,
 ): (approval: UpstreamApproval) => Promise<boolean | PlainResponse> {

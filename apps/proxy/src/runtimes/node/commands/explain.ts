@@ -19,7 +19,7 @@ import type { Settings } from "../../../config/settings.ts";
 import { callerOfClaims, callerOfKey, type ExplainedCaller } from "../../../explain/caller.ts";
 import { createExplain, explainEndpoint, ExplainRequestSchema } from "../../../explain/endpoint.ts";
 import type { Explanation, ExplainRequest } from "../../../explain/explanation.ts";
-import { createHasExpired } from "../../../keys/credential-expiry.ts";
+import { createExpiryCheck } from "../../../keys/credential-expiry.ts";
 import { readText } from "../../../lib/json.ts";
 import { createPipelineParts, type PipelineParts } from "../../../pipeline.ts";
 import type { KeyStore } from "../../../ports.ts";
@@ -115,7 +115,7 @@ async function findCaller(
   if (claims !== undefined) return callerOfClaims(claims, jwt, { clock: systemClock, digests });
   const record = await keyStore.find(keyId);
   if (record === null) throw unknownKey();
-  return callerOfKey(record, createHasExpired(systemClock));
+  return callerOfKey(record, createExpiryCheck(systemClock));
 }
 
 type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
@@ -134,7 +134,7 @@ function composeParts(
   const services: GatewayServices = {
     clock: systemClock,
     digests,
-    hasExpired: createHasExpired(systemClock),
+    hasExpired: createExpiryCheck(systemClock),
     keyStore,
     pepper,
     random,
