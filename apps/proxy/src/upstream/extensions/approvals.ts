@@ -30,8 +30,8 @@ interface UpstreamApproval {
   readonly requestedAt: number;
 }
 
-/** A request in the order of the list: by its time, then by a digest of its ids. */
-interface Placed {
+/** The place of a request in the list, which is ordered by time, then by a digest of the ids. */
+interface Cursor {
   readonly requestedAt: number;
   readonly digest: string;
 }
@@ -43,20 +43,20 @@ export async function listRemoteApprovals(
   read: ReadRemote,
   sha256: Sha256,
 ): Promise<PlainResponse> {
-  const start = after === undefined ? null : readCursor(after);
+  const start = after === undefined ? null : parseCursor(after);
   if (start === undefined) return unknownCursor;
   const isReachable = createReachabilityCheck(principal, read);
-  let found: (Placed & { readonly approval: UpstreamApproval })[] = [];
+  let found: (Cursor & { readonly approval: UpstreamApproval })[] = [];
   for await (const page of readPages(read)) {
     if (page.kind === "refused") return page.response;
     for (const approval of page.approvals) {
-      const placed = { approval, ...placeOf(approval, sha256) };
-      if (start !== null && comparePlaces(placed, start) <= 0) continue;
+      const candidate = { approval, ...cursorOf(approval, sha256) };
+      if (start !== null && compareCursors(candidate, start) <= 0) continue;
       const isReached = await isReachable(approval);
       if (typeof isReached !== "boolean") return isReached;
-      if (isReached) found.push(placed);
+      if (isReached) found.push(candidate);
     }
-    found = found.toSorted(comparePlaces);
+    found = found.toSorted(compareCursors);
     // The next page may begin with requests of the same time.
     const next = found[limit];
     if (next !== undefined && next.requestedAt < (page.approvals.at(-1)?.requestedAt ?? 0)) break;
@@ -131,26 +131,26 @@ function readPage(response: PlainResponse): ApprovalPage {
 }
 
 function isApproval(value: unknown): value is UpstreamApproval {
-  if (!isJsonObject(value) || !isText(value["id"]) || !isText(value["deviceId"])) return false;
-  if (!isText(value["conversationId"]) || !Number.isSafeInteger(value["requestedAt"])) return false;
-  return value["agentId"] === null || isText(value["agentId"]);
+  if (!isJsonObject(value) || !isString(value["id"]) || !isString(value["deviceId"])) return false;
+  if (!isString(value["conversationId"]) || !Number.isSafeInteger(value["requestedAt"])) return false;
+  return value["agentId"] === null || isString(value["agentId"]);
 }
 
-function isText(value: unknown): boolean {
+function isString(value: unknown): boolean {
   return typeof value === "string";
 }
 
-function placeOf({ id, deviceId, agentId, conversationId, requestedAt }: UpstreamApproval, sha256: Sha256): Placed {
+function cursorOf({ id, deviceId, agentId, conversationId, requestedAt }: UpstreamApproval, sha256: Sha256): Cursor {
   return { requestedAt, digest: sha256(JSON.stringify([deviceId, agentId, conversationId, id])).slice(0, 24) };
 }
 
-function comparePlaces(left: Placed, right: Placed): number {
+function compareCursors(left: Cursor, right: Cursor): number {
   if (left.requestedAt !== right.requestedAt) return left.requestedAt - right.requestedAt;
   return left.digest === right.digest ? 0 : left.digest < right.digest ? -1 : 1;
 }
 
 /** `undefined` for a text that no page had. */
-function readCursor(text: string): Placed | undefined {
+function parseCursor(text: string): Cursor | undefined {
   const [, requestedAt, digest] = /^(\d{1,16})\.([0-9a-f]{24})$/.exec(text) ?? [];
   return requestedAt === undefined || digest === undefined ? undefined : { requestedAt: Number(requestedAt), digest };
 }
