@@ -26,7 +26,7 @@ export interface AuditLog {
 /** An {@link AuditLog} of this process. */
 export interface OpenAuditLog extends Required<AuditLog> {
   /** The end of the chain now. Stored elsewhere, it later proves that no record before it was removed. */
-  end(): AuditCheckpoint;
+  checkpoint(): AuditCheckpoint;
   /** Stores the waiting entries and `writer_closed`. Later entries are rejected. */
   close(): Promise<void>;
 }
@@ -99,7 +99,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
       if (isClosed) throw new AuditUnavailableError("the log is closed");
       link(entry);
     },
-    end: () => end,
+    checkpoint: () => end,
     async close() {
       const closing = append({ type: "writer_closed" });
       isClosed = true;

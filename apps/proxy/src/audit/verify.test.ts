@@ -63,7 +63,7 @@ test.each([
 test("a head set back to an older sealed end is found with an earlier report", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-0");
-  const old = sealHead(log.end(), testSealing);
+  const old = sealHead(log.checkpoint(), testSealing);
   await log.append(finishedSend("a"));
   const { chains } = await audit.verify();
   audit.database.exec("DROP TRIGGER audit_record_deleted; DELETE FROM audit_records WHERE sequence = 2");
@@ -81,7 +81,7 @@ test("a head set back to an older sealed end is found with an earlier report", a
 test("a head set back to an older sealed end is found once a later chain has noted the newer end", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-0");
-  const old = sealHead(log.end(), testSealing);
+  const old = sealHead(log.checkpoint(), testSealing);
   await log.append(finishedSend("a"));
   await audit.openWriter("writer-1");
   audit.database.exec(

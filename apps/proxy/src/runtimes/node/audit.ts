@@ -76,7 +76,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
     return {
       append: log.append,
       appendInTransaction: log.appendInTransaction,
-      end: log.end,
+      checkpoint: log.checkpoint,
       tail: store.tail,
       newestBefore,
       createSendStore: () => createSqliteIdempotencyStore(database, transactions, systemClock, { guard }),

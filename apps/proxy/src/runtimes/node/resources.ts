@@ -146,7 +146,7 @@ async function openAll(
     async close() {
       endRetention();
       await closeInOrder([keyUses.flush, audit.endRefusals, audit.close]).catch(onFailure);
-      const { writer, sequence, hash } = audit.end();
+      const { writer, sequence, hash } = audit.checkpoint();
       log({ type: "audit_end", writer, sequence, hash });
       const opened = [valkeySends, rateLimits, environmentCache, keys, readiness];
       await closeInOrder([...opened.map((open) => () => open?.close()), () => lock?.release()]);
