@@ -37,8 +37,8 @@ export function formatAuditTable(records: readonly AuditFacts[], width: number |
 type Members = Readonly<Record<string, unknown>>;
 
 function detailsOf(action: string | null, { members: changed, ...members }: Members): string {
-  const told = Object.entries(members).filter(([, value]) => value !== null && value !== false);
-  return [...told, ...(isJsonObject(changed) ? changesOf(action, changed) : [])]
+  const details = Object.entries(members).filter(([, value]) => value !== null && value !== false);
+  return [...details, ...(isJsonObject(changed) ? changesOf(action, changed) : [])]
     .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join("  ");
 }
@@ -47,13 +47,13 @@ function detailsOf(action: string | null, { members: changed, ...members }: Memb
 function changesOf(action: string | null, changed: Members): readonly (readonly [name: string, value: unknown])[] {
   const members = Object.entries(changed);
   if (action !== "created") return members;
-  return members.filter(([name, value]) => !toldElsewhere.has(name) && !isDeepEqual(value, defaults[name] ?? null));
+  return members.filter(([name, value]) => !shownElsewhere.has(name) && !isDeepEqual(value, defaults[name] ?? null));
 }
 
 const defaults: Members = { ...unrestricted };
 
 /** Members of a new key that are also elsewhere in its record. */
-const toldElsewhere: ReadonlySet<string> = new Set(["id", "tenant", "createdAt"]);
+const shownElsewhere: ReadonlySet<string> = new Set(["id", "tenant", "createdAt"]);
 
 const faultTexts: Readonly<Record<AuditFault, string>> = {
   record_edited: "a record differs from the one that was written",

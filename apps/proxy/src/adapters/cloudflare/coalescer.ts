@@ -28,13 +28,13 @@ export function createDurableCoalescer(options: DurableCoalescerOptions): Coales
   const { coordinatorOf, clock, randomId, background } = options;
 
   /** Notifies an object in the background. Failures are ignored, because an object that is unavailable has lost its state. */
-  function tell(key: string, call: (stub: FlightObjectStub) => Promise<void>): void {
+  function sendInBackground(key: string, call: (stub: FlightObjectStub) => Promise<void>): void {
     background(callObject(clock, objectTimeoutMs, () => call(coordinatorOf(key))).catch(() => undefined));
   }
 
   /** The object may assign the role after the request has stopped waiting. */
   function leave(key: string, requestId: string): void {
-    tell(key, (stub) => stub.leave(requestId));
+    sendInBackground(key, (stub) => stub.leave(requestId));
   }
 
   function lead(key: string, requestId: string): Leader {
@@ -46,7 +46,7 @@ export function createDurableCoalescer(options: DurableCoalescerOptions): Coales
       settle(outcome) {
         if (isSettled) return;
         isSettled = true;
-        tell(key, (stub) => stub.settle(requestId, outcome));
+        sendInBackground(key, (stub) => stub.settle(requestId, outcome));
         end();
       },
     };

@@ -91,7 +91,7 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
   const ends = createSendEnds(call, clock, holdMs);
   /** The start that a reservation is about to record: `recordStart` calls `appendInTransaction` below synchronously, which stores its entry here. */
-  let entered: AuditEntry | undefined;
+  let startEntry: AuditEntry | undefined;
 
   function call<Result>(tenant: string, run: Run<Result>, again?: Run<Result>): Promise<Result> {
     const bind = (to: Run<Result>) => () => to(objectOf(`tenant ${tenant}`));
@@ -109,10 +109,10 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
       reserve(reservation, recordStart) {
         const { tenant } = reservation.scope;
         recordStart?.();
-        const started = entered;
-        entered = undefined;
-        if (started !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
-        return call(tenant, (stub) => stub.reserve(reservation, started)).catch(throwUnavailable);
+        const entry = startEntry;
+        startEntry = undefined;
+        if (entry !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
+        return call(tenant, (stub) => stub.reserve(reservation, entry)).catch(throwUnavailable);
       },
       find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(throwUnavailable),
       settle: (reservation, result) => ends.store({ reservation, result }),
@@ -129,7 +129,7 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
         return ends.record(tenant, entry);
       },
       appendInTransaction(entry) {
-        entered = entry;
+        startEntry = entry;
       },
     }),
     limitsOf: (tenant) => ({
