@@ -28,12 +28,12 @@ interface CompleteRequest extends RequestExchange, MatchedEndpoint {
  * How long decisions about a request stay valid, from its start, in milliseconds. A change can always come a moment after a decision, and nearly
  * every body arrives within this time, so that credential and device need no second check.
  */
-const decidedForMs = 1_000;
+const decisionValidMs = 1_000;
 
 /** The current principal of the credential; absent: unchanged. */
 type Decided = Partial<Pick<CompleteRequest, "principal">>;
 
-const asBefore: Decided = {};
+const unchanged: Decided = {};
 
 /**
  * Creates the step that decides again on a request whose body arrived late.
@@ -65,8 +65,8 @@ export function createDecideAgain<Complete extends CompleteRequest>(
   return (complete: Complete): MaybePromise<Decided | Refusal> => {
     const { endpoint, caller, state } = complete;
     // A frame of a socket arrives as a whole, so its body is never late, and it has no credential that could be checked again.
-    if (endpoint.body === null || caller !== undefined) return asBefore;
-    return clock.monotonic() - state.startedAt < decidedForMs ? asBefore : decide(complete);
+    if (endpoint.body === null || caller !== undefined) return unchanged;
+    return clock.monotonic() - state.startedAt < decisionValidMs ? unchanged : decide(complete);
   };
 }
 
