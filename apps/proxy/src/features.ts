@@ -141,7 +141,7 @@ function remoteOptions(
     unreleased,
     userAgent,
     sharesSearches,
-    declaresDeduplication: server.forgetsSends !== true,
+    declaresDeduplication: server.isStoreVolatile !== true,
     connectExtensions: services.apiExtensions?.connectRemote(services),
     concurrency: divideCalls(maxConcurrent, maxConcurrentPerTenant, sharesSearches),
   };

@@ -314,7 +314,7 @@ test.each([undefined, "0", "999999999"])(
 );
 
 test("no response promises deduplication where the store of sends ends with the process", async () => {
-  const { proxy, issueKey } = createTestProxy(emptyUpstream, { remote: { forgetsSends: true } });
+  const { proxy, issueKey } = createTestProxy(emptyUpstream, { remote: { isStoreVolatile: true } });
   const { key } = await issueKey();
   expect((await proxy.handle(fakeRequest({ key }))).headers).not.toHaveProperty("x-message-deduplication");
 });

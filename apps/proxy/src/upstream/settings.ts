@@ -32,7 +32,7 @@ export type UpstreamServer =
       /** Shared by all gateways of the process that use this store; absent: there is only one. */
       readonly unreleased?: Unreleased | undefined;
       /** Whether `idempotencyStore` is lost when the process ends, so that clients must not rely on it. */
-      readonly forgetsSends?: boolean;
+      readonly isStoreVolatile?: boolean;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;
       /** The most calls that may run at the same time. */

@@ -58,7 +58,7 @@ export function createTestProxy(
     readonly config?: Partial<GatewayConfig>;
     readonly createAdminEndpoints?: Parameters<typeof createPipeline>[2];
     readonly remote?: Partial<
-      Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore" | "forgetsSends" | "isolatesRequests">
+      Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore" | "isStoreVolatile" | "isolatesRequests">
     >;
   } = {},
 ): TestProxy {

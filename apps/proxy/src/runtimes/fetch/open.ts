@@ -114,7 +114,7 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, de
       settings.valkeyUrl === null
         ? createMemoryIdempotencyStore(systemClock)
         : defer(await openValkeySends(settings.valkeyUrl), (open) => open.close()).store,
-    forgetsSends: settings.valkeyUrl === null,
+    isStoreVolatile: settings.valkeyUrl === null,
     background: () => undefined,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,

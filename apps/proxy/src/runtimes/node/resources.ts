@@ -119,7 +119,7 @@ async function openAll(
     currentCheck: {},
     bodyMemory: createBodyBudget(createMemoryBudget),
     ...shareSends(isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()), background.start),
-    forgetsSends: false,
+    isStoreVolatile: false,
     background: background.start,
     finishBackground: background.finish,
     announce: announceBy(lock, onFailure),

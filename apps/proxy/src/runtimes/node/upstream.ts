@@ -42,7 +42,7 @@ export interface UpstreamResources {
   /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
   readonly unreleased?: Unreleased | undefined;
   /** Whether `idempotencyStore` is lost when the process ends. */
-  readonly forgetsSends: boolean;
+  readonly isStoreVolatile: boolean;
   /** `null` if nothing is counted. */
   readonly metrics: Pick<PipelineMetrics, "observeUpstream"> | null;
 }
@@ -62,7 +62,7 @@ export async function composeUpstream(
     devicesFor,
     idempotencyStore,
     unreleased,
-    forgetsSends,
+    isStoreVolatile,
     metrics,
   }: UpstreamResources,
 ): Promise<{ readonly server: UpstreamServer } & Pick<AdminServices, "findCredentialConflicts">> {
@@ -82,7 +82,7 @@ export async function composeUpstream(
       maxConcurrent,
       idempotencyStore,
       unreleased,
-      forgetsSends,
+      isStoreVolatile,
       credentialOf,
       admitsTenant,
     },
