@@ -51,9 +51,9 @@ export function restrictedPrincipalOf(principal: Principal): Principal {
 
 /** Lifts restrictions of a caller. Its requests are also decided for the restricted caller; see {@link createShadow}. */
 export function liftAndRemember<Caller extends Principal>(caller: Caller, lift: LiftRestrictions): Caller {
-  const free = lift(caller);
-  if (free !== caller) originalPrincipals.set(free, caller);
-  return free;
+  const lifted = lift(caller);
+  if (lifted !== caller) originalPrincipals.set(lifted, caller);
+  return lifted;
 }
 
 /**
@@ -61,14 +61,14 @@ export function liftAndRemember<Caller extends Principal>(caller: Caller, lift: 
  * devices are not checked.
  */
 export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?: FindConnection): WrapShadowed {
-  const lifted = new WeakMap<Principal, Principal>();
+  const liftedPrincipals = new WeakMap<Principal, Principal>();
 
   function lift(principal: Principal): Principal {
-    const known = lifted.get(principal);
+    const known = liftedPrincipals.get(principal);
     if (known !== undefined) return known;
-    const free = liftAndRemember(principal, (caller) => liftRestrictions(caller, { keyIds, rules }));
-    lifted.set(principal, free);
-    return free;
+    const lifted = liftAndRemember(principal, (caller) => liftRestrictions(caller, { keyIds, rules }));
+    liftedPrincipals.set(principal, lifted);
+    return lifted;
   }
 
   /** Decides for the original principal, if its restrictions were lifted. */
@@ -93,9 +93,9 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
         const { principal } = exchange.state;
         // The frames of a viewer come with the principal of their socket.
         if (principal === null || !keyIds.has(principal.keyId) || originalPrincipals.has(principal)) return added;
-        const free = lift(principal);
-        exchange.state.principal = free;
-        return { ...added, principal: free };
+        const lifted = lift(principal);
+        exchange.state.principal = lifted;
+        return { ...added, principal: lifted };
       }),
     "authorise the endpoint": (run) => (exchange) => mapMaybe(decide(exchange, decideEndpoint), () => run(exchange)),
     "decide again after a late body": (run) => (exchange) =>
