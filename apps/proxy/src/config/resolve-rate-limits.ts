@@ -144,14 +144,14 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
  * The leases of requests that wait for a turn last longer than any of them, in milliseconds: a minute, and the default of
  * `upstream.timeoutMs`.
  */
-const longestWaitMs = 120_000;
+const maxWaitMs = 120_000;
 
 /** At most a hundred concurrent requests per key. */
 const hundredAtOnce = {
   per: ["key"],
   unit: "concurrent-requests",
   limit: 100,
-  windowMs: longestWaitMs,
+  windowMs: maxWaitMs,
 } satisfies Partial<RateLimitPolicyFile>;
 
 /**

@@ -101,7 +101,7 @@ export function createBodyBudget(
 }
 
 /** Smaller bodies are not counted, in bytes: one for each request that may be in progress fits into memory. */
-const leastHeldBytes = 64 * 1024;
+const minHeldBytes = 64 * 1024;
 /** Maximum memory of a value in a body besides its text, in bytes: that of an empty object in a list. */
 const bytesPerValue = 64;
 
@@ -122,7 +122,7 @@ function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldB
   return {
     take(owner, byteCount, value) {
       const size = byteCount + bytesPerValue * countValues(value);
-      if (size < leastHeldBytes) return () => undefined;
+      if (size < minHeldBytes) return () => undefined;
       const name = ownerName(owner);
       // A valid body always has room on its own.
       const bytes = Math.min(size, maxOwnerBytes);

@@ -25,7 +25,7 @@ const minUnits = 5;
 const periodMs = 1_000;
 
 /** Returns the most units of one allowance; 0 if the policy has none. */
-function largestAllowance(policy: RateLimitPolicy): number {
+function maxAllowance(policy: RateLimitPolicy): number {
   if (policy.unit !== "requests") return 0;
   const units = Math.floor(Math.min(policy.burst / 10, (allowanceMs * 1_000) / intervalUsOf(policy)));
   return units < minUnits ? 0 : units;
@@ -45,7 +45,7 @@ export function grantAllowances(
   const granted = checks.map(({ policy }, index) => {
     const intervalUs = intervalUsOf(policy);
     const freeUs = nowUs + (intervalUs * policy.burst) / 2 - Math.max(states[index] ?? 0, endUs);
-    return Math.min(requested[index] ?? 0, largestAllowance(policy), Math.floor(freeUs / intervalUs));
+    return Math.min(requested[index] ?? 0, maxAllowance(policy), Math.floor(freeUs / intervalUs));
   });
   if (granted.some((units) => units < 1)) return [];
   for (const [index, { policy }] of checks.entries()) {
@@ -79,7 +79,7 @@ export function createAllowance(): Allowance {
 
 /** Whether all policies of a request can have allowances. */
 export function canHaveAllowances(checks: readonly RateLimitCheck[]): boolean {
-  return checks.every(({ policy }) => largestAllowance(policy) > 0);
+  return checks.every(({ policy }) => maxAllowance(policy) > 0);
 }
 
 /** Spends a request from its allowances, one for each check. Returns `null`, and spends nothing, if one of them is too small. */

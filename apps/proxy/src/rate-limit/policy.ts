@@ -61,7 +61,7 @@ export interface RateLimitCheck {
 }
 
 /** The longest time in which a burst may be regained, in microseconds (71 years), so that sums stay exact in float64. */
-const largestBurstUs = 2 ** 51;
+const maxBurstUs = 2 ** 51;
 
 /**
  * Returns the rule that a policy breaks, such as `limit must be ...`, or `null` for a usable policy. The bounds keep every sum a
@@ -73,7 +73,7 @@ export function validateRateLimitPolicy(policy: RateLimitPolicy): string | null 
     if (!Number.isSafeInteger(policy[member]) || policy[member] < 1) return `${member} must be a whole number from 1`;
   }
   if (policy.limit > policy.windowMs * 1_000) return "limit must be at most one unit a microsecond";
-  if (Math.ceil((policy.windowMs * 1_000) / policy.limit) * policy.burst > largestBurstUs)
+  if (Math.ceil((policy.windowMs * 1_000) / policy.limit) * policy.burst > maxBurstUs)
     return "burst must be regained within 71 years";
   return null;
 }

@@ -32,11 +32,11 @@ export const unknownForMs = 3_000;
 
 /**
  * The penalty for a search that misses an id, in milliseconds: this, or {@link pauseFactor} times the duration of the search if that is longer.
- * Penalties add up, and a search waits only for what exceeds {@link freeMisses} of them, so that a few wrong ids do not delay valid ones.
+ * Penalties add up, and a search waits only for what exceeds {@link missesBeforeDelay} of them, so that a few wrong ids do not delay valid ones.
  */
 export const missPauseMs = 2_000;
 const pauseFactor = 4;
-export const freeMisses = 3;
+export const missesBeforeDelay = 3;
 
 /** How many ids that were not found are remembered, over all keys. */
 const maxUnknown = 10_000;
@@ -154,7 +154,7 @@ async function findIn(
 
 /** Returns how long a search waits because of those that missed an id before, in milliseconds. */
 export function missDelayMs(missesUntilMs: number, nowMs: number): number {
-  return Math.max(0, missesUntilMs - nowMs - freeMisses * missPauseMs);
+  return Math.max(0, missesUntilMs - nowMs - missesBeforeDelay * missPauseMs);
 }
 
 const notFound = problemResponse("connection_not_found");

@@ -31,7 +31,7 @@ const busyLimitsMs: Readonly<Record<Priority, number>> = { 0: 200, 1: 100, 2: 50
  * With fewer requests in a turn of the event loop, the time is no sign of overload: the process had to wait for the machine, or it has just started
  * and its code is not compiled yet.
  */
-const leastRequests = 64;
+const minRequests = 64;
 
 /** Decides whether a request is admitted. */
 export function isAdmitted(
@@ -39,7 +39,7 @@ export function isAdmitted(
   { inFlight, busyMs, admittedMeanwhile }: Load,
   maxInFlight: number,
 ): boolean {
-  const isBusy = busyMs >= busyLimitsMs[priority] && admittedMeanwhile >= leastRequests;
+  const isBusy = busyMs >= busyLimitsMs[priority] && admittedMeanwhile >= minRequests;
   return inFlight < maxInFlight * shares[priority] && !isBusy;
 }
 
