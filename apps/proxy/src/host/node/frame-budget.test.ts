@@ -19,9 +19,9 @@ function createFrameBudget(memoryLimits: typeof limits) {
         get isClosed() {
           return socket.isClosed;
         },
-        received: (byteCount: number) => budget.received(socket, byteCount),
-        completed: (payloadBytes: number) => budget.completed(socket, payloadBytes),
-        waiting: (byteCount: number) => budget.waiting(socket, byteCount),
+        addChunk: (byteCount: number) => budget.addChunk(socket, byteCount),
+        completeFrame: (payloadBytes: number) => budget.completeFrame(socket, payloadBytes),
+        addWaitingFrame: (byteCount: number) => budget.addWaitingFrame(socket, byteCount),
         close: () => budget.close(socket),
       };
     },
@@ -32,10 +32,10 @@ const never = (): void => expect.unreachable();
 
 test("the frame budget counts the bytes of a frame until it is complete", () => {
   const socket = createFrameBudget(limits).open("key", never);
-  socket.received(400);
-  socket.received(300);
+  socket.addChunk(400);
+  socket.addChunk(300);
   expect(socket.unfinishedBytes).toBe(700);
-  socket.completed(690);
+  socket.completeFrame(690);
   expect(socket.unfinishedBytes).toBe(4);
 });
 
@@ -43,17 +43,17 @@ test("estimates of frame headers do not add up over many frames", () => {
   const socket = createFrameBudget(limits).open("key", never);
   for (let frame = 0; frame < 10_000; frame++) {
     // A frame of 10 bytes in ten fragments has ten headers.
-    socket.received(70);
-    socket.completed(10);
+    socket.addChunk(70);
+    socket.completeFrame(10);
     expect(socket.unfinishedBytes).toBeLessThanOrEqual(70);
   }
 });
 
 test("a chunk with the end of one frame and the start of the next counts the start", () => {
   const socket = createFrameBudget(limits).open("key", never);
-  socket.received(500);
-  socket.received(300);
-  socket.completed(592);
+  socket.addChunk(500);
+  socket.addChunk(300);
+  socket.completeFrame(592);
   expect(socket.unfinishedBytes).toBeGreaterThanOrEqual(200);
   expect(socket.unfinishedBytes).toBeLessThanOrEqual(300);
 });
@@ -63,31 +63,31 @@ test("the frame budget drops the largest socket of the owner that exceeds its li
   const dropped: string[] = [];
   const open = (owner: string, name: string) => budget.open(owner, (limit) => void dropped.push(`${name}: ${limit}`));
   const [other, small, large] = [open("other", "other"), open("key", "small"), open("key", "large")];
-  other.received(590_000);
-  small.received(100_000);
-  large.received(300_000);
+  other.addChunk(590_000);
+  small.addChunk(100_000);
+  large.addChunk(300_000);
   expect(dropped).toEqual([]);
-  small.waiting(250_000);
+  small.addWaitingFrame(250_000);
   expect(dropped).toEqual(["small: owner"]);
-  small.received(5_000_000);
+  small.addChunk(5_000_000);
   expect([dropped, small.unfinishedBytes, small.isClosed]).toEqual([["small: owner"], 0, true]);
 });
 
 test("frames that wait to be written count until they are written, each with what it costs besides its bytes", () => {
   const dropped: string[] = [];
   const socket = createFrameBudget(limits).open("key", (limit) => void dropped.push(limit));
-  const written = Array.from({ length: 1_100 }, () => socket.waiting(2));
+  const written = Array.from({ length: 1_100 }, () => socket.addWaitingFrame(2));
   expect([socket.waitingBytes, dropped]).toEqual([2_200, []]);
   for (const done of written) done();
   expect(socket.waitingBytes).toBe(0);
-  for (let frame = 0; frame < 1_200; frame++) socket.waiting(2);
+  for (let frame = 0; frame < 1_200; frame++) socket.addWaitingFrame(2);
   expect(dropped).toEqual(["owner"]);
 });
 
 test("a frame that arrives in many small chunks counts with what each chunk costs", () => {
   const dropped: string[] = [];
   const socket = createFrameBudget(limits).open("key", (limit) => void dropped.push(limit));
-  for (let chunk = 0; chunk < 1_200; chunk++) socket.received(1);
+  for (let chunk = 0; chunk < 1_200; chunk++) socket.addChunk(1);
   expect(dropped).toEqual(["owner"]);
 });
 
@@ -96,8 +96,8 @@ test("bytes of completed frames and of closed sockets do not count", () => {
   const budget = createFrameBudget(limits);
   for (let index = 0; index < 10; index++) {
     const socket = budget.open("key", () => void dropped.push(index));
-    socket.received(500_000);
-    if (index % 2 === 0) socket.completed(499_994);
+    socket.addChunk(500_000);
+    if (index % 2 === 0) socket.completeFrame(499_994);
     else socket.close();
   }
   expect(dropped).toEqual([]);

@@ -15,11 +15,11 @@ export interface FrameBudget {
   /** Starts counting for a socket. `drop` is called once if the socket must be dropped. */
   open(owner: string, drop: (limit: MemoryLimit) => void): SocketBudget;
   /** Call it with the size of each chunk, before the library handles the chunk. */
-  received(socket: SocketBudget, byteCount: number): void;
+  addChunk(socket: SocketBudget, byteCount: number): void;
   /** Call it with the payload size of each frame that the library hands over. */
-  completed(socket: SocketBudget, payloadBytes: number): void;
+  completeFrame(socket: SocketBudget, payloadBytes: number): void;
   /** Call it before a frame is written. Call the returned function afterwards. */
-  waiting(socket: SocketBudget, byteCount: number): () => void;
+  addWaitingFrame(socket: SocketBudget, byteCount: number): () => void;
   /** Forgets the socket. Nothing is counted from then on. */
   close(socket: SocketBudget): void;
 }
@@ -73,14 +73,14 @@ export function createFrameBudget(limits: MemoryLimits): FrameBudget {
       const socket: Counted = { ...empty, isClosed: false, account };
       return socket;
     },
-    received(socket: Counted, byteCount) {
+    addChunk(socket: Counted, byteCount) {
       if (socket.isClosed) return;
       socket.lastChunkBytes = byteCount;
       socket.unfinishedBytes += byteCount;
       socket.unfinishedChunks += 1;
       count(socket);
     },
-    completed(socket: Counted, payloadBytes) {
+    completeFrame(socket: Counted, payloadBytes) {
       if (socket.isClosed) return;
       // Bytes after a complete frame are in the last chunk. This keeps estimates of headers from adding up.
       const rest = Math.min(socket.lastChunkBytes, socket.unfinishedBytes - payloadBytes - minHeaderBytes);
@@ -88,7 +88,7 @@ export function createFrameBudget(limits: MemoryLimits): FrameBudget {
       socket.unfinishedChunks = rest > 0 ? 1 : 0;
       count(socket);
     },
-    waiting(socket: Counted, byteCount) {
+    addWaitingFrame(socket: Counted, byteCount) {
       if (socket.isClosed) return () => undefined;
       socket.waitingBytes += byteCount;
       socket.waitingFrames += 1;

@@ -180,14 +180,14 @@ function connect(
   }
 
   // `ws` handles a chunk, and emits the messages in it, between these two listeners.
-  stream.prependListener("data", (chunk: Buffer) => budget.received(memory, chunk.byteLength));
+  stream.prependListener("data", (chunk: Buffer) => budget.addChunk(memory, chunk.byteLength));
   stream.on("data", () => {
     if (memory.unfinishedBytes > listener.maxFrameBytes + headerAllowanceBytes) closeTooBig();
   });
   webSocket.on("message", (data, isBinary) => {
     // The protocol is text, and `ws` passes a text frame as one Buffer.
     if (!Buffer.isBuffer(data)) return;
-    budget.completed(memory, data.byteLength);
+    budget.completeFrame(memory, data.byteLength);
     if (data.byteLength > listener.maxFrameBytes) return isClosed ? undefined : closeTooBig();
     handle(() => {
       if (isBinary) listener.onOtherFrame(data.byteLength);
@@ -197,7 +197,7 @@ function connect(
   webSocket.on("ping", (data) => {
     handle(() => {
       if (!listener.onOtherFrame(data.byteLength) || memory.waitingBytes > maxWaitingBytes) return;
-      webSocket.pong(data, false, budget.waiting(memory, data.byteLength));
+      webSocket.pong(data, false, budget.addWaitingFrame(memory, data.byteLength));
     });
   });
   webSocket.on("pong", (data) => handle(() => listener.onOtherFrame(data.byteLength)));
@@ -245,7 +245,7 @@ function createPlainSocket(
       // `ws` silently drops a text that is sent on a closing socket.
       if (webSocket.readyState !== webSocket.OPEN) throw new Error("the socket is closing");
       if (memory.waitingBytes > maxWaitingBytes) throw new Error("the other end does not read");
-      const written = budget.waiting(memory, Buffer.byteLength(text));
+      const written = budget.addWaitingFrame(memory, Buffer.byteLength(text));
       if (memory.isClosed) throw new Error(limitTexts.owner);
       webSocket.send(text, written);
     },
