@@ -188,7 +188,7 @@ function createApprovals(
     onChange: (change, approval) =>
       feed.approval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) })),
     wallNow: time.wall,
-    causeOf: messages.causeOf,
+    triggerOf: messages.triggerOf,
     policiesOf: messages.policiesOf,
     deny: (approval) =>
       track(denyByPolicy(server(), approval)).catch((cause: unknown) => {

@@ -7,7 +7,7 @@ import { type ApprovalRequest, keyOf, keyText, type StoredApproval } from "../ap
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { causeOfNew, noteCause, updateCause, updatePolicy } from "./causes.ts";
+import { triggerOfNew, updateTriggers, updateTrigger, updatePolicy } from "./triggers.ts";
 import type { PendingApproval, ReportedRequest, SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
@@ -24,7 +24,7 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
     case "update_loop_status":
       return frame.activity === "idle"
         ? receiveEnd(state, row, frame.runtime, () => true)
-        : noteCause(state, row, frame.runtime);
+        : updateTriggers(state, row, frame.runtime);
     case "turn_finished":
       // A request that only a status has listed may belong to the next turn: the end of this one leaves it.
       return receiveEnd(state, row, frame.runtime, ({ isAsked }) => isAsked);
@@ -127,13 +127,13 @@ export function replace(
   const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
   const made = { ...approval, request: asked, requestedAt };
   entry.isAsked ||= isAsked;
-  const cause = causeOfNew(state, row, made, entry.isAsked);
-  if (cause === null) {
+  const trigger = triggerOfNew(state, row, made, entry.isAsked);
+  if (trigger === null) {
     withdraw(state, row.device, entry);
     return state.withheld.add(keyOf(approval));
   }
-  const messageId = cause.messageId ?? approval.messageId;
-  entry.approval = { ...made, messageId, expiry: earlierExpiry(approval.expiry, cause.expiry) };
+  const messageId = trigger.messageId ?? approval.messageId;
+  entry.approval = { ...made, messageId, expiry: earlierExpiry(approval.expiry, trigger.expiry) };
   entry.cursor = { ...entry.cursor, requestedAt };
   entry.sequence = ++state.sequence.last;
   state.writer.save(entry.approval);
@@ -164,10 +164,10 @@ export function requestNew(
   const { environmentId, tenant } = row.device;
   const key = { scope, toolCallId: asked.toolCallId };
   const made = { tenant, scope, request: asked, requestedAt, decision: null };
-  const cause = causeOfNew(state, row, made, isAsked);
-  if (cause === null) return withheld.add(key);
+  const trigger = triggerOfNew(state, row, made, isAsked);
+  if (trigger === null) return withheld.add(key);
   withheld.delete(key);
-  const approval = { ...made, ...cause };
+  const approval = { ...made, ...trigger };
   const entry = add(state, approval, row.owner);
   if (entry === null) {
     incomplete.add(environmentId);
@@ -190,7 +190,7 @@ export function requestNew(
 function noteAsked(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
   if (entry.isAsked) return;
   entry.isAsked = true;
-  if (entry.sent === null) updateCause(state, row, entry);
+  if (entry.sent === null) updateTrigger(state, row, entry);
 }
 
 /** The device no longer asks. */

@@ -40,7 +40,7 @@ export interface ApprovalTrackerOptions {
   /** Wall time. */
   readonly wallNow: () => number;
   /** The latest message of the turn that runs in a conversation, and the policies of all its senders. */
-  readonly causeOf: (
+  readonly triggerOf: (
     environmentId: string,
     runtime: Conversation,
   ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };

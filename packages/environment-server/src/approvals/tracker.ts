@@ -10,7 +10,7 @@ import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
-import { updateCause, updatePolicy } from "./causes.ts";
+import { updateTrigger, updatePolicy } from "./triggers.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, type PendingApproval } from "./pending.ts";
 import { receive, replace, requestNew } from "./reports.ts";
@@ -179,7 +179,7 @@ function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: str
   if (isGone) return withdraw(state, row?.device, entry);
   if (replacement !== null && row !== undefined) return replace(state, row, entry, replacement);
   // Policies left the request alone while it was decided.
-  if (row !== undefined) updateCause(state, row, entry);
+  if (row !== undefined) updateTrigger(state, row, entry);
   enforcement.apply(entry);
 }
 

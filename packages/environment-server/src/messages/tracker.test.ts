@@ -169,9 +169,9 @@ describe("policies of messages", () => {
     await startWith(tracker, "m-0", policy);
     await startWith(tracker, "m-1", slow);
     overflow(tracker);
-    expect(tracker.causeOf("env-1", runtime)).toEqual({ messageId: null, policies: [policy, slow] });
+    expect(tracker.triggerOf("env-1", runtime)).toEqual({ messageId: null, policies: [policy, slow] });
     tracker.receive("env-1", finished);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+    expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
   });
 
   test.each([
@@ -189,14 +189,14 @@ describe("policies of messages", () => {
       const taken = queue([], ["m-1"]);
       for (const frame of [idle, finished, active, queue(["m-1", "m-2"])]) {
         tracker.receive("env-1", frame);
-        expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+        expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
       }
       for (const frame of [idle, hasRemovals ? taken : { ...taken, removed: null }, active, queue(["m-3"])]) {
         tracker.receive("env-1", frame);
-        expect(tracker.causeOf("env-1", runtime).policies).toEqual(frame === idle ? [] : [policy]);
+        expect(tracker.triggerOf("env-1", runtime).policies).toEqual(frame === idle ? [] : [policy]);
       }
       tracker.receive("env-1", hasRemovals ? finished : idle);
-      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+      expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
     },
   );
 
@@ -209,11 +209,11 @@ describe("policies of messages", () => {
       const { tracker } = setUp();
       await tracker.open(deliveryOf("m-1"), policy);
       reconnect(tracker);
-      expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+      expect(tracker.triggerOf("env-1", runtime).policies).toEqual([policy]);
       tracker.receive("env-1", idle);
-      expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+      expect(tracker.triggerOf("env-1", runtime).policies).toEqual([policy]);
       tracker.receive("env-1", { kind: "update_queue", runtime, messageIds: [], removed });
-      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+      expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
     },
   );
 
@@ -225,17 +225,17 @@ describe("policies of messages", () => {
     tracker.receive("env-1", queue(["m-2"]));
     reconnect(tracker);
     await tracker.resume("env-1");
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    expect(tracker.triggerOf("env-1", runtime).policies).toEqual([policy]);
     tracker.receive("env-1", runs(["run-1"], ["m-1"]));
     tracker.receive("env-1", queue(["m-2"]));
-    expect(tracker.causeOf("env-1", runtime)).toEqual({ messageId: "m-1", policies: [] });
+    expect(tracker.triggerOf("env-1", runtime)).toEqual({ messageId: "m-1", policies: [] });
     for (const frame of [finished, queue([], ["m-2"]), active]) tracker.receive("env-1", frame);
-    expect(tracker.causeOf("env-1", runtime)).toMatchObject({
+    expect(tracker.triggerOf("env-1", runtime)).toMatchObject({
       messageId: "m-2",
       policies: expect.arrayContaining([policy]),
     });
     tracker.receive("env-1", finished);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+    expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
   });
 
   test("the policies of a message that a run lists do not count after this run", async () => {
@@ -243,9 +243,9 @@ describe("policies of messages", () => {
     await tracker.open(deliveryOf("m-1"), policy);
     reconnect(tracker);
     tracker.receive("env-1", runs(["run-1"], ["m-1"]));
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    expect(tracker.triggerOf("env-1", runtime).policies).toEqual([policy]);
     tracker.receive("env-1", idle);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+    expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
   });
 
   test.each(["ended before the device disconnected", "was rejected after the device had come back"])(
@@ -263,7 +263,7 @@ describe("policies of messages", () => {
         tracker.noteOutcome("env-1", "msg-m-1", { kind: "rejected", error: null });
       }
       tracker.receive("env-1", active);
-      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+      expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
     },
   );
 
@@ -290,7 +290,7 @@ describe("policies of messages", () => {
       await opened;
       reconnect(tracker);
       expect(await tracker.resume("env-1")).toEqual([]);
-      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+      expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
       expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "failed" } }]);
     },
   );
@@ -301,7 +301,7 @@ describe("policies of messages", () => {
     tracker.disconnect("env-1");
     tracker.forget("env-1");
     tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+    expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
   });
 
   test("the policies of one tenant do not push out those of another, however many there are", async () => {
@@ -315,8 +315,8 @@ describe("policies of messages", () => {
     await add("acme", "env-a", 1);
     for (let row = 0; row <= maxFollowedMessages / maxFollowedPerRow; row++)
       await add("other", `env-${row}`, maxFollowedPerRow);
-    expect(tracker.causeOf("env-a", runtime).policies).toEqual([policy]);
-    expect(tracker.causeOf("env-0", runtime).policies).toEqual([]);
+    expect(tracker.triggerOf("env-a", runtime).policies).toEqual([policy]);
+    expect(tracker.triggerOf("env-0", runtime).policies).toEqual([]);
   });
 });
 

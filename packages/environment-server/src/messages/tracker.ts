@@ -47,7 +47,7 @@ export interface MessageTracker {
   forget(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The latest message of the turn that runs in a conversation, and the policies that apply to it. */
-  causeOf(environmentId: string, runtime: Conversation): MessageCause;
+  triggerOf(environmentId: string, runtime: Conversation): TurnTrigger;
   /** The policies of all senders whose messages have not ended in a conversation. */
   policiesOf(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
   /** The messages of a row with an id that are followed now or have just ended. The latest of a conversation comes last. */
@@ -61,7 +61,7 @@ export interface MessageTracker {
 }
 
 /** The messages that a turn is about. */
-interface MessageCause {
+interface TurnTrigger {
   /** The latest one; `null` when none is known. */
   readonly messageId: string | null;
   /** The policies of all senders, including senders whose message may belong to the turn. */
@@ -159,7 +159,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       state.detached.receive(environmentId, frame);
       rows.get(environmentId)?.conversations.get(conversationKey(frame.runtime))?.receive(frame);
     },
-    causeOf(environmentId, runtime) {
+    triggerOf(environmentId, runtime) {
       const entries = rows.get(environmentId)?.conversations.get(conversationKey(runtime))?.current() ?? [];
       const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== null);
       return {

@@ -1,5 +1,5 @@
 /**
- * Finds the message whose turn makes a request for permission, and the policies that apply to the request. A frame in which a device asks comes after
+ * The trigger of a request for permission: finds the message whose turn makes a request for permission, and the policies that apply to the request. A frame in which a device asks comes after
  * the ends of earlier turns, so it identifies the turn. A status that lists the request can be early, and does not. Until the device asks in a frame,
  * only the policy of the device's own key applies.
  */
@@ -10,7 +10,7 @@ import { expiryOf } from "./policy.ts";
 import type { ApprovalDevice, ApprovalState } from "./state.ts";
 
 /** The message of a request, as far as it is known, and when a policy denies it. */
-type Cause = Pick<StoredApproval, "messageId" | "expiry">;
+type Trigger = Pick<StoredApproval, "messageId" | "expiry">;
 
 /** Whether the turn of a request is known: its device has asked in a frame, or never does. */
 function isTurnKnown(
@@ -23,18 +23,18 @@ function isTurnKnown(
 }
 
 /**
- * Returns the cause of a new request. Returns `null` if its turn is not known and may be one whose policy denies the tool: nobody may allow such a
+ * Returns the trigger of a new request. Returns `null` if its turn is not known and may be one whose policy denies the tool: nobody may allow such a
  * request, so it is not pending before its device asks in a frame.
  */
-export function causeOfNew(
+export function triggerOfNew(
   state: ApprovalState,
   row: ApprovalDevice,
   { scope, request: { tool, toolCallId }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
   isAsked: boolean,
-): Cause | null {
-  const { causeOf, policiesOf } = state;
+): Trigger | null {
+  const { triggerOf, policiesOf } = state;
   const isKnown = isTurnKnown(state, row, { scope, toolCallId }, isAsked);
-  const { messageId, policies } = isKnown ? causeOf(scope.environmentId, scope) : { messageId: null, policies: [] };
+  const { messageId, policies } = isKnown ? triggerOf(scope.environmentId, scope) : { messageId: null, policies: [] };
   const expiry = expiryOf([row.policy, ...policies], tool, requestedAt);
   if (isKnown || expiry?.policy === "denied_tool") return { messageId, expiry };
   const possible = expiryOf(policiesOf(scope.environmentId, scope), tool, requestedAt);
@@ -45,18 +45,18 @@ export function causeOfNew(
  * A device that reconnects names its pending requests before the run with the message. When the messages of the turn become known, the policies
  * of their senders apply to them, too.
  */
-export function noteCause(state: ApprovalState, row: ApprovalDevice, runtime: Conversation): void {
+export function updateTriggers(state: ApprovalState, row: ApprovalDevice, runtime: Conversation): void {
   for (const entry of state.pending.ofConversation(row.device.environmentId, runtime))
-    if (entry.approval.messageId === null && entry.sent === null) updateCause(state, row, entry);
+    if (entry.approval.messageId === null && entry.sent === null) updateTrigger(state, row, entry);
 }
 
 /** Adds what is now known about the turn of a request. Its deadline can only become earlier. */
-export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
+export function updateTrigger(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
   if (!isTurnKnown(state, row, keyOf(entry.approval), entry.isAsked)) return;
   const { approval } = entry;
-  const { messageId, policies } = state.causeOf(row.device.environmentId, approval.scope);
+  const { messageId, policies } = state.triggerOf(row.device.environmentId, approval.scope);
   const found = expiryOf([row.policy, ...policies], approval.request.tool, approval.requestedAt);
-  take(state, entry, found, messageId ?? approval.messageId);
+  adoptTrigger(state, entry, found, messageId ?? approval.messageId);
 }
 
 /**
@@ -65,11 +65,11 @@ export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: Pe
  */
 export function updatePolicy(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
   const { messageId, request, requestedAt } = entry.approval;
-  if (entry.sent === null) take(state, entry, expiryOf([row.policy], request.tool, requestedAt), messageId);
+  if (entry.sent === null) adoptTrigger(state, entry, expiryOf([row.policy], request.tool, requestedAt), messageId);
 }
 
 /** Updates a request if its message is another one, or if it is now denied earlier. */
-function take(
+function adoptTrigger(
   state: ApprovalState,
   entry: PendingApproval,
   found: StoredApproval["expiry"],
