@@ -30,7 +30,7 @@ export interface SentDecision {
 export interface ReportedRequest {
   readonly request: ApprovalRequest;
   /** The device asked in a separate frame. Otherwise a status lists the request. */
-  readonly isAsked: boolean;
+  readonly hasRequestFrame: boolean;
 }
 
 /** A request for permission that has no outcome yet. */
@@ -44,7 +44,7 @@ export interface PendingApproval {
   /** `null` while it is undecided. */
   sent: SentDecision | null;
   /** Its device has asked in a frame that comes after the ends of earlier turns. A status that lists it can be early. */
-  isAsked: boolean;
+  hasRequestFrame: boolean;
   /** Sequence number of the request that is pending now, counted over all devices. A count, not a time. */
   sequence: number;
 }
@@ -126,7 +126,7 @@ export function createPendingApprovals({
         owner,
         cursor: { requestedAt, digest },
         sent: null,
-        isAsked: false,
+        hasRequestFrame: false,
         sequence: 0,
       };
       const row = rows.get(scope.environmentId) ?? new Map<string, PendingApproval>();

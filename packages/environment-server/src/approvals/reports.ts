@@ -18,7 +18,7 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
   if (row === undefined || frame.runtime === null) return;
   switch (frame.kind) {
     case "control_request":
-      return request(state, row, frame.runtime, frame.request, { isAsked: true });
+      return request(state, row, frame.runtime, frame.request, { hasRequestFrame: true });
     case "update_device_status":
       return frame.pending === null ? undefined : receiveList(state, row, frame.runtime, frame.pending);
     case "update_loop_status":
@@ -27,7 +27,7 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
         : updateTriggers(state, row, frame.runtime);
     case "turn_finished":
       // A request that only a status has listed may belong to the next turn: the end of this one leaves it.
-      return receiveEnd(state, row, frame.runtime, ({ isAsked }) => isAsked);
+      return receiveEnd(state, row, frame.runtime, ({ hasRequestFrame }) => hasRequestFrame);
     case "update_queue":
     case "assistant_text":
     case "loop_error":
@@ -71,27 +71,28 @@ function receiveList(
   if (listed.length === 0 && known.length === 0) return;
   const gone = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
   for (const entry of gone) noteGone(state, row, entry);
-  for (const asked of listed) request(state, row, runtime, asked, { isAsked: false });
+  for (const asked of listed) request(state, row, runtime, asked, { hasRequestFrame: false });
 }
 
-/** `isAsked`: the device asks in a frame. Otherwise its status lists the request. */
+/** `hasRequestFrame`: the device asks in a frame. Otherwise its status lists the request. */
 function request(
   state: ApprovalState,
   row: ApprovalDevice,
   runtime: Conversation,
   asked: ApprovalRequest,
-  { isAsked }: { readonly isAsked: boolean },
+  { hasRequestFrame }: { readonly hasRequestFrame: boolean },
 ): void {
   const scope = { environmentId: row.device.environmentId, ...runtime };
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
-  if (known === undefined) return requestNew(state, row, scope, asked, { isAsked, requestedAt: state.wallNow() });
-  const report: ReportedRequest = { request: asked, isAsked: isAsked || known.isAsked };
+  if (known === undefined)
+    return requestNew(state, row, scope, asked, { hasRequestFrame, requestedAt: state.wallNow() });
+  const report: ReportedRequest = { request: asked, hasRequestFrame: hasRequestFrame || known.hasRequestFrame };
   if (known.sent === null && !asksForTheSame(known.approval.request, asked)) return replace(state, row, known, report);
   // Its turn runs, or the device asks again in another one.
   noteSent(known, { isTurnOver: false, isGone: false, replacement: replacementBy(known, report) });
   updatePolicy(state, row, known);
   state.enforcement.apply(known);
-  if (isAsked && (known.sent?.replacement ?? null) === null) noteAsked(state, row, known);
+  if (hasRequestFrame && (known.sent?.replacement ?? null) === null) noteAsked(state, row, known);
 }
 
 /** Whether two reports ask for the same thing. Either may omit the input or the lasting permissions, and the reason may be worded differently. */
@@ -109,7 +110,7 @@ function asksForTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean
 function replacementBy({ approval, sent }: PendingApproval, report: ReportedRequest): ReportedRequest | null {
   const replacement = sent?.replacement ?? null;
   if (replacement !== null && asksForTheSame(replacement.request, report.request))
-    return { ...replacement, isAsked: replacement.isAsked || report.isAsked };
+    return { ...replacement, hasRequestFrame: replacement.hasRequestFrame || report.hasRequestFrame };
   return asksForTheSame(approval.request, report.request) ? null : report;
 }
 
@@ -121,13 +122,13 @@ export function replace(
   state: ApprovalState,
   row: ApprovalDevice,
   entry: PendingApproval,
-  { request: asked, isAsked }: ReportedRequest,
+  { request: asked, hasRequestFrame }: ReportedRequest,
 ): void {
   const { approval } = entry;
   const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
   const made = { ...approval, request: asked, requestedAt };
-  entry.isAsked ||= isAsked;
-  const trigger = triggerOfNew(state, row, made, entry.isAsked);
+  entry.hasRequestFrame ||= hasRequestFrame;
+  const trigger = triggerOfNew(state, row, made, entry.hasRequestFrame);
   if (trigger === null) {
     withdraw(state, row.device, entry);
     return state.withheld.add(keyOf(approval));
@@ -158,27 +159,27 @@ export function requestNew(
   row: ApprovalDevice,
   scope: ConversationScope,
   asked: ApprovalRequest,
-  { isAsked, requestedAt }: { readonly isAsked: boolean; readonly requestedAt: number },
+  { hasRequestFrame, requestedAt }: { readonly hasRequestFrame: boolean; readonly requestedAt: number },
 ): void {
   const { enforcement, incomplete, withheld } = state;
   const { environmentId, tenant } = row.device;
   const key = { scope, toolCallId: asked.toolCallId };
   const made = { tenant, scope, request: asked, requestedAt, decision: null };
-  const trigger = triggerOfNew(state, row, made, isAsked);
+  const trigger = triggerOfNew(state, row, made, hasRequestFrame);
   if (trigger === null) return withheld.add(key);
   withheld.delete(key);
   const approval = { ...made, ...trigger };
   const entry = add(state, approval, row.owner);
   if (entry === null) {
     incomplete.add(environmentId);
-    if (isAsked) state.askedUntracked.add(key);
+    if (hasRequestFrame) state.askedUntracked.add(key);
     return enforcement.applyUntracked(approval, (denied, outcome) => {
       const { expiry } = denied;
       if (expiry !== null)
         emitDecided(state, row, denied, { behavior: "deny", decidedBy: policyActor(expiry.policy), outcome });
     });
   }
-  entry.isAsked = isAsked;
+  entry.hasRequestFrame = hasRequestFrame;
   state.writer.save(approval);
   state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
   state.onChange("requested", approval);
@@ -188,8 +189,8 @@ export function requestNew(
 
 /** The device asks in the turn that runs. Until then, a status may have listed the request during an earlier turn. */
 function noteAsked(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
-  if (entry.isAsked) return;
-  entry.isAsked = true;
+  if (entry.hasRequestFrame) return;
+  entry.hasRequestFrame = true;
   if (entry.sent === null) updateTrigger(state, row, entry);
 }
 

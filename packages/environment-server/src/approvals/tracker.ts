@@ -203,7 +203,10 @@ function noteOutcome(state: ApprovalState, environmentId: string, deliveryId: st
   }
   if (replacement === null || isGone || row === undefined) return;
   const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
-  requestNew(state, row, approval.scope, replacement.request, { isAsked: replacement.isAsked, requestedAt });
+  requestNew(state, row, approval.scope, replacement.request, {
+    hasRequestFrame: replacement.hasRequestFrame,
+    requestedAt,
+  });
 }
 
 function reportDropped(emit: EmitEvent): (environmentId: string) => void {

@@ -1,7 +1,7 @@
 /**
- * The trigger of a request for permission: finds the message whose turn makes a request for permission, and the policies that apply to the request. A frame in which a device asks comes after
- * the ends of earlier turns, so it identifies the turn. A status that lists the request can be early, and does not. Until the device asks in a frame,
- * only the policy of the device's own key applies.
+ * Finds the trigger of a request for permission: the message whose turn makes the request, with the policies that apply. A frame in which a device
+ * asks comes after the ends of earlier turns, so it identifies the turn. A status that lists the request can be early, and does not. Until the device
+ * asks in a frame, only the policy of the device's own key applies.
  */
 import { type ApprovalKey, keyOf, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -17,9 +17,9 @@ function isTurnKnown(
   { askedUntracked }: Pick<ApprovalState, "askedUntracked">,
   { asksInFrames }: ApprovalDevice,
   key: ApprovalKey,
-  isAsked: boolean,
+  hasRequestFrame: boolean,
 ): boolean {
-  return isAsked || !asksInFrames() || askedUntracked.has(key);
+  return hasRequestFrame || !asksInFrames() || askedUntracked.has(key);
 }
 
 /**
@@ -30,10 +30,10 @@ export function triggerOfNew(
   state: ApprovalState,
   row: ApprovalDevice,
   { scope, request: { tool, toolCallId }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
-  isAsked: boolean,
+  hasRequestFrame: boolean,
 ): Trigger | null {
   const { triggerOf, policiesOf } = state;
-  const isKnown = isTurnKnown(state, row, { scope, toolCallId }, isAsked);
+  const isKnown = isTurnKnown(state, row, { scope, toolCallId }, hasRequestFrame);
   const { messageId, policies } = isKnown ? triggerOf(scope.environmentId, scope) : { messageId: null, policies: [] };
   const expiry = expiryOf([row.policy, ...policies], tool, requestedAt);
   if (isKnown || expiry?.policy === "denied_tool") return { messageId, expiry };
@@ -52,7 +52,7 @@ export function updateTriggers(state: ApprovalState, row: ApprovalDevice, runtim
 
 /** Adds what is now known about the turn of a request. Its deadline can only become earlier. */
 export function updateTrigger(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
-  if (!isTurnKnown(state, row, keyOf(entry.approval), entry.isAsked)) return;
+  if (!isTurnKnown(state, row, keyOf(entry.approval), entry.hasRequestFrame)) return;
   const { approval } = entry;
   const { messageId, policies } = state.triggerOf(row.device.environmentId, approval.scope);
   const found = expiryOf([row.policy, ...policies], approval.request.tool, approval.requestedAt);

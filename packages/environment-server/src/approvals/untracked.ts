@@ -42,7 +42,7 @@ interface Denial {
   /** Cancels the next attempt; `null` while one runs. */
   stop: (() => void) | null;
   /** Whether the device still asks, as far as it is known. */
-  isAsked: boolean;
+  isStillRequested: boolean;
   failureCount: number;
 }
 
@@ -79,8 +79,8 @@ export function createUntrackedDenials(options: UntrackedDenialsOptions): Untrac
       const key = keyText(keyOf(approval));
       const row = rows.get(environmentId) ?? new Map<string, Denial>();
       const known = row.get(key);
-      if (known !== undefined) return void (known.isAsked = true);
-      const denial: Denial = { approval, stop: null, isAsked: true, failureCount: 0 };
+      if (known !== undefined) return void (known.isStillRequested = true);
+      const denial: Denial = { approval, stop: null, isStillRequested: true, failureCount: 0 };
       rows.set(environmentId, row.set(key, denial));
       attempt(state, denial, onSent);
     },
@@ -107,7 +107,7 @@ function attempt(state: State, denial: Denial, onSent: OnDenied): void {
   denial.stop = null;
   void state.deny(denial.approval).then((result) => {
     if (result === "accepted" || result === "unknown") onSent(denial.approval, result);
-    const isRepeated = (result === "not_sent" || result === "failed") && denial.isAsked;
+    const isRepeated = (result === "not_sent" || result === "failed") && denial.isStillRequested;
     if (result === "failed") denial.failureCount += 1;
     if (!isRepeated || !state.mayDeny(denial.approval) || !repeatLater(state, denial, onSent)) remove(state, denial);
   });
@@ -134,7 +134,7 @@ function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
 
 /** A running attempt is not cancelled, but it is not repeated either. */
 function end(state: State, denial: Denial): void {
-  denial.isAsked = false;
+  denial.isStillRequested = false;
   if (denial.stop === null) return;
   denial.stop();
   remove(state, denial);
