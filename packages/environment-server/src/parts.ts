@@ -195,7 +195,7 @@ function createApprovals(
         emit({ type: "request_failed", operation: "denyByPolicy", cause });
         return "failed";
       }),
-    onGone(environmentId, deliveryId, isTurnOver) {
+    onWithdrawnAfterDecision(environmentId, deliveryId, isTurnOver) {
       // When the turn is over, the device may have ended it without reading the decision: its acknowledgement says which.
       if (isTurnOver) return;
       const { hub, pending } = server();

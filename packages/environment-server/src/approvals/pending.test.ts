@@ -44,8 +44,8 @@ test("the requests of a device, of a key and of all devices are bounded, and non
   expect(added).toBe(maxApprovalsPerKey);
   for (let row = 100; row < 200; row += 1) fill(`env-${row}`, `key-${row}`);
   expect(added).toBe(maxApprovals);
-  expect(pending.ofRow("env-1")).toHaveLength(maxApprovalsPerDevice);
-  const [oldest] = pending.ofRow("env-1");
+  expect(pending.ofEnvironment("env-1")).toHaveLength(maxApprovalsPerDevice);
+  const [oldest] = pending.ofEnvironment("env-1");
   if (oldest !== undefined) pending.remove(oldest);
   expect(add("env-1", 999, "key-1")).toBe(true);
   expect(add("env-1", 1_000, "key-1")).toBe(false);
@@ -54,25 +54,25 @@ test("the requests of a device, of a key and of all devices are bounded, and non
 describe("when there are too many requests", () => {
   /** Adds requests, such as `big:env-1:call-1` of the tenant `big`. */
   function fill(max: number) {
-    const givenUp: string[] = [];
+    const evicted: string[] = [];
     const pending = createPendingApprovals({
       max,
-      giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId),
+      onEvicted: ({ approval }) => evicted.push(approval.request.toolCallId),
     });
     const add = (name: string) => {
       const [tenant = "", environmentId = ""] = name.split(":");
       return pending.add(approvalOf(environmentId, name, 0, tenant), tenant, name);
     };
     const names = (tenant: string) => pending.ofTenant(tenant).map(({ approval }) => approval.request.toolCallId);
-    return { pending, add, names, givenUp };
+    return { pending, add, names, evicted };
   }
 
   test("when there are too many requests, the tenant with the most gives one up, of a device that is not connected first", () => {
-    const { pending, add, names, givenUp } = fill(4);
+    const { pending, add, names, evicted } = fill(4);
     for (const row of ["env-1", "env-3"]) pending.setConnected(row, true);
     for (const name of ["big:env-1:a", "big:env-2:b", "big:env-1:c", "big:env-2:d"]) add(name);
     expect(add("small:env-3:e")).not.toBeNull();
-    expect([givenUp, names("big"), names("small")]).toEqual([
+    expect([evicted, names("big"), names("small")]).toEqual([
       ["big:env-2:b"],
       ["big:env-1:a", "big:env-1:c", "big:env-2:d"],
       ["small:env-3:e"],
@@ -80,59 +80,59 @@ describe("when there are too many requests", () => {
     pending.setConnected("env-2", true);
     pending.setConnected("env-1", false);
     expect(add("small:env-3:f")).not.toBeNull();
-    expect(givenUp.slice(1)).toEqual(["big:env-1:a"]);
+    expect(evicted.slice(1)).toEqual(["big:env-1:a"]);
     // Both now have the same number, so the tenant that asks for one more has the most.
     expect(add("small:env-3:g")).toBeNull();
-    expect([givenUp.length, names("small").length]).toEqual([2, 2]);
+    expect([evicted.length, names("small").length]).toEqual([2, 2]);
   });
 
   test("when there are too many requests, a connected device of another tenant gives up its oldest, and not one whose decision was sent", () => {
-    const { pending, add, names, givenUp } = fill(3);
+    const { pending, add, names, evicted } = fill(3);
     for (const row of ["env-1", "env-2"]) pending.setConnected(row, true);
     const [first] = ["big:env-1:a", "big:env-1:b", "big:env-1:c"].map(add);
     const decision = { behavior: "allow", reason: null, decidedBy: "key-1", decidedAt: 1 } as const;
-    if (first) first.sent = { deliveryId: "msg-1", decision, isTurnOver: false, isGone: false, replacement: null };
+    if (first) first.sent = { deliveryId: "msg-1", decision, isTurnOver: false, isWithdrawn: false, replacement: null };
     expect(add("small:env-2:d")).not.toBeNull();
-    expect(givenUp).toEqual(["big:env-1:b"]);
+    expect(evicted).toEqual(["big:env-1:b"]);
     expect(pending.findSent("env-1", "msg-1")).toBe(first);
     expect(names("big")).toEqual(["big:env-1:c"]);
   });
 
   test("the oldest request of a device that must give one up is the one that was made first, even after a reconnect", () => {
-    const givenUp: string[] = [];
+    const evicted: string[] = [];
     const pending = createPendingApprovals({
       max: 2,
-      giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId),
+      onEvicted: ({ approval }) => evicted.push(approval.request.toolCallId),
     });
     for (const row of ["env-1", "env-2", "env-3"]) pending.setConnected(row, true);
     pending.add(approvalOf("env-1", "first", 10, "big"), "big", "");
     pending.add(approvalOf("env-2", "second", 20, "big"), "big", "");
     for (const isConnected of [false, true]) pending.setConnected("env-1", isConnected);
     expect(pending.add(approvalOf("env-3", "other", 30, "small"), "small", "")).not.toBeNull();
-    expect(givenUp).toEqual(["first"]);
+    expect(evicted).toEqual(["first"]);
   });
 
   test("disconnected devices of a key take no place from its connected ones", () => {
-    const givenUp: string[] = [];
-    const pending = createPendingApprovals({ giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId) });
+    const evicted: string[] = [];
+    const pending = createPendingApprovals({ onEvicted: ({ approval }) => evicted.push(approval.request.toolCallId) });
     const add = (row: number, call: number, requestedAt: number): boolean =>
       pending.add(approvalOf(`env-${row}`, `${row}-${call}`, requestedAt), "key-1", "") !== null;
     for (let row = 0; row < maxApprovalsPerKey / maxApprovalsPerDevice; row += 1)
       for (let call = 0; call < maxApprovalsPerDevice; call += 1) add(row, call, 1_000 - 100 * row + call);
     // Nor does a request of a disconnected device, such as a stored one, displace any.
-    expect([add(99, 0, 2_000), givenUp]).toEqual([false, []]);
+    expect([add(99, 0, 2_000), evicted]).toEqual([false, []]);
     pending.setConnected("env-99", true);
     pending.setConnected("env-9", true);
-    expect([add(99, 0, 2_000), add(99, 1, 2_001), givenUp]).toEqual([true, true, ["8-0", "8-1"]]);
+    expect([add(99, 0, 2_000), add(99, 1, 2_001), evicted]).toEqual([true, true, ["8-0", "8-1"]]);
     for (let row = 0; row < 9; row += 1) pending.setConnected(`env-${row}`, true);
-    expect([add(99, 2, 2_002), givenUp.length]).toEqual([false, 2]);
+    expect([add(99, 2, 2_002), evicted.length]).toEqual([false, 2]);
   });
 
   test("disconnected devices take no place from a connected one of the same tenant", () => {
-    const { pending, add, givenUp } = fill(2);
+    const { pending, add, evicted } = fill(2);
     pending.setConnected("env-1", true);
     for (const name of ["acme:env-1:a", "acme:env-2:b", "acme:env-1:c"]) expect(add(name)).not.toBeNull();
-    expect(givenUp).toEqual(["acme:env-2:b"]);
+    expect(evicted).toEqual(["acme:env-2:b"]);
     expect(add("acme:env-1:d")).toBeNull();
   });
 });
@@ -142,7 +142,7 @@ test("removing a request twice counts it once", () => {
   const first = pending.add(approvalOf("env-1", "call-1"), "key-1", "a");
   pending.add(approvalOf("env-1", "call-2"), "key-1", "b");
   if (first !== null) for (const again of [first, first]) pending.remove(again);
-  expect(pending.ofRow("env-1")).toHaveLength(1);
+  expect(pending.ofEnvironment("env-1")).toHaveLength(1);
   expect(pending.find({ scope: approvalOf("env-1", "").scope, toolCallId: "call-1" })).toBeUndefined();
 });
 
@@ -157,7 +157,7 @@ test("pending requests are those without a decision, in the order of their curso
       deliveryId: "msg-1",
       decision: { behavior: "allow", reason: null, decidedBy: "key-2", decidedAt: 1 },
       isTurnOver: false,
-      isGone: false,
+      isWithdrawn: false,
       replacement: null,
     };
   const ids = pending.ofTenant("acme").map(({ approval }) => approval.request.toolCallId);

@@ -1,7 +1,7 @@
 /**
  * The pending requests for permission of all devices, in memory, without a clock or a store. Requests beyond a limit are not remembered, so that no
  * device can displace the requests of another connected device. When a key reaches its limit, a request of a connected device displaces the oldest one
- * of its disconnected devices. When all places are taken, the tenant with the most requests loses one.
+ * of its disconnected devices. When all slots are taken, the tenant with the most requests loses one.
  */
 import {
   type ApprovalKey,
@@ -21,7 +21,7 @@ export interface SentDecision {
   /** Its turn has ended since. */
   readonly isTurnOver: boolean;
   /** The device no longer asks. */
-  readonly isGone: boolean;
+  readonly isWithdrawn: boolean;
   /** The other thing that the device has asked for since, under the same id; `null` if nothing. */
   readonly replacement: ReportedRequest | null;
 }
@@ -57,28 +57,28 @@ export interface ApprovalCursor {
 
 /** The pending requests for permission, in memory. */
 export interface PendingApprovals {
-  /** Adds a request. Another one may be given up for it. Returns `null` when a limit is reached. */
+  /** Adds a request. Another one may be evicted for it. Returns `null` when a limit is reached. */
   add(approval: StoredApproval, owner: string, digest: string): PendingApproval | null;
   find(key: ApprovalKey): PendingApproval | undefined;
   findSent(environmentId: string, deliveryId: string): PendingApproval | undefined;
   /** The requests of a conversation, the oldest first. */
   ofConversation(environmentId: string, runtime: Conversation): readonly PendingApproval[];
-  ofRow(environmentId: string): readonly PendingApproval[];
+  ofEnvironment(environmentId: string): readonly PendingApproval[];
   /** The undecided requests of a tenant in the order of their cursors. */
   ofTenant(tenant: string): readonly PendingApproval[];
   remove(entry: PendingApproval): void;
-  /** Requests of devices that are not connected are given up first. Initially, no device is connected. */
+  /** Requests of devices that are not connected are evicted first. Initially, no device is connected. */
   setConnected(environmentId: string, isConnected: boolean): void;
   /** Whether a row has no room for another request. */
   isFull(environmentId: string, owner: string): boolean;
 }
 
-/** Creates {@link PendingApprovals}. It calls `giveUp` with each request that it has removed to make room. */
+/** Creates {@link PendingApprovals}. It calls `onEvicted` with each request that it has removed to make room. */
 export function createPendingApprovals({
-  giveUp = () => undefined,
+  onEvicted = () => undefined,
   max = maxApprovals,
 }: {
-  readonly giveUp?: (entry: PendingApproval) => void;
+  readonly onEvicted?: (entry: PendingApproval) => void;
   readonly max?: number;
 } = {}): PendingApprovals {
   const rows = new Map<string, Map<string, PendingApproval>>();
@@ -86,14 +86,14 @@ export function createPendingApprovals({
   const shares = createTenantShares();
   let count = 0;
 
-  const ofRow = (environmentId: string): PendingApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
+  const ofEnvironment = (environmentId: string): PendingApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
 
-  /** Finds a place for another request of a row: a free one, or a request of the same key whose device is gone. */
-  function findPlace(environmentId: string, owner: string): "free" | PendingApproval | null {
+  /** Finds a slot for another request of a row: a free one, or the slot of a request of the same key whose device is disconnected. */
+  function findSlot(environmentId: string, owner: string): "free" | PendingApproval | null {
     if ((rows.get(environmentId)?.size ?? 0) >= maxApprovalsPerDevice) return null;
     const ofOwner = perOwner.get(owner);
     if (ofOwner === undefined || ofOwner.size < maxApprovalsPerKey) return "free";
-    return shares.isConnected(environmentId) ? shares.oldestGone(ofOwner) : null;
+    return shares.isConnected(environmentId) ? shares.oldestDisconnected(ofOwner) : null;
   }
 
   function remove(entry: PendingApproval): void {
@@ -110,16 +110,16 @@ export function createPendingApprovals({
   }
 
   return {
-    isFull: (environmentId, owner) => findPlace(environmentId, owner) === null,
-    ofRow,
+    isFull: (environmentId, owner) => findSlot(environmentId, owner) === null,
+    ofEnvironment,
     remove,
     add(approval, owner, digest) {
       const { scope, requestedAt } = approval;
-      const place = findPlace(scope.environmentId, owner);
-      if (place === null) return null;
-      if (place !== "free") {
-        remove(place);
-        giveUp(place);
+      const slot = findSlot(scope.environmentId, owner);
+      if (slot === null) return null;
+      if (slot !== "free") {
+        remove(slot);
+        onEvicted(slot);
       }
       const entry: PendingApproval = {
         approval,
@@ -138,19 +138,20 @@ export function createPendingApprovals({
       const excess = shares.excess(entry);
       remove(excess);
       if (excess === entry) return null;
-      giveUp(excess);
+      onEvicted(excess);
       return entry;
     },
     find: (key) => rows.get(key.scope.environmentId)?.get(keyText(key)),
     findSent: (environmentId, deliveryId) =>
-      ofRow(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
+      ofEnvironment(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
     ofConversation: (environmentId, conversation) =>
-      ofRow(environmentId).filter(({ approval }) => isSameConversation(approval.scope, conversation)),
+      ofEnvironment(environmentId).filter(({ approval }) => isSameConversation(approval.scope, conversation)),
     ofTenant(tenant) {
       const pending = shares.ofTenant(tenant).filter(({ sent }) => sent === null);
       return pending.toSorted((left, right) => compareCursors(left.cursor, right.cursor));
     },
-    setConnected: (environmentId, isConnected) => shares.setConnected(environmentId, isConnected, ofRow(environmentId)),
+    setConnected: (environmentId, isConnected) =>
+      shares.setConnected(environmentId, isConnected, ofEnvironment(environmentId)),
   };
 }
 
@@ -168,7 +169,7 @@ interface Share {
 }
 
 /**
- * The requests by tenant. A tenant with many does not displace another's, and requests of devices that are gone are given up before any
+ * The requests by tenant. A tenant with many does not displace another's, and requests of disconnected devices are evicted before any
  * that can be decided.
  */
 function createTenantShares() {
@@ -210,10 +211,10 @@ function createTenantShares() {
       }
     },
     /** The oldest pending request of a device that is not connected; `null` if there is none. */
-    oldestGone: (requests: Iterable<PendingApproval>): PendingApproval | null =>
+    oldestDisconnected: (requests: Iterable<PendingApproval>): PendingApproval | null =>
       oldestPending(requests, ({ approval }) => !connectedRows.has(approval.scope.environmentId)),
     /**
-     * Returns the request to give up after this one exceeded the limit. It belongs to the tenant with the most: the oldest of a device that is not
+     * Returns the request to evict after this one exceeded the limit. It belongs to the tenant with the most: the oldest of a device that is not
      * connected, else the added one, else the oldest of all. A request whose decision was sent stays.
      */
     excess(added: PendingApproval): PendingApproval {
@@ -222,8 +223,8 @@ function createTenantShares() {
         if (largest === undefined || sizeOf(share) > sizeOf(largest)) largest = share;
       if (largest === undefined) return added;
       const isOwn = largest.connected.has(added) || largest.disconnected.has(added);
-      const gone = oldestPending(largest.disconnected);
-      return gone ?? (isOwn ? added : (oldestPending(largest.connected) ?? added));
+      const oldestOfDisconnected = oldestPending(largest.disconnected);
+      return oldestOfDisconnected ?? (isOwn ? added : (oldestPending(largest.connected) ?? added));
     },
   };
 }

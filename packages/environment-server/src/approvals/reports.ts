@@ -50,8 +50,8 @@ function receiveEnd(
     new Set(others.map(({ approval }) => approval.request.toolCallId)),
   );
   for (const entry of known.filter(isOfTurn)) {
-    noteSent(entry, { isTurnOver: true });
-    noteGone(state, row, entry);
+    updateSentDecision(entry, { isTurnOver: true });
+    withdrawOrMark(state, row, entry);
   }
 }
 
@@ -69,8 +69,8 @@ function receiveList(
   const known = state.pending.ofConversation(environmentId, runtime);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
-  const gone = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
-  for (const entry of gone) noteGone(state, row, entry);
+  const missing = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
+  for (const entry of missing) withdrawOrMark(state, row, entry);
   for (const asked of listed) request(state, row, runtime, asked, { hasRequestFrame: false });
 }
 
@@ -89,7 +89,7 @@ function request(
   const report: ReportedRequest = { request: asked, hasRequestFrame: hasRequestFrame || known.hasRequestFrame };
   if (known.sent === null && !asksForTheSame(known.approval.request, asked)) return replace(state, row, known, report);
   // Its turn runs, or the device asks again in another one.
-  noteSent(known, { isTurnOver: false, isGone: false, replacement: replacementBy(known, report) });
+  updateSentDecision(known, { isTurnOver: false, isWithdrawn: false, replacement: replacementBy(known, report) });
   updatePolicy(state, row, known);
   state.enforcement.apply(known);
   if (hasRequestFrame && (known.sent?.replacement ?? null) === null) noteAsked(state, row, known);
@@ -195,13 +195,16 @@ function noteAsked(state: ApprovalState, row: ApprovalDevice, entry: PendingAppr
 }
 
 /** The device no longer asks. */
-function noteGone(state: ApprovalState, { device }: ApprovalDevice, entry: PendingApproval): void {
+function withdrawOrMark(state: ApprovalState, { device }: ApprovalDevice, entry: PendingApproval): void {
   if (entry.sent === null) return withdraw(state, device, entry);
   // The outcome of the decision follows.
-  noteSent(entry, { isGone: true });
-  state.onGone(device.environmentId, entry.sent.deliveryId, entry.sent.isTurnOver);
+  updateSentDecision(entry, { isWithdrawn: true });
+  state.onWithdrawnAfterDecision(device.environmentId, entry.sent.deliveryId, entry.sent.isTurnOver);
 }
 
-function noteSent(entry: PendingApproval, change: Partial<Omit<SentDecision, "deliveryId" | "decision">>): void {
+function updateSentDecision(
+  entry: PendingApproval,
+  change: Partial<Omit<SentDecision, "deliveryId" | "decision">>,
+): void {
   if (entry.sent !== null) entry.sent = { ...entry.sent, ...change };
 }

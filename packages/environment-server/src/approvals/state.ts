@@ -16,7 +16,7 @@ import type { ApprovalWriter } from "./writer.ts";
 
 /**
  * A change of a request. `requested`: a device asks, or the message or the expiry of a pending request has become known. `withdrawn`: nobody decided here,
- * and the device no longer asks, or the request was given up because there are too many.
+ * and the device no longer asks, or the request was evicted because there are too many.
  */
 type ApprovalChange = "requested" | "decided" | "withdrawn";
 
@@ -51,7 +51,7 @@ export interface ApprovalTrackerOptions {
   /** Denies a request that a policy denies now. Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   /** A device no longer lists a request whose decision was sent: it has read the decision, or the turn has ended, with or without reading it. */
-  readonly onGone: (environmentId: string, deliveryId: string, isTurnOver: boolean) => void;
+  readonly onWithdrawnAfterDecision: (environmentId: string, deliveryId: string, isTurnOver: boolean) => void;
 }
 
 /** The state of the tracker. */

@@ -79,7 +79,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
   const state: ApprovalState = {
     ...options,
     devices,
-    pending: createPendingApprovals({ giveUp: (entry) => giveUp(state, entry) }),
+    pending: createPendingApprovals({ onEvicted: (entry) => evict(state, entry) }),
     writer: createApprovalWriter(options),
     enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
     waiters: createRequestWaiters(options.clock),
@@ -96,7 +96,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       incomplete.delete(row.device.environmentId);
       pending.setConnected(row.device.environmentId, true);
       // Before the device asks again, so that nobody can allow what its new policy denies.
-      for (const entry of pending.ofRow(row.device.environmentId)) updatePolicy(state, row, entry);
+      for (const entry of pending.ofEnvironment(row.device.environmentId)) updatePolicy(state, row, entry);
     },
     disconnect(environmentId) {
       devices.delete(environmentId);
@@ -107,7 +107,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     },
     async resume(environmentId) {
       await loaded;
-      return pending.ofRow(environmentId).map(({ approval }) => approval.scope);
+      return pending.ofEnvironment(environmentId).map(({ approval }) => approval.scope);
     },
     receive: (environmentId, frame) => receive(state, environmentId, frame),
     find(key) {
@@ -142,9 +142,9 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       return pending.ofTenant(tenant);
     },
     pendingOf: (environmentId) =>
-      pending.ofRow(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
+      pending.ofEnvironment(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
     forget(environmentId) {
-      for (const entry of pending.ofRow(environmentId)) remove(state, entry);
+      for (const entry of pending.ofEnvironment(environmentId)) remove(state, entry);
     },
     async close() {
       enforcement.close();
@@ -163,7 +163,7 @@ function noteReserved(
 ): void {
   const entry = pending.find(key);
   if (entry === undefined) return;
-  entry.sent = { deliveryId, decision, isTurnOver: false, isGone: false, replacement: null };
+  entry.sent = { deliveryId, decision, isTurnOver: false, isWithdrawn: false, replacement: null };
   void writer.saveNow({ ...entry.approval, decision });
 }
 
@@ -172,11 +172,11 @@ function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: str
   const { pending, devices, writer, enforcement } = state;
   const entry = pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
-  const { isGone, replacement } = entry.sent;
+  const { isWithdrawn, replacement } = entry.sent;
   const row = devices.get(environmentId);
   entry.sent = null;
   void writer.saveNow(entry.approval);
-  if (isGone) return withdraw(state, row?.device, entry);
+  if (isWithdrawn) return withdraw(state, row?.device, entry);
   if (replacement !== null && row !== undefined) return replace(state, row, entry, replacement);
   // Policies left the request alone while it was decided.
   if (row !== undefined) updateTrigger(state, row, entry);
@@ -188,7 +188,7 @@ function noteOutcome(state: ApprovalState, environmentId: string, deliveryId: st
   const entry = state.pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
   const { approval, sent } = entry;
-  const { decision, replacement, isGone } = sent;
+  const { decision, replacement, isWithdrawn } = sent;
   remove(state, entry);
   const row = state.devices.get(environmentId);
   if (outcome.kind === "rejected") {
@@ -201,7 +201,7 @@ function noteOutcome(state: ApprovalState, environmentId: string, deliveryId: st
     if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
     state.onChange("decided", { ...approval, decision });
   }
-  if (replacement === null || isGone || row === undefined) return;
+  if (replacement === null || isWithdrawn || row === undefined) return;
   const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
   requestNew(state, row, approval.scope, replacement.request, {
     hasRequestFrame: replacement.hasRequestFrame,
@@ -228,7 +228,7 @@ async function load(state: ApprovalState): Promise<void> {
 }
 
 /** A request was removed from memory to make room. It is no longer listed, and its device decides whether it takes a decision. */
-function giveUp(state: ApprovalState, entry: PendingApproval): void {
+function evict(state: ApprovalState, entry: PendingApproval): void {
   const { environmentId } = entry.approval.scope;
   const row = state.devices.get(environmentId);
   if (row !== undefined) state.incomplete.add(environmentId);

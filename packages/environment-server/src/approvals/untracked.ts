@@ -71,7 +71,7 @@ interface State extends UntrackedDenialsOptions {
 export function createUntrackedDenials(options: UntrackedDenialsOptions): UntrackedDenials {
   const state: State = { ...options, rows: new Map(), dropped: new Set() };
   const { rows, mayDeny } = state;
-  const ofRow = (environmentId: string): readonly Denial[] => [...(rows.get(environmentId)?.values() ?? [])];
+  const ofEnvironment = (environmentId: string): readonly Denial[] => [...(rows.get(environmentId)?.values() ?? [])];
   return {
     start(approval, onSent) {
       if (!mayDeny(approval)) return;
@@ -89,16 +89,16 @@ export function createUntrackedDenials(options: UntrackedDenialsOptions): Untrac
       if (denial !== undefined) end(state, denial);
     },
     keepOnly(environmentId, runtime, toolCallIds) {
-      for (const denial of ofRow(environmentId)) {
+      for (const denial of ofEnvironment(environmentId)) {
         const { scope, request } = denial.approval;
         if (isSameConversation(scope, runtime) && !toolCallIds.has(request.toolCallId)) end(state, denial);
       }
     },
     cancelRow(environmentId) {
-      for (const denial of ofRow(environmentId)) end(state, denial);
+      for (const denial of ofEnvironment(environmentId)) end(state, denial);
     },
     close() {
-      for (const environmentId of rows.keys()) for (const denial of ofRow(environmentId)) end(state, denial);
+      for (const environmentId of rows.keys()) for (const denial of ofEnvironment(environmentId)) end(state, denial);
     },
   };
 }
