@@ -14,20 +14,20 @@ import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } f
 
 /** Takes a report of a device. */
 export function receive(state: ApprovalState, environmentId: string, frame: TurnFrame | StatusFrame): void {
-  const row = state.devices.get(environmentId);
-  if (row === undefined || frame.runtime === null) return;
+  const requester = state.devices.get(environmentId);
+  if (requester === undefined || frame.runtime === null) return;
   switch (frame.kind) {
     case "control_request":
-      return request(state, row, frame.runtime, frame.request, { hasRequestFrame: true });
+      return request(state, requester, frame.runtime, frame.request, { hasRequestFrame: true });
     case "update_device_status":
-      return frame.pending === null ? undefined : receiveList(state, row, frame.runtime, frame.pending);
+      return frame.pending === null ? undefined : receiveList(state, requester, frame.runtime, frame.pending);
     case "update_loop_status":
       return frame.activity === "idle"
-        ? receiveEnd(state, row, frame.runtime, () => true)
-        : updateTriggers(state, row, frame.runtime);
+        ? receiveEnd(state, requester, frame.runtime, () => true)
+        : updateTriggers(state, requester, frame.runtime);
     case "turn_finished":
       // A request that only a status has listed may belong to the next turn: the end of this one leaves it.
-      return receiveEnd(state, row, frame.runtime, ({ hasRequestFrame }) => hasRequestFrame);
+      return receiveEnd(state, requester, frame.runtime, ({ hasRequestFrame }) => hasRequestFrame);
     case "update_queue":
     case "assistant_text":
     case "loop_error":
@@ -37,11 +37,11 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
 /** No request of a turn is pending when it is over. */
 function receiveEnd(
   state: ApprovalState,
-  row: ApprovalDevice,
+  requester: ApprovalDevice,
   runtime: Conversation,
   isOfTurn: (entry: PendingApproval) => boolean,
 ): void {
-  const { environmentId } = row.device;
+  const { environmentId } = requester.device;
   const known = state.pending.ofConversation(environmentId, runtime);
   const others = known.filter((entry) => !isOfTurn(entry));
   state.enforcement.keepOnly(
@@ -51,17 +51,17 @@ function receiveEnd(
   );
   for (const entry of known.filter(isOfTurn)) {
     updateSentDecision(entry, { isTurnOver: true });
-    withdrawOrMark(state, row, entry);
+    handleWithdrawal(state, requester, entry);
   }
 }
 
 function receiveList(
   state: ApprovalState,
-  row: ApprovalDevice,
+  requester: ApprovalDevice,
   runtime: Conversation,
   listed: readonly ApprovalRequest[],
 ): void {
-  const { environmentId } = row.device;
+  const { environmentId } = requester.device;
   const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
   state.enforcement.keepOnly(environmentId, runtime, ids);
   state.withheld.keepOnly(environmentId, runtime, ids);
@@ -70,29 +70,30 @@ function receiveList(
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
   const missing = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
-  for (const entry of missing) withdrawOrMark(state, row, entry);
-  for (const asked of listed) request(state, row, runtime, asked, { hasRequestFrame: false });
+  for (const entry of missing) handleWithdrawal(state, requester, entry);
+  for (const asked of listed) request(state, requester, runtime, asked, { hasRequestFrame: false });
 }
 
 /** `hasRequestFrame`: the device asks in a frame. Otherwise its status lists the request. */
 function request(
   state: ApprovalState,
-  row: ApprovalDevice,
+  requester: ApprovalDevice,
   runtime: Conversation,
   asked: ApprovalRequest,
   { hasRequestFrame }: { readonly hasRequestFrame: boolean },
 ): void {
-  const scope = { environmentId: row.device.environmentId, ...runtime };
+  const scope = { environmentId: requester.device.environmentId, ...runtime };
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
   if (known === undefined)
-    return requestNew(state, row, scope, asked, { hasRequestFrame, requestedAt: state.wallNow() });
+    return requestNew(state, requester, scope, asked, { hasRequestFrame, requestedAt: state.wallNow() });
   const report: ReportedRequest = { request: asked, hasRequestFrame: hasRequestFrame || known.hasRequestFrame };
-  if (known.sent === null && !asksForTheSame(known.approval.request, asked)) return replace(state, row, known, report);
+  if (known.sent === null && !asksForTheSame(known.approval.request, asked))
+    return replace(state, requester, known, report);
   // Its turn runs, or the device asks again in another one.
   updateSentDecision(known, { isTurnOver: false, isWithdrawn: false, replacement: replacementBy(known, report) });
-  updatePolicy(state, row, known);
+  updatePolicy(state, requester, known);
   state.enforcement.apply(known);
-  if (hasRequestFrame && (known.sent?.replacement ?? null) === null) noteAsked(state, row, known);
+  if (hasRequestFrame && (known.sent?.replacement ?? null) === null) noteAsked(state, requester, known);
 }
 
 /** Whether two reports ask for the same thing. Either may omit the input or the lasting permissions, and the reason may be worded differently. */
@@ -120,7 +121,7 @@ function replacementBy({ approval, sent }: PendingApproval, report: ReportedRequ
  */
 export function replace(
   state: ApprovalState,
-  row: ApprovalDevice,
+  requester: ApprovalDevice,
   entry: PendingApproval,
   { request: asked, hasRequestFrame }: ReportedRequest,
 ): void {
@@ -128,9 +129,9 @@ export function replace(
   const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
   const made = { ...approval, request: asked, requestedAt };
   entry.hasRequestFrame ||= hasRequestFrame;
-  const trigger = triggerOfNew(state, row, made, entry.hasRequestFrame);
+  const trigger = triggerOfNew(state, requester, made, entry.hasRequestFrame);
   if (trigger === null) {
-    withdraw(state, row.device, entry);
+    withdraw(state, requester.device, entry);
     return state.withheld.add(keyOf(approval));
   }
   const messageId = trigger.messageId ?? approval.messageId;
@@ -138,7 +139,7 @@ export function replace(
   entry.cursor = { ...entry.cursor, requestedAt };
   entry.sequence = ++state.sequence.last;
   state.writer.save(entry.approval);
-  state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
+  state.emit({ type: "approval_requested", ...requester.device, toolCallId: asked.toolCallId, tool: asked.tool });
   state.onChange("requested", entry.approval);
   if (entry.approval.expiry !== approval.expiry) {
     state.enforcement.cancel(entry);
@@ -156,46 +157,46 @@ function earlierExpiry(before: StoredApproval["expiry"], now: StoredApproval["ex
 /** Adds a request that is not pending. */
 export function requestNew(
   state: ApprovalState,
-  row: ApprovalDevice,
+  requester: ApprovalDevice,
   scope: ConversationScope,
   asked: ApprovalRequest,
   { hasRequestFrame, requestedAt }: { readonly hasRequestFrame: boolean; readonly requestedAt: number },
 ): void {
   const { enforcement, incomplete, withheld } = state;
-  const { environmentId, tenant } = row.device;
+  const { environmentId, tenant } = requester.device;
   const key = { scope, toolCallId: asked.toolCallId };
   const made = { tenant, scope, request: asked, requestedAt, decision: null };
-  const trigger = triggerOfNew(state, row, made, hasRequestFrame);
+  const trigger = triggerOfNew(state, requester, made, hasRequestFrame);
   if (trigger === null) return withheld.add(key);
   withheld.delete(key);
   const approval = { ...made, ...trigger };
-  const entry = add(state, approval, row.owner);
+  const entry = add(state, approval, requester.owner);
   if (entry === null) {
     incomplete.add(environmentId);
     if (hasRequestFrame) state.askedUntracked.add(key);
     return enforcement.applyUntracked(approval, (denied, outcome) => {
       const { expiry } = denied;
       if (expiry !== null)
-        emitDecided(state, row, denied, { behavior: "deny", decidedBy: policyActor(expiry.policy), outcome });
+        emitDecided(state, requester, denied, { behavior: "deny", decidedBy: policyActor(expiry.policy), outcome });
     });
   }
   entry.hasRequestFrame = hasRequestFrame;
   state.writer.save(approval);
-  state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
+  state.emit({ type: "approval_requested", ...requester.device, toolCallId: asked.toolCallId, tool: asked.tool });
   state.onChange("requested", approval);
   state.waiters.notify(keyText(key));
   enforcement.apply(entry);
 }
 
 /** The device asks in the turn that runs. Until then, a status may have listed the request during an earlier turn. */
-function noteAsked(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
+function noteAsked(state: ApprovalState, requester: ApprovalDevice, entry: PendingApproval): void {
   if (entry.hasRequestFrame) return;
   entry.hasRequestFrame = true;
-  if (entry.sent === null) updateTrigger(state, row, entry);
+  if (entry.sent === null) updateTrigger(state, requester, entry);
 }
 
 /** The device no longer asks. */
-function withdrawOrMark(state: ApprovalState, { device }: ApprovalDevice, entry: PendingApproval): void {
+function handleWithdrawal(state: ApprovalState, { device }: ApprovalDevice, entry: PendingApproval): void {
   if (entry.sent === null) return withdraw(state, device, entry);
   // The outcome of the decision follows.
   updateSentDecision(entry, { isWithdrawn: true });

@@ -91,12 +91,12 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
   const { pending, writer, enforcement, waiters, incomplete, withheld, askedUntracked } = state;
   const loaded = load(state);
   return {
-    connect(row) {
-      devices.set(row.device.environmentId, row);
-      incomplete.delete(row.device.environmentId);
-      pending.setConnected(row.device.environmentId, true);
+    connect(requester) {
+      devices.set(requester.device.environmentId, requester);
+      incomplete.delete(requester.device.environmentId);
+      pending.setConnected(requester.device.environmentId, true);
       // Before the device asks again, so that nobody can allow what its new policy denies.
-      for (const entry of pending.ofEnvironment(row.device.environmentId)) updatePolicy(state, row, entry);
+      for (const entry of pending.ofEnvironment(requester.device.environmentId)) updatePolicy(state, requester, entry);
     },
     disconnect(environmentId) {
       devices.delete(environmentId);
@@ -173,13 +173,13 @@ function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: str
   const entry = pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
   const { isWithdrawn, replacement } = entry.sent;
-  const row = devices.get(environmentId);
+  const requester = devices.get(environmentId);
   entry.sent = null;
   void writer.saveNow(entry.approval);
-  if (isWithdrawn) return withdraw(state, row?.device, entry);
-  if (replacement !== null && row !== undefined) return replace(state, row, entry, replacement);
+  if (isWithdrawn) return withdraw(state, requester?.device, entry);
+  if (replacement !== null && requester !== undefined) return replace(state, requester, entry, replacement);
   // Policies left the request alone while it was decided.
-  if (row !== undefined) updateTrigger(state, row, entry);
+  if (requester !== undefined) updateTrigger(state, requester, entry);
   enforcement.apply(entry);
 }
 
@@ -190,7 +190,7 @@ function noteOutcome(state: ApprovalState, environmentId: string, deliveryId: st
   const { approval, sent } = entry;
   const { decision, replacement, isWithdrawn } = sent;
   remove(state, entry);
-  const row = state.devices.get(environmentId);
+  const requester = state.devices.get(environmentId);
   if (outcome.kind === "rejected") {
     // The decision had no effect, and the device no longer asks.
     void state.writer.saveNow(approval);
@@ -198,12 +198,13 @@ function noteOutcome(state: ApprovalState, environmentId: string, deliveryId: st
     state.onChange("withdrawn", approval);
   } else {
     const { behavior, decidedBy } = decision;
-    if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
+    if (requester !== undefined)
+      emitDecided(state, requester, approval, { behavior, decidedBy, outcome: outcome.kind });
     state.onChange("decided", { ...approval, decision });
   }
-  if (replacement === null || isWithdrawn || row === undefined) return;
+  if (replacement === null || isWithdrawn || requester === undefined) return;
   const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
-  requestNew(state, row, approval.scope, replacement.request, {
+  requestNew(state, requester, approval.scope, replacement.request, {
     hasRequestFrame: replacement.hasRequestFrame,
     requestedAt,
   });
@@ -230,7 +231,7 @@ async function load(state: ApprovalState): Promise<void> {
 /** A request was removed from memory to make room. It is no longer listed, and its device decides whether it takes a decision. */
 function evict(state: ApprovalState, entry: PendingApproval): void {
   const { environmentId } = entry.approval.scope;
-  const row = state.devices.get(environmentId);
-  if (row !== undefined) state.incomplete.add(environmentId);
-  withdraw(state, row?.device, entry);
+  const requester = state.devices.get(environmentId);
+  if (requester !== undefined) state.incomplete.add(environmentId);
+  withdraw(state, requester?.device, entry);
 }

@@ -28,14 +28,14 @@ function isTurnKnown(
  */
 export function triggerOfNew(
   state: ApprovalState,
-  row: ApprovalDevice,
+  requester: ApprovalDevice,
   { scope, request: { tool, toolCallId }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
   hasRequestFrame: boolean,
 ): Trigger | null {
   const { triggerOf, policiesOf } = state;
-  const isKnown = isTurnKnown(state, row, { scope, toolCallId }, hasRequestFrame);
+  const isKnown = isTurnKnown(state, requester, { scope, toolCallId }, hasRequestFrame);
   const { messageId, policies } = isKnown ? triggerOf(scope.environmentId, scope) : { messageId: null, policies: [] };
-  const expiry = expiryOf([row.policy, ...policies], tool, requestedAt);
+  const expiry = expiryOf([requester.policy, ...policies], tool, requestedAt);
   if (isKnown || expiry?.policy === "denied_tool") return { messageId, expiry };
   const possible = expiryOf(policiesOf(scope.environmentId, scope), tool, requestedAt);
   return possible?.policy === "denied_tool" ? null : { messageId, expiry };
@@ -45,17 +45,17 @@ export function triggerOfNew(
  * A device that reconnects names its pending requests before the run with the message. When the messages of the turn become known, the policies
  * of their senders apply to them, too.
  */
-export function updateTriggers(state: ApprovalState, row: ApprovalDevice, runtime: Conversation): void {
-  for (const entry of state.pending.ofConversation(row.device.environmentId, runtime))
-    if (entry.approval.messageId === null && entry.sent === null) updateTrigger(state, row, entry);
+export function updateTriggers(state: ApprovalState, requester: ApprovalDevice, runtime: Conversation): void {
+  for (const entry of state.pending.ofConversation(requester.device.environmentId, runtime))
+    if (entry.approval.messageId === null && entry.sent === null) updateTrigger(state, requester, entry);
 }
 
 /** Adds what is now known about the turn of a request. Its deadline can only become earlier. */
-export function updateTrigger(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
-  if (!isTurnKnown(state, row, keyOf(entry.approval), entry.hasRequestFrame)) return;
+export function updateTrigger(state: ApprovalState, requester: ApprovalDevice, entry: PendingApproval): void {
+  if (!isTurnKnown(state, requester, keyOf(entry.approval), entry.hasRequestFrame)) return;
   const { approval } = entry;
-  const { messageId, policies } = state.triggerOf(row.device.environmentId, approval.scope);
-  const found = expiryOf([row.policy, ...policies], approval.request.tool, approval.requestedAt);
+  const { messageId, policies } = state.triggerOf(requester.device.environmentId, approval.scope);
+  const found = expiryOf([requester.policy, ...policies], approval.request.tool, approval.requestedAt);
   adoptTrigger(state, entry, found, messageId ?? approval.messageId);
 }
 
@@ -63,9 +63,10 @@ export function updateTrigger(state: ApprovalState, row: ApprovalDevice, entry: 
  * Applies the present policy of a device's key to a pending request, because it may have changed while the device was disconnected. Only a stricter
  * policy takes effect: the policies of the turn's senders still apply, even while the senders are not known.
  */
-export function updatePolicy(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
+export function updatePolicy(state: ApprovalState, requester: ApprovalDevice, entry: PendingApproval): void {
   const { messageId, request, requestedAt } = entry.approval;
-  if (entry.sent === null) adoptTrigger(state, entry, expiryOf([row.policy], request.tool, requestedAt), messageId);
+  if (entry.sent === null)
+    adoptTrigger(state, entry, expiryOf([requester.policy], request.tool, requestedAt), messageId);
 }
 
 /** Updates a request if its message is another one, or if it is now denied earlier. */
