@@ -7,7 +7,7 @@ import { type ApprovalRequest, keyOf, keyText, type StoredApproval } from "../ap
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { triggerOfNew, updateTriggers, updateTrigger, updatePolicy } from "./triggers.ts";
+import { triggerOfNew, updatePolicy, updateTrigger, updateTriggers } from "./triggers.ts";
 import type { PendingApproval, ReportedRequest, SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";

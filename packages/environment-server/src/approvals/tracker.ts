@@ -10,7 +10,7 @@ import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
-import { updateTrigger, updatePolicy } from "./triggers.ts";
+import { updatePolicy, updateTrigger } from "./triggers.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, type PendingApproval } from "./pending.ts";
 import { receive, replace, requestNew } from "./reports.ts";

@@ -21,7 +21,7 @@ test("a failure that a device reports for another conversation does not end a ch
 
 test("a failure to change the state of a conversation does not end a stop, which has its own response", async () => {
   const commands = setUp();
-  const stopped = commands.ask(target, runtime, { kind: "stop", runId: null });
+  const stopped = commands.run(target, runtime, { kind: "stop", runId: null });
   commands.receive("env-1", { ...failure, runtime, message: "of a change" });
   const response = { kind: "command_response", command: "stop", requestId: "command-1", error: null } as const;
   commands.receive("env-1", { ...response, success: true, effect: true });

@@ -9,7 +9,7 @@ import {
   buildStateFrame,
   type CommandResponse,
   isOlderModeName,
-  type QuestionCommand,
+  type ConversationCommand,
   type StateChange,
   toDeviceMode,
 } from "../dialects/command-frames.ts";
@@ -29,10 +29,10 @@ import {
 export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" | "agentOf" | "pauseMs"> {
   readonly modes: Pick<ConversationModes, "modeOf">;
   /** Sends a command and resolves with the effect in the device's response. */
-  ask(
+  run(
     target: CommandTarget,
     runtime: Conversation,
-    command: QuestionCommand,
+    command: ConversationCommand,
   ): Promise<CommandOutcome<boolean | number>>;
   /** Changes the mode of a conversation and resolves with the mode that the device then reports for it. */
   changeMode(target: CommandTarget, runtime: Conversation, mode: string): Promise<CommandOutcome<string>>;
@@ -68,7 +68,7 @@ export function createDeviceCommands({
   return {
     ...questions,
     modes,
-    ask(target, runtime, command) {
+    run(target, runtime, command) {
       const requestId = randomId("command");
       return waiting.run(target, {
         runtime,

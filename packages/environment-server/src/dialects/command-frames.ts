@@ -7,7 +7,7 @@ import { type Conversation, toWireRuntime } from "./conversation.ts";
 import { type Members, membersOf, readId, readLine } from "./values.ts";
 
 /** A command with a dedicated response of the device. */
-export type QuestionCommand =
+export type ConversationCommand =
   | { readonly kind: "stop"; readonly runId: string | null }
   | { readonly kind: "resume_queue" }
   | { readonly kind: "remove_queue_item"; readonly itemId: string };
@@ -29,9 +29,9 @@ interface Response {
   readonly error: string | null;
 }
 
-/** The response to a {@link QuestionCommand}. */
+/** The response to a {@link ConversationCommand}. */
 interface EffectResponse extends Response {
-  readonly command: QuestionCommand["kind"];
+  readonly command: ConversationCommand["kind"];
   /** Its effect: whether a turn was stopped, how many messages it released, whether it removed one. */
   readonly effect: boolean | number;
 }
@@ -44,7 +44,7 @@ interface ConversationResponse extends Response {
 }
 
 /** Builds the frame of a command. */
-export function buildCommandFrame(requestId: string, runtime: Conversation, command: QuestionCommand): string {
+export function buildCommandFrame(requestId: string, runtime: Conversation, command: ConversationCommand): string {
   const frame = { request_id: requestId, runtime: toWireRuntime(runtime) };
   switch (command.kind) {
     case "stop":
@@ -71,7 +71,7 @@ export function buildConversationFrame(requestId: string, conversationId: string
 }
 
 /** Each type of response, with the command that it belongs to and the member that has the effect. */
-const responses: ReadonlyMap<unknown, readonly [command: QuestionCommand["kind"], effect: string]> = new Map([
+const responses: ReadonlyMap<unknown, readonly [command: ConversationCommand["kind"], effect: string]> = new Map([
   ["abort_message_response", ["stop", "aborted"]],
   ["resume_queue_response", ["resume_queue", "resumed"]],
   // The device has no other member: `success` is false when it has no such item.

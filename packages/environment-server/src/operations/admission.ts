@@ -11,7 +11,13 @@ import type { DeviceConnection } from "../socket/connection.ts";
 import { type QueuedSend, sizeOfQueue } from "../socket/queue-ledger.ts";
 import { refuseDecision, refuseLaterDecisions } from "./approvals/decisions.ts";
 import type { Send } from "./context.ts";
-import { type AskedLimits, type AskResult, modeRefusal, mustAsk, switchMode } from "./conversations/key-limits.ts";
+import {
+  type ConversationLimits,
+  type DeviceQueryResult,
+  modeRefusal,
+  needsDeviceQuery,
+  switchMode,
+} from "./conversations/key-limits.ts";
 import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
 import { findOnline, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
@@ -24,7 +30,11 @@ export type Deferred =
 export type Admission = { readonly kind: "admitted"; readonly connection: DeviceConnection } | Refused | Deferred;
 
 /** Returns the socket for a frame, a refusal, or a reason to wait. Switches the conversation to the mode that the key sets, if any. Stores nothing. */
-export async function admit(send: Send, place: MessagePlace | null, asked: AskResult | null): Promise<Admission> {
+export async function admit(
+  send: Send,
+  place: MessagePlace | null,
+  queryResult: DeviceQueryResult | null,
+): Promise<Admission> {
   const { server, record, scope, part, plan, principal } = send;
   const limits = limitsOf(send);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
@@ -33,9 +43,9 @@ export async function admit(send: Send, place: MessagePlace | null, asked: AskRe
   const connection = findOnline(server, record);
   if (connection === null) return refused(unreachableResponse(record));
   // Answers from an earlier socket do not count.
-  const mustBeAsked = mustAsk(server, limits, scope);
-  if (mustBeAsked && asked?.connection !== connection) return { kind: "needs_device_answer" };
-  const answer = mustBeAsked ? asked?.refusal : undefined;
+  const isQueryNeeded = needsDeviceQuery(server, limits, scope);
+  if (isQueryNeeded && queryResult?.connection !== connection) return { kind: "needs_device_answer" };
+  const answer = isQueryNeeded ? queryResult?.refusal : undefined;
   const unwanted =
     answer ??
     refuseDecision(send, connection) ??
@@ -60,7 +70,7 @@ export async function admit(send: Send, place: MessagePlace | null, asked: AskRe
 }
 
 /** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */
-export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Send): AskedLimits {
+export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Send): ConversationLimits {
   return { agentIds, maxMode, setMode: part.payload.kind === "create_message" ? (setMode ?? null) : null };
 }
 

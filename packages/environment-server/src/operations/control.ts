@@ -17,7 +17,7 @@ import {
 } from "@letta-environments/schema";
 import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
 import { refuseWithoutAgent } from "../delivery/plan.ts";
-import type { QuestionCommand } from "../dialects/command-frames.ts";
+import type { ConversationCommand } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
@@ -87,19 +87,19 @@ async function runCommand(
   const runtime = runtimeOf(request);
   const respond = async <Effect>(outcome: Promise<CommandOutcome<Effect>>, present: (effect: Effect) => object) =>
     toResponse(!isUnrepeatableCommand(request), await outcome, present);
-  const ask = (command: QuestionCommand, present: (effect: unknown) => object) =>
-    respond(commands.ask(target, runtime, command), present);
+  const run = (command: ConversationCommand, present: (effect: unknown) => object) =>
+    respond(commands.run(target, runtime, command), present);
   switch (request.operation) {
     case "stopTurn":
-      return ask({ kind: "stop", runId: request.body.runId ?? null }, (stopped) => ({ stopped: stopped === true }));
+      return run({ kind: "stop", runId: request.body.runId ?? null }, (stopped) => ({ stopped: stopped === true }));
     case "changeMode":
       return respond(commands.changeMode(target, runtime, request.body.mode), (mode) => ({ mode }));
     case "changeDirectory":
       return respond(commands.changeDirectory(target, runtime, request.body.directory), (directory) => ({ directory }));
     case "resumeQueue":
-      return ask({ kind: "resume_queue" }, (resumed) => ({ resumed: Number(resumed) }));
+      return run({ kind: "resume_queue" }, (resumed) => ({ resumed: Number(resumed) }));
     case "removeQueueItem":
-      return ask({ kind: "remove_queue_item", itemId: request.params.itemId }, (removed) => ({
+      return run({ kind: "remove_queue_item", itemId: request.params.itemId }, (removed) => ({
         removed: removed === true,
       }));
   }

@@ -28,7 +28,7 @@ import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
-import { askDevice, type AskResult, mightAsk, modeRefusal } from "./conversations/key-limits.ts";
+import { queryDevice, type DeviceQueryResult, mayNeedDeviceQuery, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
 import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
@@ -73,9 +73,9 @@ export async function sendMessage(
   if (progress !== undefined) progress.isSent = false;
   const arrivalSequence = server.approvals.latestSequence();
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
-  const ownOrder = mightAsk(principal, planned.plan) ? principal.keyId : null;
-  const [plainQueue, askingQueue] = sendQueuesOf(principal, params.connectionId);
-  const queueKey = ownOrder === null ? plainQueue : askingQueue;
+  const ownOrder = mayNeedDeviceQuery(principal, planned.plan) ? principal.keyId : null;
+  const [plainQueue, queryingQueue] = sendQueuesOf(principal, params.connectionId);
+  const queueKey = ownOrder === null ? plainQueue : queryingQueue;
   const begun = await server.queue.run(queueKey, async () => {
     const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
@@ -157,9 +157,9 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
  */
 async function enqueue(send: Send, place: MessagePlace | null): Promise<Dispatch> {
   const { server, record, scope, signal } = send;
-  let asked: AskResult | null = null;
+  let queryResult: DeviceQueryResult | null = null;
   for (;;) {
-    const before = asked;
+    const before = queryResult;
     const dispatch = await server.queue.run(record.environment.id, async () => {
       const repeat = await runRepeat(send);
       return repeat ?? dispatchNew(send, place, before);
@@ -170,8 +170,8 @@ async function enqueue(send: Send, place: MessagePlace | null): Promise<Dispatch
       continue;
     }
     // One question at a time leaves places for the commands of other callers.
-    asked = await server.queue.run(`questions to ${record.environment.id}`, () =>
-      askDevice(server, limitsOf(send), scope, record),
+    queryResult = await server.queue.run(`questions to ${record.environment.id}`, () =>
+      queryDevice(server, limitsOf(send), scope, record),
     );
   }
 }
@@ -247,9 +247,9 @@ async function conflictResponse(send: Send, knownIds: ReadonlySet<string>): Prom
 async function dispatchNew(
   send: Send,
   place: MessagePlace | null,
-  asked: AskResult | null,
+  queryResult: DeviceQueryResult | null,
 ): Promise<Dispatch | Deferred> {
-  const admitted = await admit(send, place, asked);
+  const admitted = await admit(send, place, queryResult);
   if (admitted.kind === "refused") return respond(admitted.response);
   if (admitted.kind !== "admitted") return admitted;
   const { server, record, scope, part, signal, traceId } = send;

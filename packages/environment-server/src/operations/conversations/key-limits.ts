@@ -25,27 +25,27 @@ import type { ServerContext } from "../context.ts";
 import { findOnline, unreachableResponse, waitUntilSettled } from "../reach.ts";
 
 /** The limits of a key that may need a query to the device. `setMode` is `null` for a frame before which no mode is set. */
-export type AskedLimits = Pick<Principal, "agentIds" | "maxMode" | "setMode">;
+export type ConversationLimits = Pick<Principal, "agentIds" | "maxMode" | "setMode">;
 
-/** The result of the questions on one socket of a device. */
-export interface AskResult {
+/** The result of the queries on one socket of a device. */
+export interface DeviceQueryResult {
   readonly connection: DeviceConnection;
   /** `null`: the agent is confirmed, and the mode is known or will not be. */
   readonly refusal: PlainResponse | null;
 }
 
 /** Whether a frame of a key may need a query to the device first. It depends only on the key and the conversation. */
-export function mightAsk(
-  { agentIds, maxMode }: Pick<AskedLimits, "agentIds" | "maxMode">,
+export function mayNeedDeviceQuery(
+  { agentIds, maxMode }: Pick<ConversationLimits, "agentIds" | "maxMode">,
   { conversationId }: Pick<ConversationScope, "conversationId">,
 ): boolean {
   return maxMode !== null || (agentIds !== null && conversationId !== defaultConversationId);
 }
 
-/** Whether a device must be asked now, because values that the limits of a key need are unknown. */
-export function mustAsk(
+/** Whether a device must be queried now, because values that the limits of a key need are unknown. */
+export function needsDeviceQuery(
   { commands }: Pick<ServerContext, "commands">,
-  limits: AskedLimits,
+  limits: ConversationLimits,
   { environmentId, ...runtime }: ConversationScope,
 ): boolean {
   const { agentIds, maxMode, setMode = null } = limits;
@@ -59,13 +59,13 @@ export function mustAsk(
   return isAgentUnconfirmed || isModeUnknown;
 }
 
-/** Queries a device for the values that {@link mustAsk} found missing. Resolves with `null` if the device is offline. */
-export async function askDevice(
+/** Queries a device for the values that {@link needsDeviceQuery} found missing. Resolves with `null` if the device is offline. */
+export async function queryDevice(
   server: ServerContext,
-  limits: AskedLimits,
+  limits: ConversationLimits,
   scope: ConversationScope,
   record: ConnectionRecord,
-): Promise<AskResult | null> {
+): Promise<DeviceQueryResult | null> {
   await waitUntilSettled(server, findOnline(server, record));
   // Looked up again, because it may have reconnected during the wait.
   const connection = findOnline(server, record);
@@ -93,7 +93,7 @@ export async function refuseForeignConversation(
 ): Promise<PlainResponse | null> {
   if (agentIds === null || runtime.conversationId === defaultConversationId) return null;
   const outcome = await commands.askAgent(commandTargetOf(hub, connection), runtime);
-  const refusal = refusalOfQuestion(outcome, record);
+  const refusal = refusalOfQuery(outcome, record);
   if (refusal !== null) return refusal;
   if (outcome.kind === "done" && outcome.effect === runtime.agentId) return null;
   if (outcome.kind === "unknown") {
@@ -159,7 +159,7 @@ async function learnMode(
   record: ConnectionRecord,
 ): Promise<PlainResponse | null> {
   if (maxMode === null || commands.modes.modeOf(environmentId, runtime) !== undefined) return null;
-  return refusalOfQuestion(await commands.askMode(commandTargetOf(hub, connection), runtime), record);
+  return refusalOfQuery(await commands.askMode(commandTargetOf(hub, connection), runtime), record);
 }
 
 /**
@@ -196,7 +196,7 @@ function isInMode(mode: string | null | undefined, required: string): boolean {
 }
 
 /** The refusal of a request whose question did not reach the device, or whose device disconnected; `null` for any other outcome. */
-function refusalOfQuestion(outcome: CommandOutcome<unknown>, record: ConnectionRecord): PlainResponse | null {
+function refusalOfQuery(outcome: CommandOutcome<unknown>, record: ConnectionRecord): PlainResponse | null {
   if (outcome.kind === "busy") return busyResponse;
   const isLost = outcome.kind === "unsent" || (outcome.kind === "unknown" && outcome.reason === "disconnected");
   return isLost ? unreachableResponse(record) : null;
