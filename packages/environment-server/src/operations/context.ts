@@ -77,7 +77,7 @@ export interface Send {
   readonly plan?: DeliveryPlan;
   readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
   /** The keyId if the limits of the key may need a query to the device: the sends of such a key have their own order. Otherwise `null`. */
-  readonly ownOrder: string | null;
+  readonly separateQueueKeyId: string | null;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: DeviceCallProgress | undefined;
   readonly traceId?: string | null | undefined;

@@ -73,9 +73,9 @@ export async function sendMessage(
   if (progress !== undefined) progress.isSent = false;
   const arrivalSequence = server.approvals.latestSequence();
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
-  const ownOrder = mayNeedDeviceQuery(principal, planned.plan) ? principal.keyId : null;
+  const separateQueueKeyId = mayNeedDeviceQuery(principal, planned.plan) ? principal.keyId : null;
   const [plainQueue, queryingQueue] = sendQueuesOf(principal, params.connectionId);
-  const queueKey = ownOrder === null ? plainQueue : queryingQueue;
+  const queueKey = separateQueueKeyId === null ? plainQueue : queryingQueue;
   const begun = await server.queue.run(queueKey, async () => {
     const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
@@ -84,7 +84,17 @@ export async function sendMessage(
     const [part, ...rest] = planned.plan.parts;
     const bind = (each: DeliveryPart) => bindToArrival({ server, part: each, scope }, arrivalSequence);
     const plan: DeliveryPlan = { ...planned.plan, parts: [bind(part), ...rest.map(bind)] };
-    const send: Send = { server, record, scope, part: plan.parts[0], principal, traceId, ownOrder, signal, progress };
+    const send: Send = {
+      server,
+      record,
+      scope,
+      part: plan.parts[0],
+      principal,
+      traceId,
+      separateQueueKeyId,
+      signal,
+      progress,
+    };
     return { kind: "begun", send, rest: plan.parts.slice(1), started: await start({ ...send, plan }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
@@ -121,7 +131,7 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
   if (denial === null) return "settled";
   const record = connectionId === undefined ? null : await server.store.findConnection(tenant, connectionId);
   if (record === null) return "not_sent";
-  const dispatch = await enqueue({ server, record, scope, ...denial, ownOrder: null }, null);
+  const dispatch = await enqueue({ server, record, scope, ...denial, separateQueueKeyId: null }, null);
   // Only `queue_full` is temporary. A device that was lost repeats its request; after any other refusal, an earlier decision applies.
   if (dispatch.kind === "responded") return dispatch.response.status === 429 ? "not_sent" : "settled";
   const { kind } = await dispatch.pending.outcome;
@@ -130,23 +140,23 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
 
 /** Sends a frame: a message after the earlier ones of its conversation, a decision immediately. Resolves when it is sent, or waits for a message. */
 async function start(send: Send): Promise<Started<Dispatch>> {
-  const { server, scope, part, ownOrder } = send;
+  const { server, scope, part, separateQueueKeyId } = send;
   const isMessage = part.payload.kind === "create_message";
   const early = isMessage ? await dispatchEarly(send) : await enqueue(send, null);
   if (early !== null) return { result: Promise.resolve(early) };
-  return server.order.start({ scope, ownOrder, messageIds: part.messageIds, length: part.length }, (place) =>
+  return server.order.start({ scope, separateQueueKeyId, messageIds: part.messageIds, length: part.length }, (place) =>
     enqueue(send, place),
   );
 }
 
 /** Responds immediately if a message is a repeat, or does not fit after the waiting ones of its conversation; otherwise resolves with `null`. */
 async function dispatchEarly(send: Send): Promise<Dispatch | null> {
-  const { server, record, scope, ownOrder } = send;
+  const { server, record, scope, separateQueueKeyId } = send;
   if (server.order.waiting(scope).length === 0) return null;
   const repeat = await server.queue.run(record.environment.id, () => runRepeat(send));
   const connection = findOnline(server, record);
   // A key with limits first learns whether it may use the conversation.
-  if (repeat !== null || connection === null || ownOrder !== null) return repeat;
+  if (repeat !== null || connection === null || separateQueueKeyId !== null) return repeat;
   const refusal = checkQueue(send, connection, server.order.waiting(scope));
   return refusal === null ? null : respond(refusal);
 }

@@ -36,7 +36,7 @@ export interface Started<Result> {
 interface OrderedMessage extends Pick<MessagePlace, "messageIds" | "length"> {
   readonly scope: ConversationScope;
   /** Sends with another value have their own order; see `Send`. */
-  readonly ownOrder: string | null;
+  readonly separateQueueKeyId: string | null;
 }
 
 /** The messages of all conversations that have not left. */
@@ -78,9 +78,9 @@ export function createMessageOrder(clock: Clock): MessageOrder {
   }
 
   return {
-    async start({ messageIds, length, scope, ownOrder }, run) {
+    async start({ messageIds, length, scope, separateQueueKeyId }, run) {
       const key = keyOf(scope);
-      const queueKey = JSON.stringify([key, ownOrder]);
+      const queueKey = JSON.stringify([key, separateQueueKeyId]);
       const isAlone = !queue.isBusy(queueKey);
       const startedAtMs = clock.monotonic();
       const { promise: queueReleased, resolve: releaseQueue } = Promise.withResolvers<void>();
