@@ -147,7 +147,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       const row = rows.get(environmentId);
       if (row === undefined) return;
       for (const entry of [...row.entries.values()]) {
-        if (isUnknownToDevice(row, entry)) stopAsking(state, entry);
+        if (isUnknownToDevice(row, entry)) markUnknownToDevice(state, entry);
         else markUnknown(state, entry);
       }
       for (const turns of row.conversations.values()) turns.close();
@@ -313,7 +313,7 @@ function isUnknownToDevice({ conversations }: Row, { isResumed, status, scope }:
 }
 
 /** Does not ask the device about a send again. */
-function stopAsking(state: State, entry: Entry): void {
+function markUnknownToDevice(state: State, entry: Entry): void {
   state.unknownToDevice.add(entry.deliveryId);
   dropOldest(state.unknownToDevice, maxFollowedMessages);
   forget(state, entry);

@@ -110,10 +110,10 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
     const member = { messageIds: [id] } as const;
     turns.add(member);
     statuses.set(id, receivedStatus);
-    const isDirect = turn === null;
+    const startsTurn = turn === null;
     if (!acknowledgesEarly) link.deliverAll();
-    if (isDirect) turns.start(member);
-    if (isDirect) return begin([id]);
+    if (startsTurn) turns.start(member);
+    if (startsTurn) return begin([id]);
     queue.push(id);
     reportQueue([]);
   }

@@ -120,7 +120,7 @@ test("the end of a turn without a run also ends the messages that have joined th
   expect(ends.at(-1)).toEqual(["c", "end_turn", null, 10]);
 });
 
-test("the end of the present turn ends all its messages: of several runs, of one that joined it, and of a run that lists none", () => {
+test("the end of the current turn ends all its messages: of several runs, of one that joined it, and of a run that lists none", () => {
   const several = createTurns({ started: ["a"], queued: ["b"] });
   several.receive(loop("active", { "run-1": ["a"] }, ["run-1"]));
   several.receive(loop("active", { "run-1": ["a"], "run-2": ["a", "b"] }, ["run-2"]), end("run-2"));

@@ -18,9 +18,9 @@ import {
   firstRunOf,
   isInTurn,
   mayBeOfRun,
-  noteListed,
+  markListed,
   openTurns,
-  type Place,
+  type SendProgress,
   type Runs,
   splitAtEnd,
 } from "./turn-order.ts";
@@ -32,7 +32,7 @@ export interface TurnMember {
 
 /** The turns of one conversation. */
 export interface ConversationTurns<Member extends TurnMember> {
-  /** Adds a send whose place in the conversation is not known yet. Returns earlier sends with the same ids, which it replaces. */
+  /** Adds a send whose turn is not known yet. Returns earlier sends with the same ids, which it replaces. */
   add(member: Member): readonly Member[];
   /** The device has started a turn with a send. */
   start(member: Member): void;
@@ -64,7 +64,7 @@ const withoutReason = { stopReason: unknownReason, error: null, usage: null };
 
 type End = Pick<TurnFinishedFrame, "error" | "usage"> & { readonly stopReason: string };
 
-interface Send<Member> extends Place {
+interface Send<Member> extends SendProgress {
   readonly member: Member;
 }
 
@@ -77,9 +77,9 @@ interface State<Member extends TurnMember> extends TurnsOptions<Member> {
   endedWithoutReason: readonly Send<Member>[];
   activity: LoopFrame["activity"];
   runs: Runs;
-  /** When the present turn started; `null` if that was not seen. */
+  /** When the current turn started; `null` if that was not seen. */
   startedAtMs: number | null;
-  /** The last error of the present turn. */
+  /** The last error of the current turn. */
   error: string | null;
   /** Since the device was disconnected. */
   hasReportedIdle: boolean;
@@ -109,7 +109,7 @@ export function createConversationTurns<Member extends TurnMember>(
     noteDisconnect() {
       // The starts of their turns were reported before.
       for (const send of state.sends.values())
-        Object.assign(send, { isReported: false, isDirect: false, isBehindOther: false });
+        Object.assign(send, { hasTurnReports: false, startsTurn: false, followsOtherTurn: false });
       state.hasReportedIdle = false;
       state.hasReportedQueue = false;
       if (!hasTurn(state)) state.reply.miss();
@@ -129,8 +129,8 @@ function add<Member extends TurnMember>(state: State<Member>, member: Member): r
   const { messageIds } = member;
   const replaced = [...sendsOf(state, messageIds)];
   for (const earlier of replaced) forget(state, earlier);
-  const isBehindOther = isActive(state) && !hasTurn(state);
-  const flags = { isReported: state.reportsTurnEnds, isDirect: false, isBehindOther, isOver: false };
+  const followsOtherTurn = isActive(state) && !hasTurn(state);
+  const flags = { hasTurnReports: state.reportsTurnEnds, startsTurn: false, followsOtherTurn, isTurnOver: false };
   const send: Send<Member> = { member, messageIds, step: "sent", ...flags };
   state.sends.set(member, send);
   for (const id of messageIds) state.byMessage.set(id, send);
@@ -143,7 +143,7 @@ function start<Member extends TurnMember>(state: State<Member>, member: Member):
   // A new turn. Nothing of it was missed.
   if (!hasTurn(state)) state.reply.clear();
   send.step = "begun";
-  send.isDirect = send.isReported;
+  send.startsTurn = send.hasTurnReports;
   state.startedAtMs ??= state.monotonic();
 }
 
@@ -177,7 +177,7 @@ function receiveQueue<Member extends TurnMember>(state: State<Member>, { message
     const send = byMessage.get(messageId);
     if (send === undefined) continue;
     if (disposition === "dequeued") {
-      Object.assign(send, { step: "begun", isBehindOther: false });
+      Object.assign(send, { step: "begun", followsOtherTurn: false });
       apply(send.member, { kind: "running" });
       continue;
     }
@@ -187,7 +187,7 @@ function receiveQueue<Member extends TurnMember>(state: State<Member>, { message
   }
   for (const send of listed) {
     if (isInTurn(send)) continue;
-    Object.assign(send, { step: "queued", isReported: state.reportsTurnEnds });
+    Object.assign(send, { step: "queued", hasTurnReports: state.reportsTurnEnds });
     apply(send.member, { kind: "queued" });
   }
   if (removed === null) applyActivity(state);
@@ -201,8 +201,8 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
   if (state.activity === "idle") return receiveIdle(state, wasActive);
   const active = new Set(frame.activeRunIds);
   for (const { runId, messageIds } of state.runs) {
-    // The last run can belong to an earlier turn, while the present one has none yet.
-    if (active.has(runId)) for (const send of sendsOf(state, messageIds)) noteListed(send);
+    // The last run can belong to an earlier turn, while the current one has none yet.
+    if (active.has(runId)) for (const send of sendsOf(state, messageIds)) markListed(send);
   }
   applyActivity(state);
 }
@@ -211,19 +211,19 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
 function receiveStart<Member extends TurnMember>(state: State<Member>): void {
   release(state, state.endedWithoutReason);
   state.endedWithoutReason = [];
-  const over = sendsInTurns(state).filter(({ isOver }) => isOver);
-  if (over.length > 0) endPresentTurn(state, over, withoutReason);
+  const ended = sendsInTurns(state).filter(({ isTurnOver }) => isTurnOver);
+  if (ended.length > 0) endCurrentTurn(state, ended, withoutReason);
   state.startedAtMs ??= state.monotonic();
 }
 
 function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive: boolean): void {
   state.hasReportedIdle = true;
-  for (const send of state.sends.values()) send.isBehindOther &&= isInTurn(send);
+  for (const send of state.sends.values()) send.followsOtherTurn &&= isInTurn(send);
   const listed = sendsOf(
     state,
     state.runs.flatMap(({ messageIds }) => messageIds),
   );
-  for (const send of listed) if (send.isReported) noteListed(send);
+  for (const send of listed) if (send.hasTurnReports) markListed(send);
   const missed = [...listed].filter((send) => !isInTurn(send));
   const [turn] = openTurns(state.sends.values());
   if (turn === undefined) {
@@ -232,20 +232,20 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
     if (missed.length > 0) endSends(state, missed, withoutReason, null);
     return;
   }
-  // Sends after the present turn wait for their ends, too. The turns of others ended while the device was disconnected.
+  // Sends after the current turn wait for their ends, too. The turns of others ended while the device was disconnected.
   const lastRun = Math.max(...sendsInTurns(state).map((send) => firstRunOf(state.runs, send)));
   const later = missed.filter((send) => lastRun !== -1 && firstRunOf(state.runs, send) > lastRun);
-  for (const send of later) noteListed(send);
+  for (const send of later) markListed(send);
   endEarlier(
     state,
     missed.filter((send) => !later.includes(send)),
   );
   if (!wasActive) return;
-  if (state.reportsTurnEnds) for (const send of turn) send.isOver = true;
-  else endPresentTurn(state, sendsInTurns(state), withoutReason);
+  if (state.reportsTurnEnds) for (const send of turn) send.isTurnOver = true;
+  else endCurrentTurn(state, sendsInTurns(state), withoutReason);
 }
 
-/** Ends sends of turns before the present one. Their reasons will not be reported. */
+/** Ends sends of turns before the current one. Their reasons will not be reported. */
 function endEarlier<Member extends TurnMember>(state: State<Member>, sends: readonly Send<Member>[]): void {
   for (const { member } of sends)
     state.apply(member, { kind: "ended", ...withoutReason, durationMs: null, reply: null });
@@ -261,10 +261,10 @@ function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: Turn
   // The end of an earlier turn, whose messages the run still lists.
   const isLate = listed.size === 0 && late.some((send) => firstRunOf(runs, send) !== -1);
   const { earlier, ended } = isLate ? { earlier: [], ended: [] } : splitAtEnd(state.sends.values(), runs, runId);
-  // First, because sends that are left after the end of the present turn belong to the next one.
+  // First, because sends that are left after the end of the current turn belong to the next one.
   endEarlier(state, earlier);
-  for (const send of state.sends.values()) send.isBehindOther = false;
-  endPresentTurn(state, new Set([...ended, ...listed]), { stopReason, usage, error });
+  for (const send of state.sends.values()) send.followsOtherTurn = false;
+  endCurrentTurn(state, new Set([...ended, ...listed]), { stopReason, usage, error });
   // If it ended nothing else, it is the late end of the sends in `late`. They were chosen above, because ending a turn forgets earlier ends.
   if (ended.length + listed.size > 0) return;
   for (const { member } of late)
@@ -314,8 +314,8 @@ function applyToTurn<Member extends TurnMember>(state: State<Member>, evidence: 
   for (const { member } of sendsInTurns(state)) state.apply(member, evidence);
 }
 
-/** Ends the present turn. Without sends, it was a turn of other messages. */
-function endPresentTurn<Member extends TurnMember>(
+/** Ends the current turn. Without sends, it was a turn of other messages. */
+function endCurrentTurn<Member extends TurnMember>(
   state: State<Member>,
   sends: Iterable<Send<Member>>,
   end: End,

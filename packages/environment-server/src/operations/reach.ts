@@ -41,7 +41,7 @@ export async function findPermitted(
 export function sendQueuesOf(
   { tenant, keyId }: Pick<Principal, "tenant" | "keyId">,
   connectionId: string,
-): readonly [plain: string, asking: string] {
+): readonly [plain: string, querying: string] {
   return [JSON.stringify([tenant, connectionId]), JSON.stringify([tenant, connectionId, keyId])];
 }
 
