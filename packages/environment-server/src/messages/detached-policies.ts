@@ -8,14 +8,14 @@ import { type Conversation, conversationKey } from "../dialects/conversation.ts"
 import type { LoopFrame, QueueFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { maxFollowedPerRow } from "../limits.ts";
 import type { MessageStatus } from "../message-log.ts";
-import { createFollowedSends, type Entry, type FollowedSend } from "./followed.ts";
+import { createFollowedSends, type TrackedSend, type FollowedSend } from "./followed.ts";
 
 /** The policies of messages whose turn is not known. */
 export interface DetachedPolicies {
   /** Takes the policy of a send, if it has one. */
-  detach(send: Entry): void;
+  detach(send: TrackedSend): void;
   /** Forgets the policy of a send, which has ended. */
-  end(send: Pick<Entry, "deliveryId" | "scope">): void;
+  end(send: Pick<TrackedSend, "deliveryId" | "scope">): void;
   /** The device of a row has connected. What it reported before may have changed. */
   connect(environmentId: string): void;
   /** Takes a report of a device. */
@@ -29,10 +29,10 @@ export interface DetachedPolicies {
 }
 
 /**
- * The last known place of a message that may not have ended. `idle`: no turn runs, so it is queued or has ended. `waiting`: in the device's queue.
- * `begun`: not queued, so it belongs to the running turn or has ended. `anywhere`: nothing is known.
+ * The last known phase of a message that may not have ended. `idle`: no turn runs, so it is queued or has ended. `waiting`: in the device's queue.
+ * `begun`: not queued, so it belongs to the running turn or has ended. `unknown`: nothing is known.
  */
-type Place = "anywhere" | "idle" | "waiting" | "begun";
+type LastKnownPhase = "unknown" | "idle" | "waiting" | "begun";
 
 interface Detached extends FollowedSend {
   readonly environmentId: string;
@@ -40,7 +40,7 @@ interface Detached extends FollowedSend {
   readonly conversation: string;
   readonly messageIds: readonly string[];
   readonly policy: ApprovalPolicy;
-  place: Place;
+  phase: LastKnownPhase;
 }
 
 /** Creates {@link DetachedPolicies}. */
@@ -67,11 +67,11 @@ export function createDetachedPolicies(): DetachedPolicies {
     detach({ tenant, scope, deliveryId, messageIds, policy, status }) {
       const { environmentId } = scope;
       const row = rows.get(environmentId) ?? new Map<string, Detached>();
-      // The known place takes later reports into account.
+      // The known phase takes later reports into account.
       if (policy === null || row.has(deliveryId)) return;
       const conversation = conversationKey(scope);
       const send = { tenant, environmentId, deliveryId, conversation, messageIds, policy, status };
-      const detached = { ...send, place: placeOf(status) };
+      const detached = { ...send, phase: phaseOf(status) };
       rows.set(environmentId, row.set(deliveryId, detached));
       all.set(detached);
       const [oldest] = row.values();
@@ -80,7 +80,7 @@ export function createDetachedPolicies(): DetachedPolicies {
     end: ({ deliveryId, scope }) => remove(rows.get(scope.environmentId)?.get(deliveryId)),
     connect(environmentId) {
       for (const detached of rows.get(environmentId)?.values() ?? [])
-        if (detached.place !== "begun") detached.place = "anywhere";
+        if (detached.phase !== "begun") detached.phase = "unknown";
     },
     receive(environmentId, frame) {
       const row = rows.get(environmentId);
@@ -88,13 +88,13 @@ export function createDetachedPolicies(): DetachedPolicies {
       const conversation = conversationKey(frame.runtime);
       for (const detached of [...row.values()]) {
         if (detached.conversation !== conversation) continue;
-        const place = placeAfter(detached, frame);
-        if (place === null) remove(detached);
-        else detached.place = place;
+        const phase = phaseAfter(detached, frame);
+        if (phase === null) remove(detached);
+        else detached.phase = phase;
       }
     },
     ofRunningTurn: (environmentId, runtime) =>
-      detachedIn(environmentId, runtime).flatMap(({ place, policy }) => (place === "waiting" ? [] : [policy])),
+      detachedIn(environmentId, runtime).flatMap(({ phase, policy }) => (phase === "waiting" ? [] : [policy])),
     ofConversation: (environmentId, runtime) => detachedIn(environmentId, runtime).map(({ policy }) => policy),
     forget(environmentId) {
       for (const detached of [...(rows.get(environmentId)?.values() ?? [])]) remove(detached);
@@ -102,43 +102,46 @@ export function createDetachedPolicies(): DetachedPolicies {
   };
 }
 
-function placeOf({ state, disposition }: MessageStatus): Place {
+function phaseOf({ state, disposition }: MessageStatus): LastKnownPhase {
   if (disposition === "started" || state === "running" || state === "waiting_for_approval") return "begun";
-  return state === "accepted" && disposition === "queued" ? "waiting" : "anywhere";
+  return state === "accepted" && disposition === "queued" ? "waiting" : "unknown";
 }
 
-/** Where a message is after a report of its conversation; `null` when it is over. */
-function placeAfter(detached: Detached, frame: TurnFrame | StatusFrame): Place | null {
+/** The phase of a message after a report of its conversation; `null` when it is over. */
+function phaseAfter(detached: Detached, frame: TurnFrame | StatusFrame): LastKnownPhase | null {
   switch (frame.kind) {
     case "update_queue":
-      return placeAfterQueue(detached, frame);
+      return phaseAfterQueue(detached, frame);
     case "update_loop_status":
-      return placeAfterLoop(detached, frame);
+      return phaseAfterLoop(detached, frame);
     case "turn_finished":
-      return placeWhenIdle(detached);
+      return phaseWhenIdle(detached);
     case "assistant_text":
     case "loop_error":
     case "control_request":
     case "update_device_status":
-      return detached.place;
+      return detached.phase;
   }
 }
 
-function placeAfterQueue({ place, messageIds: ids }: Detached, { messageIds, removed }: QueueFrame): Place | null {
+function phaseAfterQueue(
+  { phase, messageIds: ids }: Detached,
+  { messageIds, removed }: QueueFrame,
+): LastKnownPhase | null {
   if (messageIds.some((id) => id !== null && ids.includes(id))) return "waiting";
   const removal = removed?.find(({ messageId }) => ids.includes(messageId));
   if (removal !== undefined) return removal.disposition === "dequeued" ? "begun" : null;
-  return place === "idle" ? null : "begun";
+  return phase === "idle" ? null : "begun";
 }
 
-function placeAfterLoop(detached: Detached, { activity, activeRunIds, runs }: LoopFrame): Place | null {
+function phaseAfterLoop(detached: Detached, { activity, activeRunIds, runs }: LoopFrame): LastKnownPhase | null {
   const own = runs?.filter(({ messageIds }) => messageIds.some((id) => detached.messageIds.includes(id))) ?? [];
-  if (activity === "idle") return own.length > 0 ? null : placeWhenIdle(detached);
+  if (activity === "idle") return own.length > 0 ? null : phaseWhenIdle(detached);
   if (own.some(({ runId }) => activeRunIds.includes(runId))) return "begun";
-  return activity !== null && detached.place === "idle" ? "anywhere" : detached.place;
+  return activity !== null && detached.phase === "idle" ? "unknown" : detached.phase;
 }
 
-function placeWhenIdle({ place }: Detached): Place | null {
-  if (place === "begun") return null;
-  return place === "anywhere" ? "idle" : place;
+function phaseWhenIdle({ phase }: Detached): LastKnownPhase | null {
+  if (phase === "begun") return null;
+  return phase === "unknown" ? "idle" : phase;
 }

@@ -15,7 +15,7 @@ export interface FollowedSend {
 }
 
 /** A send that is followed. */
-export interface Entry extends FollowedSend, TurnMember {
+export interface TrackedSend extends FollowedSend, TurnMember {
   readonly deliveryId: string;
   readonly scope: ConversationScope;
   /** The policy of its sender. */
@@ -28,7 +28,7 @@ export interface Entry extends FollowedSend, TurnMember {
 }
 
 /** Returns the messages of a send as they are stored. */
-export function toStored({ scope, messageIds, deliveryId, policy, ...rest }: Entry): readonly StoredMessage[] {
+export function toStored({ scope, messageIds, deliveryId, policy, ...rest }: TrackedSend): readonly StoredMessage[] {
   const { status, sentAt, updatedAt } = rest;
   return messageIds.map((messageId) => ({
     scope,
@@ -42,7 +42,7 @@ export function toStored({ scope, messageIds, deliveryId, policy, ...rest }: Ent
 }
 
 /** Creates the entries of stored messages. Until the device has said something about them, their state is unknown. */
-export function groupByDelivery(stored: readonly StoredMessage[], tenant: string): Entry[] {
+export function groupByDelivery(stored: readonly StoredMessage[], tenant: string): TrackedSend[] {
   return [...Map.groupBy(stored, ({ deliveryId }) => deliveryId)].flatMap(([deliveryId, messages]) => {
     const [first] = messages;
     if (first === undefined) return [];

@@ -14,7 +14,7 @@ import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
-import { createFollowedSends, type Entry, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
+import { createFollowedSends, type TrackedSend, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
 import { advance, type Evidence, evidenceOf, receivedStatus } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
@@ -71,8 +71,8 @@ interface TurnTrigger {
 interface Row {
   readonly tenant: string;
   readonly reportsTurnEnds: boolean;
-  readonly entries: Map<string, Entry>;
-  readonly conversations: Map<string, ConversationTurns<Entry>>;
+  readonly entries: Map<string, TrackedSend>;
+  readonly conversations: Map<string, ConversationTurns<TrackedSend>>;
 }
 
 /** Dependencies of a tracker. */
@@ -91,14 +91,14 @@ interface MessageTrackerOptions {
 interface State extends MessageTrackerOptions {
   readonly rows: Map<string, Row>;
   /** By delivery. Changes of a turn arrive with every frame and may wait; the end of a message may not, because callers wait for it. */
-  readonly writer: DeferredWriter<Entry>;
+  readonly writer: DeferredWriter<TrackedSend>;
   readonly budget: ReplyBudget;
   readonly detached: DetachedPolicies;
-  readonly followed: FollowedSends<Entry>;
+  readonly followed: FollowedSends<TrackedSend>;
   /** Ids of sends that the device was asked about and does not know. */
   readonly unknownToDevice: Set<string>;
   /** Ended, and not stored yet. */
-  readonly ending: Map<string, Entry>;
+  readonly ending: Map<string, TrackedSend>;
   readonly listeners: Map<string, Set<() => void>>;
 }
 
@@ -107,11 +107,11 @@ const notSentError = "The message was not sent.";
 
 /** Creates a {@link MessageTracker}. */
 export function createMessageTracker(options: MessageTrackerOptions): MessageTracker {
-  const ending = new Map<string, Entry>();
+  const ending = new Map<string, TrackedSend>();
   const state: State = {
     ...options,
     rows: new Map(),
-    writer: createDeferredWriter<Entry>({
+    writer: createDeferredWriter<TrackedSend>({
       clock: options.clock,
       delayMs: messageWriteDelayMs,
       maxWaiting: maxFollowedMessages,
@@ -199,13 +199,13 @@ function open(
   if (tenant === undefined || userMessageIds.length === 0) return;
   const now = state.wallNow();
   const send = { deliveryId: id, tenant, scope, policy, messageIds: userMessageIds, isResumed: false };
-  const entry: Entry = { ...send, sentAt: now, updatedAt: now, status: receivedStatus };
+  const entry: TrackedSend = { ...send, sentAt: now, updatedAt: now, status: receivedStatus };
   if (policy === null) return begin(state, entry);
   // Without it, a process that is killed now would leave a turn without the policy of its sender.
   return state.writer.now(id, entry).then(() => begin(state, entry));
 }
 
-function begin(state: State, entry: Entry): void {
+function begin(state: State, entry: TrackedSend): void {
   const row = state.rows.get(entry.scope.environmentId);
   // The device has disconnected, so nothing will be written.
   if (row === undefined) return abandon(state, entry);
@@ -214,7 +214,7 @@ function begin(state: State, entry: Entry): void {
 }
 
 /** No frame of a send was written. Readers that saw it as received see that it failed. */
-function abandon(state: State, entry: Entry): void {
+function abandon(state: State, entry: TrackedSend): void {
   forget(state, entry);
   entry.status = { ...entry.status, state: "failed", error: notSentError };
   if (entry.policy === null) state.writer.cancel(entry.deliveryId);
@@ -222,7 +222,7 @@ function abandon(state: State, entry: Entry): void {
   state.onChange?.(toStored(entry));
 }
 
-function apply(state: State, entry: Entry, evidence: Evidence): void {
+function apply(state: State, entry: TrackedSend, evidence: Evidence): void {
   const status = advance(entry.status, evidence);
   if (status === entry.status) return;
   const wasUnknown = entry.status.state === "unknown";
@@ -277,7 +277,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
   return open.map(({ scope }) => scope);
 }
 
-function follow(state: State, row: Row, entry: Entry): void {
+function follow(state: State, row: Row, entry: TrackedSend): void {
   row.entries.set(entry.deliveryId, entry);
   state.followed.set(entry);
   for (const earlier of turnsOf(state, row, entry.scope).add(entry)) {
@@ -288,7 +288,7 @@ function follow(state: State, row: Row, entry: Entry): void {
   if (excess !== undefined) markUnknown(state, excess);
 }
 
-function forget({ rows, followed }: State, entry: Entry): void {
+function forget({ rows, followed }: State, entry: TrackedSend): void {
   const row = rows.get(entry.scope.environmentId);
   if (row?.entries.get(entry.deliveryId) === entry) row.entries.delete(entry.deliveryId);
   row?.conversations.get(conversationKey(entry.scope))?.remove(entry);
@@ -296,7 +296,7 @@ function forget({ rows, followed }: State, entry: Entry): void {
 }
 
 /** The send of a row to give up because there are too many: the oldest one of unknown state, if there is one. */
-function excessOf({ entries }: Row): Entry | undefined {
+function excessOf({ entries }: Row): TrackedSend | undefined {
   if (entries.size <= maxFollowedPerRow) return undefined;
   const [oldest] = entries.values();
   for (const entry of entries.values()) if (entry.status.state === "unknown") return entry;
@@ -304,7 +304,7 @@ function excessOf({ entries }: Row): Entry | undefined {
 }
 
 /** Whether the device was asked about a send, and its reports show that it does not know it: no turn ran, and the send did not wait. */
-function isUnknownToDevice({ conversations }: Row, { isResumed, status, scope }: Entry): boolean {
+function isUnknownToDevice({ conversations }: Row, { isResumed, status, scope }: TrackedSend): boolean {
   return (
     isResumed &&
     status.state === "unknown" &&
@@ -313,31 +313,31 @@ function isUnknownToDevice({ conversations }: Row, { isResumed, status, scope }:
 }
 
 /** Does not ask the device about a send again. */
-function markUnknownToDevice(state: State, entry: Entry): void {
+function markUnknownToDevice(state: State, entry: TrackedSend): void {
   state.unknownToDevice.add(entry.deliveryId);
   dropOldest(state.unknownToDevice, maxFollowedMessages);
   forget(state, entry);
 }
 
 /** A message that can no longer be followed is unknown. */
-function markUnknown(state: State, entry: Entry): void {
+function markUnknown(state: State, entry: TrackedSend): void {
   // It is not known whether it belongs to the turn that runs, unless it has ended and could only learn the reason.
   if (!hasEnded(entry.status)) state.detached.detach(entry);
   apply(state, entry, { kind: "lost" });
   forget(state, entry);
 }
 
-function findEntry({ rows }: State, environmentId: string, deliveryId: string): Entry | undefined {
+function findEntry({ rows }: State, environmentId: string, deliveryId: string): TrackedSend | undefined {
   return rows.get(environmentId)?.entries.get(deliveryId);
 }
 
-function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns<Entry> {
+function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns<TrackedSend> {
   const { clock, budget } = state;
   const key = conversationKey(scope);
   const { reportsTurnEnds, conversations } = row;
   const turns =
     conversations.get(key) ??
-    createConversationTurns<Entry>({
+    createConversationTurns<TrackedSend>({
       monotonic: () => clock.monotonic(),
       budget,
       reportsTurnEnds,
