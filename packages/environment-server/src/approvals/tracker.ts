@@ -133,7 +133,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     async findDecided(key) {
       const { approval, sent = null } = pending.find(key) ?? {};
       if (approval !== undefined && sent !== null) return { ...approval, decision: sent.decision };
-      const unsaved = writer.unsaved(key);
+      const unsaved = writer.unsavedApproval(key);
       if (unsaved === undefined) return options.log.findDecidedApproval(key);
       return unsaved.decision === null ? null : unsaved;
     },

@@ -17,7 +17,7 @@ export interface ApprovalWriter {
   /** Stores a request now. Never rejects: a failure is reported, and the write repeated. */
   saveNow(approval: StoredApproval): Promise<boolean>;
   /** A request as it will be stored; `undefined` when the log has its last state. */
-  unsaved(key: ApprovalKey): StoredApproval | undefined;
+  unsavedApproval(key: ApprovalKey): StoredApproval | undefined;
   /** Stores everything once more; nothing is written afterwards. */
   close(): Promise<void>;
 }
@@ -50,10 +50,10 @@ export function createApprovalWriter({
     onFailure: (cause) => emit({ type: "store_failed", operation: "saveApprovals", cause }),
   });
   return {
-    save: (approval) => writer.later(keyText(keyOf(approval)), { approval, isRemoved: false }),
-    remove: (approval) => writer.later(keyText(keyOf(approval)), { approval, isRemoved: true }),
-    saveNow: (approval) => writer.now(keyText(keyOf(approval)), { approval, isRemoved: false }),
-    unsaved: (key) => writer.unsaved(keyText(key))?.approval,
+    save: (approval) => writer.writeLater(keyText(keyOf(approval)), { approval, isRemoved: false }),
+    remove: (approval) => writer.writeLater(keyText(keyOf(approval)), { approval, isRemoved: true }),
+    saveNow: (approval) => writer.writeNow(keyText(keyOf(approval)), { approval, isRemoved: false }),
+    unsavedApproval: (key) => writer.unsavedChange(keyText(key))?.approval,
     close: writer.close,
   };
 }

@@ -46,7 +46,7 @@ test.each([
     pending.confirm(device, delivery.id);
     await clock.advance(0);
     const last = replacesIt ? accepted : first;
-    expect(pending.unsaved(delivery.id)).toEqual(last);
+    expect(pending.unsavedOutcome(delivery.id)).toEqual(last);
     fails = false;
     await clock.advance(outcomeRetryMs);
     expect(stored).toEqual([last]);

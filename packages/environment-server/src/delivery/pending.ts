@@ -55,9 +55,9 @@ export interface PendingDeliveries {
   markSent(pending: PendingDelivery, waitedMs?: number): void;
   find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
   /** The outcome of a send that could not be stored yet. It takes precedence over the stored one. */
-  unsaved(deliveryId: string): DeliveryOutcome | undefined;
+  unsavedOutcome(deliveryId: string): DeliveryOutcome | undefined;
   /** Resolves when the outcome that is being stored is stored, or could not be; `undefined` if none is. */
-  storing(deliveryId: string): Promise<unknown> | undefined;
+  outcomeWrite(deliveryId: string): Promise<unknown> | undefined;
   /** Sends to a row without an outcome. */
   waiting(environmentId: string): readonly PendingDelivery[];
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
@@ -142,8 +142,8 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
       entry.cancelDeadline = state.clock.setTimer(timeoutMs, () => giveUp(state, entry, "timeout"));
     },
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
-    unsaved: (deliveryId) => state.writer.unsaved(deliveryId)?.outcome,
-    storing: (deliveryId) => state.writer.writing(deliveryId),
+    unsavedOutcome: (deliveryId) => state.writer.unsavedChange(deliveryId)?.outcome,
+    outcomeWrite: (deliveryId) => state.writer.currentWrite(deliveryId),
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
     noteReported(environmentId, deliveryId, disposition) {
@@ -281,9 +281,9 @@ function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
 async function store(state: State, settlement: Settlement, isDecision: boolean): Promise<void> {
   const { deliveryId, outcome, onStored } = settlement;
   if (!isDecision || outcome.kind !== "rejected") {
-    const unsaved = state.writer.unsaved(deliveryId)?.outcome;
+    const unsaved = state.writer.unsavedChange(deliveryId)?.outcome;
     // As in the store, only an unknown outcome is replaced.
-    if (unsaved === undefined || unsaved.kind === "unknown") await state.writer.now(deliveryId, settlement);
+    if (unsaved === undefined || unsaved.kind === "unknown") await state.writer.writeNow(deliveryId, settlement);
     return;
   }
   await release(state, deliveryId, "forget").catch((cause: unknown) =>
@@ -297,7 +297,7 @@ function createSettlementWriter({ clock, log, emit }: Dependencies): State["writ
     const { deliveryId, environmentId, outcome, onStored } = settlement;
     if (await log.settle(deliveryId, environmentId, outcome)) onStored();
     // It is not stored again if the write fails because of another outcome.
-    if (writer.unsaved(deliveryId) === settlement) writer.cancel(deliveryId);
+    if (writer.unsavedChange(deliveryId) === settlement) writer.cancel(deliveryId);
   };
   const writer: State["writer"] = createDeferredWriter({
     clock,

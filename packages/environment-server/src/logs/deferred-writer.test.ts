@@ -30,20 +30,20 @@ function failingAt(...failing: readonly number[]): (call: number) => Promise<voi
 
 test("changes that may wait share a write, and the last one of a key counts", async () => {
   const { clock, written, saved, writer } = createWorld();
-  writer.later("a", "a1");
-  writer.later("b", "b1");
-  writer.later("a", "a2");
-  expect([written, writer.unsaved("a")]).toEqual([[], "a2"]);
+  writer.writeLater("a", "a1");
+  writer.writeLater("b", "b1");
+  writer.writeLater("a", "a2");
+  expect([written, writer.unsavedChange("a")]).toEqual([[], "a2"]);
   await clock.advance(delayMs);
-  expect([written, saved, writer.unsaved("a")]).toEqual([[["a2", "b1"]], ["a", "b"], undefined]);
+  expect([written, saved, writer.unsavedChange("a")]).toEqual([[["a2", "b1"]], ["a", "b"], undefined]);
 });
 
 test("a write that takes longer never replaces a later one of the same key", async () => {
   const ends: (() => void)[] = [];
   const { written, writer } = createWorld((call) => (call === 1 ? new Promise((end) => ends.push(end)) : undefined));
-  const first = writer.now("a", "running");
-  const second = writer.now("a", "finished");
-  await writer.now("b", "finished");
+  const first = writer.writeNow("a", "running");
+  const second = writer.writeNow("a", "finished");
+  await writer.writeNow("b", "finished");
   ends[0]?.();
   expect([await first, await second]).toEqual([true, true]);
   expect(written).toEqual([["finished"], ["running"], ["finished"]]);
@@ -51,26 +51,26 @@ test("a write that takes longer never replaces a later one of the same key", asy
 
 test("a failed write is repeated until it succeeds, counts until then, and is reported each time", async () => {
   const { clock, written, saved, failures, writer } = createWorld(failingAt(1, 2));
-  expect(await writer.now("a", "finished")).toBe(false);
-  expect([saved, writer.unsaved("a")]).toEqual([[], "finished"]);
+  expect(await writer.writeNow("a", "finished")).toBe(false);
+  expect([saved, writer.unsavedChange("a")]).toEqual([[], "finished"]);
   expect(await writer.flush()).toBe(false);
   await clock.advance(delayMs);
-  expect([written, saved, failures.length, writer.unsaved("a")]).toEqual([[["finished"]], ["a"], 2, undefined]);
+  expect([written, saved, failures.length, writer.unsavedChange("a")]).toEqual([[["finished"]], ["a"], 2, undefined]);
   expect(await writer.flush()).toBe(true);
 });
 
 test("a failed write is not repeated after a later one of its key, after it was cancelled, or after the end", async () => {
   const { clock, written, writer, calls } = createWorld(failingAt(1, 3, 4));
-  await writer.now("a", "a1");
-  await writer.now("a", "a2");
+  await writer.writeNow("a", "a1");
+  await writer.writeNow("a", "a2");
   await clock.advance(10 * delayMs);
   expect([written, calls()]).toEqual([[["a2"]], 2]);
-  const cancelled = writer.now("b", "b1");
+  const cancelled = writer.writeNow("b", "b1");
   writer.cancel("b");
   expect(await cancelled).toBe(false);
   await clock.advance(10 * delayMs);
   expect(calls()).toBe(3);
-  writer.later("c", "c1");
+  writer.writeLater("c", "c1");
   await writer.close();
   await clock.advance(10 * delayMs);
   expect(calls()).toBe(4);
@@ -78,16 +78,16 @@ test("a failed write is not repeated after a later one of its key, after it was 
 
 test("a change of a key that was cancelled before is written", async () => {
   const { written, writer } = createWorld();
-  const first = writer.now("a", "a1");
+  const first = writer.writeNow("a", "a1");
   writer.cancel("a");
   await first;
-  await writer.now("a", "a2");
+  await writer.writeNow("a", "a2");
   expect(written).toEqual([["a1"], ["a2"]]);
 });
 
 test("while the log fails, the oldest changes beyond the limit are dropped", async () => {
   const { clock, written, writer } = createWorld();
-  for (const key of ["a", "b", "c", "d"]) writer.later(key, key);
+  for (const key of ["a", "b", "c", "d"]) writer.writeLater(key, key);
   await clock.advance(delayMs);
   expect(written).toEqual([["b", "c", "d"]]);
 });

@@ -10,15 +10,15 @@ import { maintenanceBatchSize } from "../limits.ts";
 /** See the description of this file. */
 export interface DeferredWriter<Change> {
   /** Writes a change within the delay. */
-  later(key: string, change: Change): void;
+  writeLater(key: string, change: Change): void;
   /** Writes a change now. Resolves with whether that succeeded; never rejects. */
-  now(key: string, change: Change): Promise<boolean>;
+  writeNow(key: string, change: Change): Promise<boolean>;
   /** Forgets the unwritten change of a key. */
   cancel(key: string): void;
   /** The last change of a key, while it is not written yet. */
-  unsaved(key: string): Change | undefined;
+  unsavedChange(key: string): Change | undefined;
   /** Resolves when the current write of a key has ended; `undefined` if there is none. */
-  writing(key: string): Promise<unknown> | undefined;
+  currentWrite(key: string): Promise<unknown> | undefined;
   /** Writes everything. Resolves with whether that succeeded. */
   flush(): Promise<boolean>;
   /** Writes everything once more; nothing is written afterwards. */
@@ -54,7 +54,7 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
   let cancelTimer: (() => void) | null = null;
   let isClosed = false;
 
-  function later(key: string, change: Change): void {
+  function writeLater(key: string, change: Change): void {
     waiting.set(key, change);
     dropOldest(waiting, maxWaiting);
     if (!isClosed) cancelTimer ??= clock.setTimer(delayMs, writeWaiting);
@@ -71,7 +71,7 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
       },
       (cause: unknown) => {
         onFailure(cause);
-        for (const [key, change] of end(changes, done)) if (!waiting.has(key)) later(key, change);
+        for (const [key, change] of end(changes, done)) if (!waiting.has(key)) writeLater(key, change);
         return false;
       },
     );
@@ -102,8 +102,8 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
   }
 
   return {
-    later,
-    now(key, change) {
+    writeLater,
+    writeNow(key, change) {
       waiting.delete(key);
       return begin([[key, change]]);
     },
@@ -111,8 +111,8 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
       waiting.delete(key);
       if (writes.has(key)) cancelled.add(key);
     },
-    unsaved: (key) => waiting.get(key) ?? writes.get(key)?.change,
-    writing: (key) => writes.get(key)?.done,
+    unsavedChange: (key) => waiting.get(key) ?? writes.get(key)?.change,
+    currentWrite: (key) => writes.get(key)?.done,
     flush,
     async close() {
       isClosed = true;

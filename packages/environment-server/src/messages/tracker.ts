@@ -202,7 +202,7 @@ function open(
   const entry: TrackedSend = { ...send, sentAt: now, updatedAt: now, status: receivedStatus };
   if (policy === null) return begin(state, entry);
   // Without it, a process that is killed now would leave a turn without the policy of its sender.
-  return state.writer.now(id, entry).then(() => begin(state, entry));
+  return state.writer.writeNow(id, entry).then(() => begin(state, entry));
 }
 
 function begin(state: State, entry: TrackedSend): void {
@@ -218,7 +218,7 @@ function abandon(state: State, entry: TrackedSend): void {
   forget(state, entry);
   entry.status = { ...entry.status, state: "failed", error: notSentError };
   if (entry.policy === null) state.writer.cancel(entry.deliveryId);
-  else void state.writer.now(entry.deliveryId, entry);
+  else void state.writer.writeNow(entry.deliveryId, entry);
   state.onChange?.(toStored(entry));
 }
 
@@ -231,11 +231,11 @@ function apply(state: State, entry: TrackedSend, evidence: Evidence): void {
   const isFollowed = findEntry(state, entry.scope.environmentId, entry.deliveryId) === entry;
   if (isFollowed && wasUnknown !== (status.state === "unknown")) state.followed.set(entry);
   state.onChange?.(toStored(entry));
-  if (!hasEnded(status)) return state.writer.later(entry.deliveryId, entry);
+  if (!hasEnded(status)) return state.writer.writeLater(entry.deliveryId, entry);
   state.detached.end(entry);
   state.ending.set(entry.deliveryId, entry);
   dropOldest(state.ending, maxFollowedMessages);
-  void state.writer.now(entry.deliveryId, entry).then(() => {
+  void state.writer.writeNow(entry.deliveryId, entry).then(() => {
     for (const messageId of entry.messageIds)
       for (const run of state.listeners.get(keyOf(entry.scope.environmentId, messageId)) ?? []) run();
   });
@@ -271,7 +271,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
     state.detached.detach(entry);
     turnsOf(state, row, entry.scope).noteDisconnect();
     // From now on it is listed, even if the device does not know it.
-    if (unsavedIds.has(entry.deliveryId)) state.writer.later(entry.deliveryId, entry);
+    if (unsavedIds.has(entry.deliveryId)) state.writer.writeLater(entry.deliveryId, entry);
   }
   // Includes the conversations of an earlier call: if its caller failed afterwards, the device was not asked about them.
   return open.map(({ scope }) => scope);

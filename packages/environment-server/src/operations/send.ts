@@ -232,9 +232,9 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
       const { id: environmentId } = record.environment;
       const found = pending.find(environmentId, repeat.deliveryId);
       if (found !== undefined) return { kind: "pending", pending: found, replayed: true };
-      const storing = pending.storing(repeat.deliveryId);
-      if (storing !== undefined) return storing.then(() => dispatchRepeat(send));
-      const outcome = pending.unsaved(repeat.deliveryId) ?? repeat.outcome;
+      const outcomeWrite = pending.outcomeWrite(repeat.deliveryId);
+      if (outcomeWrite !== undefined) return outcomeWrite.then(() => dispatchRepeat(send));
+      const outcome = pending.unsavedOutcome(repeat.deliveryId) ?? repeat.outcome;
       if (outcome !== null) return respond(outcomeResponse(outcome, true));
       // A process that ended before it knew the outcome has reserved the ids: the message may have been sent.
       const isUnknown = await store.settle(repeat.deliveryId, environmentId, { kind: "unknown" });
