@@ -203,7 +203,7 @@ function createApprovals(
       if (connection?.acknowledging === "no")
         return void pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
       // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over.
-      pending.noteReported(environmentId, deliveryId, null);
+      pending.recordReport(environmentId, deliveryId, null);
     },
   });
 }
@@ -255,7 +255,10 @@ function createFollowers({
       },
       disconnected: approvals.disconnect,
     },
-    { received: ({ device }, frame) => commands.receive(device.environmentId, frame), disconnected: commands.giveUp },
+    {
+      received: ({ device }, frame) => commands.receive(device.environmentId, frame),
+      disconnected: commands.disconnect,
+    },
   ];
 }
 

@@ -41,7 +41,7 @@ export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" |
   /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
   receive(environmentId: string, frame: CommandResponse | StatusFrame | TurnFrame): void;
   /** Ends the commands of a row whose socket has ended as unknown, and forgets its conversations. */
-  giveUp(environmentId: string): void;
+  disconnect(environmentId: string): void;
 }
 
 /** Creates {@link DeviceCommands}. */
@@ -111,38 +111,38 @@ export function createDeviceCommands({
       });
     },
     receive: createReceive(modes, waiting),
-    giveUp(environmentId) {
+    disconnect(environmentId) {
       modes.forget(environmentId);
       questions.forget(environmentId);
-      for (const command of waiting.of(environmentId)) command.giveUp();
+      for (const command of waiting.of(environmentId)) command.handleDisconnect();
     },
   };
 }
 
 /** Creates the function that passes the frames of devices on to the commands that wait. */
 function createReceive(modes: ConversationModes, waiting: WaitingCommands): DeviceCommands["receive"] {
-  function reported(environmentId: string, { runtime, change, directoryRevision: revision }: StatusFrame): void {
+  function handleReport(environmentId: string, { runtime, change, directoryRevision: revision }: StatusFrame): void {
     const { currentMode: mode, workingDirectory: directory } = change;
     if (mode !== undefined) modes.report(environmentId, runtime, mode);
     const state = { revision, ...(mode !== undefined && { mode }), ...(directory !== undefined && { directory }) };
     for (const command of waiting.of(environmentId)) {
-      if (runtime !== null && isSameConversation(command.runtime, runtime)) command.reported(state);
+      if (runtime !== null && isSameConversation(command.runtime, runtime)) command.handleReport(state);
     }
   }
 
-  function failed(environmentId: string, { runtime, message }: LoopErrorFrame): void {
+  function handleFailure(environmentId: string, { runtime, message }: LoopErrorFrame): void {
     for (const command of waiting.of(environmentId)) {
-      if (isSameConversation(command.runtime, runtime)) command.failed(message);
+      if (isSameConversation(command.runtime, runtime)) command.handleFailure(message);
     }
   }
 
   return (environmentId, frame) => {
     if (frame.kind === "command_response") {
-      for (const command of waiting.of(environmentId)) command.responded(frame);
+      for (const command of waiting.of(environmentId)) command.handleResponse(frame);
     } else if (frame.kind === "update_device_status") {
-      reported(environmentId, frame);
+      handleReport(environmentId, frame);
     } else if (frame.kind === "loop_error" && !frame.isOfTurn) {
-      failed(environmentId, frame);
+      handleFailure(environmentId, frame);
     }
   };
 }

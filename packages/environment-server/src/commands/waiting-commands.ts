@@ -46,10 +46,10 @@ export interface Expectation<Effect> {
 interface WaitingCommand {
   readonly runtime: Conversation;
   readonly isChange: boolean;
-  responded(response: CommandResponse): void;
-  reported(state: ReportedState): void;
-  failed(text: string | null): void;
-  giveUp(): void;
+  handleResponse(response: CommandResponse): void;
+  handleReport(state: ReportedState): void;
+  handleFailure(text: string | null): void;
+  handleDisconnect(): void;
 }
 
 /** The commands that wait for their devices. */
@@ -87,10 +87,10 @@ export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCo
         const waiting: WaitingCommand = {
           runtime,
           isChange,
-          responded: (response) => end(onResponse?.(response)),
-          reported: (state) => end(onReport?.(state)),
-          failed: (error) => end(isChange ? { kind: "rejected", error } : null),
-          giveUp: () => end({ kind: "unknown", reason: "disconnected" }),
+          handleResponse: (response) => end(onResponse?.(response)),
+          handleReport: (state) => end(onReport?.(state)),
+          handleFailure: (error) => end(isChange ? { kind: "rejected", error } : null),
+          handleDisconnect: () => end({ kind: "unknown", reason: "disconnected" }),
         };
         const cancelDeadline = clock.setTimer(commandTimeoutMs, () => end({ kind: "unknown", reason: "timeout" }));
         // An answer can arrive while the frame is written.

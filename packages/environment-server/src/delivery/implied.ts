@@ -61,8 +61,8 @@ export function startedSend(runtime: Conversation, waiting: readonly PendingDeli
   return oldest === undefined ? null : { deliveryId: oldest.delivery.id, disposition: "started" };
 }
 
-function isCandidate({ isDecision, sent, delivery: { scope } }: PendingDelivery, runtime: Conversation): boolean {
-  return sent && !isDecision && isSameConversation(scope, runtime);
+function isCandidate({ isDecision, isSent, delivery: { scope } }: PendingDelivery, runtime: Conversation): boolean {
+  return isSent && !isDecision && isSameConversation(scope, runtime);
 }
 
 /**

@@ -71,7 +71,7 @@ test("a late acknowledgement counts for the newest sends without one, so that a 
   const send = (id: string) => pending.open({ ...delivery, id }, device, { isDecision: false, length: 1 });
   const opened = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => send(`delivery-${count}`));
   for (const each of opened) pending.markSent(each);
-  pending.giveUp(device.environmentId, "disconnected");
+  pending.endWaits(device.environmentId, "disconnected");
   await Promise.all(opened.map(({ outcome }) => outcome));
   stored.length = 0;
   for (const id of ["delivery-0", "delivery-1"]) pending.acknowledge(device, id, accepted);
@@ -84,5 +84,5 @@ test("the newest ids that could not be released are released again, so that a st
   const ids = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => `delivery-${count}`);
   await Promise.allSettled(ids.map((id) => pending.release(id)));
   heal();
-  expect(await pending.releaseAgain(["delivery-0", "delivery-1"])).toEqual(new Set(["delivery-1"]));
+  expect(await pending.retryReleases(["delivery-0", "delivery-1"])).toEqual(new Set(["delivery-1"]));
 });

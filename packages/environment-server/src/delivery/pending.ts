@@ -25,22 +25,22 @@ export interface PendingDelivery {
   /** Resolves when the device has reported a send, or its outcome is known, before it is stored. Never rejects. */
   readonly ended: Promise<void>;
   /** No outcome is known yet. */
-  readonly waiting: boolean;
+  readonly isWaiting: boolean;
   /** Its frame was written. */
-  readonly sent: boolean;
+  readonly isSent: boolean;
   /** The outcome that follows from a report of the device, if no acknowledgement arrives; `null` without a report. */
-  readonly reported: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
+  readonly reportedOutcome: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
 }
 
 /** Facts about a send that are not stored. */
 export type DeliveryFacts = Pick<PendingDelivery, "isDecision" | "length">;
 
 /** Why the wait for an acknowledgement ended without one. */
-export type GiveUpReason = "timeout" | "disconnected" | "shutdown";
+export type WaitEndReason = "timeout" | "disconnected" | "shutdown";
 
 /**
  * Matches acknowledgements to sends. A device can acknowledge only what was sent to its own row. A send is opened, sent, and then acknowledged; or
- * it is given up, and may be acknowledged or confirmed later. One that was not sent is discarded, and its ids are released.
+ * its wait ends without an acknowledgement, and it may be acknowledged or confirmed later. One that was not sent is discarded, and its ids are released.
  */
 export interface PendingDeliveries {
   /** Adds a send before its ids are reserved, so that a repeat finds it here or in the store at any time. */
@@ -59,15 +59,15 @@ export interface PendingDeliveries {
   /** Resolves when the outcome that is being stored is stored, or could not be; `undefined` if none is. */
   outcomeWrite(deliveryId: string): Promise<unknown> | undefined;
   /** Sends to a row without an outcome. */
-  waiting(environmentId: string): readonly PendingDelivery[];
+  listWaiting(environmentId: string): readonly PendingDelivery[];
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
   acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
   /**
    * Records a report that shows that the device has the messages or the decision. A device that acknowledges inputs may still reject them, so this
    * becomes the outcome only if no acknowledgement arrives.
    */
-  noteReported(environmentId: string, deliveryId: string, disposition: string | null): void;
-  /** Stores `accepted` for a send that was given up, because its device lists its messages. No effect for a send that waits here. */
+  recordReport(environmentId: string, deliveryId: string, disposition: string | null): void;
+  /** Stores `accepted` for a send whose wait has ended, because its device lists its messages. No effect for a send that waits here. */
   confirm(device: DeviceReference, deliveryId: string): void;
   /**
    * Releases the ids of a send whose frame was not written. When the store fails, this process remembers it, so that a repeat does
@@ -75,9 +75,9 @@ export interface PendingDeliveries {
    */
   release(deliveryId: string): Promise<void>;
   /** Releases the sends whose earlier release failed, and returns them. */
-  releaseAgain(deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
+  retryReleases(deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Ends the wait for everything that was sent to a row: accepted where the device has reported the messages, otherwise unknown. */
-  giveUp(environmentId: string, reason: GiveUpReason): void;
+  endWaits(environmentId: string, reason: WaitEndReason): void;
   /** Ends every wait. Resolves when every outcome is stored, or could not be stored once more. */
   close(): Promise<void>;
 }
@@ -91,9 +91,9 @@ interface Dependencies {
 }
 
 interface Entry extends PendingDelivery {
-  waiting: boolean;
-  sent: boolean;
-  reported: PendingDelivery["reported"];
+  isWaiting: boolean;
+  isSent: boolean;
+  reportedOutcome: PendingDelivery["reportedOutcome"];
   readonly device: DeviceReference;
   readonly resolve: (outcome: DeliveryOutcome) => void;
   readonly end: () => void;
@@ -136,40 +136,40 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     discard: (pending) => remove(state, pending),
     markSent({ delivery }, waitedMs = 0) {
       const entry = find(state, delivery.scope.environmentId, delivery.id);
-      if (entry?.waiting !== true) return;
-      entry.sent = true;
+      if (entry?.isWaiting !== true) return;
+      entry.isSent = true;
       const timeoutMs = acknowledgementTimeoutMs - waitedMs;
-      entry.cancelDeadline = state.clock.setTimer(timeoutMs, () => giveUp(state, entry, "timeout"));
+      entry.cancelDeadline = state.clock.setTimer(timeoutMs, () => endWait(state, entry, "timeout"));
     },
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
     unsavedOutcome: (deliveryId) => state.writer.unsavedChange(deliveryId)?.outcome,
     outcomeWrite: (deliveryId) => state.writer.currentWrite(deliveryId),
-    waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
+    listWaiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.isWaiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
-    noteReported(environmentId, deliveryId, disposition) {
+    recordReport(environmentId, deliveryId, disposition) {
       const entry = find(state, environmentId, deliveryId);
       if (entry === undefined) return;
-      entry.reported = { kind: "accepted", disposition };
+      entry.reportedOutcome = { kind: "accepted", disposition };
       entry.end();
     },
     release: (deliveryId) => release(state, deliveryId),
-    async releaseAgain(deliveryIds) {
+    async retryReleases(deliveryIds) {
       const found = new Set(deliveryIds.filter((deliveryId) => state.unreleased.has(deliveryId)));
       // None of them had an effect, whatever outcome is stored.
       for (const deliveryId of found) await release(state, deliveryId, "forget");
       return found;
     },
     confirm(device, deliveryId) {
-      if (find(state, device.environmentId, deliveryId)?.waiting === true) return;
+      if (find(state, device.environmentId, deliveryId)?.isWaiting === true) return;
       state.unacknowledged.delete(deliveryId);
       storeLate(state, device, deliveryId, { isDecision: false }, { kind: "accepted", disposition: null });
     },
-    giveUp(environmentId, reason) {
-      for (const entry of rowEntries(environmentId)) giveUp(state, entry, reason);
+    endWaits(environmentId, reason) {
+      for (const entry of rowEntries(environmentId)) endWait(state, entry, reason);
     },
     async close() {
-      const sent = [...state.entries.keys()].flatMap(rowEntries).filter((entry) => entry.sent);
-      for (const entry of sent) giveUp(state, entry, "shutdown");
+      const sent = [...state.entries.keys()].flatMap(rowEntries).filter((entry) => entry.isSent);
+      for (const entry of sent) endWait(state, entry, "shutdown");
       await Promise.all([...sent.map((entry) => entry.outcome), state.lateWrites.settled()]);
       await state.writer.close();
     },
@@ -188,9 +188,9 @@ function open(state: State, delivery: Delivery, device: DeviceReference, facts: 
     resolve,
     ended,
     end,
-    waiting: true,
-    sent: false,
-    reported: null,
+    isWaiting: true,
+    isSent: false,
+    reportedOutcome: null,
     cancelDeadline,
   };
   const { environmentId } = delivery.scope;
@@ -217,9 +217,9 @@ function acknowledge(
   outcome: DeliveryOutcome,
 ): PendingDelivery | undefined {
   const entry = find(state, device.environmentId, deliveryId);
-  if (entry?.waiting === true) {
+  if (entry?.isWaiting === true) {
     emitAcknowledged(state, device, deliveryId, outcome, false);
-    conclude(state, entry, outcome);
+    finishDelivery(state, entry, outcome);
     return entry;
   }
   const late = state.unacknowledged.get(deliveryId);
@@ -242,26 +242,26 @@ function storeLate(
   void state.lateWrites.track(store(state, { deliveryId, environmentId, outcome, onStored }, isDecision));
 }
 
-function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
-  const { isDecision, reported, sent, waiting } = entry;
-  if (!waiting || !sent) return;
+function endWait(state: State, entry: Entry, reason: WaitEndReason): void {
+  const { isDecision, reportedOutcome, isSent, isWaiting } = entry;
+  if (!isWaiting || !isSent) return;
   const { id, scope } = entry.delivery;
   // A request also disappears when its turn is stopped. A connected device rejects the decision then; one that was lost cannot.
-  const outcome = isDecision && reason === "disconnected" ? null : reported;
+  const outcome = isDecision && reason === "disconnected" ? null : reportedOutcome;
   if (outcome === null || isDecision) {
     state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision });
     dropOldest(state.unacknowledged, maxLateAcknowledgements);
   }
   if (outcome !== null) {
     emitAcknowledged(state, entry.device, id, outcome, false);
-    return conclude(state, entry, outcome);
+    return finishDelivery(state, entry, outcome);
   }
   state.emit({ type: "message_unacknowledged", ...entry.device, deliveryId: id, reason });
-  conclude(state, entry, { kind: "unknown" });
+  finishDelivery(state, entry, { kind: "unknown" });
 }
 
-function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
-  entry.waiting = false;
+function finishDelivery(state: State, entry: Entry, outcome: DeliveryOutcome): void {
+  entry.isWaiting = false;
   entry.cancelDeadline();
   entry.end();
   const { id, scope } = entry.delivery;

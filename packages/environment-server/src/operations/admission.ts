@@ -87,7 +87,7 @@ export function checkQueue(
   connection: DeviceConnection,
   before: readonly MessagePlace[] = [],
 ): PlainResponse | null {
-  const waiting = server.pending.waiting(connection.device.environmentId);
+  const waiting = server.pending.listWaiting(connection.device.environmentId);
   if (waiting.length + before.length >= maxUnacknowledgedSends) {
     const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages. Nothing was sent.`;
     return problemResponse("queue_full", { detail });

@@ -59,7 +59,7 @@ export function drop(
   hub.index.remove(connection.device.tenant, environmentId);
   hub.ledgers.keep(environmentId);
   hub.watch.disconnected(environmentId);
-  hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
+  hub.pending.endWaits(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
   for (const follower of hub.followers) follower.disconnected?.(environmentId);
   hub.writes.ended(connection);
   const { device, frameCount: frames } = connection;

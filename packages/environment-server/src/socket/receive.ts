@@ -147,16 +147,16 @@ function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: s
 function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
   const isStart = frame.kind === "update_loop_status" && connection.isLoopStart?.(frame) === true;
-  const waiting = hub.pending.waiting(environmentId);
+  const waiting = hub.pending.listWaiting(environmentId);
   if (waiting.length === 0) return;
   const named = namedSends(frame, waiting);
   if (connection.acknowledging === "yes") {
-    for (const { deliveryId, disposition } of named) hub.pending.noteReported(environmentId, deliveryId, disposition);
+    for (const { deliveryId, disposition } of named) hub.pending.recordReport(environmentId, deliveryId, disposition);
     return;
   }
   const started = isStart && named.length === 0 ? startedSend(frame.runtime, waiting) : null;
   for (const { deliveryId, disposition } of started === null ? named : [started]) {
-    conclude(hub, connection, deliveryId, { kind: "accepted", disposition });
+    applyAcknowledgement(hub, connection, deliveryId, { kind: "accepted", disposition });
   }
 }
 
@@ -167,10 +167,15 @@ function acknowledge(
 ): void {
   connection.acknowledging = "yes";
   const outcome = accepted ? ({ kind: "accepted", disposition } as const) : ({ kind: "rejected", error } as const);
-  conclude(hub, connection, requestId, outcome);
+  applyAcknowledgement(hub, connection, requestId, outcome);
 }
 
-function conclude(hub: HubState, connection: DeviceConnection, deliveryId: string, outcome: DeliveryOutcome): void {
+function applyAcknowledgement(
+  hub: HubState,
+  connection: DeviceConnection,
+  deliveryId: string,
+  outcome: DeliveryOutcome,
+): void {
   const sent = hub.pending.acknowledge(connection.device, deliveryId, outcome);
   if (sent === undefined || sent.isDecision || outcome.kind !== "accepted" || outcome.disposition !== "queued") return;
   queuesOf(hub, connection).accept(sent.delivery.scope, sent.delivery.messageIds, sent.length);

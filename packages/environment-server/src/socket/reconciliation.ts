@@ -43,7 +43,7 @@ async function load(hub: HubState, connection: DeviceConnection): Promise<void> 
   ]);
   const followed = resumed.flat();
   // A send that waits here has its own acknowledgement.
-  const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.waiting !== true);
+  const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.isWaiting !== true);
   if (!isCurrent(hub, connection)) return;
   if (unresolved.length > 0) connection.unresolved = createUnresolvedDeliveries(unresolved);
   if (unresolved.length + followed.length > 0) clock.setTimer(settleMs, () => ask(hub, connection, followed));

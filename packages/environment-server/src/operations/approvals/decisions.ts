@@ -34,7 +34,7 @@ export async function findKnown(
 ): Promise<readonly KnownMessage[]> {
   const { store, pending, time } = server;
   const stored = await store.findMessages(scope, storedIds(part), time.now());
-  const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
+  const released = await pending.retryReleases(stored.map(({ deliveryId }) => deliveryId));
   const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
   return part.toolCallId === null ? unreleased : releaseSuperseded({ server, part, scope }, unreleased);
 }
@@ -51,7 +51,7 @@ async function releaseSuperseded(send: Part, known: readonly KnownMessage[]): Pr
     known
       .filter(({ messageId }) => part.messageIds.includes(messageId))
       .map(({ deliveryId }) => deliveryId)
-      .filter((deliveryId) => server.pending.find(scope.environmentId, deliveryId)?.waiting !== true),
+      .filter((deliveryId) => server.pending.find(scope.environmentId, deliveryId)?.isWaiting !== true),
   );
   for (const deliveryId of superseded) await server.store.forget(deliveryId);
   return known.filter(({ deliveryId }) => !superseded.has(deliveryId));

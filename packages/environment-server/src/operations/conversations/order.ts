@@ -114,7 +114,7 @@ export function createMessageOrder(clock: Clock): MessageOrder {
 
 /** The message of a conversation whose acknowledgement a message must wait for; `null` when it may leave. */
 export function findPredecessor(
-  { pending }: { readonly pending: Pick<PendingDeliveries, "waiting"> },
+  { pending }: { readonly pending: Pick<PendingDeliveries, "listWaiting"> },
   scope: ConversationScope,
   { waitedMs, waitCancelled }: MessagePlace,
   { queues }: Pick<DeviceConnection, "queues">,
@@ -123,9 +123,9 @@ export function findPredecessor(
   // If messages are queued, the device adds new ones to its queue and acknowledges them immediately. A running turn alone does not guarantee this: it
   // can end before two messages arrive. With a queue, the next turn starts, and would also have to end.
   if (queues !== null && queues.sizeOf(scope, []).count > 0) return null;
-  const isBefore = ({ sent, isDecision, reported, delivery }: PendingDelivery): boolean =>
-    sent && !isDecision && reported === null && isSameConversation(delivery.scope, scope);
-  return pending.waiting(scope.environmentId).find(isBefore) ?? null;
+  const isBefore = ({ isSent, isDecision, reportedOutcome, delivery }: PendingDelivery): boolean =>
+    isSent && !isDecision && reportedOutcome === null && isSameConversation(delivery.scope, scope);
+  return pending.listWaiting(scope.environmentId).find(isBefore) ?? null;
 }
 
 /** Waits until the device has reported the earlier message or its outcome is known, the wait is over or cancelled, or the caller has disconnected. */
