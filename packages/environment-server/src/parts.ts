@@ -81,7 +81,7 @@ export function createServerContext(
     time,
     isConnected: (environmentId) => hub.connectionOf(environmentId) !== null,
   });
-  const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.messages };
+  const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.recordMessages };
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
   const approvals = createApprovals({ ...options, store, emit, messages, time }, { track, feed, server: () => server });
@@ -186,7 +186,7 @@ function createApprovals(
     log: store,
     emit,
     onChange: (change, approval) =>
-      feed.approval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) })),
+      feed.recordApproval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) })),
     wallNow: time.wall,
     triggerOf: messages.triggerOf,
     policiesOf: messages.policiesOf,
@@ -216,7 +216,7 @@ function withFollowers(
 ): EmitEvent {
   return (event) => {
     emit(event);
-    feed.happened(event);
+    feed.handleEvent(event);
     if (event.type !== "device_connected" && event.type !== "device_disconnected") return;
     const { local, router, removals } = parts();
     if (event.type === "device_disconnected") removals.socketEnded();

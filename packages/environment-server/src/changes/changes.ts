@@ -6,7 +6,7 @@ import type { StoredTime } from "../time/stored-time.ts";
 import { createEnvironmentChanges, createOfflineRows, type EventEnvironment } from "./environment-changes.ts";
 import { createFanOut } from "./fan-out.ts";
 import { type ChangeFeed, createChangeFeed } from "./feed.ts";
-import { type ChangeRecorderOptions, createChangeRecorder, type NotedChange } from "./recorder.ts";
+import { type ChangeRecorderOptions, createChangeRecorder, type UnstoredChange } from "./recorder.ts";
 import { createEventStreams, type EventStreams } from "./streams.ts";
 
 /** Changes of a server, and the streams of them. */
@@ -31,7 +31,7 @@ export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "r
 export function createChanges(options: ChangesOptions): Changes {
   const { clock, time, store } = options;
   const { now: nowMs, pastNow } = time;
-  const find = async ({ tenant, deviceId, environmentId }: NotedChange["device"]) =>
+  const find = async ({ tenant, deviceId, environmentId }: UnstoredChange["device"]) =>
     (await store.findEnvironments(tenant, deviceId)).find(({ id }) => id === environmentId);
   const fanOut = createFanOut();
   const recorder = createChangeRecorder({
@@ -42,11 +42,11 @@ export function createChanges(options: ChangesOptions): Changes {
       const row = await find(device);
       return row === undefined ? null : { connectionName: row.connectionName, tags: row.tags };
     },
-    onContinued: (tenants) => noteOffline(tenants),
+    onContinued: (tenants) => recordOffline(tenants),
     onStored: fanOut.publish,
     onLost: (state) => fanOut.publishGap(state, "lost", nowMs()),
   });
-  const noteOffline = createOfflineRows({
+  const recordOffline = createOfflineRows({
     ...options,
     pastNow,
     recorder,

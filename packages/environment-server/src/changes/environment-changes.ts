@@ -1,7 +1,7 @@
 /**
- * Notes changes of environments: the first one immediately, later ones at most once a second for each environment, and only the members
+ * Records changes of environments: the first one immediately, later ones at most once a second for each environment, and only the members
  * that differ. A device reports its whole status, of about 9 KB, whenever anything happens; most reports change nothing here.
- * After a crash, it also notes which devices have gone offline.
+ * After a crash, it also records which devices have gone offline.
  */
 import type { Clock } from "@letta-environments/platform";
 import { onlineWindowMs } from "@letta-environments/schema";
@@ -10,7 +10,7 @@ import type { EmitEvent } from "../events.ts";
 import { changeLimits, environmentEventIntervalMs, maintenanceBatchSize } from "../limits.ts";
 import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
-import type { ChangeRecorder, DeviceIdentity, NotedChange } from "./recorder.ts";
+import type { ChangeRecorder, DeviceIdentity, UnstoredChange } from "./recorder.ts";
 
 /** An environment as its events show it, and whether its device has an open socket. */
 export interface EventEnvironment {
@@ -21,18 +21,18 @@ export interface EventEnvironment {
   readonly identity: DeviceIdentity;
 }
 
-/** Notes the changes of environments, for their events. */
+/** Records the changes of environments, for their events. */
 export interface EnvironmentChanges {
   /** An environment may have changed. */
-  changed(device: NotedChange["device"]): void;
+  changed(device: UnstoredChange["device"]): void;
   /** An environment was removed. */
-  removed(device: NotedChange["device"], identity: DeviceIdentity): void;
-  /** Notes the changes that wait for their second. Resolves when they are noted. */
+  removed(device: UnstoredChange["device"], identity: DeviceIdentity): void;
+  /** Records the changes that wait for their second. Resolves when they are recorded. */
   flush(): Promise<void>;
 }
 
 interface Entry {
-  readonly device: NotedChange["device"];
+  readonly device: UnstoredChange["device"];
   /** The state after the last event; `null` before the first one of this process. */
   shown: EventEnvironment | null;
   hasChanged: boolean;
@@ -47,8 +47,8 @@ export function createEnvironmentChanges({
   read,
 }: {
   readonly clock: Clock;
-  readonly recorder: Pick<ChangeRecorder, "records" | "note">;
-  readonly read: (device: NotedChange["device"]) => Promise<EventEnvironment | null>;
+  readonly recorder: Pick<ChangeRecorder, "isRecording" | "record">;
+  readonly read: (device: UnstoredChange["device"]) => Promise<EventEnvironment | null>;
 }): EnvironmentChanges {
   const entries = new Map<string, Entry>();
 
@@ -61,13 +61,13 @@ export function createEnvironmentChanges({
     });
     if (entries.get(device.environmentId) !== entry) return;
     // Another process has removed it.
-    if (shown === null && !entry.hasChanged && entry.shown !== null) return noteRemoved(device, entry.shown.identity);
+    if (shown === null && !entry.hasChanged && entry.shown !== null) return recordRemoved(device, entry.shown.identity);
     if (shown === null) return;
     // Before the first event, it is unknown what readers have seen, so the event also names missing members.
     const patch = entry.shown === null ? shown.members : differenceOf(entry.shown.members, shown.members);
     entry.shown = shown;
     if (patch === null) return;
-    recorder.note(eventOf(device, patch, { connectionId: shown.connectionId }));
+    recorder.record(eventOf(device, patch, { connectionId: shown.connectionId }));
   }
 
   function publishAndWait(entry: Entry): void {
@@ -84,17 +84,17 @@ export function createEnvironmentChanges({
     if ((entry.shown?.connectionId ?? null) === null) entries.delete(entry.device.environmentId);
   }
 
-  function noteRemoved(device: NotedChange["device"], identity: DeviceIdentity): void {
+  function recordRemoved(device: UnstoredChange["device"], identity: DeviceIdentity): void {
     entries.get(device.environmentId)?.cancelTimer?.();
     entries.delete(device.environmentId);
-    recorder.note({ ...eventOf(device, {}, { connectionId: null, removed: true }), identity });
+    recorder.record({ ...eventOf(device, {}, { connectionId: null, removed: true }), identity });
   }
 
   return {
     changed(device) {
       const { environmentId, tenant } = device;
       const known = entries.get(environmentId);
-      if (!recorder.records(tenant, "environment")) {
+      if (!recorder.isRecording(tenant, "environment")) {
         known?.cancelTimer?.();
         entries.delete(environmentId);
         return;
@@ -104,7 +104,7 @@ export function createEnvironmentChanges({
       if (entry.cancelTimer === null && entry.reading === null) publishAndWait(entry);
       else entry.hasChanged = true;
     },
-    removed: noteRemoved,
+    removed: recordRemoved,
     async flush() {
       for (const entry of [...entries.values()]) {
         entry.cancelTimer?.();
@@ -116,7 +116,7 @@ export function createEnvironmentChanges({
   };
 }
 
-function eventOf(device: NotedChange["device"], patch: object, members: object): NotedChange {
+function eventOf(device: UnstoredChange["device"], patch: object, members: object): UnstoredChange {
   const { deviceId, environmentId: id } = device;
   const data = { deviceId, ...members, environment: { id, deviceId, ...patch } };
   return { kind: "environment", device, agentId: null, data };
@@ -140,7 +140,7 @@ export function differenceOf(before: Members, after: Members): Members | null {
 interface OfflineRowsOptions {
   readonly clock: Clock;
   readonly emit: EmitEvent;
-  readonly recorder: Pick<ChangeRecorder, "note">;
+  readonly recorder: Pick<ChangeRecorder, "record">;
   readonly pastNow: StoredTime["pastNow"];
   readonly list: (filter: EnvironmentFilter) => Promise<readonly EnvironmentRow[]>;
   readonly isConnected: (environmentId: string) => boolean;
@@ -174,7 +174,7 @@ async function noteRows({ recorder, pastNow, list, isConnected }: OfflineRowsOpt
       if (lastSeenAt < seenSinceMs || isConnected(id)) continue;
       const environment = { id, deviceId, connectionId: null, connectedAt: null };
       const data = { deviceId, connectionId: null, environment };
-      recorder.note({ kind: "environment", device: { tenant, environmentId: id, deviceId }, agentId: null, data });
+      recorder.record({ kind: "environment", device: { tenant, environmentId: id, deviceId }, agentId: null, data });
     }
     afterId = rows.at(-1)?.id ?? null;
     if (afterId === null || rows.length < maintenanceBatchSize) return;

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
-import { createIsRepeat } from "./feed.ts";
+import { createFrameDeduplicator } from "./feed.ts";
 
 test("a key of a row is a repeat when the row has sent it before", () => {
-  const isRepeat = createIsRepeat();
+  const isRepeat = createFrameDeduplicator();
   expect([isRepeat("a", "1"), isRepeat("b", "1"), isRepeat("a", "1"), isRepeat("a", "2")]).toEqual([
     false,
     false,
@@ -13,7 +13,7 @@ test("a key of a row is a repeat when the row has sent it before", () => {
 });
 
 test("the last keys of the last rows are remembered, and no more", () => {
-  const isRepeat = createIsRepeat();
+  const isRepeat = createFrameDeduplicator();
   for (let key = 0; key <= maxRecentFrameKeys; key += 1) isRepeat("a", String(key));
   expect(isRepeat("a", "1")).toBe(true);
   expect(isRepeat("a", "0")).toBe(false);

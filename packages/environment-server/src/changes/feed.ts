@@ -7,26 +7,26 @@ import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
 import type { ConversationScope, StoredMessage } from "../message-log.ts";
 import type { IdleEnvironment } from "../ports.ts";
 import type { EnvironmentChanges } from "./environment-changes.ts";
-import type { ChangeRecorder, NotedChange } from "./recorder.ts";
+import type { ChangeRecorder, UnstoredChange } from "./recorder.ts";
 
-/** Receives what happens in the server, and notes it as changes. */
+/** Receives what happens in the server, and records it as changes. */
 export interface ChangeFeed {
   /** An event of the server. It must already have happened. */
-  happened(event: EnvironmentServerEvent): void;
+  handleEvent(event: EnvironmentServerEvent): void;
   /** A row may have changed. */
-  changed(device: NotedChange["device"]): void;
+  changed(device: UnstoredChange["device"]): void;
   removed(row: IdleEnvironment): void;
   /** Messages of one connected row have another status. */
-  messages(messages: readonly StoredMessage[]): void;
+  recordMessages(messages: readonly StoredMessage[]): void;
   /** A request for permission of a connected device has changed. `dataOf` returns the members `change` and `approval` of the event. */
-  approval(
+  recordApproval(
     scope: Pick<ConversationScope, "environmentId" | "agentId">,
     dataOf: (device: DeviceReference) => Readonly<Record<string, unknown>>,
   ): void;
-  /** Whether a frame of a device must be passed to {@link ChangeFeed.output}. */
-  readsOutput(device: DeviceReference, text: string): boolean;
+  /** Whether a frame of a device must be passed to {@link ChangeFeed.recordOutput}. */
+  wantsOutput(device: DeviceReference, text: string): boolean;
   /** A frame with output has arrived. */
-  output(device: DeviceReference, text: string): void;
+  recordOutput(device: DeviceReference, text: string): void;
 }
 
 /**
@@ -39,16 +39,16 @@ export function createChangeFeed({
   environments,
   present,
 }: {
-  readonly recorder: Pick<ChangeRecorder, "records" | "note">;
+  readonly recorder: Pick<ChangeRecorder, "isRecording" | "record">;
   readonly environments: Pick<EnvironmentChanges, "changed" | "removed">;
   readonly present: (message: StoredMessage, deviceId: string, withText: boolean) => MessageStatus;
 }): ChangeFeed {
-  const isRepeat = createIsRepeat();
+  const isRepeat = createFrameDeduplicator();
   /** Rows with an open socket. */
   const connected = new Map<string, DeviceReference>();
 
   return {
-    happened(event) {
+    handleEvent(event) {
       switch (event.type) {
         case "device_connected":
           connected.set(event.environmentId, pick(event));
@@ -66,29 +66,29 @@ export function createChangeFeed({
     removed({ id: environmentId, tenant, deviceId, connectionName, tags }) {
       environments.removed({ tenant, environmentId, deviceId }, { connectionName, tags });
     },
-    messages(messages) {
+    recordMessages(messages) {
       for (const message of messages) {
         const device = connected.get(message.scope.environmentId);
-        if (device === undefined || !recorder.records(device.tenant, "message")) continue;
+        if (device === undefined || !recorder.isRecording(device.tenant, "message")) continue;
         const { deviceId, connectionId } = device;
-        const withText = recorder.records(device.tenant, "output");
+        const withText = recorder.isRecording(device.tenant, "output");
         const data = { deviceId, connectionId, message: present(message, deviceId, withText) };
-        recorder.note({ kind: "message", device, agentId: message.scope.agentId, data });
+        recorder.record({ kind: "message", device, agentId: message.scope.agentId, data });
       }
     },
-    approval({ environmentId, agentId }, dataOf) {
+    recordApproval({ environmentId, agentId }, dataOf) {
       const device = connected.get(environmentId);
-      if (device === undefined || !recorder.records(device.tenant, "approval")) return;
+      if (device === undefined || !recorder.isRecording(device.tenant, "approval")) return;
       const { deviceId, connectionId } = device;
-      recorder.note({ kind: "approval", device, agentId, data: { deviceId, connectionId, ...dataOf(device) } });
+      recorder.record({ kind: "approval", device, agentId, data: { deviceId, connectionId, ...dataOf(device) } });
     },
-    readsOutput: ({ tenant }, text) => isOutput(text) && recorder.records(tenant, "output"),
-    output(device, text) {
+    wantsOutput: ({ tenant }, text) => isOutput(text) && recorder.isRecording(tenant, "output"),
+    recordOutput(device, text) {
       const frame = parseOutput(text);
       if (frame === null || (frame.key !== null && isRepeat(device.environmentId, frame.key))) return;
       const { deviceId, connectionId } = device;
       const { runtime, subagentId, delta } = frame;
-      recorder.note({
+      recorder.record({
         kind: "output",
         device,
         agentId: runtime.agentId,
@@ -113,7 +113,7 @@ function pick({ tenant, environmentId, deviceId, connectionId }: DeviceReference
  * Creates a function that recognises frames that a device sends twice, by the key that it gives each of them. The last keys of each row are
  * remembered, even while its device reconnects.
  */
-export function createIsRepeat(): (environmentId: string, key: string) => boolean {
+export function createFrameDeduplicator(): (environmentId: string, key: string) => boolean {
   const rows = new Map<string, Set<string>>();
   return (environmentId, key) => {
     const keys = rows.get(environmentId) ?? new Set();

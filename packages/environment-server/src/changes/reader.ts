@@ -60,9 +60,9 @@ interface Reader extends EventReaderOptions {
   /** When the host received the last bytes; `null` while it waits for more: the reader has taken everything. */
   handedOverAtMs: number | null;
   /** It reads pages from the store; otherwise it receives changes as they are stored. */
-  isBehind: boolean;
+  isCatchingUp: boolean;
   /** A change was stored while the reader was behind. */
-  hasMissed: boolean;
+  hasMissedChange: boolean;
   /** How often the reader was moved by {@link EventReader.skipTo}. */
   skips: number;
   wake: (() => void) | null;
@@ -84,8 +84,8 @@ export function createEventReader(options: EventReaderOptions): EventReader {
     chunks: [],
     unreadBytes: 0,
     handedOverAtMs: clock.monotonic(),
-    isBehind: true,
-    hasMissed: false,
+    isCatchingUp: true,
+    hasMissedChange: false,
     skips: 0,
     wake: null,
     reason: null,
@@ -101,16 +101,16 @@ export function createEventReader(options: EventReaderOptions): EventReader {
     stream: new ReadableStream(source, { highWaterMark: 0 }),
     ended,
     receive(change, text) {
-      if (reader.isBehind) reader.hasMissed = true;
+      if (reader.isCatchingUp) reader.hasMissedChange = true;
       else if (change.position > reader.position) {
         reader.position = change.position;
         push(reader, text());
       }
     },
     beat(textOf) {
-      const { handedOverAtMs, isBehind, position } = reader;
+      const { handedOverAtMs, isCatchingUp, position } = reader;
       if (handedOverAtMs !== null && clock.monotonic() - handedOverAtMs >= maxUnreadMs) return end(reader, "unread");
-      push(reader, textOf(isBehind ? null : position));
+      push(reader, textOf(isCatchingUp ? null : position));
     },
     skipTo(position, text) {
       if (reader.reason !== null) return;
@@ -138,7 +138,7 @@ function push(reader: Reader, chunk: Uint8Array): void {
 function fallBehind(reader: Reader): void {
   forgetChunks(reader);
   reader.position = reader.handedOver;
-  reader.isBehind = true;
+  reader.isCatchingUp = true;
 }
 
 function releaseMemory(reader: Reader): void {
@@ -156,7 +156,7 @@ function forgetChunks(reader: Reader): void {
 async function pull(reader: Reader, controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
   reader.handedOverAtMs = null;
   while (reader.kept.length + reader.chunks.length === 0 && reader.reason === null) {
-    if (reader.isBehind) await catchUp(reader).catch(() => end(reader, "failed"));
+    if (reader.isCatchingUp) await catchUp(reader).catch(() => end(reader, "failed"));
     else await new Promise<void>((resolve) => (reader.wake = resolve));
     reader.wake = null;
   }
@@ -175,7 +175,7 @@ function takeChunks(reader: Reader): Uint8Array {
 }
 
 async function catchUp(reader: Reader): Promise<void> {
-  reader.hasMissed = false;
+  reader.hasMissedChange = false;
   const { skips } = reader;
   const page = await reader.readPage(reader.position);
   // A page that was read before the reader was moved has changes of the earlier series, and ends at one of its positions.
@@ -189,7 +189,7 @@ async function catchUp(reader: Reader): Promise<void> {
     if (text !== null) reader.chunks.push(text);
   }
   reader.position = through;
-  reader.isBehind = hasMore || reader.hasMissed;
+  reader.isCatchingUp = hasMore || reader.hasMissedChange;
   // A page with texts waits until the host has sent it. After an empty one, other work runs first.
   if (hasMore && reader.chunks.length === 0) await sleep(reader.clock, 0);
 }

@@ -5,9 +5,9 @@ import { type ChangeLog, type ChangeLogState, ChangesLostError, type StoredChang
 import type { EnvironmentServerEvent } from "../events.ts";
 import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
 import { createMemoryChangeLog } from "../logs/memory.ts";
-import { createChangeRecorder, type NotedChange } from "./recorder.ts";
+import { createChangeRecorder, type UnstoredChange } from "./recorder.ts";
 
-const change: NotedChange = {
+const change: UnstoredChange = {
   kind: "message",
   device: { tenant: "acme", environmentId: "env-1", deviceId: "device-a" },
   agentId: "agent-1",
@@ -72,11 +72,11 @@ function setUp({ failsToRecord = false, isSlow = true } = {}) {
   return { clock, memory, state, stored, epochs, lost, events, recorder };
 }
 
-test("changes that are noted while a batch is stored form the next one, and are passed on in order after they are stored", async () => {
+test("changes that are recorded while a batch is stored form the next one, and are passed on in order after they are stored", async () => {
   const { clock, state, stored, recorder } = setUp();
-  await recorder.keep("acme", false);
+  await recorder.extendRecording("acme", false);
   for (let index = 0; index < 100; index += 1) {
-    recorder.note({ ...change, data: { n: index } });
+    recorder.record({ ...change, data: { n: index } });
     if (index % 10 === 0) await clock.advance(1);
   }
   expect(stored.length).toBeLessThan(100);
@@ -88,51 +88,51 @@ test("changes that are noted while a batch is stored form the next one, and are 
 
 test("a change of a tenant that nobody reads, and one of a device that does not exist, is not stored", async () => {
   const { clock, stored, recorder } = setUp();
-  await recorder.keep("acme", false);
-  recorder.note({ ...change, device: { ...change.device, tenant: "other" } });
-  recorder.note({ ...change, kind: "output" });
-  recorder.note({ ...change, device: { ...change.device, deviceId: "gone" } });
+  await recorder.extendRecording("acme", false);
+  recorder.record({ ...change, device: { ...change.device, tenant: "other" } });
+  recorder.record({ ...change, kind: "output" });
+  recorder.record({ ...change, device: { ...change.device, deviceId: "gone" } });
   await clock.advance(30);
   expect(stored).toEqual([]);
 });
 
 test("changes are stored for as long as a reader may come back, and output for a shorter time", async () => {
   const { clock, recorder } = setUp();
-  await recorder.keep("acme", true);
+  await recorder.extendRecording("acme", true);
   await clock.advance(changeLimits.output.durationMs);
-  expect([recorder.records("acme", "message"), recorder.records("acme", "output")]).toEqual([true, true]);
+  expect([recorder.isRecording("acme", "message"), recorder.isRecording("acme", "output")]).toEqual([true, true]);
   await clock.advance(changeLimits.events.durationMs - changeLimits.output.durationMs);
-  expect([recorder.records("acme", "message"), recorder.records("acme", "output")]).toEqual([true, false]);
+  expect([recorder.isRecording("acme", "message"), recorder.isRecording("acme", "output")]).toEqual([true, false]);
   await clock.advance(changeLimits.output.durationMs);
-  expect(recorder.records("acme", "message")).toBe(false);
+  expect(recorder.isRecording("acme", "message")).toBe(false);
 });
 
 test("a reader of output that comes back after nobody read it learns since when output is stored again", async () => {
   const { clock, recorder } = setUp();
-  const first = await recorder.keep("acme", true);
+  const first = await recorder.extendRecording("acme", true);
   await clock.advance(first.outputUntilMs - clock.now() - 1);
-  expect((await recorder.keep("acme", true)).outputSinceMs).toBe(first.outputSinceMs);
+  expect((await recorder.extendRecording("acme", true)).outputSinceMs).toBe(first.outputSinceMs);
   await clock.advance(first.outputUntilMs);
-  expect((await recorder.keep("acme", true)).outputSinceMs).toBe(clock.now());
+  expect((await recorder.extendRecording("acme", true)).outputSinceMs).toBe(clock.now());
 });
 
 test("a recording that cannot be stored is not kept, and the next one waits until it is stored", async () => {
   const { clock, memory, recorder } = setUp({ failsToRecord: true });
-  await expect(recorder.keep("acme", false)).rejects.toThrow("the disk is full");
-  expect(recorder.records("acme", "message")).toBe(false);
-  await Promise.all([recorder.keep("acme", false), recorder.keep("acme", false)]);
+  await expect(recorder.extendRecording("acme", false)).rejects.toThrow("the disk is full");
+  expect(recorder.isRecording("acme", "message")).toBe(false);
+  await Promise.all([recorder.extendRecording("acme", false), recorder.extendRecording("acme", false)]);
   expect(await memory.listRecordings()).toHaveLength(1);
-  expect(recorder.records("acme", "message")).toBe(true);
+  expect(recorder.isRecording("acme", "message")).toBe(true);
   await clock.advance(0);
 });
 
 test("while the store fails, changes wait and then are stored in their order", async () => {
   const { clock, state, stored, lost, events, recorder } = setUp();
-  await recorder.keep("acme", false);
+  await recorder.extendRecording("acme", false);
   state.failure = new Error("the disk is full");
-  recorder.note({ ...change, data: { n: 1 } });
+  recorder.record({ ...change, data: { n: 1 } });
   await clock.advance(3 * changeRetryMs);
-  recorder.note({ ...change, data: { n: 2 } });
+  recorder.record({ ...change, data: { n: 2 } });
   state.failure = null;
   await clock.advance(2 * changeRetryMs);
   expect(stored.map(({ data }) => data)).toEqual(['{"n":1}', '{"n":2}']);
@@ -142,16 +142,16 @@ test("while the store fails, changes wait and then are stored in their order", a
 
 test("when too many changes wait they are lost, and the log begins another series of positions", async () => {
   const { clock, memory, state, stored, lost, recorder } = setUp();
-  await recorder.keep("acme", false);
-  recorder.note(change);
+  await recorder.extendRecording("acme", false);
+  recorder.record(change);
   await clock.advance(30);
   const { epoch } = await memory.readChangeLog();
   state.failure = new Error("the disk is full");
   const text = "x".repeat(1_048_576);
-  for (let size = 0; size <= maxPendingChanges; size += text.length) recorder.note({ ...change, data: { text } });
+  for (let size = 0; size <= maxPendingChanges; size += text.length) recorder.record({ ...change, data: { text } });
   await clock.advance(changeRetryMs);
   state.failure = null;
-  recorder.note({ ...change, data: { n: 2 } });
+  recorder.record({ ...change, data: { n: 2 } });
   await clock.advance(2 * changeRetryMs);
   expect(lost).toHaveLength(1);
   expect(lost[0]?.epoch).not.toBe(epoch);
@@ -160,12 +160,12 @@ test("when too many changes wait they are lost, and the log begins another serie
 
 test("when the log has lost changes that it had confirmed, it begins another series of positions, and what waited is stored", async () => {
   const { clock, memory, state, stored, lost, recorder } = setUp();
-  await recorder.keep("acme", false);
-  recorder.note({ ...change, data: { n: 1 } });
+  await recorder.extendRecording("acme", false);
+  recorder.record({ ...change, data: { n: 1 } });
   await clock.advance(30);
   const { epoch } = await memory.readChangeLog();
   state.failure = new ChangesLostError("gone");
-  recorder.note({ ...change, data: { n: 2 } });
+  recorder.record({ ...change, data: { n: 2 } });
   await clock.advance(1);
   state.failure = null;
   await clock.advance(2 * changeRetryMs);
@@ -176,9 +176,9 @@ test("when the log has lost changes that it had confirmed, it begins another ser
 
 test("a loss is announced once, however many ask for the positions of the log meanwhile", async () => {
   const { clock, state, lost, recorder } = setUp();
-  await recorder.keep("acme", false);
+  await recorder.extendRecording("acme", false);
   state.failure = new ChangesLostError("gone");
-  recorder.note(change);
+  recorder.record(change);
   await clock.advance(1);
   const [first, second] = await Promise.all([recorder.readState(), recorder.readState()]);
   expect(lost).toHaveLength(1);
@@ -187,9 +187,9 @@ test("a loss is announced once, however many ask for the positions of the log me
 
 test("a loss is announced even when the store fails between the restart of the log and its announcement", async () => {
   const { clock, state, stored, lost, recorder } = setUp();
-  await recorder.keep("acme", false);
+  await recorder.extendRecording("acme", false);
   state.failure = new ChangesLostError("gone");
-  recorder.note(change);
+  recorder.record(change);
   await clock.advance(1);
   state.failure = null;
   state.failsToRead = true;
@@ -200,36 +200,36 @@ test("a loss is announced even when the store fails between the restart of the l
 
 test("changes are passed on with the series in which they are stored, even when it began while their devices were read", async () => {
   const { clock, memory, state, epochs, recorder } = setUp();
-  await recorder.keep("acme", false);
+  await recorder.extendRecording("acme", false);
   let endReading = (): void => undefined;
   state.identifying = new Promise<void>((resolve) => (endReading = resolve));
-  recorder.note(change);
+  recorder.record(change);
   await clock.advance(1);
-  recorder.note({ ...change, data: { text: "x".repeat(maxPendingChanges) } });
+  recorder.record({ ...change, data: { text: "x".repeat(maxPendingChanges) } });
   await recorder.readState();
   endReading();
   await clock.advance(30);
   expect(epochs).toEqual([(await memory.readChangeLog()).epoch]);
 });
 
-test("closing stores what was noted", async () => {
+test("closing stores what was recorded", async () => {
   const { clock, stored, recorder } = setUp();
-  await recorder.keep("acme", false);
-  recorder.note(change);
+  await recorder.extendRecording("acme", false);
+  recorder.record(change);
   const closed = recorder.close();
   await clock.advance(30);
   await closed;
   expect(stored).toHaveLength(1);
 });
 
-test("a change that is noted while earlier ones are being stored is stored, even by closing", async () => {
+test("a change that is recorded while earlier ones are being stored is stored, even by closing", async () => {
   for (let ticks = 0; ticks <= 60; ticks += 1) {
     for (const closes of [false, true]) {
       const { clock, stored, recorder } = setUp({ isSlow: false });
-      await recorder.keep("acme", false);
-      recorder.note({ ...change, data: { n: 1 } });
+      await recorder.extendRecording("acme", false);
+      recorder.record({ ...change, data: { n: 1 } });
       for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve();
-      recorder.note({ ...change, data: { n: 2 } });
+      recorder.record({ ...change, data: { n: 2 } });
       await (closes ? recorder.close() : clock.advance(0));
       expect([ticks, ...stored.map(({ data }) => data)]).toEqual([ticks, '{"n":1}', '{"n":2}']);
     }

@@ -1,5 +1,5 @@
 /**
- * Stores changes and passes them on, in the order in which they were noted. Changes that are noted while a batch is being stored form
+ * Stores changes and passes them on, in the order in which they were recorded. Changes that are recorded while a batch is being stored form
  * the next one, so many share a commit. Only changes of tenants whose events are read, or were read recently, are stored. While the
  * store fails, changes wait; when too many wait they are lost, and every reader receives a `gap`.
  */
@@ -17,8 +17,8 @@ import {
 import type { EmitEvent } from "../events.ts";
 import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
 
-/** A change that has happened. */
-export interface NotedChange extends Pick<NewChange, "kind"> {
+/** A change that has happened and is not stored yet. */
+export interface UnstoredChange extends Pick<NewChange, "kind"> {
   /** The device. Its row is read when the change is stored. */
   readonly device: Pick<ChangeSubject, "tenant" | "environmentId" | "deviceId">;
   /** The last content of a row that is gone; without it, the row is read. */
@@ -31,16 +31,16 @@ export interface NotedChange extends Pick<NewChange, "kind"> {
 /** The members of a row that decide who may see its device. */
 export type DeviceIdentity = Pick<ChangeSubject, "connectionName" | "tags">;
 
-/** Stores noted changes and passes them on, in their order. */
+/** Stores recorded changes and passes them on, in their order. */
 export interface ChangeRecorder {
   /** Whether changes of a tenant are stored. */
-  records(tenant: string, kind: NewChange["kind"]): boolean;
-  note(change: NotedChange): void;
+  isRecording(tenant: string, kind: NewChange["kind"]): boolean;
+  record(change: UnstoredChange): void;
   /** Stores changes of a tenant from now on. Resolves when that itself is stored. */
-  keep(tenant: string, includesOutput: boolean): Promise<ChangeRecording>;
+  extendRecording(tenant: string, includesOutput: boolean): Promise<ChangeRecording>;
   /** Resolves with the positions of the log, when its changes were restarted after a loss. */
   readState(): Promise<ChangeLogState>;
-  /** Resolves when everything that was noted is stored and passed on, or cannot be stored. */
+  /** Resolves when everything that was recorded is stored and passed on, or cannot be stored. */
   close(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export interface ChangeRecorderOptions {
   readonly emit: EmitEvent;
   /** Server time. */
   readonly nowMs: () => number;
-  readonly identify: (device: NotedChange["device"]) => Promise<DeviceIdentity | null>;
+  readonly identify: (device: UnstoredChange["device"]) => Promise<DeviceIdentity | null>;
   readonly onStored: (epoch: string, changes: readonly StoredChange[]) => void;
   readonly onLost: (state: ChangeLogState) => void;
   /** Receives the tenants whose changes an earlier process stored. */
@@ -63,7 +63,7 @@ export interface ChangeRecorderOptions {
 /** How much longer changes are recorded than events are kept, in milliseconds, so that the time need not be stored for every event. */
 const slackMs = 600_000;
 
-interface Waiting extends Omit<NotedChange, "data"> {
+interface Waiting extends Omit<UnstoredChange, "data"> {
   readonly data: string;
 }
 
@@ -79,7 +79,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
 
   async function store(batch: readonly Waiting[]): Promise<void> {
     await recordings.load();
-    const kept = batch.filter(({ device, kind }) => recordings.records(device.tenant, kind));
+    const kept = batch.filter(({ device, kind }) => recordings.isRecording(device.tenant, kind));
     const changes = await describe(kept, options);
     // Last, because changes may be lost meanwhile.
     await series.announceLoss();
@@ -119,9 +119,9 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
   }
 
   return {
-    records: recordings.records,
-    note({ data, ...change }) {
-      if (isClosed || !recordings.records(change.device.tenant, change.kind)) return;
+    isRecording: recordings.isRecording,
+    record({ data, ...change }) {
+      if (isClosed || !recordings.isRecording(change.device.tenant, change.kind)) return;
       const text = JSON.stringify(data);
       waiting.push({ ...change, data: text });
       waitingSize += text.length;
@@ -129,7 +129,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
       // After a loss nothing is left to store.
       if (waiting.length > 0) running ??= run();
     },
-    keep: recordings.keep,
+    extendRecording: recordings.extendRecording,
     async readState() {
       await series.announceLoss();
       return log.readChangeLog();
@@ -223,12 +223,12 @@ function createRecordings({ log, nowMs, onContinued }: Pick<ChangeRecorderOption
 
   return {
     load,
-    records(tenant: string, kind: NewChange["kind"]): boolean {
+    isRecording(tenant: string, kind: NewChange["kind"]): boolean {
       const recording = known.get(tenant);
       if (recording === undefined) return !isLoaded;
       return (kind === "output" ? recording.outputUntilMs : recording.untilMs) > nowMs();
     },
-    async keep(tenant: string, includesOutput: boolean): Promise<ChangeRecording> {
+    async extendRecording(tenant: string, includesOutput: boolean): Promise<ChangeRecording> {
       await load();
       // A stream must not begin before it is certain that its events are stored, even after a crash.
       while (saving.has(tenant)) await saving.get(tenant);

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { maxStreams, maxStreamsPerKey } from "../limits.ts";
-import { createPlaces } from "./streams.ts";
+import { createStreamSlots } from "./streams.ts";
 
 /** Takes places with as many keys as needed, until none are left. Returns the functions that release them. */
-function takeAll(take: ReturnType<typeof createPlaces>, tenant: string): (() => void)[] {
+function takeAll(take: ReturnType<typeof createStreamSlots>, tenant: string): (() => void)[] {
   const taken: (() => void)[] = [];
   for (let key = 0; ; key++) {
     const before = taken.length;
@@ -16,14 +16,14 @@ function takeAll(take: ReturnType<typeof createPlaces>, tenant: string): (() => 
 }
 
 test("a tenant with any number of keys leaves a quarter of the streams of events to others", () => {
-  const take = createPlaces();
+  const take = createStreamSlots();
   expect(takeAll(take, "first")).toHaveLength(maxStreams * 0.75);
   expect(takeAll(take, "second")).toHaveLength(maxStreams * 0.25);
   expect(takeAll(take, "third")).toEqual([]);
 });
 
 test("a key has its own limit, and a stream that ends frees its place", () => {
-  const take = createPlaces();
+  const take = createStreamSlots();
   const key = { tenant: "t", keyId: "k" };
   const places = Array.from({ length: maxStreamsPerKey }, () => take(key));
   expect(take(key)).toBeNull();
@@ -34,7 +34,7 @@ test("a key has its own limit, and a stream that ends frees its place", () => {
 });
 
 test("places that are given back can be taken by another tenant", () => {
-  const take = createPlaces();
+  const take = createStreamSlots();
   for (const giveBack of takeAll(take, "first")) giveBack();
   expect(takeAll(take, "second")).toHaveLength(maxStreams * 0.75);
 });

@@ -37,7 +37,7 @@ export interface EventStreams {
 export interface EventStreamsOptions {
   readonly clock: Clock;
   readonly log: Pick<ChangeLog, "readChanges">;
-  readonly recorder: Pick<ChangeRecorder, "keep" | "readState">;
+  readonly recorder: Pick<ChangeRecorder, "extendRecording" | "readState">;
   readonly fanOut: FanOut;
   readonly emit: EmitEvent;
   readonly nowMs: () => number;
@@ -47,7 +47,7 @@ export interface EventStreamsOptions {
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const { fanOut } = options;
   const budget = createMemoryBudget({ maxOwnerBytes: maxUnreadBytesPerKey, maxTotalBytes: maxUnreadBytes });
-  const reserve = createPlaces();
+  const reserve = createStreamSlots();
   const heartbeat = createHeartbeat(options);
   return {
     async open(view, from) {
@@ -73,14 +73,14 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   };
 }
 
-/** The last places, which are for tenants with fewer streams than this. */
+/** The last slots, which are for tenants with fewer streams than this. */
 const reserved = maxStreams / 4;
 
 /**
- * Creates a function that reserves a place for a stream. It returns a function that releases the place, to be called once, or `null` if
- * every place is taken.
+ * Creates a function that reserves a slot for a stream. It returns a function that releases the slot, to be called once, or `null` if
+ * every slot is taken.
  */
-export function createPlaces(): (principal: Pick<Principal, "tenant" | "keyId">) => (() => void) | null {
+export function createStreamSlots(): (principal: Pick<Principal, "tenant" | "keyId">) => (() => void) | null {
   const keys = createCounts();
   const tenants = createCounts();
   let opened = 0;
@@ -131,7 +131,7 @@ function createHeartbeat({ clock, recorder, fanOut, emit, nowMs }: EventStreamsO
     const tenants = new Map<string, boolean>();
     for (const { principal, includesOutput } of views)
       tenants.set(principal.tenant, includesOutput || tenants.get(principal.tenant) === true);
-    for (const [tenant, includesOutput] of tenants) await recorder.keep(tenant, includesOutput);
+    for (const [tenant, includesOutput] of tenants) await recorder.extendRecording(tenant, includesOutput);
   }
 
   return {
@@ -156,7 +156,7 @@ async function openReader(
 ): Promise<EventReader> {
   const { principal, includesOutput } = view;
   const { tenant } = principal;
-  const { outputSinceMs } = await recorder.keep(tenant, includesOutput);
+  const { outputSinceMs } = await recorder.extendRecording(tenant, includesOutput);
   const state = await recorder.readState();
   const { epoch } = state;
   const atMs = nowMs();

@@ -29,8 +29,8 @@ export interface DeviceFollower {
 /** Reads the output in frames. Called for every frame, so it must be cheap without readers. */
 export interface OutputReader {
   /** Whether a text may have output that somebody reads. If so, it counts as parsed. */
-  readsOutput(device: DeviceReference, text: string): boolean;
-  output(device: DeviceReference, text: string): void;
+  wantsOutput(device: DeviceReference, text: string): boolean;
+  recordOutput(device: DeviceReference, text: string): void;
 }
 
 /** Receives the texts of devices. Called for every frame, so it must be cheap without viewers. */

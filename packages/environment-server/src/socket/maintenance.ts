@@ -46,7 +46,7 @@ export function createMaintenance({
   readonly emit: EmitEvent;
   /** Called for each row that was removed because its device has not connected for a long time. */
   readonly onExpired: (row: IdleEnvironment) => void;
-  readonly time: Pick<StoredTime, "now" | "pastNow" | "keep">;
+  readonly time: Pick<StoredTime, "now" | "pastNow" | "saveIfDue">;
   readonly isConnected: (environmentId: string) => boolean;
 }): Maintenance {
   const startedAtMs = clock.monotonic();
@@ -82,7 +82,7 @@ export function createMaintenance({
 
   async function run(): Promise<void> {
     try {
-      await time.keep();
+      await time.saveIfDue();
       while (!isStopped && (await store.prune(time.now(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await store.pruneMessages(time.pastNow(historyMs), maintenanceBatchSize))) await pause();
       while (!isStopped && (await store.pruneApprovals(time.pastNow(historyMs), maintenanceBatchSize))) await pause();

@@ -59,13 +59,13 @@ export function listen(hub: HubState, connection: DeviceConnection): PlainSocket
 /** Handles a text frame of a connection. It never throws. */
 function receiveText(hub: HubState, connection: DeviceConnection, text: string): void {
   const recognised = classifyUnparsed(text);
-  const isRead = recognised?.kind !== "invalid" && hub.output.readsOutput(connection.device, text);
+  const isRead = recognised?.kind !== "invalid" && hub.output.wantsOutput(connection.device, text);
   // Output is parsed only for its readers, so its cost has not been checked.
   const refused = isRead && recognised !== null ? checkParsingCost(text) : null;
   if (refused !== null) return receive(hub, connection, refused, text.length);
   // This call closes the socket of a device over its limit.
   if ((isRead || recognised === null) && !hub.traffic.admitParsing(connection.traffic, text.length)) return;
-  if (isRead && isCurrent(hub, connection)) hub.output.output(connection.device, text);
+  if (isRead && isCurrent(hub, connection)) hub.output.recordOutput(connection.device, text);
   receive(hub, connection, recognised ?? parseFrame(text), text.length);
 }
 

@@ -25,7 +25,7 @@ export interface StoredTime {
   /** Converts an earlier server time to the wall time at that moment. Never later than now. */
   wallAt(serverTime: number): number;
   /** Stores the server time, unless it was stored a moment ago. A failure is reported as `store_failed`. */
-  keep(): Promise<void>;
+  saveIfDue(): Promise<void>;
   /** Stores the server time, for the next start. */
   close(): Promise<void>;
 }
@@ -85,7 +85,7 @@ export function createStoredTime({
       const change = changes.findLast(({ since }) => since <= serverTime) ?? changes[0];
       return Math.min(serverTime + (change?.aheadMs ?? 0), clock.now());
     },
-    keep: async () => {
+    saveIfDue: async () => {
       if (now() - savedAtMs >= timeSaveIntervalMs) await save();
     },
     close: save,
