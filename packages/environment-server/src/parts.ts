@@ -200,7 +200,7 @@ function createApprovals(
       if (isTurnOver) return;
       const { hub, pending } = server();
       const connection = hub.onlineConnectionOf(environmentId);
-      if (connection?.acknowledging === "no")
+      if (connection?.acknowledgementSupport === "no")
         return void pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
       // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over.
       pending.recordReport(environmentId, deliveryId, null);
@@ -235,7 +235,7 @@ function createFollowers({
 }: Pick<ServerContext, "messages" | "approvals" | "commands">): readonly DeviceFollower[] {
   return [
     {
-      connected: ({ device, acknowledging }) => messages.connect(device, acknowledging !== "no"),
+      connected: ({ device, acknowledgementSupport }) => messages.connect(device, acknowledgementSupport !== "no"),
       resume: messages.resume,
       received({ device }, frame) {
         if (frame.kind !== "command_response") messages.receive(device.environmentId, frame);
@@ -246,7 +246,7 @@ function createFollowers({
       connected(connection, { approvalPolicy: policy = null }) {
         const { device, identity } = connection;
         // Devices acknowledge inputs since 0.30.3, and ask in frames since 0.30.
-        const asksInFrames = (): boolean => connection.acknowledging === "yes";
+        const asksInFrames = (): boolean => connection.acknowledgementSupport === "yes";
         approvals.connect({ device, owner: ownerOf(identity), policy, asksInFrames });
       },
       resume: approvals.resume,

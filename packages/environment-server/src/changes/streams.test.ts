@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { maxStreams, maxStreamsPerKey } from "../limits.ts";
 import { createStreamSlots } from "./streams.ts";
 
-/** Takes places with as many keys as needed, until none are left. Returns the functions that release them. */
+/** Takes slots with as many keys as needed, until none are left. Returns the functions that release them. */
 function takeAll(take: ReturnType<typeof createStreamSlots>, tenant: string): (() => void)[] {
   const taken: (() => void)[] = [];
   for (let key = 0; ; key++) {
@@ -25,9 +25,9 @@ test("a tenant with any number of keys leaves a quarter of the streams of events
 test("a key has its own limit, and a stream that ends frees its place", () => {
   const take = createStreamSlots();
   const key = { tenant: "t", keyId: "k" };
-  const places = Array.from({ length: maxStreamsPerKey }, () => take(key));
+  const slots = Array.from({ length: maxStreamsPerKey }, () => take(key));
   expect(take(key)).toBeNull();
-  places[0]?.();
+  slots[0]?.();
   expect(take(key)).not.toBeNull();
   expect(take(key)).toBeNull();
   expect(take({ tenant: "other", keyId: "k" })).not.toBeNull();

@@ -11,13 +11,13 @@ import { maxConversationsPerDevice } from "../limits.ts";
 import type { PendingDelivery } from "./pending.ts";
 
 /** Whether a device acknowledges an input with `input_accepted`. `unknown`: the registration has no version. */
-export type Acknowledging = "yes" | "no" | "unknown";
+export type AcknowledgementSupport = "yes" | "no" | "unknown";
 
 /** The first version that does (2026-08-02). An older device runs the message, but shows it only in its queue or in the status of its loop. */
 const firstAcknowledging = [0, 30, 3] as const;
 
 /** Decides by the version that a device registered. Every released version registers its number. */
-export function acknowledgingOf(metadata: EnvironmentMetadata | null): Acknowledging {
+export function acknowledgementSupportOf(metadata: EnvironmentMetadata | null): AcknowledgementSupport {
   const version = metadata?.lettaCodeVersion;
   const match = typeof version === "string" ? /^(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:$|[-+.])/.exec(version) : null;
   if (match === null) return "unknown";
@@ -69,7 +69,7 @@ function isCandidate({ isDecision, isSent, delivery: { scope } }: PendingDeliver
  * Returns a function that takes the reports about the loops of one device, and returns whether one is the start of a loop: devices repeat reports, and
  * a turn has several. The conversation that was reported first is forgotten first.
  */
-export function createIsLoopStart(): (frame: LoopFrame) => boolean {
+export function createLoopStartDetector(): (frame: LoopFrame) => boolean {
   const busy = new Set<string>();
   return ({ runtime, activity }) => {
     if (activity === null) return false;

@@ -103,7 +103,7 @@ export function checkQueue(
   // It may start immediately, whatever its length.
   if (size.count === 0) return null;
   const length = size.length + part.length;
-  const isTooLong = length > maxWaitingLength || count * length + size.elsewhere > maxQueueReportsLength;
+  const isTooLong = length > maxWaitingLength || count * length + size.otherConversationsCost > maxQueueReportsLength;
   return isTooLong ? problemResponse("queue_full", { detail: tooLong }) : null;
 }
 

@@ -1,7 +1,7 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
 import { type ApprovalPolicy, onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
-import { type Acknowledging, acknowledgingOf, createIsLoopStart } from "../delivery/implied.ts";
+import { type AcknowledgementSupport, acknowledgementSupportOf, createLoopStartDetector } from "../delivery/implied.ts";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
@@ -42,9 +42,9 @@ export interface DeviceConnection {
   readonly identity: ConnectedDevice;
   readonly listenerInstanceId: string;
   /** Whether the device acknowledges inputs: its registration says so, or an acknowledgement on this socket does. */
-  acknowledging: Acknowledging;
+  acknowledgementSupport: AcknowledgementSupport;
   /** Whether a report is the start of a loop, for a device that does not acknowledge inputs; `null` for others. */
-  isLoopStart: ((frame: LoopFrame) => boolean) | null;
+  detectLoopStart: ((frame: LoopFrame) => boolean) | null;
   readonly generation: number;
   readonly socket: PlainSocket;
   readonly traffic: SocketTraffic;
@@ -64,7 +64,7 @@ export interface DeviceConnection {
   unresolved: UnresolvedDeliveries | null;
   frameCount: number;
   /** Rules that frames of the device broke, each reported once. */
-  brokenRules: ReadonlySet<string>;
+  reportedRules: ReadonlySet<string>;
 }
 
 /** An open socket of a row. Of two sockets, the one with the higher generation is the present one. */
@@ -141,7 +141,7 @@ export function createDeviceConnection({
   readonly openedAt: Moment;
 }): DeviceConnection {
   const { environment, connectionId, generation, opened, keyId } = record;
-  const acknowledging = acknowledgingOf(environment.metadata);
+  const acknowledgementSupport = acknowledgementSupportOf(environment.metadata);
   const { tenant, deviceId, connectionName, currentMode, workingDirectory, gitBranch } = environment;
   return {
     ...parts,
@@ -149,8 +149,8 @@ export function createDeviceConnection({
     device: { tenant, environmentId: environment.id, deviceId, connectionId },
     identity: { tenant, keyId, credentialId, deviceId, connectionName, approvalPolicy },
     listenerInstanceId: environment.listenerInstanceId,
-    acknowledging,
-    isLoopStart: acknowledging === "no" ? createIsLoopStart() : null,
+    acknowledgementSupport,
+    detectLoopStart: acknowledgementSupport === "no" ? createLoopStartDetector() : null,
     generation,
     connectedAt: openedAt,
     lastHeartbeat: openedAt,
@@ -160,7 +160,7 @@ export function createDeviceConnection({
     isAgentsApiMissing: false,
     unresolved: null,
     frameCount: 0,
-    brokenRules: noRules,
+    reportedRules: noRules,
   };
 }
 

@@ -1,4 +1,4 @@
-/** The state of a hub: `hub.ts` creates it, `receive.ts` reads frames with it, and `ends.ts` ends sockets. */
+/** The state of a hub: `hub.ts` creates it, `receive.ts` reads frames with it, and `close.ts` ends sockets. */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
@@ -46,7 +46,7 @@ export interface HubState extends DeviceHubOptions {
   readonly writes: DeviceWrites;
   readonly maintenance: Maintenance;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
-  readonly refused: Map<DeviceConnection, () => void>;
+  readonly closingConnections: Map<DeviceConnection, () => void>;
   isClosed: boolean;
   cancelSweep: (() => void) | null;
 }

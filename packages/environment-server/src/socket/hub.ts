@@ -1,5 +1,5 @@
 /**
- * The sockets of this process, at most one for each row. What a socket's frames do is in `receive.ts`, and how sockets end in `ends.ts`.
+ * The sockets of this process, at most one for each row. What a socket's frames do is in `receive.ts`, and how sockets end in `close.ts`.
  */
 import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
 import { buildSyncFrame } from "../dialects/build.ts";
@@ -24,13 +24,13 @@ import {
   holderOf,
   keyEndedClose,
   policyChangedClose,
-  refuse,
+  closeForViolation,
   removedClose,
   replacedClose,
   send,
   shutdownClose,
   startSweep,
-} from "./ends.ts";
+} from "./close.ts";
 import { type DeviceHubOptions, findOnline, type HubState } from "./hub-state.ts";
 import { createMaintenance } from "./maintenance.ts";
 import { createOnlineIndex } from "./online-index.ts";
@@ -147,7 +147,7 @@ function createState(options: DeviceHubOptions): HubState {
         for (const follower of hub.followers) follower.expired?.(row);
       },
     }),
-    refused: new Map(),
+    closingConnections: new Map(),
     isClosed: false,
     cancelSweep: null,
   };
@@ -176,7 +176,7 @@ function attach(
   hub.emit({ type: "device_connected", ...connection.device });
   hub.watch.connected(environment.id, record.connectionId);
   startSweep(hub);
-  for (const runtime of connection.queues?.busy() ?? [])
+  for (const runtime of connection.queues?.queuedConversations() ?? [])
     send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
   reconcile(hub, connection);
   return listen(hub, connection);
@@ -189,8 +189,8 @@ function createConnection(
   socket: PlainSocket,
 ): DeviceConnection {
   const owner = ownerOf({ tenant: record.environment.tenant, keyId: record.keyId });
-  const traffic = hub.traffic.open(owner, (limit, violation) => refuse(hub, connection, limit, violation));
+  const traffic = hub.traffic.open(owner, (limit, violation) => closeForViolation(hub, connection, limit, violation));
   const connection = createDeviceConnection({ record, opener, socket, traffic, openedAt: momentOf(hub.clock) });
-  connection.queues = hub.ledgers.take(holderOf(hub, connection));
+  connection.queues = hub.ledgers.resume(holderOf(hub, connection));
   return connection;
 }

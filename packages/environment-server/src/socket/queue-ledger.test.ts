@@ -27,21 +27,21 @@ test("a report replaces everything that was known about the conversation", () =>
   expect(count(ledger, runtime, [])).toBe(1);
   ledger.report(runtime, [], 100);
   expect(count(ledger, runtime, [])).toBe(0);
-  expect(ledger.busy()).toEqual([]);
+  expect(ledger.queuedConversations()).toEqual([]);
 });
 
 test("ids of agents and conversations with separators are kept apart", () => {
   const ledger = createQueueLedger();
   ledger.report({ agentId: "a", conversationId: "b,c" }, ["m"], 100);
   expect(count(ledger, { agentId: "a,b", conversationId: "c" }, [])).toBe(0);
-  expect(ledger.busy()).toEqual([{ agentId: "a", conversationId: "b,c" }]);
+  expect(ledger.queuedConversations()).toEqual([{ agentId: "a", conversationId: "b,c" }]);
 });
 
 test("the latest 1,000 conversations of a device are remembered", () => {
   const ledger = createQueueLedger();
   for (let index = 0; index <= 1_000; index++)
     ledger.report({ agentId: "", conversationId: `conv-${index}` }, ["m"], 100);
-  expect(ledger.busy()).toHaveLength(1_000);
+  expect(ledger.queuedConversations()).toHaveLength(1_000);
   expect(count(ledger, { agentId: "", conversationId: "conv-0" }, [])).toBe(0);
   expect(count(ledger, { agentId: "", conversationId: "conv-1000" }, [])).toBe(1);
 });
@@ -52,11 +52,11 @@ test("the characters of a queue are those of its last report and of what was tak
   ledger.accept(runtime, ["b"], 20);
   ledger.accept(runtime, ["a"], 10);
   const sent = ["a", "b", "c"].map((messageId) => ({ messageIds: [messageId], length: 3 }));
-  expect(ledger.sizeOf(runtime, sent)).toEqual({ count: 3, length: 123, elsewhere: 0 });
+  expect(ledger.sizeOf(runtime, sent)).toEqual({ count: 3, length: 123, otherConversationsCost: 0 });
   const other = { agentId: "agent-1", conversationId: "other" };
-  expect(ledger.sizeOf(other, sent)).toEqual({ count: 3, length: 9, elsewhere: 240 });
+  expect(ledger.sizeOf(other, sent)).toEqual({ count: 3, length: 9, otherConversationsCost: 240 });
   ledger.report(runtime, [], 50);
-  expect(ledger.sizeOf(other, [])).toEqual({ count: 0, length: 0, elsewhere: 0 });
+  expect(ledger.sizeOf(other, [])).toEqual({ count: 0, length: 0, otherConversationsCost: 0 });
 });
 
 test.each([
@@ -68,15 +68,15 @@ test.each([
     const ledgers = createQueueLedgers(createVirtualClock());
     const closed: string[] = [];
     const holderOf = (environmentId: string): QueueHolder => {
-      return { environmentId, connectionId: "c", owner: "key", refuse: () => void closed.push(environmentId) };
+      return { environmentId, connectionId: "c", owner: "key", onLimitExceeded: () => void closed.push(environmentId) };
     };
     const report = (ledger: QueueLedger, megabytes: number): void => {
       const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`.padEnd(megabytes * 500));
       expect(ledger.report({ agentId: "agent-1", conversationId: "default" }, ids, 1)).toBeNull();
     };
     report(ledgers.create(holderOf("gone")), 1);
-    ledgers.keep("gone");
-    if (isBack) expect(ledgers.take(holderOf("gone"))).not.toBeNull();
+    ledgers.retainAfterDisconnect("gone");
+    if (isBack) expect(ledgers.resume(holderOf("gone"))).not.toBeNull();
     for (const [index, size] of [3.5, 3.6, 3.7, 3.8, 1.5].entries())
       report(ledgers.create(holderOf(`device-${index + 1}`)), size);
     expect(closed).toEqual(refused);

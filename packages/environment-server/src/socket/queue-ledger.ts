@@ -29,7 +29,7 @@ interface QueueSize {
   /** Their characters in a report. */
   readonly length: number;
   /** The cost of the queues of the device's other conversations: the sum of their messages times their characters. */
-  readonly elsewhere: number;
+  readonly otherConversationsCost: number;
 }
 
 /** The queues of one device. */
@@ -45,7 +45,7 @@ export interface QueueLedger {
   /** The size of a queue, including sends that are not acknowledged yet. */
   sizeOf(runtime: Conversation, unacknowledged: readonly QueuedSend[]): QueueSize;
   /** Conversations with a queue. */
-  busy(): readonly Conversation[];
+  queuedConversations(): readonly Conversation[];
   /** Forgets everything. */
   clear(): void;
   /** Approximate memory, in bytes. */
@@ -59,20 +59,20 @@ export interface QueueHolder {
   /** The key of the device; see {@link createMemoryBudget}. */
   readonly owner: string;
   /** Called when the device must be disconnected because its key, or all devices together, exceed a limit. */
-  readonly refuse: (limit: string) => void;
+  readonly onLimitExceeded: (limit: string) => void;
 }
 
 /** The ledgers of all devices: of connected ones, and of disconnected ones that may reconnect. */
 export interface QueueLedgers {
   /** Returns the remembered ledger of a connection whose socket opens again; `null` when there is none. */
-  take(holder: QueueHolder): QueueLedger | null;
+  resume(holder: QueueHolder): QueueLedger | null;
   /** Creates the ledger of a connection that has none. */
   create(holder: QueueHolder): QueueLedger;
   /**
    * Remembers the ledger of a device that disconnected. A device that reconnects keeps its queue and does not report it
    * unasked. Another connection of the same row is another process, whose queues are empty.
    */
-  keep(environmentId: string): void;
+  retainAfterDisconnect(environmentId: string): void;
 }
 
 interface Queue {
@@ -89,8 +89,8 @@ interface Entry {
   readonly connectionId: string;
   readonly ledger: QueueLedger;
   readonly account: MemoryAccount;
-  refuse: (limit: string) => void;
-  keptAtMs: number;
+  onLimitExceeded: (limit: string) => void;
+  retainedAtMs: number;
 }
 
 const limitTexts = {
@@ -102,7 +102,7 @@ const limitTexts = {
 export function createQueueLedgers({ monotonic }: Pick<Clock, "monotonic">): QueueLedgers {
   const budget = createMemoryBudget({ maxOwnerBytes: maxQueueBytesPerKey, maxTotalBytes: maxQueueBytes });
   const used = new Map<string, Entry>();
-  const kept = new Map<string, Entry>();
+  const retained = new Map<string, Entry>();
 
   function forget(entry: Entry): void {
     entry.ledger.clear();
@@ -110,51 +110,51 @@ export function createQueueLedgers({ monotonic }: Pick<Clock, "monotonic">): Que
   }
 
   function forgetExpired(): void {
-    for (const [environmentId, entry] of kept) {
-      // Entries are in the order in which they were kept.
-      if (monotonic() - entry.keptAtMs < queueRetentionMs) return;
-      kept.delete(environmentId);
+    for (const [environmentId, entry] of retained) {
+      // Entries are in the order in which they were retained.
+      if (monotonic() - entry.retainedAtMs < queueRetentionMs) return;
+      retained.delete(environmentId);
       forget(entry);
     }
   }
 
-  function open({ environmentId, connectionId, owner, refuse }: QueueHolder): Entry {
+  function open({ environmentId, connectionId, owner, onLimitExceeded }: QueueHolder): Entry {
     const account = budget.open(owner, (limit) => {
       entry.ledger.clear();
-      if (kept.get(environmentId) === entry) kept.delete(environmentId);
-      else entry.refuse(limitTexts[limit]);
+      if (retained.get(environmentId) === entry) retained.delete(environmentId);
+      else entry.onLimitExceeded(limitTexts[limit]);
     });
     const ledger = createQueueLedger((bytes) => budget.resize(account, bytes));
-    const entry: Entry = { connectionId, ledger, account, refuse, keptAtMs: 0 };
+    const entry: Entry = { connectionId, ledger, account, onLimitExceeded, retainedAtMs: 0 };
     used.set(environmentId, entry);
     return entry;
   }
 
   return {
     create: (holder) => open(holder).ledger,
-    take(holder) {
+    resume(holder) {
       forgetExpired();
-      const previous = kept.get(holder.environmentId);
-      kept.delete(holder.environmentId);
+      const previous = retained.get(holder.environmentId);
+      retained.delete(holder.environmentId);
       if (previous === undefined) return null;
       if (previous.connectionId !== holder.connectionId) {
         forget(previous);
         return null;
       }
-      previous.refuse = holder.refuse;
+      previous.onLimitExceeded = holder.onLimitExceeded;
       previous.account.isExpendable = false;
       used.set(holder.environmentId, previous);
       return previous.ledger;
     },
-    keep(environmentId) {
+    retainAfterDisconnect(environmentId) {
       forgetExpired();
       const entry = used.get(environmentId);
       used.delete(environmentId);
       if (entry === undefined) return;
       if (entry.ledger.bytes === 0) return budget.close(entry.account);
-      entry.keptAtMs = monotonic();
+      entry.retainedAtMs = monotonic();
       entry.account.isExpendable = true;
-      kept.set(environmentId, entry);
+      retained.set(environmentId, entry);
     },
   };
 }
@@ -212,7 +212,7 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
     },
     sizeOf: (runtime, unacknowledged) =>
       measure(queues.get(conversationKey(runtime)) ?? emptyQueue, cost, unacknowledged),
-    busy: () => [...queues.values()].map((queue) => queue.runtime),
+    queuedConversations: () => [...queues.values()].map((queue) => queue.runtime),
     clear() {
       queues.clear();
       bytes = 0;
@@ -253,7 +253,7 @@ function measure(queue: QueueContents, totalCost: number, unacknowledged: readon
     for (const messageId of unknown) fresh.add(messageId);
     if (unknown.length > 0) length += send.length;
   }
-  return { count: countOf(queue) + fresh.size, length, elsewhere: totalCost - costOf(queue) };
+  return { count: countOf(queue) + fresh.size, length, otherConversationsCost: totalCost - costOf(queue) };
 }
 
 function countOf({ reportedCount, acceptedIds }: QueueContents): number {

@@ -7,11 +7,11 @@ import { checkParsingCost, classifyUnparsed, parseFrame, readLongFrame } from ".
 import { maxFrameBytes, maxParsedLength } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
-import { drop, holderOf, recordViolation, refuse, send } from "./ends.ts";
+import { drop, holderOf, recordViolation, closeForViolation, send } from "./close.ts";
 import type { FollowedFrame } from "./followers.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
-import { noteListed } from "./reconciliation.ts";
+import { confirmListed } from "./reconciliation.ts";
 
 /** Listens to a socket that was closed when it opened. */
 export const ignoredSocket: PlainSocketListener = {
@@ -25,7 +25,7 @@ export const ignoredSocket: PlainSocketListener = {
 /** Creates the listener of a connection. */
 export function listen(hub: HubState, connection: DeviceConnection): PlainSocketListener {
   const admit = (length: number): boolean => {
-    if (hub.refused.has(connection) || !hub.traffic.admit(connection.traffic, length)) return false;
+    if (hub.closingConnections.has(connection) || !hub.traffic.admit(connection.traffic, length)) return false;
     connection.frameCount += 1;
     return true;
   };
@@ -46,8 +46,8 @@ export function listen(hub: HubState, connection: DeviceConnection): PlainSocket
     // Binary data and pings of the WebSocket protocol are ignored, but count against the limits.
     onOtherFrame: admit,
     onClose(code, limit) {
-      hub.refused.get(connection)?.();
-      hub.refused.delete(connection);
+      hub.closingConnections.get(connection)?.();
+      hub.closingConnections.delete(connection);
       hub.traffic.close(connection.traffic);
       if (limit === undefined) return drop(hub, connection, { reason: "closed", code });
       recordViolation(hub, connection, "limit");
@@ -93,12 +93,12 @@ function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame
     case "update_queue":
       inferAcknowledgements(hub, connection, frame);
       follow(hub, connection, frame);
-      noteListed(hub, connection, frame.runtime, frame.messageIds);
+      confirmListed(hub, connection, frame.runtime, frame.messageIds);
       return reportQueue(hub, connection, frame, length);
     case "update_loop_status":
       inferAcknowledgements(hub, connection, frame);
       follow(hub, connection, frame);
-      return noteListed(
+      return confirmListed(
         hub,
         connection,
         frame.runtime,
@@ -130,7 +130,7 @@ function reportQueue(
   // An empty queue is the usual one.
   if (connection.queues === null && messageIds.length === 0) return;
   const limit = queuesOf(hub, connection).report(runtime, messageIds, length);
-  if (limit !== null) refuse(hub, connection, limit, "limit");
+  if (limit !== null) closeForViolation(hub, connection, limit, "limit");
 }
 
 function queuesOf(hub: HubState, connection: DeviceConnection): QueueLedger {
@@ -138,19 +138,19 @@ function queuesOf(hub: HubState, connection: DeviceConnection): QueueLedger {
 }
 
 function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: string): void {
-  if (connection.brokenRules.has(rule)) return;
-  connection.brokenRules = new Set([...connection.brokenRules, rule]);
+  if (connection.reportedRules.has(rule)) return;
+  connection.reportedRules = new Set([...connection.reportedRules, rule]);
   emit({ type: "frame_ignored", ...connection.device, rule });
 }
 
 /** Infers from a report the acknowledgements of sends that wait for one; see `delivery/implied.ts`. */
 function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
-  const isStart = frame.kind === "update_loop_status" && connection.isLoopStart?.(frame) === true;
+  const isStart = frame.kind === "update_loop_status" && connection.detectLoopStart?.(frame) === true;
   const waiting = hub.pending.listWaiting(environmentId);
   if (waiting.length === 0) return;
   const named = namedSends(frame, waiting);
-  if (connection.acknowledging === "yes") {
+  if (connection.acknowledgementSupport === "yes") {
     for (const { deliveryId, disposition } of named) hub.pending.recordReport(environmentId, deliveryId, disposition);
     return;
   }
@@ -165,7 +165,7 @@ function acknowledge(
   connection: DeviceConnection,
   { requestId, accepted, disposition, error }: AcknowledgementFrame,
 ): void {
-  connection.acknowledging = "yes";
+  connection.acknowledgementSupport = "yes";
   const outcome = accepted ? ({ kind: "accepted", disposition } as const) : ({ kind: "rejected", error } as const);
   applyAcknowledgement(hub, connection, requestId, outcome);
 }

@@ -7,7 +7,7 @@ import { buildSyncFrame } from "../dialects/build.ts";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import { maxReconciledConversations, maxUnresolvedMessages, reconciliationRetryMs } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";
-import { send } from "./ends.ts";
+import { send } from "./close.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 
 /**
@@ -24,7 +24,7 @@ export function reconcile(hub: HubState, connection: DeviceConnection): void {
 }
 
 /** Takes the ids of messages that a device lists for a conversation. */
-export function noteListed(
+export function confirmListed(
   { pending }: HubState,
   { device, unresolved }: DeviceConnection,
   runtime: Conversation,

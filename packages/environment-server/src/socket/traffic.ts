@@ -1,6 +1,6 @@
 /**
  * Limits how much devices may send: each socket, and all sockets of a key together. The decisions are token buckets in
- * monotonic time. When a key exceeds its rate, the socket that has sent the most is refused, not the one whose frame happened
+ * monotonic time. When a key exceeds its rate, the socket that has sent the most is closed, not the one whose frame happened
  * to be the last.
  */
 import type { Clock } from "@letta-environments/platform";
@@ -30,19 +30,19 @@ export function takeTokens(bucket: Bucket, count: number): Bucket | null {
 /** The count of one socket. There are many, so it has no methods. */
 export interface SocketTraffic extends Meter {
   readonly key: KeyMeter;
-  readonly refuse: RefuseTraffic;
+  readonly onViolation: OnViolation;
 }
 
 /** Which kind of limit a device exceeded: one that no honest device reaches, its own rate, or the rate of its key, if it sent the most. */
 export type Violation = "limit" | "rate" | "key_rate";
 
 /** Called with the exceeded rate in words when a socket must be closed. */
-type RefuseTraffic = (limit: string, violation: Violation) => void;
+type OnViolation = (limit: string, violation: Violation) => void;
 
 /** Counts what all sockets send. */
 export interface Traffic {
   /** Opens the count of a socket. */
-  open(owner: string, refuse: RefuseTraffic): SocketTraffic;
+  open(owner: string, onViolation: OnViolation): SocketTraffic;
   /** Counts a frame of `length` characters or bytes. Returns whether it may be handled. */
   admit(socket: SocketTraffic, length: number): boolean;
   /** Counts text that is about to be parsed, in characters. Returns whether it may be parsed. */
@@ -100,14 +100,14 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), count);
     if (own === null) {
       key.sockets.delete(socket);
-      socket.refuse(`The device sends more than ${units[unit](socketRates[unit])}`, "rate");
+      socket.onViolation(`The device sends more than ${units[unit](socketRates[unit])}`, "rate");
       return false;
     }
     socket[unit] = own;
     key[unit] = refillBucket(key[unit], keyRates[unit], nowMs);
     if (key[unit].tokens < count) {
       const busiest = exclude(key, unit, nowMs);
-      busiest?.refuse(`The devices of one key send more than ${units[unit](keyRates[unit])}`, "key_rate");
+      busiest?.onViolation(`The devices of one key send more than ${units[unit](keyRates[unit])}`, "key_rate");
       if (busiest === socket) return false;
     }
     key[unit] = { ...key[unit], tokens: Math.max(0, key[unit].tokens - count) };
@@ -115,11 +115,11 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
   }
 
   return {
-    open(owner, refuse) {
+    open(owner, onViolation) {
       const nowMs = monotonic();
       const key = keys.get(owner) ?? { sockets: new Set<SocketTraffic>(), ...fillMeter(keyRates, nowMs) };
       keys.set(owner, key);
-      const socket: SocketTraffic = { key, refuse, ...fillMeter(socketRates, nowMs) };
+      const socket: SocketTraffic = { key, onViolation, ...fillMeter(socketRates, nowMs) };
       key.sockets.add(socket);
       return socket;
     },

@@ -16,7 +16,7 @@ import {
   viewerPingIntervalMs,
 } from "../limits.ts";
 import { ownerOf } from "../socket/connection.ts";
-import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/ends.ts";
+import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/close.ts";
 import type { FrameWatch } from "../socket/followers.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";

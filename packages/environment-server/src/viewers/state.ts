@@ -3,7 +3,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { viewerFrameRate, viewerViolationRate } from "../limits.ts";
-import { type CloseFrame, droppedCode, policyViolation } from "../socket/ends.ts";
+import { type CloseFrame, droppedCode, policyViolation } from "../socket/close.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
 import { errorFrame, failureFrame, type FrameParts } from "./error-frames.ts";
 import type { FrameRefusal } from "./frame.ts";

@@ -116,7 +116,7 @@ export function refuseDecision(send: Part, connection: DeviceConnection): PlainR
     return isOfAnother(part, approval) ? replacedResponse(part) : refuseSuggestions(part, approval);
   const { approvals } = send.server;
   // For a device whose requests could not all be read or remembered, an unknown id may be a real one: let the device refuse it.
-  const deviceDecides = !approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0;
+  const deviceDecides = !approvals.isComplete(scope.environmentId) || connection.reportedRules.size > 0;
   if (deviceDecides && part.requestedAt === null && !approvals.isWithheld(key)) return null;
   const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation");
   return problemResponse("approval_not_found", { issues });

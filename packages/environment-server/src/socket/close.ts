@@ -1,5 +1,5 @@
 /**
- * How the sockets of devices end: closed by the device, replaced, refused for a limit, closed because the key or the device is gone, dropped
+ * How the sockets of devices end: closed by the device, replaced, closed for a limit, closed because the key or the device is gone, dropped
  * because they are silent or a write failed, or closed with the server. Each ends once. Devices send the pings, the server sends none: silent
  * devices are found by a sweep, whose timer runs only while devices are connected.
  */
@@ -57,7 +57,7 @@ export function drop(
   const { environmentId } = connection.device;
   hub.connections.delete(environmentId);
   hub.index.remove(connection.device.tenant, environmentId);
-  hub.ledgers.keep(environmentId);
+  hub.ledgers.retainAfterDisconnect(environmentId);
   hub.watch.disconnected(environmentId);
   hub.pending.endWaits(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
   for (const follower of hub.followers) follower.disconnected?.(environmentId);
@@ -86,13 +86,18 @@ export function send(hub: HubState, connection: DeviceConnection, text: string):
 }
 
 /** Closes the socket of a device that exceeded a limit or a rate. A device that does not close in time is dropped. */
-export function refuse(hub: HubState, connection: DeviceConnection, limit: string, violation: Violation): void {
-  if (hub.refused.has(connection)) return;
+export function closeForViolation(
+  hub: HubState,
+  connection: DeviceConnection,
+  limit: string,
+  violation: Violation,
+): void {
+  if (hub.closingConnections.has(connection)) return;
   const cancel = hub.clock.setTimer(closingTimeoutMs, () => {
-    hub.refused.delete(connection);
+    hub.closingConnections.delete(connection);
     connection.socket.terminate();
   });
-  hub.refused.set(connection, cancel);
+  hub.closingConnections.set(connection, cancel);
   recordViolation(hub, connection, violation);
   const code = violation === "limit" ? policyViolation : tryAgainLater;
   // A device drops its queues when it is closed with 1008.
@@ -104,7 +109,12 @@ export function refuse(hub: HubState, connection: DeviceConnection, limit: strin
 export function holderOf(hub: HubState, connection: DeviceConnection): QueueHolder {
   const { environmentId, connectionId } = connection.device;
   const owner = ownerOf(connection.identity);
-  return { environmentId, connectionId, owner, refuse: (limit) => refuse(hub, connection, limit, "limit") };
+  return {
+    environmentId,
+    connectionId,
+    owner,
+    onLimitExceeded: (limit) => closeForViolation(hub, connection, limit, "limit"),
+  };
 }
 
 /** Delays the next registrations and upgrades of a device, once for each socket. */
@@ -150,11 +160,11 @@ export async function closeAll(hub: HubState): Promise<void> {
   hub.isClosed = true;
   stopSweep(hub);
   for (const connection of [...hub.connections.values()]) close(hub, connection, shutdownClose);
-  for (const [connection, cancel] of hub.refused) {
+  for (const [connection, cancel] of hub.closingConnections) {
     cancel();
     connection.socket.terminate();
   }
-  hub.refused.clear();
+  hub.closingConnections.clear();
   await hub.maintenance.stop();
   await hub.writes.settled();
   await hub.time.close();
