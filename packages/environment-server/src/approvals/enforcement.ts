@@ -20,7 +20,7 @@ export interface PolicyEnforcement {
    */
   applyUntracked(approval: StoredApproval, onSent: OnDenied): void;
   /** A conversation asks only for these tool calls. Denials of others that are not remembered are not repeated. */
-  keepOnly(environmentId: string, runtime: Conversation, toolCallIds: ReadonlySet<string>): void;
+  keepOnly(environmentId: string, conversation: Conversation, toolCallIds: ReadonlySet<string>): void;
   /** A device was disconnected. Denials of its requests that are not remembered are not repeated. */
   disconnect(environmentId: string): void;
   /** Forgets a request. */

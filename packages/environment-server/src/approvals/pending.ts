@@ -62,7 +62,7 @@ export interface PendingApprovals {
   find(key: ApprovalKey): PendingApproval | undefined;
   findSent(environmentId: string, deliveryId: string): PendingApproval | undefined;
   /** The requests of a conversation, the oldest first. */
-  ofConversation(environmentId: string, runtime: Conversation): readonly PendingApproval[];
+  ofConversation(environmentId: string, conversation: Conversation): readonly PendingApproval[];
   ofEnvironment(environmentId: string): readonly PendingApproval[];
   /** The undecided requests of a tenant in the order of their cursors. */
   ofTenant(tenant: string): readonly PendingApproval[];

@@ -38,15 +38,15 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
 function receiveEnd(
   state: ApprovalState,
   requester: ApprovalDevice,
-  runtime: Conversation,
+  conversation: Conversation,
   isOfTurn: (entry: PendingApproval) => boolean,
 ): void {
   const { environmentId } = requester.device;
-  const known = state.pending.ofConversation(environmentId, runtime);
+  const known = state.pending.ofConversation(environmentId, conversation);
   const others = known.filter((entry) => !isOfTurn(entry));
   state.enforcement.keepOnly(
     environmentId,
-    runtime,
+    conversation,
     new Set(others.map(({ approval }) => approval.request.toolCallId)),
   );
   for (const entry of known.filter(isOfTurn)) {
@@ -58,31 +58,31 @@ function receiveEnd(
 function receiveList(
   state: ApprovalState,
   requester: ApprovalDevice,
-  runtime: Conversation,
+  conversation: Conversation,
   listed: readonly ApprovalRequest[],
 ): void {
   const { environmentId } = requester.device;
   const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
-  state.enforcement.keepOnly(environmentId, runtime, ids);
-  state.withheld.keepOnly(environmentId, runtime, ids);
-  state.askedUntracked.keepOnly(environmentId, runtime, ids);
-  const known = state.pending.ofConversation(environmentId, runtime);
+  state.enforcement.keepOnly(environmentId, conversation, ids);
+  state.withheld.keepOnly(environmentId, conversation, ids);
+  state.askedUntracked.keepOnly(environmentId, conversation, ids);
+  const known = state.pending.ofConversation(environmentId, conversation);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
   const missing = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
   for (const entry of missing) handleWithdrawal(state, requester, entry);
-  for (const asked of listed) request(state, requester, runtime, asked, { hasRequestFrame: false });
+  for (const asked of listed) request(state, requester, conversation, asked, { hasRequestFrame: false });
 }
 
 /** `hasRequestFrame`: the device asks in a frame. Otherwise its status lists the request. */
 function request(
   state: ApprovalState,
   requester: ApprovalDevice,
-  runtime: Conversation,
+  conversation: Conversation,
   asked: ApprovalRequest,
   { hasRequestFrame }: { readonly hasRequestFrame: boolean },
 ): void {
-  const scope = { environmentId: requester.device.environmentId, ...runtime };
+  const scope = { environmentId: requester.device.environmentId, ...conversation };
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
   if (known === undefined)
     return requestNew(state, requester, scope, asked, { hasRequestFrame, requestedAt: state.wallNow() });

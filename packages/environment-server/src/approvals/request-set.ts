@@ -13,7 +13,7 @@ export interface RequestSet {
   has(key: ApprovalKey): boolean;
   delete(key: ApprovalKey): void;
   /** A conversation asks only for these tool calls. */
-  keepOnly(environmentId: string, runtime: Conversation, toolCallIds: ReadonlySet<string>): void;
+  keepOnly(environmentId: string, conversation: Conversation, toolCallIds: ReadonlySet<string>): void;
   disconnect(environmentId: string): void;
 }
 
@@ -47,13 +47,13 @@ export function createRequestSet(): RequestSet {
       const row = rows.get(key.scope.environmentId);
       if (row?.members.delete(keyText(key)) === true) forgetIfEmpty(key.scope.environmentId, row);
     },
-    keepOnly(environmentId, runtime, toolCallIds) {
+    keepOnly(environmentId, conversation, toolCallIds) {
       const row = rows.get(environmentId);
       if (row === undefined) return;
       for (const [text, { scope, toolCallId }] of [...row.members]) {
-        if (isSameConversation(scope, runtime) && !toolCallIds.has(toolCallId)) row.members.delete(text);
+        if (isSameConversation(scope, conversation) && !toolCallIds.has(toolCallId)) row.members.delete(text);
       }
-      if (toolCallIds.size === 0) row.overfull.delete(conversationKey(runtime));
+      if (toolCallIds.size === 0) row.overfull.delete(conversationKey(conversation));
       forgetIfEmpty(environmentId, row);
     },
     disconnect: (environmentId) => void rows.delete(environmentId),

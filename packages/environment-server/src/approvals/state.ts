@@ -42,10 +42,10 @@ export interface ApprovalTrackerOptions {
   /** The latest message of the turn that runs in a conversation, and the policies of all its senders. */
   readonly triggerOf: (
     environmentId: string,
-    runtime: Conversation,
+    conversation: Conversation,
   ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
   /** The policies of all senders whose messages have not ended in a conversation. */
-  readonly policiesOf: (environmentId: string, runtime: Conversation) => readonly ApprovalPolicy[];
+  readonly policiesOf: (environmentId: string, conversation: Conversation) => readonly ApprovalPolicy[];
   /** Called with every change. */
   readonly onChange: (change: ApprovalChange, approval: StoredApproval) => void;
   /** Denies a request that a policy denies now. Never rejects. */

@@ -45,8 +45,8 @@ export function triggerOfNew(
  * A device that reconnects names its pending requests before the run with the message. When the messages of the turn become known, the policies
  * of their senders apply to them, too.
  */
-export function updateTriggers(state: ApprovalState, requester: ApprovalDevice, runtime: Conversation): void {
-  for (const entry of state.pending.ofConversation(requester.device.environmentId, runtime))
+export function updateTriggers(state: ApprovalState, requester: ApprovalDevice, conversation: Conversation): void {
+  for (const entry of state.pending.ofConversation(requester.device.environmentId, conversation))
     if (entry.approval.messageId === null && entry.sent === null) updateTrigger(state, requester, entry);
 }
 

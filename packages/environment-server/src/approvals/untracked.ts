@@ -29,7 +29,7 @@ export interface UntrackedDenials {
   /** The request is remembered from now on. */
   cancel(approval: StoredApproval): void;
   /** A conversation asks only for these tool calls. */
-  keepOnly(environmentId: string, runtime: Conversation, toolCallIds: ReadonlySet<string>): void;
+  keepOnly(environmentId: string, conversation: Conversation, toolCallIds: ReadonlySet<string>): void;
   /** A device was disconnected. It asks again on its next socket. */
   cancelRow(environmentId: string): void;
   /** Stops all denials. */
@@ -88,10 +88,10 @@ export function createUntrackedDenials(options: UntrackedDenialsOptions): Untrac
       const denial = rows.get(approval.scope.environmentId)?.get(keyText(keyOf(approval)));
       if (denial !== undefined) end(state, denial);
     },
-    keepOnly(environmentId, runtime, toolCallIds) {
+    keepOnly(environmentId, conversation, toolCallIds) {
       for (const denial of ofEnvironment(environmentId)) {
         const { scope, request } = denial.approval;
-        if (isSameConversation(scope, runtime) && !toolCallIds.has(request.toolCallId)) end(state, denial);
+        if (isSameConversation(scope, conversation) && !toolCallIds.has(request.toolCallId)) end(state, denial);
       }
     },
     cancelRow(environmentId) {

@@ -10,9 +10,9 @@ import { maxKnownModes } from "../limits.ts";
 /** The modes that conversations have reported. `null` is a mode that the API cannot name. */
 export interface ConversationModes {
   /** Takes a report. Without a conversation, it concerns the whole device. */
-  report(environmentId: string, runtime: Conversation | null, mode: string | null): void;
+  report(environmentId: string, conversation: Conversation | null, mode: string | null): void;
   /** The mode of a conversation; `undefined` while it has reported none. */
-  modeOf(environmentId: string, runtime: Conversation): string | null | undefined;
+  modeOf(environmentId: string, conversation: Conversation): string | null | undefined;
   /** The last reported mode of each conversation of the device; empty before the first report. */
   modesOf(environmentId: string): ReadonlySet<string | null>;
   /** Forgets a row whose socket has ended. */
@@ -34,10 +34,10 @@ export function createConversationModes(): ConversationModes {
   const rows = new Map<string, RowModes>();
 
   return {
-    report(environmentId, runtime, mode) {
+    report(environmentId, conversation, mode) {
       const row = rows.get(environmentId) ?? { known: new Map(), forgotten: new Set() };
       rows.set(environmentId, row);
-      const key = keyOf(runtime);
+      const key = keyOf(conversation);
       if (key.length > maxKeyLength) return void row.forgotten.add(mode);
       row.known.delete(key);
       row.known.set(key, mode);
@@ -46,7 +46,7 @@ export function createConversationModes(): ConversationModes {
       row.known.delete(oldest[0]);
       row.forgotten.add(oldest[1]);
     },
-    modeOf: (environmentId, runtime) => rows.get(environmentId)?.known.get(keyOf(runtime)),
+    modeOf: (environmentId, conversation) => rows.get(environmentId)?.known.get(keyOf(conversation)),
     modesOf(environmentId) {
       const row = rows.get(environmentId);
       return new Set([...(row?.known.values() ?? []), ...(row?.forgotten ?? [])]);
@@ -55,8 +55,8 @@ export function createConversationModes(): ConversationModes {
   };
 }
 
-function keyOf(runtime: Conversation | null): string {
-  if (runtime === null) return "";
-  const isNamed = runtime.conversationId !== defaultConversationId;
-  return conversationKey(isNamed ? { ...runtime, agentId: "" } : runtime);
+function keyOf(conversation: Conversation | null): string {
+  if (conversation === null) return "";
+  const isNamed = conversation.conversationId !== defaultConversationId;
+  return conversationKey(isNamed ? { ...conversation, agentId: "" } : conversation);
 }

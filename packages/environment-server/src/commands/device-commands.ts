@@ -31,13 +31,17 @@ export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" |
   /** Sends a command and resolves with the effect in the device's response. */
   run(
     target: CommandTarget,
-    runtime: Conversation,
+    conversation: Conversation,
     command: ConversationCommand,
   ): Promise<CommandOutcome<boolean | number>>;
   /** Changes the mode of a conversation and resolves with the mode that the device then reports for it. */
-  changeMode(target: CommandTarget, runtime: Conversation, mode: string): Promise<CommandOutcome<string>>;
+  changeMode(target: CommandTarget, conversation: Conversation, mode: string): Promise<CommandOutcome<string>>;
   /** Changes the directory of a conversation and resolves with the directory that the device then reports for it. */
-  changeDirectory(target: CommandTarget, runtime: Conversation, directory: string): Promise<CommandOutcome<string>>;
+  changeDirectory(
+    target: CommandTarget,
+    conversation: Conversation,
+    directory: string,
+  ): Promise<CommandOutcome<string>>;
   /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
   receive(environmentId: string, frame: CommandResponse | StatusFrame | TurnFrame): void;
   /** Ends the commands of a row whose socket has ended as unknown, and forgets its conversations. */
@@ -56,11 +60,11 @@ export function createDeviceCommands({
   const waiting = createWaitingCommands(clock);
   const questions = createQuestions({ clock, randomId, waiting });
 
-  function changeFrame(environmentId: string, runtime: Conversation, change: StateChange): string {
+  function changeFrame(environmentId: string, conversation: Conversation, change: StateChange): string {
     const usesOlderNames = [...modes.modesOf(environmentId)].some((mode) => mode !== null && isOlderModeName(mode));
     const { mode } = change;
     return buildStateFrame(
-      runtime,
+      conversation,
       mode === undefined ? change : { ...change, mode: toDeviceMode(mode, usesOlderNames) },
     );
   }
@@ -68,12 +72,12 @@ export function createDeviceCommands({
   return {
     ...questions,
     modes,
-    run(target, runtime, command) {
+    run(target, conversation, command) {
       const requestId = randomId("command");
       return waiting.run(target, {
-        runtime,
+        conversation,
         isChange: false,
-        frames: [buildCommandFrame(requestId, runtime, command)],
+        frames: [buildCommandFrame(requestId, conversation, command)],
         onResponse(response) {
           if (response.command === "retrieve_conversation" || response.command !== command.kind) return null;
           if (response.requestId !== requestId) return null;
@@ -82,21 +86,21 @@ export function createDeviceCommands({
         },
       });
     },
-    changeMode: (target, runtime, mode) =>
+    changeMode: (target, conversation, mode) =>
       waiting.run<string>(target, {
-        runtime,
+        conversation,
         isChange: true,
-        frames: [changeFrame(target.environmentId, runtime, { mode })],
+        frames: [changeFrame(target.environmentId, conversation, { mode })],
         onReport: ({ mode: reported = null }) =>
           reported !== null && isSameMode(reported, mode) ? { kind: "done", effect: reported } : null,
       }),
-    changeDirectory(target, runtime, directory) {
+    changeDirectory(target, conversation, directory) {
       let before: ReportedDirectory | null = null;
       return waiting.run<string>(target, {
-        runtime,
+        conversation,
         isChange: true,
         // The first frame changes nothing: the device reports where the conversation works now.
-        frames: [buildStateFrame(runtime, {}), buildStateFrame(runtime, { cwd: directory })],
+        frames: [buildStateFrame(conversation, {}), buildStateFrame(conversation, { cwd: directory })],
         onReport({ directory: reported = null, revision = null }) {
           const now = { directory: reported, revision };
           const decision = decideDirectoryChange(directory, before, now);
@@ -126,13 +130,13 @@ function createReceive(modes: ConversationModes, waiting: WaitingCommands): Devi
     if (mode !== undefined) modes.report(environmentId, runtime, mode);
     const state = { revision, ...(mode !== undefined && { mode }), ...(directory !== undefined && { directory }) };
     for (const command of waiting.of(environmentId)) {
-      if (runtime !== null && isSameConversation(command.runtime, runtime)) command.handleReport(state);
+      if (runtime !== null && isSameConversation(command.conversation, runtime)) command.handleReport(state);
     }
   }
 
   function handleFailure(environmentId: string, { runtime, message }: LoopErrorFrame): void {
     for (const command of waiting.of(environmentId)) {
-      if (isSameConversation(command.runtime, runtime)) command.handleFailure(message);
+      if (isSameConversation(command.conversation, runtime)) command.handleFailure(message);
     }
   }
 

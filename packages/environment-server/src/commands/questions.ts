@@ -16,12 +16,12 @@ type QuestionKind = "mode" | "agent";
 /** Asks devices about conversations. */
 export interface Questions {
   /** Asks for the mode of a conversation, which is noted like every report, and resolves with it. `null`: the API cannot name it. */
-  askMode(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
+  askMode(target: CommandTarget, conversation: Conversation): Promise<CommandOutcome<string | null>>;
   /**
    * Asks for the agent that a named conversation belongs to, and resolves with it; `null`: it has none. The agent never changes, so a
    * device is asked once while it is connected.
    */
-  askAgent(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
+  askAgent(target: CommandTarget, conversation: Conversation): Promise<CommandOutcome<string | null>>;
   /** The agent that a device has named for a conversation on its present socket; `undefined`: none. */
   agentOf(environmentId: string, conversationId: string): string | undefined;
   /** How long to wait before repeating a question that the device left unanswered, in milliseconds; 0: it may be asked. */
@@ -73,22 +73,22 @@ export function createQuestions({
   }
 
   return {
-    askMode: (target, runtime) =>
+    askMode: (target, conversation) =>
       ask<string | null>(target, "mode", {
-        runtime,
+        conversation,
         isChange: false,
         // Since 0.30, devices repeat an unchanged status only on request.
-        frames: [buildSyncFrame(randomId("command"), runtime, { isStatusForced: true })],
+        frames: [buildSyncFrame(randomId("command"), conversation, { isStatusForced: true })],
         onReport: ({ mode }) => (mode === undefined ? null : { kind: "done", effect: mode }),
       }),
-    askAgent(target, runtime) {
+    askAgent(target, conversation) {
       const { environmentId } = target;
-      const { conversationId } = runtime;
+      const { conversationId } = conversation;
       const known = agentOf(environmentId, conversationId);
       if (known !== undefined) return Promise.resolve({ kind: "done", effect: known });
       const requestId = randomId("command");
       return ask<string | null>(target, "agent", {
-        runtime,
+        conversation,
         isChange: false,
         frames: [buildConversationFrame(requestId, conversationId)],
         onResponse(response) {

@@ -34,7 +34,7 @@ interface ReportedState extends Partial<ReportedDirectory> {
 
 /** A command, and how the answers of the device end it. `null` keeps it waiting. */
 export interface Expectation<Effect> {
-  readonly runtime: Conversation;
+  readonly conversation: Conversation;
   /** The command changes the state of the conversation, so a failure that the device reports there belongs to it. */
   readonly isChange: boolean;
   readonly frames: readonly string[];
@@ -44,7 +44,7 @@ export interface Expectation<Effect> {
 
 /** A waiting command, with the methods that receive its device's answers. */
 interface WaitingCommand {
-  readonly runtime: Conversation;
+  readonly conversation: Conversation;
   readonly isChange: boolean;
   handleResponse(response: CommandResponse): void;
   handleReport(state: ReportedState): void;
@@ -73,7 +73,7 @@ export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCo
     },
     run<Effect>(
       { environmentId, write }: CommandTarget,
-      { runtime, isChange, frames, onResponse, onReport }: Expectation<Effect>,
+      { conversation, isChange, frames, onResponse, onReport }: Expectation<Effect>,
     ): Promise<CommandOutcome<Effect>> {
       const row = rows.get(environmentId) ?? new Set<WaitingCommand>();
       if (row.size >= maxWaitingCommands) return Promise.resolve({ kind: "busy" });
@@ -85,7 +85,7 @@ export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCo
           resolve(outcome);
         };
         const waiting: WaitingCommand = {
-          runtime,
+          conversation,
           isChange,
           handleResponse: (response) => end(onResponse?.(response)),
           handleReport: (state) => end(onReport?.(state)),

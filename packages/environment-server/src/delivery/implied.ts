@@ -56,13 +56,19 @@ export function namedSends(
 }
 
 /** Returns the send that started a loop of a device that does not acknowledge inputs; `null` when none waits. */
-export function startedSend(runtime: Conversation, waiting: readonly PendingDelivery[]): ImpliedAcknowledgement | null {
-  const oldest = waiting.find((send) => isCandidate(send, runtime));
+export function startedSend(
+  conversation: Conversation,
+  waiting: readonly PendingDelivery[],
+): ImpliedAcknowledgement | null {
+  const oldest = waiting.find((send) => isCandidate(send, conversation));
   return oldest === undefined ? null : { deliveryId: oldest.delivery.id, disposition: "started" };
 }
 
-function isCandidate({ isDecision, isSent, delivery: { scope } }: PendingDelivery, runtime: Conversation): boolean {
-  return isSent && !isDecision && isSameConversation(scope, runtime);
+function isCandidate(
+  { isDecision, isSent, delivery: { scope } }: PendingDelivery,
+  conversation: Conversation,
+): boolean {
+  return isSent && !isDecision && isSameConversation(scope, conversation);
 }
 
 /**

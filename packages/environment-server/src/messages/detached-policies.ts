@@ -21,9 +21,9 @@ export interface DetachedPolicies {
   /** Takes a report of a device. */
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The policies that apply to the running turn of a conversation. */
-  ofRunningTurn(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
+  ofRunningTurn(environmentId: string, conversation: Conversation): readonly ApprovalPolicy[];
   /** The policies of all these messages in a conversation, including queued ones. */
-  ofConversation(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
+  ofConversation(environmentId: string, conversation: Conversation): readonly ApprovalPolicy[];
   /** Forgets the policies of a row that was removed. */
   forget(environmentId: string): void;
 }
@@ -56,11 +56,11 @@ export function createDetachedPolicies(): DetachedPolicies {
     if (row.size === 0) rows.delete(detached.environmentId);
   }
 
-  function detachedIn(environmentId: string, runtime: Conversation): readonly Detached[] {
+  function detachedIn(environmentId: string, conversation: Conversation): readonly Detached[] {
     const row = rows.get(environmentId);
     if (row === undefined) return [];
-    const conversation = conversationKey(runtime);
-    return [...row.values()].filter((detached) => detached.conversation === conversation);
+    const key = conversationKey(conversation);
+    return [...row.values()].filter((detached) => detached.conversation === key);
   }
 
   return {
@@ -93,9 +93,10 @@ export function createDetachedPolicies(): DetachedPolicies {
         else detached.phase = phase;
       }
     },
-    ofRunningTurn: (environmentId, runtime) =>
-      detachedIn(environmentId, runtime).flatMap(({ phase, policy }) => (phase === "waiting" ? [] : [policy])),
-    ofConversation: (environmentId, runtime) => detachedIn(environmentId, runtime).map(({ policy }) => policy),
+    ofRunningTurn: (environmentId, conversation) =>
+      detachedIn(environmentId, conversation).flatMap(({ phase, policy }) => (phase === "waiting" ? [] : [policy])),
+    ofConversation: (environmentId, conversation) =>
+      detachedIn(environmentId, conversation).map(({ policy }) => policy),
     forget(environmentId) {
       for (const detached of [...(rows.get(environmentId)?.values() ?? [])]) remove(detached);
     },

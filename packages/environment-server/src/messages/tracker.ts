@@ -47,9 +47,9 @@ export interface MessageTracker {
   forget(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The latest message of the turn that runs in a conversation, and the policies that apply to it. */
-  triggerOf(environmentId: string, runtime: Conversation): TurnTrigger;
+  triggerOf(environmentId: string, conversation: Conversation): TurnTrigger;
   /** The policies of all senders whose messages have not ended in a conversation. */
-  policiesOf(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
+  policiesOf(environmentId: string, conversation: Conversation): readonly ApprovalPolicy[];
   /** The messages of a row with an id that are followed now or have just ended. The latest of a conversation comes last. */
   find(environmentId: string, messageId: string): readonly StoredMessage[];
   /** The messages of a row that are followed now or have just ended. The latest comes last. */
@@ -159,21 +159,21 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       state.detached.receive(environmentId, frame);
       rows.get(environmentId)?.conversations.get(conversationKey(frame.runtime))?.receive(frame);
     },
-    triggerOf(environmentId, runtime) {
-      const entries = rows.get(environmentId)?.conversations.get(conversationKey(runtime))?.current() ?? [];
+    triggerOf(environmentId, conversation) {
+      const entries = rows.get(environmentId)?.conversations.get(conversationKey(conversation))?.current() ?? [];
       const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== null);
       return {
         messageId: entries.at(-1)?.messageIds.at(-1) ?? null,
-        policies: [...policies, ...state.detached.ofRunningTurn(environmentId, runtime)],
+        policies: [...policies, ...state.detached.ofRunningTurn(environmentId, conversation)],
       };
     },
-    policiesOf(environmentId, runtime) {
+    policiesOf(environmentId, conversation) {
       const entries = [...(rows.get(environmentId)?.entries.values() ?? [])].filter(
-        ({ scope, status }) => isSameConversation(scope, runtime) && !hasEnded(status),
+        ({ scope, status }) => isSameConversation(scope, conversation) && !hasEnded(status),
       );
       return [
         ...entries.flatMap(({ policy }) => policy ?? []),
-        ...state.detached.ofConversation(environmentId, runtime),
+        ...state.detached.ofConversation(environmentId, conversation),
       ];
     },
     find: (environmentId, messageId) =>

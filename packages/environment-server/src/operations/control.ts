@@ -53,10 +53,10 @@ export async function controlConversation(
   context.signal?.throwIfAborted();
   const connection = findOnline(server, record);
   if (connection === null) return unreachableResponse(record);
-  const foreign = await refuseForeignConversation(server, principal, runtimeOf(request), connection, record);
+  const foreign = await refuseForeignConversation(server, principal, conversationOf(request), connection, record);
   if (foreign !== null) return foreign;
   if (request.operation === "stopTurn") {
-    const scope = { environmentId: record.environment.id, ...runtimeOf(request) };
+    const scope = { environmentId: record.environment.id, ...conversationOf(request) };
     await server.order.cancelWaits(scope, Promise.all(earlierSends));
   }
   context.signal?.throwIfAborted();
@@ -66,7 +66,7 @@ export async function controlConversation(
 }
 
 function checkRequest(request: ControlRequest, principal: Principal): PlainResponse | null {
-  const conversation = runtimeOf(request);
+  const conversation = conversationOf(request);
   if (!allowsAgent(principal, conversation.agentId || undefined)) {
     return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
   }
@@ -84,18 +84,20 @@ async function runCommand(
   target: CommandTarget,
   request: ControlRequest,
 ): Promise<PlainResponse | null> {
-  const runtime = runtimeOf(request);
+  const conversation = conversationOf(request);
   const respond = async <Effect>(outcome: Promise<CommandOutcome<Effect>>, present: (effect: Effect) => object) =>
     toResponse(!isUnrepeatableCommand(request), await outcome, present);
   const run = (command: ConversationCommand, present: (effect: unknown) => object) =>
-    respond(commands.run(target, runtime, command), present);
+    respond(commands.run(target, conversation, command), present);
   switch (request.operation) {
     case "stopTurn":
       return run({ kind: "stop", runId: request.body.runId ?? null }, (stopped) => ({ stopped: stopped === true }));
     case "changeMode":
-      return respond(commands.changeMode(target, runtime, request.body.mode), (mode) => ({ mode }));
+      return respond(commands.changeMode(target, conversation, request.body.mode), (mode) => ({ mode }));
     case "changeDirectory":
-      return respond(commands.changeDirectory(target, runtime, request.body.directory), (directory) => ({ directory }));
+      return respond(commands.changeDirectory(target, conversation, request.body.directory), (directory) => ({
+        directory,
+      }));
     case "resumeQueue":
       return run({ kind: "resume_queue" }, (resumed) => ({ resumed: Number(resumed) }));
     case "removeQueueItem":
@@ -105,7 +107,7 @@ async function runCommand(
   }
 }
 
-function runtimeOf(request: ControlRequest): Conversation {
+function conversationOf(request: ControlRequest): Conversation {
   const { agentId = "", conversationId } = request.operation === "removeQueueItem" ? request.query : request.body;
   return { agentId, conversationId: conversationId || defaultConversationId };
 }

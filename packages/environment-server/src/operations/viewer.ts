@@ -125,7 +125,8 @@ async function findDevice(server: ServerContext, connectionId: string, principal
   if (connection === null) return refused(unreachableResponse(record));
   return {
     kind: "open",
-    refuseConversation: (runtime) => refuseForeignConversation(server, principal, runtime, connection, record),
+    refuseConversation: (conversation) =>
+      refuseForeignConversation(server, principal, conversation, connection, record),
     write: (text) => findOnline(server, record) === connection && server.hub.send(connection, text),
   };
 }

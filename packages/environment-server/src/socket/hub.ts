@@ -176,8 +176,8 @@ function attach(
   hub.emit({ type: "device_connected", ...connection.device });
   hub.watch.connected(environment.id, record.connectionId);
   startSweep(hub);
-  for (const runtime of connection.queues?.queuedConversations() ?? [])
-    send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+  for (const conversation of connection.queues?.queuedConversations() ?? [])
+    send(hub, connection, buildSyncFrame(hub.randomId("sync"), conversation));
   reconcile(hub, connection);
   return listen(hub, connection);
 }

@@ -39,11 +39,11 @@ export interface QueueLedger {
    *
    * @param length of the report, in characters
    */
-  report(runtime: Conversation, messageIds: readonly (string | null)[], length: number): string | null;
+  report(conversation: Conversation, messageIds: readonly (string | null)[], length: number): string | null;
   /** Adds a send that the device acknowledged as queued, until its next report lists or drops it. */
-  accept(runtime: Conversation, messageIds: readonly string[], length: number): void;
+  accept(conversation: Conversation, messageIds: readonly string[], length: number): void;
   /** The size of a queue, including sends that are not acknowledged yet. */
-  sizeOf(runtime: Conversation, unacknowledged: readonly QueuedSend[]): QueueSize;
+  sizeOf(conversation: Conversation, unacknowledged: readonly QueuedSend[]): QueueSize;
   /** Conversations with a queue. */
   queuedConversations(): readonly Conversation[];
   /** Forgets everything. */
@@ -76,7 +76,7 @@ export interface QueueLedgers {
 }
 
 interface Queue {
-  readonly runtime: Conversation;
+  readonly conversation: Conversation;
   readonly reportedIds: ReadonlySet<string>;
   readonly reportedCount: number;
   readonly reportedLength: number;
@@ -189,30 +189,30 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
   }
 
   return {
-    report(runtime, messageIds, length) {
+    report(conversation, messageIds, length) {
       if (messageIds.length > maxReportedMessages) {
         return `A queue report lists more than ${maxReportedMessages} messages`;
       }
-      const key = conversationKey(runtime);
+      const key = conversationKey(conversation);
       const reportedIds = new Set(messageIds.filter((messageId) => messageId !== null));
       const reported = { reportedIds, reportedCount: messageIds.length, reportedLength: length };
-      const queue = toQueue({ ...emptyQueue, runtime, ...reported });
+      const queue = toQueue({ ...emptyQueue, conversation, ...reported });
       if (bytes - (queues.get(key)?.bytes ?? 0) + queue.bytes > maxQueueBytesPerDevice) {
         return `The device reports more than ${maxQueueBytesPerDevice / 1_048_576} MiB of queues`;
       }
       put(key, queue);
       return null;
     },
-    accept(runtime, messageIds, length) {
-      const key = conversationKey(runtime);
-      const known = queues.get(key) ?? { ...emptyQueue, runtime };
+    accept(conversation, messageIds, length) {
+      const key = conversationKey(conversation);
+      const known = queues.get(key) ?? { ...emptyQueue, conversation };
       const fresh = messageIds.filter((messageId) => !known.reportedIds.has(messageId));
       const acceptedLength = known.acceptedLength + (fresh.length === 0 ? 0 : length);
       put(key, toQueue({ ...known, acceptedIds: new Set([...known.acceptedIds, ...fresh]), acceptedLength }));
     },
-    sizeOf: (runtime, unacknowledged) =>
-      measure(queues.get(conversationKey(runtime)) ?? emptyQueue, cost, unacknowledged),
-    queuedConversations: () => [...queues.values()].map((queue) => queue.runtime),
+    sizeOf: (conversation, unacknowledged) =>
+      measure(queues.get(conversationKey(conversation)) ?? emptyQueue, cost, unacknowledged),
+    queuedConversations: () => [...queues.values()].map((queue) => queue.conversation),
     clear() {
       queues.clear();
       bytes = 0;
@@ -228,13 +228,13 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
 /** The size of a queue on a device; `queues` is `null` for one that has none. */
 export function sizeOfQueue(
   queues: Pick<QueueLedger, "sizeOf"> | null,
-  runtime: Conversation,
+  conversation: Conversation,
   unacknowledged: readonly QueuedSend[],
 ): QueueSize {
-  return queues?.sizeOf(runtime, unacknowledged) ?? measure(emptyQueue, 0, unacknowledged);
+  return queues?.sizeOf(conversation, unacknowledged) ?? measure(emptyQueue, 0, unacknowledged);
 }
 
-type QueueContents = Omit<Queue, "runtime" | "bytes">;
+type QueueContents = Omit<Queue, "conversation" | "bytes">;
 
 const emptyQueue: QueueContents = {
   reportedIds: new Set(),
@@ -269,8 +269,8 @@ const queueOverheadBytes = 512;
 const idOverheadBytes = 64;
 
 function toQueue(queue: Omit<Queue, "bytes">): Queue {
-  const { runtime, reportedIds, acceptedIds } = queue;
-  let bytes = queueOverheadBytes + 4 * (runtime.agentId.length + runtime.conversationId.length);
+  const { conversation, reportedIds, acceptedIds } = queue;
+  let bytes = queueOverheadBytes + 4 * (conversation.agentId.length + conversation.conversationId.length);
   for (const ids of [reportedIds, acceptedIds]) for (const id of ids) bytes += idOverheadBytes + 2 * id.length;
   return { ...queue, bytes };
 }

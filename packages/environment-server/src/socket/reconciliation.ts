@@ -27,11 +27,11 @@ export function reconcile(hub: HubState, connection: DeviceConnection): void {
 export function confirmListed(
   { pending }: HubState,
   { device, unresolved }: DeviceConnection,
-  runtime: Conversation,
+  conversation: Conversation,
   messageIds: readonly (string | null)[],
 ): void {
   if (unresolved === null || unresolved.isEmpty) return;
-  for (const deliveryId of unresolved.confirm(runtime, messageIds)) pending.confirm(device, deliveryId);
+  for (const deliveryId of unresolved.confirm(conversation, messageIds)) pending.confirm(device, deliveryId);
 }
 
 async function load(hub: HubState, connection: DeviceConnection): Promise<void> {
@@ -52,8 +52,8 @@ async function load(hub: HubState, connection: DeviceConnection): Promise<void> 
 function ask(hub: HubState, connection: DeviceConnection, followed: readonly Conversation[]): void {
   const all = [...(connection.unresolved?.conversations() ?? []), ...followed];
   const conversations = new Map(all.map((conversation) => [conversationKey(conversation), conversation]));
-  for (const runtime of [...conversations.values()].slice(0, maxReconciledConversations)) {
+  for (const conversation of [...conversations.values()].slice(0, maxReconciledConversations)) {
     if (!isCurrent(hub, connection)) return;
-    send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
+    send(hub, connection, buildSyncFrame(hub.randomId("sync"), conversation));
   }
 }

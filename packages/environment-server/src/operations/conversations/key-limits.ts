@@ -46,16 +46,16 @@ export function mayNeedDeviceQuery(
 export function needsDeviceQuery(
   { commands }: Pick<ServerContext, "commands">,
   limits: ConversationLimits,
-  { environmentId, ...runtime }: ConversationScope,
+  { environmentId, ...conversation }: ConversationScope,
 ): boolean {
   const { agentIds, maxMode, setMode = null } = limits;
   const isAgentUnconfirmed =
     agentIds !== null &&
-    runtime.conversationId !== defaultConversationId &&
-    commands.agentOf(environmentId, runtime.conversationId) !== runtime.agentId;
+    conversation.conversationId !== defaultConversationId &&
+    commands.agentOf(environmentId, conversation.conversationId) !== conversation.agentId;
   // A key that sets the mode needs no question: the device reports the new mode before the message leaves.
   const isModeUnknown =
-    maxMode !== null && setMode === null && commands.modes.modeOf(environmentId, runtime) === undefined;
+    maxMode !== null && setMode === null && commands.modes.modeOf(environmentId, conversation) === undefined;
   return isAgentUnconfirmed || isModeUnknown;
 }
 
@@ -87,15 +87,15 @@ export async function queryDevice(
 export async function refuseForeignConversation(
   { commands, hub }: Pick<ServerContext, "commands" | "hub">,
   { agentIds }: Pick<Principal, "agentIds">,
-  runtime: Conversation,
+  conversation: Conversation,
   connection: DeviceConnection,
   record: ConnectionRecord,
 ): Promise<PlainResponse | null> {
-  if (agentIds === null || runtime.conversationId === defaultConversationId) return null;
-  const outcome = await commands.askAgent(commandTargetOf(hub, connection), runtime);
+  if (agentIds === null || conversation.conversationId === defaultConversationId) return null;
+  const outcome = await commands.askAgent(commandTargetOf(hub, connection), conversation);
   const refusal = refusalOfQuery(outcome, record);
   if (refusal !== null) return refusal;
-  if (outcome.kind === "done" && outcome.effect === runtime.agentId) return null;
+  if (outcome.kind === "done" && outcome.effect === conversation.agentId) return null;
   if (outcome.kind === "unknown") {
     const pauseMs = commands.pauseMs(connection.device.environmentId, "agent");
     return problemResponse("agent_not_allowed", { detail: notAnswered, ...repeatAfter(pauseMs) });
@@ -132,10 +132,10 @@ function isMissing(error: string | null): boolean {
 export function modeRefusal(
   { commands }: Pick<ServerContext, "commands">,
   { maxMode, setMode = null }: Pick<Principal, "maxMode" | "setMode">,
-  { environmentId, ...runtime }: ConversationScope,
+  { environmentId, ...conversation }: ConversationScope,
 ): PlainResponse | null {
   if (maxMode === null && setMode === null) return null;
-  const own = commands.modes.modeOf(environmentId, runtime);
+  const own = commands.modes.modeOf(environmentId, conversation);
   if (setMode !== null && !isInMode(own, setMode)) return problemResponse("mode_not_set");
   if (maxMode === null || allowsMode({ maxMode }, own ?? undefined)) return null;
   if (own !== undefined) return problemResponse("mode_not_allowed");
@@ -154,12 +154,12 @@ const unreportedMode =
 async function learnMode(
   { commands, hub }: Pick<ServerContext, "commands" | "hub">,
   { maxMode }: Pick<Principal, "maxMode">,
-  { environmentId, ...runtime }: ConversationScope,
+  { environmentId, ...conversation }: ConversationScope,
   connection: DeviceConnection,
   record: ConnectionRecord,
 ): Promise<PlainResponse | null> {
-  if (maxMode === null || commands.modes.modeOf(environmentId, runtime) !== undefined) return null;
-  return refusalOfQuery(await commands.askMode(commandTargetOf(hub, connection), runtime), record);
+  if (maxMode === null || commands.modes.modeOf(environmentId, conversation) !== undefined) return null;
+  return refusalOfQuery(await commands.askMode(commandTargetOf(hub, connection), conversation), record);
 }
 
 /**
@@ -169,18 +169,18 @@ async function learnMode(
 export async function switchMode(
   { commands, hub, emit }: Pick<ServerContext, "commands" | "hub" | "emit">,
   { keyId, maxMode, setMode = null }: Pick<Principal, "keyId" | "maxMode" | "setMode">,
-  { environmentId, ...runtime }: ConversationScope,
+  { environmentId, ...conversation }: ConversationScope,
   connection: DeviceConnection,
 ): Promise<PlainResponse | null> {
   if (setMode !== null && !allowsMode({ maxMode }, setMode)) {
     const detail = `The gateway key may not set a mode beyond '${maxMode}', and sets '${setMode}'. The message was not sent.`;
     return problemResponse("mode_not_allowed", { detail });
   }
-  if (setMode === null || isInMode(commands.modes.modeOf(environmentId, runtime), setMode)) return null;
-  const outcome = await commands.changeMode(commandTargetOf(hub, connection), runtime, setMode);
+  if (setMode === null || isInMode(commands.modes.modeOf(environmentId, conversation), setMode)) return null;
+  const outcome = await commands.changeMode(commandTargetOf(hub, connection), conversation, setMode);
   const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
   if (isSent)
-    emit({ type: "mode_switched", ...connection.device, ...runtime, mode: setMode, keyId, outcome: outcome.kind });
+    emit({ type: "mode_switched", ...connection.device, ...conversation, mode: setMode, keyId, outcome: outcome.kind });
   return outcome.kind === "done" ? null : problemResponse("mode_not_set", describe(outcome));
 }
 
