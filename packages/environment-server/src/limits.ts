@@ -247,7 +247,7 @@ export const changeLimits: ChangeLimits = {
  * Limits of one page for a reader that comes back: its events, their size in characters, and how many events of all tenants are examined.
  * Other work runs before the next page.
  */
-export const changePageLimits = { changes: 200, size: 131_072, lookedAt: 1_000 };
+export const changePageLimits = { changes: 200, size: 131_072, examined: 1_000 };
 
 /** Events that wait to be stored, in characters. Any more are lost, and readers receive `gap`. */
 export const maxPendingChanges: number = 16 * 1_048_576;

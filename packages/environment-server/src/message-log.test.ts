@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { comparePositions, type MessagePosition, readCursor, writeCursor } from "./message-log.ts";
+import { comparePositions, type MessagePosition, parseCursor, formatCursor } from "./message-log.ts";
 
 const place: MessagePosition = { sentAt: 5_000, messageId: "m-1", agentId: "agent-1", conversationId: "default" };
 
@@ -9,15 +9,15 @@ describe("the order of messages and its cursors", () => {
     { messageId: '"],["\\', agentId: "", conversationId: "ä\u0001\n" },
     { messageId: "🙂".repeat(128), agentId: "語".repeat(256), conversationId: "🙂".repeat(128) },
   ])("a cursor is read as it was written: %j", (change) => {
-    const cursor = writeCursor({ ...place, ...change });
+    const cursor = formatCursor({ ...place, ...change });
     expect(cursor).toMatch(/^\d+\.[\w-]{4,4096}$/);
-    expect(readCursor(cursor)).toEqual({ ...place, ...change });
+    expect(parseCursor(cursor)).toEqual({ ...place, ...change });
   });
 
   test.each(["5000.AAAA", "5000.W10", "5000.WzFd", "5000.", "5000.WyJhIiwiYiIsMV0", "x", "5000._____w"])(
     "a text that no page returned is not a cursor: %s",
     (text) => {
-      expect(readCursor(text)).toBeNull();
+      expect(parseCursor(text)).toBeNull();
     },
   );
 

@@ -138,14 +138,14 @@ export function isSelected(
 }
 
 /** Writes a place as a cursor: its time, and its ids in base64url. */
-export function writeCursor({ sentAt, messageId, agentId, conversationId }: MessagePosition): string {
+export function formatCursor({ sentAt, messageId, agentId, conversationId }: MessagePosition): string {
   const bytes = new TextEncoder().encode(JSON.stringify([messageId, agentId, conversationId]));
   const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
   return `${sentAt}.${text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
 }
 
 /** Reads a cursor; `null` for a text that is not a cursor. */
-export function readCursor(cursor: string): MessagePosition | null {
+export function parseCursor(cursor: string): MessagePosition | null {
   const [time = "", text = ""] = cursor.split(".");
   try {
     const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));

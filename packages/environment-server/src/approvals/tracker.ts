@@ -70,7 +70,7 @@ export interface ApprovalTracker {
 }
 
 /** No request has this time. */
-const ofNoRequest = -1;
+const impossibleRequestedAt = -1;
 
 /** Creates an {@link ApprovalTracker}. */
 export function createApprovalTracker(options: ApprovalTrackerOptions): ApprovalTracker {
@@ -118,7 +118,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     requestedAtFor(key, sequence) {
       const entry = pending.find(key);
       if (entry === undefined) return null;
-      return entry.sequence > sequence ? ofNoRequest : entry.approval.requestedAt;
+      return entry.sequence > sequence ? impossibleRequestedAt : entry.approval.requestedAt;
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,

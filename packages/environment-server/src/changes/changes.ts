@@ -20,7 +20,7 @@ export interface Changes {
 /** Dependencies of {@link createChanges}. */
 export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "randomId" | "sha256" | "emit"> {
   readonly store: ChangeLog & Pick<EnvironmentRows, "findEnvironments" | "listEnvironments">;
-  readonly time: Pick<StoredTime, "now" | "pastNow">;
+  readonly time: Pick<StoredTime, "now" | "expiryNow">;
   /** Shows an environment in events. */
   readonly presentEnvironment: (row: EnvironmentRow) => MaybePromise<EventEnvironment>;
   readonly isConnected: (environmentId: string) => boolean;
@@ -30,7 +30,7 @@ export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "r
 /** Creates {@link Changes}. */
 export function createChanges(options: ChangesOptions): Changes {
   const { clock, time, store } = options;
-  const { now: nowMs, pastNow } = time;
+  const { now: nowMs, expiryNow } = time;
   const find = async ({ tenant, deviceId, environmentId }: UnstoredChange["device"]) =>
     (await store.findEnvironments(tenant, deviceId)).find(({ id }) => id === environmentId);
   const fanOut = createFanOut();
@@ -48,7 +48,7 @@ export function createChanges(options: ChangesOptions): Changes {
   });
   const recordOffline = createOfflineRows({
     ...options,
-    pastNow,
+    expiryNow,
     recorder,
     list: (filter) => store.listEnvironments(filter),
   });

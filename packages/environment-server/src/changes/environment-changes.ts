@@ -141,7 +141,7 @@ interface OfflineRowsOptions {
   readonly clock: Clock;
   readonly emit: EmitEvent;
   readonly recorder: Pick<ChangeRecorder, "record">;
-  readonly pastNow: StoredTime["pastNow"];
+  readonly expiryNow: StoredTime["expiryNow"];
   readonly list: (filter: EnvironmentFilter) => Promise<readonly EnvironmentRow[]>;
   readonly isConnected: (environmentId: string) => boolean;
 }
@@ -157,16 +157,19 @@ export function createOfflineRows(options: OfflineRowsOptions): (tenants: readon
     if (tenants.length === 0) return;
     clock.setTimer(onlineWindowMs, () => {
       for (const tenant of tenants)
-        void noteRows(options, tenant).catch((cause: unknown) =>
+        void recordRows(options, tenant).catch((cause: unknown) =>
           emit({ type: "store_failed", operation: "listEnvironments", cause }),
         );
     });
   };
 }
 
-async function noteRows({ recorder, pastNow, list, isConnected }: OfflineRowsOptions, tenant: string): Promise<void> {
+async function recordRows(
+  { recorder, expiryNow, list, isConnected }: OfflineRowsOptions,
+  tenant: string,
+): Promise<void> {
   const { durationMs } = changeLimits.events;
-  const seenSinceMs = pastNow(durationMs) - durationMs;
+  const seenSinceMs = expiryNow(durationMs) - durationMs;
   const filter = { tenant, environmentIds: null, deviceIds: null, owner: null, limit: maintenanceBatchSize };
   for (let afterId: string | null = null; ;) {
     const rows: readonly EnvironmentRow[] = await list({ ...filter, afterId });

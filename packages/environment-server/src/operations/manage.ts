@@ -29,7 +29,9 @@ export async function updateEnvironment(
     ));
   if (refusal !== null) return refusal;
   // The change may have taken away the tag by which the principal reached the device.
-  const changed = await server.presentation.liveliest(await server.store.findEnvironments(principal.tenant, deviceId));
+  const changed = await server.presentation.mostRecentlySeen(
+    await server.store.findEnvironments(principal.tenant, deviceId),
+  );
   return changed === undefined ? notFound : server.presentation.one(principal, changed);
 }
 

@@ -31,7 +31,7 @@ export interface Presentation {
   /** Shows a row in events: members that are visible to everyone who may see the row and do not change all the time. */
   inEvents(row: EnvironmentRow): MaybePromise<EventEnvironment>;
   /** The row whose device is online with the latest heartbeat, else the one that was seen last; `undefined` without rows. */
-  liveliest<Row extends EnvironmentRow>(rows: readonly Row[]): MaybePromise<Row | undefined>;
+  mostRecentlySeen<Row extends EnvironmentRow>(rows: readonly Row[]): MaybePromise<Row | undefined>;
 }
 
 interface Shown {
@@ -87,7 +87,7 @@ export function createPresentation({
         return jsonTextResponse(200, `{"connections":[${connections}],"hasNextPage":${hasNextPage}}`);
       }),
     inEvents: (row) => mapMaybe(presenceOf(row), (presence) => toEventEnvironment(row, presence, wallNow())),
-    liveliest(rows) {
+    mostRecentlySeen(rows) {
       if (rows.length < 2) return rows[0];
       return mapMaybe(router.presence(rows.map(({ id }) => id)), (presences) => {
         const candidates = rows.map((row, index) => ({ row, presence: presences[index] ?? null }));

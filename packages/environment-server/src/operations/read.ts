@@ -66,7 +66,7 @@ export async function retrieveEnvironment(
   principal: Principal,
 ): Promise<PlainResponse> {
   const rows = await server.store.findEnvironments(principal.tenant, params.deviceId);
-  const best = await server.presentation.liveliest(rows.filter((row) => allowsDevice(principal, row)));
+  const best = await server.presentation.mostRecentlySeen(rows.filter((row) => allowsDevice(principal, row)));
   return best === undefined ? problemResponse("environment_not_found") : server.presentation.one(principal, best);
 }
 
@@ -156,7 +156,7 @@ async function readPages<Found>(
 ): Promise<readonly Found[]> {
   const found: Found[] = [];
   let { afterId } = filter;
-  let lookedAt = 0;
+  let examinedCount = 0;
   // Usually every id matches, so the first page is as long as the response, and the next ones longer.
   for (let pageSize = Math.min(rowsPerTurn, filter.limit); ; pageSize = Math.min(rowsPerTurn, 4 * pageSize)) {
     const page = await read(afterId, pageSize);
@@ -166,9 +166,9 @@ async function readPages<Found>(
       return found.slice(0, filter.limit);
     }
     afterId = last;
-    lookedAt += page.ids.length;
-    if (lookedAt < rowsPerTurn) continue;
-    lookedAt = 0;
+    examinedCount += page.ids.length;
+    if (examinedCount < rowsPerTurn) continue;
+    examinedCount = 0;
     await sleep(clock, 0);
   }
 }

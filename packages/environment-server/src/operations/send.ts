@@ -34,9 +34,9 @@ import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./
 import {
   addressedPayload,
   awaitRequest,
-  bindToArrival,
+  resolveRequestedAt,
   decidedResponse,
-  findKnown,
+  findKnownAfterRelease,
   noteDecision,
   policyDenial,
   refuseReplaced,
@@ -82,8 +82,8 @@ export async function sendMessage(
     const { record } = found;
     const scope = scopeOf(record, planned.plan);
     const [part, ...rest] = planned.plan.parts;
-    const bind = (each: DeliveryPart) => bindToArrival({ server, part: each, scope }, arrivalSequence);
-    const plan: DeliveryPlan = { ...planned.plan, parts: [bind(part), ...rest.map(bind)] };
+    const resolve = (each: DeliveryPart) => resolveRequestedAt({ server, part: each, scope }, arrivalSequence);
+    const plan: DeliveryPlan = { ...planned.plan, parts: [resolve(part), ...rest.map(resolve)] };
     const send: Send = {
       server,
       record,
@@ -107,7 +107,7 @@ export async function sendMessage(
     await awaitRequest(send);
     const dispatched = start(send).then(({ result }) => result);
     response = await dispatched.then(toResponse, (cause: unknown) =>
-      signal?.aborted === true && cause === signal.reason ? unsentAfterDisconnect : passOnUnlessUnavailable(cause),
+      signal?.aborted === true && cause === signal.reason ? unsentAfterDisconnect : unavailableResponseOrThrow(cause),
     );
   }
   if (response.status === 200 || deliveredCount === 0) return response;
@@ -191,15 +191,15 @@ async function runRepeat(send: Send): Promise<Dispatch | null> {
   send.signal?.throwIfAborted();
   const repeat = await dispatchRepeat(send);
   // An earlier send with the same ids may have reached the device.
-  if (repeat !== null) noteSent(send);
+  if (repeat !== null) markProgressSent(send);
   return repeat;
 }
 
-function noteSent({ progress }: Pick<Send, "progress">): void {
+function markProgressSent({ progress }: Pick<Send, "progress">): void {
   if (progress !== undefined) progress.isSent = true;
 }
 
-function passOnUnlessUnavailable(cause: unknown): PlainResponse {
+function unavailableResponseOrThrow(cause: unknown): PlainResponse {
   const response = unavailableResponse(cause);
   if (response === null) throw cause;
   return response;
@@ -217,7 +217,7 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, part } = send;
   const { store, pending } = server;
-  const known = await findKnown(server, part, scope);
+  const known = await findKnownAfterRelease(server, part, scope);
   const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
@@ -275,7 +275,7 @@ async function dispatchNew(
   const isReplaced = server.approvals.isReplaced(scope.environmentId, delivery.id);
   const isReady =
     refusedMode === null && !isReplaced && signal?.aborted !== true && findOnline(server, record) === connection;
-  if (isReady) noteSent(send);
+  if (isReady) markProgressSent(send);
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     await undo(send, opened);
     signal?.throwIfAborted();

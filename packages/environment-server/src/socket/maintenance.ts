@@ -46,7 +46,7 @@ export function createMaintenance({
   readonly emit: EmitEvent;
   /** Called for each row that was removed because its device has not connected for a long time. */
   readonly onExpired: (row: IdleEnvironment) => void;
-  readonly time: Pick<StoredTime, "now" | "pastNow" | "saveIfDue">;
+  readonly time: Pick<StoredTime, "now" | "expiryNow" | "saveIfDue">;
   readonly isConnected: (environmentId: string) => boolean;
 }): Maintenance {
   const startedAtMs = clock.monotonic();
@@ -68,7 +68,7 @@ export function createMaintenance({
   /** Removes one batch of rows. Returns whether there may be more. */
   async function removeIdleRows(): Promise<boolean> {
     if (clock.monotonic() - startedAtMs < environmentGraceMs) return false;
-    const seenAtMs = time.pastNow(environmentRetentionMs) - environmentRetentionMs;
+    const seenAtMs = time.expiryNow(environmentRetentionMs) - environmentRetentionMs;
     const idle = await store.findIdleEnvironments(seenAtMs, maintenanceBatchSize);
     const expired = idle.filter(({ id }) => !isConnected(id));
     if (expired.length === 0) return false;
@@ -84,8 +84,8 @@ export function createMaintenance({
     try {
       await time.saveIfDue();
       while (!isStopped && (await store.prune(time.now(), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneMessages(time.pastNow(historyMs), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneApprovals(time.pastNow(historyMs), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await store.pruneMessages(time.expiryNow(historyMs), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await store.pruneApprovals(time.expiryNow(historyMs), maintenanceBatchSize))) await pause();
       while (!isStopped && (await store.pruneChanges(time.now(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await removeIdleRows())) await pause();
     } catch (cause) {

@@ -159,9 +159,9 @@ function preparePrune(database: SqliteDatabase, limits: ChangeLimits, removals: 
 }
 
 function preparePages(database: SqliteDatabase, readLog: () => ChangeLogState): ChangeLog["readChanges"] {
-  const { changes: maxChanges, size: maxSize, lookedAt } = changePageLimits;
+  const { changes: maxChanges, size: maxSize, examined: maxExamined } = changePageLimits;
   const findEnd = database.prepare(
-    `SELECT position FROM environment_change WHERE position > ? ORDER BY position LIMIT 1 OFFSET ${lookedAt - 1}`,
+    `SELECT position FROM environment_change WHERE position > ? ORDER BY position LIMIT 1 OFFSET ${maxExamined - 1}`,
   );
   const where = `tenant = ? AND position > ? AND is_output <= ?
     AND (? IS NULL OR device_id IN (SELECT value FROM json_each(?))) AND position <= ?`;
@@ -174,8 +174,8 @@ function preparePages(database: SqliteDatabase, readLog: () => ChangeLogState): 
     const devices = deviceIds === null ? null : JSON.stringify(deviceIds);
     const values = [tenant, after, Number(includesOutput), devices, devices];
     const end = findEnd.get(after);
-    const lookedThrough = end === undefined ? Number.MAX_SAFE_INTEGER : readInteger(end, "position");
-    const sizes = findSizes.all(...values, lookedThrough, maxChanges + 1);
+    const examinedThrough = end === undefined ? Number.MAX_SAFE_INTEGER : readInteger(end, "position");
+    const sizes = findSizes.all(...values, examinedThrough, maxChanges + 1);
     let [count, size, through] = [0, 0, after];
     for (const row of sizes.slice(0, maxChanges)) {
       size += readInteger(row, "size");
@@ -187,7 +187,7 @@ function preparePages(database: SqliteDatabase, readLog: () => ChangeLogState): 
     const { lastPosition, ...rest } = readLog();
     if (count < sizes.length) return { changes, through, hasMore: true, ...rest };
     const last = Math.max(after, lastPosition);
-    return { changes, through: Math.min(lookedThrough, last), hasMore: lookedThrough < last, ...rest };
+    return { changes, through: Math.min(examinedThrough, last), hasMore: examinedThrough < last, ...rest };
   };
 }
 

@@ -47,12 +47,12 @@ test("history expires by the lowest time that the wall clock has shown while the
   const { clock, time } = open();
   await clock.advance(dayMs);
   clock.shiftWallTime(40 * dayMs);
-  expect(time.pastNow(hourMs)).toBe(clock.now() - 40 * dayMs);
+  expect(time.expiryNow(hourMs)).toBe(clock.now() - 40 * dayMs);
   await clock.advance(hourMs + 1);
-  expect(time.pastNow(hourMs)).toBe(clock.now());
-  expect(time.pastNow(dayMs)).toBe(clock.now() - 40 * dayMs);
+  expect(time.expiryNow(hourMs)).toBe(clock.now());
+  expect(time.expiryNow(dayMs)).toBe(clock.now() - 40 * dayMs);
   clock.shiftWallTime(-50 * dayMs);
-  expect(time.pastNow(hourMs)).toBe(clock.now());
+  expect(time.expiryNow(hourMs)).toBe(clock.now());
 });
 
 test("an earlier time is shown as the wall clock showed it, but never in the future", async () => {
@@ -79,7 +79,7 @@ test("the changes of a clock that is set again and again stay bounded, and the l
     time.wall();
   }
   expect(saves.at(-1)?.changes).toHaveLength(1_000);
-  expect(time.pastNow(dayMs)).toBe(time.now() - dayMs);
+  expect(time.expiryNow(dayMs)).toBe(time.now() - dayMs);
   await clock.advance(91 * dayMs);
   clock.shiftWallTime(2_000);
   time.wall();

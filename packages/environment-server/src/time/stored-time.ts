@@ -21,7 +21,7 @@ export interface StoredTime {
   /** Wall time: when something happened that people see. */
   wall(): number;
   /** Returns the wall time by which records with a wall time that are kept for `keptMs` expire. Never later than the wall clock. */
-  pastNow(keptMs: number): number;
+  expiryNow(keptMs: number): number;
   /** Converts an earlier server time to the wall time at that moment. Never later than now. */
   wallAt(serverTime: number): number;
   /** Stores the server time, unless it was stored a moment ago. A failure is reported as `store_failed`. */
@@ -75,7 +75,7 @@ export function createStoredTime({
   return {
     now,
     wall,
-    pastNow(keptMs) {
+    expiryNow(keptMs) {
       const wallMs = wall();
       const present = now();
       const shown = changes.filter((_change, index) => endOf(changes, index) >= present - keptMs);

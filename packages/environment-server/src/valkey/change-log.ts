@@ -101,8 +101,8 @@ async function readChanges(
   { tenant, after, includesOutput, deviceIds }: ChangeSelection,
   writer: readonly (string | number)[],
 ): Promise<ChangePage> {
-  const { changes: maxChanges, size: maxSize, lookedAt } = changePageLimits;
-  const limits = [includesOutput ? 1 : 0, maxChanges, maxSize, lookedAt];
+  const { changes: maxChanges, size: maxSize, examined: maxExamined } = changePageLimits;
+  const limits = [includesOutput ? 1 : 0, maxChanges, maxSize, maxExamined];
   const devices = [deviceIds === null ? 1 : 0, ...(deviceIds ?? [])];
   const reply = await run(readPageScript, [after, tenant, ...limits, ...writer, ...devices]);
   const [epoch, former, through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];

@@ -27,7 +27,7 @@ function findRequest({ server, part: { toolCallId }, scope }: Part) {
  * Returns the stored uses of a part's ids. Leaves out uses without effect and releases their ids: of sends whose earlier release failed, and of
  * earlier decisions on a request that is pending again.
  */
-export async function findKnown(
+export async function findKnownAfterRelease(
   server: ServerContext,
   part: DeliveryPart,
   scope: ConversationScope,
@@ -44,7 +44,7 @@ async function releaseSuperseded(send: Part, known: readonly KnownMessage[]): Pr
   const { server, part, scope } = send;
   const approval = findRequest(send)?.approval ?? null;
   // The device has replaced the request since. A retry of the decision on the earlier one still receives its result.
-  if (known.length === 0 || approval === null || isOfAnother(part, approval)) return known;
+  if (known.length === 0 || approval === null || targetsOtherRequest(part, approval)) return known;
   // So does a retry with the same Idempotency-Key.
   if (known.some(({ messageId }) => messageId === part.keyIds?.keyAndBody)) return known;
   const superseded = new Set(
@@ -58,7 +58,7 @@ async function releaseSuperseded(send: Part, known: readonly KnownMessage[]): Pr
 }
 
 /** Whether a decision concerns another request than the one that is now pending under its id. */
-function isOfAnother({ requestedAt }: DeliveryPart, approval: StoredApproval): boolean {
+function targetsOtherRequest({ requestedAt }: DeliveryPart, approval: StoredApproval): boolean {
   return requestedAt !== null && requestedAt !== approval.requestedAt;
 }
 
@@ -66,7 +66,7 @@ function isOfAnother({ requestedAt }: DeliveryPart, approval: StoredApproval): b
  * Binds a decision without `requested_at` to the request that was pending when the decision arrived, because its sender cannot have seen a later one.
  * Returns other parts unchanged.
  */
-export function bindToArrival({ server, part, scope }: Part, arrivalSequence: number): DeliveryPart {
+export function resolveRequestedAt({ server, part, scope }: Part, arrivalSequence: number): DeliveryPart {
   const { toolCallId, requestedAt } = part;
   if (toolCallId === null || requestedAt !== null) return part;
   return { ...part, requestedAt: server.approvals.requestedAtFor({ scope, toolCallId }, arrivalSequence) };
@@ -81,7 +81,7 @@ export function refuseReplaced(send: Part): PlainResponse | null {
   const request = findRequest(send);
   if (request === null || part.requestedAt === null) return null;
   const { key, approval } = request;
-  const isReplaced = approval === null ? server.approvals.isWithheld(key) : isOfAnother(part, approval);
+  const isReplaced = approval === null ? server.approvals.isWithheld(key) : targetsOtherRequest(part, approval);
   return isReplaced ? replacedResponse(part) : null;
 }
 
@@ -113,7 +113,7 @@ export function refuseDecision(send: Part, connection: DeviceConnection): PlainR
   if (request === null) return null;
   const { key, approval } = request;
   if (approval !== null)
-    return isOfAnother(part, approval) ? replacedResponse(part) : refuseSuggestions(part, approval);
+    return targetsOtherRequest(part, approval) ? replacedResponse(part) : refuseSuggestions(part, approval);
   const { approvals } = send.server;
   // For a device whose requests could not all be read or remembered, an unknown id may be a real one: let the device refuse it.
   const deviceDecides = !approvals.isComplete(scope.environmentId) || connection.reportedRules.size > 0;
@@ -138,7 +138,7 @@ export async function refuseLaterDecisions(
   for (const part of later) {
     if (part.toolCallId === null) continue;
     const decision = { ...send, part };
-    const known = await findKnown(server, part, scope);
+    const known = await findKnownAfterRelease(server, part, scope);
     if (classifyRepeat(part, known).kind === "conflict") return decidedResponse(decision);
     const isPending = server.approvals.find({ scope, toolCallId: part.toolCallId }) !== null;
     const isChecked = known.length === 0 && (isPending || !mayBeMadeLater);

@@ -28,7 +28,7 @@ export async function listApprovals(
   { query: { after, limit = defaultListLimit } }: OperationInput<"listApprovals">,
   principal: Principal,
 ): Promise<PlainResponse> {
-  const start = after === undefined ? null : readCursor(after);
+  const start = after === undefined ? null : parseCursor(after);
   if (start === undefined) {
     return problemResponse("invalid_request", {
       issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],
@@ -55,7 +55,7 @@ export async function listApprovals(
       toApproval(server, row, connectionIds[index] ?? null, entry.approval),
     ),
     hasNextPage: found.length > limit,
-    cursor: last === undefined ? null : writeCursor(last),
+    cursor: last === undefined ? null : formatCursor(last),
   } satisfies ApprovalList);
 }
 
@@ -163,12 +163,12 @@ function isReachable(
   return modeRefusal(server, { maxMode: principal.maxMode }, scope) === null;
 }
 
-function writeCursor({ requestedAt, digest }: ApprovalCursor): string {
+function formatCursor({ requestedAt, digest }: ApprovalCursor): string {
   return `${requestedAt}.${digest}`;
 }
 
 /** Returns `undefined` for a text that is not a cursor. */
-function readCursor(text: string): ApprovalCursor | undefined {
+function parseCursor(text: string): ApprovalCursor | undefined {
   const [, requestedAt, digest] = /^(\d{1,16})\.([0-9a-f]{24})$/.exec(text) ?? [];
   return requestedAt === undefined || digest === undefined ? undefined : { requestedAt: Number(requestedAt), digest };
 }

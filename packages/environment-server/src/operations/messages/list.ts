@@ -23,14 +23,14 @@ import {
   type MessageFilter,
   type MessagePosition,
   positionOf,
-  readCursor,
+  parseCursor,
   type StoredMessage,
-  writeCursor,
+  formatCursor,
 } from "../../message-log.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCall, DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
-import { lost, presentMessage } from "./status.ts";
+import { unknownUnlessEnded, presentMessage } from "./status.ts";
 
 type ListInput = OperationInput<"listMessages">;
 
@@ -49,7 +49,7 @@ export async function routeListMessages(
   const connection = await store.findConnection(principal.tenant, connectionId);
   if (connection !== null) return router.deliver({ request, principal, context: { ...context, connection } });
   const rows = await store.findEnvironments(principal.tenant, connectionId);
-  const row = await presentation.liveliest(rows.filter((found) => allowsDevice(principal, found)));
+  const row = await presentation.mostRecentlySeen(rows.filter((found) => allowsDevice(principal, found)));
   if (row === undefined) return problemResponse("connection_not_found");
   const [presence = null] = await router.presence([row.id]);
   if (presence === null) return listOfRow(server, row, request, principal);
@@ -77,7 +77,7 @@ async function listOfRow(
   principal: Principal,
 ): Promise<PlainResponse> {
   const { agentId, conversationId = null, limit = defaultListLimit, state: states } = query;
-  const after = query.after === undefined ? null : readCursor(query.after);
+  const after = query.after === undefined ? null : parseCursor(query.after);
   if (query.after !== undefined && after === null) {
     const issues = [{ member: "after", rule: "must be the cursor of an earlier page" }];
     return problemResponse("invalid_request", { issues });
@@ -90,7 +90,7 @@ async function listOfRow(
   return jsonResponse(200, {
     messages: page.messages.map((message) => presentMessage(principal, message, deviceId)),
     hasNextPage: page.hasNextPage,
-    cursor: page.end === null ? null : writeCursor(page.end),
+    cursor: page.end === null ? null : formatCursor(page.end),
   } satisfies MessageList);
 }
 
@@ -111,10 +111,10 @@ async function readPage(
   const messages: StoredMessage[] = [];
   let { after: end } = filter;
   let length = 0;
-  let lookedAt = 0;
+  let examinedCount = 0;
   // Without a state to select, every message counts, and one part is enough.
   for (let size = filter.limit; ; size = listedMessagesPerTurn) {
-    const limit = Math.min(size, maxListedMessages - lookedAt);
+    const limit = Math.min(size, maxListedMessages - examinedCount);
     const part = await readPart(server, { ...filter, after: end, limit });
     for (const message of part.messages) {
       const isFull = messages.length === filter.limit || (length >= maxListedLength && messages.length > 0);
@@ -125,8 +125,8 @@ async function readPage(
       length += message.status.reply?.text.length ?? 0;
     }
     if (part.hasNextPage) ({ end } = part);
-    lookedAt += part.messages.length;
-    const isEnough = messages.length === filter.limit || lookedAt >= maxListedMessages;
+    examinedCount += part.messages.length;
+    const isEnough = messages.length === filter.limit || examinedCount >= maxListedMessages;
     if (!part.hasNextPage || isEnough) return { messages, hasNextPage: part.hasNextPage, end };
     await sleep(server.clock, 0);
   }
@@ -148,13 +148,13 @@ async function readPart({ store, messages }: ServerContext, filter: MessageFilte
   const known = new Set(stored.map(deliveryKeyOf));
   const unsaved = [...followed.values()].filter((message) => {
     const position = positionOf(message);
-    const isBehind = after === null || comparePositions(position, after) > 0;
-    const isBefore = !hasNextPage || end === null || comparePositions(position, end) < 0;
-    return isBehind && isBefore && !known.has(deliveryKeyOf(message)) && isSelected(message, filter);
+    const isAfterCursor = after === null || comparePositions(position, after) > 0;
+    const isBeforeEnd = !hasNextPage || end === null || comparePositions(position, end) < 0;
+    return isAfterCursor && isBeforeEnd && !known.has(deliveryKeyOf(message)) && isSelected(message, filter);
   });
   const current = stored.flatMap((message) => {
     const other = followed.get(keyOf(message));
-    if (other === undefined) return [lost(message)];
+    if (other === undefined) return [unknownUnlessEnded(message)];
     // A later message with the same id replaces the status when it is stored.
     if (other.deliveryId !== message.deliveryId) return [];
     return [hasEnded(message.status) ? message : other];

@@ -137,7 +137,7 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
   const before = context.messages.find(environmentId, messageId);
   const stored = await context.store.readMessages(environmentId, messageId, maxSameMessages);
   const followed = [...before, ...context.messages.find(environmentId, messageId)];
-  const known = new Map(stored.map((message) => [conversationKey(message.scope), lost(message)]));
+  const known = new Map(stored.map((message) => [conversationKey(message.scope), unknownUnlessEnded(message)]));
   for (const message of followed) {
     const other = known.get(conversationKey(message.scope));
     // A stored end is as new as a followed message, unless it belongs to an earlier message with the same id.
@@ -157,7 +157,7 @@ export async function readMessage(
 }
 
 /** A message that is not followed is unknown, unless it has ended. */
-export function lost(message: StoredMessage): StoredMessage {
+export function unknownUnlessEnded(message: StoredMessage): StoredMessage {
   if (hasEnded(message.status)) return message;
   return { ...message, status: advance(message.status, { kind: "lost" }) };
 }
