@@ -1,4 +1,4 @@
-/** The environment server: `handle` takes whole HTTP requests, `operate` decoded ones. `parts.ts` creates the parts that `operations/` share. */
+/** The environment server: `handle` takes whole HTTP requests, `operate` decoded ones. `server-context.ts` creates the parts that `operations/` share. */
 import {
   allowsEndpoint,
   ChangeRefusedError,
@@ -35,12 +35,12 @@ import { listEnvironments, retrieveEnvironment, retrieveLastRuntime } from "./op
 import { decideUpgrade, registerEnvironment } from "./operations/register.ts";
 import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
 import { unavailableResponse } from "./lock-waiting-store.ts";
-import { createServerContext, type EnvironmentServerOptions } from "./parts.ts";
+import { createServerContext, type EnvironmentServerOptions } from "./server-context.ts";
 import type { ConnectionRecord } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
 import type { ConnectedViewer, ViewerRequests } from "./viewers/ports.ts";
 
-export type { EnvironmentServerOptions } from "./parts.ts";
+export type { EnvironmentServerOptions } from "./server-context.ts";
 
 /** The environment server: the HTTP API as functions, and the devices' sockets. */
 export interface EnvironmentServer {

@@ -24,7 +24,7 @@ import {
   toWireTerminalId,
   type ViewerState,
 } from "./state.ts";
-import { startCalls, startCommand } from "./work.ts";
+import { startCalls, startCommand } from "./execute.ts";
 
 /** Listens to the socket of a viewer. */
 export function listen(state: ViewerState): PlainSocketListener {
