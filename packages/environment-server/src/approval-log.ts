@@ -69,7 +69,7 @@ export function keyOf({ scope, request: { toolCallId } }: StoredApproval): Appro
 }
 
 /** Identifies a request within all rows. */
-export function keyText({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
+export function serialiseKey({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
   return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
 }
 

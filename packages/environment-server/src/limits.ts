@@ -227,7 +227,7 @@ export const approvalRequestWaitMs = 5_000;
 export const denialRetryMs = 10_000;
 
 /** Longest pause, after failures of this server, before the denial of a request that is not remembered is sent again, in milliseconds. */
-export const longestDenialRetryMs = 300_000;
+export const maxDenialRetryMs = 300_000;
 
 /** Denials of one row that wait for the next attempt, for requests that are not remembered. Any more are not repeated. */
 export const maxWaitingDenials = 100;

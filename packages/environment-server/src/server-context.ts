@@ -11,7 +11,7 @@ import { createEmitter, type DeviceReference, type EmitEvent, type EnvironmentSe
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
-import { createFindUnsaved } from "./messages/unsaved.ts";
+import { createUnsavedFinder } from "./messages/unsaved.ts";
 import { createMessageOrder } from "./operations/conversations/order.ts";
 import { countApprovals, presentApproval } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
@@ -81,7 +81,7 @@ export function createServerContext(
     time,
     isConnected: (environmentId) => hub.connectionOf(environmentId) !== null,
   });
-  const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.recordMessages };
+  const following = { findUnsaved: createUnsavedFinder(store, time), onChange: changes.feed.recordMessages };
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
   const approvals = createApprovals({ ...options, store, emit, messages, time }, { track, feed, server: () => server });

@@ -61,8 +61,8 @@ export function createPolicyEnforcement(options: PolicyEnforcementOptions): Poli
     void deny(approval).finally(() => {
       running.delete(entry);
       // The device may have had too much to acknowledge. One that was disconnected asks again.
-      const present = timers.get(entry);
-      if (present !== undefined && entry.sent === null && mayDeny(approval)) applyLater(entry, present, denialRetryMs);
+      const current = timers.get(entry);
+      if (current !== undefined && entry.sent === null && mayDeny(approval)) applyLater(entry, current, denialRetryMs);
     });
   }
 

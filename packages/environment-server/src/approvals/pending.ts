@@ -8,7 +8,7 @@ import {
   type ApprovalRequest,
   type Decision,
   keyOf,
-  keyText,
+  serialiseKey,
   type StoredApproval,
 } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
@@ -100,7 +100,7 @@ export function createPendingApprovals({
     const { approval, owner } = entry;
     const { environmentId } = approval.scope;
     const row = rows.get(environmentId);
-    if (row?.delete(keyText(keyOf(approval))) !== true) return;
+    if (row?.delete(serialiseKey(keyOf(approval))) !== true) return;
     if (row.size === 0) rows.delete(environmentId);
     const ofOwner = perOwner.get(owner);
     ofOwner?.delete(entry);
@@ -130,7 +130,7 @@ export function createPendingApprovals({
         sequence: 0,
       };
       const row = rows.get(scope.environmentId) ?? new Map<string, PendingApproval>();
-      rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), entry));
+      rows.set(scope.environmentId, row.set(serialiseKey(keyOf(approval)), entry));
       perOwner.set(owner, (perOwner.get(owner) ?? new Set()).add(entry));
       shares.add(entry);
       count += 1;
@@ -141,7 +141,7 @@ export function createPendingApprovals({
       onEvicted(excess);
       return entry;
     },
-    find: (key) => rows.get(key.scope.environmentId)?.get(keyText(key)),
+    find: (key) => rows.get(key.scope.environmentId)?.get(serialiseKey(key)),
     findSent: (environmentId, deliveryId) =>
       ofEnvironment(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
     ofConversation: (environmentId, conversation) =>

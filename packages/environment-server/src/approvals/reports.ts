@@ -3,7 +3,7 @@
  * turn ends the requests of that turn.
  */
 import { canonicalJson } from "@letta-environments/schema";
-import { type ApprovalRequest, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalRequest, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
@@ -184,7 +184,7 @@ export function requestNew(
   state.writer.save(approval);
   state.emit({ type: "approval_requested", ...requester.device, toolCallId: asked.toolCallId, tool: asked.tool });
   state.onChange("requested", approval);
-  state.waiters.notify(keyText(key));
+  state.waiters.notify(serialiseKey(key));
   enforcement.apply(entry);
 }
 

@@ -2,7 +2,7 @@
  * A bounded set of requests for permission of connected devices that are known but not pending. Once a device has as many members as it may have
  * pending requests, the conversation of any other request counts as a whole: all its requests are members until the device lists none there.
  */
-import { type ApprovalKey, keyText } from "../approval-log.ts";
+import { type ApprovalKey, serialiseKey } from "../approval-log.ts";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import { maxApprovalsPerDevice } from "../limits.ts";
 
@@ -36,16 +36,16 @@ export function createRequestSet(): RequestSet {
       const { environmentId } = key.scope;
       const row = rows.get(environmentId) ?? { members: new Map(), overfull: new Set() };
       rows.set(environmentId, row);
-      if (row.members.size < maxApprovalsPerDevice) row.members.set(keyText(key), key);
+      if (row.members.size < maxApprovalsPerDevice) row.members.set(serialiseKey(key), key);
       else row.overfull.add(conversationKey(key.scope));
     },
     has(key) {
       const row = rows.get(key.scope.environmentId);
-      return row !== undefined && (row.members.has(keyText(key)) || row.overfull.has(conversationKey(key.scope)));
+      return row !== undefined && (row.members.has(serialiseKey(key)) || row.overfull.has(conversationKey(key.scope)));
     },
     delete(key) {
       const row = rows.get(key.scope.environmentId);
-      if (row?.members.delete(keyText(key)) === true) forgetIfEmpty(key.scope.environmentId, row);
+      if (row?.members.delete(serialiseKey(key)) === true) forgetIfEmpty(key.scope.environmentId, row);
     },
     keepOnly(environmentId, conversation, toolCallIds) {
       const row = rows.get(environmentId);

@@ -4,7 +4,7 @@
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
-import { type ApprovalLog, type Decision, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalLog, type Decision, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import type { PolicyEnforcement } from "./enforcement.ts";
@@ -78,7 +78,7 @@ export function add(
   approval: StoredApproval,
   owner: string,
 ): PendingApproval | null {
-  const entry = pending.add(approval, owner, sha256(keyText(keyOf(approval))).slice(0, cursorDigestLength));
+  const entry = pending.add(approval, owner, sha256(serialiseKey(keyOf(approval))).slice(0, cursorDigestLength));
   if (entry === null) return null;
   entry.sequence = ++sequence.last;
   enforcement.schedule(entry);

@@ -4,7 +4,7 @@
  * requests survive a restart of the server, and a device that reconnects is asked about them. Which decisions are permitted is checked in
  * `operations/approvals/decisions.ts`.
  */
-import { type ApprovalKey, type Decision, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, type Decision, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
@@ -122,7 +122,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,
-    whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(keyText(key)) : Promise.resolve()),
+    whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(serialiseKey(key)) : Promise.resolve()),
     noteReserved: (key, deliveryId, decision) => noteReserved(state, key, deliveryId, decision),
     isReplaced(environmentId, deliveryId) {
       const replacement = pending.findSent(environmentId, deliveryId)?.sent?.replacement ?? null;

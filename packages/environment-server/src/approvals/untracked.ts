@@ -3,9 +3,9 @@
  * deadlines cannot be kept. A denial for which the device has no room is repeated while the device is connected and asks.
  */
 import type { Clock } from "@letta-environments/platform";
-import { keyOf, keyText, type StoredApproval } from "../approval-log.ts";
+import { keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
-import { denialRetryMs, longestDenialRetryMs, maxWaitingDenials } from "../limits.ts";
+import { denialRetryMs, maxDenialRetryMs, maxWaitingDenials } from "../limits.ts";
 
 /** The result of a denial. */
 export type DenialResult =
@@ -76,7 +76,7 @@ export function createUntrackedDenials(options: UntrackedDenialsOptions): Untrac
     start(approval, onSent) {
       if (!mayDeny(approval)) return;
       const { environmentId } = approval.scope;
-      const key = keyText(keyOf(approval));
+      const key = serialiseKey(keyOf(approval));
       const row = rows.get(environmentId) ?? new Map<string, Denial>();
       const known = row.get(key);
       if (known !== undefined) return void (known.isStillRequested = true);
@@ -85,7 +85,7 @@ export function createUntrackedDenials(options: UntrackedDenialsOptions): Untrac
       attempt(state, denial, onSent);
     },
     cancel(approval) {
-      const denial = rows.get(approval.scope.environmentId)?.get(keyText(keyOf(approval)));
+      const denial = rows.get(approval.scope.environmentId)?.get(serialiseKey(keyOf(approval)));
       if (denial !== undefined) end(state, denial);
     },
     keepOnly(environmentId, conversation, toolCallIds) {
@@ -125,7 +125,7 @@ function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
   // A denial does not need the long parts of the request.
   denial.approval = { ...denial.approval, request: { ...request, input: null, suggestions: [] } };
   const pauseMs = denialRetryMs * 2 ** Math.max(0, denial.failureCount - 1);
-  denial.stop = state.clock.setTimer(Math.min(pauseMs, longestDenialRetryMs), () => {
+  denial.stop = state.clock.setTimer(Math.min(pauseMs, maxDenialRetryMs), () => {
     if (state.mayDeny(denial.approval)) attempt(state, denial, onSent);
     else remove(state, denial);
   });
@@ -143,7 +143,7 @@ function end(state: State, denial: Denial): void {
 function remove({ rows, dropped }: State, { approval }: Denial): void {
   const { environmentId } = approval.scope;
   const row = rows.get(environmentId);
-  row?.delete(keyText(keyOf(approval)));
+  row?.delete(serialiseKey(keyOf(approval)));
   if (row?.size !== 0) return;
   rows.delete(environmentId);
   dropped.delete(environmentId);

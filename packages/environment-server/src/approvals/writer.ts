@@ -3,7 +3,7 @@
  * second, and a request that is over by then is not written at all. A decision is written immediately, so that it shares the commit of its send.
  */
 import type { Clock } from "@letta-environments/platform";
-import { type ApprovalKey, type ApprovalLog, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, type ApprovalLog, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { EmitEvent } from "../events.ts";
 import { approvalWriteDelayMs, maxUnsavedApprovals } from "../limits.ts";
 import { createDeferredWriter } from "../logs/deferred-writer.ts";
@@ -50,10 +50,10 @@ export function createApprovalWriter({
     onFailure: (cause) => emit({ type: "store_failed", operation: "saveApprovals", cause }),
   });
   return {
-    save: (approval) => writer.writeLater(keyText(keyOf(approval)), { approval, isRemoved: false }),
-    remove: (approval) => writer.writeLater(keyText(keyOf(approval)), { approval, isRemoved: true }),
-    saveNow: (approval) => writer.writeNow(keyText(keyOf(approval)), { approval, isRemoved: false }),
-    unsavedApproval: (key) => writer.unsavedChange(keyText(key))?.approval,
+    save: (approval) => writer.writeLater(serialiseKey(keyOf(approval)), { approval, isRemoved: false }),
+    remove: (approval) => writer.writeLater(serialiseKey(keyOf(approval)), { approval, isRemoved: true }),
+    saveNow: (approval) => writer.writeNow(serialiseKey(keyOf(approval)), { approval, isRemoved: false }),
+    unsavedApproval: (key) => writer.unsavedChange(serialiseKey(key))?.approval,
     close: writer.close,
   };
 }

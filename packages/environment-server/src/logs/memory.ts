@@ -1,6 +1,6 @@
 /** Logs in memory, for programs that need no messages, requests for permission or events after a restart. */
 import { hasEnded } from "@letta-environments/schema";
-import { type ApprovalLogLimits, keyOf, keyText, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalLogLimits, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import {
   type ChangeLimits,
   type ChangeLog,
@@ -104,26 +104,26 @@ export function createMemoryApprovalLog({
   return {
     async saveApprovals(saved, removed) {
       for (const key of removed) {
-        const text = keyText(key);
+        const text = serialiseKey(key);
         if (approvals.get(text)?.decision === null) approvals.delete(text);
       }
       for (const approval of saved)
         if (!removedRows.has(approval.scope.environmentId))
-          approvals.set(keyText(keyOf(approval)), withoutDecidedInput(approval));
+          approvals.set(serialiseKey(keyOf(approval)), withoutDecidedInput(approval));
     },
     async findPendingApprovals(limit) {
       const pending = [...approvals.values()].filter(({ decision }) => decision === null);
       return pending.toSorted((left, right) => left.requestedAt - right.requestedAt).slice(0, limit);
     },
     async findDecidedApproval(key) {
-      const approval = approvals.get(keyText(key));
+      const approval = approvals.get(serialiseKey(key));
       return approval === undefined || approval.decision === null ? null : approval;
     },
     async pruneApprovals(nowMs, limit) {
       const all = decided();
       const old = all.filter((approval) => decidedAt(approval) <= nowMs - durationMs).length;
       const excess = Math.max(old, all.length - maxDecisions);
-      for (const approval of all.slice(0, Math.min(excess, limit))) approvals.delete(keyText(keyOf(approval)));
+      for (const approval of all.slice(0, Math.min(excess, limit))) approvals.delete(serialiseKey(keyOf(approval)));
       return excess >= limit;
     },
     async removeRows(environmentIds) {

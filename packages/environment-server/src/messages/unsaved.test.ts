@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { planDelivery, storedIds } from "../delivery/plan.ts";
 import { createSqliteEnvironmentStore } from "../sqlite.ts";
 import { receivedStatus } from "./state-machine.ts";
-import { createFindUnsaved } from "./unsaved.ts";
+import { createUnsavedFinder } from "./unsaved.ts";
 
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const time = { now: () => 5_000, wallAt: (serverTime: number) => serverTime + 1_000_000 };
@@ -22,7 +22,7 @@ test("messages without a stored status are found, but not decisions or Idempoten
     await store.reserve({ id: `msg-${index}`, scope, messageIds: storedIds(part), fingerprint: "f" }, 1_000);
   const status = { ...receivedStatus, state: "unknown" };
   const times = { sentAt: 1_001_000, updatedAt: 1_001_000 };
-  expect(await createFindUnsaved(store, time)("env-1")).toEqual([
+  expect(await createUnsavedFinder(store, time)("env-1")).toEqual([
     { scope, messageId: "m-1", deliveryId: "msg-0", approvalPolicy: null, status, ...times },
   ]);
 });
@@ -33,7 +33,7 @@ test("the status of an earlier message with the same id is not that of the messa
   const saved = ["msg-0"];
   const message = { scope, messageId: "m-1", approvalPolicy: null, status: receivedStatus, sentAt: 1, updatedAt: 1 };
   const readMessages = async () => saved.map((deliveryId) => ({ ...message, deliveryId }));
-  const findUnsaved = createFindUnsaved({ ...store, readMessages }, time);
+  const findUnsaved = createUnsavedFinder({ ...store, readMessages }, time);
   expect(await findUnsaved("env-1")).toHaveLength(1);
   saved.push("msg-1");
   expect(await findUnsaved("env-1")).toEqual([]);
@@ -42,7 +42,7 @@ test("the status of an earlier message with the same id is not that of the messa
 test("messages of an earlier process are found even when this one has sent others long after them", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   await store.reserve({ id: "msg-1", scope, messageIds: ["m-1"], fingerprint: "f" }, 1_000);
-  const findUnsaved = createFindUnsaved(store, time);
+  const findUnsaved = createUnsavedFinder(store, time);
   await store.reserve({ id: "msg-2", scope, messageIds: ["m-2"], fingerprint: "f" }, 60_000);
   expect((await findUnsaved("env-1")).map(({ messageId }) => messageId)).toEqual(["m-1"]);
 });

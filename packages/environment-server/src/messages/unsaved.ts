@@ -27,7 +27,7 @@ export type FindUnsaved = (environmentId: string) => Promise<readonly StoredMess
  * Creates {@link FindUnsaved}. The last sends are read immediately, before the first send of this process, and once for all rows, since many devices
  * may reconnect together.
  */
-export function createFindUnsaved(
+export function createUnsavedFinder(
   store: Pick<DeliveryLog, "findLastUses"> & Pick<MessageLog, "readMessages">,
   time: Pick<StoredTime, "now" | "wallAt">,
 ): FindUnsaved {

@@ -98,7 +98,7 @@ export function momentOf(clock: Clock): Moment {
 }
 
 /** Smaller differences between the clocks do not count as a change of the wall clock, in milliseconds. */
-const leastChangeMs = 1_000;
+const minChangeMs = 1_000;
 
 /**
  * Returns the wall time of an earlier moment. If the wall clock was changed since, returns the time that the changed clock
@@ -106,7 +106,7 @@ const leastChangeMs = 1_000;
  */
 function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
   const changedByMs = Math.round(now.wallMs - wallMs - (now.monotonicMs - monotonicMs));
-  return Math.abs(changedByMs) < leastChangeMs ? wallMs : wallMs + changedByMs;
+  return Math.abs(changedByMs) < minChangeMs ? wallMs : wallMs + changedByMs;
 }
 
 /** Whether a device is online: its socket is open, and its last ping is less than 120 seconds old (the rule of the official clients). */

@@ -110,7 +110,7 @@ interface SqliteLabels {
   read(tenant: string, deviceId: string): DeviceLabels | null;
   save(tenant: string, deviceId: string, labels: DeviceLabels): void;
   /** Gives all rows of a device, including a new one, its earlier labels and those that come with a new owner. */
-  join(tenant: string, deviceId: string, present: DeviceLabels | null, given: DeviceLabels | null): void;
+  join(tenant: string, deviceId: string, current: DeviceLabels | null, given: DeviceLabels | null): void;
 }
 
 /** Prepares {@link SqliteLabels}. */

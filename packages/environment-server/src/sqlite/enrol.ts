@@ -62,13 +62,13 @@ export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolm
     }
     if (device === undefined) insertDevice.run(tenant, deviceId, enrolment.shared ? null : keyId);
     const given = device === undefined ? enrolment.labels : null;
-    const present = known === undefined || given !== null ? labels.read(tenant, deviceId) : null;
+    const current = known === undefined || given !== null ? labels.read(tenant, deviceId) : null;
     const environmentId = known === undefined ? enrolment.environmentId : readText(known, "id");
     const metadata = enrolment.metadata === null ? null : JSON.stringify(enrolment.metadata);
     const { connectionName, owner } = enrolment;
     if (given === null) cache.forget(environmentId);
     else cache.clear();
-    cache.forgetPlaces(tenant, deviceId);
+    cache.forgetDeviceAndPages(tenant, deviceId);
     putEnvironment.run(
       environmentId,
       tenant,
@@ -81,7 +81,7 @@ export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolm
       nowMs,
       keyId,
     );
-    labels.join(tenant, deviceId, present, given);
+    labels.join(tenant, deviceId, current, given);
     const generation = readInteger(findGeneration.get(environmentId), "generation") + 1;
     insertConnection.run(enrolment.connectionId, environmentId, generation, keyId, nowMs);
     forgetConnections.run(environmentId, generation - maxConnectionsPerEnvironment);

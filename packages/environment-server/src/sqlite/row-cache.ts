@@ -18,7 +18,7 @@ export interface RowCache {
   /** Forgets a row and its connections. Call it in the transaction that changes them. */
   forget(environmentId: string): void;
   /** Forgets which rows belong to a device, and all pages. */
-  forgetPlaces(tenant: string, deviceId: string): void;
+  forgetDeviceAndPages(tenant: string, deviceId: string): void;
   clear(): void;
 }
 
@@ -123,7 +123,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
       return ids;
     },
     forget: (environmentId) => void rows.delete(environmentId),
-    forgetPlaces(tenant, deviceId) {
+    forgetDeviceAndPages(tenant, deviceId) {
       devices.delete(deviceKey(tenant, deviceId));
       pages.clear();
     },

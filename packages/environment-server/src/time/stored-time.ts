@@ -31,7 +31,7 @@ export interface StoredTime {
 }
 
 /** Smaller differences between the clocks are not a change of the wall clock, in milliseconds. */
-const leastChangeMs = 1_000;
+const minChangeMs = 1_000;
 
 /** Changes that are remembered. Above it, the oldest two are merged into the lower one. */
 const maxChanges = 1_000;
@@ -63,7 +63,7 @@ export function createStoredTime({
     const [wallMs, since] = [clock.now(), now()];
     const aheadMs = wallMs - since;
     const last = changes.at(-1);
-    if (last === undefined || Math.abs(aheadMs - last.aheadMs) >= leastChangeMs) {
+    if (last === undefined || Math.abs(aheadMs - last.aheadMs) >= minChangeMs) {
       changes = withChange(changes, { since, aheadMs });
       // Before anything is stored with this time, because a store keeps the order of its changes.
       void save();
@@ -77,9 +77,9 @@ export function createStoredTime({
     wall,
     expiryNow(keptMs) {
       const wallMs = wall();
-      const present = now();
-      const shown = changes.filter((_change, index) => endOf(changes, index) >= present - keptMs);
-      return Math.min(wallMs, present + Math.min(...shown.map(({ aheadMs }) => aheadMs)));
+      const current = now();
+      const shown = changes.filter((_change, index) => endOf(changes, index) >= current - keptMs);
+      return Math.min(wallMs, current + Math.min(...shown.map(({ aheadMs }) => aheadMs)));
     },
     wallAt(serverTime) {
       const change = changes.findLast(({ since }) => since <= serverTime) ?? changes[0];

@@ -22,7 +22,7 @@ import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/tra
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
 import { closeViewer, createViewerState, deliver, type ViewerState } from "./state.ts";
-import { deliverTerminal, listen, loseDevice, respond, respondTooLong } from "./viewer.ts";
+import { deliverTerminal, listen, handleDeviceLoss, respond, respondTooLong } from "./viewer.ts";
 
 /** The open sockets of the viewers of a server. */
 export interface ViewerHub extends FrameWatch {
@@ -108,7 +108,7 @@ export function createViewerHub(options: {
       }
     },
     disconnected(environmentId) {
-      for (const viewer of viewersOf(environmentId)) loseDevice(viewer);
+      for (const viewer of viewersOf(environmentId)) handleDeviceLoss(viewer);
       const row = hub.rows.get(environmentId);
       if (row === undefined || row.cancelGrace !== null) return;
       row.cancelGrace = clock.setTimer(viewerGraceMs, () => {

@@ -47,18 +47,18 @@ const notSent = invalidFrame("seq must be the number of a frame that was sent");
 function receive(state: ViewerState, text: string): void {
   if (state.isEnded) return;
   // Only a short text is cheap enough to be parsed before it is counted.
-  const short = text.length <= maxReceiptLength ? parseViewerFrame(text) : null;
-  if (!takeReceipt(state, short) && !takeFrame(state)) return rejectFrame(state, unknownFrame, tooFast);
+  const short = text.length <= maxAckLength ? parseViewerFrame(text) : null;
+  if (!consumeAck(state, short) && !takeFrame(state)) return rejectFrame(state, unknownFrame, tooFast);
   const parsed = short ?? parseViewerFrame(text);
   if (parsed.kind === "frame") return handle(state, parsed.frame);
   rejectFrame(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
 }
 
 /** Longest acknowledgement or pong that does not count, in characters. Our clients send about 30. */
-const maxReceiptLength = 128;
+const maxAckLength = 128;
 
 /** Whether a frame acknowledges a sent frame. Such frames do not count against the rate: the viewer cannot choose how many there are. */
-function takeReceipt(state: ViewerState, parsed: ParsedViewerFrame | null): boolean {
+function consumeAck(state: ViewerState, parsed: ParsedViewerFrame | null): boolean {
   const type = parsed?.kind === "frame" ? parsed.frame.type : null;
   if ((type !== "ack" && type !== "pong") || state.unconfirmed === 0) return false;
   state.unconfirmed -= 1;
@@ -115,7 +115,7 @@ export function respondTooLong(state: ViewerState, wireId: string): void {
 }
 
 /** The socket of the device has ended: it answers no more requests, and its terminals have ended. */
-export function loseDevice(state: ViewerState): void {
+export function handleDeviceLoss(state: ViewerState): void {
   const requests = [...state.openRequests.values()];
   const terminals = [...state.terminals];
   state.openRequests.clear();
