@@ -238,7 +238,7 @@ function announceWait({ stderr }: Host, delayMs: number): void {
 }
 
 /** `Date` has whole seconds, and responses take time: a smaller difference is noise. */
-const leastDifferenceMs = 5_000;
+const minDifferenceMs = 5_000;
 
 /**
  * Follows the clock of a server by the `Date` and `Age` of its responses (RFC 9110 section 6.6.1, RFC 9111 section 5.1), so that a wrong
@@ -255,7 +255,7 @@ function createServerClock(clock: Pick<Clock, "now">): { now(): number; readonly
       const timeMs = Date.parse(`${headers.get("date")} GMT`) + (Number(headers.get("age")) || 0) * 1_000;
       if (!Number.isNaN(timeMs)) {
         const seenMs = timeMs - clock.now();
-        differenceMs = Math.abs(seenMs) < leastDifferenceMs ? 0 : seenMs;
+        differenceMs = Math.abs(seenMs) < minDifferenceMs ? 0 : seenMs;
       }
       return response;
     },

@@ -40,7 +40,7 @@ export function wrap(text: string, width: number): string[] {
  * line so that the rest looks like a line of the program. `null`: no limit
  */
 export function indent(text: string, width: number | null): string {
-  const limit = Math.max(leastWidth, width ?? Number.POSITIVE_INFINITY);
+  const limit = Math.max(minWidth, width ?? Number.POSITIVE_INFINITY);
   const lines = [""];
   let used = 0;
   for (const grapheme of graphemes(text)) {
@@ -57,7 +57,7 @@ export function indent(text: string, width: number | null): string {
 
 const indentation = "    ";
 /** A narrower terminal breaks the lines again. */
-const leastWidth = 12;
+const minWidth = 12;
 
 /** The characters of a text as people see them (grapheme clusters, UAX 29). */
 function graphemes(text: string): string[] {

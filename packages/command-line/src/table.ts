@@ -28,7 +28,7 @@ export interface Column {
 export type Overflow = "drop" | "list";
 
 const gap = 2;
-const leastWidth = 8;
+const minWidth = 8;
 
 /** Formats rows as a table, aligned by cells of the terminal. @param width columns of the terminal; `null`: no limit */
 export function formatTable(
@@ -70,7 +70,7 @@ export function formatDetails(
 ): string {
   const shown = rows.filter(([, { text }]) => text !== "");
   const labelWidth = Math.max(0, ...shown.map(([label]) => displayWidth(label)));
-  const valueWidth = Math.max(leastWidth, (width ?? Number.POSITIVE_INFINITY) - labelWidth - gap);
+  const valueWidth = Math.max(minWidth, (width ?? Number.POSITIVE_INFINITY) - labelWidth - gap);
   const indentation = " ".repeat(labelWidth + gap);
   return shown
     .map(([label, { text, style }]) => {
@@ -100,7 +100,7 @@ function totalWidth(widths: readonly number[]): number {
 function shorten(columns: readonly Column[], natural: readonly number[], limit: number): number[] {
   const widths = [...natural];
   while (totalWidth(widths) > limit) {
-    const candidates = widths.map((each, index) => (columns[index]?.shrinks === true && each > leastWidth ? each : 0));
+    const candidates = widths.map((each, index) => (columns[index]?.shrinks === true && each > minWidth ? each : 0));
     const widest = Math.max(...candidates);
     if (widest === 0) break;
     widths[candidates.indexOf(widest)] = widest - 1;
@@ -115,7 +115,7 @@ function drop(shortened: readonly number[], limit: number): number[] {
     const surplus = totalWidth(widths) - limit;
     const last = widths.pop() ?? 0;
     // Fewer than eight cells of a column are useless, except in the only column.
-    if (last - surplus >= (widths.length === 0 ? 1 : leastWidth)) widths.push(last - surplus);
+    if (last - surplus >= (widths.length === 0 ? 1 : minWidth)) widths.push(last - surplus);
   }
   return widths;
 }

@@ -18,7 +18,7 @@ const pairs: readonly string[] = Array.from(
 /** Number of random bytes in a ULID. */
 export const ulidRandomBytes = 10;
 
-const largestTime = 2 ** 48 - 1;
+const maxUlidTime = 2 ** 48 - 1;
 
 /**
  * Formats a ULID in lower case: 10 characters of time and 16 of randomness, which are the 10 bytes from `offset`.
@@ -26,7 +26,7 @@ const largestTime = 2 ** 48 - 1;
  * @throws RangeError when `timeMs` is not an integer of 48 bits, or fewer than {@link ulidRandomBytes} follow `offset`.
  */
 export function formatUlid(timeMs: number, random: Uint8Array, offset: number = 0): string {
-  if (!Number.isInteger(timeMs) || timeMs < 0 || timeMs > largestTime) throw new RangeError("time must fit in 48 bits");
+  if (!Number.isInteger(timeMs) || timeMs < 0 || timeMs > maxUlidTime) throw new RangeError("time must fit in 48 bits");
   if (random.byteLength - offset < ulidRandomBytes) throw new RangeError(`random must have ${ulidRandomBytes} bytes`);
   const high = Math.floor(timeMs / 2 ** 30);
   const low = timeMs % 2 ** 30;

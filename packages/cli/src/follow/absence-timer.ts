@@ -18,7 +18,7 @@ export interface AbsenceTimer {
   cancel(): void;
 }
 
-const longestAbsenceMs = 60_000;
+const maxAbsenceMs = 60_000;
 
 /** Creates an {@link AbsenceTimer}. @param say prints a line when a party goes away */
 export function createAbsenceTimer(clock: Pick<Clock, "setTimer">, say: (text: string) => Promise<void>): AbsenceTimer {
@@ -45,7 +45,7 @@ export function createAbsenceTimer(clock: Pick<Clock, "setTimer">, say: (text: s
       if (timers.has(party)) return;
       timers.set(
         party,
-        clock.setTimer(longestAbsenceMs, () => {
+        clock.setTimer(maxAbsenceMs, () => {
           reasons.set(party, reason);
           resolve({ reason });
         }),

@@ -132,10 +132,10 @@ export function prepareLabels(database: SqliteDatabase): SqliteLabels {
       const row = find.get(tenant, deviceId);
       return row === undefined ? null : { displayName: readOptionalText(row, "display_name"), tags: readTags(row) };
     },
-    join(tenant, deviceId, present, given) {
-      if (present === null && given === null) return;
-      const displayName = given?.displayName ?? present?.displayName ?? null;
-      save(tenant, deviceId, { displayName, tags: sortTags([...(present?.tags ?? []), ...(given?.tags ?? [])]) });
+    join(tenant, deviceId, current, given) {
+      if (current === null && given === null) return;
+      const displayName = given?.displayName ?? current?.displayName ?? null;
+      save(tenant, deviceId, { displayName, tags: sortTags([...(current?.tags ?? []), ...(given?.tags ?? [])]) });
     },
   };
 }

@@ -11,7 +11,7 @@ export interface RecordBlocks {
 }
 
 const blockBytes = 262_144;
-const largestPackedBytes = 32_768;
+const maxPackedBytes = 32_768;
 
 /** The share of a block that may be dead before its live records are moved to another block. */
 const deadShare = 0.25;
@@ -34,7 +34,7 @@ export function createRecordBlocks(table: EntryTable, onMove: (slot: number) => 
   let allocatedBytes = blockBytes;
 
   function blockFor(length: number): RecordBlock {
-    if (length > largestPackedBytes) {
+    if (length > maxPackedBytes) {
       allocatedBytes += length;
       return createBlock(length);
     }
