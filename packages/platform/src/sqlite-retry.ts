@@ -49,15 +49,16 @@ interface Job {
  *   that
  */
 export function createSqliteRetry({ monotonic, pause }: SqliteRetryTime, maxWaitMs: number): SqliteRetry {
-  let lock: { readonly sinceMs: number; metMs: number } | null = null;
+  let lock: { readonly sinceMs: number; lastBusyMs: number } | null = null;
   const waiting: Job[] = [];
   let isRetrying = false;
 
-  function meetLock(): void {
+  function recordBusy(): void {
     const nowMs = monotonic();
     // If no call is waiting and the last encounter was long ago, this is a new lock.
-    if (lock === null || (!isRetrying && nowMs - lock.metMs > maxWaitMs)) lock = { sinceMs: nowMs, metMs: nowMs };
-    else lock.metMs = nowMs;
+    if (lock === null || (!isRetrying && nowMs - lock.lastBusyMs > maxWaitMs))
+      lock = { sinceMs: nowMs, lastBusyMs: nowMs };
+    else lock.lastBusyMs = nowMs;
   }
 
   function isExpired(): boolean {
@@ -94,7 +95,7 @@ export function createSqliteRetry({ monotonic, pause }: SqliteRetryTime, maxWait
             return true;
           } catch (cause) {
             lastCause = cause;
-            if (isSqliteBusy(cause)) meetLock();
+            if (isSqliteBusy(cause)) recordBusy();
             else reject(cause);
             return !isSqliteBusy(cause);
           }

@@ -9,7 +9,7 @@ import { isServerError, timeoutError, toValkeyError } from "./client.ts";
  * How long after a loss commands always wait, in milliseconds; after that, they wait until an attempt to connect fails. If the
  * process was suspended when the connection was lost, no attempt has failed yet, so commands wait for one after it continues.
  */
-const patienceMs = 500;
+const lossGraceMs = 500;
 
 /** The state of a connection, and the commands that wait for it. */
 export interface Availability {
@@ -17,18 +17,18 @@ export interface Availability {
   readonly isUp: boolean;
   /** Resolves once commands can be sent. Rejects after `waitMs`, and as soon as waiting is pointless. */
   wait(waitMs: number): Promise<void>;
-  established(): void;
-  lost(): void;
-  /** Notes why there is no connection. `null` is for an attempt to connect that failed without a new reason. */
-  failed(cause: Error | null): void;
-  closed(): void;
+  handleConnected(): void;
+  handleLoss(): void;
+  /** Records why there is no connection. `null` is for an attempt to connect that failed without a new reason. */
+  handleFailure(cause: Error | null): void;
+  handleClose(): void;
 }
 
 /** Creates an {@link Availability} that waits for the first connection, however often an attempt fails. */
 export function createAvailability(address: ValkeyAddress): Availability {
   const waiting = new Set<(error: ValkeyError | null) => void>();
   let state: "connecting" | "up" | "down" | "closed" = "connecting";
-  let patientUntil = Infinity;
+  let graceEndMs = Infinity;
   let lastFailure: Error | null = null;
 
   function settle(error: ValkeyError | null): void {
@@ -60,26 +60,26 @@ export function createAvailability(address: ValkeyAddress): Availability {
         waiting.add(finish);
       });
     },
-    established() {
+    handleConnected() {
       if (state === "closed") return;
       state = "up";
       lastFailure = null;
       settle(null);
     },
-    lost() {
+    handleLoss() {
       if (state !== "up") return;
       state = "connecting";
-      patientUntil = performance.now() + patienceMs;
+      graceEndMs = performance.now() + lossGraceMs;
     },
-    failed(cause) {
+    handleFailure(cause) {
       lastFailure = cause ?? lastFailure;
       if (state !== "connecting") return;
-      const isOver = performance.now() >= patientUntil;
-      if (isOver) state = "down";
+      const isGraceOver = performance.now() >= graceEndMs;
+      if (isGraceOver) state = "down";
       // More attempts do not help if the server refuses the login.
-      if (isOver || isServerError(lastFailure)) settle(refusal());
+      if (isGraceOver || isServerError(lastFailure)) settle(refusal());
     },
-    closed() {
+    handleClose() {
       state = "closed";
       settle(refusal());
     },

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import { Command } from "iovalkey";
 import { parseValkeyUrl, ValkeyError, type ValkeyConnection, type ValkeyOptions, type ValkeyReply } from "../valkey.ts";
 import { isServerError, toValkeyError } from "./client.ts";
-import { openLink } from "./link.ts";
+import { openManagedConnection } from "./connection.ts";
 
 export type { ValkeyOptions } from "../valkey.ts";
 
@@ -18,21 +18,21 @@ export function connectValkey(url: string, { timeoutMs, onFailure }: ValkeyOptio
   const parsed = parseValkeyUrl(url);
   if (parsed === null) throw new TypeError("the URL must be a valkey:, valkeys:, redis: or rediss: URL");
   const address = parsed;
-  const link = openLink(address, { timeoutMs, onFailure });
+  const connection = openManagedConnection(address, { timeoutMs, onFailure });
   const digests = new Map<string, string>();
   let isDigestRefused = false;
 
   async function send(words: readonly (string | number)[], waitMs: number): Promise<ValkeyReply> {
     const startedAt = performance.now();
-    if (!link.isUsable()) await link.untilUsable(waitMs);
+    if (!connection.isUsable()) await connection.untilUsable(waitMs);
     const [name = "", ...values] = words.map(String);
     // In upper case the client does not recognise the command, so it transforms neither arguments nor reply.
     const command = new Command(name.toUpperCase(), values, { replyEncoding: "utf8" });
     command.setTimeout(Math.max(1, waitMs - (performance.now() - startedAt)));
     try {
-      return toReply(await link.send(command));
+      return toReply(await connection.send(command));
     } catch (failure) {
-      link.noteRefusal(failure);
+      connection.handleRefusal(failure);
       throw toValkeyError(failure, address);
     }
   }
@@ -59,7 +59,7 @@ export function connectValkey(url: string, { timeoutMs, onFailure }: ValkeyOptio
       }
       return send(["EVAL", script, ...rest], waitMs);
     },
-    close: () => link.close(),
+    close: () => connection.close(),
   };
 }
 

@@ -16,7 +16,7 @@ export function isReplicaRefusal(cause: unknown): boolean {
 }
 
 /** Resolves with the reason why a new connection cannot be used, else with `null`. Rejects when the server does not respond. */
-export async function findObstacle(client: Redis): Promise<Error | null> {
+export async function findServerProblem(client: Redis): Promise<Error | null> {
   const info = await readInfo(client, []);
   if (/^loading:1/m.test(info)) return new Error("the server is loading its data");
   return isReplica(info) ? replicaError() : null;
@@ -27,14 +27,14 @@ export interface RoleWatch {
   /** The server has just been checked. */
   restart(): void;
   /** Called with each command, so that an unused server is not queried. */
-  lookIfDue(): void;
+  checkIfDue(): void;
 }
 
 /** Creates a {@link RoleWatch} of the server that the client is connected to. */
 export function createRoleWatch(client: Redis, onReplica: () => void): RoleWatch {
-  let lookedAt = 0;
+  let checkedAt = 0;
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     try {
       if (isReplica(await readInfo(client, ["replication"]))) onReplica();
     } catch {
@@ -43,12 +43,12 @@ export function createRoleWatch(client: Redis, onReplica: () => void): RoleWatch
   }
 
   return {
-    restart: () => void (lookedAt = performance.now()),
-    lookIfDue() {
+    restart: () => void (checkedAt = performance.now()),
+    checkIfDue() {
       const now = performance.now();
-      if (now - lookedAt < roleCheckMs) return;
-      lookedAt = now;
-      void look();
+      if (now - checkedAt < roleCheckMs) return;
+      checkedAt = now;
+      void check();
     },
   };
 }

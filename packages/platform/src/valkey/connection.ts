@@ -1,18 +1,18 @@
 /**
- * The link to one server: connects, checks the server, disconnects if it has become a replica, and reconnects. Each attempt resolves the
+ * The managed connection to one server: connects, checks the server, disconnects if it has become a replica, and reconnects. Each attempt resolves the
  * name again, because names follow the primary.
  */
 import type { Command, Redis } from "iovalkey";
 import type { ValkeyAddress, ValkeyOptions } from "../valkey.ts";
 import { createAvailability } from "./availability.ts";
 import { closedText, isServerError, openClient, redactError } from "./client.ts";
-import { createRoleWatch, findObstacle, isReplicaRefusal, replicaError } from "./server-check.ts";
+import { createRoleWatch, findServerProblem, isReplicaRefusal, replicaError } from "./server-check.ts";
 
 /** Failures of a connection that ended before the server replied, such as on a TLS port, which takes a command for a broken handshake. */
 const cutOff = /ECONNRESET|EPIPE|^Protocol error/;
 
-/** The link to a server. */
-export interface Link {
+/** A connection to a server that is checked and kept open. */
+export interface ManagedConnection {
   /** Whether a command can be sent now. */
   isUsable(): boolean;
   /** Resolves when a command can be sent. Rejects with a ValkeyError after `waitMs`, and as soon as waiting is pointless. */
@@ -20,57 +20,60 @@ export interface Link {
   /** Sends a command on a usable connection. Rejects with the error of the client. */
   send(command: Command): Promise<unknown>;
   /** Disconnects if the error says that the server has become a replica. */
-  noteRefusal(failure: unknown): void;
+  handleRefusal(failure: unknown): void;
   close(): Promise<void>;
 }
 
-/** Opens a link to a server, and keeps it open. */
-export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: ValkeyOptions): Link {
+/** Opens a connection to a server, and keeps it open. */
+export function openManagedConnection(
+  address: ValkeyAddress,
+  { timeoutMs, onFailure }: ValkeyOptions,
+): ManagedConnection {
   const availability = createAvailability(address);
   let isClosed = false;
   let attempts = 0;
   const reports = createOutageReports(address, onFailure);
   const client = openClient(address, { timeoutMs, nextAttempt: () => (attempts += 1) });
   const refusal = watchRefusal(client);
-  const roleWatch = createRoleWatch(client, () => leave(replicaError()));
+  const roleWatch = createRoleWatch(client, () => disconnect(replicaError()));
 
   function report(failure: unknown): void {
     if (isClosed) return;
     const cause = reports.explain(redactError(failure, address));
-    availability.failed(cause);
+    availability.handleFailure(cause);
     reports.note(cause);
   }
 
   /** Disconnects and connects again. */
-  function leave(failure: unknown): void {
+  function disconnect(failure: unknown): void {
     // In any other state, the client has already dropped the connection and may be reconnecting.
     if (isClosed || client.status !== "ready") return;
     report(failure);
-    availability.lost();
+    availability.handleLoss();
     client.disconnect(true);
   }
 
-  async function useIfPossible(): Promise<void> {
+  async function acceptServer(): Promise<void> {
     try {
-      const obstacle = (await findObstacle(client)) ?? refusal();
-      if (obstacle !== null) throw obstacle;
+      const problem = (await findServerProblem(client)) ?? refusal();
+      if (problem !== null) throw problem;
       reports.end();
       attempts = 0;
       roleWatch.restart();
-      availability.established();
+      availability.handleConnected();
     } catch (failure) {
       // After a refused login the server also refuses this command, with a less informative text.
-      leave(refusal() ?? failure);
+      disconnect(refusal() ?? failure);
     }
   }
 
   client.on("error", report);
-  client.on("ready", () => void useIfPossible());
+  client.on("ready", () => void acceptServer());
   client.on("close", () => {
     // A server that shuts down cleanly closes the connection without an error.
     if (!reports.hasBegun()) report(new Error(closedText));
-    if (availability.isUp) availability.lost();
-    else availability.failed(null);
+    if (availability.isUp) availability.handleLoss();
+    else availability.handleFailure(null);
   });
 
   // The peer may have ended the connection, which the client notices a moment later.
@@ -81,23 +84,23 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
     async untilUsable(waitMs) {
       const startedAt = performance.now();
       while (!isUsable()) {
-        if (availability.isUp) leave(new Error(closedText));
+        if (availability.isUp) disconnect(new Error(closedText));
         // Even if the client has already dropped the connection but has not reported it yet.
-        availability.lost();
+        availability.handleLoss();
         await availability.wait(Math.max(0, waitMs - (performance.now() - startedAt)));
       }
     },
     send(command) {
-      roleWatch.lookIfDue();
+      roleWatch.checkIfDue();
       return Promise.resolve(client.sendCommand(command));
     },
-    noteRefusal(failure) {
-      if (isReplicaRefusal(failure)) leave(replicaError());
+    handleRefusal(failure) {
+      if (isReplicaRefusal(failure)) disconnect(replicaError());
     },
     async close() {
       if (isClosed) return;
       isClosed = true;
-      availability.closed();
+      availability.handleClose();
       const isConnected = ["connecting", "connect", "ready"].includes(client.status);
       const ended = new Promise<void>((resolve) => void client.once("end", resolve));
       client.disconnect();
