@@ -5,7 +5,7 @@
 import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { createMemoryCacheStore } from "@letta-environments/http-cache";
-import { createSteadyClock } from "@letta-environments/platform";
+import { createAnchoredClock } from "@letta-environments/platform";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type PlainResponse, type PlainSocketListener } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
@@ -247,11 +247,11 @@ test.each([
 
 test("a wall clock that moves changes neither how long a response is fresh or stale, nor which requests are coalesced", async () => {
   const observed = await expectSameObservations(async (clock, move) => {
-    const steady = createSteadyClock(clock);
+    const anchored = createAnchoredClock(clock);
     let calls = 0;
     const environmentCache = createEnvironmentCache({
-      store: createMemoryCacheStore({ clock: steady }),
-      clock: steady,
+      store: createMemoryCacheStore({ clock: anchored }),
+      clock: anchored,
       sha256: sha256Hex,
       onError: (_operation, cause) => expect.unreachable(String(cause)),
     })({ upstream: "upstream", showsStatus: () => true });

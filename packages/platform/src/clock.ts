@@ -35,12 +35,12 @@ export async function inBatches<Item>(
  * Returns a function for wall time that does not jump, in whole epoch milliseconds. It starts at the wall time of its creation and then advances with
  * monotonic time. Use it for times that a process stores and later compares, such as when a stored id or a cached response expires.
  */
-export function createSteadyNow(clock: Pick<Clock, "now" | "monotonic">): () => number {
+export function createAnchoredNow(clock: Pick<Clock, "now" | "monotonic">): () => number {
   const offsetMs = clock.now() - clock.monotonic();
   return () => Math.floor(offsetMs + clock.monotonic());
 }
 
-/** Returns a clock whose `now` is steady. It shares the monotonic time and the timers of `clock`. */
-export function createSteadyClock(clock: Clock): Clock {
-  return { ...clock, now: createSteadyNow(clock) };
+/** Returns a clock whose `now` is anchored to its start, as by {@link createAnchoredNow}. It shares the monotonic time and the timers of `clock`. */
+export function createAnchoredClock(clock: Clock): Clock {
+  return { ...clock, now: createAnchoredNow(clock) };
 }

@@ -111,7 +111,7 @@ test("when another process holds the file for too long, all changes that wait fa
 
 test("a participant in every transaction begins and completes it, and learns whether it was committed", async () => {
   const calls: string[] = [];
-  commit.join({
+  commit.addHooks({
     begin: () => void calls.push("begin"),
     complete: () => void calls.push("complete"),
     settled: (isCommitted) => void calls.push(isCommitted ? "committed" : "failed"),

@@ -22,7 +22,7 @@ export interface ChangeOptions {
 export type CommitChange = <Result>(run: () => Result, options?: ChangeOptions) => Promise<Result>;
 
 /** Work around the changes of every transaction, such as a total that is stored once for all of them. */
-export interface TransactionPart {
+export interface TransactionHooks {
   /** Called before the first change. */
   begin?(): void;
   /** Called after the last change, before the commit. */
@@ -35,7 +35,7 @@ export interface TransactionPart {
 export interface GroupCommit {
   readonly write: CommitChange;
   /** Adds work to every transaction. */
-  join(part: TransactionPart): void;
+  addHooks(hooks: TransactionHooks): void;
 }
 
 /** Options of {@link createGroupCommit}. */
@@ -69,7 +69,7 @@ export function createGroupCommit(
   database: Pick<SqliteDatabase, "transaction">,
   { guard = async (run) => run(), defer, deferRelaxed = defer }: GroupCommitOptions,
 ): GroupCommit {
-  const parts: TransactionPart[] = [];
+  const allHooks: TransactionHooks[] = [];
   const waiting: Change[] = [];
   let isCommitting = false;
   const isScheduled = { relaxed: false, urgent: false };
@@ -97,13 +97,13 @@ export function createGroupCommit(
   async function commit(batch: readonly Change[]): Promise<void> {
     let running: Change | null = null;
     const run = (): void => {
-      for (const part of parts) part.begin?.();
+      for (const hooks of allHooks) hooks.begin?.();
       for (const change of batch) {
         running = change;
         change.run();
       }
       running = null;
-      for (const part of parts) part.complete?.();
+      for (const hooks of allHooks) hooks.complete?.();
     };
     try {
       await guard(() => {
@@ -111,10 +111,10 @@ export function createGroupCommit(
         database.transaction(run);
       });
     } catch (cause) {
-      for (const part of parts) part.settled?.(false);
+      for (const hooks of allHooks) hooks.settled?.(false);
       return fail(batch, running, cause);
     }
-    for (const part of parts) part.settled?.(true);
+    for (const hooks of allHooks) hooks.settled?.(true);
     for (const { resolve } of batch) resolve();
   }
 
@@ -136,7 +136,7 @@ export function createGroupCommit(
         waiting.push({ run: () => void (result = run()), resolve: () => resolve(result), reject, rows, isRelaxed });
         schedule(isRelaxed);
       }),
-    join: (part) => void parts.push(part),
+    addHooks: (hooks) => void allHooks.push(hooks),
   };
 }
 

@@ -1,4 +1,4 @@
-export { type Clock, createSteadyClock, createSteadyNow, inBatches, sleep } from "./clock.ts";
+export { type Clock, createAnchoredClock, createAnchoredNow, inBatches, sleep } from "./clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
 export {
   type ChangeOptions,
@@ -6,7 +6,7 @@ export {
   createGroupCommit,
   type GroupCommit,
   type GroupCommitOptions,
-  type TransactionPart,
+  type TransactionHooks,
 } from "./group-commit.ts";
 export { formatUlid, type RandomId, ulidRandomBytes } from "./ids.ts";
 export { mapMaybe, type MaybePromise } from "./maybe-promise.ts";

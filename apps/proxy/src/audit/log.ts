@@ -51,7 +51,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
   let uncertain: AuditCheckpoint | null = null;
   let isClosed = false;
 
-  transactions.join({
+  transactions.addHooks({
     begin() {
       next = null;
     },

@@ -1,5 +1,5 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
-import type { GroupCommit, TransactionPart } from "@letta-environments/platform";
+import type { GroupCommit, TransactionHooks } from "@letta-environments/platform";
 import { type DurableStorage, openDurableSqlite, randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import type { AuditEntry } from "../../audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
@@ -51,24 +51,24 @@ export class AuditObject extends DurableObject<AuditObjectBindings> {
  * and holds its responses until then.
  */
 export function createObjectTransactions(storage: DurableStorage): GroupCommit {
-  const parts: TransactionPart[] = [];
+  const allHooks: TransactionHooks[] = [];
   return {
     async write(run) {
       let isCommitted = false;
       try {
         const result = storage.transactionSync(() => {
-          for (const part of parts) part.begin?.();
+          for (const hooks of allHooks) hooks.begin?.();
           const changed = run();
-          for (const part of parts) part.complete?.();
+          for (const hooks of allHooks) hooks.complete?.();
           return changed;
         });
         isCommitted = true;
         return result;
       } finally {
-        for (const part of parts) part.settled?.(isCommitted);
+        for (const hooks of allHooks) hooks.settled?.(isCommitted);
       }
     },
-    join: (part) => void parts.push(part),
+    addHooks: (hooks) => void allHooks.push(hooks),
   };
 }
 

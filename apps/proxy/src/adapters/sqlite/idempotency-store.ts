@@ -22,7 +22,7 @@ export function createSqliteIdempotencyStore(
   { capacity = defaultCapacity, guard = async (run) => run() }: SqliteIdempotencyStoreOptions = {},
 ): IdempotencyStore {
   const tables = openSendTables(database, { clock, capacity });
-  commit.join(tables);
+  commit.addHooks(tables);
 
   return {
     reserve: (reservation, recordStart) =>

@@ -3,7 +3,7 @@
  * records; on Workers each tenant has a Durable Object with them. Every operation that changes something must run in a write
  * transaction.
  */
-import { type Clock, createSteadyNow, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
+import { type Clock, createAnchoredNow, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
 import {
   keyOfConnection,
   keyOfId,
@@ -126,7 +126,7 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
   const statements = Object.fromEntries(
     Object.entries(sql).map(([name, text]) => [name, database.prepare(text)]),
   ) as Statements;
-  const now = createSharedTime(createSteadyNow(clock), () => Number(statements.selectLatest.get()?.["latest"] ?? 0));
+  const now = createSharedTime(createAnchoredNow(clock), () => Number(statements.selectLatest.get()?.["latest"] ?? 0));
   let batch: Batch | null = null;
 
   const running = (): Batch =>

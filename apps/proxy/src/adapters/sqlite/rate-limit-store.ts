@@ -9,7 +9,7 @@
  */
 import {
   type Clock,
-  createSteadyNow,
+  createAnchoredNow,
   migrateSqlite,
   type SqliteDatabase,
   type SqliteStatement,
@@ -133,17 +133,17 @@ export function createSqliteRateLimitStore(
 
 /** The time of a database that no other process uses. */
 function createOwnTime(clock: Clock): ReturnType<typeof createFileTime> {
-  const steadyNow = createSteadyNow(clock);
-  return { readUs: () => steadyNow() * 1_000, save: () => undefined };
+  const anchoredNow = createAnchoredNow(clock);
+  return { readUs: () => anchoredNow() * 1_000, save: () => undefined };
 }
 
 /** The time of a file that several processes may share, in microseconds. Both functions run within the transaction of a request. */
 function createFileTime(database: SqliteDatabase, clock: Clock) {
   const select = database.prepare("SELECT latest_us FROM rate_limit_time");
   const update = database.prepare("UPDATE rate_limit_time SET latest_us = ?");
-  const steadyNow = createSteadyNow(clock);
+  const anchoredNow = createAnchoredNow(clock);
   const readUs = createSharedTime(
-    () => steadyNow() * 1_000,
+    () => anchoredNow() * 1_000,
     () => Number(select.get()?.["latest_us"] ?? 0),
   );
   return { readUs, save: (nowUs: number): void => void update.run(nowUs) };

@@ -4,7 +4,7 @@
  */
 import { CommandError } from "@letta-environments/command-line";
 import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
-import { type Clock, createSteadyClock } from "@letta-environments/platform";
+import { type Clock, createAnchoredClock } from "@letta-environments/platform";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { logStoreEvents } from "../../adapters/log.ts";
@@ -131,7 +131,7 @@ async function openCacheStore(
   onRecovered: (durationMs: number) => void,
 ): Promise<Opened<CacheStore> & { readonly clock: Clock }> {
   if (store === "memory" || valkeyUrl === null) {
-    const clock = createSteadyClock(systemClock);
+    const clock = createAnchoredClock(systemClock);
     return { store: createMemoryCacheStore({ maxBytes, maxEntries, clock }), clock, close: () => undefined };
   }
   const connection = await openValkey(valkeyUrl, { timeoutMs: cacheTimeoutMs });
