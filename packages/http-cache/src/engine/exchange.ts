@@ -31,14 +31,14 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
     const { call, decision } = pending;
     const groups = strategy.groupsBefore === undefined ? none : strategy.groupsBefore(call);
     let inFlight = store.begin(call.key, groups);
-    const again = async (): Promise<void> => {
+    const restartRecency = async (): Promise<void> => {
       inFlight.end();
       inFlight = store.begin(call.key, groups);
       await inFlight.ready;
     };
     try {
       if (inFlight.ready !== null) await inFlight.ready;
-      const fetched = await strategy.fetch(call, decision, again);
+      const fetched = await strategy.fetch(call, decision, restartRecency);
       const errorStatus = strategy.errorStatus(fetched);
       const stale = errorStatus === null ? null : serveStaleOnError(pending, errorStatus);
       if (stale !== null) {
@@ -52,7 +52,7 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
       const stored = put(inFlight, candidate);
       const refusal = stored instanceof Promise ? await stored : stored;
       if (candidate.describesResource && refusal !== null && showsChange(refusal, decision))
-        await inFlight.outdateStored(candidate.recency, decision.kind === "revalidate");
+        await inFlight.invalidateStored(candidate.recency, decision.kind === "revalidate");
       const storage = { entry: candidate.entry, refusal };
       return {
         result: strategy.fromFetched(call, decision, fetched, storage, toForwarded(pending)),

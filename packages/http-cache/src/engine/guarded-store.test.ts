@@ -118,7 +118,7 @@ test("a response of unknown order to one that was not stored is not stored eithe
   const nothing = { get: () => [], put: () => undefined, deleteGroup: () => undefined };
   const store = createGuardedStore({ ...nothing, delete: (key) => void deleted.push(key) }, () => undefined);
   const [first, second] = [store.begin("key", null), store.begin("key", null)];
-  await second.outdateStored({ ...recency, dateMs: 1_000 }, false);
+  await second.invalidateStored({ ...recency, dateMs: 1_000 }, false);
   expect(first.put(entry, { ...recency, dateMs: 2_000 })).toBe("outdated");
   expect(deleted).toEqual([]);
 });
@@ -167,7 +167,7 @@ test("the stored response is older than no other, however requests and writes ov
         const dated = { ...recency, dateMs };
         const arrived = { ...entry, status: fails ? 500 : 200, receivedAtMs: index };
         const refusal = isStorable ? await request.put(arrived, dated) : "store-failed";
-        if (refusal === "store-failed") await request.outdateStored(dated, false);
+        if (refusal === "store-failed") await request.invalidateStored(dated, false);
         request.end();
       });
       await scheduler.waitFor(Promise.all(arrivals));

@@ -41,7 +41,7 @@ export interface InFlightRequest {
    * @param isStored true if something was stored when the request was sent. Otherwise deletes only entries stored since
    *   then.
    */
-  outdateStored(recency: Recency, isStored: boolean): Promise<void>;
+  invalidateStored(recency: Recency, isStored: boolean): Promise<void>;
   /**
    * Invalidates like {@link GuardedStore.invalidate}, but not for this request itself: its response already reflects the change. A store with
    * {@link CacheStore.begin} cannot distinguish these deletions from others, and does not store a response that they affect. Never
@@ -87,7 +87,7 @@ function refusalOf(stored: boolean | "store-failed" | void): "outdated" | "store
 /**
  * Stores a response without `Vary` as the variant that arrived for the same request in the meantime. Otherwise, look-ups would prefer that older variant.
  */
-function inPlaceOfVariant(entry: CacheEntry, recency: Recency, settled: readonly Settled[]): CacheEntry {
+function asInFlightVariant(entry: CacheEntry, recency: Recency, settled: readonly Settled[]): CacheEntry {
   if (entry.vary.length > 0) return entry;
   const isReplaced = ({ stored }: Settled): boolean =>
     stored !== null && stored.vary.length > 0 && recency.matches(stored);
@@ -163,7 +163,7 @@ export function createGuardedStore(
     return {
       ready,
       put(received, recency) {
-        const entry = inPlaceOfVariant(received, recency, inFlight.settledSince(state));
+        const entry = asInFlightVariant(received, recency, inFlight.settledSince(state));
         const refusal = refuse(entry, recency);
         if (refusal === "doubtful") {
           inFlight.settle(state, recency, null);
@@ -188,11 +188,13 @@ export function createGuardedStore(
         });
       },
       isNewerUnread: () => inFlight.settledSince(state).some(({ stored, isWritten }) => stored !== null && !isWritten),
-      async outdateStored(recency, isStored) {
+      async invalidateStored(recency, isStored) {
         inFlight.settle(state, recency, null);
-        const since = inFlight.settledSince(state).filter(({ stored }) => stored !== null && recency.matches(stored));
-        if (since.some((other) => compareRecency(state, recency, other) === "older")) return;
-        if (isStored || since.length > 0) await remove([key]);
+        const storedSince = inFlight
+          .settledSince(state)
+          .filter(({ stored }) => stored !== null && recency.matches(stored));
+        if (storedSince.some((other) => compareRecency(state, recency, other) === "older")) return;
+        if (isStored || storedSince.length > 0) await remove([key]);
       },
       invalidateOthers: (invalidation) => invalidate(invalidation, state),
       end: () => inFlight.remove(state),

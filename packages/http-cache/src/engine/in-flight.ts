@@ -9,10 +9,10 @@ import type { Invalidation, Recency } from "./strategy.ts";
 /** A request that was sent to the origin and has not finished. */
 export interface InFlightState {
   readonly key: string;
-  /** Its place in the order of the requests. */
-  readonly place: number;
-  /** Responses that arrived before this point in the order are ignored. */
-  since: number;
+  /** Its number in the order of requests and arrivals. */
+  readonly sequence: number;
+  /** Responses that arrived up to this number are ignored. */
+  ignoredThrough: number;
   isOutdated: boolean;
   /** `null` for none. */
   outdatedGroups: Set<string> | null;
@@ -20,10 +20,10 @@ export interface InFlightState {
 
 /** A response that arrived while other requests of its key were in flight. */
 export interface Settled {
-  /** The place of its request in the order of the requests. */
-  readonly place: number;
-  /** When it arrived, in the same order. */
-  readonly at: number;
+  /** The number of its request. */
+  readonly sequence: number;
+  /** The number of its arrival, in the same order. */
+  readonly settledSequence: number;
   readonly recency: Recency;
   /** The variant under which it is stored; `null` if it is not stored, or no longer stored. */
   stored: Variant | null;
@@ -59,7 +59,7 @@ const maxSettled = 32;
 /** Creates an empty {@link InFlightRequests}. */
 export function createInFlightRequests(): InFlightRequests {
   const byKey = new Map<string, KeyState>();
-  let last = 0;
+  let lastSequence = 0;
 
   function remember({ sent, settled }: KeyState, added: Settled): void {
     settled.push(added);
@@ -67,13 +67,13 @@ export function createInFlightRequests(): InFlightRequests {
     if (first === undefined || settled.length <= maxSettled) return;
     settled.shift();
     // The forgotten response may be newer than the response to any request that was sent before it arrived.
-    for (const state of sent) state.isOutdated ||= state.since < first.at;
+    for (const state of sent) state.isOutdated ||= state.ignoredThrough < first.settledSequence;
   }
 
   return {
     add(key) {
-      const place = ++last;
-      const state: InFlightState = { key, place, since: place, isOutdated: false, outdatedGroups: null };
+      const sequence = ++lastSequence;
+      const state: InFlightState = { key, sequence, ignoredThrough: sequence, isOutdated: false, outdatedGroups: null };
       const known = byKey.get(key);
       if (known === undefined) byKey.set(key, { sent: new Set([state]), settled: [] });
       else known.sent.add(state);
@@ -92,14 +92,14 @@ export function createInFlightRequests(): InFlightRequests {
           for (const group of groups) (state.outdatedGroups ??= new Set()).add(group);
         } else if (isDeleted) {
           // Responses stored meanwhile are deleted now.
-          state.since = ++last;
+          state.ignoredThrough = ++lastSequence;
         }
       }
     },
     settle(state, recency, stored) {
       const settled: Settled = {
-        place: state.place,
-        at: ++last,
+        sequence: state.sequence,
+        settledSequence: ++lastSequence,
         recency,
         stored: stored && { vary: stored.vary, variant: stored.variant },
         isWritten: false,
@@ -116,22 +116,27 @@ export function createInFlightRequests(): InFlightRequests {
       const known = byKey.get(key);
       if (!isStored || stored === null || known === undefined) return;
       known.settled = known.settled.filter(
-        (other) => other.at >= settled.at || other.stored === null || !isSameVariant(stored, other.stored),
+        (other) =>
+          other.settledSequence >= settled.settledSequence ||
+          other.stored === null ||
+          !isSameVariant(stored, other.stored),
       );
     },
-    settledSince: ({ key, since, place }) =>
-      byKey.get(key)?.settled.filter((other) => other.at > since && other.place !== place) ?? none,
+    settledSince: ({ key, ignoredThrough, sequence }) =>
+      byKey
+        .get(key)
+        ?.settled.filter((other) => other.settledSequence > ignoredThrough && other.sequence !== sequence) ?? none,
   };
 }
 
 /** Which response is newer. `unknown`: the order of their requests and `Date` disagree. */
 export function compareRecency(
-  { place }: Pick<InFlightState, "place">,
+  { sequence }: Pick<InFlightState, "sequence">,
   { dateMs }: Recency,
   other: Settled,
 ): "newer" | "older" | "unknown" {
   const laterByMs = dateMs === null || other.recency.dateMs === null ? 0 : dateMs - other.recency.dateMs;
-  if (place > other.place) return laterByMs < 0 ? "unknown" : "newer";
+  if (sequence > other.sequence) return laterByMs < 0 ? "unknown" : "newer";
   return laterByMs > 0 ? "unknown" : "older";
 }
 

@@ -21,9 +21,9 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   toRevalidation(call: Call): Call;
   /**
    * Fetches from the origin, with conditions if an entry is to be validated. Rejects if there is no response. Before it sends a second request, it
-   * awaits `again`; then only the second one counts.
+   * awaits `restartRecency`; then only the second one counts.
    */
-  fetch(call: Call, decision: FetchDecision, again: () => Promise<void>): Promise<Fetched>;
+  fetch(call: Call, decision: FetchDecision, restartRecency: () => Promise<void>): Promise<Fetched>;
   /** The status of the fetched response if a stale response may be served instead; otherwise `null`. */
   errorStatus(fetched: Fetched): number | null;
   /** Why the stale entry may be served after a failure; `null` if it may not. */

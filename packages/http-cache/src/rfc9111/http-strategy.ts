@@ -70,7 +70,7 @@ export function createHttpStrategy(
       request: { ...request, method: "GET", headers: withoutFields(request.headers, directiveFields) },
       signal: undefined,
     }),
-    fetch: (call, decision, again) => fetchResponse(call, decision, clock, again),
+    fetch: (call, decision, restartRecency) => fetchResponse(call, decision, clock, restartRecency),
     errorStatus: ({ isError, response }) => (isError ? response.status : null),
     staleOnErrorReason: ({ request }, { stored }, ageMs, failure) =>
       staleOnErrorReason(stored, readRequestDirectives(request.headers, policy), ageMs, failure, policy),
@@ -78,7 +78,7 @@ export function createHttpStrategy(
     release: ({ body }) => discardBody(body),
     invalidatedBy: ({ request }, { response }) => (isUnsafe(request.method) ? invalidationOf(request, response) : null),
     toCandidate: async ({ request }, decision, fetched) =>
-      asVariant(
+      asStoredVariant(
         await toCandidate(request, decision, fetched, policy),
         request,
         decision.kind === "revalidate" ? decision.stored : undefined,
@@ -129,7 +129,7 @@ async function fetchResponse(
   call: HttpCall,
   decision: FetchDecision,
   clock: Clock,
-  again: () => Promise<void>,
+  restartRecency: () => Promise<void>,
 ): Promise<HttpFetched> {
   const { method, headers } = call.request;
   if (decision.kind !== "revalidate" || method === "HEAD") return send(call, headers, clock);
@@ -141,7 +141,7 @@ async function fetchResponse(
   if (isConfirmable && isRedirected !== true && validatorsAgree(stored, received))
     return { ...fetched, isValidation: true };
   // The 304 is about another response, so the current one must be fetched (RFC 9111, 4.3.4).
-  await again();
+  await restartRecency();
   return { ...(await send(call, conditionalHeaders(headers, {}), clock)), isError: false };
 }
 
@@ -170,7 +170,7 @@ async function toCandidate(
  * Stores a response without `Vary` as the variant that was stored for its request. Otherwise, look-ups would prefer the old variant, and once that is
  * stale, every request would go to the origin.
  */
-function asVariant(candidate: Candidate, { headers }: CacheRequest, stored: CacheEntry | undefined): Candidate {
+function asStoredVariant(candidate: Candidate, { headers }: CacheRequest, stored: CacheEntry | undefined): Candidate {
   const { entry } = candidate;
   if (entry === null || entry.vary.length > 0 || stored === undefined) return candidate;
   const { vary } = stored;
@@ -188,7 +188,7 @@ export async function givenCandidate(
   const candidate = await receivedCandidate(request, response, times, policy);
   if (candidate.refusal !== null || candidate.entry.vary.length > 0) return candidate;
   const stored = await read((entries) => selectStored(request.headers, entries, policy));
-  return asVariant(candidate, request, stored);
+  return asStoredVariant(candidate, request, stored);
 }
 
 /** Reads the body of a response that may be stored. */
