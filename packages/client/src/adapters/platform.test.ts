@@ -24,21 +24,21 @@ test.each([
   ["the signal is aborted", (controller: AbortController) => controller.abort()],
 ])("an alarm rings once when %s, and leaves no timer or listener", (_case, happen) => {
   const { controller, signal, listeners } = createCountedSignal();
-  const ring = vi.fn<() => void>();
-  startAlarm(1_000, signal, ring);
-  expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([0, 1, 1]);
+  const onAlarm = vi.fn<() => void>();
+  startAlarm(1_000, signal, onAlarm);
+  expect([onAlarm.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([0, 1, 1]);
   happen(controller);
   controller.abort();
   vi.advanceTimersByTime(5_000);
-  expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([1, 0, 0]);
+  expect([onAlarm.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([1, 0, 0]);
 });
 
 test("an alarm on an aborted signal rings at once, and leaves no timer or listener", () => {
   const { controller, signal, listeners } = createCountedSignal();
   controller.abort();
-  const ring = vi.fn<() => void>();
-  startAlarm(1_000, signal, ring);
-  expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([1, 0, 0]);
+  const onAlarm = vi.fn<() => void>();
+  startAlarm(1_000, signal, onAlarm);
+  expect([onAlarm.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([1, 0, 0]);
 });
 
 test("an alarm for a time that has passed rings without a negative delay, about which Node.js would warn", async () => {
@@ -51,11 +51,11 @@ test("an alarm for a time that has passed rings without a negative delay, about 
 
 test("a cancelled alarm never rings, and leaves no timer or listener", () => {
   const { controller, signal, listeners } = createCountedSignal();
-  const ring = vi.fn<() => void>();
-  startAlarm(1_000, signal, ring)();
+  const onAlarm = vi.fn<() => void>();
+  startAlarm(1_000, signal, onAlarm)();
   controller.abort();
   vi.advanceTimersByTime(5_000);
-  expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
+  expect([onAlarm.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
 });
 
 test("sleep works without a signal", async () => {

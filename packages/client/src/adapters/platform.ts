@@ -17,23 +17,23 @@ export function monotonic(): number {
 const maxTimerMs = 2_000_000_000;
 
 /**
- * Calls `ring` once: after `delayMs` milliseconds (0 to 2,000,000,000) or as soon as the signal is aborted, immediately
+ * Calls `onAlarm` once: after `delayMs` milliseconds (0 to 2,000,000,000) or as soon as the signal is aborted, immediately
  * if it already is. Afterwards neither timer nor listener is left.
  *
  * @returns A function that cancels the alarm.
  */
-export function startAlarm(delayMs: number, signal: AbortSignal | null | undefined, ring: () => void): () => void {
+export function startAlarm(delayMs: number, signal: AbortSignal | null | undefined, onAlarm: () => void): () => void {
   const cancel = (): void => {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", wake);
+    signal?.removeEventListener("abort", end);
   };
-  const wake = (): void => {
+  const end = (): void => {
     cancel();
-    ring();
+    onAlarm();
   };
-  signal?.addEventListener("abort", wake);
-  const timer = setTimeout(wake, Math.min(Math.max(0, delayMs), maxTimerMs));
-  if (signal?.aborted) wake();
+  signal?.addEventListener("abort", end);
+  const timer = setTimeout(end, Math.min(Math.max(0, delayMs), maxTimerMs));
+  if (signal?.aborted) end();
   return cancel;
 }
 

@@ -123,26 +123,26 @@ function listen(transport: Transport, options: RequestOptions & { readonly signa
   const { signal } = options;
   let isOpen = false;
   let hasChanged = false;
-  let bell = new AbortController();
-  const ring = (): void => {
+  let wakeController = new AbortController();
+  const wakeForChange = (): void => {
     hasChanged = true;
-    bell.abort();
+    wakeController.abort();
   };
   const onOpen = (): void => {
     isOpen = true;
     // The stream does not have changes from before it was open.
-    ring();
+    wakeForChange();
   };
   const onClose = (): void => {
     isOpen = false;
-    bell.abort();
+    wakeController.abort();
   };
-  onAbort(signal, () => bell.abort());
+  onAbort(signal, () => wakeController.abort());
   void (async () => {
     while (!signal.aborted) {
       try {
         for await (const { type } of streamEvents(transport, { ...options, onOpen, onClose }))
-          if (type === "environment" || type === "gap") ring();
+          if (type === "environment" || type === "gap") wakeForChange();
       } catch (error) {
         if (!isLettaEnvironmentsError(error) || !error.retryable) return;
       }
@@ -157,8 +157,8 @@ function listen(transport: Transport, options: RequestOptions & { readonly signa
       while (!hasFailed && !hasChanged && !signal.aborted) {
         const leftMs = startedAtMs + (isOpen ? Math.max(delayMs, relaxedMs) : delayMs) - monotonic();
         if (leftMs <= 0) break;
-        bell = new AbortController();
-        await sleep(leftMs, bell.signal);
+        wakeController = new AbortController();
+        await sleep(leftMs, wakeController.signal);
       }
       hasChanged = false;
     },
