@@ -43,25 +43,25 @@ export function createDeltaReader(): (delta: Readonly<Record<string, unknown>>) 
   }
 
   return (delta) => {
-    const toolCallId = textOf(delta["tool_call_id"]);
+    const toolCallId = stringOrEmpty(delta["tool_call_id"]);
     switch (delta["message_type"]) {
       case "assistant_message": {
         const text = contentOf(delta["content"]);
-        return text === "" ? null : { kind: "text", id: textOf(delta["id"]), text };
+        return text === "" ? null : { kind: "text", id: stringOrEmpty(delta["id"]), text };
       }
       case "approval_request_message":
       case "tool_call_message":
         for (const each of [delta["tool_call"], delta["tool_calls"]].flat()) {
           if (!isRecord(each)) continue;
-          const call = callOf(textOf(each["tool_call_id"]));
-          call.tool ||= textOf(each["name"]);
-          if (call.input.length < 65_536) call.input += textOf(each["arguments"]);
+          const call = callOf(stringOrEmpty(each["tool_call_id"]));
+          call.tool ||= stringOrEmpty(each["name"]);
+          if (call.input.length < 65_536) call.input += stringOrEmpty(each["arguments"]);
         }
         return null;
       case "client_tool_start": {
         const call = callOf(toolCallId);
-        call.tool = textOf(delta["tool_name"]) || call.tool;
-        call.input = textOf(delta["tool_args"]) || call.input;
+        call.tool = stringOrEmpty(delta["tool_name"]) || call.tool;
+        call.input = stringOrEmpty(delta["tool_args"]) || call.input;
         return show(call);
       }
       case "client_tool_end":
@@ -70,10 +70,10 @@ export function createDeltaReader(): (delta: Readonly<Record<string, unknown>>) 
         // A tool that the agent's backend ran is reported only by its return.
         return show(callOf(toolCallId));
       case "loop_error":
-        return { kind: "error", text: textOf(delta["message"]) || "the turn failed" };
+        return { kind: "error", text: stringOrEmpty(delta["message"]) || "the turn failed" };
       case "status":
       case "retry": {
-        const text = textOf(delta["message"]);
+        const text = stringOrEmpty(delta["message"]);
         return text === "" ? null : { kind: "notice", text };
       }
       default:
@@ -92,10 +92,10 @@ function describeArguments(text: string): string {
 }
 
 function contentOf(content: unknown): string {
-  if (!Array.isArray(content)) return textOf(content);
-  return content.map((part: unknown) => (isRecord(part) ? textOf(part["text"]) : "")).join("");
+  if (!Array.isArray(content)) return stringOrEmpty(content);
+  return content.map((part: unknown) => (isRecord(part) ? stringOrEmpty(part["text"]) : "")).join("");
 }
 
-function textOf(value: unknown): string {
+function stringOrEmpty(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
