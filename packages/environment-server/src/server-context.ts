@@ -85,9 +85,9 @@ export function createServerContext(
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
   const approvals = createApprovals({ ...options, store, emit, messages, time }, { track, feed, server: () => server });
-  const onOutcome: typeof messages.noteOutcome = (...outcome) => {
-    messages.noteOutcome(...outcome);
-    approvals.noteOutcome(...outcome);
+  const onOutcome: typeof messages.applyOutcome = (...outcome) => {
+    messages.applyOutcome(...outcome);
+    approvals.applyOutcome(...outcome);
   };
   const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
   const viewers = createViewerHub({ clock, randomId, emit });

@@ -93,7 +93,7 @@ function request(
   updateSentDecision(known, { isTurnOver: false, isWithdrawn: false, replacement: replacementBy(known, report) });
   updatePolicy(state, requester, known);
   state.enforcement.apply(known);
-  if (hasRequestFrame && (known.sent?.replacement ?? null) === null) noteAsked(state, requester, known);
+  if (hasRequestFrame && (known.sent?.replacement ?? null) === null) markRequestFrame(state, requester, known);
 }
 
 /** Whether two reports ask for the same thing. Either may omit the input or the lasting permissions, and the reason may be worded differently. */
@@ -189,7 +189,7 @@ export function requestNew(
 }
 
 /** The device asks in the turn that runs. Until then, a status may have listed the request during an earlier turn. */
-function noteAsked(state: ApprovalState, requester: ApprovalDevice, entry: PendingApproval): void {
+function markRequestFrame(state: ApprovalState, requester: ApprovalDevice, entry: PendingApproval): void {
   if (entry.hasRequestFrame) return;
   entry.hasRequestFrame = true;
   if (entry.sent === null) updateTrigger(state, requester, entry);

@@ -50,13 +50,13 @@ export interface ApprovalTracker {
   /** Resolves when a request is pending, or when the wait is over; see `waiters.ts`. */
   whenPending(key: ApprovalKey): Promise<void>;
   /** A decision is about to be sent. Call it together with the reservation of its send, so that they are stored together. */
-  noteReserved(key: ApprovalKey, deliveryId: string, decision: Decision): void;
+  recordDecision(key: ApprovalKey, deliveryId: string, decision: Decision): void;
   /** Whether the device has asked for something else, under the same id, since the decision was reserved. */
   isReplaced(environmentId: string, deliveryId: string): boolean;
   /** The decision was not sent. */
-  noteUnsent(environmentId: string, deliveryId: string): void;
+  undoDecision(environmentId: string, deliveryId: string): void;
   /** A send has an outcome. */
-  noteOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
+  applyOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
   /** A request with its decision; `null` when it has none, or when it is forgotten. */
   findDecided(key: ApprovalKey): Promise<StoredApproval | null>;
   /** The pending requests of a tenant, the oldest first. */
@@ -123,13 +123,13 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,
     whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(serialiseKey(key)) : Promise.resolve()),
-    noteReserved: (key, deliveryId, decision) => noteReserved(state, key, deliveryId, decision),
+    recordDecision: (key, deliveryId, decision) => recordDecision(state, key, deliveryId, decision),
     isReplaced(environmentId, deliveryId) {
       const replacement = pending.findSent(environmentId, deliveryId)?.sent?.replacement ?? null;
       return replacement !== null;
     },
-    noteUnsent: (environmentId, deliveryId) => noteUnsent(state, environmentId, deliveryId),
-    noteOutcome: (environmentId, deliveryId, outcome) => noteOutcome(state, environmentId, deliveryId, outcome),
+    undoDecision: (environmentId, deliveryId) => undoDecision(state, environmentId, deliveryId),
+    applyOutcome: (environmentId, deliveryId, outcome) => applyOutcome(state, environmentId, deliveryId, outcome),
     async findDecided(key) {
       const { approval, sent = null } = pending.find(key) ?? {};
       if (approval !== undefined && sent !== null) return { ...approval, decision: sent.decision };
@@ -155,7 +155,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
 }
 
 /** A decision is about to be sent: its request is no longer pending. */
-function noteReserved(
+function recordDecision(
   { pending, writer }: ApprovalState,
   key: ApprovalKey,
   deliveryId: string,
@@ -168,7 +168,7 @@ function noteReserved(
 }
 
 /** A decision was not sent. Its request is pending again, unless the device has stopped asking meanwhile. */
-function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: string): void {
+function undoDecision(state: ApprovalState, environmentId: string, deliveryId: string): void {
   const { pending, devices, writer, enforcement } = state;
   const entry = pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
@@ -184,7 +184,7 @@ function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: str
 }
 
 /** The send of a decision has an outcome. No effect for any other send. */
-function noteOutcome(state: ApprovalState, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
+function applyOutcome(state: ApprovalState, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
   const entry = state.pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
   const { approval, sent } = entry;

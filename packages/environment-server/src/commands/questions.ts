@@ -15,7 +15,7 @@ type QuestionKind = "mode" | "agent";
 
 /** Asks devices about conversations. */
 export interface Questions {
-  /** Asks for the mode of a conversation, which is noted like every report, and resolves with it. `null`: the API cannot name it. */
+  /** Asks for the mode of a conversation, which is recorded like every report, and resolves with it. `null`: the API cannot name it. */
   askMode(target: CommandTarget, conversation: Conversation): Promise<CommandOutcome<string | null>>;
   /**
    * Asks for the agent that a named conversation belongs to, and resolves with it; `null`: it has none. The agent never changes, so a
@@ -45,7 +45,7 @@ export function createQuestions({
   /** The agents of the conversations of each row, by the id of the conversation. */
   const agents = new Map<string, Map<string, string>>();
 
-  function noteAgent(environmentId: string, conversationId: string, agentId: string): void {
+  function rememberAgent(environmentId: string, conversationId: string, agentId: string): void {
     const row = agents.get(environmentId) ?? new Map<string, string>();
     agents.set(environmentId, row.set(conversationId, agentId));
     dropOldest(row, maxKnownAgents);
@@ -95,7 +95,7 @@ export function createQuestions({
           if (response.command !== "retrieve_conversation" || response.requestId !== requestId) return null;
           const { success, agentId, error } = response;
           if (!success) return { kind: "rejected", error };
-          if (agentId !== null) noteAgent(environmentId, conversationId, agentId);
+          if (agentId !== null) rememberAgent(environmentId, conversationId, agentId);
           return { kind: "done", effect: agentId };
         },
       });

@@ -56,7 +56,7 @@ function start(tracker: MessageTracker, id: string, change?: Partial<typeof scop
 function accept(tracker: MessageTracker, id: string, change?: Partial<typeof scope>): void {
   const delivery = deliveryOf(id, change);
   tracker.markSent(delivery);
-  tracker.noteOutcome(delivery.scope.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
+  tracker.applyOutcome(delivery.scope.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
 }
 
 describe("writes of statuses", () => {
@@ -183,7 +183,7 @@ describe("policies of messages", () => {
       const { tracker } = setUp();
       start(tracker, "m-0");
       await tracker.open(deliveryOf("m-1"), policy);
-      tracker.noteOutcome("env-1", "msg-m-1", { kind: "accepted", disposition: "queued" });
+      tracker.applyOutcome("env-1", "msg-m-1", { kind: "accepted", disposition: "queued" });
       tracker.receive("env-1", queue(["m-1"]));
       overflow(tracker);
       const taken = queue([], ["m-1"]);
@@ -221,7 +221,7 @@ describe("policies of messages", () => {
     const { tracker } = setUp();
     start(tracker, "m-1");
     await tracker.open(deliveryOf("m-2"), policy);
-    tracker.noteOutcome("env-1", "msg-m-2", { kind: "accepted", disposition: "queued" });
+    tracker.applyOutcome("env-1", "msg-m-2", { kind: "accepted", disposition: "queued" });
     tracker.receive("env-1", queue(["m-2"]));
     reconnect(tracker);
     await tracker.resume("env-1");
@@ -260,7 +260,7 @@ describe("policies of messages", () => {
         await tracker.open(deliveryOf("m-1"), policy);
         reconnect(tracker);
         await tracker.resume("env-1");
-        tracker.noteOutcome("env-1", "msg-m-1", { kind: "rejected", error: null });
+        tracker.applyOutcome("env-1", "msg-m-1", { kind: "rejected", error: null });
       }
       tracker.receive("env-1", active);
       expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);

@@ -34,7 +34,7 @@ export interface MessageTracker {
   /** It was not written, and its ids are free again. */
   discard(delivery: Delivery): void;
   /** Takes the outcome of a send, even a late one. */
-  noteOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
+  applyOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
   /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
   connect(device: Pick<DeviceReference, "environmentId" | "tenant">, reportsTurnEnds: boolean): void;
   /**
@@ -137,7 +137,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       const entry = findEntry(state, scope.environmentId, id);
       if (entry !== undefined) abandon(state, entry);
     },
-    noteOutcome: (environmentId, deliveryId, outcome) => noteOutcome(state, environmentId, deliveryId, outcome),
+    applyOutcome: (environmentId, deliveryId, outcome) => applyOutcome(state, environmentId, deliveryId, outcome),
     connect({ environmentId, tenant }, reportsTurnEnds) {
       rows.set(environmentId, { tenant, reportsTurnEnds, entries: new Map(), conversations: new Map() });
       state.detached.connect(environmentId);
@@ -241,7 +241,7 @@ function apply(state: State, entry: TrackedSend, evidence: Evidence): void {
   });
 }
 
-function noteOutcome(state: State, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
+function applyOutcome(state: State, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
   const row = state.rows.get(environmentId);
   const entry = row?.entries.get(deliveryId);
   if (row === undefined || entry === undefined) return;
@@ -269,7 +269,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
     if (row.entries.has(entry.deliveryId)) continue;
     follow(state, row, entry);
     state.detached.detach(entry);
-    turnsOf(state, row, entry.scope).noteDisconnect();
+    turnsOf(state, row, entry.scope).handleDisconnect();
     // From now on it is listed, even if the device does not know it.
     if (unsavedIds.has(entry.deliveryId)) state.writer.writeLater(entry.deliveryId, entry);
   }

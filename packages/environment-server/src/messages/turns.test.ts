@@ -137,7 +137,7 @@ test("the end of the current turn ends all its messages: of several runs, of one
 test("a late reason of a turn that ended without one does not end the next message, whose acknowledgement has passed it", () => {
   const { ends, turns, receive, add, current } = createTurns({ started: [], queued: [] });
   add("a");
-  turns.noteDisconnect();
+  turns.handleDisconnect();
   receive(loop("idle", { "run-1": ["a"] }));
   turns.start(add("b"));
   receive(end("run-1", "error"));
@@ -268,7 +268,7 @@ describe.each([
   test("a turn that continues after a recovery ends its message on another connection", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: [], queued: [] });
     add("m");
-    turns.noteDisconnect();
+    turns.handleDisconnect();
     const runs = { "run-1": ["m"] };
     receive(loop("waiting", runs, ["run-1"]), loop("active", runs), loop("idle", runs), end(runId, "error"));
     expect(outcomes()).toEqual([["m", "error", null]]);

@@ -37,7 +37,7 @@ export interface ConversationTurns<Member extends TurnMember> {
   /** The device has started a turn with a send. */
   start(member: Member): void;
   /** The device was disconnected: text of the running turn may be missing, and the device will report its state again. */
-  noteDisconnect(): void;
+  handleDisconnect(): void;
   /** Whether the device has reported an idle loop and its queue since then. It does not know the messages that neither report names. */
   reportedIdleAndQueue(): boolean;
   /** Forgets a send. */
@@ -106,7 +106,7 @@ export function createConversationTurns<Member extends TurnMember>(
   return {
     add: (member) => add(state, member),
     start: (member) => start(state, member),
-    noteDisconnect() {
+    handleDisconnect() {
       // The starts of their turns were reported before.
       for (const send of state.sends.values())
         Object.assign(send, { hasTurnReports: false, startsTurn: false, followsOtherTurn: false });

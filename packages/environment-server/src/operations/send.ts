@@ -37,7 +37,7 @@ import {
   resolveRequestedAt,
   decidedResponse,
   findKnownAfterRelease,
-  noteDecision,
+  recordDecision,
   policyDenial,
   refuseReplaced,
   replacedResponse,
@@ -307,7 +307,7 @@ async function reserve(
   const facts = { isDecision: payload.kind === "approval_response", length: part.length };
   const opened = server.pending.open(delivery, connection.device, facts);
   if (place !== null) place.isPending = true;
-  noteDecision(send, delivery.id);
+  recordDecision(send, delivery.id);
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
     if (!(await server.store.reserve(delivery, server.time.now())))
@@ -326,7 +326,7 @@ async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<v
   const { delivery } = opened;
   server.pending.discard(opened);
   server.messages.discard(delivery);
-  server.approvals.noteUnsent(scope.environmentId, delivery.id);
+  server.approvals.undoDecision(scope.environmentId, delivery.id);
   await server.pending.release(delivery.id);
 }
 

@@ -46,10 +46,10 @@ async function load(hub: HubState, connection: DeviceConnection): Promise<void> 
   const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.isWaiting !== true);
   if (!isCurrent(hub, connection)) return;
   if (unresolved.length > 0) connection.unresolved = createUnresolvedDeliveries(unresolved);
-  if (unresolved.length + followed.length > 0) clock.setTimer(settleMs, () => ask(hub, connection, followed));
+  if (unresolved.length + followed.length > 0) clock.setTimer(settleMs, () => requestStates(hub, connection, followed));
 }
 
-function ask(hub: HubState, connection: DeviceConnection, followed: readonly Conversation[]): void {
+function requestStates(hub: HubState, connection: DeviceConnection, followed: readonly Conversation[]): void {
   const all = [...(connection.unresolved?.conversations() ?? []), ...followed];
   const conversations = new Map(all.map((conversation) => [conversationKey(conversation), conversation]));
   for (const conversation of [...conversations.values()].slice(0, maxReconciledConversations)) {

@@ -170,8 +170,8 @@ export function addressedPayload(send: Part): InputPayload {
     : { ...payload, request_id: approval.request.requestId };
 }
 
-/** Notes a decision that is about to be reserved and sent. */
-export function noteDecision(
+/** Records a decision that is about to be reserved and sent. */
+export function recordDecision(
   { server, part: { toolCallId, payload }, scope, principal }: Send,
   deliveryId: string,
 ): void {
@@ -179,7 +179,7 @@ export function noteDecision(
   const { behavior, message = null } = payload.decision;
   const decidedAt = server.time.wall();
   const decision: Decision = { behavior, reason: message, decidedBy: principal.keyId, decidedAt };
-  server.approvals.noteReserved({ scope, toolCallId }, deliveryId, decision);
+  server.approvals.recordDecision({ scope, toolCallId }, deliveryId, decision);
 }
 
 /** The response to a decision on a request that was decided otherwise: 409 `approval_decided` with the first decision. */
