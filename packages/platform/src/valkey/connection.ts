@@ -25,10 +25,7 @@ export interface ManagedConnection {
 }
 
 /** Opens a connection to a server, and keeps it open. */
-export function openManagedConnection(
-  address: ValkeyAddress,
-  { timeoutMs, onFailure }: ValkeyOptions,
-): ManagedConnection {
+export function openConnection(address: ValkeyAddress, { timeoutMs, onFailure }: ValkeyOptions): ManagedConnection {
   const availability = createAvailability(address);
   let isClosed = false;
   let attempts = 0;

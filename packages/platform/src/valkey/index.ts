@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import { Command } from "iovalkey";
 import { parseValkeyUrl, ValkeyError, type ValkeyConnection, type ValkeyOptions, type ValkeyReply } from "../valkey.ts";
 import { isServerError, toValkeyError } from "./client.ts";
-import { openManagedConnection } from "./connection.ts";
+import { openConnection } from "./connection.ts";
 
 export type { ValkeyOptions } from "../valkey.ts";
 
@@ -18,7 +18,7 @@ export function connectValkey(url: string, { timeoutMs, onFailure }: ValkeyOptio
   const parsed = parseValkeyUrl(url);
   if (parsed === null) throw new TypeError("the URL must be a valkey:, valkeys:, redis: or rediss: URL");
   const address = parsed;
-  const connection = openManagedConnection(address, { timeoutMs, onFailure });
+  const connection = openConnection(address, { timeoutMs, onFailure });
   const digests = new Map<string, string>();
   let isDigestRefused = false;
 
