@@ -116,7 +116,7 @@ export function createEventReader(options: EventReaderOptions): EventReader {
       if (reader.reason !== null) return;
       forgetChunks(reader);
       // The dropped changes are before the gap, and need not be complete.
-      Object.assign(reader, { position, handedOver: position, isBehind: false });
+      Object.assign(reader, { position, handedOver: position, isCatchingUp: false } satisfies Partial<Reader>);
       reader.skips += 1;
       reader.kept.push(text);
       reader.wake?.();

@@ -109,7 +109,11 @@ export function createConversationTurns<Member extends TurnMember>(
     handleDisconnect() {
       // The starts of their turns were reported before.
       for (const send of state.sends.values())
-        Object.assign(send, { hasTurnReports: false, startsTurn: false, followsOtherTurn: false });
+        Object.assign(send, {
+          hasTurnReports: false,
+          startsTurn: false,
+          followsOtherTurn: false,
+        } satisfies Partial<SendProgress>);
       state.hasReportedIdle = false;
       state.hasReportedQueue = false;
       if (!hasTurn(state)) state.reply.miss();
@@ -177,7 +181,7 @@ function receiveQueue<Member extends TurnMember>(state: State<Member>, { message
     const send = byMessage.get(messageId);
     if (send === undefined) continue;
     if (disposition === "dequeued") {
-      Object.assign(send, { step: "begun", followsOtherTurn: false });
+      Object.assign(send, { step: "begun", followsOtherTurn: false } satisfies Partial<SendProgress>);
       apply(send.member, { kind: "running" });
       continue;
     }
@@ -187,7 +191,7 @@ function receiveQueue<Member extends TurnMember>(state: State<Member>, { message
   }
   for (const send of listed) {
     if (isInTurn(send)) continue;
-    Object.assign(send, { step: "queued", hasTurnReports: state.reportsTurnEnds });
+    Object.assign(send, { step: "queued", hasTurnReports: state.reportsTurnEnds } satisfies Partial<SendProgress>);
     apply(send.member, { kind: "queued" });
   }
   if (removed === null) applyActivity(state);
