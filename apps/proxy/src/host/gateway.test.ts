@@ -7,7 +7,7 @@ import { loadOpenApi } from "../adapters/open-api.ts";
 import { createGateway } from "./gateway.ts";
 import type { HostRoute } from "./gateway.ts";
 import { createHostRoutes } from "./routes.ts";
-import { webGatewayRequest } from "./web/request.ts";
+import { passedRequest } from "./web/passed-request.ts";
 
 async function setUp(more: readonly HostRoute[] = []) {
   const { proxy, issueKey } = createTestProxy();
@@ -15,7 +15,7 @@ async function setUp(more: readonly HostRoute[] = []) {
   const { key } = await issueKey();
   const gateway = createGateway(proxy, {
     routes,
-    toGatewayRequest: (context) => webGatewayRequest(context.req.raw, null, basePath(context)),
+    toGatewayRequest: (context) => passedRequest(context.req.raw, null, basePath(context)),
   });
   return { gateway, headers: { authorization: `Bearer ${key}` } };
 }
@@ -86,7 +86,7 @@ test.each([
   ["/ac%20mev1/environments", "/ac me", "/ac%20mev1/environments"],
   ["/%E0%A4%A/v1/environments", "/ac me", "/%E0%A4%A/v1/environments"],
 ])("the path of %s below %s is %s", (path, basePath, expected) => {
-  expect(webGatewayRequest(new Request(`http://app.example${path}`), null, basePath).path).toBe(expected);
+  expect(passedRequest(new Request(`http://app.example${path}`), null, basePath).path).toBe(expected);
 });
 
 test("a streamed body is sent chunk by chunk and cancelled with the response", async () => {

@@ -24,7 +24,7 @@ export interface HostRoute {
 export interface GatewayOptions<Bindings extends object> {
   /** The routes outside the API; see `createHostRoutes`. */
   readonly routes: readonly HostRoute[];
-  /** Reads a request as it was on the wire. Hosts that have only the web's `Request` use `webGatewayRequest`. */
+  /** Reads a request as it was on the wire. Hosts that have only the web's `Request` use `webGatewayRequest`, or `passedRequest` in another program. */
   readonly toGatewayRequest: (context: Context<{ Bindings: Bindings }>) => GatewayRequest;
   /** Returns the path as it was on the wire, so that Hono matches the same path as the pipeline. */
   readonly toPath?: (request: Request, options?: { readonly env?: Bindings }) => string;
@@ -40,7 +40,7 @@ export interface GatewayOptions<Bindings extends object> {
  * const pipeline = createPipeline(services, config);
  * const gateway = createGateway(pipeline, {
  *   routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }),
- *   toGatewayRequest: (context) => webGatewayRequest(context.req.raw, null, basePath(context)),
+ *   toGatewayRequest: (context) => passedRequest(context.req.raw, null, basePath(context)),
  * });
  * const app = new Hono().route("/letta", gateway); // serves /letta/v1/environments
  *

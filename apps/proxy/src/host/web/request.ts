@@ -7,14 +7,11 @@ import { readAll } from "../../lib/read-stream.ts";
  * resolved dot segments already.
  *
  * @param clientAddress address of the peer, from a source that callers cannot forge
- * @param basePath path under which the gateway is mounted, such as `/letta`; it is not part of the request's path
  */
-export function webGatewayRequest(request: Request, clientAddress: string | null, basePath = "/"): GatewayRequest {
-  const target = webRequestTarget(request.url);
+export function webGatewayRequest(request: Request, clientAddress: string | null): GatewayRequest {
   return {
-    ...target,
+    ...webRequestTarget(request.url),
     method: request.method,
-    path: pathBelow(basePath.replace(/\/\*?$/, ""), target.path),
     header: (name) => request.headers.get(name),
     readBody: (limits) => readWebBody(request, limits),
     // A getter, because some runtimes create the signal on demand.
@@ -23,25 +20,6 @@ export function webGatewayRequest(request: Request, clientAddress: string | null
     },
     clientAddress,
   };
-}
-
-/** Returns the path below a mount path, as it is in the URL; the whole path if it is elsewhere. Routers decode mount paths. */
-function pathBelow(mount: string, path: string): string {
-  if (path.startsWith(`${mount}/`)) return path.slice(mount.length);
-  const start = path.split("/", mount.split("/").length).join("/");
-  const isBelow = needsEncoding.test(mount) && path[start.length] === "/" && decodePath(start) === mount;
-  return isBelow ? path.slice(start.length) : path;
-}
-
-const needsEncoding = /[^\w.~/-]/;
-
-/** Decodes as Hono does: an encoded slash or percent sign stays encoded. */
-function decodePath(path: string): string | null {
-  try {
-    return decodeURI(path.replaceAll("%25", "%2525"));
-  } catch {
-    return null;
-  }
 }
 
 const urlPattern = /^(https?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)(?=[/?#]|$)/i;

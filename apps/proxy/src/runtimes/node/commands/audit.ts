@@ -35,7 +35,7 @@ export async function verifyAuditCommand(context: CommandContext): Promise<void>
   throw new CommandError(`the audit log is not intact${reason}`);
 }
 
-/** Explains why no seal of a log may be of this pepper. Only the keys are evidence: whoever changes a log can change its pepper ids too. */
+/** Explains why no seal of a log may be of this pepper. Only the keys are evidence, because an attacker who changes a log can change its pepper ids too. */
 async function explainForeignSeals(context: CommandContext, { id }: Pepper): Promise<string> {
   const isPepperOfKeys = (await readKeyPeppers(context.settings().dataDir)).has(id);
   return isPepperOfKeys
