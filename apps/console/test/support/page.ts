@@ -37,6 +37,7 @@ export function report(type: string): void {
 export function respondWith(respond: Respond): void {
   vi.stubGlobal("fetch", async (url: string, init: RequestInit = {}) => {
     const { method = "GET", body, headers = {}, signal = null } = init;
+    signal?.throwIfAborted();
     const { pathname, search } = new URL(url);
     return respond({ method, path: pathname + search, body: typeof body === "string" ? body : "", headers, signal });
   });
