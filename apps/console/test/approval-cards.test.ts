@@ -333,6 +333,9 @@ describe.each(browsers)("in %s", () => {
     await dialog.getByRole("button", { name: "Allow" }).click();
     await dialog.getByRole("button", { name: "Cancel" }).click();
     await expectUndecided("long command");
+    // The dialog has covered the buttons of the card.
+    await dialog.waitFor({ state: "hidden" });
+    await settle();
     await card.getByRole("button", { name: "Allow …" }).click();
     await dialog.waitFor();
     await settle();
