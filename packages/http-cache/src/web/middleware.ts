@@ -123,9 +123,12 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
   };
 }
 
-/** The body for the origin. Deno has one for each request but GET and HEAD; without a length it would be sent in chunks, although it is empty. */
-async function bodyOf({ body, headers, signal }: Request): Promise<ReadableStream<Uint8Array> | null> {
-  if (body === null || headers.has("content-length")) return body;
+/**
+ * The body for the origin. Deno has one for each request but GET and HEAD; without a length it would be sent in chunks, although it is empty. Methods
+ * whose body has a meaning do not wait for its first byte: the origin may respond before.
+ */
+async function bodyOf({ method, body, headers, signal }: Request): Promise<ReadableStream<Uint8Array> | null> {
+  if (body === null || headers.has("content-length") || /^(POST|PUT|PATCH|QUERY)$/.test(method)) return body;
   const unread = createWebBody(body, signal);
   return (await unread.read(0)) === null ? unread.stream() : null;
 }
