@@ -152,18 +152,27 @@ test.each([
   expect(failures).toEqual(["background"]);
 });
 
-test("a background function that throws does not fail the request: it is reported, and the validation goes on", async () => {
-  const background = (): never => {
-    throw new Error("This context has no ExecutionContext");
-  };
-  const { clock, replies, send, failures } = createHarness({ background });
-  replies.push(reply({ "cache-control": "max-age=10, stale-while-revalidate=60" }), reply(minute, "new"));
-  await send();
-  await clock.advance(11_000);
-  expect(textOf(await send())).toBe("hello");
-  await clock.advance(0);
-  expect([textOf(await send()), failures]).toEqual(["new", ["background"]]);
-});
+test.each([
+  [
+    "throws",
+    (): never => {
+      throw new Error("This context has no ExecutionContext");
+    },
+  ],
+  // The type allows a function that returns a promise.
+  ["rejects", (): unknown => Promise.reject(new Error("This context has no ExecutionContext"))],
+])(
+  "a background function that %s does not fail the request: it is reported, and the validation goes on",
+  async (_case, background) => {
+    const { clock, replies, send, failures } = createHarness({ background });
+    replies.push(reply({ "cache-control": "max-age=10, stale-while-revalidate=60" }), reply(minute, "new"));
+    await send();
+    await clock.advance(11_000);
+    expect(textOf(await send())).toBe("hello");
+    await clock.advance(0);
+    expect([textOf(await send()), failures]).toEqual(["new", ["background"]]);
+  },
+);
 
 test("a background validation that gets an error does not replace a response that may be used instead", async () => {
   const { background, clock, replies, send } = createHarness();

@@ -129,11 +129,7 @@ export function revalidateOnce(
   const entered = coalescer.enter(key);
   const work = entered instanceof Promise ? entered.then(revalidate) : revalidate(entered);
   if (work === null) return;
-  try {
-    background(work);
-  } catch (cause) {
-    onError(cause);
-  }
+  new Promise<void>((resolve) => resolve(background(work))).catch(onError);
 }
 
 /** Rejects with the signal's reason if the client goes away while it waits. */
