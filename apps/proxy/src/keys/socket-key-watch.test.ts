@@ -375,7 +375,8 @@ test("while one key cannot be read, its socket stays open until it expires, and 
   const find = vi.fn<KeyStore["find"]>(keyStore.find);
   const [tenants, onFailure] = [new Map(), vi.fn<() => void>()];
   const rules = { clock, hasExpired: createExpiryCheck(clock), tenants: () => tenants, tokenSettings: () => null };
-  await sockets.open(watchSocketKeys(sockets, { ...rules, keyStore: { ...keyStore, find }, onFailure }));
+  const watch = watchSocketKeys(sockets, { ...rules, keyStore: { ...keyStore, find }, onFailure });
+  await sockets.open(watch);
   await clock.advance(100);
   find.mockImplementation(async (id) => (id === damaged.keyId ? Promise.reject(new Error("EIO")) : keyStore.find(id)));
   await keyStore.update(first.keyId, (record) => revokeKey(record, 1));
@@ -384,6 +385,12 @@ test("while one key cannot be read, its socket stays open until it expires, and 
   [find, onFailure].forEach((mock) => mock.mockClear());
   await clock.advance(10_000);
   expect([find.mock.calls, onFailure.mock.calls.length]).toEqual([Array(10).fill([damaged.keyId]), 10]);
+  onFailure.mockClear();
+  for (let opened = 0; opened < 50; opened += 1) {
+    await sockets.open(watch);
+    await clock.advance(100);
+  }
+  expect(onFailure).toHaveBeenCalledTimes(5);
   await keyStore.update(second.keyId, (record) => revokeKey(record, 1));
   await clock.advance(100);
   expect(sockets.connectedDevices()).toEqual([damaged]);

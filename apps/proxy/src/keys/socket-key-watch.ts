@@ -97,8 +97,8 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   /** Sockets that were found permitted. */
   let permitted = new WeakSet<ConnectedDevice>();
   let nextExpiryMs = Infinity;
-  /** When keys that could not be read are tried again. */
-  let retryAtMs = Infinity;
+  /** The keys that could not be read, and when they are tried again. */
+  let [failing, retryAtMs] = [new Set<string>(), Infinity];
   /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful read. */
   let expiries = new Map<string, number | null>();
   const start = repeatWhileOpen(clock, sockets, tick, () => tokens.retain([]));
@@ -125,10 +125,11 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     const isChanged = tokens.forgetAfterChange() || !isSameState(state, checked) || clock.now() >= nextExpiryMs;
     // When too many credentials have no socket any more, they are forgotten.
     if (isChanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
-    if (!mustCheckAll && !hasNewSocket && clock.monotonic() < retryAtMs) return checkIntervalMs;
+    if (mustCheckAll || clock.monotonic() >= retryAtMs) [failing, retryAtMs] = [new Set(), Infinity];
+    else if (!hasNewSocket) return checkIntervalMs;
     if (mustCheckAll) permitted = new WeakSet();
-    [mustCheckAll, hasNewSocket, retryAtMs, checked] = [false, false, Infinity, state];
-    const unchecked = devices.filter((device) => !permitted.has(device));
+    [mustCheckAll, hasNewSocket, checked] = [false, false, state];
+    const unchecked = devices.filter((device) => !permitted.has(device) && !failing.has(device.keyId));
     return check(unchecked, state, unchecked.length === devices.length);
   }
 
@@ -136,8 +137,7 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     const { records, failures } = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
     if (isAll) expiries = new Map(devices.map(credentialOf).map((each) => [each, expiries.get(each) ?? null]));
-    const ended = new Set<ConnectedDevice>();
-    const changed = new Set<ConnectedDevice>();
+    const [ended, changed] = [new Set<ConnectedDevice>(), new Set<ConnectedDevice>()];
     for (const device of devices.filter(({ keyId }) => !failures.has(keyId))) {
       const credential = credentialOf(device);
       const token = tokens.find(device);
@@ -156,7 +156,8 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     if (isAll) tokens.retain(openSockets(sockets));
     nextExpiryMs = firstAfter(expiries.values(), nowMs);
     if (failures.size === 0) return checkIntervalMs;
-    retryAtMs = clock.monotonic() + retryMs;
+    failures.forEach((_, keyId) => failing.add(keyId));
+    retryAtMs = Math.min(retryAtMs, clock.monotonic() + retryMs);
     fail([...failures.values()][0]);
     return isAll && records.size === 0 ? retryMs : checkIntervalMs;
   }
