@@ -113,6 +113,38 @@ test.each(["node", "bun", "deno"] as const)(
   30_000,
 );
 
+/** Replaces `process.stdout.write` by something that drops the callback. */
+const replacedProgram = (replacement: string): string => `
+  const { stdout } = process;
+  const original = stdout.write.bind(stdout);
+  stdout.write = ${replacement};
+  ${start}
+  for (let line = 0; line < 16; line += 1) output.write("x".repeat(999_999) + "\\n");
+  while (stdout.writableLength > 0) await new Promise(setImmediate);
+  await output.settled(50);
+  say();
+`;
+
+test.each(["node", "bun", "deno"] as const)(
+  "a program that silences process.stdout.write does not end before its wait for the output does, on %s",
+  async (runtime) => {
+    const child = launch(runtime, "pipe", replacedProgram("() => true"));
+    child.stdout?.resume();
+    const closed = once(child, "close");
+    const said = child.stderr === null ? "" : await text(child.stderr);
+    expect([said, ...(await closed)]).toEqual([expect.stringMatching(/^{.*"lostLines":0.*}\n$/), 0, null]);
+  },
+  30_000,
+);
+
+test("nothing counts as unread once a slow reader has read it, although a tee drops the callbacks of process.stdout.write, on Node", async () => {
+  const child = launch("node", "pipe", replacedProgram("(chunk) => original(chunk)"));
+  const read = async (stream: Readable | null): Promise<string> => (stream === null ? "" : text(stream));
+  const [written, said] = await Promise.all([read(child.stdout), read(child.stderr)]);
+  expect(written.length).toBe(bytes);
+  expect(JSON.parse(said)).toMatchObject({ unreadBytes: 0, lostLines: 0, failure: null });
+}, 30_000);
+
 /** Fills a file that may have some blocks, makes room for some characters, and writes another line. */
 const cutProgram = `${start}
   output.write("whole\\n");

@@ -25,6 +25,9 @@ interface DenoOutput {
 /** How long the end of a process or gateway waits for the reader of the log, in milliseconds. */
 export const lastReadMs = 1_000;
 
+const isBun = process.versions["bun"] !== undefined;
+const isDeno = process.versions["deno"] !== undefined;
+
 let opened: StandardOutput | null = null;
 
 /** Returns standard output, opened with the first call. */
@@ -36,6 +39,7 @@ function openOutput(): StandardOutput {
   const { stdout } = process;
   // Without a listener, a failure would end the process.
   stdout.on("error", () => undefined);
+  const isNode = !isBun && !isDeno;
   let waiting = 0;
   let onSettled: (() => void)[] = [];
   const put = choosePut((text, error) => {
@@ -54,16 +58,24 @@ function openOutput(): StandardOutput {
     isFailing: false,
     failure: null as string | null,
     get unreadBytes(): number {
-      return Math.max(waiting, stdout.writableLength);
+      // On Node, a program that replaces `stdout.write` may drop callbacks, so that `waiting` would never become 0.
+      return isNode ? stdout.writableLength : waiting;
     },
     write(text: string): void {
       waiting += text.length;
       put(text);
     },
     async settled(longestMs?: number): Promise<void> {
-      if (longestMs !== undefined) return Promise.race([output.settled(), delay(longestMs, undefined, { ref: false })]);
-      if (waiting > 0) await new Promise<void>((resolve) => onSettled.push(resolve));
-      await new Promise<void>((resolve) => stdout.write("", () => resolve()));
+      if (output.unreadBytes === 0) return;
+      const read = new Promise<void>((resolve) => {
+        if (isNode) stdout.write("", () => resolve());
+        else onSettled.push(resolve);
+      });
+      if (longestMs === undefined) return read;
+      // The timer keeps the program alive: nothing else may.
+      const end = new AbortController();
+      await Promise.race([read, delay(longestMs, undefined, { signal: end.signal })]);
+      end.abort();
     },
   };
   return output;
@@ -75,7 +87,7 @@ function choosePut(done: Done): (text: string) => void {
   const { Deno } = globalThis as { readonly Deno?: DenoOutput };
   if (Deno !== undefined) return putInOrder(Deno.stdout, done);
   const { stdout } = process;
-  if (process.versions["bun"] !== undefined) {
+  if (isBun) {
     // Once the reader has gone, only what waited for it gets an error.
     return (text) => void stdout.write(text, (error) => done(text, error ?? stdout.errored));
   }
