@@ -145,24 +145,30 @@ test("nothing counts as unread once a slow reader has read it, although a tee dr
   expect(JSON.parse(said)).toMatchObject({ unreadBytes: 0, lostLines: 0, failure: null });
 }, 30_000);
 
-/** Fills a file that may have some blocks, makes room for some characters, and writes another line. */
+/** Fills a file that may have some blocks, makes room, writes two more lines, fills it with a whole line, and makes room again. */
 const cutProgram = `${start}
   output.write("whole\\n");
   output.write("x".repeat(9_999) + "\\n");
-  ftruncateSync(1, fstatSync(1).size - 2_000);
+  const { size } = fstatSync(1);
+  ftruncateSync(1, size - 2_000);
   output.write("later\\n");
+  output.write("next\\n");
+  const kept = fstatSync(1).size;
+  output.write("y".repeat(size - kept - 1) + "\\n");
+  output.write("lost\\n");
+  ftruncateSync(1, kept);
   output.write("last\\n");
 `;
 
 test.each(["node", "bun", "deno"] as const)(
-  "the line after one that a full file has cut off begins a new line, on %s",
+  "a full file cuts off no later line and leaves no empty one, on %s",
   async (runtime) => {
     const path = join(newFolder(), "file");
     const file = openSync(path, "a");
     const child = launch(runtime, file, cutProgram);
     closeSync(file);
     expect([await once(child, "close")]).toEqual([[0, null]]);
-    expect(readFileSync(path, "utf8")).toMatch(/^whole\nx+\nlater\nlast\n$/);
+    expect(readFileSync(path, "utf8")).toMatch(/^whole\nx+\nlater\nnext\nlast\n$/);
   },
   30_000,
 );

@@ -27,6 +27,7 @@ export const lastReadMs = 1_000;
 
 const isBun = process.versions["bun"] !== undefined;
 const isDeno = process.versions["deno"] !== undefined;
+const newline = 0x0a;
 
 let opened: StandardOutput | null = null;
 
@@ -102,16 +103,19 @@ function choosePut(done: Done): (text: string) => void {
 function putInFile(done: Done): (text: string) => void {
   let isCut = false;
   return (text) => {
+    // Otherwise the next line would continue the part of a line that a full file still took.
+    const bytes = Buffer.from(isCut ? `\n${text}` : text);
+    const sizeBefore = isDeno ? fstatSync(1).size : 0;
+    let written = 0;
     try {
-      // Otherwise the next line would continue the part of a line that a full file still took.
-      const bytes = Buffer.from(isCut ? `\n${text}` : text);
-      for (let written = 0; written < bytes.byteLength;) written += writeSync(1, bytes, written);
-      isCut = false;
+      while (written < bytes.byteLength) written += writeSync(1, bytes, written);
       done(text);
     } catch (error) {
-      isCut = true;
+      // Deno writes part after part, and does not say how many.
+      if (isDeno) written = fstatSync(1).size - sizeBefore;
       done(text, error);
     }
+    if (written > 0) isCut = bytes[written - 1] !== newline;
   };
 }
 
