@@ -1,7 +1,7 @@
 /** The cards of requests for permission in Chromium: what they show, and which presses decide on which of them. */
 import { existsSync } from "node:fs";
 import process from "node:process";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import {
@@ -82,8 +82,7 @@ describe.each(browsers)("in %s", () => {
     device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
   }
 
-  const settle = (): Promise<void> => settleCards(page);
-
+  const settle = (button?: Locator): Promise<void> => settleCards(page, button);
   /** The button of a card. While a decision is on its way, it is disabled. */
   const allow = (text: string | RegExp) =>
     page.getByRole("article").filter({ hasText: text }).locator("button").filter({ hasText: "Allow" }).first();
@@ -244,7 +243,7 @@ describe.each(browsers)("in %s", () => {
     await ask("clicked command", "typed command");
     await page.getByText("2 waiting").waitFor();
     await holdTime(page);
-    await settle();
+    await settle(allow("clicked command"));
     await allow("clicked command").click();
     await page.getByText("1 waiting").waitFor();
     expect(await focused()).toMatch(/^main /);
@@ -323,26 +322,24 @@ describe.each(browsers)("in %s", () => {
     expect(await page.getByText(notice).count()).toBe(1);
     await holdTime(page);
     for (const key of ["j", "j"]) await page.keyboard.press(key);
+    const allowLong = card.getByRole("button", { name: "Allow …" });
+    await settle(allowLong);
     expect(await focused()).toContain("long command");
-    await settle();
     await page.keyboard.press("a");
     await expectUndecided("long command");
-    await card.getByRole("button", { name: "Allow …" }).click();
+    await allowLong.click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText(notice).waitFor();
-    await dialog.getByRole("button", { name: "Allow" }).click();
-    await dialog.getByRole("button", { name: "Cancel" }).click();
+    for (const name of ["Allow", "Cancel"]) await dialog.getByRole("button", { name }).click();
     await expectUndecided("long command");
-    // The dialog has covered the buttons of the card.
-    await dialog.waitFor({ state: "hidden" });
-    await settle();
-    await card.getByRole("button", { name: "Allow …" }).click();
+    await settle(allowLong);
+    await allowLong.click();
     await dialog.waitFor();
     await settle();
     await dialog.getByRole("button", { name: "Allow" }).click();
     await page.getByText("1 waiting").waitFor();
     expect(await focused()).toMatch(/^main /);
-    await settle();
+    await settle(allow("short command"));
     await allow("short command").click();
     await page.getByText("Nothing waits for you").waitFor();
     expect(faults).toEqual([]);

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from "playwright-core";
 import {
   demoAgentId,
   launchDevice,
@@ -134,12 +134,17 @@ export async function nameAgent(page: Page, id: string): Promise<void> {
   });
 }
 
-/** Lets so much time pass on the monotonic clock of a page that a press counts for every card as it is now. */
-export async function settleCards(page: Page): Promise<void> {
+/**
+ * Lets so much time pass on the monotonic clock of a page that a press counts for every card as it is now. A button that is about to be clicked is
+ * scrolled into view before and enabled afterwards; otherwise Playwright scrolls, which moves the card.
+ */
+export async function settleCards(page: Page, button?: Locator): Promise<void> {
+  await button?.scrollIntoViewIfNeeded();
   // Each card looks at its buttons.
   const press = `card.dispatchEvent(new Event("pointerdown"))`;
   await page.evaluate(`for (const card of document.querySelectorAll(".approval")) ${press}`);
   await passTime(page, 600);
+  await button?.and(page.locator("[aria-disabled=false], :not([aria-disabled])")).waitFor();
 }
 
 /** Sends a message by keyboard to the device whose view is open, once the device is online. */
