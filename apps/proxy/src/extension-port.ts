@@ -1,6 +1,6 @@
 /**
- * Connects the extensions of the API to the gateway: control and its audit records, message status, requests for permission, events, viewers,
- * and the management of devices at a remote upstream. The pipeline knows only these interfaces, not the extensions. Without extensions a
+ * Where the extensions of the API join the gateway, which `extensions.ts` composes: control and its audit records, message status, requests for
+ * permission, events, viewers, and the management of devices at a remote upstream. The pipeline knows only these interfaces. Without extensions a
  * gateway serves the vendor's API: the list, single environments and sends, and the endpoints for devices.
  */
 import type { MatchedEndpoint, Operation, PlainResponse, UpgradeDecision } from "@letta-environments/schema";

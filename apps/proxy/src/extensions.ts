@@ -1,4 +1,4 @@
-/** Composes the extensions of the API; see `extension-port.ts`. Only runtimes that serve them import this file. */
+/** Composes the extensions of the API and plugs them into `extension-port.ts`. Only runtimes that serve them import this file. */
 import {
   type ControlOperation,
   endpoints,

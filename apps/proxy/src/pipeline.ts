@@ -1,6 +1,6 @@
 /**
  * The order in which the gateway handles a request. This file only orders the steps; each is implemented in the folder of its
- * feature. A step that refuses ends the request with its response.
+ * feature. A step that refuses ends the request with its response. How `add`, `check` and `end` work is in `lib/steps.ts`.
  */
 import {
   type MatchedEndpoint,
@@ -30,7 +30,7 @@ import { countedDevice, limitQuery, limitRequest } from "./limits/request-limits
 import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { createRequestState, reportRequest, type RequestExchange, type WrapApiStep } from "./request-exchange.ts";
-import type { StepName } from "./ports.ts";
+import type { StepName } from "./step-names.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";

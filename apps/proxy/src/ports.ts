@@ -8,24 +8,6 @@ import type { PlainRequest, PlainResponse, Principal } from "@letta-environments
 import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 
-/** The steps of the API, in their order in `pipeline.ts`. Wrappers refer to steps by name, so code that uses an old name does not compile. */
-export type StepName =
-  | "match the endpoint"
-  | "authenticate"
-  | "open the audit record"
-  | "authorise the endpoint"
-  | "apply the rate limits"
-  | "open the socket"
-  | "refuse a plain request for a socket"
-  | "read the idempotency key"
-  | "validate query and body"
-  | "decide again after a late body"
-  | "authorise the input"
-  | "check the precondition"
-  | "prepare the upstream call"
-  | "read through the cache"
-  | "call the upstream";
-
 /** The ports that most features share. */
 export interface GatewayPorts {
   /** Keeps work running after its request has ended (`waitUntil`); absent where the runtime does not need it. */

@@ -2,11 +2,12 @@ import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditedAction } from "./audit/actions.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { MaybePromise, WrapStep } from "./lib/steps.ts";
-import type { GatewayPorts, StepName } from "./ports.ts";
+import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit, type RateLimitResult } from "./limits/response.ts";
 import { type GatewayRequest, resolveRequestId } from "./http/gateway-request.ts";
 import type { BodyHolder } from "./http/validate-request.ts";
 import { errorCodeOf } from "./http/response.ts";
+import type { StepName } from "./step-names.ts";
 import type { CacheOutcome } from "./telemetry.ts";
 
 /** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */

@@ -1,4 +1,7 @@
-/** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
+/**
+ * The services that a runtime passes to the pipeline, over resources that it has opened. `ports.ts` has the small interfaces among these services, `features.ts`
+ * what each pipeline creates from them.
+ */
 import type { AdminConfig } from "./admin/admission.ts";
 import type { AdminServices } from "./admin/handler.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";

@@ -17,7 +17,7 @@ import {
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { parseJsonObject } from "../lib/json.ts";
 import { mapMaybe, type MaybePromise, type RunStep } from "../lib/steps.ts";
-import type { StepName } from "../ports.ts";
+import type { StepName } from "../step-names.ts";
 import type { ShadowSettings } from "./shadow-rules.ts";
 import type { GatewayPrincipal } from "./authentication.ts";
 import { authoriseEndpoint, authoriseInput } from "./authorise.ts";

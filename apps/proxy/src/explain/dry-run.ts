@@ -17,7 +17,7 @@ import { parseJsonObject } from "../lib/json.ts";
 import { isRefusal, mapMaybe } from "../lib/steps.ts";
 import { unleased } from "../limits/response.ts";
 import type { PipelineParts } from "../pipeline.ts";
-import type { StepName } from "../ports.ts";
+import type { StepName } from "../step-names.ts";
 import { createRequestState, type RequestExchange, type WrapApiStep } from "../request-exchange.ts";
 import { type ExplainedRule, finding } from "./explanation.ts";
 

@@ -9,7 +9,7 @@ import type { Clock } from "@letta-environments/platform";
 import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import type { StepName } from "../ports.ts";
+import type { StepName } from "../step-names.ts";
 import type { RequestExchange, RequestObservation, RequestState, WrapApiStep } from "../request-exchange.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import type { Span } from "./spans.ts";
