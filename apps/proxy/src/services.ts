@@ -1,6 +1,6 @@
 /**
- * The services that a runtime passes to the pipeline, over resources that it has opened. `ports.ts` has the small interfaces among these services, `features.ts`
- * what each pipeline creates from them.
+ * The services that a runtime passes to the pipeline, over resources that it has opened. `ports.ts` has the small interfaces among these
+ * services, `features.ts` what each pipeline creates from them.
  */
 import type { AdminConfig } from "./admin/admission.ts";
 import type { AdminServices } from "./admin/handler.ts";

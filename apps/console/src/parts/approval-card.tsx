@@ -16,7 +16,7 @@ import { time } from "../state/clock.ts";
 import { shownNameOf } from "../state/device-list.ts";
 import { rows } from "../state/environments.ts";
 import { href } from "../state/route.ts";
-import { may } from "../state/session.ts";
+import { mayDecide } from "../state/session.ts";
 import { ModeBadge } from "./badge.tsx";
 import { Confirm } from "./dialog.tsx";
 import { useFocus } from "./focus.ts";
@@ -39,7 +39,7 @@ export function ApprovalCard({
   const card = useRef<HTMLElement>(null);
   const isPassingFocus = useRef(false);
   const { hasSettled, isMeant, isLetterMeant, onOtherKey, ...listeners } = usePresses(card);
-  const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null || !may("send");
+  const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null || !mayDecide();
   const isCut = approval.inputTruncated;
   /** People who decide with the pointer do not watch the focus, so text that they type next must not decide anything. */
   const focusAfter = (isByKey: boolean): void => (isByKey ? card.current?.focus() : focusMain());
@@ -185,8 +185,7 @@ function Actions({
   };
   // Not `disabled`, which would remove the focus from a focused button.
   const state = { type: "button", disabled: isDisabled, "aria-disabled": !hasSettled } as const;
-  // A decision is a message.
-  if (!may("send")) return <p class="hint">The key of this session lacks the scope “send”, so it cannot decide.</p>;
+  if (!mayDecide()) return <p class="hint">The key of this session lacks the scope “send”, so it cannot decide.</p>;
   return (
     <div class="actions">
       <button {...state} class="primary" onClick={press}>

@@ -3,7 +3,7 @@ import type { Approval, Environment, StreamedEvent } from "@letta-environments/c
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { readLocal, writeLocal } from "../platform/browser.ts";
 import { addFollower } from "./environments.ts";
-import { mayApprove } from "./session.ts";
+import { maySeeApprovals } from "./session.ts";
 
 /** The requests that wait, the oldest first. */
 export const approvals = signal<readonly Approval[]>([]);
@@ -24,7 +24,9 @@ export const approvalCount: ReadonlySignal<number> = computed(
  * if the page does not follow the requests.
  */
 export function pendingOf({ deviceId, pendingApprovals = 0 }: Environment): number {
-  return mayApprove() && approvalsFailure.value === null ? (countsByDevice.value.get(deviceId) ?? 0) : pendingApprovals;
+  return maySeeApprovals() && approvalsFailure.value === null
+    ? (countsByDevice.value.get(deviceId) ?? 0)
+    : pendingApprovals;
 }
 
 const countsByDevice: ReadonlySignal<ReadonlyMap<string, number>> = computed(() => {
@@ -75,7 +77,7 @@ let retry: ReturnType<typeof setTimeout> | undefined;
 
 /** Reads the list. A read that is under way is shown too: devices that come and go must not hide the requests of others for ever. */
 async function read(): Promise<void> {
-  if (!mayApprove()) return;
+  if (!maySeeApprovals()) return;
   isDueAgain = since !== null;
   if (isDueAgain) return;
   clearTimeout(retry);

@@ -49,17 +49,34 @@ export function hasExtensions(): boolean {
   return info.value?.gateway.servesExtensions === true;
 }
 
-/**
- * Whether the session sees requests for permission: the key permits it, and the gateway has them. To decide on one, it also needs the scope
- * `send`.
- */
-export function mayApprove(): boolean {
+/** Whether the session sees requests for permission: the key permits it, and the gateway has them. */
+export function maySeeApprovals(): boolean {
   return may("approve") && hasExtensions();
+}
+
+/** Whether the session decides on requests for permission. A decision is a message. */
+export function mayDecide(): boolean {
+  return maySeeApprovals() && may("send");
+}
+
+/** Whether the session stops turns and changes modes. */
+export function mayControl(): boolean {
+  return may("control") && hasExtensions();
+}
+
+/** Whether the session changes names and tags of devices. Not {@link mayAdminister}: every listener serves the API that changes them. */
+export function mayLabel(): boolean {
+  return may("admin") && hasExtensions();
 }
 
 /** Whether the session administers keys: the key permits it, and this listener serves the administration. */
 export function mayAdminister(): boolean {
   return may("admin") && info.value?.gateway.isAdministered === true;
+}
+
+/** Whether the session sees the overview and the audit log. */
+export function mayOversee(): boolean {
+  return mayAdminister() && hasExtensions();
 }
 
 const unreachable = "The gateway does not respond. Check that it runs and that you are connected to its network.";
@@ -149,8 +166,8 @@ export function noteSessionEnd(): void {
 }
 
 async function reasonOf(response: Response): Promise<string> {
-  const problem = (await response.json().catch(() => ({}))) as { readonly detail?: unknown };
-  if (response.status === 401) return typeof problem.detail === "string" ? problem.detail : "The key is not valid.";
   if (response.status === 429) return "Too many attempts. Wait a minute and try again.";
-  return typeof problem.detail === "string" ? problem.detail : `The gateway responded with ${response.status}.`;
+  const { detail } = (await response.json().catch(() => ({}))) as { readonly detail?: unknown };
+  if (typeof detail === "string") return detail;
+  return response.status === 401 ? "The key is not valid." : `The gateway responded with ${response.status}.`;
 }

@@ -11,7 +11,7 @@ import { approvalCount } from "../state/approvals.ts";
 import { shownName } from "../state/device-list.ts";
 import { findDevice, reconnect } from "../state/environments.ts";
 import { addressOf, href, pageOf, route } from "../state/route.ts";
-import { hasExtensions, info, mayAdminister, mayApprove, session, signOut } from "../state/session.ts";
+import { info, mayAdminister, mayOversee, maySeeApprovals, session, signOut } from "../state/session.ts";
 import { dismiss, toast, toasts } from "../state/toasts.ts";
 import { Devices } from "./devices.tsx";
 import { SignIn } from "./sign-in.tsx";
@@ -99,10 +99,10 @@ function Header(): JSX.Element {
   }, [present, count]);
   const entries: readonly (readonly [ViewName, boolean])[] = [
     ["devices", true],
-    ["approvals", mayApprove()],
-    ["overview", mayAdminister() && hasExtensions()],
+    ["approvals", maySeeApprovals()],
+    ["overview", mayOversee()],
     ["keys", mayAdminister()],
-    ["audit", mayAdminister() && hasExtensions()],
+    ["audit", mayOversee()],
   ];
   return (
     <header class="top">

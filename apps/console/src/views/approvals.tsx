@@ -5,12 +5,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { allowNotifications } from "../platform/alerts.ts";
 import { ApprovalCard } from "../parts/approval-card.tsx";
 import { alerts, approvalCount, approvals, approvalsFailure, questionOf, setAlert } from "../state/approvals.ts";
-import { may, mayApprove } from "../state/session.ts";
+import { may, mayDecide, maySeeApprovals } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
 
 /** The view. */
 export function Approvals(): JSX.Element {
-  return mayApprove() ? (
+  return maySeeApprovals() ? (
     <Requests />
   ) : (
     <>
@@ -63,7 +63,7 @@ function Requests(): JSX.Element {
       {all.length > 0 && (
         <p class="hint keys">
           <kbd>J</kbd> next, <kbd>K</kbd> previous
-          {may("send") && (
+          {mayDecide() && (
             <>
               , <kbd>A</kbd> allow, <kbd>D</kbd> deny with a reason
             </>

@@ -7,7 +7,7 @@ import type { Tone } from "../model/message-state.ts";
 import { dateText } from "../model/time.ts";
 import { administer, AdminError, failureText } from "../state/api.ts";
 import { route, setParameter } from "../state/route.ts";
-import { hasExtensions, mayAdminister } from "../state/session.ts";
+import { mayAdminister, mayOversee } from "../state/session.ts";
 import { NoAdministration } from "./keys.tsx";
 
 interface Page {
@@ -58,7 +58,7 @@ export function Audit(): JSX.Element {
     );
   };
   useEffect(() => {
-    if (hasExtensions()) load(null);
+    if (mayOversee()) load(null);
     else setFailure({ text: notHere, isRefused: true });
   }, [query.join("")]);
   if (!mayAdminister()) return <NoAdministration />;

@@ -19,7 +19,7 @@ import { type DeviceConversations, openConversations } from "../state/conversati
 import { shownName } from "../state/device-list.ts";
 import { findDevice, loading } from "../state/environments.ts";
 import { href, route } from "../state/route.ts";
-import { hasExtensions, info, may, mayAdminister } from "../state/session.ts";
+import { info, may, mayControl, mayLabel, mayOversee } from "../state/session.ts";
 
 /** The view. */
 export function Device(): JSX.Element {
@@ -84,9 +84,7 @@ function Absence({ deviceId }: { deviceId: string }): JSX.Element {
   return (
     <p class="hint">
       The device is offline. Start Letta Code there again, with the command that connected it.{" "}
-      {mayAdminister() && hasExtensions() && (
-        <a href={href("audit", { parameters: { device: deviceId } })}>Its records in the audit log</a>
-      )}
+      {mayOversee() && <a href={href("audit", { parameters: { device: deviceId } })}>Its records in the audit log</a>}
     </p>
   );
 }
@@ -103,7 +101,7 @@ function Title({ device, conversations }: { device: Environment; conversations: 
       <Badge tone={isOnline ? "good" : "calm"}>{isOnline ? "online" : "offline"}</Badge>
       {isWorking && <Badge tone="busy">working</Badge>}
       <ModeBadge mode={device.currentMode} />
-      {may("control") && hasExtensions() && isOnline && (
+      {mayControl() && isOnline && (
         <>
           <Mode conversations={conversations} />
           <Stop conversations={conversations} />
@@ -144,7 +142,7 @@ function Facts({ device }: { device: Environment }): JSX.Element {
       </dl>
       {hint !== null && <p class="hint update">{hint}</p>}
       {isEditing && <Labels device={device} onClose={() => setEditing(false)} />}
-      {may("admin") && hasExtensions() && (
+      {mayLabel() && (
         <div class="actions">
           <button type="button" onClick={() => setEditing(true)}>
             Change name and tags

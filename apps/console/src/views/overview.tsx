@@ -6,7 +6,7 @@ import { lazy } from "../parts/lazy.tsx";
 import { type OverviewBody, summarise } from "../model/overview.ts";
 import { administer, AdminError, failureText } from "../state/api.ts";
 import { deviceCount, onlineCount } from "../state/device-list.ts";
-import { hasExtensions, mayAdminister } from "../state/session.ts";
+import { mayAdminister, mayOversee } from "../state/session.ts";
 import { NoAdministration } from "./keys.tsx";
 
 const refreshMs = 10_000;
@@ -16,7 +16,7 @@ const Charts = lazy(() => import("../parts/charts.tsx").then((module) => module.
 export function Overview(): JSX.Element {
   const [body, setBody] = useState<OverviewBody | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
-  const [isMissing, setMissing] = useState(!hasExtensions());
+  const [isMissing, setMissing] = useState(!mayOversee());
   useEffect(() => {
     const load = (): void => {
       administer<OverviewBody>("GET", "overview").then(
@@ -30,7 +30,7 @@ export function Overview(): JSX.Element {
         },
       );
     };
-    if (!mayAdminister() || !hasExtensions()) return undefined;
+    if (isMissing) return undefined;
     load();
     return every(refreshMs, load);
   }, []);
