@@ -16,7 +16,7 @@ import type { BodyBudget, BodyOwner } from "./http/body-memory.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
-import type { ConfigurePermissions } from "./keys/socket-key-watch.ts";
+import type { ConfigurePermissions } from "./keys/socket-permissions.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
 

@@ -2,9 +2,8 @@
 import { printable } from "@letta-environments/command-line";
 import type { LogFormat } from "../config/file.ts";
 import { isWildcard } from "../lib/hosts.ts";
-import { redact } from "../lib/redact.ts";
+import { redact, rootCauseMessage } from "../lib/redact.ts";
 import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
-import { rootCauseMessage } from "../keys/key-store-outages.ts";
 import { isAtLeast, levelOf, outcomeOf } from "./log-level.ts";
 import type { LogEvent } from "./log-event.ts";
 

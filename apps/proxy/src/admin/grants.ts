@@ -17,7 +17,7 @@ import {
 } from "@letta-environments/schema";
 import { isWithinRateLimits } from "../keys/key-rate-limit.ts";
 import { approvalPolicyOfKey, type KeyRecord } from "../keys/key-record.ts";
-import type { ConfigurePermissions } from "../keys/socket-key-watch.ts";
+import type { ConfigurePermissions } from "../keys/socket-permissions.ts";
 import type { RateLimitPolicy } from "../rate-limit/policy.ts";
 import type { AdminAuthority } from "./admission.ts";
 

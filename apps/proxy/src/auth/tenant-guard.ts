@@ -3,7 +3,8 @@
  * that opened a socket before the configuration changed are compared with the permissions that they would have now.
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import type { ConfigurePermissions, PermissionRules } from "../keys/socket-key-watch.ts";
+import type { PermissionRules } from "../keys/socket-key-watch.ts";
+import type { ConfigurePermissions } from "../keys/socket-permissions.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";

@@ -1,7 +1,8 @@
 /** Responses of the gateway: the header fields that all of them have, streams, and failures that no step has handled. */
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { insufficientScopeChallenge, keyStoreUnavailable } from "../auth/authentication.ts";
-import { KeyStoreUnavailableError, rootCauseMessage } from "../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import { rootCauseMessage } from "../lib/redact.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { isRead } from "./gateway-request.ts";

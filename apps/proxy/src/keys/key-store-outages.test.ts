@@ -2,7 +2,8 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import type { ProxyEvent } from "../telemetry.ts";
-import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "./key-store-outages.ts";
+import { KeyStoreUnavailableError, reportOutages } from "./key-store-outages.ts";
+import { rootCauseMessage } from "../lib/redact.ts";
 
 test("each outage of the key store is reported once, with its cause, however many calls fail", async () => {
   const events: ProxyEvent[] = [];

@@ -1,6 +1,6 @@
 /** Outages of the key store: the error that stores reject with, and one log event for each outage. */
 import type { Clock } from "@letta-environments/platform";
-import { redact } from "../lib/redact.ts";
+import { rootCauseMessage } from "../lib/redact.ts";
 import type { KeyStore } from "../ports.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -55,10 +55,4 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry, clock: P
       }
     },
   };
-}
-
-/** Returns the message of the innermost cause, the most specific one, such as `connect ECONNREFUSED` or `WRONGPASS`, without secrets. */
-export function rootCauseMessage(cause: unknown): string {
-  if (!(cause instanceof Error)) return redact(String(cause));
-  return cause.cause instanceof Error ? rootCauseMessage(cause.cause) : redact(cause.message);
 }

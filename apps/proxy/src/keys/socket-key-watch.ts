@@ -1,19 +1,20 @@
-/** Closes open sockets when their keys, tokens or tenants no longer permit them. */
+/** Closes open sockets of devices and viewers when their keys, tokens or tenants no longer permit them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import {
-  allowsDevice,
-  type ApprovalPolicy,
-  type DeviceAllowlist,
-  modeCeiling,
-  type Principal,
-} from "@letta-environments/schema";
-import { isDeepEqual } from "../lib/deep-equal.ts";
+import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
-import { keyState } from "./key-lifecycle.ts";
-import type { KeyRateLimits } from "./key-rate-limit.ts";
-import { approvalPolicyOfKey, credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
-import { createSocketTokens, type SocketTokens, type TokenPrincipal } from "./socket-tokens.ts";
+import { credentialOf, type KeyRecord } from "./key-record.ts";
+import {
+  allowsSocket,
+  type ConfigurePermissions,
+  type CurrentRules,
+  expiryOfKey,
+  hasSamePolicy,
+  isViewer,
+  permissionsOfKey,
+  type SocketHolder,
+} from "./socket-permissions.ts";
+import { createSocketTokens, type SocketTokens } from "./socket-tokens.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
@@ -26,27 +27,10 @@ export interface WatchedSockets extends Required<DeviceSockets> {
   connectedDevices(): readonly ConnectedDevice[];
   /** Each viewer is the same object as long as its socket is open. */
   connectedViewers(): readonly ConnectedViewer[];
-  closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  closeEnded(isEnded: (holder: SocketHolder) => boolean): void;
   /** Closes sockets of devices whose policy changed. The devices reconnect and keep their turns. */
   closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
 }
-
-/** The permissions of a caller that the configuration can change. */
-export type ConfiguredPermissions = Pick<
-  Principal,
-  | "tenant"
-  | "keyId"
-  | "deviceIds"
-  | "connectionNames"
-  | "deviceTags"
-  | "agentIds"
-  | "maxMode"
-  | "modeCeiling"
-  | "approvalPolicy"
->;
-
-/** Returns the permissions under the configuration, given the permissions that the credential alone gives. */
-export type ConfigurePermissions = <Permissions extends ConfiguredPermissions>(own: Permissions) => Permissions;
 
 /** How the configuration changes permissions. */
 export interface PermissionRules {
@@ -71,7 +55,7 @@ export interface SocketRules extends Partial<PermissionRules> {
 }
 
 /**
- * Closes device sockets that their keys no longer allow. A socket is authorised once, at its upgrade, and may stay open for days.
+ * Closes sockets of devices and viewers that their keys no longer allow. A socket is authorised once, at its upgrade, and may stay open for days.
  * So its key is read again whenever a key or the configuration changes, when the key or the secret that opened the socket
  * expires, and once after each socket opens, because the key may have ended during the handshake.
  *
@@ -95,7 +79,7 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   const tokens = createSocketTokens(tokenSettings, rules.asAuthenticated);
   let [mustCheckAll, hasNewSocket] = [false, false];
   /** Sockets that were found permitted. */
-  let permitted = new WeakSet<ConnectedDevice>();
+  let permitted = new WeakSet<SocketHolder>();
   let nextExpiryMs = Infinity;
   /** The keys that could not be read, and when they are tried again. */
   let [failing, retryAtMs] = [new Set<string>(), Infinity];
@@ -103,9 +87,9 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   let expiries = new Map<string, number | null>();
   const start = repeatWhileOpen(clock, sockets, tick, () => tokens.retain([]));
 
-  async function tick(devices: readonly ConnectedDevice[]): Promise<number> {
+  async function tick(holders: readonly SocketHolder[]): Promise<number> {
     try {
-      return await checkChanged(devices);
+      return await checkChanged(holders);
     } catch (cause) {
       mustCheckAll = true;
       fail(cause);
@@ -116,44 +100,44 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   /** A failure neither ends nor extends a key. */
   function fail(cause: unknown): void {
     onFailure(cause);
-    sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
+    sockets.closeEnded((holder) => hasExpired(credentialOf(holder), expiries.get(credentialOf(holder)) ?? null));
   }
 
   /** When thousands of devices connect at the same time, only new ones are checked. Resolves with the time until the next check. */
-  async function checkChanged(devices: readonly ConnectedDevice[]): Promise<number> {
+  async function checkChanged(holders: readonly SocketHolder[]): Promise<number> {
     const state = readState(rules);
     const isChanged = tokens.forgetAfterChange() || !isSameState(state, checked) || clock.now() >= nextExpiryMs;
     // When too many credentials have no socket any more, they are forgotten.
-    if (isChanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
+    if (isChanged || expiries.size > 2 * holders.length + 16) mustCheckAll = true;
     if (mustCheckAll || clock.monotonic() >= retryAtMs) [failing, retryAtMs] = [new Set(), Infinity];
     else if (!hasNewSocket) return checkIntervalMs;
     if (mustCheckAll) permitted = new WeakSet();
     [mustCheckAll, hasNewSocket, checked] = [false, false, state];
-    const unchecked = devices.filter((device) => !permitted.has(device) && !failing.has(device.keyId));
-    return check(unchecked, state, unchecked.length === devices.length);
+    const unchecked = holders.filter((holder) => !permitted.has(holder) && !failing.has(holder.keyId));
+    return check(unchecked, state, unchecked.length === holders.length);
   }
 
-  async function check(devices: readonly ConnectedDevice[], state: CheckedState, isAll: boolean): Promise<number> {
-    const { records, failures } = await findRecords(keyStore, devices, tokens);
+  async function check(holders: readonly SocketHolder[], state: CheckedState, isAll: boolean): Promise<number> {
+    const { records, failures } = await findRecords(keyStore, holders, tokens);
     const nowMs = clock.now();
-    if (isAll) expiries = new Map(devices.map(credentialOf).map((each) => [each, expiries.get(each) ?? null]));
-    const [ended, changed] = [new Set<ConnectedDevice>(), new Set<ConnectedDevice>()];
-    for (const device of devices.filter(({ keyId }) => !failures.has(keyId))) {
-      const credential = credentialOf(device);
-      const token = tokens.find(device);
-      const expiresAt = expiryOf(device, token, records);
-      const own = token ?? permissionsOfKey(records.get(device.keyId) ?? null, device, nowMs);
-      if (hasExpired(credential, expiresAt) || own === null || !allowsSocket(own, device, state)) ended.add(device);
-      else if (!hasSamePolicy(own, device, state)) changed.add(device);
+    if (isAll) expiries = new Map(holders.map(credentialOf).map((each) => [each, expiries.get(each) ?? null]));
+    const [ended, changed] = [new Set<SocketHolder>(), new Set<SocketHolder>()];
+    for (const holder of holders.filter(({ keyId }) => !failures.has(keyId))) {
+      const credential = credentialOf(holder);
+      const [token, record] = [tokens.find(holder), records.get(holder.keyId) ?? null];
+      const expiresAt = token === undefined ? expiryOfKey(record, holder) : token.credentialExpiresAt;
+      const own = token ?? permissionsOfKey(record, holder, nowMs);
+      if (hasExpired(credential, expiresAt) || own === null || !allowsSocket(own, holder, state)) ended.add(holder);
+      else if (!hasSamePolicy(own, holder, state)) changed.add(holder);
       else {
-        permitted.add(device);
+        permitted.add(holder);
         expiries.set(credential, expiresAt);
-        if (!isViewer(device) && !allowsDevice({ ...own, deviceTags: null }, device)) reportShadowed(device);
+        if (!isViewer(holder) && !allowsDevice({ ...own, deviceTags: null }, holder)) reportShadowed(holder);
       }
     }
-    if (ended.size > 0) sockets.closeEnded((device) => ended.has(device));
+    if (ended.size > 0) sockets.closeEnded((holder) => ended.has(holder));
     if (changed.size > 0) sockets.closeChanged((device) => changed.has(device));
-    if (isAll) tokens.retain(openSockets(sockets));
+    if (isAll) tokens.retain(holdersOf(sockets));
     nextExpiryMs = firstAfter(expiries.values(), nowMs);
     if (failures.size === 0) return checkIntervalMs;
     failures.forEach((_, keyId) => failing.add(keyId));
@@ -173,14 +157,14 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
 function repeatWhileOpen(
   clock: Clock,
   sockets: WatchedSockets,
-  tick: (devices: readonly ConnectedDevice[]) => Promise<number>,
+  tick: (holders: readonly SocketHolder[]) => Promise<number>,
   onEnd: () => void,
 ): () => void {
   let isTicking = false;
   async function next(): Promise<void> {
-    const devices = openSockets(sockets);
-    isTicking = devices.length > 0;
-    if (isTicking) schedule(await tick(devices));
+    const holders = holdersOf(sockets);
+    isTicking = holders.length > 0;
+    if (isTicking) schedule(await tick(holders));
     else onEnd();
   }
   function schedule(delayMs: number): void {
@@ -193,10 +177,8 @@ function repeatWhileOpen(
 }
 
 /** The keys and the configuration that one check uses. */
-interface CheckedState {
+interface CheckedState extends CurrentRules {
   readonly generation: number;
-  readonly tenants: ReadonlyMap<string, DeviceAllowlist>;
-  readonly configure: ConfigurePermissions;
 }
 
 function readState({ keyStore, tenants, configure = () => unchanged }: SocketRules): CheckedState {
@@ -219,7 +201,7 @@ function once(report: (device: ConnectedDevice) => void): (device: ConnectedDevi
   };
 }
 
-function openSockets(sockets: WatchedSockets): readonly ConnectedDevice[] {
+function holdersOf(sockets: WatchedSockets): readonly SocketHolder[] {
   const viewers = sockets.connectedViewers();
   return viewers.length === 0 ? sockets.connectedDevices() : [...sockets.connectedDevices(), ...viewers];
 }
@@ -250,78 +232,11 @@ function firstAfter(times: Iterable<number | null>, nowMs: number): number {
 }
 
 /** Reads the records of the keys that hold a socket, each by itself: SQLite may fail to read some pages and not others. */
-async function findRecords(keyStore: KeyStore, devices: readonly ConnectedDevice[], tokens: SocketTokens) {
-  const ids = new Set(devices.filter((device) => tokens.find(device) === undefined).map(({ keyId }) => keyId));
+async function findRecords(keyStore: KeyStore, holders: readonly SocketHolder[], tokens: SocketTokens) {
+  const ids = new Set(holders.filter((holder) => tokens.find(holder) === undefined).map(({ keyId }) => keyId));
   const records = new Map<string, KeyRecord | null>();
   const failures = new Map<string, unknown>();
   const read = async (id: string): Promise<void> => void records.set(id, await keyStore.find(id));
   await Promise.all([...ids].map((id) => read(id).catch((cause: unknown) => failures.set(id, cause))));
   return { records, failures };
-}
-
-/** The secret that opened a socket; `undefined` when a rotation has replaced it. */
-function secretOf({ secrets }: KeyRecord, { credentialId }: ConnectedDevice): KeySecret | undefined {
-  return secrets.find((secret) => credentialIdOf(secret) === credentialId);
-}
-
-/** When the credential of a socket expires, in epoch milliseconds; `null` when it does not, or is not known. */
-function expiryOf(
-  device: ConnectedDevice,
-  token: TokenPrincipal | undefined,
-  records: ReadonlyMap<string, KeyRecord | null>,
-): number | null {
-  if (token !== undefined) return token.credentialExpiresAt;
-  const record = records.get(device.keyId) ?? null;
-  if (record === null) return null;
-  const ends = [record.expiresAt, secretOf(record, device)?.expiresAt ?? null].filter((end) => end !== null);
-  return ends.length === 0 ? null : Math.min(...ends);
-}
-
-/** Whether credentials with these permissions may keep their socket under the configuration. */
-function allowsSocket(own: Permissions, device: ConnectedDevice, { tenants, configure }: CheckedState): boolean {
-  // Otherwise a device in shadow mode would connect, be closed, and reconnect immediately.
-  const configured = configure(own);
-  if (isViewer(device) && !isDeepEqual(comparable(configured), comparable(device.principal))) return false;
-  // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
-  return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(device.tenant) ?? null }, device);
-}
-
-/** Whether the socket of a device was opened under the current approval policy. For a viewer, the policy is one of its permissions. */
-function hasSamePolicy(own: Permissions, device: ConnectedDevice, { configure }: CheckedState): boolean {
-  return isViewer(device) || isDeepEqual(effectOf(configure(own).approvalPolicy), effectOf(device.approvalPolicy));
-}
-
-/** The effect of a policy, without the order of its tools. A policy that denies nothing is equal to no policy. */
-function effectOf(policy: ApprovalPolicy | null | undefined): object {
-  return { deniedTools: new Set(policy?.deniedTools), deadlineMs: policy?.deadlineMs ?? null };
-}
-
-/** The permissions of the key of a socket; `null` when the key, or the secret that opened the socket, has ended. */
-function permissionsOfKey(record: KeyRecord | null, device: ConnectedDevice, nowMs: number): Permissions | null {
-  const isValid =
-    record !== null &&
-    secretOf(record, device) !== undefined &&
-    keyState(record, nowMs) === "active" &&
-    record.tenant === device.tenant &&
-    (isViewer(device) || record.scopes.includes("connect"));
-  if (!isValid) return null;
-  const { id, scopes, ...members } = record;
-  return { ...members, keyId: id, scopes: new Set(scopes), approvalPolicy: approvalPolicyOfKey(record) };
-}
-
-function isViewer(device: ConnectedDevice): device is ConnectedViewer {
-  return "principal" in device;
-}
-
-/** The permissions that a socket of a viewer is opened with, and the rate limits of its key. */
-interface Permissions extends ConfiguredPermissions, Pick<Principal, "scopes" | "setMode"> {
-  readonly rateLimits?: KeyRateLimits | null;
-}
-
-/** The permissions only, with absent members filled in. */
-function comparable(holder: Permissions): object {
-  const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = holder;
-  const { approvalPolicy = null, rateLimits = null } = holder;
-  const modes = { maxMode, setMode, ceiling: modeCeiling(holder) };
-  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, modes, approvalPolicy, rateLimits };
 }

@@ -7,7 +7,7 @@ import type { Principal } from "@letta-environments/schema";
 import { isDeepEqual } from "../lib/deep-equal.ts";
 import { credentialOf } from "./key-record.ts";
 
-/** The members of a principal or a connected device that name the credential of a socket. */
+/** The members of a principal or of the holder of a socket that name the credential of a socket. */
 export type SocketCredential = Pick<Principal, "keyId" | "credentialId">;
 
 /** A principal that was authenticated by a token. */
@@ -20,11 +20,11 @@ export interface SocketTokens {
    * socket opens. It does nothing when the principal was authenticated by a key, or when the settings changed during the handshake.
    */
   prepare(principal: Principal): () => void;
-  find(device: SocketCredential): TokenPrincipal | undefined;
+  find(holder: SocketCredential): TokenPrincipal | undefined;
   /** Forgets every token after a change of the settings, and returns whether there was one. */
   forgetAfterChange(): boolean;
   /** Forgets the tokens without a socket. */
-  retain(devices: readonly SocketCredential[]): void;
+  retain(holders: readonly SocketCredential[]): void;
 }
 
 /**
@@ -47,7 +47,7 @@ export function createSocketTokens(
         if (isTokenPrincipal(token) && isDeepEqual(before, tokenSettings())) tokens.set(credentialOf(token), token);
       };
     },
-    find: (device) => tokens.get(credentialOf(device)),
+    find: (holder) => tokens.get(credentialOf(holder)),
     forgetAfterChange() {
       const current = tokenSettings();
       // A reload of other settings gives an equal value.
@@ -56,8 +56,8 @@ export function createSocketTokens(
       if (isChanged) tokens.clear();
       return isChanged;
     },
-    retain(devices) {
-      const credentials = new Set(devices.map(credentialOf));
+    retain(holders) {
+      const credentials = new Set(holders.map(credentialOf));
       for (const credential of tokens.keys()) if (!credentials.has(credential)) tokens.delete(credential);
     },
   };

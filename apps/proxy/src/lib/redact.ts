@@ -1,5 +1,6 @@
 /**
- * Removes from a text what looks like a secret. Events contain none, but error messages of other programs, such as a driver, may repeat their input.
+ * Removes from texts and messages of errors what looks like a secret. Events contain none, but error messages of other programs, such as a driver,
+ * may repeat their input.
  */
 
 const secrets: readonly (readonly [RegExp, string])[] = [
@@ -18,4 +19,10 @@ const secrets: readonly (readonly [RegExp, string])[] = [
 /** Replaces everything in a text that looks like a secret. */
 export function redact(text: string): string {
   return secrets.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), text);
+}
+
+/** Returns the message of the innermost cause, the most specific one, such as `connect ECONNREFUSED` or `WRONGPASS`, without secrets. */
+export function rootCauseMessage(cause: unknown): string {
+  if (!(cause instanceof Error)) return redact(String(cause));
+  return cause.cause instanceof Error ? rootCauseMessage(cause.cause) : redact(cause.message);
 }

@@ -23,7 +23,7 @@ import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 import { busyResponse, commandTargetOf, refuseForeignConversation } from "./conversations/key-limits.ts";
-import { findOnline, findPermitted, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { findForAction, findOnline, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /**
  * Runs a control operation and responds when the device has responded.
@@ -45,7 +45,7 @@ export async function controlConversation(
   // Before anything is awaited, so that earlier sends are ahead in these queues.
   const queues = request.operation === "stopTurn" ? sendQueuesOf(principal, request.params.connectionId) : [];
   const earlierSends = queues.map((key) => server.queue.run(key, () => Promise.resolve()));
-  const found = await findPermitted(server, request.params.connectionId, principal, context);
+  const found = await findForAction(server, request.params.connectionId, principal, context);
   if (found.kind === "refused") return found.response;
   const { record } = found;
   await waitUntilSettled(server, findOnline(server, record));

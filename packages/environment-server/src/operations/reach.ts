@@ -26,15 +26,27 @@ export async function findPermitted(
   { store }: Pick<ServerContext, "store">,
   connectionId: string,
   principal: Principal,
-  { connection, beforeSend, signal }: Pick<DeviceCallContext, "connection" | "beforeSend" | "signal">,
+  { connection, signal }: Pick<DeviceCallContext, "connection" | "signal"> = {},
 ): Promise<Reached> {
   const record = connection === undefined ? await store.findConnection(principal.tenant, connectionId) : connection;
   if (record === null || !allowsDevice(principal, record.environment)) {
     return refused(problemResponse("connection_not_found"));
   }
   signal?.throwIfAborted();
-  const response = (await beforeSend?.(record.environment)) ?? null;
-  return response === null ? { kind: "found", record } : refused(response);
+  return { kind: "found", record };
+}
+
+/** Finds the connection that a call acts on, and runs its `beforeSend`, which stores the audit record and may refuse the call. */
+export async function findForAction(
+  server: Pick<ServerContext, "store">,
+  connectionId: string,
+  principal: Principal,
+  context: Pick<DeviceCallContext, "connection" | "beforeSend" | "signal">,
+): Promise<Reached> {
+  const found = await findPermitted(server, connectionId, principal, context);
+  if (found.kind === "refused") return found;
+  const response = (await context.beforeSend?.(found.record.environment)) ?? null;
+  return response === null ? found : refused(response);
 }
 
 /** Returns two queue keys: for ordinary sends, and for sends that may first query the device. Sends of one queue keep the order of their arrival. */

@@ -30,7 +30,7 @@ import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
 import { queryDevice, type DeviceQueryResult, mayNeedDeviceQuery, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
-import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./reach.ts";
+import { findForAction, findOnline, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
   addressedPayload,
   awaitRequest,
@@ -77,7 +77,7 @@ export async function sendMessage(
   const [plainQueue, queryingQueue] = sendQueuesOf(principal, params.connectionId);
   const queueKey = separateQueueKeyId === null ? plainQueue : queryingQueue;
   const begun = await server.queue.run(queueKey, async () => {
-    const found = await findPermitted(server, params.connectionId, principal, context);
+    const found = await findForAction(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
     const { record } = found;
     const scope = scopeOf(record, planned.plan);

@@ -21,7 +21,7 @@ import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, 
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { refuseForeignConversation } from "./conversations/key-limits.ts";
-import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { findForAction, findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** A request to open the socket of a viewer, decoded. */
 type ViewerRequest = Extract<DecodedRequest, { readonly operation: "openViewerSocket" }>;
@@ -42,7 +42,7 @@ export async function decideViewerUpgrade(
   if (agentId !== null && !allowsAgent(principal, agentId)) {
     return refused(problemResponse("agent_not_allowed", { detail: "The gateway key may not watch this agent." }));
   }
-  const found = await findPermitted(server, params.connectionId, principal, {});
+  const found = await findPermitted(server, params.connectionId, principal);
   if (found.kind === "refused") return found;
   const { connectionId, environment } = found.record;
   if (findOnline(server, found.record) === null) return refused(unreachableResponse(found.record));
@@ -102,7 +102,7 @@ export async function createViewerTicket(
   principal: Principal,
   context: RequestContext,
 ): Promise<PlainResponse> {
-  const found = await findPermitted(server, params.connectionId, principal, context);
+  const found = await findForAction(server, params.connectionId, principal, context);
   if (found.kind === "refused") return found.response;
   const ticket = server.tickets.issue(principal, params.connectionId);
   if (ticket === null) {
@@ -116,7 +116,7 @@ export async function createViewerTicket(
 
 /** Finds the device of a viewer's frame again: the permissions of the key and the socket can have changed since the last frame. */
 async function findDevice(server: ServerContext, connectionId: string, principal: Principal): Promise<DevicePath> {
-  const found = await findPermitted(server, connectionId, principal, {});
+  const found = await findPermitted(server, connectionId, principal);
   if (found.kind === "refused") return found;
   const { record } = found;
   await waitUntilSettled(server, findOnline(server, record));
@@ -133,7 +133,7 @@ async function findDevice(server: ServerContext, connectionId: string, principal
 
 /** The tags of a device can change without a change of the key. */
 async function isPermitted(server: ServerContext, connectionId: string, principal: Principal): Promise<boolean> {
-  return (await findPermitted(server, connectionId, principal, {})).kind === "found";
+  return (await findPermitted(server, connectionId, principal)).kind === "found";
 }
 
 const tooManyViewers = problemResponse("too_many_viewers", {

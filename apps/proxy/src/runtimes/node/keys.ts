@@ -14,7 +14,8 @@ import { assertSingleServer } from "../../adapters/valkey/server-info.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyMint } from "../../keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
-import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import { rootCauseMessage } from "../../lib/redact.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
 import { fitsKeys } from "../pepper-check.ts";
 

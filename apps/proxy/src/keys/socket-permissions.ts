@@ -1,0 +1,105 @@
+/** The permissions of open sockets: those that their keys give now, and whether the sockets may stay open with them. */
+import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
+import {
+  allowsDevice,
+  type ApprovalPolicy,
+  type DeviceAllowlist,
+  modeCeiling,
+  type Principal,
+} from "@letta-environments/schema";
+import { isDeepEqual } from "../lib/deep-equal.ts";
+import { keyState } from "./key-lifecycle.ts";
+import type { KeyRateLimits } from "./key-rate-limit.ts";
+import { approvalPolicyOfKey, credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+
+/** The device or the viewer that has an open socket, and the credential that opened it. */
+export type SocketHolder = ConnectedDevice | ConnectedViewer;
+
+/** The permissions of a caller that the configuration can change. */
+export type ConfiguredPermissions = Pick<
+  Principal,
+  | "tenant"
+  | "keyId"
+  | "deviceIds"
+  | "connectionNames"
+  | "deviceTags"
+  | "agentIds"
+  | "maxMode"
+  | "modeCeiling"
+  | "approvalPolicy"
+>;
+
+/** Returns the permissions under the configuration, given the permissions that the credential alone gives. */
+export type ConfigurePermissions = <Permissions extends ConfiguredPermissions>(own: Permissions) => Permissions;
+
+/** The rules of the configuration that open sockets obey. */
+export interface CurrentRules {
+  readonly tenants: ReadonlyMap<string, DeviceAllowlist>;
+  readonly configure: ConfigurePermissions;
+}
+
+/** The permissions that a socket of a viewer is opened with, and the rate limits of its key. */
+interface Permissions extends ConfiguredPermissions, Pick<Principal, "scopes" | "setMode"> {
+  readonly rateLimits?: KeyRateLimits | null;
+}
+
+/** Whether a viewer has the socket; otherwise a device has it. */
+export function isViewer(holder: SocketHolder): holder is ConnectedViewer {
+  return "principal" in holder;
+}
+
+/** Whether credentials with these permissions may keep their socket under the configuration. */
+export function allowsSocket(own: Permissions, holder: SocketHolder, { tenants, configure }: CurrentRules): boolean {
+  // Otherwise a device in shadow mode would connect, be closed, and reconnect immediately.
+  const configured = configure(own);
+  if (isViewer(holder) && !isDeepEqual(comparable(configured), comparable(holder.principal))) return false;
+  // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
+  return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(holder.tenant) ?? null }, holder);
+}
+
+/** Whether the socket of a device was opened under the current approval policy. For a viewer, the policy is one of its permissions. */
+export function hasSamePolicy(
+  own: Permissions,
+  holder: SocketHolder,
+  { configure }: Pick<CurrentRules, "configure">,
+): boolean {
+  return isViewer(holder) || isDeepEqual(effectOf(configure(own).approvalPolicy), effectOf(holder.approvalPolicy));
+}
+
+/** The effect of a policy, without the order of its tools. A policy that denies nothing is equal to no policy. */
+function effectOf(policy: ApprovalPolicy | null | undefined): object {
+  return { deniedTools: new Set(policy?.deniedTools), deadlineMs: policy?.deadlineMs ?? null };
+}
+
+/** The permissions of the key of a socket; `null` when the key, or the secret that opened the socket, has ended. */
+export function permissionsOfKey(record: KeyRecord | null, holder: SocketHolder, nowMs: number): Permissions | null {
+  const isValid =
+    record !== null &&
+    secretOf(record, holder) !== undefined &&
+    keyState(record, nowMs) === "active" &&
+    record.tenant === holder.tenant &&
+    (isViewer(holder) || record.scopes.includes("connect"));
+  if (!isValid) return null;
+  const { id, scopes, ...members } = record;
+  return { ...members, keyId: id, scopes: new Set(scopes), approvalPolicy: approvalPolicyOfKey(record) };
+}
+
+/** The permissions only, with absent members filled in. */
+function comparable(permissions: Permissions): object {
+  const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = permissions;
+  const { approvalPolicy = null, rateLimits = null } = permissions;
+  const modes = { maxMode, setMode, ceiling: modeCeiling(permissions) };
+  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, modes, approvalPolicy, rateLimits };
+}
+
+/** When the key of a socket or the secret that opened it expires, in epoch milliseconds; `null` when neither does, or the key is not known. */
+export function expiryOfKey(record: KeyRecord | null, holder: SocketHolder): number | null {
+  if (record === null) return null;
+  const ends = [record.expiresAt, secretOf(record, holder)?.expiresAt ?? null].filter((end) => end !== null);
+  return ends.length === 0 ? null : Math.min(...ends);
+}
+
+/** The secret that opened a socket; `undefined` when a rotation has replaced it. */
+function secretOf({ secrets }: KeyRecord, { credentialId }: SocketHolder): KeySecret | undefined {
+  return secrets.find((secret) => credentialIdOf(secret) === credentialId);
+}
