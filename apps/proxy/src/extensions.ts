@@ -6,7 +6,7 @@ import {
   type Operation,
   problemResponse,
 } from "@letta-environments/schema";
-import { createAuditViewers, createBeginControl } from "./audit/commands.ts";
+import { createAuditViewers, createBeginControl } from "./audit/control.ts";
 import { createAuditDeviceChange } from "./audit/device-changes.ts";
 import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
 import { createEventStreams, type EventStreams, type EventStreamsOptions } from "./streams/event-streams.ts";

@@ -5,7 +5,7 @@ import { type ApprovalTracker, createApprovalTracker } from "./approvals/tracker
 import { type ChangesOptions, createChanges } from "./changes/changes.ts";
 import type { ChangeFeed } from "./changes/feed.ts";
 import type { Closing, RunningWork } from "./closing.ts";
-import { createDeviceCommands } from "./commands/device-commands.ts";
+import { createDeviceCommands } from "./device-commands/device-commands.ts";
 import { createPendingDeliveries } from "./delivery/pending.ts";
 import { createEmitter, type DeviceReference, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";

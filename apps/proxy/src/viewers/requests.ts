@@ -5,7 +5,7 @@
 import type { ApiCall, CommandFacts, ViewerRequests } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
 import { buildPath, endpoints } from "@letta-environments/schema";
-import type { AuditViewers, ViewerCommandFacts } from "../audit/commands.ts";
+import type { AuditViewers, ViewerCommandFacts } from "../audit/control.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { HandleAs } from "../extension-port.ts";
 import { type GatewayRequest, makeRequest } from "../http/gateway-request.ts";

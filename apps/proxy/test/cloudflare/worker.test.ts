@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
 import { pepperOf } from "../../src/keys/key-lifecycle.ts";
 import { linkHash } from "../../src/audit/chain.ts";
-import { leadMs } from "../../src/cache/coordinator.ts";
+import { leadMs } from "../../src/adapters/cloudflare/coalescing-coordinator.ts";
 import { ask } from "../runtimes/use-gateway.ts";
 import { administerKeys, launchWorker, workerSecrets } from "../runtimes/workerd-launcher.ts";
 import { settlesWithin } from "../support/settles-within.ts";

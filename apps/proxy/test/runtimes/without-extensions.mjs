@@ -8,7 +8,7 @@ const source = new URL("../../src/", import.meta.url).href;
 const composer = "extensions.ts";
 /** The extensions, as `scripts/lib/structure-rules.mjs` lists them above `pipeline.ts`. */
 const extensions = [
-  "audit/commands.ts",
+  "audit/control.ts",
   "idempotency/message-status.ts",
   "streams/",
   "upstream/extensions/",

@@ -1,7 +1,7 @@
 /** The arguments that operations share: the parts of the server, facts about the request, and one frame of a request to a device. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import type { DeviceLabels, Principal } from "@letta-environments/schema";
-import type { DeviceCommands } from "../commands/device-commands.ts";
+import type { DeviceCommands } from "../device-commands/device-commands.ts";
 import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { Changes } from "../changes/changes.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";

@@ -15,7 +15,7 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
+import type { CommandOutcome, CommandTarget } from "../device-commands/waiting-commands.ts";
 import { refuseWithoutAgent } from "../delivery/plan.ts";
 import type { ConversationCommand } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";

@@ -54,7 +54,7 @@ export interface DeviceConnection {
   lastSeen: Moment;
   /** The last sign of life in the store, as wall time. */
   storedLastSeenMs: number;
-  /** The mode that is shown. It may be older than a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
+  /** The mode that is shown. It may be older than a reconnect, so it does not permit anything: see `device-commands/conversation-modes.ts`. */
   status: DeviceStatus;
   /** Turns of the device fail because this server has no agents API. */
   isAgentsApiMissing: boolean;

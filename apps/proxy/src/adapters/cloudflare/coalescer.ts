@@ -1,6 +1,6 @@
 import type { Coalescer, Follower, FollowerAction, Leader } from "@letta-environments/http-cache";
 import type { Clock, RandomId } from "@letta-environments/platform";
-import { leadMs } from "../../cache/coordinator.ts";
+import { leadMs } from "./coalescing-coordinator.ts";
 import type { FlightObjectStub } from "./flight-object.ts";
 import { callObject, objectTimeoutMs } from "./object-call.ts";
 

@@ -4,7 +4,7 @@ import {
   type CoordinatedAction,
   type CoordinatedRole,
   createCoalescingCoordinator,
-} from "../../cache/coordinator.ts";
+} from "./coalescing-coordinator.ts";
 import { systemClock } from "@letta-environments/platform/cloudflare";
 import type { FetchOutcome } from "@letta-environments/http-cache";
 import type { ObjectStub } from "./object-call.ts";

@@ -16,7 +16,7 @@ import {
   type ProblemOptions,
   problemResponse,
 } from "@letta-environments/schema";
-import type { CommandOutcome, CommandTarget } from "../../commands/waiting-commands.ts";
+import type { CommandOutcome, CommandTarget } from "../../device-commands/waiting-commands.ts";
 import type { Conversation } from "../../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../../limits.ts";
 import type { ConnectionRecord, ConversationScope } from "../../ports.ts";

@@ -1,6 +1,6 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createCoalescingCoordinator, leadMs } from "./coordinator.ts";
+import { createCoalescingCoordinator, leadMs } from "./coalescing-coordinator.ts";
 
 test("the first request for a key leads; the others follow and look in the store after it has stored its response", async () => {
   const coordinator = createCoalescingCoordinator(createVirtualClock());
