@@ -1,6 +1,7 @@
 /** The "Where is it?" tables of AGENTS.md, and of the same files of the gateway and the environment server, lead to what they promise. */
 import { existsSync, globSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { readDocument, repository, sectionOf, tableRows } from "./document.ts";
 
@@ -107,3 +108,14 @@ test.each(["AGENTS.md", "CONTRIBUTING.md", "apps/proxy/README.md", "docs/archite
     expect(named.filter((code) => !files.some((file) => `/${file}`.endsWith(`/${code}`)))).toEqual([]);
   },
 );
+
+test("the README of the gateway describes each folder and file of the source, in the order of their imports", async () => {
+  const rules = pathToFileURL(join(repository, "scripts/lib/structure-rules.mjs")).href;
+  const { folderOrder } = (await import(rules)) as { folderOrder: ReadonlyMap<string, readonly string[]> };
+  const described = tableRows(sectionOf(readDocument("apps/proxy/README.md"), "The source")).map(([path = ""]) => path);
+  const topFiles = globSync("*.ts", { cwd: resolvePath("proxy"), exclude: ["*.test.ts"] });
+  // Entries such as "keys/key-record.ts" are a part of a folder with a place of its own.
+  const ordered = (folderOrder.get("apps/proxy/src") ?? []).filter((entry) => !/\/.|\*/.test(entry));
+  const unordered = topFiles.filter((file) => !ordered.includes(file));
+  expect(described).toEqual([...ordered, ...unordered].map((entry) => `\`${entry}\``));
+});
