@@ -1,3 +1,4 @@
+import { problemCodes, problemDefinitions } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { exitCodeOf, exitCodeOfTurn, exitCodes } from "./exit-code.ts";
 
@@ -30,6 +31,40 @@ test("a send may be repeated later after a 429 that is not a rate limit, even to
 
 test("a message that the device rejected is refused, even when an earlier attempt had no response", () => {
   expect(exitCodeOf({ code: "input_rejected", status: 409, outcome: "unknown" }, true)).toBe(exitCodes.refused);
+});
+
+test("the exit code of a refused send is unknown only for codes that leave it open, or that no send of the program gets", () => {
+  const refusal = { outcome: "refused", problem: { delivery: "none" } } as const;
+  const unknown = problemCodes.filter((code) => {
+    const { status } = problemDefinitions[code];
+    return exitCodeOf({ code, status, ...refusal }, true) === exitCodes.unknown;
+  });
+  const open = [
+    "send_in_progress",
+    "internal_error",
+    "upstream_error",
+    "upstream_invalid_response",
+    "upstream_response_too_large",
+    "upstream_redirected",
+    "delivery_unknown",
+    "control_unknown",
+  ];
+  // The client reports a send as unknown after every other 5xx that permits no repeat.
+  const unrepeatable = ["upstream_credential_rejected", "loop_detected"];
+  const ofOtherRequests = [
+    "endpoint_not_found",
+    "message_not_found",
+    "key_not_found",
+    "method_not_allowed",
+    "message_ambiguous",
+    "key_revoked",
+    "key_damaged",
+    "precondition_failed",
+    "unsupported_media_type",
+    "upgrade_required",
+    "not_ready",
+  ];
+  expect(unknown.toSorted()).toEqual([...open, ...unrepeatable, ...ofOtherRequests].toSorted());
 });
 
 test("a server code that every object inherits as a name has no exit code of its own", () => {

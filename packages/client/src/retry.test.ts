@@ -1,4 +1,8 @@
-import { messageDeduplicationHeader as headerOfSchema } from "@letta-environments/schema";
+import {
+  messageDeduplicationHeader as headerOfSchema,
+  problemCodes,
+  problemDefinitions,
+} from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
 import {
   isRepeatable,
@@ -10,6 +14,15 @@ import {
 
 test("the deduplication header has the name that the schema package gives it", () => {
   expect(messageDeduplicationHeader).toBe(headerOfSchema);
+});
+
+test("a send is repeated after every 5xx code that permits it, except a command's unknown outcome and the code of /readyz", () => {
+  const permitted = problemCodes.filter(
+    (code) => problemDefinitions[code].status >= 500 && problemDefinitions[code].retryable,
+  );
+  const attempt = { safety: "once", status: 503, shouldRetry: "true", deduplicates: false } as const;
+  const unrepeated = permitted.filter((code) => !isRepeatable({ ...attempt, code }));
+  expect(unrepeated.toSorted()).toEqual(["control_unknown", "not_ready"]);
 });
 
 const failed = { code: "http_error" } as const;

@@ -1,4 +1,11 @@
-import { jsonResponse, type PlainResponse, type ProblemCode, problemResponse } from "@letta-environments/schema";
+import {
+  jsonResponse,
+  type PlainResponse,
+  type ProblemCode,
+  problemCodes,
+  problemDefinitions,
+  problemResponse,
+} from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { problemOf } from "../../test/support/test-proxy.ts";
 import { describeDelivery, sendOutcome } from "./send-outcome.ts";
@@ -89,6 +96,21 @@ describe("problems of another gateway", () => {
     ["settle null", ["input_rejected"]],
   ])("the outcome %s follows from these codes of another gateway: %j", (expected, codes) => {
     expect(codes.map((code) => [code, outcome(problemResponse(code))])).toEqual(codes.map((code) => [code, expected]));
+  });
+
+  test("every 5xx code of another gateway means that nothing was sent, except those that leave it open", () => {
+    const codes = problemCodes.filter((code) => problemDefinitions[code].status >= 500);
+    const open = codes.filter((code) => outcome(problemResponse(code)) !== "release none");
+    expect(open.toSorted()).toEqual([
+      "control_unknown",
+      "delivery_unknown",
+      "internal_error",
+      "not_ready",
+      "upstream_error",
+      "upstream_invalid_response",
+      "upstream_redirected",
+      "upstream_response_too_large",
+    ]);
   });
 
   test("a rejected decision can be sent again, a rejected message cannot", () => {
