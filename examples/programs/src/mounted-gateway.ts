@@ -14,7 +14,7 @@ import { createMemoryKeyStore } from "../../../apps/proxy/src/adapters/memory/ke
 import { resolveGatewaySettings } from "../../../apps/proxy/src/config/resolve-gateway.ts";
 import { createGateway } from "../../../apps/proxy/src/host/gateway.ts";
 import { createHostRoutes } from "../../../apps/proxy/src/host/routes.ts";
-import { webGatewayRequest } from "../../../apps/proxy/src/host/web/request.ts";
+import { passedRequest } from "../../../apps/proxy/src/host/web/passed-request.ts";
 import { createExpiryCheck } from "../../../apps/proxy/src/keys/credential-expiry.ts";
 import { createKey, pepperOf } from "../../../apps/proxy/src/keys/key-lifecycle.ts";
 import { createPipeline } from "../../../apps/proxy/src/pipeline.ts";
@@ -81,7 +81,7 @@ export async function createApp(upstream: Upstream): Promise<MountedGateway> {
   const pipeline = createPipeline(services, { ...settings, userAgent: "my-app" });
   const gateway = createGateway(pipeline, {
     routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }),
-    toGatewayRequest: (context) => webGatewayRequest(context.req.raw, null, basePath(context)),
+    toGatewayRequest: (context) => passedRequest(context.req.raw, null, basePath(context)),
   });
   const app = new Hono().get("/hello", (context) => context.text("hello")).route("/letta", gateway);
   return { app, key: minted.key };
