@@ -110,9 +110,9 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("2 waiting").waitFor();
     await expect.poll(() => focused()).toContain("third command");
     await settle();
-    await page.keyboard.press("d");
-    await page.keyboard.press("Escape");
+    for (const key of ["d", "Escape", "a"]) await page.keyboard.press(key);
     await expect.poll(() => focused()).toContain("third command");
+    await settle();
     await page.keyboard.press("d");
     await page.keyboard.type("no");
     await page.keyboard.press("Enter");

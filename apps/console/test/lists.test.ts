@@ -328,6 +328,21 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("two secrets that arrive together are shown one after the other", async () => {
+    for (const scope of ["list", "read"] as const) await gateway.proxy.createKey({ scopes: [scope] });
+    await open("/keys");
+    const responses: (() => void)[] = [];
+    await page.route("**/rotate", (route) => void responses.push(() => void route.continue()));
+    for (const position of [0, 1]) {
+      await page.getByRole("button", { name: "Rotate" }).nth(position).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Rotate" }).click();
+    }
+    await expect.poll(() => responses.length).toBe(2);
+    for (const respond of responses) respond();
+    for (const _ of responses) await page.getByRole("button", { name: "I have copied it" }).click();
+    await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
+  });
+
   test("a sign-in link that is pasted while a secret is shown leaves the address at once, and is used after that", async () => {
     await open("/devices?invite=yes");
     await page.getByRole("button", { name: "Create the command" }).click();

@@ -42,7 +42,12 @@ export function ApprovalCard({
   const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null || !mayDecide();
   const isCut = approval.inputTruncated;
   /** People who decide with the pointer do not watch the focus, so text that they type next must not decide anything. */
-  const focusAfter = (isByKey: boolean): void => (isByKey ? card.current?.focus() : focusMain());
+  const focusAfter = (isByKey: boolean): void => {
+    // The next letters may belong to the text of the reason.
+    onOtherKey();
+    if (isByKey) card.current?.focus();
+    else focusMain();
+  };
   const choose = async (approve: boolean, isByKey: boolean, reason = "", suggestion?: string): Promise<void> => {
     // Before the response: the card may be gone when the response arrives.
     isPassingFocus.current = isByKey;
@@ -277,7 +282,7 @@ function DenyForm({
         onDeny(reason.trim(), isByKey.current);
       }}
       onKeyDown={(event) => {
-        if (event.key === "Escape") onCancel(true);
+        if (event.key === "Escape" && !event.isComposing) onCancel(true);
       }}
     >
       <label class="sr" for={id}>

@@ -16,21 +16,22 @@ const layers = "dialog, .toast, .top, .composer, .menu[open] > div";
 
 /**
  * Looks at all buttons of an element. Returns whether each has kept still for {@link settleMs}, as far as earlier calls have seen it: so they must be
- * frequent, and the press makes one too.
+ * frequent, and the press makes one too. While the element has an open dialog, only the buttons of the dialog count: no other can be pressed.
  */
 export function isSteady(element: Element): boolean {
   const time = monotonic();
   const { offsetLeft = 0, offsetTop = 0, scale = 1 } = visualViewport ?? {};
   const boxes = [...document.querySelectorAll(layers)].map((layer) => layer.getBoundingClientRect());
-  const ages = Array.from(element.querySelectorAll("button"), (button) => {
+  const pressable = element.querySelector("dialog") ?? element;
+  const areSteady = Array.from(element.querySelectorAll("button"), (button) => {
     const box = button.getBoundingClientRect();
     const place = JSON.stringify([box, boxes.filter((layer) => overlap(box, layer)), offsetLeft, offsetTop, scale]);
     const last = seen.get(button);
     const since = last?.place === place ? last.since : time;
     seen.set(button, { place, since });
-    return time - since;
+    return time - since >= settleMs || !pressable.contains(button);
   });
-  return ages.every((age) => age >= settleMs);
+  return !areSteady.includes(false);
 }
 
 function overlap(one: DOMRect, other: DOMRect): boolean {

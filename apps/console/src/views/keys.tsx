@@ -58,7 +58,9 @@ function useKeys(): readonly [readonly ShownKey[] | null, string | null, () => v
 export function Keys(): JSX.Element {
   const [keys, failure, load] = useKeys();
   const [isCreating, setCreating] = useState(false);
-  const [secret, setSecret] = useState<CreatedKey | null>(null);
+  /** They are shown one after the other: several changes can be on their way. */
+  const [[secret], setSecrets] = useState<readonly CreatedKey[]>([]);
+  const addSecret = (created: CreatedKey): void => setSecrets((secrets) => [...secrets, created]);
   const [question, setQuestion] = useState<Question | null>(null);
   const [explained, setExplained] = useState<ShownKey | null>(null);
   const act: Act = async (change, done) => {
@@ -67,7 +69,7 @@ export function Keys(): JSX.Element {
       // The response may have a secret, for which this view must still be there.
       const created = await change().finally(holdPage());
       if (created === null) toast("good", done);
-      else setSecret(created);
+      else addSecret(created);
     } catch (error) {
       toast("bad", failureText(error, "change"));
     }
@@ -117,12 +119,14 @@ export function Keys(): JSX.Element {
           onClose={() => setCreating(false)}
           onCreated={(created) => {
             setCreating(false);
-            setSecret(created);
+            addSecret(created);
             load();
           }}
         />
       )}
-      {secret !== null && <Secret created={secret} onClose={() => setSecret(null)} />}
+      {secret !== undefined && (
+        <Secret key={secret.key} created={secret} onClose={() => setSecrets(([, ...later]) => later)} />
+      )}
       {explained !== null && <Explain shown={explained} onClose={() => setExplained(null)} />}
       {question !== null && (
         <Confirm

@@ -95,7 +95,7 @@ async function validateBody(
 ): Promise<Validation> {
   const encoded =
     refuseUnless(request, "content-encoding", "identity", "unsupported_media_type") ??
-    // Node, Bun and Deno refuse such a head before the pipeline (`refuseHead`).
+    // The gateway's own listeners refuse such a head before the pipeline (`refuseHead`).
     refuseUnless(request, "transfer-encoding", "chunked", "invalid_request");
   if (encoded !== null) return encoded;
   const body = await request.readBody({ maxBytes: limitBytes, memory });
