@@ -54,13 +54,18 @@ function useKeys(): readonly [readonly ShownKey[] | null, string | null, () => v
   return [keys, failure, load];
 }
 
+/** The secret to show, and functions that add one and remove the first: several changes can be on their way. */
+function useSecrets(): readonly [CreatedKey | undefined, (created: CreatedKey) => void, () => void] {
+  const [[first], setSecrets] = useState<readonly CreatedKey[]>([]);
+  const add = (created: CreatedKey): void => setSecrets((secrets) => [...secrets, created]);
+  return [first, add, () => setSecrets(([, ...later]) => later)];
+}
+
 /** The view. */
 export function Keys(): JSX.Element {
   const [keys, failure, load] = useKeys();
   const [isCreating, setCreating] = useState(false);
-  /** They are shown one after the other: several changes can be on their way. */
-  const [[secret], setSecrets] = useState<readonly CreatedKey[]>([]);
-  const addSecret = (created: CreatedKey): void => setSecrets((secrets) => [...secrets, created]);
+  const [secret, addSecret, removeSecret] = useSecrets();
   const [question, setQuestion] = useState<Question | null>(null);
   const [explained, setExplained] = useState<ShownKey | null>(null);
   const act: Act = async (change, done) => {
@@ -124,9 +129,7 @@ export function Keys(): JSX.Element {
           }}
         />
       )}
-      {secret !== undefined && (
-        <Secret key={secret.key} created={secret} onClose={() => setSecrets(([, ...later]) => later)} />
-      )}
+      {secret !== undefined && <Secret key={secret.key} created={secret} onClose={removeSecret} />}
       {explained !== null && <Explain shown={explained} onClose={() => setExplained(null)} />}
       {question !== null && (
         <Confirm
