@@ -100,7 +100,7 @@ describe.each(browsers)("in %s", () => {
     expect(await page.getByText("Nothing waits").count()).toBe(0);
   });
 
-  test("a key without the scope approve is told why it sees no list instead of an empty list", async () => {
+  test("without the scope approve, the page gives the reason instead of an empty list", async () => {
     const other = await browser.newContext();
     ({ page } = await openPage(other, gateway.proxy.url));
     await page.goto(await gateway.link("--scope", "list", "--scope", "read"));

@@ -1,6 +1,6 @@
 /**
- * The features that the steps of the pipeline call, created from the services of a runtime and the configuration. A reload replaces all of them, so
- * what must survive one is behind a service (`services.ts`).
+ * The features that the steps of the pipeline call, created from the services of a runtime and the configuration. A reload replaces all of them;
+ * anything that must survive a reload is kept behind a service (`services.ts`).
  */
 import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";

@@ -58,7 +58,7 @@ describe("sends that may have been delivered", () => {
   });
 });
 
-describe("sends of which nothing was delivered", () => {
+describe("sends that delivered nothing", () => {
   test.each([
     ["a connection that was refused", { reason: "unreachable", cause: null }, "502 upstream_unreachable", "true"],
     ["a 400", jsonResponse(400, { message: "no" }), "400 upstream_error", "false"],

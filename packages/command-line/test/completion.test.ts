@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 type Complete = (line: string) => readonly string[];
 
 const bash: Complete = (line) => {
-  // Each equals sign is a word of its own in bash.
+  // Bash treats each equals sign as a separate word.
   const words = line
     .split(" ")
     .flatMap((word) => (word === "" ? [""] : word.split(/(=)/).filter((part) => part !== "")));

@@ -1,6 +1,6 @@
 /**
- * Recognises requests whose message ids have been used before, and builds the responses for outcomes, also for a body of which only a part was
- * delivered. A message id is sent at most once; a repeat receives the outcome of the first send.
+ * Recognises requests whose message ids have been used before, and builds the responses for outcomes, including bodies that were delivered only
+ * in part. A message id is sent at most once; a repeat receives the outcome of the first send.
  */
 import { jsonResponse, type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 import type { DeliveryOutcome, KnownMessage } from "../ports.ts";

@@ -9,7 +9,7 @@ import type { DeliveryLog, MessageUse } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import { advance, evidenceOf, receivedStatus } from "./state-machine.ts";
 
-/** The status of a message of which only the send is known. */
+/** Returns the status of a message when only its send is known. */
 export function messageOfUse(
   { scope, messageId, deliveryId, outcome, reservedAt }: MessageUse,
   time: Pick<StoredTime, "wallAt">,
