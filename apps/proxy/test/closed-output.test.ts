@@ -49,9 +49,9 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
   }
 
   /** Starts the gateway with its log in a file or a pipe. */
-  function start(output: number | "pipe"): ChildProcess {
+  function start(output: number | "pipe", format: "json" | "pretty" = "json"): ChildProcess {
     const [program, ...before] = installGateway(runtime, folder);
-    const words = ["start", "--port", "0", "--log", "json", "--data-dir", "data"];
+    const words = ["start", "--port", "0", "--log", format, "--data-dir", "data"];
     const gateway = spawn(program, [...before, ...words], options(output));
     gateways.add(gateway);
     return gateway;
@@ -167,5 +167,15 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     const log = gateway.stdout === null ? "" : text(gateway.stdout);
     expect(await stop(gateway)).toBe(0);
     expect((await log).trimEnd().split("\n").at(-1)).toContain('"event":"stopped"');
+  });
+
+  test("a signal at the first line of a first start waits until the keys are printed, and the gateway stops in order", async () => {
+    const gateway = start("pipe", "pretty");
+    const { stdout } = gateway;
+    if (stdout === null) throw new Error("the output is not a pipe");
+    const exited = once(stdout, "data").then(() => stop(gateway));
+    const output = text(stdout);
+    expect(await exited).toBe(0);
+    expect(await output).toMatch(/lek_[^]*Stopped/);
   });
 });

@@ -129,6 +129,7 @@ export function watchSettings(parsed: ParsedLine): SettingsWatch {
   };
   let endReloads = (): void => undefined;
   const unwatch = watchFile(path, systemClock, () => reload());
+  if (!isInTerminal()) process.on("SIGHUP", () => reload());
 
   return {
     begin(settings, apply, report) {
@@ -149,7 +150,6 @@ export function watchSettings(parsed: ParsedLine): SettingsWatch {
       });
       reload = () => void reloader.reload();
       endReloads = () => reloader.end();
-      if (!isInTerminal()) process.on("SIGHUP", () => reload());
       if (isPending) reload();
     },
     end() {

@@ -21,19 +21,28 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   const write = createLogWriter(settings.log, output.write, systemClock.now);
   const { log, dropped } = dropUnread(write, standardOutput());
   const instance = await openInstance(settings, filterByLevel(settings.logLevel, log), dropped);
+  await serveUntilSignal(instance, settings, changes, output.flush);
+}
+
+/** Opens the ports, and prints the next steps for people. After a failure everything is closed. */
+async function listen(
+  instance: GatewayInstance,
+  settings: Settings,
+  flushLog: () => void,
+): Promise<readonly DrainingServer[]> {
   const connections: DrainingServer[] = [];
   try {
     const { main, admin } = await instance.listen();
     for (const listener of [main, admin]) if (listener !== null) connections.push(listener.connections);
     if (settings.log === "pretty") {
-      output.flush();
+      flushLog();
       await printSteps(instance, settings, main.url);
     }
   } catch (cause) {
     await instance.close(0, connections);
     throw cause;
   }
-  serveUntilSignal(instance, settings, changes, connections, output.flush);
+  return connections;
 }
 
 /** Prints the next steps for people. */
@@ -47,28 +56,22 @@ function printSteps(instance: GatewayInstance, { publicUrl, dataDir }: Settings,
   });
 }
 
-/** Applies changes of the configuration, until a signal stops the gateway. */
-function serveUntilSignal(
+/** Listens, and applies changes of the configuration until a signal stops the gateway. Resolves when the gateway listens. */
+async function serveUntilSignal(
   instance: GatewayInstance,
   initialSettings: Settings,
   changes: SettingsWatch,
-  connections: readonly DrainingServer[],
   flushLog: () => void,
-): void {
+): Promise<void> {
   const { log } = instance;
   let settings = initialSettings;
-  changes.begin(
-    settings,
-    async (next) => {
-      await instance.replace(next);
-      settings = next;
-    },
-    log,
-  );
-
+  // Never resolves if the start fails: the command then ends on its own.
+  const listening = Promise.withResolvers<readonly DrainingServer[]>();
+  // Before anything is printed, because a signal may follow the first line at once.
   stopOnSignal({
     log,
     async stop(graceMs, signal) {
+      const connections = await listening.promise;
       instance.drain();
       changes.end();
       // A load balancer learns from /readyz that it must stop sending requests here, while they are still accepted.
@@ -80,6 +83,17 @@ function serveUntilSignal(
       await standardOutput().settled(lastReadMs);
     },
   });
+
+  const connections = await listen(instance, settings, flushLog);
+  changes.begin(
+    settings,
+    async (next) => {
+      await instance.replace(next);
+      settings = next;
+    },
+    log,
+  );
+  listening.resolve(connections);
 }
 
 /** Opens standard output for the log. */
