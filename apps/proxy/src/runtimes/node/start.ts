@@ -67,7 +67,8 @@ async function serveUntilSignal(
   let settings = initialSettings;
   // Never resolves if the start fails: the command then ends on its own.
   const listening = Promise.withResolvers<readonly DrainingServer[]>();
-  // Before anything is printed, because a signal may follow the first line at once.
+  // Before the line that says that the gateway listens, because a signal may follow it at once. An earlier signal ends the process, which loses
+  // nothing.
   stopOnSignal({
     log,
     async stop(graceMs, signal) {
