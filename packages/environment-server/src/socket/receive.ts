@@ -40,7 +40,7 @@ export function listen(hub: HubState, connection: DeviceConnection): PlainSocket
     },
     onLongText(byteLength, start, end) {
       if (!admit(byteLength)) return;
-      receiveLongText(hub, connection, start, end);
+      receive(hub, connection, readLongFrame(start, end), 0);
       if (isCurrent(hub, connection)) hub.watch.receivedLong(connection.device.environmentId, start);
     },
     // Binary data and pings of the WebSocket protocol are ignored, but count against the limits.
@@ -67,11 +67,6 @@ function receiveText(hub: HubState, connection: DeviceConnection, text: string):
   if ((isRead || recognised === null) && !hub.traffic.admitParsing(connection.traffic, text.length)) return;
   if (isRead && isCurrent(hub, connection)) hub.output.recordOutput(connection.device, text);
   receive(hub, connection, recognised ?? parseFrame(text), text.length);
-}
-
-/** Handles a text that is too long to be parsed, from its start and its end. It never throws. */
-function receiveLongText(hub: HubState, connection: DeviceConnection, start: string, end: string): void {
-  receive(hub, connection, readLongFrame(start, end), 0);
 }
 
 function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame, length: number): void {
