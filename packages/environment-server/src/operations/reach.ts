@@ -1,7 +1,4 @@
-/**
- * Finds the registration and the socket of the connection that a request names, for sends, control commands and viewers. Also refuses throttled
- * devices, for registrations and upgrades.
- */
+/** Finds the registration and the socket of the connection that a request names, for sends, control commands and viewers. */
 import { sleep } from "@letta-environments/platform";
 import {
   allowsDevice,
@@ -13,8 +10,6 @@ import {
 } from "@letta-environments/schema";
 import type { ConnectionRecord } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
-import type { DeviceHub } from "../socket/hub.ts";
-import type { ThrottledDevice } from "../socket/throttle.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 
@@ -73,16 +68,6 @@ export async function waitUntilSettled(
 ): Promise<void> {
   const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
   if (waitMs > 0) await sleep(clock, waitMs);
-}
-
-/**
- * Returns 429 `device_throttled` while a device is refused because it exceeded limits, else `null`. A device that was connected
- * before waits as long as `Retry-After` says; it never gives up.
- */
-export function throttledResponse(hub: Pick<DeviceHub, "throttledMs">, device: ThrottledDevice): PlainResponse | null {
-  const remainingMs = hub.throttledMs(device);
-  if (remainingMs === 0) return null;
-  return problemResponse("device_throttled", { retryAfterSeconds: Math.ceil(remainingMs / 1_000) });
 }
 
 /** The refusal of a request to a registration without a socket. */

@@ -14,8 +14,8 @@ import {
 } from "@letta-environments/schema";
 import { maxEnvironmentsPerKey, maxMetadataLength } from "../limits.ts";
 import { ownerOf } from "../socket/connection.ts";
+import type { ThrottledDevice } from "../socket/throttle.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
-import { throttledResponse } from "./reach.ts";
 
 /**
  * The prefix of connectionIds. Devices since 0.32.8 take the prefix `conn-` for the vendor's cloud, and query an agents API there
@@ -48,7 +48,7 @@ export async function registerEnvironment(
   const tags = await readTags(server, principal, deviceId);
   if (!allowsDevice(principal, { deviceId, connectionName, tags })) return problemResponse("device_not_allowed");
   const { tenant, keyId } = principal;
-  const throttled = throttledResponse(server.hub, { tenant, keyId, deviceId, listenerInstanceId });
+  const throttled = throttledResponse(server, { tenant, keyId, deviceId, listenerInstanceId });
   if (throttled !== null) return throttled;
   const connectionId = server.randomId(connectionIdPrefix);
   const wsUrl = buildSocketUrl(server.publicUrl, authority, connectionId);
@@ -89,6 +89,16 @@ export async function registerEnvironment(
       return jsonResponse(200, { connectionId, wsUrl } satisfies RegisterResponse);
     }
   }
+}
+
+/**
+ * Returns 429 `device_throttled` while a device is refused because it exceeded limits, else `null`. A device that was connected
+ * before waits as long as `Retry-After` says; it never gives up.
+ */
+function throttledResponse({ hub }: ServerContext, device: ThrottledDevice): PlainResponse | null {
+  const remainingMs = hub.throttledMs(device);
+  if (remainingMs === 0) return null;
+  return problemResponse("device_throttled", { retryAfterSeconds: Math.ceil(remainingMs / 1_000) });
 }
 
 /** The present tags of the device, if the principal is limited to tags. A device cannot give itself any. */
@@ -146,7 +156,7 @@ export async function decideUpgrade(
   if (record.replaced || (location !== null && location.generation > record.generation)) {
     return refused(problemResponse("connection_replaced"));
   }
-  const throttled = throttledResponse(server.hub, { ...principal, ...record.environment });
+  const throttled = throttledResponse(server, { ...principal, ...record.environment });
   if (throttled !== null) return refused(throttled);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   return {
