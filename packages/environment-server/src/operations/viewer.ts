@@ -5,7 +5,6 @@
 import {
   allowsAgent,
   buildPath,
-  type DecodedRequest,
   endpoints,
   jsonResponse,
   matchEndpoint,
@@ -23,9 +22,6 @@ import type { RequestContext, ServerContext } from "./context.ts";
 import { refuseForeignConversation } from "./conversations/key-limits.ts";
 import { findForAction, findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
-/** A request to open the socket of a viewer, decoded. */
-type ViewerRequest = Extract<DecodedRequest, { readonly operation: "openViewerSocket" }>;
-
 /**
  * Decides on the upgrade request of a viewer.
  *
@@ -34,7 +30,7 @@ type ViewerRequest = Extract<DecodedRequest, { readonly operation: "openViewerSo
  */
 export async function decideViewerUpgrade(
   server: ServerContext,
-  { params, query }: Omit<ViewerRequest, "operation">,
+  { params, query }: OperationInput<"openViewerSocket">,
   principal: Principal,
   requests: ViewerRequests,
 ): Promise<UpgradeDecision> {
@@ -46,7 +42,7 @@ export async function decideViewerUpgrade(
   if (found.kind === "refused") return found;
   const { connectionId, environment } = found.record;
   if (findOnline(server, found.record) === null) return refused(unreachableResponse(found.record));
-  if (server.viewers.isFull(principal.tenant, principal.keyId)) return refused(tooManyViewers);
+  if (server.viewers.isFull(principal)) return refused(tooManyViewers);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   const access = {
     principal,

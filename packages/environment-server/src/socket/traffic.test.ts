@@ -27,10 +27,10 @@ function admit(socket: TestSocket, count: number, length: number = 10): number {
 
 test("a bucket is refilled evenly, never above its burst", () => {
   const rate = { perSecond: 10, burst: 5 };
-  const emptied = takeTokens(fillBucket(rate, 0), 5);
+  const emptied = takeTokens(fillBucket(rate, 0), rate, 5, 0);
   expect(emptied).toEqual({ tokens: 0, filledAtMs: 0 });
   if (emptied === null) return;
-  expect(takeTokens(emptied, 1)).toBeNull();
+  expect(takeTokens(emptied, rate, 1, 0)).toBeNull();
   expect(refillBucket(emptied, rate, 200).tokens).toBe(2);
   expect(refillBucket(emptied, rate, 60_000).tokens).toBe(5);
 });

@@ -22,9 +22,10 @@ export function refillBucket({ tokens, filledAtMs }: Bucket, { perSecond, burst 
   return { tokens: Math.min(burst, tokens + ((nowMs - filledAtMs) * perSecond) / 1_000), filledAtMs: nowMs };
 }
 
-/** Takes tokens out of a refilled bucket; `null` when it has too few. */
-export function takeTokens(bucket: Bucket, count: number): Bucket | null {
-  return bucket.tokens < count ? null : { ...bucket, tokens: bucket.tokens - count };
+/** Refills a bucket and takes tokens out of it; `null` when it has too few. */
+export function takeTokens(bucket: Bucket, rate: Rate, count: number, nowMs: number): Bucket | null {
+  const refilled = refillBucket(bucket, rate, nowMs);
+  return refilled.tokens < count ? null : { ...refilled, tokens: refilled.tokens - count };
 }
 
 /** The count of one socket. There are many, so it has no methods. */
@@ -97,7 +98,7 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     const { key } = socket;
     if (!key.sockets.has(socket)) return false;
     const nowMs = monotonic();
-    const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), count);
+    const own = takeTokens(socket[unit], socketRates[unit], count, nowMs);
     if (own === null) {
       key.sockets.delete(socket);
       socket.onViolation(`The device sends more than ${units[unit](socketRates[unit])}`, "rate");

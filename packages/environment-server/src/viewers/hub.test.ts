@@ -316,10 +316,10 @@ describe("the life of a socket", () => {
   test("a key has a limited number of viewers", () => {
     const world = createViewerWorld();
     const viewers = Array.from({ length: maxViewersPerKey + 1 }, () => world.open());
-    expect(world.hub.isFull(operator.tenant, operator.keyId)).toBe(true);
+    expect(world.hub.isFull(operator)).toBe(true);
     expect(viewers.filter(({ closes }) => closes.length > 0)).toHaveLength(1);
     viewers[0]?.listener.onClose(1005);
-    expect(world.hub.isFull(operator.tenant, operator.keyId)).toBe(false);
+    expect(world.hub.isFull(operator)).toBe(false);
   });
 
   test("a short absence of the device is bridged; a long one, and another registration, end the sockets", async () => {

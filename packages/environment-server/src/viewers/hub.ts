@@ -4,7 +4,7 @@
  * see it.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
-import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
+import type { PlainSocket, PlainSocketListener, Principal } from "@letta-environments/schema";
 import { isNestedDeeply, type Members, parseMembers } from "../dialects/values.ts";
 import type { EmitEvent } from "../events.ts";
 import {
@@ -18,7 +18,7 @@ import {
 import { ownerOf } from "../socket/connection.ts";
 import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/close.ts";
 import type { FrameWatch } from "../socket/followers.ts";
-import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
+import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
 import { closeViewer, createViewerState, deliver, type ViewerState } from "./state.ts";
@@ -29,7 +29,7 @@ export interface ViewerHub extends FrameWatch {
   /** Adds an open socket. Closes it again when the key has too many. */
   open(access: ViewerAccess, socket: PlainSocket): PlainSocketListener;
   /** Whether a key has as many viewers as it may. */
-  isFull(tenant: string, keyId: string): boolean;
+  isFull(principal: Pick<Principal, "tenant" | "keyId">): boolean;
   /** Viewers with an open socket. Each is the same object as long as its socket is open. */
   connectedViewers(): readonly ConnectedViewer[];
   /** Closes, with 1008, the sockets of the viewers for which `isEnded` returns true. */
@@ -85,12 +85,12 @@ export function createViewerHub(options: {
       add(hub, viewer);
       emit({ type: "viewer_connected", ...referenceOf(access), keyId: access.principal.keyId });
       if (hub.isClosed) closeViewer(viewer, shutdownClose);
-      else if (countOf(hub, access) > maxViewersPerKey) closeViewer(viewer, tooManyClose);
+      else if (countOf(hub, access.principal) > maxViewersPerKey) closeViewer(viewer, tooManyClose);
       startPings(hub);
       startChecks(hub);
       return listen(viewer);
     },
-    isFull: (tenant, keyId) => (hub.counts.get(ownerOf({ tenant, keyId })) ?? 0) >= maxViewersPerKey,
+    isFull: (principal) => countOf(hub, principal) >= maxViewersPerKey,
     received(environmentId, text) {
       const row = hub.rows.get(environmentId);
       if (row !== undefined && mayBeShown(text)) relay(hub, row, text);
@@ -136,7 +136,7 @@ function relay(hub: Hub, row: Row, text: string): void {
   if (text.length > maxParsedLength) return reportTooLong(row, text);
   if (isNestedDeeply(text)) return;
   // A flooding device is disconnected where its frames are counted. Here its viewers only miss frames, which `event_seq` shows.
-  const left = takeTokens(refillBucket(row.parsed, viewerParsedRate, hub.clock.monotonic()), text.length);
+  const left = takeTokens(row.parsed, viewerParsedRate, text.length, hub.clock.monotonic());
   if (left === null) return;
   row.parsed = left;
   const frame = parse(text);
@@ -188,7 +188,7 @@ function add(hub: Hub, viewer: ViewerState): void {
   const row = hub.rows.get(environmentId) ?? { viewers: new Set<ViewerState>(), parsed, cancelGrace: null };
   hub.rows.set(environmentId, row);
   row.viewers.add(viewer);
-  hub.counts.set(ownerOf(viewer.access.principal), countOf(hub, viewer.access) + 1);
+  hub.counts.set(ownerOf(viewer.access.principal), countOf(hub, viewer.access.principal) + 1);
 }
 
 function remove(hub: Hub, viewer: ViewerState): boolean {
@@ -200,7 +200,7 @@ function remove(hub: Hub, viewer: ViewerState): boolean {
     hub.rows.delete(environmentId);
   }
   const owner = ownerOf(viewer.access.principal);
-  const count = countOf(hub, viewer.access) - 1;
+  const count = countOf(hub, viewer.access.principal) - 1;
   if (count <= 0) hub.counts.delete(owner);
   else hub.counts.set(owner, count);
   if (hub.rows.size === 0) stopTimers(hub);
@@ -244,8 +244,8 @@ function stopTimers(hub: Hub): void {
   hub.cancelCheck = null;
 }
 
-function countOf(hub: Hub, { principal }: ViewerAccess): number {
-  return hub.counts.get(ownerOf(principal)) ?? 0;
+function countOf({ counts }: Hub, principal: Pick<Principal, "tenant" | "keyId">): number {
+  return counts.get(ownerOf(principal)) ?? 0;
 }
 
 function referenceOf({ principal, environmentId, deviceId, connectionId }: ViewerAccess) {

@@ -4,7 +4,7 @@ import type { PlainSocket } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { viewerFrameRate, viewerViolationRate } from "../limits.ts";
 import { type CloseFrame, droppedCode, policyViolation } from "../socket/close.ts";
-import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
+import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
 import { errorFrame, failureFrame, type FrameParts } from "./error-frames.ts";
 import type { FrameRefusal } from "./frame.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
@@ -105,14 +105,14 @@ export function sendRefusal(state: ViewerState, frame: FrameParts, reason: Frame
 /** Refuses a frame that the viewer should not have sent. Too many of them close the socket. */
 export function rejectFrame(state: ViewerState, frame: FrameParts, reason: FrameRefusal): void {
   sendRefusal(state, frame, reason);
-  const left = takeTokens(refillBucket(state.violations, viewerViolationRate, state.clock.monotonic()), 1);
+  const left = takeTokens(state.violations, viewerViolationRate, 1, state.clock.monotonic());
   if (left === null) return closeViewer(state, tooManyRefusals);
   state.violations = left;
 }
 
 /** Counts a frame of the viewer. Returns whether it may be read. */
 export function takeFrame(state: ViewerState): boolean {
-  const left = takeTokens(refillBucket(state.frames, viewerFrameRate, state.clock.monotonic()), 1);
+  const left = takeTokens(state.frames, viewerFrameRate, 1, state.clock.monotonic());
   if (left !== null) state.frames = left;
   return left !== null;
 }
