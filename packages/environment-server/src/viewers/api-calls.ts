@@ -4,7 +4,7 @@
  * responses of the API become the responses of the device protocol.
  */
 import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
-import type { Conversation } from "../dialects/conversation.ts";
+import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
 import { isMembers, type Members, membersOf, parseMembers } from "../dialects/values.ts";
 import {
   type FrameRefusal,
@@ -160,7 +160,7 @@ function readChange(
 
 /** The response frame of a translated frame when its calls succeeded; `null` when the protocol has none. */
 export function successFrame({ type, members }: ViewerFrame, runtime: Conversation, body: Members): Members | null {
-  const wire = { runtime: { agent_id: runtime.agentId || null, conversation_id: runtime.conversationId } };
+  const wire = { runtime: toWireRuntime(runtime) };
   switch (type) {
     case "input":
       return { ...wire, accepted: true, ...(isPresent(body["disposition"]) && { disposition: body["disposition"] }) };

@@ -192,7 +192,7 @@ function checkRuntimeStart({ external_tools: tools, ...given }: Members, princip
     const denied = scopeRefusal(scope, principal, "a member of this frame");
     if (denied !== null) return refuseFrame(denied);
   }
-  const rule = brokenRule(members) ?? null;
+  const rule = brokenRule(members);
   if (rule !== null) return refuseFrame(invalidFrame(rule));
   const { agent_id: agentId = null, mode, recover_approvals: recover, ...rest } = members;
   const { conversation_id: conversationId } = rest;

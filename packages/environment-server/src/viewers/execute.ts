@@ -8,8 +8,7 @@ import { dropOldest } from "../drop-oldest.ts";
 import { maxOpenRequestsPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";
-import { repeatedMembers } from "./error-frames.ts";
-import { refusal, type ViewerFrame } from "./frame.ts";
+import { refusal, repeatedMembers, type ViewerFrame } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
 import { deliverFrame, rejectFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
 

@@ -1,12 +1,12 @@
 /**
  * Parses the untrusted frames of a viewer: a frame is a JSON object with a type, bounded in size and depth. Also decides whether a key may use the
- * scope that a frame needs and the conversation that it names.
+ * scope that a frame needs and the conversation that it names, and builds the frames by which a viewer learns that its frame had no effect.
  */
 import { allowsAgent, allowsScope, type Principal } from "@letta-environments/schema";
-import type { Conversation } from "../dialects/conversation.ts";
-import { isNestedDeeply, type Members, membersOf, parseObject } from "../dialects/values.ts";
+import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
+import { isNestedDeeply, type Members, membersOf, parseObject, readId, readRuntime } from "../dialects/values.ts";
 import { maxViewerFrameLength } from "../limits.ts";
-import type { ViewerScope } from "./scopes.ts";
+import { responseTypeOf, type ViewerScope } from "./scopes.ts";
 
 /** A frame of a viewer. */
 export interface ViewerFrame {
@@ -59,15 +59,11 @@ export function parseViewerFrame(text: string): ParsedViewerFrame {
 export const tooLarge: ParsedViewerFrame & { readonly kind: "malformed" } = {
   kind: "malformed",
   type: null,
-  refusal: {
-    code: "frame_too_large",
-    message: `A frame must have at most ${maxViewerFrameLength} characters.`,
-    scope: null,
-  },
+  refusal: refusal("frame_too_large", `A frame must have at most ${maxViewerFrameLength} characters.`),
 };
 
 function malformed(rule: string, type: string | null = null): ParsedViewerFrame {
-  return { kind: "malformed", type, refusal: { code: "malformed_frame", message: `The frame ${rule}.`, scope: null } };
+  return { kind: "malformed", type, refusal: refusal("malformed_frame", `The frame ${rule}.`) };
 }
 
 /** Refuses a frame. */
@@ -125,3 +121,60 @@ export function isId(value: unknown): value is string {
 
 /** The refusal of an agent that is not in the key's list. */
 export const agentNotAllowed: FrameRefusal = refusal("agent_not_allowed", "The gateway key may not use this agent.");
+
+/** The parts of the frame that could be read. */
+export interface FrameParts {
+  readonly type: string | null;
+  readonly requestId: string | null;
+  readonly members: Members;
+}
+
+/** The members of a frame by which the vendor's client matches a response that may be sent later, each of limited length. */
+export function repeatedMembers({ runtime, process_id: processId }: Members): Members {
+  const conversation = readRuntime(runtime);
+  return {
+    ...("kind" in conversation ? null : { runtime: toWireRuntime(conversation) }),
+    ...(processId !== undefined && { process_id: readId(processId) }),
+  };
+}
+
+/** Builds the error frame. It names the type of the frame and the scope that is missing. */
+export function errorFrame({ type, requestId }: FrameParts, { code, message, scope }: FrameRefusal): Members {
+  return {
+    type: "error",
+    ...(requestId !== null && { request_id: requestId }),
+    frame_type: type,
+    code,
+    message,
+    ...(scope !== null && { scope }),
+  };
+}
+
+/**
+ * Builds the equivalent response of the device protocol, because the vendor's client waits for it and does not know the error
+ * frame; `null` when the protocol has none.
+ */
+export function failureFrame({ type, requestId, members }: FrameParts, { message }: FrameRefusal): Members | null {
+  const responseType = type === null ? null : responseTypeOf(type);
+  if (responseType === null || requestId === null) return null;
+  const frame = { type: responseType, request_id: requestId, error: message };
+  const runtime = members["runtime"] ?? null;
+  switch (type) {
+    case "input":
+      return { ...frame, runtime, accepted: false };
+    case "abort_message":
+      return { ...frame, runtime, aborted: false, success: false };
+    case "resume_queue":
+      return { ...frame, runtime, resumed: 0, success: false };
+    case "remove_queue_item":
+      return { ...frame, item_id: members["item_id"] ?? null, success: false };
+    case "monitor_stop":
+      return { ...frame, runtime, process_id: members["process_id"] ?? null, stopped: false, success: false };
+    case "runtime_start": {
+      const created = { agent: false, conversation: false };
+      return { ...frame, success: false, runtime: null, agent: null, conversation: null, created };
+    }
+    default:
+      return { ...frame, ...(runtime !== null && { runtime }), success: false };
+  }
+}

@@ -5,8 +5,7 @@ import type { Members } from "../dialects/values.ts";
 import { viewerFrameRate, viewerViolationRate } from "../limits.ts";
 import { type CloseFrame, droppedCode, policyViolation } from "../socket/close.ts";
 import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
-import { errorFrame, failureFrame, type FrameParts } from "./error-frames.ts";
-import type { FrameRefusal } from "./frame.ts";
+import { errorFrame, failureFrame, type FrameParts, type FrameRefusal } from "./frame.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 
 /** Dependencies of a viewer. */

@@ -3,8 +3,8 @@ import type { PlainSocketListener } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { maxViewerFrameBytes, maxViewerFrameLength } from "../limits.ts";
 import { checkFrame } from "./check.ts";
-import type { FrameParts } from "./error-frames.ts";
 import {
+  type FrameParts,
   type FrameRefusal,
   invalidFrame,
   type ParsedViewerFrame,
