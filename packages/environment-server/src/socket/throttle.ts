@@ -63,8 +63,8 @@ export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): D
     const penalty = increasePenalty(penalties.get(subject), freeViolations, nowMs);
     penalties.delete(subject);
     penalties.set(subject, penalty);
-    for (const [oldest, { untilMs }] of penalties) {
-      if (penalties.size <= maxThrottledSubjects && nowMs - untilMs < throttleMemoryMs) break;
+    for (const [oldest, earlier] of penalties) {
+      if (penalties.size <= maxThrottledSubjects && !isForgotten(earlier, nowMs)) break;
       penalties.delete(oldest);
     }
     return penalty;
