@@ -28,7 +28,7 @@ const evictionStep = 64;
 /** Creates a {@link ChangeLog}. */
 export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitChange, limits: ChangeLimits): ChangeLog {
   const readState = database.prepare("SELECT * FROM environment_change_log");
-  const readLog = (): ChangeLogState => readPositions(readState.get() ?? {});
+  const readLog = (): ChangeLogState => readPositions(readState.get());
   const restart = database.prepare(`UPDATE environment_change_log SET epoch = ?, events_size = 0, output_size = 0,
     removed_through = last_position, output_removed_through = last_position, former = '[]'`);
   const removeAll = database.prepare("DELETE FROM environment_change");
@@ -132,7 +132,7 @@ function prepareAppend(
     const sizes = changes.map(sizeOfChange);
     const sizeOf = (isOutput: boolean): number =>
       changes.reduce((sum, { kind }, index) => sum + ((kind === "output") === isOutput ? (sizes[index] ?? 0) : 0), 0);
-    const state = advance.get(changes.length, sizeOf(false), sizeOf(true)) ?? {};
+    const state = advance.get(changes.length, sizeOf(false), sizeOf(true));
     const first = readInteger(state, "last_position") - changes.length + 1;
     for (const [index, change] of changes.entries()) {
       const { kind, tenant, environmentId, deviceId, connectionName, tags, agentId, data } = change;
@@ -192,7 +192,7 @@ function preparePages(database: SqliteDatabase, readLog: () => ChangeLogState): 
 }
 
 /** Only this file writes former series. */
-function readPositions(row: SqliteRow): ChangeLogState {
+function readPositions(row: SqliteRow | undefined): ChangeLogState {
   return {
     epoch: readText(row, "epoch"),
     lastPosition: readInteger(row, "last_position"),

@@ -168,7 +168,7 @@ function prepareFindLastUses(database: SqliteDatabase): DeliveryLog["findLastUse
     WHERE delivery.reserved_at > ? AND delivery.outcome IS NOT 'rejected'
     ORDER BY delivery.reserved_at DESC, delivery.id DESC LIMIT ?`);
   return async (nowMs, spanMs, limit) => {
-    const latest = readInteger(findLatest.get() ?? {}, "latest");
+    const latest = readInteger(findLatest.get(), "latest");
     const uses = find.all(Math.max(latest - spanMs, nowMs - retentionMs), limit).map(readUse);
     const last = uses.at(-1);
     return uses.length < limit ? uses : uses.filter(({ deliveryId }) => deliveryId !== last?.deliveryId);

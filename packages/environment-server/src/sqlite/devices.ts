@@ -71,7 +71,7 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitC
     async findRemovedConnections(connectionIds) {
       return findRemoved.all(JSON.stringify(connectionIds)).map((row) => readText(row, "value"));
     },
-    readVersion: async () => readInteger(selectVersion.get() ?? {}, "data_version"),
+    readVersion: async () => readInteger(selectVersion.get(), "data_version"),
   };
 }
 
