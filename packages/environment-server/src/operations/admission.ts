@@ -2,7 +2,7 @@
  * Decides whether a frame may be sent to its device now. These checks need the device, its queue and its reports, so they run after the checks of the
  * key and of repeats, and before anything is stored.
  */
-import { modeCeiling, type PlainResponse, problemResponse, refused, type Refused } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse, refused, type Refused } from "@letta-environments/schema";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import { type DeliveryPart, isKeyId } from "../delivery/plan.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
@@ -57,12 +57,7 @@ export async function admit(
   if (place !== null && predecessor !== null && checkQueue(send, connection) === null)
     return { kind: "behind_message", place, predecessor };
   const refusal =
-    (await switchMode(
-      server,
-      { ...limits, keyId: principal.keyId, maxMode: limits.setMode === null ? null : modeCeiling(principal) },
-      scope,
-      connection,
-    )) ??
+    (await switchMode(server, principal, limits, scope, connection)) ??
     modeRefusal(server, limits, scope) ??
     // Messages of others may have joined the queue of the device while its mode was switched.
     checkQueue(send, connection);

@@ -11,6 +11,7 @@ import {
   allowsMode,
   defaultConversationId,
   isSameMode,
+  modeCeiling,
   type PlainResponse,
   type Principal,
   type ProblemOptions,
@@ -24,8 +25,11 @@ import type { DeviceConnection } from "../../socket/connection.ts";
 import type { ServerContext } from "../context.ts";
 import { findOnline, unreachableResponse, waitUntilSettled } from "../reach.ts";
 
-/** The limits of a key that may need a query to the device. `setMode` is `null` for a frame before which no mode is set. */
-export type ConversationLimits = Pick<Principal, "agentIds" | "maxMode" | "setMode">;
+/** The limits of a key that may need a query to the device. */
+export interface ConversationLimits extends Pick<Principal, "agentIds" | "maxMode"> {
+  /** `null` for a frame before which no mode is set. */
+  readonly setMode: NonNullable<Principal["setMode"]> | null;
+}
 
 /** The result of the queries on one socket of a device. */
 export interface DeviceQueryResult {
@@ -48,7 +52,7 @@ export function needsDeviceQuery(
   limits: ConversationLimits,
   { environmentId, ...conversation }: ConversationScope,
 ): boolean {
-  const { agentIds, maxMode, setMode = null } = limits;
+  const { agentIds, maxMode, setMode } = limits;
   const isAgentUnconfirmed =
     agentIds !== null &&
     conversation.conversationId !== defaultConversationId &&
@@ -70,10 +74,9 @@ export async function queryDevice(
   // Looked up again, because it may have reconnected during the wait.
   const connection = findOnline(server, record);
   if (connection === null) return null;
-  const asksMode = (limits.setMode ?? null) === null;
   const refusal =
     (await refuseForeignConversation(server, limits, scope, connection, record)) ??
-    (asksMode ? await learnMode(server, limits, scope, connection, record) : null);
+    (limits.setMode === null ? await learnMode(server, limits, scope, connection, record) : null);
   return { connection, refusal };
 }
 
@@ -168,15 +171,19 @@ async function learnMode(
  */
 export async function switchMode(
   { commands, hub, emit }: Pick<ServerContext, "commands" | "hub" | "emit">,
-  { keyId, maxMode, setMode = null }: Pick<Principal, "keyId" | "maxMode" | "setMode">,
+  principal: Pick<Principal, "keyId" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">,
+  { setMode }: ConversationLimits,
   { environmentId, ...conversation }: ConversationScope,
   connection: DeviceConnection,
 ): Promise<PlainResponse | null> {
-  if (setMode !== null && !allowsMode({ maxMode }, setMode)) {
+  if (setMode === null) return null;
+  const { keyId } = principal;
+  const maxMode = modeCeiling(principal);
+  if (!allowsMode({ maxMode }, setMode)) {
     const detail = `The gateway key may not set a mode beyond '${maxMode}', and sets '${setMode}'. The message was not sent.`;
     return problemResponse("mode_not_allowed", { detail });
   }
-  if (setMode === null || isInMode(commands.modes.modeOf(environmentId, conversation), setMode)) return null;
+  if (isInMode(commands.modes.modeOf(environmentId, conversation), setMode)) return null;
   const outcome = await commands.changeMode(commandTargetOf(hub, connection), conversation, setMode);
   const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
   if (isSent)
