@@ -6,7 +6,6 @@ import type { ApprovalPolicy } from "@letta-environments/schema";
 import { maxFollowedMessages } from "../limits.ts";
 import type { ConversationScope, MessageStatus, StoredMessage } from "../message-log.ts";
 import { advance } from "./state-machine.ts";
-import type { TurnMember } from "./turns.ts";
 
 /** The members of a send by which the limit chooses. */
 export interface FollowedSend {
@@ -14,8 +13,9 @@ export interface FollowedSend {
   readonly status: MessageStatus;
 }
 
-/** A send that is followed. */
-export interface TrackedSend extends FollowedSend, TurnMember {
+/** A send that is followed. A device takes its messages together. */
+export interface TrackedSend extends FollowedSend {
+  readonly messageIds: readonly string[];
   readonly deliveryId: string;
   readonly scope: ConversationScope;
   /** The policy of its sender. */

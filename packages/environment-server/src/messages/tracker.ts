@@ -72,7 +72,7 @@ interface Row {
   readonly tenant: string;
   readonly reportsTurnEnds: boolean;
   readonly entries: Map<string, TrackedSend>;
-  readonly conversations: Map<string, ConversationTurns<TrackedSend>>;
+  readonly conversations: Map<string, ConversationTurns>;
 }
 
 /** Dependencies of a tracker. */
@@ -331,13 +331,13 @@ function findEntry({ rows }: State, environmentId: string, deliveryId: string): 
   return rows.get(environmentId)?.entries.get(deliveryId);
 }
 
-function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns<TrackedSend> {
+function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns {
   const { clock, budget } = state;
   const key = conversationKey(scope);
   const { reportsTurnEnds, conversations } = row;
   const turns =
     conversations.get(key) ??
-    createConversationTurns<TrackedSend>({
+    createConversationTurns({
       monotonic: () => clock.monotonic(),
       budget,
       reportsTurnEnds,

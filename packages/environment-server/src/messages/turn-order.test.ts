@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { TurnFrame } from "../dialects/frame.ts";
 import type { MessageStatus } from "../message-log.ts";
 import { advance, receivedStatus } from "./state-machine.ts";
+import { trackedSend } from "../../test/support/tracked-send.ts";
 import { createConversationTurns } from "./turns.ts";
 
 interface Conditions {
@@ -54,11 +55,11 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
   const random = createRandom(seed);
   const statuses = new Map<string, MessageStatus>();
   const expected = new Map<string, { readonly stopReason: string; readonly text: string | null }>();
-  const turns = createConversationTurns<{ readonly messageIds: readonly [string] }>({
+  const turns = createConversationTurns({
     monotonic: () => 0,
     budget: { used: 0 },
     reportsTurnEnds: true,
-    apply: ({ messageIds: [id] }, evidence) =>
+    apply: ({ deliveryId: id }, evidence) =>
       void statuses.set(id, advance(statuses.get(id) ?? receivedStatus, evidence)),
     release: () => undefined,
   });
@@ -107,7 +108,7 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
 
   function send(): void {
     const id = `message-${(count += 1)}`;
-    const member = { messageIds: [id] } as const;
+    const member = trackedSend(id);
     turns.add(member);
     statuses.set(id, receivedStatus);
     const startsTurn = turn === null;

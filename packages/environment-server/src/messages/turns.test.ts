@@ -1,6 +1,7 @@
 /** Which messages end with which turn, when reports arrive out of order; see `turn-order.ts`. */
 import { describe, expect, test } from "vitest";
 import type { LoopFrame, TurnFinishedFrame, TurnFrame } from "../dialects/frame.ts";
+import { trackedSend } from "../../test/support/tracked-send.ts";
 import { createConversationTurns } from "./turns.ts";
 
 const runtime = { agentId: "agent-1", conversationId: "default" };
@@ -32,11 +33,11 @@ function dequeue(...ids: readonly string[]): TurnFrame {
 function createTurns({ started, queued }: { readonly started: readonly string[]; readonly queued: readonly string[] }) {
   const ends: unknown[][] = [];
   let now = 0;
-  const turns = createConversationTurns<{ readonly messageIds: readonly [string] }>({
+  const turns = createConversationTurns({
     monotonic: () => now,
     budget: { used: 0 },
     reportsTurnEnds: true,
-    apply({ messageIds: [id] }, evidence) {
+    apply({ deliveryId: id }, evidence) {
       if (evidence.kind !== "ended") return;
       ends.push([id, evidence.stopReason, evidence.reply?.text ?? null, evidence.durationMs]);
     },
@@ -49,7 +50,7 @@ function createTurns({ started, queued }: { readonly started: readonly string[];
     }
   };
   const add = (id: string) => {
-    const member = { messageIds: [id] } as const;
+    const member = trackedSend(id);
     turns.add(member);
     return member;
   };
@@ -61,7 +62,7 @@ function createTurns({ started, queued }: { readonly started: readonly string[];
     turns,
     receive,
     add,
-    current: () => turns.current().map(({ messageIds: [id] }) => id),
+    current: () => turns.current().map(({ deliveryId: id }) => id),
     /** The ends without their durations. */
     outcomes: () => ends.map((values) => values.slice(0, 3)),
   };

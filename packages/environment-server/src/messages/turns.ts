@@ -12,6 +12,7 @@ import type {
   TurnFrame,
 } from "../dialects/frame.ts";
 import { maxWaitingMessages } from "../limits.ts";
+import type { TrackedSend } from "./followed.ts";
 import { createReplyCollector, type ReplyBudget, type ReplyCollector } from "./reply.ts";
 import { type Evidence, unknownReason } from "./state-machine.ts";
 import {
@@ -25,56 +26,51 @@ import {
   splitAtEnd,
 } from "./turn-order.ts";
 
-/** The messages of one send. A device takes them together. */
-export interface TurnMember {
-  readonly messageIds: readonly string[];
-}
-
 /** The turns of one conversation. */
-export interface ConversationTurns<Member extends TurnMember> {
+export interface ConversationTurns {
   /** Adds a send whose turn is not known yet. Returns earlier sends with the same ids, which it replaces. */
-  add(member: Member): readonly Member[];
+  add(member: TrackedSend): readonly TrackedSend[];
   /** The device has started a turn with a send. */
-  start(member: Member): void;
+  start(member: TrackedSend): void;
   /** The device was disconnected: text of the running turn may be missing, and the device will report its state again. */
   handleDisconnect(): void;
   /** Whether the device has reported an idle loop and its queue since then. It does not know the messages that neither report names. */
   reportedIdleAndQueue(): boolean;
   /** Forgets a send. */
-  remove(member: Member): void;
+  remove(member: TrackedSend): void;
   receive(frame: TurnFrame | StatusFrame): void;
   /** The sends of the turns that have begun and have not ended, the latest one last. */
-  current(): readonly Member[];
+  current(): readonly TrackedSend[];
   /** Frees memory. Nothing may be called afterwards. */
   close(): void;
 }
 
 /** Dependencies of the turns of a conversation. */
-interface TurnsOptions<Member extends TurnMember> {
+interface TurnsOptions {
   readonly monotonic: () => number;
   readonly budget: ReplyBudget;
   /** The device reports the end of each turn with its reason. Otherwise an idle loop is the end. */
   readonly reportsTurnEnds: boolean;
-  readonly apply: (member: Member, evidence: Evidence) => void;
+  readonly apply: (member: TrackedSend, evidence: Evidence) => void;
   /** Called when nothing more will become known about a send. */
-  readonly release: (member: Member) => void;
+  readonly release: (member: TrackedSend) => void;
 }
 
 const withoutReason = { stopReason: unknownReason, error: null, usage: null };
 
 type End = Pick<TurnFinishedFrame, "error" | "usage"> & { readonly stopReason: string };
 
-interface Send<Member> extends SendProgress {
-  readonly member: Member;
+interface Send extends SendProgress {
+  readonly member: TrackedSend;
 }
 
-interface State<Member extends TurnMember> extends TurnsOptions<Member> {
+interface State extends TurnsOptions {
   /** In the order in which they were sent. */
-  readonly sends: Map<Member, Send<Member>>;
-  readonly byMessage: Map<string, Send<Member>>;
+  readonly sends: Map<TrackedSend, Send>;
+  readonly byMessage: Map<string, Send>;
   readonly reply: ReplyCollector;
   /** Sends of the last turn, if it ended without a reason. */
-  endedWithoutReason: readonly Send<Member>[];
+  endedWithoutReason: readonly Send[];
   activity: LoopFrame["activity"];
   runs: Runs;
   /** When the current turn started; `null` if that was not seen. */
@@ -87,10 +83,8 @@ interface State<Member extends TurnMember> extends TurnsOptions<Member> {
 }
 
 /** Creates {@link ConversationTurns}. */
-export function createConversationTurns<Member extends TurnMember>(
-  options: TurnsOptions<Member>,
-): ConversationTurns<Member> {
-  const state: State<Member> = {
+export function createConversationTurns(options: TurnsOptions): ConversationTurns {
+  const state: State = {
     ...options,
     sends: new Map(),
     byMessage: new Map(),
@@ -129,19 +123,19 @@ export function createConversationTurns<Member extends TurnMember>(
   };
 }
 
-function add<Member extends TurnMember>(state: State<Member>, member: Member): readonly Member[] {
+function add(state: State, member: TrackedSend): readonly TrackedSend[] {
   const { messageIds } = member;
   const replaced = [...sendsOf(state, messageIds)];
   for (const earlier of replaced) forget(state, earlier);
   const followsOtherTurn = isActive(state) && !hasTurn(state);
   const flags = { hasTurnReports: state.reportsTurnEnds, startsTurn: false, followsOtherTurn, isTurnOver: false };
-  const send: Send<Member> = { member, messageIds, step: "sent", ...flags };
+  const send: Send = { member, messageIds, step: "sent", ...flags };
   state.sends.set(member, send);
   for (const id of messageIds) state.byMessage.set(id, send);
   return replaced.map((earlier) => earlier.member);
 }
 
-function start<Member extends TurnMember>(state: State<Member>, member: Member): void {
+function start(state: State, member: TrackedSend): void {
   const send = state.sends.get(member);
   if (send === undefined) return;
   // A new turn. Nothing of it was missed.
@@ -151,7 +145,7 @@ function start<Member extends TurnMember>(state: State<Member>, member: Member):
   state.startedAtMs ??= state.monotonic();
 }
 
-function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFrame | StatusFrame): void {
+function receive(state: State, frame: TurnFrame | StatusFrame): void {
   switch (frame.kind) {
     case "update_queue":
       return receiveQueue(state, frame);
@@ -170,7 +164,7 @@ function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFra
   }
 }
 
-function receiveQueue<Member extends TurnMember>(state: State<Member>, { messageIds, removed }: QueueFrame): void {
+function receiveQueue(state: State, { messageIds, removed }: QueueFrame): void {
   const { sends, byMessage, apply } = state;
   const listed = sendsOf(state, messageIds);
   state.hasReportedQueue = true;
@@ -197,7 +191,7 @@ function receiveQueue<Member extends TurnMember>(state: State<Member>, { message
   if (removed === null) applyActivity(state);
 }
 
-function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: LoopFrame): void {
+function receiveLoop(state: State, frame: LoopFrame): void {
   state.runs = frame.runs ?? [];
   const wasActive = isActive(state);
   if (state.activity === "idle" && frame.activity !== "idle" && frame.activity !== null) receiveStart(state);
@@ -212,7 +206,7 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
 }
 
 /** The next turn starts. The ends of earlier turns have been reported, or are lost. */
-function receiveStart<Member extends TurnMember>(state: State<Member>): void {
+function receiveStart(state: State): void {
   release(state, state.endedWithoutReason);
   state.endedWithoutReason = [];
   const ended = sendsInTurns(state).filter(({ isTurnOver }) => isTurnOver);
@@ -220,7 +214,7 @@ function receiveStart<Member extends TurnMember>(state: State<Member>): void {
   state.startedAtMs ??= state.monotonic();
 }
 
-function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive: boolean): void {
+function receiveIdle(state: State, wasActive: boolean): void {
   state.hasReportedIdle = true;
   for (const send of state.sends.values()) send.followsOtherTurn &&= isInTurn(send);
   const listed = sendsOf(
@@ -250,13 +244,13 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
 }
 
 /** Ends sends of turns before the current one. Their reasons will not be reported. */
-function endEarlier<Member extends TurnMember>(state: State<Member>, sends: readonly Send<Member>[]): void {
+function endEarlier(state: State, sends: readonly Send[]): void {
   for (const { member } of sends)
     state.apply(member, { kind: "ended", ...withoutReason, durationMs: null, reply: null });
   release(state, sends);
 }
 
-function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: TurnFinishedFrame): void {
+function receiveEnd(state: State, frame: TurnFinishedFrame): void {
   const { runs } = state;
   const { runId, usage, error } = frame;
   const stopReason = frame.stopReason ?? unknownReason;
@@ -275,7 +269,7 @@ function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: Turn
     state.apply(member, { kind: "ended", stopReason, error, usage, durationMs: null, reply: null });
 }
 
-function receiveError<Member extends TurnMember>(state: State<Member>, { message, stopReason }: LoopErrorFrame): void {
+function receiveError(state: State, { message, stopReason }: LoopErrorFrame): void {
   if (hasTurn(state)) {
     state.error = message;
     return;
@@ -283,47 +277,40 @@ function receiveError<Member extends TurnMember>(state: State<Member>, { message
   for (const { member } of state.endedWithoutReason) state.apply(member, { kind: "error", stopReason, error: message });
 }
 
-function sendsOf<Member extends TurnMember>(
-  { byMessage }: State<Member>,
-  ids: Iterable<string | null>,
-): ReadonlySet<Send<Member>> {
+function sendsOf({ byMessage }: State, ids: Iterable<string | null>): ReadonlySet<Send> {
   return new Set([...ids].flatMap((id) => (id === null ? [] : (byMessage.get(id) ?? []))));
 }
 
-function isActive({ activity }: Pick<State<TurnMember>, "activity">): boolean {
+function isActive({ activity }: Pick<State, "activity">): boolean {
   return activity === "active" || activity === "waiting";
 }
 
 /** The sends of the turns that have begun and have not ended. */
-function sendsInTurns<Member extends TurnMember>({ sends }: State<Member>): readonly Send<Member>[] {
+function sendsInTurns({ sends }: State): readonly Send[] {
   return [...sends.values()].filter(isInTurn);
 }
 
-function hasTurn<Member extends TurnMember>({ sends }: State<Member>): boolean {
+function hasTurn({ sends }: State): boolean {
   for (const send of sends.values()) if (isInTurn(send)) return true;
   return false;
 }
 
-function forget<Member extends TurnMember>({ sends, byMessage }: State<Member>, send: Send<Member>): void {
+function forget({ sends, byMessage }: State, send: Send): void {
   if (sends.get(send.member) === send) sends.delete(send.member);
   for (const id of send.messageIds) if (byMessage.get(id) === send) byMessage.delete(id);
 }
 
-function applyActivity<Member extends TurnMember>(state: State<Member>): void {
+function applyActivity(state: State): void {
   if (state.activity === "active") applyToTurn(state, { kind: "running" });
   if (state.activity === "waiting") applyToTurn(state, { kind: "waiting" });
 }
 
-function applyToTurn<Member extends TurnMember>(state: State<Member>, evidence: Evidence): void {
+function applyToTurn(state: State, evidence: Evidence): void {
   for (const { member } of sendsInTurns(state)) state.apply(member, evidence);
 }
 
 /** Ends the current turn. Without sends, it was a turn of other messages. */
-function endCurrentTurn<Member extends TurnMember>(
-  state: State<Member>,
-  sends: Iterable<Send<Member>>,
-  end: End,
-): void {
+function endCurrentTurn(state: State, sends: Iterable<Send>, end: End): void {
   const { startedAtMs } = state;
   const durationMs = startedAtMs === null ? null : Math.round(state.monotonic() - startedAtMs);
   // A turn that ended well has survived its errors.
@@ -336,12 +323,7 @@ function endCurrentTurn<Member extends TurnMember>(
 }
 
 /** Ends sends. Sends that ended earlier without a reason no longer get one. */
-function endSends<Member extends TurnMember>(
-  state: State<Member>,
-  sends: Iterable<Send<Member>>,
-  end: End,
-  durationMs: number | null,
-): void {
+function endSends(state: State, sends: Iterable<Send>, end: End, durationMs: number | null): void {
   release(state, state.endedWithoutReason);
   const ended = [...sends];
   for (const send of ended) {
@@ -353,7 +335,7 @@ function endSends<Member extends TurnMember>(
   if (state.endedWithoutReason.length === 0) release(state, ended);
 }
 
-function release<Member extends TurnMember>(state: State<Member>, sends: readonly Send<Member>[]): void {
+function release(state: State, sends: readonly Send[]): void {
   for (const send of sends) {
     forget(state, send);
     state.release(send.member);
