@@ -16,12 +16,12 @@ import {
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import type { LoopErrorFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { createConversationModes, type ConversationModes } from "./conversation-modes.ts";
-import { decideDirectoryChange, type ReportedDirectory } from "./directory-change.ts";
 import { createQuestions, type Questions } from "./questions.ts";
 import {
   type CommandOutcome,
   type CommandTarget,
   createWaitingCommands,
+  type ReportedState,
   type WaitingCommands,
 } from "./waiting-commands.ts";
 
@@ -95,14 +95,13 @@ export function createDeviceCommands({
           reported !== null && isSameMode(reported, mode) ? { kind: "done", effect: reported } : null,
       }),
     changeDirectory(target, conversation, directory) {
-      let before: ReportedDirectory | null = null;
+      let before: ReportedState | null = null;
       return waiting.run<string>(target, {
         conversation,
         isChange: true,
         // The first frame changes nothing: the device reports where the conversation works now.
         frames: [buildStateFrame(conversation, {}), buildStateFrame(conversation, { cwd: directory })],
-        onReport({ directory: reported = null, revision = null }) {
-          const now = { directory: reported, revision };
+        onReport(now) {
           const decision = decideDirectoryChange(directory, before, now);
           before ??= now;
           if (decision === null) return null;
@@ -149,4 +148,34 @@ function createReceive(modes: ConversationModes, waiting: WaitingCommands): Devi
       handleFailure(environmentId, frame);
     }
   };
+}
+
+/** `null`: not decided by this report. */
+type DirectoryDecision = { readonly kind: "changed"; readonly directory: string } | { readonly kind: "refused" } | null;
+
+/**
+ * Decides from one report of a device whether it has changed the directory of a conversation. There is no response to the command. A device
+ * resolves symbolic links, so it may report another path than the one it received; and for a directory that does not exist it reports the old
+ * one again. So the report before the change is compared with the reports after it.
+ *
+ * @param before the first report after the command was requested; `null` when `now` is that report
+ */
+export function decideDirectoryChange(
+  requested: string,
+  before: ReportedState | null,
+  now: ReportedState,
+): DirectoryDecision {
+  const { directory = null } = now;
+  if (directory === null) return null;
+  if (withoutTrailingSlash(directory) === withoutTrailingSlash(requested)) return { kind: "changed", directory };
+  if (before === null) return null;
+  if (directory !== before.directory) return { kind: "changed", directory };
+  return now.revision !== before.revision ? { kind: "refused" } : null;
+}
+
+function withoutTrailingSlash(path: string): string {
+  let end = path.length;
+  // Not a pattern, which would take quadratic time for a path of slashes that ends with another character.
+  while (end > 1 && (path[end - 1] === "/" || path[end - 1] === "\\")) end--;
+  return path.slice(0, end);
 }

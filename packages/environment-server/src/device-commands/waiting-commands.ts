@@ -6,7 +6,6 @@ import type { Clock } from "@letta-environments/platform";
 import type { CommandResponse } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
-import type { ReportedDirectory } from "./directory-change.ts";
 
 /** How a command ended. */
 export type CommandOutcome<Effect> =
@@ -28,8 +27,12 @@ export interface CommandTarget {
 }
 
 /** The state of a conversation in one report of a device. An absent member was not reported. */
-interface ReportedState extends Partial<ReportedDirectory> {
+export interface ReportedState {
   readonly mode?: string | null;
+  /** `null`: the device reports none, or its path is too long. */
+  readonly directory?: string | null;
+  /** Number that a device raises with each change of a directory that it makes or refuses, in any conversation; `null` for older devices. */
+  readonly revision: number | null;
 }
 
 /** A command, and how the answers of the device end it. `null` keeps it waiting. */
