@@ -7,11 +7,11 @@ import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type ApprovalLog, type Decision, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
+import { approvalRequestWaitMs } from "../limits.ts";
 import type { PolicyEnforcement } from "./enforcement.ts";
 import type { PendingApproval, PendingApprovals } from "./pending.ts";
 import type { RequestSet } from "./request-set.ts";
 import type { DenialResult } from "./untracked.ts";
-import type { RequestWaiters } from "./waiters.ts";
 import type { ApprovalWriter } from "./writer.ts";
 
 /**
@@ -112,4 +112,34 @@ export function emitDecided(
   facts: Pick<Decision, "behavior" | "decidedBy"> & { readonly outcome: "accepted" | "unknown" },
 ): void {
   emit({ type: "approval_decided", ...device, agentId, conversationId, toolCallId, tool, ...facts });
+}
+
+/** Callers that wait until a device makes a request for permission. */
+export interface RequestWaiters {
+  /** Resolves when the request is made, or after {@link approvalRequestWaitMs}. */
+  wait(key: string): Promise<void>;
+  /** The request is made. */
+  notify(key: string): void;
+}
+
+/** Creates {@link RequestWaiters}. */
+export function createRequestWaiters(clock: Clock): RequestWaiters {
+  const waiters = new Map<string, Set<() => void>>();
+  return {
+    wait: (key) =>
+      new Promise((resolve) => {
+        const ofKey = waiters.get(key) ?? new Set();
+        const end = (): void => {
+          cancel();
+          ofKey.delete(end);
+          if (ofKey.size === 0 && waiters.get(key) === ofKey) waiters.delete(key);
+          resolve();
+        };
+        const cancel = clock.setTimer(approvalRequestWaitMs, end);
+        waiters.set(key, ofKey.add(end));
+      }),
+    notify(key) {
+      for (const end of [...(waiters.get(key) ?? [])]) end();
+    },
+  };
 }

@@ -20,11 +20,11 @@ import {
   type ApprovalDevice,
   type ApprovalState,
   type ApprovalTrackerOptions,
+  createRequestWaiters,
   emitDecided,
   remove,
   withdraw,
 } from "./state.ts";
-import { createRequestWaiters } from "./waiters.ts";
 import { createApprovalWriter } from "./writer.ts";
 
 /** The requests for permission of every device. */
@@ -47,7 +47,7 @@ export interface ApprovalTracker {
   isComplete(environmentId: string): boolean;
   /** Whether nobody may decide on a request before its device asks. */
   isWithheld(key: ApprovalKey): boolean;
-  /** Resolves when a request is pending, or when the wait is over; see `waiters.ts`. */
+  /** Resolves when a request is pending, or when the wait is over; see {@link createRequestWaiters}. */
   whenPending(key: ApprovalKey): Promise<void>;
   /** A decision is about to be sent. Call it together with the reservation of its send, so that they are stored together. */
   recordDecision(key: ApprovalKey, deliveryId: string, decision: Decision): void;
