@@ -84,7 +84,7 @@ export function createServerContext(
   const following = { findUnsaved: createUnsavedFinder(store, time), onChange: changes.feed.recordMessages };
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
-  const approvals = createApprovals({ ...options, store, emit, messages, time }, { track, feed, server: () => server });
+  const approvals = createApprovals({ ...options, store, emit, messages, time }, feed, track, () => server);
   const onOutcome: typeof messages.applyOutcome = (...outcome) => {
     messages.applyOutcome(...outcome);
     approvals.applyOutcome(...outcome);
@@ -166,20 +166,12 @@ const presentInEvents: ChangesOptions["presentMessage"] = (message, deviceId, wi
 
 /** Creates the tracker of requests for permission. It and the server need each other, so `server` must not be called before both exist. */
 function createApprovals(
-  {
-    clock,
-    sha256,
-    store,
-    emit,
-    messages,
-    time,
-  }: Pick<ServerContext, "clock" | "sha256" | "store" | "emit" | "messages" | "time">,
-  {
-    track,
-    feed,
-    server,
-  }: { readonly track: RunningWork["track"]; readonly feed: ChangeFeed; readonly server: () => ServerContext },
+  parts: Pick<ServerContext, "clock" | "sha256" | "store" | "emit" | "messages" | "time">,
+  feed: ChangeFeed,
+  track: RunningWork["track"],
+  server: () => ServerContext,
 ): ApprovalTracker {
+  const { clock, sha256, store, emit, messages, time } = parts;
   return createApprovalTracker({
     clock,
     sha256,
