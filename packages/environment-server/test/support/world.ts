@@ -1,9 +1,10 @@
 import { openSqlite } from "@letta-environments/platform/node";
-import { createRandom, createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { createRandom, createVirtualClock } from "@letta-environments/testkit";
 import { createSqliteEnvironmentStore } from "../../src/sqlite.ts";
 import type { FakeSocket, InputFrame } from "./fake-socket.ts";
 import { type Answer, createCountingId, createHarness, type Harness, userMessage } from "./harness.ts";
 import { createSlowStore } from "./slow-store.ts";
+import { createClockOfProcess } from "./stopped-server.ts";
 
 /** A device of the simulation. */
 export interface SimulatedDevice {
@@ -67,7 +68,7 @@ export function createWorld(seed: number): World {
 
   function start(): { harness: Harness; kill: () => void } {
     servers += 1;
-    const mortal = createMortalClock(clock);
+    const mortal = createClockOfProcess(clock);
     const slow = createSlowStore(inner, random, 0.03);
     const kill = (): void => [mortal, slow].forEach((part) => part.kill());
     return { harness: createHarness({ store: slow.store, clock: mortal.clock, randomId }), kill };
@@ -157,18 +158,4 @@ export function createWorld(seed: number): World {
       await clock.advance(15_000);
     },
   };
-}
-
-/** Creates a clock whose timers stop with their process. */
-function createMortalClock(clock: VirtualClock): { clock: VirtualClock; kill: () => void } {
-  let dead = false;
-  const mortal: VirtualClock = {
-    ...clock,
-    timerCount: 0,
-    setTimer: (delayMs, run) => clock.setTimer(delayMs, () => (dead ? undefined : run())),
-  };
-  const kill = (): void => {
-    dead = true;
-  };
-  return { clock: mortal, kill };
 }
