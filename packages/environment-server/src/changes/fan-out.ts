@@ -19,7 +19,6 @@ export interface FanOut {
   beat(state: ChangeLogState, nowMs: number): void;
   /** Ends every stream. */
   end(reason: StreamEnd): void;
-  readonly size: number;
 }
 
 interface Audience {
@@ -86,9 +85,6 @@ export function createFanOut(): FanOut {
     },
     end(reason) {
       for (const reader of [...readers]) reader.end(reason);
-    },
-    get size() {
-      return readers.size;
     },
   };
 }
