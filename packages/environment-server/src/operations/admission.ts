@@ -19,7 +19,7 @@ import {
   switchMode,
 } from "./conversations/key-limits.ts";
 import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
-import { findOnline, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { findSettled, unreachableResponse } from "./reach.ts";
 
 /** The frame must wait outside the queue of the device: for the device's answer to a query, or for the outcome of an earlier message. */
 export type Deferred =
@@ -39,8 +39,7 @@ export async function admit(
   const limits = limitsOf(send);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   // Later sends wait for it in the row's queue.
-  await waitUntilSettled(server, findOnline(server, record));
-  const connection = findOnline(server, record);
+  const connection = await findSettled(server, record);
   if (connection === null) return refused(unreachableResponse(record));
   // Answers from an earlier socket do not count.
   const isQueryNeeded = needsDeviceQuery(server, limits, scope);

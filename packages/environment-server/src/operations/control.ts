@@ -23,7 +23,7 @@ import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 import { busyResponse, commandTargetOf, refuseForeignConversation } from "./conversations/key-limits.ts";
-import { findForAction, findOnline, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { findForAction, findSettled, sendQueuesOf, unreachableResponse } from "./reach.ts";
 
 /**
  * Runs a control operation and responds when the device has responded.
@@ -48,10 +48,9 @@ export async function controlConversation(
   const found = await findForAction(server, request.params.connectionId, principal, context);
   if (found.kind === "refused") return found.response;
   const { record } = found;
-  await waitUntilSettled(server, findOnline(server, record));
+  const connection = await findSettled(server, record);
   if (server.isClosing()) return problemResponse("shutting_down");
   context.signal?.throwIfAborted();
-  const connection = findOnline(server, record);
   if (connection === null) return unreachableResponse(record);
   const foreign = await refuseForeignConversation(server, principal, conversationOf(request), connection, record);
   if (foreign !== null) return foreign;

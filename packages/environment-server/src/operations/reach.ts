@@ -61,13 +61,16 @@ export function findOnline(
   return connection?.device.connectionId === connectionId ? connection : null;
 }
 
-/** Waits for the settle time of a socket that has just opened. */
-export async function waitUntilSettled(
-  { clock, settleMs }: Pick<ServerContext, "clock" | "settleMs">,
-  connection: DeviceConnection | null,
-): Promise<void> {
+/** Like {@link findOnline}, but waits for the settle time of a socket that has just opened. The device may have reconnected by then. */
+export async function findSettled(
+  server: Pick<ServerContext, "hub" | "clock" | "settleMs">,
+  record: ConnectionRecord,
+): Promise<DeviceConnection | null> {
+  const { clock, settleMs } = server;
+  const connection = findOnline(server, record);
   const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
   if (waitMs > 0) await sleep(clock, waitMs);
+  return findOnline(server, record);
 }
 
 /** The refusal of a request to a registration without a socket. */

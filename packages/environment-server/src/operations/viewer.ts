@@ -20,7 +20,7 @@ import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, 
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { refuseForeignConversation } from "./conversations/key-limits.ts";
-import { findForAction, findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { findForAction, findOnline, findPermitted, findSettled, unreachableResponse } from "./reach.ts";
 
 /**
  * Decides on the upgrade request of a viewer.
@@ -115,9 +115,8 @@ async function findDevice(server: ServerContext, connectionId: string, principal
   const found = await findPermitted(server, connectionId, principal);
   if (found.kind === "refused") return found;
   const { record } = found;
-  await waitUntilSettled(server, findOnline(server, record));
+  const connection = await findSettled(server, record);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
-  const connection = findOnline(server, record);
   if (connection === null) return refused(unreachableResponse(record));
   return {
     kind: "open",

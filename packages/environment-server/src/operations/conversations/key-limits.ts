@@ -23,7 +23,7 @@ import { commandTimeoutMs, maxWaitingCommands } from "../../limits.ts";
 import type { ConnectionRecord, ConversationScope } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
 import type { ServerContext } from "../context.ts";
-import { findOnline, unreachableResponse, waitUntilSettled } from "../reach.ts";
+import { findSettled, unreachableResponse } from "../reach.ts";
 
 /** The limits of a key that may need a query to the device. */
 export interface ConversationLimits extends Pick<Principal, "agentIds" | "maxMode"> {
@@ -70,9 +70,7 @@ export async function queryDevice(
   scope: ConversationScope,
   record: ConnectionRecord,
 ): Promise<DeviceQueryResult | null> {
-  await waitUntilSettled(server, findOnline(server, record));
-  // Looked up again, because it may have reconnected during the wait.
-  const connection = findOnline(server, record);
+  const connection = await findSettled(server, record);
   if (connection === null) return null;
   const refusal =
     (await refuseForeignConversation(server, limits, scope, connection, record)) ??
