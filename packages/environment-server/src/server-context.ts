@@ -91,7 +91,7 @@ export function createServerContext(
   };
   const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
   const viewers = createViewerHub({ clock, randomId, emit });
-  const emitAndNote = withFollowers(emit, feed, () => ({ local, router, removals }));
+  const emitAndNote = withFollowers(emit, feed, () => server);
   const hub = createDeviceHub({
     ...options,
     store,
@@ -204,16 +204,16 @@ function createApprovals(
 function withFollowers(
   emit: EmitEvent,
   feed: ChangeFeed,
-  parts: () => Pick<ServerContext, "router" | "removals"> & { readonly local: LocalDevices },
+  server: () => Pick<ServerContext, "hub" | "router" | "removals">,
 ): EmitEvent {
   return (event) => {
     emit(event);
     feed.handleEvent(event);
     if (event.type !== "device_connected" && event.type !== "device_disconnected") return;
-    const { local, router, removals } = parts();
+    const { hub, router, removals } = server();
     if (event.type === "device_disconnected") removals.socketEnded();
     const { environmentId } = event;
-    const location = local.locate(environmentId);
+    const location = hub.locate(environmentId);
     if (location === null) router.ended(environmentId);
     else router.opened(environmentId, location);
   };
