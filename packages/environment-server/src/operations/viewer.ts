@@ -54,7 +54,10 @@ export async function decideViewerUpgrade(
     conversationId,
     requests,
     findDevice: () => findDevice(server, connectionId, principal),
-    isPermitted: principal.deviceTags ? () => isPermitted(server, connectionId, principal) : null,
+    // The tags of a device can change without a change of the key.
+    isPermitted: principal.deviceTags
+      ? async () => (await findPermitted(server, connectionId, principal)).kind === "found"
+      : null,
   };
   return {
     kind: "accepted",
@@ -124,11 +127,6 @@ async function findDevice(server: ServerContext, connectionId: string, principal
       refuseForeignConversation(server, principal, conversation, connection, record),
     write: (text) => findOnline(server, record) === connection && server.hub.send(connection, text),
   };
-}
-
-/** The tags of a device can change without a change of the key. */
-async function isPermitted(server: ServerContext, connectionId: string, principal: Principal): Promise<boolean> {
-  return (await findPermitted(server, connectionId, principal)).kind === "found";
 }
 
 const tooManyViewers = problemResponse("too_many_viewers", {
