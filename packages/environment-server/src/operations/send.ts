@@ -98,17 +98,22 @@ export async function sendMessage(
     return { kind: "begun", send, rest: plan.parts.slice(1), started: await start({ ...send, plan }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
-  let response = await begun.started.result.then(toResponse);
+  let response = await toResponse(await begun.started.result);
   let deliveredCount = 0;
   for (const next of begun.rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
     const send = { ...begun.send, part: next };
     await awaitRequest(send);
-    const dispatched = start(send).then(({ result }) => result);
-    response = await dispatched.then(toResponse, (cause: unknown) =>
-      signal?.aborted === true && cause === signal.reason ? unsentAfterDisconnect : unavailableResponseOrThrow(cause),
-    );
+    try {
+      const { result } = await start(send);
+      response = await toResponse(await result);
+    } catch (cause) {
+      const isAborted = signal?.aborted === true && cause === signal.reason;
+      const failure = isAborted ? unsentAfterDisconnect : unavailableResponse(cause);
+      if (failure === null) throw cause;
+      response = failure;
+    }
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return partialResponse(response, deliveredCount, planned.plan.parts.length);
@@ -197,12 +202,6 @@ async function runRepeat(send: Send): Promise<Dispatch | null> {
 
 function markProgressSent({ progress }: Pick<Send, "progress">): void {
   if (progress !== undefined) progress.isSent = true;
-}
-
-function unavailableResponseOrThrow(cause: unknown): PlainResponse {
-  const response = unavailableResponse(cause);
-  if (response === null) throw cause;
-  return response;
 }
 
 async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
