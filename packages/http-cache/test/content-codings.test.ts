@@ -1,19 +1,14 @@
 /** The content coding that `createOriginFetch` states is that of the body, whatever the `fetch` of the runtime decodes. */
 import { execFile } from "node:child_process";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
-
-const { resolve } = createRequire(import.meta.url);
-/** The programs themselves: the wrappers in `.bin` outlive a kill. */
-const bun = join(dirname(resolve("bun/package.json")), "bin", "bun.exe");
-const deno = join(dirname(resolve("deno/package.json")), "deno");
+import { env, runtimes } from "./runtimes/commands.ts";
 
 const text = "hello ".repeat(100);
 const encoders: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
@@ -38,13 +33,13 @@ async function listen(): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test.each<[string, string, string[], string[]]>([
-  ["Node.js", process.execPath, ["--disable-warning=ExperimentalWarning"], codings],
-  ["Bun", bun, [], Object.keys(encoders)],
-  ["Deno", deno, ["run", "-A", "--no-lock", "--quiet"], ["br", "gzip"]],
-])("on %s, a body has the codings that its fields name", async (_, command, words, decoded) => {
+test.each<[keyof typeof runtimes, string[]]>([
+  ["Node.js", codings],
+  ["Bun", Object.keys(encoders)],
+  ["Deno", ["br", "gzip"]],
+])("on %s, a body has the codings that its fields name", async (runtime, decoded) => {
   const program = join(import.meta.dirname, "runtimes", "content-codings.ts");
-  const env = { PATH: process.env["PATH"] ?? "", DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1" };
+  const [command, ...words] = runtimes[runtime];
   const args = [...words, program, await listen(), JSON.stringify(codings), text];
   const { stdout } = await promisify(execFile)(command, args, { env, timeout: 60_000 });
   const expected = codings.map((coding) => [

@@ -80,7 +80,7 @@ test("a body without a length and without bytes is not sent at all, since some o
   const next = createOriginFetch({ origin: "http://127.0.0.1:1", fetch: fetchOnce });
   // Deno has such a body for each request but GET and HEAD.
   for (const text of ["", "hello"]) {
-    const init = { method: "DELETE", body: new Blob([text]).stream(), duplex: "half" };
+    const init = { method: "POST", body: new Blob([text]).stream(), duplex: "half" };
     await next(new Request(url, init));
   }
   expect(sent).toEqual([
@@ -89,19 +89,8 @@ test("a body without a length and without bytes is not sent at all, since some o
   ]);
 });
 
-test.each(["POST", "PUT", "PATCH", "QUERY"])(
-  "an upload reaches the origin before its first byte exists, so that it can be refused early (%s)",
-  async (method) => {
-    const fetchOnce = async (): Promise<Response> => Promise.resolve(new Response(null, { status: 401 }));
-    const next = createOriginFetch({ origin: "http://127.0.0.1:1", fetch: fetchOnce });
-    const init = { method, body: new ReadableStream(), duplex: "half" };
-    expect((await next(new Request(url, init))).status).toBe(401);
-  },
-  5_000,
-);
-
-test.each(["POST", "DELETE"])("a body that was already read is not taken for an empty one (%s)", async (method) => {
-  const request = new Request(url, { method, body: "hello" });
+test("a body that was already read is not taken for an empty one", async () => {
+  const request = new Request(url, { method: "POST", body: "hello" });
   await request.text();
   await expect(createOriginFetch({ origin: "http://127.0.0.1:1" })(request)).rejects.toThrow(TypeError);
 });

@@ -124,11 +124,12 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
 }
 
 /**
- * The body for the origin. Deno has one for each request but GET and HEAD; without a length it would be sent in chunks, although it is empty. Methods
- * whose body has a meaning do not wait for its first byte: the origin may respond before.
+ * The body for the origin. On Deno each request but GET and HEAD has one; sent without a length it would go in chunks, although it is empty. A server
+ * gives a body that came with the request one of these fields (HTTP/2 may not), so it need not wait for the first byte: the origin may respond before.
+ * On Node.js it must wait all the same, because `fetch` sends the head together with the first byte.
  */
-async function bodyOf({ method, body, headers, signal }: Request): Promise<ReadableStream<Uint8Array> | null> {
-  if (body === null || headers.has("content-length") || /^(POST|PUT|PATCH|QUERY)$/.test(method)) return body;
+async function bodyOf({ body, headers, signal }: Request): Promise<ReadableStream<Uint8Array> | null> {
+  if (body === null || headers.has("content-length") || headers.has("transfer-encoding")) return body;
   const unread = createWebBody(body, signal);
   return (await unread.read(0)) === null ? unread.stream() : null;
 }
