@@ -184,4 +184,62 @@ describe.each(browsers)("in %s", () => {
     await pressTwice(page.getByRole("button", { name: "Dismiss" }), behind);
     expect(faults).toEqual([]);
   });
+
+  test.each([
+    ["Escape", async () => page.keyboard.press("Escape")],
+    ["a click", async (card: Locator) => card.getByRole("heading").click()],
+    [
+      "Shift+Tab",
+      async () => {
+        do await page.keyboard.press("Shift+Tab");
+        while ((await page.evaluate("document.activeElement.localName")) !== "article");
+      },
+    ],
+  ])(
+    "a letter that follows the text of a reason does not allow the request after %s has left its field",
+    async (_, leave) => {
+      await open("/approvals", 900);
+      await holdTime(page);
+      const card = await ask("npm test");
+      await card.focus();
+      await settle(card);
+      await page.keyboard.press("d");
+      await card.getByLabel("Reason for the agent").pressSequentially("no, use ");
+      await leave(card);
+      expect(await page.evaluate("document.activeElement.localName")).toBe("article");
+      await page.keyboard.press("a");
+      expect(await card.locator(".danger, .primary").getAttribute("disabled")).toBe(null);
+      expect(faults).toEqual([]);
+    },
+  );
+
+  test("Escape that ends the composition of a character does not leave the field of a reason", async () => {
+    await open("/approvals", 900);
+    const card = await ask("npm test");
+    await card.focus();
+    await settle(card);
+    await page.keyboard.press("d");
+    const field = card.getByLabel("Reason for the agent");
+    await field.dispatchEvent("keydown", { key: "Escape", isComposing: true });
+    expect(await field.count()).toBe(1);
+    await field.dispatchEvent("keydown", { key: "Escape" });
+    await field.waitFor({ state: "detached" });
+    expect(faults).toEqual([]);
+  });
+
+  test("a dialog that has kept still takes a press, although its card moved behind it", async () => {
+    await open("/approvals", 900);
+    await holdTime(page);
+    const above = await ask("above");
+    const card = await ask(`long command ${"x ".repeat(20_000)}`);
+    await press(card, "Allow …");
+    const allow = page.getByRole("dialog").getByRole("button", { name: "Allow" });
+    await settleCards(page, allow);
+    const [id = ""] = waiting.splice(0);
+    expect(await allowRequest(gateway.proxy.url, headers, device.connectionId, id)).toBe(200);
+    await above.waitFor({ state: "detached" });
+    await allow.click();
+    await card.waitFor({ state: "detached" });
+    expect(faults).toEqual([]);
+  });
 });

@@ -43,8 +43,6 @@ export function ApprovalCard({
   const isCut = approval.inputTruncated;
   /** People who decide with the pointer do not watch the focus, so text that they type next must not decide anything. */
   const focusAfter = (isByKey: boolean): void => {
-    // The next letters may belong to the text of the reason.
-    onOtherKey();
     if (isByKey) card.current?.focus();
     else focusMain();
   };
@@ -120,7 +118,8 @@ interface Presses {
   isMeant(isByKey: boolean): boolean;
   /** Whether the letters A and D count. */
   isLetterMeant(): boolean;
-  readonly onFocusIn: (event: FocusEvent) => void;
+  /** The card itself has the focus, also after its own field: the next letters may belong to the text of a reason. */
+  readonly onFocus: () => void;
   readonly onPointerDown: () => void;
   /** A key that decides nothing: somebody may be typing a text. */
   readonly onOtherKey: () => void;
@@ -144,9 +143,7 @@ function usePresses(card: RefObject<HTMLElement | null>): Presses {
     hasSettled,
     isMeant: (isByKey) => look() && (isByKey || !isEarly.current),
     isLetterMeant: () => monotonic() - lettersSince.current >= settleMs,
-    onFocusIn(event) {
-      if (!card.current?.contains(event.relatedTarget as Node | null)) restart();
-    },
+    onFocus: restart,
     onPointerDown: () => void (isEarly.current = !look()),
     onOtherKey: restart,
   };
