@@ -94,3 +94,15 @@ test("SIGHUP does not end the process while it stops gracefully", () => {
   expect(process.listenerCount("SIGHUP")).toBe(before + 1);
   process.removeAllListeners("SIGHUP");
 });
+
+test("SIGHUP during the start does not end the process, and reloads the settings when the start is complete", async () => {
+  const line = parseCommandLine(program, ["start"]);
+  if (line.kind !== "run") throw new Error("the command line is valid");
+  const changes = watchSettings(line.parsed);
+  expect(process.emit("SIGHUP")).toBe(true);
+  const apply = (): Promise<void> => Promise.resolve();
+  const event = await new Promise((report) => changes.begin(loadSettings(line.parsed), apply, report));
+  expect(event).toEqual({ type: "configuration_reloaded", changed: [], awaitingRestart: [] });
+  changes.end();
+  process.removeAllListeners("SIGHUP");
+});
