@@ -172,3 +172,29 @@ test.each(["node", "bun", "deno"] as const)(
   },
   30_000,
 );
+
+/** Writes a line in two parts, and then one that cannot be written. */
+const partsProgram = `${start}
+  import { closeSync } from "node:fs";
+  output.write("a line");
+  output.write(" in parts\\n");
+  closeSync(1);
+  output.write("lost\\n");
+  say();
+`;
+
+test.each(["node", "bun", "deno"] as const)(
+  "parts of a line are one line in a file, and a file that was closed ends nothing, on %s",
+  async (runtime) => {
+    const path = join(newFolder(), "file");
+    const file = openSync(path, "a");
+    const child = launch(runtime, file, partsProgram);
+    const closed = once(child, "close");
+    closeSync(file);
+    const said = child.stderr === null ? "" : await text(child.stderr);
+    expect(JSON.parse(said)).toEqual({ unreadBytes: 0, lostLines: 1, isFailing: true, failure: "EBADF" });
+    expect(await closed).toEqual([0, null]);
+    expect(readFileSync(path, "utf8")).toBe("a line in parts\n");
+  },
+  30_000,
+);

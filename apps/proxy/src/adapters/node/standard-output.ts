@@ -105,18 +105,28 @@ function putInFile(done: Done): (text: string) => void {
   return (text) => {
     // Otherwise the next line would continue the part of a line that a full file still took.
     const bytes = Buffer.from(isCut ? `\n${text}` : text);
-    const sizeBefore = isDeno ? fstatSync(1).size : 0;
+    const sizeBefore = isDeno ? fileSize() : 0;
     let written = 0;
     try {
       while (written < bytes.byteLength) written += writeSync(1, bytes, written);
+      isCut = false;
       done(text);
     } catch (error) {
       // Deno writes part after part, and does not say how many.
-      if (isDeno) written = fstatSync(1).size - sizeBefore;
+      if (isDeno) written = fileSize() - sizeBefore;
+      if (written > 0) isCut = bytes[written - 1] !== newline;
       done(text, error);
     }
-    if (written > 0) isCut = bytes[written - 1] !== newline;
   };
+}
+
+/** The size of standard output; 0 if it is not known, such as after it was closed. */
+function fileSize(): number {
+  try {
+    return fstatSync(1).size;
+  } catch {
+    return 0;
+  }
 }
 
 function putInOrder(stdout: DenoOutput["stdout"], done: Done): (text: string) => void {
