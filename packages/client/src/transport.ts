@@ -220,7 +220,6 @@ async function exchange<Value>(
     last.requestId = response.headers.get("x-request-id")?.replaceAll(apiKey, "***") ?? null;
     connection.deduplicationMs = readDeduplicationMs(response.headers) || connection.deduplicationMs;
     const { status, ok, headers } = response;
-    const { known: cachedData } = request;
     if (!ok && status >= 400) {
       const problem = await readProblem(response, apiKey, maxResponseBytes, signal);
       const retryAfterMs = readRetryAfterMs(headers, serverTimeMs(response));
@@ -229,7 +228,7 @@ async function exchange<Value>(
     if (!ok) {
       discard(response);
       // A redirect also has status 0: browsers hide which one it is.
-      if (status === 304 && cachedData) return { data: cachedData, response };
+      if (status === 304 && request.known) return { data: request.known, response };
       return failWith("redirected", from(status ? `HTTP ${status}` : "redirect"));
     }
     if (response.bodyUsed || response.body?.locked)

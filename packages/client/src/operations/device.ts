@@ -123,20 +123,16 @@ async function sendAndWait(
   const endsAtMs = sent.sentAtMs + waitUntilFinishedMs;
   const { agentId, conversationId } = body;
   try {
-    const { status, response: sendResponse, data } = sent;
-    const { connectionId } = data.environment;
-    const conversation = { ...(agentId && { agentId }), conversationId: conversationId || "default" };
-    const known = status && { data: readTurn(status), response: sendResponse };
     const { data: turn, response } = await awaitTurn(
       transport,
-      connectionId,
+      sent.data.environment.connectionId,
       id,
-      conversation,
+      { ...(agentId && { agentId }), conversationId: conversationId || "default" },
       options,
       endsAtMs,
-      known,
+      sent.status && { data: readTurn(sent.status), response: sent.response },
     );
-    return { data: { ...data, turn }, response };
+    return { data: { ...sent.data, turn }, response };
   } catch (error) {
     if (isLettaEnvironmentsError(error)) {
       const { clientMessageIds } = messages;
