@@ -52,12 +52,7 @@ export function readFilter({
   if (userId !== undefined && userId.length > 256) throw misuse("--user must have at most 256 characters");
   const tag = parsed.options.get("tag") ?? [];
   if (!tag.every(isTag)) throw misuse(`--tag ${tagRule}`);
-  return {
-    ...(tag.length > 0 && { tag }),
-    ...(option("online") !== undefined && { onlineOnly: true }),
-    ...(source !== undefined && { source }),
-    ...(userId !== undefined && { userId }),
-  };
+  return { tag, ...(option("online") !== undefined && { onlineOnly: true }), source, userId };
 }
 
 /** The number of rows that `--limit` or `--all` selects; `null`: all. @throws CommandError naming the options */

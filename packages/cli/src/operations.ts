@@ -20,7 +20,7 @@ import {
   type Middleware,
   retrieveEnvironment,
   retrieveMessage,
-  type RetrieveMessageQuery,
+  type RetrieveMessageInput,
   type SendMessageBody,
   sendMessage,
   type SendOutcome,
@@ -71,7 +71,7 @@ export interface EnvironmentOperations {
   sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
   stop(device: DeviceSelector, turn: StopInput): Promise<StopTurnResponse>;
   setMode(device: DeviceSelector, mode: string, conversation: StopInput): Promise<ChangeModeResponse>;
-  message(connectionId: string, messageId: string, conversation: RetrieveMessageQuery): Promise<MessageStatus>;
+  message(connectionId: string, messageId: string, query: RetrieveMessageInput): Promise<MessageStatus>;
   /** Every message of a device, the latest first. `id`: its connectionId, or its deviceId. */
   messages(id: string, query: ListMessagesInput): AsyncGenerator<MessageStatus, void, undefined>;
   /** Ends when the user ends the program, with the signal of the options, or by the second stream in a row that hangs before it opens. */
@@ -190,7 +190,7 @@ export async function collectEnvironments(
   const cursors = new Set<string>();
   for (let after: string | undefined; ;) {
     const pageSize = limit === null ? maxPageSize : Math.min(maxPageSize, limit - rows.length);
-    const page = await operations.list({ ...query, limit: pageSize, ...(after !== undefined && { after }) });
+    const page = await operations.list({ ...query, limit: pageSize, after });
     rows.push(...page.connections);
     if (limit !== null && rows.length >= limit) {
       return { connections: rows.slice(0, limit), hasNextPage: page.hasNextPage || rows.length > limit };

@@ -60,11 +60,7 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
   const approval = findRequest(waiting, requestedAt);
   const granted = readSuggestions(approval, suggestions);
   try {
-    await operations.decide(approval, {
-      approve,
-      ...(reason !== undefined && { reason }),
-      ...(suggestions.length > 0 && { suggestions }),
-    });
+    await operations.decide(approval, { approve, reason, ...(suggestions.length > 0 && { suggestions }) });
   } catch (error) {
     const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
     if (decided === null) throw describeFailure(error, context, sentDecision(error));

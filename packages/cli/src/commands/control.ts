@@ -10,8 +10,7 @@ import type { EnvironmentOperations } from "../operations.ts";
 
 /** `letta-env stop DEVICE --agent ID`. */
 export async function stopCommand(context: CommandContext): Promise<number> {
-  const runId = context.option("run");
-  const turn = { ...readConversation(context), ...(runId !== undefined && { runId }) };
+  const turn = { ...readConversation(context), runId: context.option("run") };
   const { found, result } = await control(context, (operations, { selector }) => operations.stop(selector, turn));
   const name = printable(found.environment.connectionName);
   await print(context, found, {
@@ -43,10 +42,7 @@ function readConversation({ parsed, option }: CommandContext): StopInput {
   const agentId = option("agent");
   const conversationId = option("conversation");
   if (agentId === undefined && conversationId === undefined) throw misuse(`'${parsed.command.name}' needs --agent ID`);
-  return {
-    ...(agentId !== undefined && { agentId }),
-    ...(conversationId !== undefined && { conversationId }),
-  };
+  return { agentId, conversationId };
 }
 
 const sentControl: SentRequest = {

@@ -48,7 +48,7 @@ export async function follow(
     device,
     printer,
     messageId: delivery.message.client_message_id,
-    agentId: option("agent") ?? null,
+    agentId: option("agent"),
     conversationId: option("conversation") ?? "default",
     isInteractive: host.stdin.isTerminal && host.stderr.isTerminal && !isJson,
   };
@@ -125,7 +125,7 @@ interface FollowedTurn {
   readonly device: FoundDevice;
   readonly printer: TurnPrinter;
   readonly messageId: string;
-  readonly agentId: string | null;
+  readonly agentId: string | undefined;
   readonly conversationId: string;
   readonly isInteractive: boolean;
 }
@@ -160,7 +160,7 @@ async function reportSent(
 
 async function retrieveStatus(turn: FollowedTurn, connectionId: string): Promise<MessageStatus> {
   const { operations, messageId, agentId, conversationId } = turn;
-  return operations.message(connectionId, messageId, { ...(agentId !== null && { agentId }), conversationId });
+  return operations.message(connectionId, messageId, { agentId, conversationId });
 }
 
 /** Prints events until the turn has ended; see {@link follow}. The device has the message, so no failure concerns the send any more. */
@@ -334,8 +334,7 @@ function watchInterruption(
     const answer = await host.stdin.readLine(() => void printer.question(question), host.interrupted);
     if (answer === null || !/^y(?:es)?$/i.test(answer)) return left.resolve("left");
     try {
-      const conversation = { ...(agentId !== null && { agentId }), conversationId };
-      const { stopped } = await operations.stop(device.selector, conversation);
+      const { stopped } = await operations.stop(device.selector, { agentId, conversationId });
       if (!stopped) await printer.line("nothing was running");
     } catch (error) {
       if (!host.interrupted.aborted) await printer.line(describeFailure(error, context).message, "yellow");
@@ -349,7 +348,7 @@ function isOfConversation(
   { agentId, conversationId }: FollowedTurn,
   event: { readonly agentId: string | null; readonly conversationId: string },
 ): boolean {
-  return event.conversationId === conversationId && (agentId === null || event.agentId === agentId);
+  return event.conversationId === conversationId && (agentId === undefined || event.agentId === agentId);
 }
 
 /** Whether output of the conversation belongs to the message. */

@@ -31,10 +31,7 @@ export async function sendAndWait(call: ToolCall, input: SendInput): Promise<Too
   if (outcome === "refused") throw new CommandError("the device did not accept the message", exitCodes.refused);
   const sent = { outcome, messageId, connectionId, deviceId: found.environment.deviceId };
   if (waitSeconds === 0) return { ...sent, turn: null };
-  const conversation = {
-    ...(agentId !== undefined && { agentId }),
-    conversationId: conversationId ?? "default",
-  };
+  const conversation = { agentId, conversationId: conversationId ?? "default" };
   try {
     const turn = await awaitTurn(call, { connectionId, messageId, conversation, waitSeconds });
     return { ...sent, turn: describeTurn(turn) };

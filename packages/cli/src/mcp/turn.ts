@@ -1,5 +1,5 @@
 /** Waits for the end of a turn, or for its first request for permission, which somebody else must decide. */
-import { type MessageStatus, readTurn, type RetrieveMessageQuery } from "@letta-environments/client";
+import { type MessageStatus, readTurn, type RetrieveMessageInput } from "@letta-environments/client";
 import * as v from "valibot";
 import type { ToolCall, ToolOutput } from "./tool.ts";
 import { pause } from "../host.ts";
@@ -39,7 +39,7 @@ interface TurnReport {
 export interface AwaitedTurn {
   readonly connectionId: string;
   readonly messageId: string;
-  readonly conversation: Pick<RetrieveMessageQuery, "agentId" | "conversationId">;
+  readonly conversation: Pick<RetrieveMessageInput, "agentId" | "conversationId">;
   /** 0: not at all. */
   readonly waitSeconds: number;
 }
