@@ -5,7 +5,7 @@ import type { McpServer } from "@modelcontextprotocol/server";
 import * as v from "valibot";
 import { exitCodes } from "../exit-code.ts";
 import { describeDecision, describeError } from "../failure.ts";
-import { agentIdSchema, conversationFilter, conversationIdSchema, limitSchema, textSchema } from "./schemas.ts";
+import { conversationFilter, idSchema, limitSchema, textSchema } from "./schemas.ts";
 import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
 import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 
@@ -66,7 +66,7 @@ const listOutput = describeSchema(
 
 const answerInput = describeSchema(
   v.strictObject({
-    id: textSchema(256, "The id of a request in list_approvals."),
+    id: idSchema("The id of a request in list_approvals."),
     decision: v.pipe(v.picklist(["allow", "deny"]), v.description("allow runs the tool on the device.")),
     reason: v.optional(textSchema(10_000, "A reason that the agent receives.")),
     requestedAt: v.pipe(
@@ -76,8 +76,8 @@ const answerInput = describeSchema(
       ),
     ),
     deviceId: v.optional(v.pipe(v.string(), v.description("Needed if requests of several devices have the id."))),
-    agentId: v.optional(agentIdSchema("Needed if several requests of a device have the id.")),
-    conversationId: v.optional(conversationIdSchema("Needed if several requests of an agent have the id.")),
+    agentId: v.optional(idSchema("Needed if several requests of a device have the id.")),
+    conversationId: v.optional(idSchema("Needed if several requests of an agent have the id.")),
   }),
 );
 
@@ -173,8 +173,7 @@ async function answer(
     );
   }
   try {
-    const verdict = { approve: decision === "allow", ...(reason !== undefined && { reason }) };
-    await call.operations.decide(approval, verdict);
+    await call.operations.decide(approval, { approve: decision === "allow", reason });
   } catch (error) {
     if (!isLettaEnvironmentsError(error)) throw error;
     const decided = describeDecision(error);

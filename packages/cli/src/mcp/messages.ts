@@ -7,15 +7,12 @@ import * as v from "valibot";
 import { findDevice } from "../device.ts";
 import { collectMessages } from "../operations.ts";
 import {
-  agentIdSchema,
-  connectionIdSchema,
   conversationFilter,
-  conversationIdSchema,
   defaultWaitSeconds,
   deviceSchema,
+  idSchema,
   limitSchema,
   maxWaitSeconds,
-  messageIdSchema,
   textSchema,
   waitSecondsSchema,
 } from "./schemas.ts";
@@ -26,13 +23,13 @@ import { awaitTurn, describeTurn, TurnSchema } from "./turn.ts";
 const sendInput = describeSchema(
   v.strictObject({
     device: deviceSchema(),
-    agentId: v.optional(agentIdSchema()),
+    agentId: v.optional(idSchema("Id of the agent on the device.")),
     conversationId: v.optional(
-      conversationIdSchema('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
+      idSchema('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
     ),
     message: textSchema(500_000, "The text for the agent, at most 1 MiB in UTF-8."),
     messageId: v.optional(
-      messageIdSchema(
+      idSchema(
         "An id of your choice, to repeat a send safely: a message that is sent twice with the same id runs once.",
       ),
     ),
@@ -60,10 +57,10 @@ const sendOutput = describeSchema(
 
 const statusInput = describeSchema(
   v.strictObject({
-    connectionId: connectionIdSchema("The connectionId that send_message returned."),
-    messageId: messageIdSchema("The messageId that send_message returned."),
-    agentId: v.optional(agentIdSchema("Needed if the messageId was used with several agents.")),
-    conversationId: v.optional(conversationIdSchema("Needed if the messageId was used in several conversations.")),
+    connectionId: textSchema(128, "The connectionId that send_message returned."),
+    messageId: idSchema("The messageId that send_message returned."),
+    agentId: v.optional(idSchema("Needed if the messageId was used with several agents.")),
+    conversationId: v.optional(idSchema("Needed if the messageId was used in several conversations.")),
     waitSeconds: v.optional(
       waitSecondsSchema(`How long to wait for the end of the turn, at most ${maxWaitSeconds}. Default 0.`),
     ),
@@ -152,10 +149,7 @@ export function registerMessageTools(server: McpServer, session: ToolSession): v
     (input, context) =>
       runTool(session, context, async (call) => {
         const { connectionId, messageId, agentId, conversationId, waitSeconds = 0 } = input;
-        const conversation = {
-          ...(agentId !== undefined && { agentId }),
-          ...(conversationId !== undefined && { conversationId }),
-        };
+        const conversation = { agentId, conversationId };
         return describeTurn(await awaitTurn(call, { connectionId, messageId, conversation, waitSeconds }));
       }),
   );

@@ -27,26 +27,16 @@ function integerSchema(minimum: number, maximum: number, description: string): v
 export const deviceSchema = (): v.GenericSchema<string> =>
   textSchema(256, "The device: its deviceId, or a name that only one online device has.");
 
-/** The agent on the device. */
-export const agentIdSchema = (description = "Id of the agent on the device."): v.GenericSchema<string> =>
-  textSchema(256, description);
-
-/** A conversation of the agent. The meaning of its absence depends on the tool. */
-export const conversationIdSchema = (description: string): v.GenericSchema<string> => textSchema(256, description);
+/** The id of an agent, a conversation, a message or a request. */
+export const idSchema = (description: string): v.GenericSchema<string> => textSchema(256, description);
 
 type OptionalText = v.OptionalSchema<v.GenericSchema<string>, undefined>;
 
 /** The agent and the conversation that a list is limited to. */
 export const conversationFilter = (): Record<"agentId" | "conversationId", OptionalText> => ({
-  agentId: v.optional(agentIdSchema("Only of this agent; without it, of all.")),
-  conversationId: v.optional(conversationIdSchema("Only of this conversation; without it, of all.")),
+  agentId: v.optional(idSchema("Only of this agent; without it, of all.")),
+  conversationId: v.optional(idSchema("Only of this conversation; without it, of all.")),
 });
-
-/** The id of a message. */
-export const messageIdSchema = (description: string): v.GenericSchema<string> => textSchema(256, description);
-
-/** The connection that took a message. */
-export const connectionIdSchema = (description: string): v.GenericSchema<string> => textSchema(128, description);
 
 /** A number of seconds to wait. */
 export const waitSecondsSchema = (description: string): v.GenericSchema<number> =>
