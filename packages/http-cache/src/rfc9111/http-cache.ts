@@ -71,12 +71,12 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   return {
     policy,
     lookUp(request) {
-      const decision = engine.lookUp(toCall(request, neverForward));
+      const decision = engine.lookUp(toLookUp(request));
       return decision instanceof Promise
         ? decision.then((decided) => applyOnlyIfCached(request, decided, policy))
         : applyOnlyIfCached(request, decision, policy);
     },
-    respond: (request, hit) => strategy.fromStored(toCall(request, neverForward), hit, null) as CacheResponse,
+    respond: (request, hit) => strategy.fromStored(toLookUp(request), hit, null) as CacheResponse,
     handle<Unread extends UnreadBody>(
       request: CacheRequest,
       forward: Forward<Unread>,
@@ -96,8 +96,8 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   };
 }
 
-function toCall(request: CacheRequest, forward: Forward<UnreadBody>): HttpCall {
-  return { key: keyOf(request), request, forward, signal: undefined };
+function toLookUp(request: CacheRequest): HttpCall {
+  return { key: keyOf(request), request, forward: neverForward, signal: undefined };
 }
 
 function neverForward(): Promise<never> {
