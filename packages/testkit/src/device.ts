@@ -92,14 +92,8 @@ export async function launchDevice(options: {
   await seedLocalAgent(home);
   await setDeviceId(home, deviceId);
   if (asksPermission) await setPermissionMode(home, "standard");
-  const device = launchProcess(
-    deviceCommand({ ...options, home, workingDirectory, connectionName, usesTools: asksPermission }),
-  );
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    await device.stop(signal);
-    await rm(root, { recursive: true, force: true, maxRetries: 5 });
-  };
-  return { deviceId, process: device, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
+  const command = deviceCommand({ ...options, home, workingDirectory, connectionName, usesTools: asksPermission });
+  return launched(deviceId, launchProcess(command), root);
 }
 
 /**
@@ -133,6 +127,11 @@ export async function launchDeviceWith(options: {
       PATH: `${bin}:${process.env["PATH"]}`,
     },
   });
+  return launched(deviceId, device, root);
+}
+
+/** A device that removes its folder when it ends. */
+function launched(deviceId: string, device: LaunchedProcess, root: string): LaunchedDevice {
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     await device.stop(signal);
     await rm(root, { recursive: true, force: true, maxRetries: 5 });

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 
 /** A request that the fake upstream received. */
 export interface SeenRequest {
@@ -24,7 +25,7 @@ export async function createFakeUpstream(
 ): Promise<FakeUpstream> {
   const seen: SeenRequest[] = [];
   const server = createServer((incoming, response) => {
-    void readText(incoming).then((body) => {
+    void text(incoming).then((body) => {
       const request = { method: incoming.method ?? "", target: incoming.url ?? "", headers: incoming.headers, body };
       seen.push(request);
       respond(request, response);
@@ -41,10 +42,4 @@ export async function createFakeUpstream(
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-async function readText(incoming: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
 }

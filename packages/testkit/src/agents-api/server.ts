@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { eventsOf, planTurn, type TurnPlan } from "./turn.ts";
 
 /** A request for a turn that the API received. */
@@ -29,7 +30,7 @@ export async function createFakeAgentsApi(): Promise<FakeAgentsApi> {
   const turns: SeenTurn[] = [];
 
   async function runTurn(conversationId: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body: unknown = JSON.parse(await readText(request));
+    const body: unknown = JSON.parse(await text(request));
     const messages: unknown = (body as { readonly messages?: unknown }).messages;
     const plan = planTurn(messages);
     turns.push({ conversationId, messages: Array.isArray(messages) ? messages : [], plan });
@@ -89,10 +90,4 @@ const model = { model: "claude-sonnet-4-5", model_endpoint_type: "anthropic", co
 
 function respond(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-}
-
-async function readText(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
 }
