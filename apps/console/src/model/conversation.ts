@@ -73,8 +73,10 @@ export type LocalState = "sending" | "accepted" | "refused" | "unknown" | "faile
 
 /** Whether the outcome of a message in a state is still open. */
 export function isOpenState(state: string): boolean {
-  return state === "received" || state === "sent" || state === "unknown";
+  return openStates.includes(state);
 }
+
+const openStates = ["received", "sent", "unknown"];
 
 /** Whether a message is queued, runs, or waits for a permission, so that there is something to stop. */
 export function isBusy(entries: readonly Entry[]): boolean {
@@ -105,15 +107,11 @@ export function addLocalState(
   },
   state: LocalState,
 ): readonly Entry[] {
-  const { id: clientMessageId, text, ...scope } = message;
+  const { id: clientMessageId, deviceId, agentId, conversationId, text, sentAt } = message;
   const key = `sent ${clientMessageId}`;
   if (state === "refused") return entries.filter((entry) => entry.key !== key);
   const next = addSent(entries, clientMessageId, text);
-  const isOpen = next.some(
-    (entry) => entry.kind === "sent" && entry.key === key && isOpenState(entry.status?.state ?? "unknown"),
-  );
-  const { deviceId, agentId, conversationId, sentAt } = scope;
-  return state === "sending" || !isOpen
+  return state === "sending" || !hasMessage(next, openStates, key)
     ? next
     : addStatus(next, { clientMessageId, deviceId, agentId, conversationId, sentAt, state });
 }
