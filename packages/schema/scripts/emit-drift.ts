@@ -1,5 +1,4 @@
-import { namesByModule } from "./imports.ts";
-import { objectsOf, type ObjectShape, type Shape } from "./shape.ts";
+import { namesByModule, objectsOf, type ObjectShape, type Shape } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
 /** Returns the TypeScript of the drift finders. Each reads an accepted response once and compares it with lists of known names. */

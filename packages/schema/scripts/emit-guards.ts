@@ -1,6 +1,5 @@
 import { guardExpression, type GuardContext, optionalExpression } from "./guard-expression.ts";
-import { namesByModule } from "./imports.ts";
-import { objectsOf, type ObjectShape, type Rule } from "./shape.ts";
+import { namesByModule, objectsOf, type ObjectShape, type Rule } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
 const head = `// Generated from the schemas by scripts/generate.ts. Do not edit. For values from JSON: a member that is undefined counts as absent.`;

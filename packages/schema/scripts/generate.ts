@@ -14,7 +14,7 @@ import { wireTypes } from "./wire-types.ts";
 const files: readonly (readonly [name: string, text: string])[] = [
   ["src/checks/guards.gen.ts", emitGuards(wireTypes)],
   ["src/checks/drift.gen.ts", emitDrift(wireTypes)],
-  ["openapi.json", emitOpenApi(wireTypes)],
+  ["openapi.json", emitOpenApi()],
   ...wireTypes.map((type) => [`json-schema/${type.name}.json`, emitJsonSchema(type)] as const),
 ];
 

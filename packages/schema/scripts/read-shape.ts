@@ -1,6 +1,7 @@
 /** Reads the shape of a wire type from its valibot schema. */
 import * as identifierRules from "../src/base/identifier.ts";
 import * as wireRules from "../src/base/rules.ts";
+import * as schemas from "../src/index.ts";
 import type { Rule, Shape, TextRule } from "./shape.ts";
 
 /** The members of valibot's schemas and actions that the generators read. */
@@ -23,9 +24,6 @@ interface RuntimeSchema {
   readonly second?: RuntimeSchema;
 }
 
-/** Returns the name of an object's type. `path` is the position of the object in the type that is read. */
-export type NameOf = (schema: unknown, path: string) => string;
-
 const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
   [Array.isArray, { name: "Array.isArray", module: null }],
   ...rulesOf(identifierRules, "../base/identifier.ts"),
@@ -41,56 +39,74 @@ function rulesOf(exported: object, module: string): [unknown, Rule][] {
   return Object.entries(exported).map(([name, value]) => [value, { name, module }]);
 }
 
+const names: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  ...Object.entries(schemas)
+    .filter(([name]) => name.endsWith("Schema"))
+    .map(([name, schema]): [unknown, string] => [schema, name.slice(0, -"Schema".length)]),
+  // The inputs of these schemas have interfaces of their own, because the schemas decode strings to values.
+  [schemas.ListEnvironmentsQuerySchema, "ListEnvironmentsWireQuery"],
+  [schemas.RetrieveMessageQuerySchema, "RetrieveMessageWireQuery"],
+  [schemas.ListMessagesQuerySchema, "ListMessagesWireQuery"],
+  [schemas.ListApprovalsQuerySchema, "ListApprovalsWireQuery"],
+]);
+
+/** Returns the name of an exported schema, or a name made from the position: `errors[]` is `Errors`. */
+export function nameOf(schema: unknown, path: string): string {
+  return (
+    names.get(schema) ?? path.replace(/\W*(\w)(\w*)\W*/g, (_, head: string, tail: string) => head.toUpperCase() + tail)
+  );
+}
+
 /**
  * Reads a valibot schema. It ignores transformations, because it describes the JSON before decoding.
  * @throws Error naming the position of a construct that the generators do not support.
  */
-export function readShape(schema: unknown, nameOf: NameOf, path = ""): Shape {
-  return read(schema as RuntimeSchema, path);
+export function shapeOf(schema: unknown): Shape {
+  return read(schema as RuntimeSchema, "");
+}
 
-  function read(part: RuntimeSchema, at: string): Shape {
-    if (part.first !== undefined && part.second !== undefined) {
-      return {
-        kind: "either",
-        isFirst: ruleOf(part.isFirst, at),
-        first: read(part.first, at),
-        second: read(part.second, at),
-      };
-    }
-    if (part.pipe !== undefined) return readPipe(part.pipe, at);
-    switch (part.type) {
-      case "string":
-        return { kind: "text", rules: [], known: part.known ?? [] };
-      case "number":
-      case "boolean":
-        return { kind: part.type };
-      case "literal":
-        return { kind: "values", values: [part.literal ?? ""] };
-      case "picklist":
-        return { kind: "values", values: part.options ?? [] };
-      case "loose_object":
-        return { kind: "object", name: nameOf(part, at), members: membersOf(requirePresent(part.entries, at), at) };
-      case "nullable":
-        return { kind: "nullable", inner: read(requirePresent(part.wrapped, at), at) };
-      case "array":
-        return { kind: "array", item: read(requirePresent(part.item, at), `${at}[]`), minLength: 0, maxLength: null };
-      case "custom":
-        if (part.check === wireRules.isRecord) return { kind: "record" };
-    }
-    throw new Error(`the generators do not support ${part.type} at "${at}"`);
+function read(part: RuntimeSchema, at: string): Shape {
+  if (part.first !== undefined && part.second !== undefined) {
+    return {
+      kind: "either",
+      isFirst: ruleOf(part.isFirst, at),
+      first: read(part.first, at),
+      second: read(part.second, at),
+    };
   }
+  if (part.pipe !== undefined) return readPipe(part.pipe, at);
+  switch (part.type) {
+    case "string":
+      return { kind: "text", rules: [], known: part.known ?? [] };
+    case "number":
+    case "boolean":
+      return { kind: part.type };
+    case "literal":
+      return { kind: "values", values: [part.literal ?? ""] };
+    case "picklist":
+      return { kind: "values", values: part.options ?? [] };
+    case "loose_object":
+      return { kind: "object", name: nameOf(part, at), members: membersOf(requirePresent(part.entries, at), at) };
+    case "nullable":
+      return { kind: "nullable", inner: read(requirePresent(part.wrapped, at), at) };
+    case "array":
+      return { kind: "array", item: read(requirePresent(part.item, at), `${at}[]`), minLength: 0, maxLength: null };
+    case "custom":
+      if (part.check === wireRules.isRecord) return { kind: "record" };
+  }
+  throw new Error(`the generators do not support ${part.type} at "${at}"`);
+}
 
-  function readPipe([head, ...rest]: readonly RuntimeSchema[], at: string): Shape {
-    return rest.reduce<Shape>((shape, action) => withAction(shape, action, at), read(requirePresent(head, at), at));
-  }
+function readPipe([head, ...rest]: readonly RuntimeSchema[], at: string): Shape {
+  return rest.reduce<Shape>((shape, action) => withAction(shape, action, at), read(requirePresent(head, at), at));
+}
 
-  function membersOf(entries: Readonly<Record<string, RuntimeSchema>>, at: string) {
-    return Object.entries(entries).map(([name, entry]) => {
-      const optional = entry.type === "exact_optional";
-      const inner = `${at}${at === "" ? "" : "."}${name}`;
-      return { name, optional, shape: read(optional ? requirePresent(entry.wrapped, inner) : entry, inner) };
-    });
-  }
+function membersOf(entries: Readonly<Record<string, RuntimeSchema>>, at: string) {
+  return Object.entries(entries).map(([name, entry]) => {
+    const optional = entry.type === "exact_optional";
+    const inner = `${at}${at === "" ? "" : "."}${name}`;
+    return { name, optional, shape: read(optional ? requirePresent(entry.wrapped, inner) : entry, inner) };
+  });
 }
 
 function withAction(shape: Shape, action: RuntimeSchema, at: string): Shape {

@@ -1,6 +1,6 @@
 /** The list of wire types for which the generators write files. */
 import * as schemas from "../src/index.ts";
-import { readShape } from "./read-shape.ts";
+import { nameOf, shapeOf } from "./read-shape.ts";
 import type { Shape } from "./shape.ts";
 
 /** A type that is sent or received as a whole. */
@@ -12,33 +12,6 @@ export interface WireType {
   /** Whether servers return it, so that drift is possible. */
   readonly isResponse: boolean;
   readonly shape: Shape;
-}
-
-// The input of this schema has an interface of its own, because the schema decodes strings to values.
-const renamed: ReadonlyMap<unknown, string> = new Map<unknown, string>([
-  [schemas.ListEnvironmentsQuerySchema, "ListEnvironmentsWireQuery"],
-  [schemas.RetrieveMessageQuerySchema, "RetrieveMessageWireQuery"],
-  [schemas.ListMessagesQuerySchema, "ListMessagesWireQuery"],
-  [schemas.ListApprovalsQuerySchema, "ListApprovalsWireQuery"],
-]);
-
-const names: ReadonlyMap<unknown, string> = new Map<unknown, string>([
-  ...Object.entries(schemas)
-    .filter(([name]) => name.endsWith("Schema"))
-    .map(([name, schema]): [unknown, string] => [schema, name.slice(0, -"Schema".length)]),
-  ...renamed,
-]);
-
-/** Returns the name of an exported schema, or a name made from the position: `errors[]` is `Errors`. */
-function nameOf(schema: unknown, path: string): string {
-  return (
-    names.get(schema) ?? path.replace(/\W*(\w)(\w*)\W*/g, (_, head: string, tail: string) => head.toUpperCase() + tail)
-  );
-}
-
-/** Returns the shape of an exported schema. */
-export function shapeOf(schema: unknown): Shape {
-  return readShape(schema, nameOf);
 }
 
 function wireType(schema: unknown, module: string, isResponse: boolean): WireType {

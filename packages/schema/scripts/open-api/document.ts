@@ -2,7 +2,7 @@
 import { endpoints, type Endpoint } from "../../src/index.ts";
 import { components, type JsonSchema, objectSchemaOf } from "../json-schema.ts";
 import { objectsOf } from "../shape.ts";
-import { type WireType, wireTypes } from "../wire-types.ts";
+import { wireTypes } from "../wire-types.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 import { eventSchemas } from "./events.ts";
 import { operationOf } from "./operation.ts";
@@ -23,8 +23,8 @@ export interface OpenApiParts {
 }
 
 /** Returns the OpenAPI document of the endpoint table. */
-export function describeApi(types: readonly WireType[] = wireTypes): OpenApiParts {
-  const objects = types.filter(({ name }) => !name.endsWith("Query")).flatMap(({ shape }) => objectsOf(shape));
+export function describeApi(): OpenApiParts {
+  const objects = wireTypes.filter(({ name }) => !name.endsWith("Query")).flatMap(({ shape }) => objectsOf(shape));
   // `Object.values` needs a record type, and an interface has no index signature: the copy has one.
   const table = Object.values<Endpoint>({ ...endpoints });
   const paths: Record<string, JsonSchema> = {};
@@ -65,6 +65,6 @@ export function describeApi(types: readonly WireType[] = wireTypes): OpenApiPart
 }
 
 /** Returns the document as the text of a file. */
-export function emitOpenApi(types: readonly WireType[]): string {
-  return `${JSON.stringify(describeApi(types), null, 2)}\n`;
+export function emitOpenApi(): string {
+  return `${JSON.stringify(describeApi(), null, 2)}\n`;
 }

@@ -17,7 +17,7 @@ import {
 import { components, described, type JsonSchema, objectSchemaOf } from "../json-schema.ts";
 import { descriptions, type InterfaceDescription } from "../read-descriptions.ts";
 import type { Member, ObjectShape, Shape } from "../shape.ts";
-import { shapeOf } from "../wire-types.ts";
+import { shapeOf } from "../read-shape.ts";
 import { eventExamples } from "./examples.ts";
 
 const text: JsonSchema = { type: "string" };

@@ -9,7 +9,7 @@ import {
 } from "../../src/index.ts";
 import { components, described, type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
 import type { Shape } from "../shape.ts";
-import { shapeOf } from "../wire-types.ts";
+import { shapeOf } from "../read-shape.ts";
 import { eventStreamContent } from "./events.ts";
 import { examples } from "./examples.ts";
 import { headerReferences, parameterReferences, timingHeader } from "./headers.ts";
