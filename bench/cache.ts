@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { measureSteps, medianNs, runWorker, tableOfSteps, workerRuntimes } from "./harness/measure-steps.ts";
 import type { BenchmarkResult, Goal, Table } from "./harness/result.ts";
-import { type Summary, summarise } from "./harness/statistics.ts";
+import { format, type Summary, summarise } from "./harness/statistics.ts";
 
 const stepsWorker = join(import.meta.dirname, "in-process", "cache-worker.ts");
 const memoryWorker = join(import.meta.dirname, "in-process", "cache-memory-worker.ts");
@@ -63,7 +63,7 @@ function tableOfMemory(memory: readonly MeasuredMemory[]): Table {
       `Bytes for each of 100,000 responses of 0.8 KB, with keys and fields: median (smallest to largest of ${starts} starts). On Node heap ` +
       "and buffers after a collection; on Bun, which does not tell them apart, all pages of the process.",
     columns: ["store", ...memory.map(({ runtime }) => runtime)],
-    rows: [["the memory store", ...memory.map(({ bytesPerAnswer }) => formatBytes(bytesPerAnswer))]],
+    rows: [["the memory store", ...memory.map(({ bytesPerAnswer }) => format(bytesPerAnswer, 0))]],
   };
 }
 
@@ -95,8 +95,4 @@ function compareMemory(memory: readonly MeasuredMemory[]): readonly Goal[] {
       shown: `${(median / 10).toFixed(1)} MB`,
       met: median <= goalBytes,
     }));
-}
-
-function formatBytes({ min, median, max }: Summary): string {
-  return `${median.toFixed(0)} (${min.toFixed(0)} to ${max.toFixed(0)})`;
 }

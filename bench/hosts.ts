@@ -5,7 +5,7 @@ import { startControlled } from "./harness/control.ts";
 import { measureSlice } from "./harness/measure-slice.ts";
 import { cpuUsOfTree } from "./harness/proc.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
-import { summarise } from "./harness/statistics.ts";
+import { format, summarise } from "./harness/statistics.ts";
 
 const rounds = 7;
 const sliceMs = 600;
@@ -41,10 +41,7 @@ export async function measureHosts(): Promise<BenchmarkResult> {
       {
         caption: `CPU microseconds a request for a fixed response of 0.8 KB, all threads of the process, 64 connections, ${rounds} interleaved slices: median (smallest to largest).`,
         columns: ["server", "CPU us a request"],
-        rows: measured.map(({ name, cpuUs: { median, min, max } }) => [
-          name,
-          `${median.toFixed(1)} (${min.toFixed(1)} to ${max.toFixed(1)})`,
-        ]),
+        rows: measured.map(({ name, cpuUs: used }) => [name, format(used, 1)]),
       },
     ],
     goals: [],

@@ -5,7 +5,7 @@ import { pins } from "./harness/pin.ts";
 import { cpuUsOfTree } from "./harness/proc.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 import { findNginx, nginxVersion } from "./harness/start-nginx.ts";
-import { type Summary, summarise } from "./harness/statistics.ts";
+import { format, summarise } from "./harness/statistics.ts";
 import { limitCounts } from "./systems/limit-counts.ts";
 import { startLimitedNginx } from "./systems/limited-nginx.ts";
 
@@ -159,8 +159,4 @@ function withoutLimits(samples: readonly LimitedSample[], { system, start, round
     (sample) => sample.limits === 0 && sample.system === system && sample.start === start && sample.round === round,
   );
   return other?.cpuUs ?? Number.NaN;
-}
-
-function format({ min, median, max }: Summary, digits: number): string {
-  return `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
 }

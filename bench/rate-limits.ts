@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { measureSteps, medianNs, runWorker, tableOfSteps, workerRuntimes } from "./harness/measure-steps.ts";
 import { measureStores, tableOfStores } from "./harness/measure-stores.ts";
 import type { BenchmarkResult, Goal } from "./harness/result.ts";
-import { type Summary, summarise } from "./harness/statistics.ts";
+import { format, type Summary, summarise } from "./harness/statistics.ts";
 
 const stepsWorker = join(import.meta.dirname, "in-process", "rate-limit-worker.ts");
 const memoryWorker = join(import.meta.dirname, "in-process", "rate-limit-memory-worker.ts");
@@ -38,7 +38,7 @@ export async function measureRateLimits(): Promise<BenchmarkResult> {
         columns: ["limiter", ...workerRuntimes().map(({ name }) => name)],
         rows: limiters.map((limiter) => [
           limiter === "own" ? "the memory store" : limiter,
-          ...memory.filter((row) => row.limiter === limiter).map(({ bytesPerKey }) => formatBytes(bytesPerKey)),
+          ...memory.filter((row) => row.limiter === limiter).map(({ bytesPerKey }) => format(bytesPerKey, 0)),
         ]),
       },
     ],
@@ -78,8 +78,4 @@ function memoryGoals(memory: readonly MeasuredMemory[]): readonly Goal[] {
       shown: `${(median / 10).toFixed(1)} MB`,
       met: median <= goalBytes,
     }));
-}
-
-function formatBytes({ min, median, max }: Summary): string {
-  return `${median.toFixed(0)} (${min.toFixed(0)} to ${max.toFixed(0)})`;
 }

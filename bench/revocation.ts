@@ -9,7 +9,7 @@ import { openValkeyKeyStore } from "../apps/proxy/src/adapters/valkey/key-store.
 import { revokeKey } from "../apps/proxy/src/keys/key-lifecycle.ts";
 import type { KeyStore } from "../apps/proxy/src/ports.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
-import { type Summary, summarise } from "./harness/statistics.ts";
+import { format, type Summary, summarise } from "./harness/statistics.ts";
 
 const revocations = 20;
 
@@ -23,14 +23,12 @@ interface Measured {
 /** How long after a key was revoked through another connection to its store a running proxy refuses it, and has closed its device's socket. */
 export async function measureRevocation(): Promise<BenchmarkResult> {
   const measured = [await onSqlite(), ...(canLaunchValkey() ? [await onValkey()] : [])];
-  const cell = ({ median, min, max }: Summary): string =>
-    `${median.toFixed(1)} (${min.toFixed(1)} to ${max.toFixed(1)})`;
   return {
     tables: [
       {
         caption: `Milliseconds from a revocation, ${revocations} of them: median (smallest to largest).`,
         columns: ["keys in", "a request is refused", "the device's socket is closed"],
-        rows: measured.map(({ store, refusedMs, closedMs }) => [store, cell(refusedMs), cell(closedMs)]),
+        rows: measured.map(({ store, refusedMs, closedMs }) => [store, format(refusedMs, 1), format(closedMs, 1)]),
       },
     ],
     goals: measured.map(({ store, boundMs, closedMs, refusedMs }) => {

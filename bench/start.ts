@@ -8,7 +8,7 @@ import { firstAnswer, freePort } from "./harness/first-answer.ts";
 import { installVariant } from "./gateway/servers/start-gateway.ts";
 import { atMost } from "./gateway/targets.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
-import { type Summary, summarise } from "./harness/statistics.ts";
+import { format, type Summary, summarise } from "./harness/statistics.ts";
 
 const starts = 15;
 const servers: readonly ServerRuntime[] = ["node", "bun", "deno"];
@@ -52,10 +52,7 @@ export async function measureStart(): Promise<BenchmarkResult> {
       {
         caption: `**Start**: milliseconds from the start to the first 200 of /livez, ${starts} starts each with an existing data directory: median (smallest to largest).`,
         columns: ["runtime", "start to first 200"],
-        rows: measured.map(({ runtime, startMs: { median, min, max } }) => [
-          runtime,
-          `${median.toFixed(0)} (${min.toFixed(0)} to ${max.toFixed(0)})`,
-        ]),
+        rows: measured.map(({ runtime, startMs }) => [runtime, format(startMs, 0)]),
       },
     ],
     goals: servers.flatMap((runtime) => {

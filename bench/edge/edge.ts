@@ -8,7 +8,7 @@ import { keepToCores, type Load, measureLoad, requestText } from "./load.ts";
 import { costOfMillion, prices, type Usage } from "./prices.ts";
 import { type EdgeWorker, type RunningWorkerd, startWorkerd, workerdVersion } from "./start-workerd.ts";
 import type { BenchmarkResult, Table } from "../harness/result.ts";
-import { quantile, type Summary, summarise } from "../harness/statistics.ts";
+import { format, quantile, type Summary, summarise } from "../harness/statistics.ts";
 import { connectionIdOf, devicePath } from "../systems/fixed-answer.ts";
 
 const rounds = 6;
@@ -246,7 +246,7 @@ function tableOfKinds(measured: readonly Measured[]): Table {
       added(p50Us, object?.p50Us),
       added(p99Us, object?.p99Us),
       cpuUs.median.toFixed(0),
-      `${share.median.toFixed(2)} (${share.min.toFixed(2)} to ${share.max.toFixed(2)})`,
+      format(share, 2),
     ]),
   };
 }
@@ -279,9 +279,6 @@ function tableOfStarts(cold: readonly ColdStart[]): Table {
   return {
     caption: `Milliseconds from the start of workerd to the first 200, ${starts} starts each: median (smallest to largest).`,
     columns: ["Worker", "start to first 200"],
-    rows: cold.map(({ name, ms: { median, min, max } }) => [
-      name,
-      `${median.toFixed(0)} (${min.toFixed(0)} to ${max.toFixed(0)})`,
-    ]),
+    rows: cold.map(({ name, ms }) => [name, format(ms, 0)]),
   };
 }

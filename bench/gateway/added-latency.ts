@@ -2,7 +2,8 @@
 import type { Table } from "../harness/result.ts";
 import type { LoadName } from "./loads.ts";
 import type { MeasuredLoad } from "./measure-rounds.ts";
-import { format, summariseDifference } from "./summary.ts";
+import { format } from "../harness/statistics.ts";
+import { summariseDifference } from "./summary.ts";
 
 /** The loads whose latency is measured. */
 export const latencyLoads: readonly LoadName[] = ["hit-one", "miss-one", "send"];

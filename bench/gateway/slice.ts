@@ -1,4 +1,5 @@
 /** A slice: load on one server for a second or so, and whether other processes disturbed it. */
+import type { LoadFigures } from "./run-load.ts";
 
 /** How a core was used during a slice, in microseconds. */
 export interface CoreUse {
@@ -12,13 +13,7 @@ export interface CoreUse {
 }
 
 /** The figures of a slice. */
-export interface Slice {
-  readonly requests: number;
-  /** Responses other than 2xx, and failures of connections. */
-  readonly failed: number;
-  readonly seconds: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
+export interface Slice extends LoadFigures {
   /** CPU time of the server with its threads and children. */
   readonly cpuUs: number;
   readonly gatewayCore: CoreUse;

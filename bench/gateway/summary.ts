@@ -1,6 +1,6 @@
 /** Summaries of slices: figures of each server, and ratios to another server in the same round, where both met the same machine. */
 import type { Table } from "../harness/result.ts";
-import { type Summary, summarise } from "../harness/statistics.ts";
+import { format, type Summary, summarise } from "../harness/statistics.ts";
 import { loadTitles, type LoadName } from "./loads.ts";
 import type { Measured, MeasuredLoad } from "./measure-rounds.ts";
 import { cpuUsEach, foreignShare, perSecond, type Slice } from "./slice.ts";
@@ -89,11 +89,4 @@ export function dataOf({ slices, dropped }: MeasuredLoad): object {
     return [system, ofRound, ...[perSecond(slice), cpuUsEach(slice), p50Us, p99Us, ...others].map(round)].join(" ");
   });
   return { slices: figures, dropped: Object.fromEntries(dropped) };
-}
-
-/** Median and spread, or a dash. */
-export function format(summary: Summary | null, digits: number): string {
-  if (summary === null) return "-";
-  const [median, min, max] = [summary.median, summary.min, summary.max].map((value) => value.toFixed(digits));
-  return min === max ? String(median) : `${median} (${min} to ${max})`;
 }

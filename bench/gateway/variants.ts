@@ -6,7 +6,7 @@ import type { ServerRuntime } from "../../apps/proxy/test/runtimes/runtime-comma
 import { pins } from "../harness/pin.ts";
 import { moveToCore } from "../harness/proc.ts";
 import type { BenchmarkResult, Table } from "../harness/result.ts";
-import { summarise } from "../harness/statistics.ts";
+import { format, summarise } from "../harness/statistics.ts";
 import { startServer } from "../start.ts";
 import { type LoadName, loadTitles, remoteLoads } from "./loads.ts";
 import type { MeasuredLoad } from "./measure-rounds.ts";
@@ -14,7 +14,7 @@ import { measureRemote } from "./remote.ts";
 import { loadCore } from "./run-load.ts";
 import { type GatewayOptions, startGateway } from "./servers/start-gateway.ts";
 import { defaultToleratedShare } from "./slice.ts";
-import { dataOf, format, summariseDifference, summariseFigure } from "./summary.ts";
+import { dataOf, summariseDifference, summariseFigure } from "./summary.ts";
 import type { System } from "./system.ts";
 
 /** How a variant differs from the gateway with its defaults. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { pinned } from "./pin.ts";
 import type { Table } from "./result.ts";
-import { type Summary, summarise } from "./statistics.ts";
+import { format, type Summary, summarise } from "./statistics.ts";
 
 const bun = join(import.meta.dirname, "..", "node_modules", "bun", "bin", "bun.exe");
 
@@ -71,12 +71,7 @@ export function tableOfSteps(measured: readonly MeasuredSteps[], caption: string
     columns: ["step", ...measured.map(({ name }) => name)],
     rows: (measured[0]?.steps ?? []).map(({ step }) => [
       step,
-      ...measured.map(({ steps }) => formatNs(steps.find((other) => other.step === step)?.ns)),
+      ...measured.map(({ steps }) => format(steps.find((other) => other.step === step)?.ns, 0)),
     ]),
   };
-}
-
-function formatNs(ns: Summary | undefined): string {
-  if (ns === undefined) return "-";
-  return `${ns.median.toFixed(0)} (${ns.min.toFixed(0)} to ${ns.max.toFixed(0)})`;
 }

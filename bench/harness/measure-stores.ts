@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { canLaunchValkey, launchValkey } from "../../packages/testkit/src/valkey.ts";
 import { runWorker, workerRuntimes } from "./measure-steps.ts";
 import type { Table } from "./result.ts";
-import { type Summary, summarise } from "./statistics.ts";
+import { format, type Summary, summarise } from "./statistics.ts";
 
 const worker = join(import.meta.dirname, "..", "in-process", "rate-limit-stores-worker.ts");
 const starts = 3;
@@ -52,13 +52,9 @@ export function tableOfStores(measured: readonly MeasuredStore[]): Table {
     columns: ["store", "CPU us a request", "us a request in all", "requests/s"],
     rows: measured.map(({ store, cpuUs, wallUs }) => [
       store,
-      format(cpuUs),
-      format(wallUs),
+      format(cpuUs, 1),
+      format(wallUs, 1),
       (1_000_000 / wallUs.median).toFixed(0),
     ]),
   };
-}
-
-function format({ min, median, max }: Summary): string {
-  return `${median.toFixed(1)} (${min.toFixed(1)} to ${max.toFixed(1)})`;
 }

@@ -15,6 +15,13 @@ export function summarise(samples: readonly number[]): Summary {
   return { min, median, max };
 }
 
+/** Median and spread, or a dash. */
+export function format(summary: Summary | null | undefined, digits: number): string {
+  if (summary === null || summary === undefined) return "-";
+  const [median, min, max] = [summary.median, summary.min, summary.max].map((value) => value.toFixed(digits));
+  return min === max ? String(median) : `${median} (${min} to ${max})`;
+}
+
 /**
  * Welch's t: how many standard errors the means of two series are apart, without assuming equal variances. Between two
  * series of one distribution it stays within 4.5 but once in 100,000 times.

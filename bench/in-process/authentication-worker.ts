@@ -2,16 +2,14 @@
  * Runs on Node and on Bun: measures the steps of a warm key's authentication by CPU time, in interleaved slices, and prints
  * nanoseconds a call as JSON: one list of samples a step.
  */
-import process from "node:process";
 import { readBearerToken } from "../../apps/proxy/src/auth/authentication.ts";
 import { parseKeyId } from "../../apps/proxy/src/keys/key-format.ts";
 import { createWarmAuthentication, digests } from "./warm-authentication.ts";
+import { printSamples } from "./worker.ts";
 
 const keyCount = 64;
 const copiesOfEach = 16;
 const callsInSlice = 20_000;
-const warmUpRounds = 4;
-const rounds = 10;
 
 const { admits, keyStore, keys } = await createWarmAuthentication(keyCount);
 const presented = Array.from({ length: copiesOfEach }, () => keys).flat();
@@ -62,16 +60,5 @@ const steps: Readonly<Record<string, () => void>> = {
   },
 };
 
-const samples = new Map<string, number[]>(Object.keys(steps).map((name) => [name, []]));
-for (let round = -warmUpRounds; round < rounds; round++) {
-  for (const [name, run] of Object.entries(steps)) {
-    const before = process.cpuUsage();
-    run();
-    const { user, system } = process.cpuUsage(before);
-    if (round >= 0) samples.get(name)?.push(((user + system) * 1_000) / callsInSlice);
-  }
-}
+await printSamples(steps, () => callsInSlice);
 if (!Number.isFinite(sum)) throw new Error("Nothing was summed.");
-process.stdout.write(
-  `${JSON.stringify({ version: process.versions["bun"] ?? process.version, samples: [...samples] })}\n`,
-);

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { createMemoryCacheStore, type MemoryCacheStore, webClock } from "../../packages/http-cache/src/index.ts";
 import { cacheKey, createHttpCache } from "../../packages/http-cache/src/rfc9111.ts";
+import { bytesHeld } from "./worker.ts";
 
 const responses = 100_000;
 const maxBytes = 268_435_456;
@@ -27,17 +28,6 @@ async function fill(count: number): Promise<MemoryCacheStore> {
     await cache.store({ ...request, key: cacheKey(request) }, response, { requestedAtMs: nowMs, receivedAtMs: nowMs });
   }
   return store;
-}
-
-async function bytesHeld(): Promise<number> {
-  const bun = (globalThis as { readonly Bun?: { gc(force: boolean): void } }).Bun;
-  for (let times = 0; times < 3; times++) {
-    if (bun === undefined) globalThis.gc?.();
-    else bun.gc(true);
-    await new Promise((resolve) => void setTimeout(resolve, 20));
-  }
-  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
-  return bun === undefined ? heapUsed + arrayBuffers : rss;
 }
 
 // The code is compiled before anything is measured.

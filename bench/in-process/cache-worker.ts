@@ -2,7 +2,6 @@
  * Runs on Node and on Bun: measures what a hit costs, by CPU time, in interleaved slices, and prints nanoseconds a request as JSON: one list of
  * samples a step.
  */
-import process from "node:process";
 import { createMemoryCacheStore, webClock } from "../../packages/http-cache/src/index.ts";
 import {
   cacheKey,
@@ -10,10 +9,9 @@ import {
   createCacheMiddleware,
   createHttpCache,
 } from "../../packages/http-cache/src/rfc9111.ts";
+import { printSamples } from "./worker.ts";
 
 const callsInSlice = 20_000;
-const warmUpRounds = 4;
-const rounds = 10;
 const resources = 1_024;
 const body = new Uint8Array(800).fill(0x61);
 
@@ -95,18 +93,5 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   },
 };
 
-const samples = new Map<string, number[]>(Object.keys(steps).map((name) => [name, []]));
-for (let round = -warmUpRounds; round < rounds; round++) {
-  for (const [name, run] of Object.entries(steps)) {
-    const before = process.cpuUsage();
-    const running = run();
-    if (running instanceof Promise) await running;
-    const { user, system } = process.cpuUsage(before);
-    const calls = name.includes("middleware") ? callsInSlice / 10 : callsInSlice;
-    if (round >= 0) samples.get(name)?.push(((user + system) * 1_000) / calls);
-  }
-}
+await printSamples(steps, (step) => (step.includes("middleware") ? callsInSlice / 10 : callsInSlice));
 if (!Number.isFinite(sum)) throw new Error("Nothing was summed.");
-process.stdout.write(
-  `${JSON.stringify({ version: process.versions["bun"] ?? process.version, samples: [...samples] })}\n`,
-);

@@ -9,6 +9,7 @@ import { createMemoryRateLimitStore } from "../../apps/proxy/src/adapters/memory
 import { partitionKey } from "../../apps/proxy/src/rate-limit/checks.ts";
 import type { RateLimitPolicy } from "../../apps/proxy/src/rate-limit/policy.ts";
 import { systemClock } from "../../packages/platform/src/node/index.ts";
+import { bytesHeld } from "./worker.ts";
 
 const keyCount = 100_000;
 const windowMs = 86_400_000;
@@ -62,17 +63,6 @@ function keyOf(index: number): string {
     route: null,
     device: null,
   });
-}
-
-async function bytesHeld(): Promise<number> {
-  const bun = (globalThis as { readonly Bun?: { gc(force: boolean): void } }).Bun;
-  for (let times = 0; times < 3; times++) {
-    if (bun === undefined) globalThis.gc?.();
-    else bun.gc(true);
-    await new Promise((resolve) => void setTimeout(resolve, 20));
-  }
-  const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
-  return bun === undefined ? heapUsed + arrayBuffers : rss;
 }
 
 // The code is compiled before anything is measured.

@@ -15,11 +15,10 @@ import type { RateLimitRule } from "../../apps/proxy/src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../../apps/proxy/src/rate-limit/store.ts";
 // Bun has no `node:sqlite`, which the index of platform's Node part imports.
 import { systemClock } from "../../packages/platform/src/node/index.ts";
+import { printSamples } from "./worker.ts";
 
 const callers = 1_024;
 const callsInSlice = 20_000;
-const warmUpRounds = 4;
-const rounds = 10;
 const take = { probe: false, leaseId: null };
 
 function policy(name: string, windowMs: number, unit: RateLimitPolicy["unit"] = "requests"): RateLimitPolicy {
@@ -146,19 +145,7 @@ const steps: Readonly<Record<string, () => void | Promise<void>>> = {
   },
 };
 
-const samples = new Map<string, number[]>(Object.keys(steps).map((name) => [name, []]));
-for (let round = -warmUpRounds; round < rounds; round++) {
-  for (const [name, run] of Object.entries(steps)) {
-    const before = process.cpuUsage();
-    const running = run();
-    if (running instanceof Promise) await running;
-    const { user, system } = process.cpuUsage(before);
-    if (round >= 0) samples.get(name)?.push(((user + system) * 1_000) / callsInSlice);
-  }
-}
+await printSamples(steps, () => callsInSlice);
 if (!Number.isFinite(sum)) throw new Error("Nothing was summed.");
-process.stdout.write(
-  `${JSON.stringify({ version: process.versions["bun"] ?? process.version, samples: [...samples] })}\n`,
-);
 // The peers' timers would keep the process running.
 process.exit(0);
