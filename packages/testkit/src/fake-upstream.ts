@@ -25,11 +25,13 @@ export async function createFakeUpstream(
 ): Promise<FakeUpstream> {
   const seen: SeenRequest[] = [];
   const server = createServer((incoming, response) => {
-    void text(incoming).then((body) => {
+    const receive = (body: string): void => {
       const request = { method: incoming.method ?? "", target: incoming.url ?? "", headers: incoming.headers, body };
       seen.push(request);
       respond(request, response);
-    });
+    };
+    // A peer that goes away during its request has sent none.
+    void text(incoming).then(receive, () => undefined);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -2,10 +2,8 @@
  * A fake of the vendor's agents API, as far as a device with the API backend needs it for turns, approvals and stops (observed with
  * 0.32.18). `turn.ts` has its behaviour in a turn. Other paths are 404, which a device tolerates for its other look-ups.
  */
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { text } from "node:stream/consumers";
+import type { ServerResponse } from "node:http";
+import { createFakeUpstream } from "../fake-upstream.ts";
 import { eventsOf, planTurn, type TurnPlan } from "./turn.ts";
 
 /** A request for a turn that the API received. */
@@ -29,9 +27,8 @@ export async function createFakeAgentsApi(): Promise<FakeAgentsApi> {
   const requests: string[] = [];
   const turns: SeenTurn[] = [];
 
-  async function runTurn(conversationId: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body: unknown = JSON.parse(await text(request));
-    const messages: unknown = (body as { readonly messages?: unknown }).messages;
+  function runTurn(conversationId: string, body: string, response: ServerResponse): void {
+    const { messages } = JSON.parse(body) as { readonly messages?: unknown };
     const plan = planTurn(messages);
     turns.push({ conversationId, messages: Array.isArray(messages) ? messages : [], plan });
     if (plan.kind === "fail") return respond(response, 400, { detail: "The fake agents API fails as requested" });
@@ -43,28 +40,15 @@ export async function createFakeAgentsApi(): Promise<FakeAgentsApi> {
     response.end("data: [DONE]\n\n");
   }
 
-  const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? "/", "http://127.0.0.1");
-    const method = request.method ?? "";
+  const { url, close } = await createFakeUpstream(({ method, target, body }, response) => {
+    const { pathname } = new URL(target, "http://127.0.0.1");
     requests.push(`${method} ${pathname}`);
     const turn = method === "POST" ? /^\/v1\/conversations\/([^/]+)\/messages$/.exec(pathname) : null;
-    if (turn !== null) return void runTurn(turn[1] ?? "", request, response).catch(() => response.destroy());
-    request.resume();
-    const body = bodyOf(method, pathname);
-    respond(response, body === null ? 404 : 200, body ?? { detail: "Not found" });
+    if (turn !== null) return runTurn(turn[1] ?? "", body, response);
+    const found = bodyOf(method, pathname);
+    respond(response, found === null ? 404 : 200, found ?? { detail: "Not found" });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    requests,
-    turns,
-    async close() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return { url, requests, turns, close };
 }
 
 /** The body of a response that is not a turn; `null` for 404. */

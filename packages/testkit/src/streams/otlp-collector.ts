@@ -1,7 +1,5 @@
 /** A receiver of the OpenTelemetry protocol (JSON encoding) that records every push. */
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createFakeUpstream } from "../fake-upstream.ts";
 
 /** A push. */
 export interface OtlpPush {
@@ -28,23 +26,15 @@ export interface OtlpCollector {
 export async function createOtlpCollector(): Promise<OtlpCollector> {
   const pushes: OtlpPush[] = [];
   const waiting = new Set<(push: OtlpPush) => void>();
-  const server = createServer((incoming, response) => {
-    const chunks: Buffer[] = [];
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    incoming.on("end", () => {
-      const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-      const push = { path: incoming.url ?? "", headers: incoming.headers, body };
-      const { status, headers } = collector;
-      response.writeHead(status, { "content-type": "application/json", ...headers }).end(collector.body);
-      pushes.push(push);
-      for (const notify of waiting) notify(push);
-    });
+  const { url, close } = await createFakeUpstream(({ target, headers, body }, response) => {
+    const push = { path: target, headers, body: JSON.parse(body) as unknown };
+    const answer = { "content-type": "application/json", ...collector.headers };
+    response.writeHead(collector.status, answer).end(collector.body);
+    pushes.push(push);
+    for (const notify of waiting) notify(push);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
   const collector: OtlpCollector = {
-    url: `http://127.0.0.1:${port}`,
+    url,
     pushes,
     status: 200,
     headers: {},
@@ -60,10 +50,7 @@ export async function createOtlpCollector(): Promise<OtlpCollector> {
         };
         waiting.add(notify);
       }),
-    async close() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    close,
   };
   return collector;
 }
