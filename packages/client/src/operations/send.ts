@@ -1,6 +1,6 @@
 /** Sends messages to the device behind a connection. */
 import type { MessageStatus, SendMessageResponse } from "@letta-environments/schema";
-import { findMessageStatusMismatch, findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
+import { findSendMessageResponseMismatch, isMessageStatus } from "@letta-environments/schema/guards";
 import { check, checkRecord, checkToken } from "../check.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
@@ -96,10 +96,6 @@ export async function postMessages(
   } catch (error) {
     throw describeSend(error, messages);
   }
-}
-
-function isMessageStatus(value: unknown): value is MessageStatus {
-  return findMessageStatusMismatch(value) === null;
 }
 
 function readOutcome({ success, disposition: reported }: SendMessageResponse, { headers }: Response): SendOutcome {
