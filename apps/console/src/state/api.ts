@@ -20,6 +20,9 @@ export const connection = signal<"connecting" | "live" | "polling" | "lost" | "r
 /** Why the gateway refused the events; `null` if it did not, or does not respond. */
 export const connectionFailure = signal<string | null>(null);
 
+/** How long the gateway recognises the id of a message, as it declared last, in seconds; 0: not at all, or it has not said so yet. */
+export const recognisedSeconds = signal(0);
+
 /** The client's transport. The cookie of the session authenticates, so the key is left out of every request. */
 export const transport: Transport = createTransport({
   baseUrl: gatewayUrl(),
@@ -28,7 +31,9 @@ export const transport: Transport = createTransport({
   middleware: async (request, next) => {
     await awaitSignOut();
     const { authorization: _unused, ...headers } = request.headers;
-    return next({ ...request, headers: { ...headers, ...keyHeader() } });
+    const response = await next({ ...request, headers: { ...headers, ...keyHeader() } });
+    recognisedSeconds.value = Number(response.headers.get("x-message-deduplication") ?? recognisedSeconds.value);
+    return response;
   },
   onEvent(event) {
     if (event.type !== "end") return;

@@ -16,9 +16,12 @@ import type { DeviceConversations } from "./conversations.ts";
 
 let sent: PageRequest[] = [];
 let outcome: () => Response = () => problem(504, "delivery_unknown");
+/** How long the gateway recognises the id of a message, as it declares. */
+let recognisedSeconds = "86400";
 
 beforeEach(() => {
   sent = [];
+  recognisedSeconds = "86400";
   outcome = () => problem(504, "delivery_unknown");
   stubPage((request) => {
     if (request.path === "/console/session") {
@@ -26,7 +29,9 @@ beforeEach(() => {
       return request.method === "DELETE" ? json(200, {}) : json(200, sessionOf(keyId, ["send"], false));
     }
     if (request.method === "POST") sent.push(request);
-    return request.method === "POST" ? outcome() : problem(404, "endpoint_not_found");
+    const response = request.method === "POST" ? outcome() : problem(404, "endpoint_not_found");
+    response.headers.set("x-message-deduplication", recognisedSeconds);
+    return response;
   });
 });
 
@@ -180,11 +185,22 @@ test("messages of a session end with it, unless the same key signs in again", as
   expect(openSends.value.size).toBe(0);
 });
 
-test("a message is not repeated when the gateway may have forgotten its id", async () => {
-  const conversations = await open();
-  await conversations.send("connection-1", "deploy");
-  const { isRepeatable, openSends } = await import("./sends.ts");
-  const [send] = openSends.value.values();
-  expect(send && isRepeatable(send, send.sentAt + 22 * 3_600_000)).toBe(true);
-  expect(send && isRepeatable(send, send.sentAt + 24 * 3_600_000)).toBe(false);
-});
+test.each([
+  ["86400", 21 * 3_600_000, true],
+  ["86400", 24 * 3_600_000, false],
+  ["60", 50_000, true],
+  ["60", 60_000, false],
+  ["0", 0, false],
+])(
+  "a message is not repeated when the gateway may have forgotten its id: it keeps ids for %s seconds, after %i ms",
+  async (seconds, afterMs, expected) => {
+    recognisedSeconds = seconds;
+    const conversations = await open();
+    await conversations.send("connection-1", "deploy");
+    const { isRepeatable, openSends, repeat } = await import("./sends.ts");
+    const [send] = openSends.value.values();
+    expect(send && isRepeatable(send, send.sentAt + afterMs)).toBe(expected);
+    await repeat(send?.id ?? "");
+    expect(sent).toHaveLength(seconds === "0" ? 1 : 2);
+  },
+);

@@ -7,7 +7,7 @@ import { effect, signal, type Signal } from "@preact/signals";
 import { isOpenState, type LocalState } from "../model/conversation.ts";
 import { now } from "../platform/browser.ts";
 import { readTab, writeTab } from "../platform/tab.ts";
-import { failureText, transport } from "./api.ts";
+import { failureText, recognisedSeconds, transport } from "./api.ts";
 import { findDevice } from "./environments.ts";
 import { info } from "./session.ts";
 import { toast } from "./toasts.ts";
@@ -26,21 +26,21 @@ export interface Send {
   readonly isBusy: boolean;
 }
 
-/** The gateway recognises an id for a day; a later repeat could run the message again. */
-const repeatableMs = 23 * 3_600_000;
-
 /** The messages whose outcome is not known yet, by id. */
 export const openSends: Signal<ReadonlyMap<string, Send>> = signal(new Map());
 
 // The tab forgets them when another key signs in.
 effect(() => {
   void info.value?.keyId;
-  openSends.value = readKept();
+  const kept = readTab("open");
+  const sends = Array.isArray(kept) ? (kept as readonly Send[]) : [];
+  // A request in flight ended with the page that sent it.
+  openSends.value = new Map(sends.map((send) => [send.id, { ...send, isBusy: false }]));
 });
 
-/** Whether a repeat is still recognised. */
+/** Whether a repeat is still recognised when it arrives; a later one could run the message again. The last tenth of the time is left for its way. */
 export function isRepeatable({ sentAt }: Send, nowMs: number): boolean {
-  return nowMs - sentAt < repeatableMs;
+  return nowMs - sentAt < recognisedSeconds.value * 900;
 }
 
 type Listener = (send: Send, state: LocalState) => void;
@@ -131,13 +131,4 @@ function change(sends: ReadonlyMap<string, Send>): void {
 
 function tell(send: Send, state: LocalState): void {
   for (const listener of listeners) listener(send, state);
-}
-
-function readKept(): ReadonlyMap<string, Send> {
-  const kept = readTab("open");
-  const sends = Array.isArray(kept) ? (kept as readonly Send[]) : [];
-  // A request in flight ended with the page that sent it.
-  return new Map(
-    sends.filter((send) => isRepeatable(send, now())).map((send) => [send.id, { ...send, isBusy: false }]),
-  );
 }
