@@ -35,9 +35,15 @@ export const cacheTtls: Readonly<Partial<Record<Operation, TtlsByStatus>>> = {
   ]),
 };
 
+/** Where cached responses can be stored. On Workers, their Cache API takes the place of `memory`. */
+export const cacheStoreNames = ["memory", "valkey"] as const;
+
+/** One of the {@link cacheStoreNames}. */
+export type CacheStoreName = (typeof cacheStoreNames)[number];
+
 /** The settings of the cache. */
 export interface CacheSettings {
-  readonly store: "memory" | "valkey";
+  readonly store: CacheStoreName;
   readonly maxBytes: number;
   readonly maxEntries: number;
   readonly statusFor: CacheStatusAudience;

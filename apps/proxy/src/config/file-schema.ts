@@ -2,7 +2,7 @@
 import { describeIssues, type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
-import { cacheStatusAudiences } from "../cache/policy.ts";
+import { cacheStatusAudiences, cacheStoreNames } from "../cache/policy.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
 import { type LimitedRoute, limitedRoutes, rateLimitStoreNames } from "../limits/settings.ts";
@@ -172,7 +172,7 @@ export const fileEntries: {
   cache: v.exactOptional(
     object({
       enabled: v.exactOptional(v.boolean()),
-      store: v.exactOptional(v.picklist(["memory", "valkey"], "must be memory or valkey")),
+      store: v.exactOptional(oneOf(cacheStoreNames)),
       maxBytes: v.exactOptional(number(1_048_576, 17_179_869_184)),
       maxEntries: v.exactOptional(number(1, 10_000_000)),
       statusFor: v.exactOptional(oneOf(cacheStatusAudiences)),

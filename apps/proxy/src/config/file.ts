@@ -2,7 +2,7 @@
 import type { Scope } from "@letta-environments/schema";
 import type { ShadowRule } from "../auth/shadow-rules.ts";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
-import type { CacheStatusAudience } from "../cache/policy.ts";
+import type { CacheStatusAudience, CacheStoreName } from "../cache/policy.ts";
 import type { IdentityLabel } from "../metrics/settings.ts";
 import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
 import type { RateLimitDimension, RateLimitFailureMode } from "../rate-limit/policy.ts";
@@ -65,7 +65,7 @@ export interface ApprovalsFile extends ApprovalPolicyFile {
 /** `cache` of the file. */
 export interface CacheFile {
   enabled?: boolean;
-  store?: "memory" | "valkey";
+  store?: CacheStoreName;
   maxBytes?: number;
   maxEntries?: number;
   /** The principals that see `Cache-Status`. */

@@ -81,17 +81,23 @@ async function openRateLimitStore({
   valkeyUrl,
   rateLimits,
 }: Settings): Promise<Opened<RateLimitStore> | null> {
-  if (rateLimits.store === "sqlite") {
-    const { store, database } = await openStore(dataDir, limitsFile, (opened) =>
-      createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
-    );
-    return { store, close: () => database.close() };
+  switch (rateLimits.store) {
+    case "memory":
+      return null;
+    case "sqlite": {
+      const { store, database } = await openStore(dataDir, limitsFile, (opened) =>
+        createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
+      );
+      return { store, close: () => database.close() };
+    }
+    case "valkey": {
+      if (valkeyUrl === null) throw new CommandError("rateLimits.store: valkey needs VALKEY_URL", 1);
+      // The limiter enforces the deadline and logs failures. The connection waits longer, so that the lease of a late response is
+      // released.
+      const connection = await openValkey(valkeyUrl, { timeoutMs: rateLimits.deadlineMs + lateResponseMs });
+      return { store: createValkeyRateLimitStore(connection), close: () => void connection.close() };
+    }
   }
-  if (rateLimits.store === "memory" || valkeyUrl === null) return null;
-  // The limiter enforces the deadline and logs failures. The connection waits longer, so that the lease of a late response is
-  // released.
-  const connection = await openValkey(valkeyUrl, { timeoutMs: rateLimits.deadlineMs + lateResponseMs });
-  return { store: createValkeyRateLimitStore(connection), close: () => void connection.close() };
 }
 
 /** The open store of cached responses. */
@@ -130,14 +136,19 @@ async function openCacheStore(
   valkeyUrl: string | null,
   onRecovered: (durationMs: number) => void,
 ): Promise<Opened<CacheStore> & { readonly clock: Clock }> {
-  if (store === "memory" || valkeyUrl === null) {
-    const clock = createAnchoredClock(systemClock);
-    return { store: createMemoryCacheStore({ maxBytes, maxEntries, clock }), clock, close: () => undefined };
+  switch (store) {
+    case "memory": {
+      const clock = createAnchoredClock(systemClock);
+      return { store: createMemoryCacheStore({ maxBytes, maxEntries, clock }), clock, close: () => undefined };
+    }
+    case "valkey": {
+      if (valkeyUrl === null) throw new CommandError("cache.store: valkey needs VALKEY_URL", 1);
+      const connection = await openValkey(valkeyUrl, { timeoutMs: cacheTimeoutMs });
+      return {
+        store: createValkeyCacheStore(connection, systemClock, sha256Hex, onRecovered),
+        clock: systemClock,
+        close: () => void connection.close(),
+      };
+    }
   }
-  const connection = await openValkey(valkeyUrl, { timeoutMs: cacheTimeoutMs });
-  return {
-    store: createValkeyCacheStore(connection, systemClock, sha256Hex, onRecovered),
-    clock: systemClock,
-    close: () => void connection.close(),
-  };
 }
