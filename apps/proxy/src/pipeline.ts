@@ -1,6 +1,7 @@
 /**
- * The order in which the gateway handles a request. This file only orders the steps; each is implemented in the folder of its
- * feature. A step that refuses ends the request with its response. How `add`, `check` and `end` work is in `lib/steps.ts`.
+ * The order in which the gateway handles a request: the steps of the API, of `GET /v1/ratelimit` and of the administration, the choice between them,
+ * and what follows every response (leases, audit record, log line). Most steps are implemented in the folder of their feature. A step that refuses
+ * ends the request with its response. How `add`, `check` and `end` work is in `lib/steps.ts`.
  */
 import {
   type MatchedEndpoint,

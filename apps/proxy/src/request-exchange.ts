@@ -1,3 +1,7 @@
+/**
+ * A request on its way through the pipeline: its state, which the steps fill in, how each step is wrapped for measurements, and the line of the log
+ * that is made of the state at the end.
+ */
 import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditedAction } from "./audit/actions.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";

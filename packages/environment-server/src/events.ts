@@ -1,3 +1,5 @@
+/** The events that the server reports to logs and metrics. The events that callers read are changes: see `changes/` and `change-log.ts`. */
+
 /** Identifies the device of an event. Events carry ids, never content. */
 export interface DeviceReference {
   readonly tenant: string;

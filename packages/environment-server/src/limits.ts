@@ -1,6 +1,7 @@
 /**
- * Every limit and interval of the environment server. The table in README.md lists the same values. The host limits the memory of unfinished
- * frames, because only complete frames reach this package.
+ * The limits and intervals of the environment server that callers and devices can notice; the table in README.md lists them. What one parser reads
+ * is limited in `dialects/`, what a cache or a log keeps in its own file, and what the API allows in the schema package. The host limits the memory
+ * of unfinished frames, because only complete frames reach this package.
  */
 import { messageRetentionMs } from "@letta-environments/schema";
 import type { ApprovalLogLimits } from "./approval-log.ts";
@@ -75,7 +76,8 @@ export const maxKnownModes = 64;
 
 /**
  * Largest frame of a device, in bytes, including the first one: a device that reconnects begins with a status, whose pending requests for permission
- * can contain whole files. The host limits the memory of all unfinished frames. Above 16 MiB, a device closes its socket itself.
+ * can contain whole files. The host limits the memory of all unfinished frames, and may read no larger ones (`maxTransportFrameBytes` of the gateway).
+ * Above 16 MiB, a device closes its socket itself.
  */
 export const maxFrameBytes: number = 16 * 1_024 * 1_024;
 
@@ -360,6 +362,9 @@ export const viewerViolationRate: Rate = { perSecond: 0.1, burst: 10 };
 
 /** Rate and burst of the text of one device that is parsed for its viewers, in characters. */
 export const viewerParsedRate: Rate = { perSecond: 2 * 1_048_576, burst: 16 * 1_048_576 };
+
+/** Commands and calls of one viewer that may run at once. */
+export const maxRunningPerViewer = 64;
 
 /** Requests of one viewer whose responses are awaited. The response to an older one is not shown. */
 export const maxOpenRequestsPerViewer = 256;

@@ -1,3 +1,4 @@
+/** The ports of the cache: its store with its entries, the clock, work in the background, and how concurrent requests share a fetch. */
 import type { HeaderRecord } from "./fields/header-record.ts";
 
 /** A value, or a promise of it. A memory store returns plain values, so a cache hit needs no promise. */

@@ -1,3 +1,4 @@
+/** A device that a test plays frame by frame. It registers and opens its socket like Letta Code; the test decides what it sends. */
 import { once } from "node:events";
 import { WebSocket } from "ws";
 import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./frame-log.ts";

@@ -1,3 +1,4 @@
+/** Schemas for bodies and files that people write: an unknown member is refused by its name, and each rule is a text for people. */
 import * as v from "valibot";
 
 /** Creates a schema for one of the given texts. Its rule lists them. */

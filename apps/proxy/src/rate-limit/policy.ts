@@ -3,7 +3,10 @@
  * counter. A check is a policy applied to one request. All of these are plain data without behaviour.
  */
 
-/** The properties by which requests are counted separately. */
+/**
+ * The properties by which requests are counted separately. A new one needs its letter in `checks.ts`, its value in `limits/request-limits.ts` and, if a
+ * failed authentication has no value in it, its place in `keyDimensions` of `config/resolve-rate-limits.ts`, which no type demands.
+ */
 export const rateLimitDimensions = ["key", "tenant", "address", "route", "device"] as const;
 
 export type RateLimitDimension = (typeof rateLimitDimensions)[number];

@@ -23,6 +23,10 @@ import {
   readWord,
 } from "./values.ts";
 
+/**
+ * The frames that the server understands. A new one also needs its member of `DeviceFrame` (`frame.ts`) and its case in `receive`
+ * (`socket/receive.ts`). A `stream_delta` must also pass {@link understoodDelta}.
+ */
 const parsers: ReadonlyMap<string, (frame: Members) => DeviceFrame> = new Map<string, (frame: Members) => DeviceFrame>([
   ["ping", () => ({ kind: "ping" })],
   ["input_accepted", parseAcknowledgement],

@@ -5,7 +5,7 @@
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { dropOldest } from "../drop-oldest.ts";
-import { maxOpenRequestsPerViewer, maxTerminalsPerViewer } from "../limits.ts";
+import { maxOpenRequestsPerViewer, maxRunningPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";
 import { refusal, repeatedMembers, type ViewerFrame } from "./frame.ts";
@@ -14,13 +14,10 @@ import { deliverFrame, rejectFrame, sendRefusal, toWireTerminalId, type ViewerSt
 
 type Calls = Extract<FrameDecision, { readonly kind: "calls" }>;
 
-/** Commands and calls of one viewer that may run at once. */
-const maxRunning = 64;
-
 const failed = refusal("internal_error", "The server failed. Whether the frame had an effect is unknown.");
 const tooMany = refusal(
   "too_many_requests",
-  `At most ${maxRunning} frames may wait for their result. Nothing was sent.`,
+  `At most ${maxRunningPerViewer} frames may wait for their result. Nothing was sent.`,
 );
 const offline = refusal("device_offline", "The device is offline. Nothing was sent.");
 const tooManyTerminals = refusal(
@@ -30,13 +27,13 @@ const tooManyTerminals = refusal(
 
 /** Starts calls. Messages do not wait here, where a stop by another caller would not find them. */
 export function startCalls(state: ViewerState, frame: ViewerFrame, decision: Calls): void {
-  if (state.running >= maxRunning) return sendRefusal(state, frame, tooMany);
+  if (state.running >= maxRunningPerViewer) return sendRefusal(state, frame, tooMany);
   void track(state, frame, runCalls(state, frame, decision));
 }
 
 /** Starts a command after the earlier ones. */
 export function startCommand(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): void {
-  if (state.running >= maxRunning) return sendRefusal(state, frame, tooMany);
+  if (state.running >= maxRunningPerViewer) return sendRefusal(state, frame, tooMany);
   const running = state.lastCommand.then(() => runCommand(state, frame, command));
   state.lastCommand = track(state, frame, running);
 }

@@ -17,7 +17,10 @@ import { type MessageStatus, MessageStatusSchema } from "./message-status.ts";
  */
 export const messageDeduplicationHeader = "x-message-deduplication";
 
-/** How long a message id is remembered with its result, in milliseconds. */
+/**
+ * How long a message id is remembered with its result, in milliseconds. Decisions and replaced connectionIds of the embedded server, and sends to a
+ * remote upstream, follow it (`retentionMs`); clients and the console follow what {@link declareDeduplication} tells them.
+ */
 export const messageRetentionMs: number = 24 * 60 * 60 * 1_000;
 
 /** Adds the header that lets clients repeat a send with an unknown outcome. */

@@ -1,3 +1,7 @@
+/**
+ * Serves WebSockets on Node.js, Bun and Deno. The pipeline decides on the handshake and the listener handles the frames. This file closes or drops a
+ * socket whose frames break RFC 6455 or take too much memory, and tells the listener why.
+ */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { MemoryLimit } from "@letta-environments/environment-server";
@@ -19,8 +23,8 @@ import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
 
-/** Largest frame on any socket, in bytes. The environment server's limit for a socket can be lower, and can change. */
-const maxFrameBytes = 16 * 1024 * 1024;
+/** Largest frame that this host reads on any socket, in bytes. The listener's own `maxFrameBytes` cannot raise it, can be lower, and can change. */
+const maxTransportFrameBytes = 16 * 1024 * 1024;
 
 /** Parts of one frame. Devices do not fragment theirs; an intermediary may (RFC 6455 section 5.4). */
 const maxFragments = 64;
@@ -82,7 +86,7 @@ export function createUpgradeListener(
     const { WebSocketServer: Server } = await import("ws");
     const webSockets = new Server({
       noServer: true,
-      maxPayload: maxFrameBytes,
+      maxPayload: maxTransportFrameBytes,
       maxFragments,
       autoPong: false,
       perMessageDeflate: false,
