@@ -1,5 +1,5 @@
 /**
- * Generates `openapi.json` of the gateway, and the reference of its commands in `docs/commands.md`. With `--write` it writes the files; without, it fails
+ * Generates `openapi.json` of the gateway, the reference of its commands in `docs/commands.md`, and the index of `docs/problems`. With `--write` it writes the files; without, it fails
  * if one is out of date.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,12 +8,14 @@ import process from "node:process";
 import { program } from "../src/commands/program.ts";
 import { writeCommandReference } from "./command-reference.ts";
 import { emitGatewayOpenApi } from "./open-api/document.ts";
+import { writeProblemIndex } from "./problem-index.ts";
 
 const repository = join(import.meta.dirname, "../../..");
 const commandsPath = "docs/commands.md";
 const files: Readonly<Record<string, string>> = {
   "apps/proxy/openapi.json": emitGatewayOpenApi(),
   [commandsPath]: writeCommandReference(readFileSync(join(repository, commandsPath), "utf8"), program),
+  "docs/problems/README.md": writeProblemIndex(),
 };
 for (const [name, text] of Object.entries(files)) {
   const path = join(repository, name);

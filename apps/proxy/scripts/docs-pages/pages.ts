@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DocsPages } from "../../src/ports.ts";
 import type { OpenApi } from "./document.ts";
-import { createMarkdown, escapeHtml, hashSource, htmlPage } from "./html.ts";
+import { createMarkdown, hashSource, htmlPage } from "./html.ts";
 import { indexPage } from "./index-page.ts";
 
 const here = import.meta.dirname;
@@ -18,6 +18,7 @@ export function createDocsPages(): DocsPages {
   const document = JSON.parse(read("../../openapi.json")) as OpenApi;
   const [style, script] = [read("page.css"), read("page.js")];
   const codes = readdirSync(problemsFolder)
+    .filter((name) => name !== "README.md")
     .map((name) => name.replace(/\.md$/, ""))
     .toSorted();
   const problemPages = codes.map((code): [string, string] => {
@@ -37,7 +38,7 @@ export function createDocsPages(): DocsPages {
       "trusted-types 'none'",
     ].join("; "),
     index: indexPage({ document, markdown: createMarkdown(() => null) }, { style, script }),
-    problems: problemList(codes, style),
+    problems: problemPage(readFileSync(join(problemsFolder, "README.md"), "utf8"), style),
     problemPages: Object.fromEntries(problemPages),
   };
   const digest = createHash("sha256").update(JSON.stringify(pages)).digest("hex");
@@ -51,17 +52,6 @@ function problemPage(markdown: string, style: string): string {
     return code === undefined ? null : `/docs/problems/${code}`;
   });
   return htmlPage({ title, style, body: `${backLinks}<main>${toHtml(markdown)}</main>` });
-}
-
-function problemList(codes: readonly string[], style: string): string {
-  const links = codes.map(
-    (code) => `<li><a href="/docs/problems/${escapeHtml(code)}"><code>${escapeHtml(code)}</code></a></li>`,
-  );
-  return htmlPage({
-    title: "Problems",
-    style,
-    body: `${backLinks}<main><h1>Problems</h1><ul>${links.join("")}</ul></main>`,
-  });
 }
 
 const backLinks =

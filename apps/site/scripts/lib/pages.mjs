@@ -13,6 +13,7 @@ const otherPages = {
   "SECURITY.md": "security-policy.md",
   "apps/proxy/README.md": "packages/proxy.md",
   "bench/README.md": "measurements.md",
+  "docs/problems/README.md": "problems/index.md",
   "examples/README.md": "examples.md",
 };
 

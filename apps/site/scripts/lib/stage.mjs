@@ -5,10 +5,7 @@ import { apiPages, writeApiReference } from "./api-reference.mjs";
 import { folderPage, pageOf, readSections, rewriteLinks, titleOf } from "./pages.mjs";
 
 /** Folders of `docs/` whose pages are listed on a page of their own. */
-const folders = /** @type {const} */ ([
-  ["problems", "Errors"],
-  ["decisions", "Decisions"],
-]);
+const folders = /** @type {const} */ ([["decisions", "Decisions"]]);
 
 /**
  * Writes every page to a folder.
