@@ -27,21 +27,16 @@ export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamF
   const { baseUrl } = options;
   return async (request, signal) => {
     const url = baseUrl.origin + upstreamTarget(baseUrl, request.path, request.query);
-    let response: Response;
     try {
-      response = await options.fetch(url, {
+      const response = await options.fetch(url, {
         method: request.method,
         redirect: "manual",
         ...(request.body === null ? { headers: request.headers } : oneShotBody(request.headers, request.body)),
         signal,
       });
-    } catch (cause) {
-      return { reason: "broken", cause };
-    }
-    try {
       const body = await readStream(response.body, options.maxResponseBytes);
       if (body === null) return { reason: "too_large", cause: null };
-      return { status: statusOf(response), headers: headersOf(response), body };
+      return { status: statusOf(response), headers: Object.fromEntries(response.headers), body };
     } catch (cause) {
       return { reason: "broken", cause };
     }
@@ -66,10 +61,6 @@ function oneShotBody(headers: PlainHeaders, bytes: Uint8Array): OneShotBody {
 /** Some runtimes report a redirect that is not followed as status 0. */
 function statusOf(response: Response): number {
   return response.type === "opaqueredirect" ? 302 : response.status;
-}
-
-function headersOf(response: Response): PlainHeaders {
-  return Object.fromEntries(response.headers);
 }
 
 /** The size limit of a key set, in bytes, after decompression. */
