@@ -3,7 +3,7 @@
  * deleted whole. A damaged log is left unchanged, because a new checkpoint would hide the damage.
  */
 import type { GroupCommit } from "@letta-environments/platform";
-import { parseJson } from "../lib/json.ts";
+import { parseJsonObject } from "../lib/json.ts";
 import {
   type AuditCheckpoint,
   emptyChain,
@@ -105,7 +105,7 @@ function dropBatch(
 }
 
 function factsOf(text: string): { readonly time: number; readonly type: unknown } {
-  const { time, type } = (parseJson(text) ?? {}) as { readonly time?: unknown; readonly type?: unknown };
+  const { time, type } = parseJsonObject(text) ?? {};
   // A record without a readable time is never old.
   return { time: typeof time === "number" ? time : Number.POSITIVE_INFINITY, type };
 }
