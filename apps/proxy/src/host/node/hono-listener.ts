@@ -13,7 +13,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { NodeRequest } from "./request.ts";
-import { sendResponse, startStream } from "./response.ts";
+import { sendResponse } from "./response.ts";
 import { closeAfterBody, continueComplete, respondAfterBody } from "./unread-body.ts";
 
 /** Responds to a request. It never rejects for a reason that the caller could cause. */
@@ -49,22 +49,17 @@ export function createHonoListener({
       }
       if (incoming.complete) {
         continueComplete(incoming, outgoing);
-        send(incoming, outgoing, response);
+        sendResponse(admission, incoming, outgoing, response);
       } else respondAfterBody(incoming, outgoing, () => sendLate(incoming, outgoing, response));
       // The marker tells node-server that nothing is left to do.
       return RESPONSE_ALREADY_SENT;
     },
   });
 
-  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
-    if (isStreamed(response)) startStream(admission, incoming, outgoing, response);
-    else sendResponse(response, outgoing);
-  }
-
   /** Sends a response after Hono has finished, so failures are reported here. */
   function sendLate(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
     try {
-      send(incoming, outgoing, response);
+      sendResponse(admission, incoming, outgoing, response);
     } catch (cause) {
       onFailure(cause);
       outgoing.destroy();

@@ -13,7 +13,7 @@ import type { RandomId } from "@letta-environments/platform";
 import { atTurnEnd } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
+import { finishResponse, type GatewayResponse } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { HostRoute } from "../gateway.ts";
@@ -28,7 +28,7 @@ import {
   refuseHead,
   serverOptions,
 } from "./request-head.ts";
-import { sendResponse, startStream } from "./response.ts";
+import { sendResponse } from "./response.ts";
 import { readUnknownMethod, respondToUnknownMethod } from "./unknown-method.ts";
 import {
   deferContinue,
@@ -98,8 +98,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
 
   function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
     try {
-      if (isStreamed(response)) startStream(admission, incoming, outgoing, response);
-      else sendResponse(response, outgoing);
+      sendResponse(admission, incoming, outgoing, response);
     } catch (cause) {
       // A header field that Node refuses to write, or a stream, before anything is written.
       onFailure(cause);
@@ -112,7 +111,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   function refuseAndClose(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const refusal = pipeline.refuse(new NodeRequest(incoming, outgoing), response);
     closeAfterBody(incoming, outgoing); // The end of a request with a damaged head is uncertain.
-    sendResponse(refusal, outgoing);
+    sendResponse(admission, incoming, outgoing, refusal);
   }
 
   const server = createServer(

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, get, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { startStream } from "./response.ts";
+import { sendResponse } from "./response.ts";
 
 test("a stream for which there is no room is cancelled, and the page that requested it can read why", async () => {
   const cancelled = Promise.withResolvers<undefined>();
@@ -10,7 +10,7 @@ test("a stream for which there is no room is cancelled, and the page that reques
   const page = "https://page.example";
   const headers = { "x-request-id": "req-1", vary: "Origin", "access-control-allow-origin": page, etag: '"a"' };
   const server = createServer((incoming, outgoing) =>
-    startStream({ admitStream: () => false }, incoming, outgoing, { status: 200, headers, body: null, stream }),
+    sendResponse({ admitStream: () => false }, incoming, outgoing, { status: 200, headers, body: null, stream }),
   ).listen(0, "127.0.0.1");
   await once(server, "listening");
   const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -36,7 +36,7 @@ test("a stream that waits for its reader again and again keeps no listener for e
         waited.resolve(outgoing);
       },
     });
-    startStream({ admitStream: () => true }, incoming, outgoing, { status: 200, headers: {}, body: null, stream });
+    sendResponse({ admitStream: () => true }, incoming, outgoing, { status: 200, headers: {}, body: null, stream });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   get(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, (message) => void message.resume());

@@ -1,8 +1,35 @@
 /** Writes a response to Node's own response object, whole or as a stream. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { PlainHeaders } from "@letta-environments/schema";
-import { finishResponse, type GatewayResponse, type StreamedResponse } from "../../http/response.ts";
+import { finishResponse, type GatewayResponse, isStreamed, type StreamedResponse } from "../../http/response.ts";
 import { type Admission, overloaded } from "./admission.ts";
+
+/**
+ * Sends a response. For one with a stream there must be room; otherwise 503 `overloaded` is sent instead.
+ *
+ * @throws TypeError if Node refuses a header field, or the body itself is a stream
+ */
+export function sendResponse(
+  admission: Pick<Admission, "admitStream">,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  response: GatewayResponse | StreamedResponse,
+): void {
+  if (!isStreamed(response)) return sendWhole(response, outgoing);
+  if (admission.admitStream(incoming, outgoing)) return sendStream(response, outgoing);
+  void response.stream.cancel().catch(() => undefined);
+  outgoing.shouldKeepAlive = false;
+  const { "x-request-id": requestId = "" } = response.headers;
+  const { status, headers, body } = finishResponse(overloaded, requestId, "GET");
+  sendWhole({ status, headers: { ...headers, ...corsHeadersOf(response.headers) }, body }, outgoing);
+}
+
+/** The headers that let a web page read the response. */
+function corsHeadersOf(headers: PlainHeaders): PlainHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")),
+  );
+}
 
 /**
  * Up to this size a body is joined with the header block as text, which Node writes in one system call. Beyond it, copying the body costs
@@ -10,12 +37,8 @@ import { type Admission, overloaded } from "./admission.ts";
  */
 const maxJoinedBytes = 4_096;
 
-/**
- * Writes a whole response, without a `Response`: that with its headers and stream would cost more than the rest of the request.
- *
- * @throws TypeError if the body is a stream, or Node refuses a header field
- */
-export function sendResponse({ status, headers, body }: GatewayResponse, outgoing: ServerResponse): void {
+/** Writes a whole response, without a `Response`: that with its headers and stream would cost more than the rest of the request. */
+function sendWhole({ status, headers, body }: GatewayResponse, outgoing: ServerResponse): void {
   if (outgoing.destroyed) return;
   if (body instanceof ReadableStream) throw new TypeError("node-server sends streams");
   const fields: string[] = [];
@@ -40,28 +63,6 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 /** How long a connection may take to receive the rest after the stream has ended, in milliseconds. */
 const lastChunkMs = 5_000;
-
-/** Sends a response with a stream, if there is room for it; otherwise 503 `overloaded`. */
-export function startStream(
-  admission: Pick<Admission, "admitStream">,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  response: StreamedResponse,
-): void {
-  if (admission.admitStream(incoming, outgoing)) return sendStream(response, outgoing);
-  void response.stream.cancel().catch(() => undefined);
-  outgoing.shouldKeepAlive = false;
-  const { "x-request-id": requestId = "" } = response.headers;
-  const { status, headers, body } = finishResponse(overloaded, requestId, "GET");
-  sendResponse({ status, headers: { ...headers, ...corsHeadersOf(response.headers) }, body }, outgoing);
-}
-
-/** The headers that let a web page read the response. */
-function corsHeadersOf(headers: PlainHeaders): PlainHeaders {
-  return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")),
-  );
-}
 
 /**
  * Sends a response with a stream, until the stream ends or the connection closes. The next chunk is read when the connection has taken the last one. If
