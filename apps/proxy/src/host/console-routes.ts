@@ -5,7 +5,7 @@
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { notModified } from "../http/conditions.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { finishResponse, type GatewayResponse, refuseUnlessRead } from "../http/response.ts";
+import { type GatewayResponse, refuseUnlessRead } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { ReadConsoleFile } from "../ports.ts";
 import type { HostRoute } from "./gateway.ts";
@@ -44,8 +44,7 @@ export function createConsoleRoutes(
   reporting: HostReporting,
 ): readonly HostRoute[] {
   const respond = (request: GatewayRequest): Promise<PlainResponse> => serveFile(request, readFile);
-  const route = (path: string): HostRoute =>
-    logRoute({ path, operation: "readConsole", respond, finish: finishFile }, reporting);
+  const route = (path: string): HostRoute => logRoute({ path, operation: "readConsole", respond }, reporting);
   return [
     { path: "/console/session", authentication: "pipeline", respond: handle },
     route("/console"),
@@ -56,7 +55,7 @@ export function createConsoleRoutes(
 /** Creates the routes that say what is missing if the console is on but its files are not there. */
 export function createMissingConsoleRoutes(reporting: HostReporting): readonly HostRoute[] {
   const route = (path: string): HostRoute =>
-    logRoute({ path, operation: "readConsole", respond: () => missing, finish: finishResponse }, reporting);
+    logRoute({ path, operation: "readConsole", respond: () => missing }, reporting);
   return [route("/console"), route("/console/*")];
 }
 
@@ -86,10 +85,6 @@ async function serveFile(
 
 const immutable = "public, max-age=31536000, immutable";
 const revalidated = "no-cache";
-
-function finishFile(response: PlainResponse, requestId: string, method: string): GatewayResponse {
-  return finishResponse(response, requestId, method, response.headers["cache-control"]);
-}
 
 const missing = problemResponse("endpoint_not_found", {
   detail: "The console is in the folder 'console', which the build writes beside the program. Copy that folder too.",

@@ -1,7 +1,7 @@
 /** A route outside the pipeline with its line in the access log, so that the log and the metrics have every request to which the gateway responds. */
-import type { PlainResponse } from "@letta-environments/schema";
+import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { failureResponse, type GatewayResponse } from "../http/response.ts";
+import { failureResponse, finishResponse, type GatewayResponse } from "../http/response.ts";
 import { catchAll, mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { createRequestState, reportRequest, type ReportingPorts, type RequestState } from "../request-exchange.ts";
@@ -15,18 +15,21 @@ export interface HostReporting extends ReportingPorts, Pick<GatewayPorts, "rando
 export interface LoggedRoute {
   readonly path: string;
   readonly operation: HostOperation;
+  /** A response without `Cache-Control` is stored nowhere. */
   readonly respond: (request: GatewayRequest) => MaybePromise<PlainResponse>;
-  /** Adds the headers that every response of the route has. */
-  readonly finish: (response: PlainResponse, requestId: string, method: string) => GatewayResponse;
+  /** Headers of every response of the route. */
+  readonly headers?: PlainHeaders;
 }
 
 /** Returns the route as a host serves it. A failure is a problem response, and is reported. */
-export function logRoute({ path, operation, respond, finish }: LoggedRoute, reporting: HostReporting): HostRoute {
+export function logRoute({ path, operation, respond, headers }: LoggedRoute, reporting: HostReporting): HostRoute {
   const ports = { ...reporting, telemetry: shieldTelemetry(reporting.telemetry) };
 
   function end(state: RequestState, request: GatewayRequest, response: PlainResponse): GatewayResponse {
     reportRequest(state, request, response, ports);
-    return finish(response, state.requestId, request.method);
+    const caching = response.headers["cache-control"];
+    const finished = finishResponse(response, state.requestId, request.method, caching);
+    return { ...finished, headers: { ...finished.headers, ...headers } };
   }
 
   return {

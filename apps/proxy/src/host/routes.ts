@@ -12,7 +12,7 @@ import {
 } from "@letta-environments/schema";
 import { publicCorsHeaders } from "../http/cors.ts";
 import { type GatewayRequest, isRead } from "../http/gateway-request.ts";
-import { finishResponse, type GatewayResponse, refuseUnlessRead } from "../http/response.ts";
+import { refuseUnlessRead } from "../http/response.ts";
 import type { HostOperation } from "../telemetry.ts";
 import type { HostRoute } from "./gateway.ts";
 import { type HostReporting, type LoggedRoute, logRoute } from "./logged-route.ts";
@@ -45,7 +45,7 @@ export interface RootOptions {
 export function createHostRoutes(options: HostRouteOptions): readonly HostRoute[] {
   const { isDraining, readReadiness = () => Promise.resolve([]), openApi, others = [], pages = [], root } = options;
   const route = (path: string, operation: HostOperation, respond: LoggedRoute["respond"]): HostRoute =>
-    logRoute({ path, operation, respond, finish }, options);
+    logRoute({ path, operation, respond, headers: publicCorsHeaders }, options);
   return [
     route(
       "/livez",
@@ -100,9 +100,4 @@ async function describeApi(method: string, ifNoneMatch: string | null, source: O
   if (response.status >= 400) return response;
   // The same for every caller, and only a release changes it.
   return { ...response, headers: { ...response.headers, "cache-control": "public, max-age=300" } };
-}
-
-function finish(response: PlainResponse, requestId: string, method: string): GatewayResponse {
-  const finished = finishResponse(response, requestId, method, response.headers["cache-control"]);
-  return { ...finished, headers: { ...finished.headers, ...publicCorsHeaders } };
 }
