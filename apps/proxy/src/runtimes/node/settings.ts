@@ -14,7 +14,6 @@ import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { readText } from "../../lib/json.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { describeKeyStore } from "./keys.ts";
-import { isInTerminal } from "./shutdown.ts";
 
 const defaultConfigFile = "proxy.config.json";
 
@@ -158,6 +157,11 @@ export function watchSettings(parsed: ParsedLine): SettingsWatch {
       unwatch();
     },
   };
+}
+
+/** Whether the process was started in a terminal, which sends SIGHUP when it is closed. */
+export function isInTerminal(): boolean {
+  return process.stdin.isTTY === true;
 }
 
 /** The public text for settings that could not be applied. */

@@ -3,15 +3,16 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
 import { bufferLines, createLogWriter, dropUnread } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
+import { onNpxEnd } from "../../adapters/node/npx.ts";
 import { lastReadMs, standardOutput } from "../../adapters/node/standard-output.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { openInstance, type GatewayInstance } from "../server/instance.ts";
 import { printNextSteps } from "./first-start.ts";
-import { loadSettings, type SettingsWatch, watchSettings } from "./settings.ts";
-import { stopOnSignal } from "./shutdown.ts";
+import { isInTerminal, loadSettings, type SettingsWatch, watchSettings } from "./settings.ts";
 
 /** Runs `start`. Resolves when the gateway listens. After a failure everything is closed, so that the process ends. */
 export async function startCommand(parsed: ParsedLine): Promise<void> {
@@ -69,20 +70,13 @@ async function serveUntilSignal(
   const listening = Promise.withResolvers<readonly DrainingServer[]>();
   // Before the line that says that the gateway listens, because a signal may follow it at once. An earlier signal ends the process, which loses
   // nothing.
-  stopOnSignal({
-    log,
-    async stop(graceMs, signal) {
-      const connections = await listening.promise;
-      instance.drain();
-      changes.end();
-      // A load balancer learns from /readyz that it must stop sending requests here, while they are still accepted.
-      if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
-      await instance.close(graceMs, connections);
-    },
-    async end() {
-      flushLog();
-      await standardOutput().settled(lastReadMs);
-    },
+  stopOnSignal(log, flushLog, async (signal) => {
+    const connections = await listening.promise;
+    instance.drain();
+    changes.end();
+    // A load balancer learns from /readyz that it must stop sending requests here, while they are still accepted.
+    if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
+    await instance.close(graceMs, connections);
   });
 
   const connections = await listen(instance, settings, flushLog);
@@ -95,6 +89,41 @@ async function serveUntilSignal(
     log,
   );
   listening.resolve(connections);
+}
+
+/** The longest time for requests in flight after the first signal, in milliseconds. */
+const graceMs = 10_000;
+
+/**
+ * Calls `stop` on SIGTERM or SIGINT, when the terminal is closed, or when the npx that started the process has ended, and then exits. A second
+ * signal exits immediately.
+ */
+function stopOnSignal(
+  log: (event: LogEvent) => void,
+  flushLog: () => void,
+  stop: (signal: NodeJS.Signals) => Promise<void>,
+): void {
+  let isStopping = false;
+  const end = async (code: number, event: LogEvent): Promise<void> => {
+    log(event);
+    flushLog();
+    await standardOutput().settled(lastReadMs);
+    process.exit(code);
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    log({ type: "stopping", signal });
+    void stop(signal).then(
+      () => end(0, { type: "stopped" }),
+      (cause: unknown) => end(1, { type: "internal_error", requestId: "-", cause }),
+    );
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  if (isInTerminal()) process.on("SIGHUP", onSignal);
+  onNpxEnd(() => {
+    if (!isStopping) onSignal("SIGTERM");
+  });
 }
 
 /** Opens standard output for the log. */
