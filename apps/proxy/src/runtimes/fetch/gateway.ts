@@ -74,35 +74,27 @@ export function createGateway<Bindings extends object = object>({
     openApi: loadOpenApi,
     ...(readDocs && { pages: createDocsRoutes(loadDocsOnce(async () => parseDocsPages(await readDocs()), onFailure)) }),
   });
-  async function respond(request: GatewayRequest): Promise<PlainResponse> {
-    const opening = await open();
-    if (opening.kind === "open") return opening.gateway.pipeline.handle(request);
-    return finishResponse(opening.response, requestIdOf(request), request.method);
+
+  /** Responds to a failure with a problem: an error would reach the app that the gateway is mounted in. */
+  async function handle(request: GatewayRequest): Promise<PlainResponse> {
+    try {
+      const opening = await open();
+      if (opening.kind === "open") return await opening.gateway.pipeline.handle(request);
+      return finishResponse(opening.response, requestIdOf(request), request.method);
+    } catch (cause) {
+      const requestId = requestIdOf(request);
+      return finishResponse(failureResponse(requestId, cause, log), requestId, request.method);
+    }
   }
 
   return createPipelineGateway<Bindings>(
-    { handle: reportFailures(respond, log) },
+    { handle },
     {
       routes,
       toGatewayRequest: (context) =>
         passedRequest(context.req.raw, clientAddressOf?.(context) ?? null, basePath(context)),
     },
   );
-}
-
-/** Responds to a failure with a problem. An error would reach the app that the gateway is mounted in. */
-function reportFailures(
-  respond: (request: GatewayRequest) => Promise<PlainResponse>,
-  log: (event: LogEvent) => void,
-): (request: GatewayRequest) => Promise<PlainResponse> {
-  return async (request) => {
-    try {
-      return await respond(request);
-    } catch (cause) {
-      const requestId = requestIdOf(request);
-      return finishResponse(failureResponse(requestId, cause, log), requestId, request.method);
-    }
-  };
 }
 
 function requestIdOf(request: GatewayRequest): string {
