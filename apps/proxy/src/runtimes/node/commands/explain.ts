@@ -89,18 +89,14 @@ async function explainLocally(settings: Settings, request: ExplainRequest): Prom
   const keys = await openStoredKeys(settings);
   try {
     const caller = await findCaller(settings, keys.keyStore, request);
-    const path = join(settings.dataDir, environmentsFile);
-    if (settings.upstream.kind !== "embedded" || !existsSync(path)) {
-      return await createExplain(
-        composeParts(settings, keys, () => Promise.resolve(null)),
-        false,
-      )(caller, request);
-    }
-    const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+    const { dataDir, upstream } = settings;
+    const hasDevices = upstream.kind === "embedded" && existsSync(join(dataDir, environmentsFile));
+    const devices = hasDevices ? await openStore(dataDir, environmentsFile, createSqliteEnvironmentStore) : null;
     try {
-      return await createExplain(composeParts(settings, keys, store.findConnection), false)(caller, request);
+      const findConnection = devices?.store.findConnection ?? (() => Promise.resolve(null));
+      return await createExplain(composeParts(settings, keys, findConnection), false)(caller, request);
     } finally {
-      database.close();
+      devices?.database.close();
     }
   } finally {
     keys.close();
