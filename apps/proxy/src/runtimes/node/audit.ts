@@ -5,11 +5,11 @@
 import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { createGroupCommit, type SqliteDatabase } from "@letta-environments/platform";
+import { createGroupCommit } from "@letta-environments/platform";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
 import { auditFile, describeUnusable, openStore } from "../../adapters/node/data-dir.ts";
-import { createSqliteAuditStore, type SqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import { createSqliteAuditRetention } from "../../adapters/sqlite/audit-retention.ts";
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
@@ -74,9 +74,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
     const writer = randomId("writer");
     const log = await openAuditLog({ digests, pepper, store, transactions, clock: systemClock, writer, version });
     return {
-      append: log.append,
-      appendInTransaction: log.appendInTransaction,
-      checkpoint: log.checkpoint,
+      ...log,
       tail: store.tail,
       newestBefore,
       createSendStore: () => createSqliteIdempotencyStore(database, transactions, systemClock, { guard }),
@@ -93,26 +91,16 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
     };
   } catch (cause) {
     database.close();
-    throw unusable(dataDir, cause);
+    const reason = describeUnusable(cause, dataDir);
+    throw new CommandError(`${join(dataDir, auditFile)} cannot be written: ${reason}`, 1, { cause });
   }
 }
 
-async function openAuditFile(dataDir: string): Promise<{ store: SqliteAuditStore; database: SqliteDatabase }> {
-  const { store, database } = await openStore(dataDir, auditFile, createSqliteAuditStore);
-  try {
-    // A busy SQLite would block the event loop, so it gives up almost immediately and the guard waits instead.
-    database.exec("PRAGMA busy_timeout = 10");
-    return { store, database };
-  } catch (cause) {
-    database.close();
-    throw unusable(dataDir, cause);
-  }
-}
-
-function unusable(dataDir: string, cause: unknown): CommandError {
-  return new CommandError(`${join(dataDir, auditFile)} cannot be written: ${describeUnusable(cause, dataDir)}`, 1, {
-    cause,
-  });
+async function openAuditFile(dataDir: string) {
+  const opened = await openStore(dataDir, auditFile, createSqliteAuditStore);
+  // A busy SQLite would block the event loop, so it gives up almost immediately and the guard waits instead.
+  opened.database.exec("PRAGMA busy_timeout = 10");
+  return opened;
 }
 
 const dayMs = 86_400_000;
