@@ -38,6 +38,7 @@ export function formatKeyTable(keys: readonly ShownKey[], width: number | null, 
 export function formatKeyDetails(key: ShownKey, width: number | null, paint: Paint): string {
   const time = (timeMs: number | null): Cell => plain(timeMs === null ? "" : formatTime(timeMs));
   const [secret, older] = key.secrets;
+  const olderEnd = older?.expiresAt ?? null;
   return formatDetails(
     [
       ["Id", plain(key.id)],
@@ -72,12 +73,7 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
       ["Disabled", time(key.disabledAt)],
       ["Revoked", time(key.revokedAt)],
       ["Secret", plain(secret === undefined ? "none" : `created ${formatTime(secret.createdAt)}`)],
-      [
-        "Old secret",
-        time(older?.expiresAt ?? null).text === ""
-          ? plain("")
-          : plain(`valid until ${formatTime(older?.expiresAt ?? 0)}`),
-      ],
+      ["Old secret", plain(olderEnd === null ? "" : `valid until ${formatTime(olderEnd)}`)],
     ],
     width,
     paint,
