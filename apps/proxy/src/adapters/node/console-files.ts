@@ -38,33 +38,28 @@ function hasPage(folder: string): boolean {
 
 /** Creates a {@link ReadConsoleFile} over the files of a folder. */
 export function createConsoleFiles(folder: string): ReadConsoleFile {
-  let names: ReadonlySet<string> | null = null;
+  let known: ReadonlySet<string> | null = null;
   const loaded = new Map<string, ConsoleFile>();
 
-  function load(path: string, name: string, encoding: ConsoleFile["encoding"]): ConsoleFile {
-    const known = loaded.get(path);
-    if (known !== undefined) return known;
-    const bytes = readFileSync(path);
-    const file: ConsoleFile = {
-      bytes,
-      encoding,
-      mediaType: mediaTypes[name.split(".").at(-1) ?? ""] ?? "application/octet-stream",
-      entityTag: `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`,
-      isImmutable: name !== "index.html",
-    };
-    loaded.set(path, file);
+  function load(name: string, mediaType: string, suffix: string, encoding: ConsoleFile["encoding"]): ConsoleFile {
+    const before = loaded.get(name + suffix);
+    if (before !== undefined) return before;
+    const bytes = readFileSync(join(folder, name + suffix));
+    const entityTag = `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`;
+    const file = { bytes, encoding, mediaType, entityTag, isImmutable: name !== "index.html" };
+    loaded.set(name + suffix, file);
     return file;
   }
 
-  return (name, acceptEncoding) => {
+  return async (name, acceptEncoding) => {
     // Only files of this folder are read, whatever the path says.
-    names ??= new Set(readdirSync(folder));
-    if (!names.has(name) || !((name.split(".").at(-1) ?? "") in mediaTypes)) return Promise.resolve(null);
+    const names = (known ??= new Set(readdirSync(folder)));
+    const mediaType = mediaTypes[name.split(".").at(-1) ?? ""];
+    if (!names.has(name) || mediaType === undefined) return null;
     const accepted = encodings.find(
-      ({ suffix, encoding }) => names?.has(name + suffix) === true && accepts(acceptEncoding, encoding),
+      ({ suffix, encoding }) => names.has(name + suffix) && accepts(acceptEncoding, encoding),
     );
-    const { suffix = "", encoding = null } = accepted ?? {};
-    return Promise.resolve(load(join(folder, name + suffix), name, encoding));
+    return load(name, mediaType, accepted?.suffix ?? "", accepted?.encoding ?? null);
   };
 }
 
