@@ -1,6 +1,5 @@
 /** The level of each event, and the outcome of each request, in the log. */
-import type { LogLevel } from "../config/file.ts";
-import { logLevels } from "../config/file.ts";
+import { type LogLevel, logLevels } from "../config/file.ts";
 import { hostOperations } from "../telemetry.ts";
 import type { LogEvent } from "./log-event.ts";
 
