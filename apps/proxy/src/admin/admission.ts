@@ -11,7 +11,6 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import { credentialOf, endOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";
 import type { Refusal } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
-import type { AdminListenerConfig } from "./settings.ts";
 import type { RateLimitResult } from "../limits/response.ts";
 
 /** The authority under which keys are administered. */
@@ -92,7 +91,12 @@ export interface GuardAuthentication {
 /** Where keys are administered. */
 export interface AdminConfig {
   /** The separate listener for the administration; absent or `null`: the main listener serves it, for keys of scope `admin`. */
-  readonly adminListener?: AdminListenerConfig | null;
+  readonly adminListener?: {
+    /** The operator's token. Never shown. */
+    readonly token: string;
+    /** Refuses a request whose `Host` is not a name of this listener, before any other check. */
+    readonly guard: (request: GatewayRequest) => PlainResponse | null;
+  } | null;
   /**
    * The operator's token for the administration on the main listener, for platforms with a single listener; absent or `null`: only keys of
    * scope `admin` administer there. Ignored if `adminListener` is set. Never shown.

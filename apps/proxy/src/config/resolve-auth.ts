@@ -1,11 +1,11 @@
 import { isIdentifier } from "@letta-environments/schema";
-import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";
 import { isTenantName, type Resolved, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
 import type { AdminFile, ConfigFile, JwtFile, TenantFile } from "./file.ts";
+import type { AdminSettings } from "./settings.ts";
 
 const defaults = {
   algorithms: ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"],

@@ -1,5 +1,4 @@
 /** The settings that the gateway runs with: complete and valid, wherever each comes from. */
-import type { AdminSettings } from "../admin/settings.ts";
 import type { ShadowSettings } from "../auth/shadow-rules.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CacheSettings } from "../cache/policy.ts";
@@ -62,4 +61,14 @@ export interface Settings extends GatewaySettings {
   readonly otlp: OtlpSettings | null;
   /** A separate listener for the administration of keys and devices; `null`: the main listener serves it. */
   readonly admin: AdminSettings | null;
+}
+
+/** The separate listener for the administration. */
+export interface AdminSettings {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly hostnames: readonly string[];
+  /** `ADMIN_TOKEN`. Never shown. */
+  readonly token: string;
 }
