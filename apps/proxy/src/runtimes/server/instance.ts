@@ -5,9 +5,10 @@
  */
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
+import { loadDocsOnce } from "../../adapters/docs-pages.ts";
 import { createConsoleFiles, findConsoleFolder } from "../../adapters/node/console-files.ts";
 import type { ConsoleState } from "../../adapters/node/data-dir-lock.ts";
-import { createLoadDocs } from "../../adapters/node/docs-pages.ts";
+import { readDocsPages } from "../../adapters/node/docs-pages.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
@@ -101,7 +102,7 @@ export async function openInstance(
     readReadiness: resources.readReadiness,
     openApi: loadOpenApi,
     others: consoleRoutes(settings.console, consoleFolder, pipeline, reported),
-    pages: createDocsRoutes(createLoadDocs(onFailure)),
+    pages: createDocsRoutes(loadDocsOnce(readDocsPages, onFailure)),
     root: { page: consoleFolder === null ? "docs" : "console/", handle: pipeline.handle },
   });
 
