@@ -12,6 +12,7 @@ import { indexPage } from "./index-page.ts";
 
 const here = import.meta.dirname;
 const problemsFolder = join(here, "../../../../docs/problems");
+
 /** Makes the pages. */
 export function createDocsPages(): DocsPages {
   const read = (name: string): string => readFileSync(join(here, name), "utf8");

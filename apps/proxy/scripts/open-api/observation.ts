@@ -135,17 +135,11 @@ const bucketMembers: Readonly<Record<keyof (typeof overviewExample)["buckets"][n
 /** The body of `GET /admin/v1/overview`. */
 export const overviewSchema: JsonSchema = {
   title: "Overview",
-  type: "object",
-  required: ["startedAt", "bucketMs", "buckets"],
-  properties: {
+  ...objectOf({
     startedAt: count("Start of the process, in epoch milliseconds."),
     bucketMs: count("Duration of a bucket, in milliseconds."),
-    buckets: {
-      type: "array",
-      description: "The oldest first.",
-      items: { type: "object", required: Object.keys(bucketMembers), properties: bucketMembers },
-    },
-  },
+    buckets: { type: "array", description: "The oldest first.", items: objectOf(bucketMembers) },
+  }),
 };
 
 /** A response of `GET /admin/v1/audit`. */
@@ -166,36 +160,27 @@ export const auditExample = {
   cursor: String(startedAt),
 } as const;
 
-const nullableText = (description: string): JsonSchema => ({
-  anyOf: [{ type: "string" }, { type: "null" }],
-  description,
-});
+const nullableText = (description: string): JsonSchema => ({ ...textOrNull, description });
 
 /** The body of `GET /admin/v1/audit`. */
 export const auditSchema: JsonSchema = {
   title: "AuditPage",
-  type: "object",
-  required: ["records", "cursor"],
-  properties: {
+  ...objectOf({
     records: {
       type: "array",
       description: "The latest first. A send and a control are one record, with the outcome that was written later.",
-      items: {
-        type: "object",
-        required: ["writer", "sequence", "time", "type", "action", "outcome", "keyId", "deviceId", "members"],
-        properties: {
-          writer: { type: "string", description: "The process that wrote the record." },
-          sequence: count("The number of the record in the chain of its writer, from 1."),
-          time: count("Epoch milliseconds."),
-          type: { type: "string", description: "The type of the record, such as `send_started`." },
-          action: nullableText("The change of a key or a device, such as `revoked`; `null` for other records."),
-          outcome: nullableText("`ok`, `refused`, `failed` or `unknown`; `null` for records without an end."),
-          keyId: nullableText("The key that acted, or that was changed."),
-          deviceId: nullableText("The device."),
-          members: { type: "object", description: "Everything else that the record says." },
-        },
-      },
+      items: objectOf({
+        writer: { type: "string", description: "The process that wrote the record." },
+        sequence: count("The number of the record in the chain of its writer, from 1."),
+        time: count("Epoch milliseconds."),
+        type: { type: "string", description: "The type of the record, such as `send_started`." },
+        action: nullableText("The change of a key or a device, such as `revoked`; `null` for other records."),
+        outcome: nullableText("`ok`, `refused`, `failed` or `unknown`; `null` for records without an end."),
+        keyId: nullableText("The key that acted, or that was changed."),
+        deviceId: nullableText("The device."),
+        members: { type: "object", description: "Everything else that the record says." },
+      }),
     },
     cursor: nullableText("The `before` of the next page; `null`: there are no older records."),
-  },
+  }),
 };

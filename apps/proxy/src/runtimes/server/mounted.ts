@@ -5,7 +5,6 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { writeRawResponse } from "../../host/node/http-server.ts";
-
 import { createUpgradeListener, type UpgradeListener } from "../../host/node/web-sockets.ts";
 import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 import { finishResponse, noSocketHere } from "../../http/response.ts";
