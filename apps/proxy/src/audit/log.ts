@@ -110,18 +110,15 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
 
 function beginChain(options: AuditLogOptions): AuditCheckpoint {
   const { store, writer, version, clock } = options;
-  let end: AuditCheckpoint | null = null;
-  store.open(({ directory, count, unnoted }) => {
+  const { ordinal, sequence, hash } = store.open(({ directory, count, unnoted }) => {
     const directoryIntact =
       directory === null ? count === 0 : directory.count === count && isDirectorySealed(directory, options);
-    const ends = unnoted.map(({ writer: earlier, sequence, hash }) => ({ writer: earlier, sequence, hash }));
+    const ends = unnoted.map((head) => ({ writer: head.writer, sequence: head.sequence, hash: head.hash }));
     // A lowered count must not hide a missing chain, so the new chain gets a number above both counts.
-    const ordinal = Math.max(directory?.count ?? 0, count) + 1;
-    const start = emptyChain(writer, ordinal, options);
+    const start = emptyChain(writer, Math.max(directory?.count ?? 0, count) + 1, options);
     const record = linkRecord(start, { type: "writer_opened", version, directoryIntact, ends }, clock.now(), options);
-    end = { ...start, sequence: record.sequence, hash: record.hash };
-    return { record, head: sealHead(end, options), directory: sealDirectory(ordinal, options) };
+    const head = sealHead({ ...start, sequence: record.sequence, hash: record.hash }, options);
+    return { record, head, directory: sealDirectory(start.ordinal, options) };
   });
-  if (end === null) throw new TypeError("the store did not begin a chain");
-  return end;
+  return { writer, ordinal, sequence, hash };
 }

@@ -71,8 +71,8 @@ export interface PresentChains {
 
 /** The writing side of audit storage. Every call is made inside a write transaction of a group commit. */
 export interface AuditChains {
-  /** Adds the chain that `begin` returns. The heads that `begin` received count as noted afterwards. */
-  open(begin: (present: PresentChains) => ChainStart): void;
+  /** Adds the chain that `begin` returns, and returns its head. The heads that `begin` received count as noted afterwards. */
+  open(begin: (present: PresentChains) => ChainStart): AuditHead;
   /** Appends a record to a chain. Throws when it exists already. */
   insert(record: AuditRecord): void;
   /** Replaces the head of a chain. */

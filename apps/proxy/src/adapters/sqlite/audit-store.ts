@@ -144,6 +144,7 @@ export function createSqliteAuditChains(database: SqliteDatabase, isAlone = fals
       insert(record);
       saveHead(head);
       saveDirectory.run(next.count, next.pepperId, next.seal);
+      return head;
     },
     insert,
     saveHead,
