@@ -7,7 +7,6 @@ import {
   IdentifierSchema,
   jsonResponse,
   ListLimitSchema,
-  type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
 import * as v from "valibot";
@@ -48,13 +47,13 @@ export const auditSearchEndpoint: OptionalAdminRoute & { readonly operation: "se
 export function createAuditSearch(tail: AuditTail): OptionalAdminEndpoint {
   return {
     endpoint: auditSearchEndpoint,
-    respond({ query, tenantDevices }, authority): Promise<PlainResponse> {
-      if (isLimited(authority, tenantDevices)) return Promise.resolve(limitedKeyRefusal);
+    async respond({ query, tenantDevices }, authority) {
+      if (isLimited(authority, tenantDevices)) return limitedKeyRefusal;
       const tenant = authority.kind === "operator" ? null : authority.record.tenant;
       // The endpoint's own schema has decoded the query.
       const { records, cursor } = searchAudit(tail, query as AuditQuery, tenant);
       const shown = mayReadContent(authority) ? records : records.map(withoutContent);
-      return Promise.resolve(jsonResponse(200, { records: shown, cursor: cursor === null ? null : String(cursor) }));
+      return jsonResponse(200, { records: shown, cursor: cursor === null ? null : String(cursor) });
     },
   };
 }
@@ -65,7 +64,7 @@ function isLimited(authority: AdminAuthority, tenantDevices: DeviceAllowlist | n
   return [deviceIds, connectionNames, deviceTags, agentIds, tenantDevices].some((limit) => limit !== null);
 }
 
-const limitedKeyRefusal: PlainResponse = problemResponse("insufficient_scope", {
+const limitedKeyRefusal = problemResponse("insufficient_scope", {
   detail:
     "A key that is limited to devices or agents, itself or by its tenant, may not search the audit log: its records name other devices and agents too.",
 });

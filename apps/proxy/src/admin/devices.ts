@@ -4,7 +4,7 @@
  * Decisions on changes run inside the store's transaction, on the rows that are changed.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { DeviceAdministration, DeviceRow } from "@letta-environments/environment-server";
+import type { AdministeredDevice, DeviceAdministration, DeviceRow } from "@letta-environments/environment-server";
 import {
   allowsDevice,
   type DeviceAllowlist,
@@ -79,8 +79,9 @@ export function createDeviceOperations(devicesFor: DevicesFor, clock: Clock): De
   }
 
   return {
-    async list(actor, { limit, after, tenant }) {
-      const rows = await readPage(clock, actor, devicesOf(actor), { limit: limit + 1, after, tenant });
+    async list(actor, query) {
+      const { limit } = query;
+      const rows = await readPage(clock, actor, devicesOf(actor), { ...query, limit: limit + 1 });
       const devices = rows.slice(0, limit).map((row) => showDevice(row));
       return jsonResponse(200, { devices, hasNextPage: rows.length > limit });
     },
@@ -106,16 +107,12 @@ async function readPage(
   clock: Clock,
   actor: DeviceAuthority,
   devices: DeviceAdministration,
-  {
-    limit,
-    after,
-    tenant,
-  }: { readonly limit: number; readonly after?: string | undefined; readonly tenant?: string | undefined },
+  { limit, after, tenant }: ListDevicesQuery,
 ) {
   const { authority, tenantDevices } = actor;
   const ownTenant = authority.kind === "operator" ? null : authority.record.tenant;
   if (ownTenant !== null && tenant !== undefined && tenant !== ownTenant) return [];
-  const found: Awaited<ReturnType<DeviceAdministration["list"]>>[number][] = [];
+  const found: AdministeredDevice[] = [];
   const patterns = authority.kind === "operator" ? null : authority.record.connectionNames;
   const rowsPerTurn = devicesPerTurn({ connectionNames: patterns, tenantDevices });
   let afterId = after ?? null;
