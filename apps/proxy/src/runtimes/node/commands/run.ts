@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import process from "node:process";
-import { CommandError, completionScript, parseCommandLine, printable } from "@letta-environments/command-line";
+import { CommandError, completionScript, parseCommandLine } from "@letta-environments/command-line";
 import { isSqliteError } from "@letta-environments/platform";
 import { type CommandName, type ParsedLine, program } from "../../../commands/program.ts";
 import { KeyStoreUnavailableError } from "../../../keys/key-store-outages.ts";
@@ -11,7 +11,7 @@ import { startCommand } from "../start.ts";
 import { listAuditCommand, pruneAuditCommand, verifyAuditCommand } from "./audit.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
 import { checkConfigCommand } from "./config.ts";
-import { type CommandContext, createContext, print, watchOutput } from "./context.ts";
+import { type CommandContext, createContext, print, warn, watchOutput } from "./context.ts";
 import {
   inviteDeviceCommand,
   listDevicesCommand,
@@ -94,12 +94,7 @@ async function execute(parsed: ParsedLine): Promise<number> {
     return 0;
   } catch (error) {
     const { message, exitCode } = describeFailure(error);
-    process.stderr.write(
-      message
-        .split("\n")
-        .map((line) => `letta-proxy: ${printable(line)}\n`)
-        .join(""),
-    );
+    for (const line of message.split("\n")) warn(line);
     return exitCode;
   }
 }
