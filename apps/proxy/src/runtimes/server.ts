@@ -8,7 +8,7 @@ import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { checkValue, type Scope } from "@letta-environments/schema";
-import { bufferLines, createLogWriter, dropUnread, type OutputState } from "../adapters/log.ts";
+import { bufferLines, createJsonLogWriter, dropUnread, type OutputState } from "../adapters/log.ts";
 import { filterByLevel } from "../adapters/log-level.ts";
 import { lastReadMs, standardOutput } from "../adapters/node/standard-output.ts";
 import { openFileLimit } from "../adapters/node/open-files.ts";
@@ -97,7 +97,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const settings = resolveServerSettings(sources, mountPath);
   const prefix = mountPath === "/" ? "" : mountPath;
   const output = openOutput(log);
-  const write = createLogWriter("json", output.write, systemClock.now);
+  const write = createJsonLogWriter(output.write, systemClock.now);
   const unread = dropUnread(write, log === undefined ? standardOutput() : ownOutput);
   const report = filterByLevel(settings.logLevel, unread.log);
   const instance = await openInstance(settings, report, unread.dropped).catch(async (cause: unknown) => {

@@ -8,7 +8,7 @@ import type { PlainResponse } from "@letta-environments/schema";
 import type { Context, Hono } from "hono";
 import { basePath } from "hono/route";
 import type { LogEvent } from "../../adapters/log-event.ts";
-import { createLogWriter } from "../../adapters/log.ts";
+import { createJsonLogWriter } from "../../adapters/log.ts";
 import { loadDocsOnce, parseDocsPages } from "../../adapters/docs-pages.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
@@ -57,7 +57,7 @@ export function createGateway<Bindings extends object = object>({
   ...sources
 }: GatewayOptions<Bindings>): Hono<{ Bindings: Bindings }> {
   const settings = resolveFetchSettings(sources);
-  const write = createLogWriter("json", (line) => void process.stdout.write(line), systemClock.now);
+  const write = createJsonLogWriter((line) => void process.stdout.write(line), systemClock.now);
   const log = filterByLevel(settings.logLevel, write);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const open = openWhenCalled(() => openPipeline(settings, log), { clock: systemClock, log });
