@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences, cacheStoreNames } from "../cache/policy.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
-import { oneOf } from "../lib/strict-schemas.ts";
+import { oneOf, record } from "../lib/strict-schemas.ts";
 import { type LimitedRoute, limitedRoutes, rateLimitStoreNames } from "../limits/settings.ts";
 import { rateLimitDimensions, rateLimitFailureModes } from "../rate-limit/policy.ts";
 import {
@@ -18,7 +18,7 @@ import {
   type RateLimitsFile,
   type TenantFile,
 } from "./file.ts";
-import { list, number, object, record, text } from "./schema-helpers.ts";
+import { list, number, object, text } from "./schema-helpers.ts";
 
 const ClaimPathSchema: v.GenericSchema<unknown, ClaimPath> = v.union(
   [text(256), list(text(256), 8)],

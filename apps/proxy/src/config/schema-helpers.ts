@@ -1,9 +1,6 @@
+/** Building blocks of the schemas for settings. */
 import * as v from "valibot";
 import { isNotArray, numberIn } from "../lib/strict-schemas.ts";
-
-export { record } from "../lib/strict-schemas.ts";
-
-/** Building blocks of the schemas for settings. */
 
 const secretName = /api_?-?key|secret|token|password|pepper|credential|authorization/i;
 
