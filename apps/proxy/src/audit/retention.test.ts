@@ -1,7 +1,7 @@
 import { createGroupCommit } from "@letta-environments/platform";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createSqliteAuditRetention } from "../adapters/sqlite/audit-retention.ts";
+import { createSqliteAuditRetention } from "../adapters/sqlite/audit-store.ts";
 import { createTestAudit, finishedSend, type TestAudit, testSealing } from "../../test/support/test-audit.ts";
 import { dropOldRecords, retentionNow, type RetentionResult } from "./retention.ts";
 

@@ -8,8 +8,7 @@ import type { AuditEntry } from "../../audit/entry.ts";
 import { type AuditReport, verifyAudit } from "../../audit/verify.ts";
 import { retentionMs } from "../../idempotency/store.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
-import { readDropped, readHead, readRecord } from "../sqlite/audit-store.ts";
-import { createSqliteAuditChains } from "../sqlite/audit-store.ts";
+import { createSqliteAuditChains, readDropped, readHead, readRecord } from "../sqlite/audit-store.ts";
 
 vi.mock("cloudflare:workers", () => workersModule);
 const { AuditObject } = await import("./audit-object.ts");

@@ -15,7 +15,7 @@ import { dropOldRecords } from "../../audit/retention.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
 import { droppedTable } from "../sqlite/audit-migrations.ts";
-import { createSqliteAuditRetention } from "../sqlite/audit-retention.ts";
+import { createSqliteAuditRetention } from "../sqlite/audit-store.ts";
 import { createJsonLogWriter } from "../log.ts";
 
 /** The bindings of an object with an audit log. */

@@ -7,8 +7,7 @@ import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
 import { assertGatewayData, keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { describeWrongPepper, loadPepper } from "../../adapters/node/pepper.ts";
-import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
-import { createLockWaitingKeyStore } from "../../adapters/sqlite/lock-waiting-key-store.ts";
+import { createLockWaitingKeyStore, createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import { assertSingleServer } from "../../adapters/valkey/server-info.ts";
 import type { Settings } from "../../config/settings.ts";

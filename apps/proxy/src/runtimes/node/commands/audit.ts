@@ -12,7 +12,7 @@ import { formatAuditReport, formatAuditTable } from "../../../commands/audit-tex
 import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
 import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
-import { readPeppersOfKeys } from "../../../adapters/sqlite/pepper-ids.ts";
+import { readPeppersOfKeys } from "../../../adapters/sqlite/key-store.ts";
 import { openAudit, type OpenAuditStore, openAuditStore } from "../audit.ts";
 import { type CommandContext, commandLineActor, print, readNamedFile } from "./context.ts";
 

@@ -19,8 +19,8 @@ import {
 } from "../../../adapters/node/backup-archive.ts";
 import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
 import { describeWrongPepper, loadPepper } from "../../../adapters/node/pepper.ts";
-import { createSqliteAuditStore } from "../../../adapters/sqlite/audit-store.ts";
-import { readPeppersOfKeys, readPeppersOfSeals } from "../../../adapters/sqlite/pepper-ids.ts";
+import { createSqliteAuditStore, readPeppersOfSeals } from "../../../adapters/sqlite/audit-store.ts";
+import { readPeppersOfKeys } from "../../../adapters/sqlite/key-store.ts";
 import { verifyAudit } from "../../../audit/verify.ts";
 import { type BackedUpFile, databaseNames, manifestFormat, pepperName } from "../../../backup/manifest.ts";
 import type { Settings } from "../../../config/settings.ts";

@@ -8,8 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
-import { createSqliteKeyStore } from "./key-store.ts";
-import { createLockWaitingKeyStore } from "./lock-waiting-key-store.ts";
+import { createLockWaitingKeyStore, createSqliteKeyStore } from "./key-store.ts";
 
 /** A key store over a file, and another connection that has locked it. */
 function lockedStore(clock: Clock): {
