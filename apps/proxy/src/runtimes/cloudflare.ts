@@ -12,10 +12,8 @@ export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
 export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 /** The keys, with the sessions of the console. */
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
-/** Limits that belong to no tenant. */
-export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
-/** The sends, limits and audit records of a tenant. */
-export { TenantObject } from "../adapters/cloudflare/tenant-object.ts";
+/** Limits that belong to no tenant, and the sends, limits and audit records of a tenant. */
+export { RateLimitObject, TenantObject } from "../adapters/cloudflare/tenant-object.ts";
 
 const worker: Worker = createWorker();
 export default worker;

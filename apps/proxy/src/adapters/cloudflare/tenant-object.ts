@@ -174,6 +174,16 @@ export class TenantObject extends DurableObject<AuditObjectBindings> {
   }
 }
 
+/**
+ * The Durable Object of rate limits that belong to no tenant, such as those of an address. It uses only the limits of a tenant's object. An unused
+ * object deletes its storage, so that it costs nothing.
+ */
+export class RateLimitObject extends TenantObject {
+  async release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void> {
+    await this.conclude({ leases: [{ leaseId, checks }] });
+  }
+}
+
 function openSends(storage: DurableStorage, { clock, capacity }: SendTablesOptions): OpenSends {
   const database = openDurableSqlite(storage);
   database.transaction(() => database.exec(`${sendTables}${auditTables}`));

@@ -11,8 +11,7 @@ import {
 } from "@letta-environments/platform/cloudflare";
 import { createObjectTransactions, openObjectAuditLog } from "../../../src/adapters/cloudflare/audit-object.ts";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
-import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
-import { TenantObject } from "../../../src/adapters/cloudflare/tenant-object.ts";
+import { RateLimitObject, TenantObject } from "../../../src/adapters/cloudflare/tenant-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
 import type { RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
 import type { GrantingOutcome } from "../../../src/adapters/sqlite/rate-limit-store.ts";
