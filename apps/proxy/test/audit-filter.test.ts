@@ -1,7 +1,6 @@
 import { choosePaint, displayWidth } from "@letta-environments/command-line";
 import { expect, test } from "vitest";
-import { type AuditFilter, matchesFilter } from "../src/audit/filter.ts";
-import { createAuditReader } from "../src/audit/reader.ts";
+import { type AuditFilter, createAuditReader, matchesFilter } from "../src/audit/reader.ts";
 import { formatAuditTable } from "../src/commands/audit-text.ts";
 import { createKey } from "../src/keys/key-lifecycle.ts";
 import { unrestricted } from "../src/keys/key-record.ts";

@@ -10,7 +10,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import * as v from "valibot";
-import { eventNames, outcomeNames } from "../audit/filter.ts";
+import { eventNames, outcomeNames } from "../audit/reader.ts";
 import { type AuditQuery, type AuditTail, type FoundRecord, searchAudit } from "../audit/search.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import type { AdminAuthority } from "./admission.ts";

@@ -1,8 +1,8 @@
 /**
- * Parses the records of the audit log. A `send_finished` or `control_finished` record contains no key and no device; it gets them from the
- * start record with the same id.
+ * Reads the records of the audit log for people, and selects those that `audit list` and a search show. A new type of record belongs to
+ * {@link outcomeOf} and {@link eventNames}.
  */
-import { parseJsonObject } from "../lib/json.ts";
+import { type JsonObject, parseJsonObject } from "../lib/json.ts";
 
 /** A parsed record. Members that are missing or have another type are `null`. */
 export interface AuditFacts {
@@ -16,7 +16,10 @@ export interface AuditFacts {
   readonly members: Readonly<Record<string, unknown>>;
 }
 
-/** Returns a reader of records. It must be given the records of each writer in their order. */
+/**
+ * Returns a reader of records. It must be given the records of each writer in their order: a `send_finished` or `control_finished` record contains no
+ * key and no device; it gets them from the start record with the same id.
+ */
 export function createAuditReader(): (text: string) => AuditFacts {
   const started = new Map<string, Pick<AuditFacts, "keyId" | "deviceId">>();
   return (text) => {
@@ -24,22 +27,28 @@ export function createAuditReader(): (text: string) => AuditFacts {
     if (record === null) {
       return { time: 0, type: "unreadable", action: null, outcome: null, keyId: null, deviceId: null, members: {} };
     }
-    const { writer: _writer, sequence: _sequence, time, type, act, keyId, deviceId, ...members } = record;
-    const own = { keyId: stringOrNull(keyId), deviceId: stringOrNull(deviceId) };
-    const id = stringOrNull(members["sendId"] ?? members["controlId"]) ?? "";
-    const isEnd = type === "send_finished" || type === "control_finished";
-    if (type === "send_started" || type === "control_started") started.set(id, own);
-    const { keyId: key, deviceId: device } = (isEnd ? started.get(id) : undefined) ?? own;
-    if (isEnd) started.delete(id);
-    return {
-      time: typeof time === "number" ? time : 0,
-      type: String(type),
-      action: stringOrNull(act),
-      outcome: outcomeOf(String(type), members),
-      keyId: key,
-      deviceId: device,
-      members,
-    };
+    const { keyId, deviceId, ...facts } = factsOf(record);
+    const { sendId, controlId } = facts.members;
+    const id = stringOrNull(sendId ?? controlId) ?? "";
+    if (facts.type === "send_started" || facts.type === "control_started") started.set(id, { keyId, deviceId });
+    if (facts.type !== "send_finished" && facts.type !== "control_finished") return { ...facts, keyId, deviceId };
+    const start = started.get(id) ?? { keyId, deviceId };
+    started.delete(id);
+    return { ...facts, ...start };
+  };
+}
+
+/** Returns the facts of a single record. */
+export function factsOf(record: JsonObject): AuditFacts {
+  const { writer: _writer, sequence: _sequence, time, type, act, keyId, deviceId, ...members } = record;
+  return {
+    time: typeof time === "number" ? time : 0,
+    type: String(type),
+    action: stringOrNull(act),
+    outcome: outcomeOf(String(type), members),
+    keyId: stringOrNull(keyId),
+    deviceId: stringOrNull(deviceId),
+    members,
   };
 }
 
@@ -77,4 +86,78 @@ export function outcomeOf(type: string, { status, code, outcome }: Readonly<Reco
 /** Returns the value if it is a string, otherwise `null`. */
 export function stringOrNull(value: unknown): string | null {
   return typeof value === "string" ? value : null;
+}
+
+/** Values of `--event`: each record type, and the groups `send`, `control`, `approval`, `mode`, `key` and `device`. */
+export const eventNames: readonly string[] = [
+  "send",
+  "send_started",
+  "send_finished",
+  "send_refused",
+  "control",
+  "control_started",
+  "control_finished",
+  "control_refused",
+  "approval",
+  "approval_decided",
+  "mode",
+  "mode_switched",
+  "viewer_command",
+  "refusals_omitted",
+  "key",
+  "key_change_started",
+  "key_changed",
+  "key_change_abandoned",
+  "key_change_unknown",
+  "device",
+  "device_change_started",
+  "device_changed",
+  "device_change_abandoned",
+  "device_change_unknown",
+  "records_dropped",
+  "writer_opened",
+  "writer_closed",
+];
+
+/** Changes of keys and devices. */
+export const actionNames: readonly string[] = [
+  "created",
+  "updated",
+  "rotated",
+  "disabled",
+  "enabled",
+  "revoked",
+  "signed_in",
+  "signed_out",
+  "released",
+  "removed",
+  "labelled",
+];
+
+/** How a send, a control or a change ended. */
+export const outcomeNames: readonly string[] = ["ok", "refused", "failed", "unknown"];
+
+/** Which records to return; an absent member restricts nothing. Times are epoch milliseconds. */
+export interface AuditFilter {
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  readonly keyId?: string | undefined;
+  readonly deviceId?: string | undefined;
+  readonly events?: readonly string[] | undefined;
+  readonly actions?: readonly string[] | undefined;
+  readonly outcome?: string | undefined;
+}
+
+/** Whether a record matches the filter. */
+export function matchesFilter(facts: AuditFacts, filter: AuditFilter): boolean {
+  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = filter;
+  return (
+    facts.time >= since &&
+    facts.time < until &&
+    (filter.keyId === undefined || facts.keyId === filter.keyId) &&
+    (filter.deviceId === undefined || facts.deviceId === filter.deviceId) &&
+    (filter.events?.some((event) => facts.type === event || facts.type.startsWith(`${event}_`)) ?? true) &&
+    (filter.actions?.includes(facts.action ?? "") ?? true) &&
+    (filter.outcome === undefined || facts.outcome === filter.outcome)
+  );
 }

@@ -3,8 +3,7 @@
  * outcome, which is logged later. Each search reads a bounded number of records and says where the next one continues.
  */
 import { isJsonObject, parseJsonObject } from "../lib/json.ts";
-import { matchesFilter } from "./filter.ts";
-import { type AuditFacts, outcomeOf, stringOrNull } from "./reader.ts";
+import { type AuditFacts, factsOf, matchesFilter, outcomeOf, stringOrNull } from "./reader.ts";
 
 /** A chain with records. */
 export interface AuditChainTail {
@@ -131,18 +130,10 @@ function describe(
   }
   const end = finishRecords.get(id);
   finishRecords.delete(id);
-  const { writer: _writer, sequence: _sequence, time: _time, type: _type, act, keyId, deviceId, ...members } = record;
-  return {
-    writer: line.writer,
-    sequence: line.sequence,
-    time: line.time,
-    type,
-    action: stringOrNull(act),
-    outcome: end === undefined ? outcomeOf(type, members) : outcomeOf(end.type, end.record),
-    keyId: stringOrNull(keyId),
-    deviceId: stringOrNull(deviceId),
-    members: end === undefined ? members : { ...members, status: end.record["status"], code: end.record["code"] },
-  };
+  const found = { writer: line.writer, sequence: line.sequence, ...factsOf(record), type };
+  if (end === undefined) return found;
+  const members = { ...found.members, status: end.record["status"], code: end.record["code"] };
+  return { ...found, outcome: outcomeOf(end.type, end.record), members };
 }
 
 /**

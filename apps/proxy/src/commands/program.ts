@@ -8,7 +8,7 @@ import {
   timeForms,
 } from "@letta-environments/command-line";
 import { ceilingModes, scopes } from "@letta-environments/schema";
-import { actionNames, eventNames, outcomeNames } from "../audit/filter.ts";
+import { actionNames, eventNames, outcomeNames } from "../audit/reader.ts";
 import { linkScopes } from "./console-link.ts";
 import { clearableOptions } from "./key-options.ts";
 

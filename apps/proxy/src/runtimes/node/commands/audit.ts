@@ -6,8 +6,15 @@ import { loadPepper } from "../../../adapters/node/pepper.ts";
 import type { AuditSnapshot } from "../../../audit/store.ts";
 import { hasSealOf, isNewestSealOf } from "../../../audit/chain.ts";
 import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../../audit/verify.ts";
-import { actionNames, type AuditFilter, eventNames, matchesFilter, outcomeNames } from "../../../audit/filter.ts";
-import { type AuditFacts, createAuditReader } from "../../../audit/reader.ts";
+import {
+  actionNames,
+  type AuditFacts,
+  type AuditFilter,
+  createAuditReader,
+  eventNames,
+  matchesFilter,
+  outcomeNames,
+} from "../../../audit/reader.ts";
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
