@@ -21,7 +21,8 @@ export const optionalRoutes: readonly (OptionalAdminRoute & { readonly operation
 
 const textOrNull: JsonSchema = { anyOf: [{ type: "string" }, { type: "null" }] };
 const numberOrNull: JsonSchema = { anyOf: [wholeNumber, { type: "null" }] };
-const objectOf = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
+/** An object that has all of these members. */
+export const objectOf = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
   type: "object",
   required: Object.keys(properties),
   properties,

@@ -1,6 +1,6 @@
 /** JSON Schemas of the bodies that only the gateway has. Requests are derived from the schemas that decode them. */
 import type { GenericSchema } from "valibot";
-import { auditSchema, explanationSchema, overviewSchema } from "./observation.ts";
+import { auditSchema, explanationSchema, objectOf, overviewSchema } from "./observation.ts";
 import { described, type JsonSchema, wholeNumber } from "../../../../packages/schema/scripts/json-schema.ts";
 import { inputSchema } from "./rules.ts";
 
@@ -77,7 +77,7 @@ const text: JsonSchema = { type: "string" };
 const texts: JsonSchema = { type: "array", items: text };
 
 function object(title: string, properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
-  return { title, type: "object", required: Object.keys(properties), properties };
+  return { title, ...objectOf(properties) };
 }
 
 /** A key as it is shown: `ShownKey`. */
@@ -97,11 +97,9 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
   deniedTools: orNull(texts),
   approvalDeadlineMs: orNull(wholeNumber),
   shared: { type: "boolean" },
-  invite: orNull({
-    type: "object",
-    required: ["expiresAt", "tags", "usedAt", "connectionNames"],
-    properties: { expiresAt: wholeNumber, tags: texts, usedAt: orNull(wholeNumber), connectionNames: orNull(texts) },
-  }),
+  invite: orNull(
+    objectOf({ expiresAt: wholeNumber, tags: texts, usedAt: orNull(wholeNumber), connectionNames: orNull(texts) }),
+  ),
   rateLimits: orNull({ type: "object", additionalProperties: text }),
   requires: texts,
   createdAt: wholeNumber,
@@ -110,14 +108,7 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
   disabledAt: orNull(wholeNumber),
   state: { type: "string", enum: ["active", "disabled", "expired", "revoked", "unsupported"] },
   lastUsedAt: orNull(wholeNumber),
-  secrets: {
-    type: "array",
-    items: {
-      type: "object",
-      required: ["createdAt", "expiresAt"],
-      properties: { createdAt: wholeNumber, expiresAt: orNull(wholeNumber) },
-    },
-  },
+  secrets: { type: "array", items: objectOf({ createdAt: wholeNumber, expiresAt: orNull(wholeNumber) }) },
 };
 
 const describedKey: Readonly<Record<string, JsonSchema>> = Object.fromEntries(
