@@ -7,7 +7,6 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Context, Hono } from "hono";
 import { basePath } from "hono/route";
-import type { LogEvent } from "../../adapters/log-event.ts";
 import { createJsonLogWriter } from "../../adapters/log.ts";
 import { loadDocsOnce, parseDocsPages } from "../../adapters/docs-pages.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
