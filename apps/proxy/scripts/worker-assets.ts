@@ -84,7 +84,7 @@ function readUncompressed(folder: string): ReadConsoleFile {
 async function readAsset(routes: readonly HostRoute[], path: string, file: string): Promise<Asset> {
   const route = routes.find((candidate) => matches(candidate.path, path));
   const response = await route?.respond(requestFor(path));
-  if (response?.status !== 200 || response.body === null || response.body instanceof ReadableStream) {
+  if (response?.status !== 200 || response.body === null) {
     throw new Error(`${path} cannot be an asset: its response is ${response?.status ?? "missing"}`);
   }
   const headers = Object.entries(response.headers).filter(([name]) => !leftOut.has(name));

@@ -339,11 +339,16 @@ test.each(["text/event-stream", "application/json"])(
     let source: ReadableStreamDefaultController<Uint8Array> | undefined;
     let onCancel = (): void => undefined;
     const cancelled = new Promise<void>((resolve) => (onCancel = resolve));
-    const body = new ReadableStream<Uint8Array>({
+    const stream = new ReadableStream<Uint8Array>({
       start: (controller) => void (source = controller),
       cancel: onCancel,
     });
-    const respond: HostRoute["respond"] = () => ({ status: 200, headers: { "content-type": contentType }, body });
+    const respond: HostRoute["respond"] = () => ({
+      status: 200,
+      headers: { "content-type": contentType },
+      body: null,
+      stream,
+    });
     const streaming = await startNodeServer(undefined, {
       routes: [{ path: "/streamed", authentication: "none", respond }],
     });

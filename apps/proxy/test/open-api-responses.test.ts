@@ -9,7 +9,6 @@ import { adminEndpoints } from "../src/admin/endpoints.ts";
 import { createEnvironmentCache } from "../src/cache/environment-cache.ts";
 import { loadOpenApi } from "../src/adapters/open-api.ts";
 import { createHostRoutes } from "../src/host/routes.ts";
-import type { GatewayResponse } from "../src/http/response.ts";
 import { rateLimitPath } from "../src/limits/endpoint.ts";
 import { auditSearchEndpoint } from "../src/admin/audit-search.ts";
 import { explainEndpoint } from "../src/explain/endpoint.ts";
@@ -54,7 +53,7 @@ const routes = createHostRoutes({ ...silentReporting, isDraining: () => false, o
 const unlisted = /^(?:content-|date$|vary$|x-content-type-options$|access-control-)/;
 
 /** Returns what a response has and its description has not. */
-function undescribed(path: string, method: string, response: GatewayResponse): unknown {
+function undescribed(path: string, method: string, response: PlainResponse): unknown {
   const described = document.paths[path]?.[method.toLowerCase()]?.responses[String(response.status)];
   if (described === undefined) return `status ${response.status}`;
   const names = Object.keys(described.headers ?? {});

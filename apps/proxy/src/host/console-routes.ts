@@ -5,7 +5,7 @@
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { notModified } from "../http/conditions.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { type GatewayResponse, refuseUnlessRead } from "../http/response.ts";
+import { refuseUnlessRead } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { ReadConsoleFile } from "../ports.ts";
 import type { HostRoute } from "./gateway.ts";
@@ -13,7 +13,7 @@ import { type HostReporting, logRoute } from "./logged-route.ts";
 
 /** The options of {@link createConsoleRoutes}. */
 export interface ConsoleRouteOptions {
-  readonly handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
+  readonly handle: (request: GatewayRequest) => MaybePromise<PlainResponse>;
   readonly readFile: ReadConsoleFile;
 }
 

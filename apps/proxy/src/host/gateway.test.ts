@@ -97,7 +97,8 @@ test("a streamed body is sent chunk by chunk and cancelled with the response", a
     respond: () => ({
       status: 200,
       headers: {},
-      body: new ReadableStream({
+      body: null,
+      stream: new ReadableStream({
         pull: (controller) => controller.enqueue(new TextEncoder().encode("chunk ")),
         cancel: () => void (isCancelled = true),
       }),

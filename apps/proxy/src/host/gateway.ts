@@ -7,7 +7,7 @@ import type { Context, Hono } from "hono";
 import { HonoBase } from "hono/hono-base";
 import { TrieRouter } from "hono/router/trie-router";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { type GatewayResponse, isStreamed } from "../http/response.ts";
+import { isStreamed } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Pipeline } from "../pipeline.ts";
 import { webRequestTarget } from "./web/request.ts";
@@ -17,7 +17,7 @@ export interface HostRoute {
   readonly path: string;
   /** `none`: everyone may call it, without a key. `pipeline`: the pipeline authenticates. */
   readonly authentication: "none" | "pipeline";
-  readonly respond: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
+  readonly respond: (request: GatewayRequest) => MaybePromise<PlainResponse>;
 }
 
 /** How a host connects the app to its server. The defaults use the web's `Request` and `Response`. */
@@ -29,7 +29,7 @@ export interface GatewayOptions<Bindings extends object> {
   /** Returns the path as it was on the wire, so that Hono matches the same path as the pipeline. */
   readonly toPath?: (request: Request, options?: { readonly env?: Bindings }) => string;
   /** Sends a response, for a host that has something faster than the web's `Response`. */
-  readonly toResponse?: (response: GatewayResponse, context: Context<{ Bindings: Bindings }>) => Response;
+  readonly toResponse?: (response: PlainResponse, context: Context<{ Bindings: Bindings }>) => Response;
 }
 
 /**
@@ -52,7 +52,7 @@ export function createGateway<Bindings extends object = object>(
   { routes, toGatewayRequest, toPath = webPath, toResponse = toWebResponse }: GatewayOptions<Bindings>,
 ): Hono<{ Bindings: Bindings }> {
   type AppContext = Context<{ Bindings: Bindings }>;
-  function serve(handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>) {
+  function serve(handle: (request: GatewayRequest) => MaybePromise<PlainResponse>) {
     return (context: AppContext): MaybePromise<Response> => {
       const response = handle(toGatewayRequest(context));
       return response instanceof Promise
@@ -73,7 +73,7 @@ export function createGateway<Bindings extends object = object>(
 }
 
 /** The response as the web's `Response`. */
-export function toWebResponse(response: GatewayResponse): Response {
+export function toWebResponse(response: PlainResponse): Response {
   const { status, headers } = response;
   const body = isStreamed(response) ? response.stream : response.body;
   // A body never views shared memory, which the type does not say.

@@ -1,7 +1,7 @@
 /** A route outside the pipeline with its line in the access log, so that the log and the metrics have every request to which the gateway responds. */
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { failureResponse, finishResponse, type GatewayResponse } from "../http/response.ts";
+import { failureResponse, finishResponse } from "../http/response.ts";
 import { catchAll, mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { createRequestState, reportRequest, type ReportingPorts, type RequestState } from "../request-exchange.ts";
@@ -25,7 +25,7 @@ export interface LoggedRoute {
 export function logRoute({ path, operation, respond, headers }: LoggedRoute, reporting: HostReporting): HostRoute {
   const ports = { ...reporting, telemetry: shieldTelemetry(reporting.telemetry) };
 
-  function end(state: RequestState, request: GatewayRequest, response: PlainResponse): GatewayResponse {
+  function end(state: RequestState, request: GatewayRequest, response: PlainResponse): PlainResponse {
     reportRequest(state, request, response, ports);
     const caching = response.headers["cache-control"];
     const finished = finishResponse(response, state.requestId, request.method, caching);

@@ -7,17 +7,9 @@ import { parseJsonObject } from "../lib/json.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { isRead } from "./gateway-request.ts";
 
-/** A response whose body has a certain type. */
-export interface ResponseWith<Body> extends Omit<PlainResponse, "body"> {
-  readonly body: Body;
-}
-
-/** A response of the gateway. Its body may be a stream, which the host sends chunk by chunk. */
-export type GatewayResponse = ResponseWith<PlainResponse["body"] | ReadableStream<Uint8Array>>;
-
 /**
  * A response whose body is a stream that continues after the pipeline has completed the response, such as a stream of events. The steps
- * of the pipeline see a response without a body; the host sends the stream.
+ * of the pipeline see a response without a body; the host sends the stream, chunk by chunk.
  */
 export interface StreamedResponse extends PlainResponse {
   readonly body: null;
@@ -57,15 +49,14 @@ export const revalidated = "private, no-cache";
  *
  * @param caching `Cache-Control` of a response that does not depend on the key
  */
-export function finishResponse<Body extends GatewayResponse["body"]>(
-  response: ResponseWith<Body>,
+export function finishResponse(
+  response: PlainResponse,
   requestId: string,
   method: string,
   caching?: string,
-): ResponseWith<Body | null> {
-  // Nobody reads the stream of a HEAD, so its source must end.
-  if (method === "HEAD" && response.body instanceof ReadableStream) void response.body.cancel().catch(() => undefined);
+): PlainResponse {
   const stream = isStreamed(response) ? response.stream : null;
+  // Nobody reads the stream of a HEAD, so its source must end.
   if (method === "HEAD") void stream?.cancel().catch(() => undefined);
   return {
     ...(stream !== null && method !== "HEAD" && { stream }),
@@ -81,9 +72,8 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
 }
 
 /** Adds a challenge to the header fields if the scopes of the key refused the request. Services that refuse requests know of no challenges. */
-function withChallenge({ status, headers, body }: GatewayResponse): PlainHeaders {
-  if (status !== 403 || body instanceof ReadableStream) return headers;
-  return errorCodeOf({ status, body }) === "insufficient_scope"
+function withChallenge({ status, headers, body }: PlainResponse): PlainHeaders {
+  return status === 403 && errorCodeOf({ status, body }) === "insufficient_scope"
     ? { ...insufficientScopeChallenge, ...headers }
     : headers;
 }

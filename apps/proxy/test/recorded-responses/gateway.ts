@@ -19,7 +19,6 @@ import type { TenantSettings } from "../../src/tenants/settings.ts";
 import { createGateway } from "../../src/host/gateway.ts";
 import { createHostRoutes } from "../../src/host/routes.ts";
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
-import type { GatewayResponse } from "../../src/http/response.ts";
 import type { IdempotencyStore } from "../../src/idempotency/store.ts";
 import { createKey, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
@@ -52,7 +51,7 @@ export interface RecordedGateway {
   readonly clock: VirtualClock;
   issueKey(request: Partial<KeyRequest>): Promise<{ readonly key: string; readonly record: { readonly id: string } }>;
   readonly issuer: TestIssuer;
-  handle(request: GatewayRequest): Promise<GatewayResponse>;
+  handle(request: GatewayRequest): Promise<PlainResponse>;
   handleAdmin(request: GatewayRequest): Promise<PlainResponse>;
   /** The response of a refused upgrade. An accepted one is 101, and its socket belongs to {@link device}. */
   upgrade(request: GatewayRequest): Promise<PlainResponse>;
@@ -187,7 +186,7 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
 
 interface HostBindings {
   readonly request: GatewayRequest;
-  response: GatewayResponse | null;
+  response: PlainResponse | null;
 }
 
 /** Ids that tell their kind and their number. */

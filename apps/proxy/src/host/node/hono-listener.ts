@@ -6,9 +6,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { RandomId } from "@letta-environments/platform";
-import { problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { requestTarget, resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
+import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
@@ -42,11 +42,6 @@ export function createHonoListener({
     toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
     toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
     toResponse(response, { env: { incoming, outgoing } }) {
-      if (!isStreamed(response) && response.body instanceof ReadableStream) {
-        // node-server sends streams of other kinds.
-        if (!incoming.complete) closeAfterBody(incoming, outgoing);
-        return toWebResponse(response);
-      }
       if (incoming.complete) {
         continueComplete(incoming, outgoing);
         sendResponse(admission, incoming, outgoing, response);
@@ -57,7 +52,7 @@ export function createHonoListener({
   });
 
   /** Sends a response after Hono has finished, so failures are reported here. */
-  function sendLate(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
+  function sendLate(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     try {
       sendResponse(admission, incoming, outgoing, response);
     } catch (cause) {

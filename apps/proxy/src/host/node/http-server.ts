@@ -13,7 +13,7 @@ import type { RandomId } from "@letta-environments/platform";
 import { atTurnEnd } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse, type GatewayResponse } from "../../http/response.ts";
+import { finishResponse } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { HostRoute } from "../gateway.ts";
@@ -83,7 +83,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   }
 
   function respondBy(
-    handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>,
+    handle: (request: GatewayRequest) => MaybePromise<PlainResponse>,
     incoming: IncomingMessage,
     outgoing: ServerResponse,
   ): void {
@@ -92,15 +92,15 @@ export function createHttpServer(options: HttpServerOptions): Server {
     else sendLater(incoming, outgoing, response);
   }
 
-  function sendLater(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
+  function sendLater(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     atTurnEnd(() => respondAfterBody(incoming, outgoing, () => send(incoming, outgoing, response)));
   }
 
-  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
+  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     try {
       sendResponse(admission, incoming, outgoing, response);
     } catch (cause) {
-      // A header field that Node refuses to write, or a stream, before anything is written.
+      // A header field that Node refuses to write, before anything is written.
       onFailure(cause);
       if (outgoing.headersSent) return void outgoing.destroy();
       outgoing.shouldKeepAlive = false;

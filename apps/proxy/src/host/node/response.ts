@@ -1,19 +1,19 @@
 /** Writes a response to Node's own response object, whole or as a stream. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { PlainHeaders } from "@letta-environments/schema";
-import { finishResponse, type GatewayResponse, isStreamed, type StreamedResponse } from "../../http/response.ts";
+import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import { finishResponse, isStreamed, type StreamedResponse } from "../../http/response.ts";
 import { type Admission, overloaded } from "./admission.ts";
 
 /**
  * Sends a response. For one with a stream there must be room; otherwise 503 `overloaded` is sent instead.
  *
- * @throws TypeError if Node refuses a header field, or the body itself is a stream
+ * @throws TypeError if Node refuses a header field
  */
 export function sendResponse(
   admission: Pick<Admission, "admitStream">,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  response: GatewayResponse | StreamedResponse,
+  response: PlainResponse | StreamedResponse,
 ): void {
   if (!isStreamed(response)) return sendWhole(response, outgoing);
   if (admission.admitStream(incoming, outgoing)) return sendStream(response, outgoing);
@@ -38,9 +38,8 @@ function corsHeadersOf(headers: PlainHeaders): PlainHeaders {
 const maxJoinedBytes = 4_096;
 
 /** Writes a whole response, without a `Response`: that with its headers and stream would cost more than the rest of the request. */
-function sendWhole({ status, headers, body }: GatewayResponse, outgoing: ServerResponse): void {
+function sendWhole({ status, headers, body }: PlainResponse, outgoing: ServerResponse): void {
   if (outgoing.destroyed) return;
-  if (body instanceof ReadableStream) throw new TypeError("node-server sends streams");
   const fields: string[] = [];
   for (const name in headers) {
     const value = headers[name];

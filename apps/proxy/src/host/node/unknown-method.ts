@@ -51,8 +51,7 @@ export async function respondToUnknownMethod(
   { pipeline, routes }: { readonly pipeline: Pick<Pipeline, "handle">; readonly routes: readonly HostRoute[] },
 ): Promise<PlainResponse> {
   const route = routes.find(({ path }) => hasPath(path, request.path));
-  const { status, headers, body } = await (route?.respond ?? pipeline.handle)(request);
-  return { status, headers, body: body instanceof ReadableStream ? null : body };
+  return (route?.respond ?? pipeline.handle)(request);
 }
 
 /** Whether a path matches a route, whose segments may be names (`:code`), and the last one `*` for everything that follows. */
