@@ -21,8 +21,8 @@ import { createDecideAgain, createRespondAfterWait, forgetBody } from "./reauthe
 import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere, refuseUnlessRead } from "./http/response.ts";
-import { createRequestTargets } from "./http/request-targets.ts";
-import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
+import { createRequestTargets, type ServedEndpoints } from "./http/request-targets.ts";
+import { readIdempotencyKey, validateRequest } from "./http/validate-request.ts";
 import { catchAll, mapMaybe, type MaybePromise, composeWraps, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";

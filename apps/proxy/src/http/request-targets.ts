@@ -1,7 +1,11 @@
 import {
   type DecodedRequest,
   type EndpointMatch,
+  endpoints,
+  matchEndpoint,
   type MatchedEndpoint,
+  type Operation,
+  problemResponse,
   toDecodedRequest,
 } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -11,8 +15,6 @@ import { type GatewayRequest, isRead, targetOf } from "./gateway-request.ts";
 import {
   type BodyHolder,
   type BodyHandling,
-  matchRequest,
-  type ServedEndpoints,
   validateRequest,
   type Validation,
   type ValidRequest,
@@ -39,6 +41,12 @@ export interface RequestTargets {
     matched: MatchedEndpoint & { readonly owner: BodyOwner; readonly holder: BodyHolder },
     knownInput?: ValidRequest,
   ): MaybePromise<Validation<DecodedRequest>>;
+}
+
+/** The endpoints that a gateway serves in addition to those of the vendor's API for callers. */
+export interface ServedEndpoints {
+  readonly devices: boolean;
+  readonly extensions: boolean | "not_on_workers";
 }
 
 /** Creates {@link RequestTargets}. `budget` counts bodies; `null`: they are not counted. */
@@ -69,3 +77,33 @@ export function createRequestTargets(
     },
   };
 }
+
+const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
+
+const notOffered = problemResponse("endpoint_not_found", { detail: "This gateway does not offer this operation." });
+
+const notOnWorkers = problemResponse("endpoint_not_found", {
+  detail:
+    "This gateway does not offer this operation, because it runs on Cloudflare Workers. " +
+    "A gateway on Node.js, Bun or Deno offers it.",
+});
+
+/**
+ * Finds the endpoint of a request. Without an embedded server the endpoints for devices do not exist. A device appends the
+ * path to its base URL unchanged, so a base URL with a trailing slash gives two slashes.
+ */
+function matchRequest(method: string, path: string, serves: ServedEndpoints): EndpointMatch {
+  const served = path === doubledRegisterPath ? path.slice(1) : path;
+  const match = matchEndpoint(method, served, (endpoint) => serves.devices || endpoint.audience !== "device");
+  if (match.kind === "refused" || match.endpoint.extension !== true) return match;
+  if (serves.extensions === "not_on_workers") return { kind: "refused", response: notOnWorkers };
+  if (!serves.extensions) return { kind: "refused", response: notOffered };
+  const isOffered = serves.devices || !viewerOperations.has(match.endpoint.operation);
+  return isOffered ? match : { kind: "refused", response: viewersNotOffered };
+}
+
+const viewerOperations: ReadonlySet<Operation> = new Set<Operation>(["openViewerSocket", "createViewerTicket"]);
+
+const viewersNotOffered = problemResponse("endpoint_not_found", {
+  detail: "This gateway is in front of a remote environment server. Viewer sockets need the embedded one.",
+});

@@ -6,12 +6,8 @@ import {
   decodeBody,
   decodeQuery,
   type Endpoint,
-  type EndpointMatch,
-  endpoints,
   idempotencyKeyHeader,
   type KnownEndpoint,
-  matchEndpoint,
-  type Operation,
   maxBodyBytes,
   type PlainResponse,
   problemResponse,
@@ -170,42 +166,6 @@ function findInexactNumber(value: unknown): string | null {
   }
   return null;
 }
-
-const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
-
-/** The endpoints that a gateway serves in addition to those of the vendor's API for callers. */
-export interface ServedEndpoints {
-  readonly devices: boolean;
-  readonly extensions: boolean | "not_on_workers";
-}
-
-const notOffered = problemResponse("endpoint_not_found", { detail: "This gateway does not offer this operation." });
-
-const notOnWorkers = problemResponse("endpoint_not_found", {
-  detail:
-    "This gateway does not offer this operation, because it runs on Cloudflare Workers. " +
-    "A gateway on Node.js, Bun or Deno offers it.",
-});
-
-/**
- * Finds the endpoint of a request. Without an embedded server the endpoints for devices do not exist. A device appends the
- * path to its base URL unchanged, so a base URL with a trailing slash gives two slashes.
- */
-export function matchRequest(method: string, path: string, serves: ServedEndpoints): EndpointMatch {
-  const served = path === doubledRegisterPath ? path.slice(1) : path;
-  const match = matchEndpoint(method, served, (endpoint) => serves.devices || endpoint.audience !== "device");
-  if (match.kind === "refused" || match.endpoint.extension !== true) return match;
-  if (serves.extensions === "not_on_workers") return { kind: "refused", response: notOnWorkers };
-  if (!serves.extensions) return { kind: "refused", response: notOffered };
-  const isOffered = serves.devices || !viewerOperations.has(match.endpoint.operation);
-  return isOffered ? match : { kind: "refused", response: viewersNotOffered };
-}
-
-const viewerOperations: ReadonlySet<Operation> = new Set<Operation>(["openViewerSocket", "createViewerTicket"]);
-
-const viewersNotOffered = problemResponse("endpoint_not_found", {
-  detail: "This gateway is in front of a remote environment server. Viewer sockets need the embedded one.",
-});
 
 /** Reads the `Idempotency-Key` of a send; `null` if it has none, and for other requests, which ignore the header. */
 export function readIdempotencyKey(
