@@ -150,14 +150,10 @@ export function createPassThrough({ digests, pepper }: Pick<GatewayPorts, "diges
   const principals = createBoundedMap<Principal>(maxCallers);
   const accepted = createBoundedMap<true>(maxCallers);
   return {
-    principalOf(key) {
-      const digest = digests.sha256(key);
-      const known = principals.get(digest);
-      if (known !== undefined) return known;
-      const principal = createPrincipal(digests.hmacSha256(pepper.secret, `passthrough\n${key}`));
-      principals.set(digest, principal);
-      return principal;
-    },
+    principalOf: (key) =>
+      principals.getOrCreate(digests.sha256(key), () =>
+        createPrincipal(digests.hmacSha256(pepper.secret, `passthrough\n${key}`)),
+      ),
     knows: (key) => accepted.get(digests.sha256(key)) === true,
     confirm: (key) => accepted.set(digests.sha256(key), true),
     forget: (key) => accepted.delete(digests.sha256(key)),

@@ -20,7 +20,7 @@ import type { Clock, Sha256 } from "@letta-environments/platform";
 import { buildPath, type Endpoint, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { notModified } from "../http/conditions.ts";
 import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-request.ts";
-import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
 import { createEntityTagOf, toClientResponse, toFetchedResponse } from "./cached-response.ts";
 import type { CacheOutcome } from "../telemetry.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
@@ -87,7 +87,7 @@ export function createEnvironmentCache(
       if (ttls === undefined) return null;
       const { tenant } = principal;
       // The decoded path and query identify the resource, however the caller encoded them.
-      const resource = remembered(resources, targetOf(request), () => resourceOf(endpoint, params, query));
+      const resource = resources.getOrCreate(targetOf(request), () => resourceOf(endpoint, params, query));
       const key = encodeKey([audienceOf(upstream, principal, credential), resource]);
       const options = new RequestOptions(request, () => groupsOf(upstream, tenant, params));
       const result = cache.read(
@@ -122,15 +122,6 @@ function outcomeOf({ kind, cacheStatus }: CacheResult<PlainResponse>): CacheOutc
 
 /** The number of request targets whose resources are remembered. */
 const maxResources = 10_000;
-
-function remembered(known: BoundedMap<string>, key: string, compute: () => string): string {
-  let value = known.get(key);
-  if (value === undefined) {
-    value = compute();
-    known.set(key, value);
-  }
-  return value;
-}
 
 /** The options of a read. The signal is opened, and the groups are named, only if the cache fetches. */
 class RequestOptions implements ReadOptions {

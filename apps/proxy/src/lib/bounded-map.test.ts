@@ -41,3 +41,12 @@ test("a full map whose entries are all used still drops one for each new entry, 
   expect(keys.filter((key) => map.get(key) !== undefined)).toHaveLength(100);
   expect(map.get("key-999")).toBe(1);
 });
+
+test("a value that is missing is created once, and one that is there counts as used", () => {
+  const map = createBoundedMap<number>(2);
+  const create = (key: string): number => key.length;
+  expect([map.getOrCreate("one", create), map.getOrCreate("one", () => 0)]).toEqual([3, 3]);
+  map.set("other", 1);
+  map.set("new", 2);
+  expect([map.get("one"), map.get("other")]).toEqual([3, undefined]);
+});

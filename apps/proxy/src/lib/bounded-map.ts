@@ -6,6 +6,8 @@
 export interface BoundedMap<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
+  /** Returns the value of a key, and creates it first if there is none. */
+  getOrCreate(key: string, create: (key: string) => Value): Value;
   delete(key: string): void;
   /** It takes time proportional to the size of the map, so it is for rare events only. */
   deleteWhere(matches: (key: string) => boolean): void;
@@ -42,21 +44,32 @@ export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
     }
   }
 
+  function get(key: string): Value | undefined {
+    const entry = entries.get(key);
+    if (entry === undefined) return undefined;
+    entry.isUsed = true;
+    return entry.value;
+  }
+
+  function set(key: string, value: Value): void {
+    const known = entries.get(key);
+    if (known !== undefined) {
+      known.value = value;
+      return;
+    }
+    if (entries.size >= capacity) drop();
+    entries.set(key, { value, isUsed: false });
+  }
+
   return {
-    get(key) {
-      const entry = entries.get(key);
-      if (entry === undefined) return undefined;
-      entry.isUsed = true;
-      return entry.value;
-    },
-    set(key, value) {
-      const known = entries.get(key);
-      if (known !== undefined) {
-        known.value = value;
-        return;
-      }
-      if (entries.size >= capacity) drop();
-      entries.set(key, { value, isUsed: false });
+    get,
+    set,
+    getOrCreate(key, create) {
+      const known = get(key);
+      if (known !== undefined) return known;
+      const value = create(key);
+      set(key, value);
+      return value;
     },
     delete: (key) => void entries.delete(key),
     deleteWhere(matches) {

@@ -135,12 +135,5 @@ const maxRememberedPeers = 10_000;
 export function createAddressOf(trustedProxies: TrustedProxies): (request: GatewayRequest) => string | null {
   const groups = createBoundedMap<string | null>(maxRememberedPeers);
   if (trustedProxies.trustedHops > 0) return (request) => clientAddress(request, trustedProxies);
-  return ({ clientAddress: peer }) => {
-    if (peer === null) return null;
-    const known = groups.get(peer);
-    if (known !== undefined) return known;
-    const group = groupAddress(peer);
-    groups.set(peer, group);
-    return group;
-  };
+  return ({ clientAddress: peer }) => (peer === null ? null : groups.getOrCreate(peer, groupAddress));
 }

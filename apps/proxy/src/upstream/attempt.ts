@@ -51,14 +51,10 @@ export function createAttempt(
   const concurrency = createConcurrencyLimit(clock, limits);
   const healthByTenant = createBoundedMap<Health>(maxTenants);
 
-  function healthFor(tenant: string): Health {
-    const known = healthByTenant.get(tenant);
-    if (known !== undefined) return known;
-    const breaker = createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold });
-    const health: Health = { breaker, refused: new Map() };
-    healthByTenant.set(tenant, health);
-    return health;
-  }
+  const createHealth = (): Health => ({
+    breaker: createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold }),
+    refused: new Map(),
+  });
 
   function record({ breaker }: Health, tenant: string, admission: Admission, endpoint: Endpoint, outcome: CallOutcome) {
     const failure = failureOf(endpoint, outcome);
@@ -85,7 +81,7 @@ export function createAttempt(
 
   return async (endpoint, request, deadline) => {
     const { tenant } = request.principal;
-    const health = healthFor(tenant);
+    const health = healthByTenant.getOrCreate(tenant, createHealth);
     // A probe may fail, and a send should not: it becomes the probe only if no read came within another `probeIntervalMs`.
     const admission = health.breaker.admit(endpoint.method === "GET" ? 0 : probeIntervalMs);
     if (admission === null) return { kind: "refused", response: downResponse(health.breaker.retryAfterMs() ?? 0) };

@@ -52,6 +52,10 @@ interface LookUps {
   missesUntilMs: number;
 }
 
+function createLookUps(): LookUps {
+  return { waiting: new Map(), isSearching: false, missesUntilMs: 0 };
+}
+
 /** Creates a {@link ConnectionSearch}. Where requests must not wait for each other (Workers), `isShared` is false, and each look-up searches alone. */
 export function createConnectionSearch(
   clock: Pick<Clock, "monotonic" | "setTimer">,
@@ -59,14 +63,6 @@ export function createConnectionSearch(
 ): ConnectionSearch {
   const lookUpsByKey = createBoundedMap<LookUps>(maxKeys);
   const unknownUntilMs = createBoundedMap<number>(maxUnknown);
-
-  function lookUpsOf(key: string): LookUps {
-    const known = lookUpsByKey.get(key);
-    if (known !== undefined) return known;
-    const lookUps: LookUps = { waiting: new Map(), isSearching: false, missesUntilMs: 0 };
-    lookUpsByKey.set(key, lookUps);
-    return lookUps;
-  }
 
   /** Searches until every waiting id is found or known to be missing. */
   async function run(key: string, lookUps: LookUps, readPages: ReadPages): Promise<void> {
@@ -113,7 +109,7 @@ export function createConnectionSearch(
       if (clock.monotonic() < (unknownUntilMs.get(key + connectionId) ?? 0)) {
         return { kind: "refused", response: notFound };
       }
-      const lookUps = lookUpsOf(key);
+      const lookUps = lookUpsByKey.getOrCreate(key, createLookUps);
       const waiting = isShared ? lookUps.waiting.get(connectionId) : undefined;
       if (waiting !== undefined) return waiting.promise;
       const added = Promise.withResolvers<FoundConnection>();
