@@ -1,7 +1,6 @@
 /** An administering key, where shadow mode or policies for approvals change its own rights or those of the key that it administers. */
 import { describe, expect, test } from "vitest";
-import { createShadow, liftRestrictions } from "../src/auth/shadow.ts";
-import { shadowRules } from "../src/auth/shadow-rules.ts";
+import { createShadow, liftRestrictions, shadowRules } from "../src/auth/shadow.ts";
 import { createExplainEndpoint } from "../src/explain/endpoint.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import type { ApprovalPolicies } from "../src/tenants/approval-policies.ts";

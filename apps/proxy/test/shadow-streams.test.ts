@@ -5,8 +5,7 @@ import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/no
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
-import { createShadow, liftRestrictions } from "../src/auth/shadow.ts";
-import { shadowRules } from "../src/auth/shadow-rules.ts";
+import { createShadow, liftRestrictions, shadowRules } from "../src/auth/shadow.ts";
 import { createExtensions } from "../src/extensions.ts";
 import type { ProxyEvent } from "../src/telemetry.ts";
 import { disableKey } from "./support/end-keys.ts";

@@ -3,8 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
-import { liftRestrictions } from "../auth/shadow.ts";
-import { toShadowSettings } from "../auth/shadow-rules.ts";
+import { liftRestrictions, toShadowSettings } from "../auth/shadow.ts";
 import { grantIssues, type GrantRules, type KeyGrants } from "./grants.ts";
 
 function membersBeyond(

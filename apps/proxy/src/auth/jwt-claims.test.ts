@@ -4,8 +4,7 @@ import { testJwtSettings } from "../../test/support/test-issuer.ts";
 import { testDigests } from "../../test/support/test-proxy.ts";
 import type { ClaimSettings, JwtSettings } from "./jwt-settings.ts";
 import { principalOfClaims } from "./jwt-claims.ts";
-import { liftRestrictions } from "./shadow.ts";
-import { toShadowSettings } from "./shadow-rules.ts";
+import { liftRestrictions, toShadowSettings } from "./shadow.ts";
 
 function principalOf(
   claims: Readonly<Record<string, unknown>>,

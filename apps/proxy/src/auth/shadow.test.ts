@@ -10,8 +10,7 @@ import { bodyOf, createTestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import type { WrapApiStep } from "../request-exchange.ts";
 import { authoriseInput } from "./authorise.ts";
-import { createShadow, liftRestrictions } from "./shadow.ts";
-import { type ShadowRule, shadowRules } from "./shadow-rules.ts";
+import { createShadow, liftRestrictions, type ShadowRule, shadowRules } from "./shadow.ts";
 import { embedServer } from "../upstream/embedded.ts";
 
 const message = { role: "user", content: "hello", client_message_id: "m-1" };

@@ -18,10 +18,28 @@ import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { parseJsonObject } from "../lib/json.ts";
 import { mapMaybe, type MaybePromise, type RunStep } from "../lib/steps.ts";
 import type { StepName } from "../step-names.ts";
-import type { ShadowSettings } from "./shadow-rules.ts";
 import type { GatewayPrincipal } from "./authentication.ts";
 import { authoriseEndpoint, authoriseInput } from "./authorise.ts";
 import { allowsInvitedName } from "./invitations.ts";
+
+/** The restrictions that can be in shadow mode. */
+export const shadowRules = ["devices", "agents", "maxMode"] as const;
+
+export type ShadowRule = (typeof shadowRules)[number];
+
+/** The keys whose restrictions are not enforced. */
+export interface ShadowSettings {
+  readonly keyIds: ReadonlySet<string>;
+  readonly rules: ReadonlySet<ShadowRule>;
+}
+
+/** Returns the settings of a list of keys; all rules if none is named. */
+export function toShadowSettings(
+  keyIds: readonly string[],
+  rules: readonly ShadowRule[] = shadowRules,
+): ShadowSettings {
+  return { keyIds: new Set(keyIds), rules: new Set(rules) };
+}
 
 /** The record of a send or of a control operation, with its connection if that was looked up. */
 interface ActionConnection {

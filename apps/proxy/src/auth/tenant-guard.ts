@@ -9,8 +9,7 @@ import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
 import type { Authentication, GatewayPrincipal } from "./authentication.ts";
-import { type LiftRestrictions, liftRestrictions, restrictedPrincipalOf } from "./shadow.ts";
-import type { ShadowSettings } from "./shadow-rules.ts";
+import { type LiftRestrictions, liftRestrictions, restrictedPrincipalOf, type ShadowSettings } from "./shadow.ts";
 
 /** See {@link createTenantGuard}. */
 export type TenantGuard = (

@@ -1,6 +1,6 @@
 /** `proxy.config.json` as people write it. `file-schema.ts` validates it, and `resolve.ts` makes settings of it. */
 import type { Scope } from "@letta-environments/schema";
-import type { ShadowRule } from "../auth/shadow-rules.ts";
+import type { ShadowRule } from "../auth/shadow.ts";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
 import type { CacheStatusAudience, CacheStoreName } from "../cache/policy.ts";
 import type { IdentityLabel } from "../metrics/settings.ts";

@@ -1,6 +1,6 @@
 /** The schema of the whole configuration file: members for every runtime, and members for a process, which observes itself and keeps files. */
 import * as v from "valibot";
-import { shadowRules } from "../auth/shadow-rules.ts";
+import { shadowRules } from "../auth/shadow.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
 import { identityLabels } from "../metrics/settings.ts";
 import { fileEntries } from "./file-schema.ts";

@@ -1,6 +1,6 @@
 /** Resolves the settings of a process from options, variables and the file. `resolve-gateway.ts` resolves those of every runtime. */
 import { parseValkeyUrl } from "@letta-environments/platform";
-import { toShadowSettings } from "../auth/shadow-rules.ts";
+import { toShadowSettings } from "../auth/shadow.ts";
 import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { logFormats } from "./file.ts";

@@ -1,5 +1,5 @@
 /** The settings that the gateway runs with: complete and valid, wherever each comes from. */
-import type { ShadowSettings } from "../auth/shadow-rules.ts";
+import type { ShadowSettings } from "../auth/shadow.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CacheSettings } from "../cache/policy.ts";
 import type { MetricsSettings, OtlpSettings } from "../metrics/settings.ts";

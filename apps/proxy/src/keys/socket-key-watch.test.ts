@@ -5,7 +5,7 @@ import { expect, test, vi } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createPermissionRules, type PermissionSettings } from "../auth/tenant-guard.ts";
-import { toShadowSettings } from "../auth/shadow-rules.ts";
+import { toShadowSettings } from "../auth/shadow.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import type { KeyStore } from "../ports.ts";

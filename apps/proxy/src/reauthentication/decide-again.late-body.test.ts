@@ -6,8 +6,7 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
 import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
 import type { CurrentCheck } from "./check.ts";
-import { createShadow, liftRestrictions } from "../auth/shadow.ts";
-import { shadowRules } from "../auth/shadow-rules.ts";
+import { createShadow, liftRestrictions, shadowRules } from "../auth/shadow.ts";
 import { type KeyPatch, type KeyRequest, patchKey } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 
