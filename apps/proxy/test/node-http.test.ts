@@ -343,12 +343,7 @@ test.each(["text/event-stream", "application/json"])(
       start: (controller) => void (source = controller),
       cancel: onCancel,
     });
-    const respond: HostRoute["respond"] = () => ({
-      status: 200,
-      headers: { "content-type": contentType },
-      body: null,
-      stream,
-    });
+    const respond = () => ({ status: 200, headers: { "content-type": contentType }, body: null, stream });
     const streaming = await startNodeServer(undefined, {
       routes: [{ path: "/streamed", authentication: "none", respond }],
     });
