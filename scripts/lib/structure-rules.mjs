@@ -38,7 +38,6 @@ export const folderOrder = new Map([
       // Extensions of the API. The entries below must not import these.
       "extensions.ts",
       "upstream/extensions/",
-      "idempotency/message-status.ts",
       "viewers/",
       "audit/control.ts",
       "streams/",

@@ -7,13 +7,7 @@ import { registerHooks } from "node:module";
 const source = new URL("../../src/", import.meta.url).href;
 const composer = "extensions.ts";
 /** The extensions, as `scripts/lib/structure-rules.mjs` lists them above `pipeline.ts`. */
-const extensions = [
-  "audit/control.ts",
-  "idempotency/message-status.ts",
-  "streams/",
-  "upstream/extensions/",
-  "viewers/",
-];
+const extensions = ["audit/control.ts", "streams/", "upstream/extensions/", "viewers/"];
 
 registerHooks({
   load(url, context, nextLoad) {

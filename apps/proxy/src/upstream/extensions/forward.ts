@@ -12,7 +12,6 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { errorCodeOf } from "../../http/response.ts";
-import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
 import { neverAborted } from "../../lib/deadline.ts";
 import { parseJsonObject } from "../../lib/json.ts";
 import { maxRowAgeMs } from "../connections.ts";
@@ -22,6 +21,7 @@ import type { ExtensionCall, ForwardExtension, RemoteTools } from "../remote.ts"
 import { recordOf, refuseLate } from "../upstream.ts";
 import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
 import { type AuditFor, changeRemoteDevice } from "./devices.ts";
+import { retrieveLoggedMessage } from "./message-status.ts";
 import { listRemoteMessages } from "./messages.ts";
 
 /** Prepares the operations of extensions. */

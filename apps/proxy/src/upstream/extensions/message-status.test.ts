@@ -1,12 +1,12 @@
 /** In front of a remote server, the status of a message is what the gateway's own log of sends knows. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { environmentRow } from "../../test/support/environment-row.ts";
-import { failingStore } from "../../test/support/failing-store.ts";
-import { fakeRequest } from "../../test/support/fake-request.ts";
-import { createSendWorld, type SendWorld, summarise, unreachable, user } from "../../test/support/send-world.ts";
-import { bodyOf } from "../../test/support/test-proxy.ts";
-import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-store.ts";
+import { environmentRow } from "../../../test/support/environment-row.ts";
+import { failingStore } from "../../../test/support/failing-store.ts";
+import { fakeRequest } from "../../../test/support/fake-request.ts";
+import { createSendWorld, type SendWorld, summarise, unreachable, user } from "../../../test/support/send-world.ts";
+import { bodyOf } from "../../../test/support/test-proxy.ts";
+import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 
 async function retrieve(world: SendWorld, id: string, query = "agentId=agent-1", key?: string): Promise<PlainResponse> {
   const path = `/v1/environments/conn-1/messages/${encodeURIComponent(id)}`;

@@ -14,8 +14,8 @@ import {
   problemResponse,
   waitApplied,
 } from "@letta-environments/schema";
-import type { Sends } from "./sends.ts";
-import type { KnownEntry, SendResult } from "./store.ts";
+import type { Sends } from "../../idempotency/sends.ts";
+import type { KnownEntry, SendResult } from "../../idempotency/store.ts";
 
 /**
  * Returns the status of a message that was sent through the gateway in the last 24 hours. The log is ordered by conversation, so the
