@@ -2,14 +2,14 @@ import { sha256Hex } from "@letta-environments/platform/node";
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
-import { createVisibilityKey } from "./environment-cache.ts";
+import { visibilityKeyOf } from "./environment-cache.ts";
 
-const visibilityKeyOf = createVisibilityKey(sha256Hex);
+const keyOf = (principal: Principal): string => visibilityKeyOf(principal, sha256Hex);
 
 test("principals that see the same rows and members have the same visibility key", () => {
   const own = { deviceIds: ["a", "b"], connectionNames: ["x*"] };
   const same = { deviceIds: ["b", "a"], connectionNames: ["x*"], keyId: "other", owner: "other", maxMode: "standard" };
-  expect(visibilityKeyOf(createTestPrincipal(same))).toBe(visibilityKeyOf(createTestPrincipal(own)));
+  expect(keyOf(createTestPrincipal(same))).toBe(keyOf(createTestPrincipal(own)));
 });
 
 test.each<Partial<Principal>>([
@@ -24,16 +24,14 @@ test.each<Partial<Principal>>([
   { tenantName: "Acme" },
   { scopes: new Set(["list", "read", "send", "details"]) },
 ])("a principal with %j has a different visibility key", (difference) => {
-  expect(visibilityKeyOf(createTestPrincipal(difference))).not.toBe(visibilityKeyOf(createTestPrincipal()));
+  expect(keyOf(createTestPrincipal(difference))).not.toBe(keyOf(createTestPrincipal()));
 });
 
 test.each<Partial<Principal>>([{ agentIds: ["a"] }, { maxMode: "standard" }])(
   "principals that may decide on requests for permission, one of them limited to %j, share no row that counts these",
   (limit) => {
     const approving = { scopes: new Set(["list", "read", "approve"] as const) };
-    expect(visibilityKeyOf(createTestPrincipal({ ...approving, ...limit }))).not.toBe(
-      visibilityKeyOf(createTestPrincipal(approving)),
-    );
-    expect(visibilityKeyOf(createTestPrincipal(limit))).toBe(visibilityKeyOf(createTestPrincipal()));
+    expect(keyOf(createTestPrincipal({ ...approving, ...limit }))).not.toBe(keyOf(createTestPrincipal(approving)));
+    expect(keyOf(createTestPrincipal(limit))).toBe(keyOf(createTestPrincipal()));
   },
 );

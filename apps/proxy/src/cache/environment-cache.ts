@@ -179,12 +179,11 @@ function cacheModeOf(request: GatewayRequest): CacheMode | null {
 function createAudienceKey(
   sha256: Sha256,
 ): (upstream: string, principal: Principal, credential: string | null) => string {
-  const visibilityKeyOf = createVisibilityKey(sha256);
   const known = new WeakMap<Principal, { upstream: string; credential: string | null; key: string }>();
   return (upstream, principal, credential) => {
     const last = known.get(principal);
     if (last !== undefined && last.upstream === upstream && last.credential === credential) return last.key;
-    const parts = [upstream, principal.tenant, visibilityKeyOf(principal), credential];
+    const parts = [upstream, principal.tenant, visibilityKeyOf(principal, sha256), credential];
     const key = sha256(JSON.stringify(parts));
     known.set(principal, { upstream, credential, key });
     return key;
@@ -211,30 +210,15 @@ export function wholeGroupOf(groupKey: string): string {
   return groupKeyOf(upstream, tenant, everything);
 }
 
-/** Identifies what a principal can see of its tenant. Only principals with the same visibility key share cached responses. */
-export type VisibilityKey = string & { readonly brand: "VisibilityKey" };
-
-/** Returns a function that computes the {@link VisibilityKey} of a principal, once for each principal object. */
-export function createVisibilityKey(sha256: Sha256): (principal: Principal) => VisibilityKey {
-  const known = new WeakMap<Principal, VisibilityKey>();
-  return (principal) => {
-    let key = known.get(principal);
-    if (key === undefined) {
-      key = sha256(JSON.stringify(visibilityOf(principal))) as VisibilityKey;
-      known.set(principal, key);
-    }
-    return key;
-  };
-}
-
 /**
- * Everything that decides which rows and members a principal sees, except the tenant, which is a separate part of the cache key. When `Principal`
- * gets a new member, decide whether it belongs here.
+ * Identifies what a principal can see of its tenant: everything that decides which rows and members it sees, except the tenant, which is a separate
+ * part of the cache key. Only principals with the same visibility key share cached responses. When `Principal` gets a new member, decide whether it
+ * belongs here.
  */
-function visibilityOf(principal: Principal): unknown {
+export function visibilityKeyOf(principal: Principal, sha256: Sha256): string {
   const { deviceIds, connectionNames, deviceTags, tenantDevices, tenantName, scopes, agentIds, maxMode } = principal;
   const sorted = (values: readonly string[] | null | undefined): readonly string[] | null => values?.toSorted() ?? null;
-  return [
+  const visibility = [
     sorted(deviceIds),
     sorted(connectionNames),
     sorted(deviceTags),
@@ -246,4 +230,5 @@ function visibilityOf(principal: Principal): unknown {
     // Rows contain the number of requests for permission that the principal may decide.
     scopes.has("approve") ? [sorted(agentIds), maxMode] : null,
   ];
+  return sha256(JSON.stringify(visibility));
 }
