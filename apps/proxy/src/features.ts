@@ -19,7 +19,6 @@ import { createRequestLimits, type RequestLimits } from "./limits/request-limits
 import type { ConfigurePermissions } from "./keys/socket-permissions.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
-
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { type ChooseCredential, createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 import { mapMaybe } from "./lib/steps.ts";
@@ -97,7 +96,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     cors,
     bodyMemory: services.bodyMemory ?? null,
     bodyOwner: (principal, passThroughKey) =>
-      passThroughKey === null || callers.knows(passThroughKey) ? principal : "unverified",
+      passThroughKey === null || callers.passThrough?.knows(passThroughKey) === true ? principal : "unverified",
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     beginSend: createBeginSend({
@@ -153,9 +152,8 @@ function remoteOptions(
 /** Checks credentials as the pipeline authenticates them, including lifted restrictions. */
 function createCredentialCheck(
   { authenticate }: CallerAuthenticator,
-  { hasExpired, liftRestrictions: lift }: GatewayServices,
+  { hasExpired, liftRestrictions: lift = (own) => own }: GatewayServices,
 ): CheckCredential {
-  if (lift === undefined) return createCheckCredential(authenticate, hasExpired);
   return createCheckCredential(
     (authorization) =>
       mapMaybe(authenticate(authorization), (result) =>
@@ -181,9 +179,9 @@ function createChooseCredential(
     }
     return {
       value: passThroughKey,
-      onCallerAccepted: () => callers.confirm(passThroughKey),
+      onCallerAccepted: () => callers.passThrough?.confirm(passThroughKey),
       onCallerRefused(status) {
-        callers.forget(passThroughKey);
+        callers.passThrough?.forget(passThroughKey);
         upstream.forget(principal);
         void environmentCache?.invalidate(principal.tenant, { group: "everything" });
         void limits?.countFailure(limits.addressOf(request));

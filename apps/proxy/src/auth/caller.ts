@@ -30,12 +30,8 @@ export interface CallerAuthenticator {
   authenticateToken(authorization: string | null): MaybePromise<Authentication> | null;
   /** Applies the configuration of its tenant to a caller that was verified elsewhere. */
   applyTenant(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
-  /** Whether the upstream has accepted a caller's own key and not refused it since. */
-  knows(passThroughKey: string): boolean;
-  /** Forgets a caller's own upstream key, because the upstream refused it. */
-  forget(passThroughKey: string): void;
-  /** Remembers that the upstream has accepted a caller's own key. */
-  confirm(passThroughKey: string): void;
+  /** Callers that send their own upstream key; `null` where none may. */
+  readonly passThrough: PassThrough | null;
 }
 
 /** The ports that authenticate callers. */
@@ -97,9 +93,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
       return applyTenant(authenticateToken(credentials.token, "known_keys"), "token");
     },
     applyTenant,
-    knows: (key) => passThrough?.knows(key) === true,
-    forget: (key) => passThrough?.forget(key),
-    confirm: (key) => passThrough?.confirm(key),
+    passThrough,
   };
 }
 
@@ -132,7 +126,7 @@ function createPassThroughAuthenticator(
 const maxCallers = 10_000;
 
 /** Callers that send their own upstream key. The upstream decides whether such a key is valid. */
-interface PassThrough {
+export interface PassThrough {
   principalOf(key: string): Principal;
   /** Whether the upstream has accepted the key and not refused it since. */
   knows(key: string): boolean;

@@ -10,7 +10,6 @@ import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { HandleAs } from "../extension-port.ts";
 import { type GatewayRequest, makeRequest } from "../http/gateway-request.ts";
 import { errorCodeOf } from "../http/response.ts";
-
 import type { RequestLimits } from "../limits/request-limits.ts";
 import type { Telemetry } from "../telemetry.ts";
 
