@@ -223,19 +223,16 @@ function refused(
 }
 
 function reservationOf(send: RequestedSend, connection: KnownConnection, clock: Pick<Clock, "monotonic">): Reservation {
-  const { sendId, connectionId, ids, deadline } = send;
+  const { sendId, tenant, connectionId, ids, deadline } = send;
+  const { environmentId } = connection;
   return {
     sendId,
-    scope: scopeOf(send, connection.environmentId),
+    scope: { tenant, environmentId, agentId: ids.agentId, conversationId: ids.conversationId },
     entries: ids.entries.map(({ id, fingerprint }) => ({ id, fingerprint })),
     connectionId,
     connection,
     leaseMs: Math.max(0, Math.ceil(deadline.atMs - clock.monotonic())) + storingMs,
   };
-}
-
-function scopeOf({ tenant, ids }: RequestedSend, environmentId: string): SendScope {
-  return { tenant, environmentId, agentId: ids.agentId, conversationId: ids.conversationId };
 }
 
 function idsOf({ entries }: SendIds): readonly string[] {

@@ -78,11 +78,7 @@ function createSteps<Input extends object, Output extends object, Name extends s
   return {
     // All earlier steps have run, so the exchange has the members that its type promises.
     add: (name, run) => append(name, (exchange) => run(exchange as Input & Output)),
-    check: (name, run) =>
-      append(name, (exchange) => {
-        const response = run(exchange as Input & Output);
-        return response instanceof Promise ? response.then(toRefusal) : toRefusal(response);
-      }),
+    check: (name, run) => append(name, (exchange) => mapMaybe(run(exchange as Input & Output), toRefusal)),
     end<Result>(name: Name, run: (exchange: Output) => MaybePromise<Result>) {
       // The last step neither refuses nor adds anything; it has the type of the others only for the wrapper.
       const last = wrap(name, run as unknown as RunStep<Input>) as (exchange: Input) => MaybePromise<Result>;

@@ -5,6 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
+import { pause } from "../lib/deadline.ts";
 import type { Refusal } from "../lib/steps.ts";
 import type { EnvironmentPage, UpstreamRow } from "./environments.ts";
 
@@ -68,7 +69,7 @@ export function createConnectionSearch(
   async function run(key: string, lookUps: LookUps, readPages: ReadPages): Promise<void> {
     lookUps.isSearching = true;
     while (lookUps.waiting.size > 0) {
-      await pause(missDelayMs(lookUps.missesUntilMs, clock.monotonic()));
+      await waitAfterMisses(lookUps);
       const searched = new Map(lookUps.waiting);
       lookUps.waiting.clear();
       await search(key, lookUps, searched, readPages);
@@ -100,8 +101,9 @@ export function createConnectionSearch(
     if (searched.size > 0) lookUps.missesUntilMs = Math.max(lookUps.missesUntilMs, nowMs) + pauseMs;
   }
 
-  async function pause(delayMs: number): Promise<void> {
-    if (delayMs > 0) await new Promise<void>((resolve) => void clock.setTimer(delayMs, resolve));
+  async function waitAfterMisses({ missesUntilMs }: LookUps): Promise<void> {
+    const delayMs = missDelayMs(missesUntilMs, clock.monotonic());
+    if (delayMs > 0) await pause(clock, delayMs);
   }
 
   return {
@@ -117,7 +119,7 @@ export function createConnectionSearch(
         lookUps.waiting.set(connectionId, added);
         if (!lookUps.isSearching) void run(key, lookUps, readPages);
       } else {
-        await pause(missDelayMs(lookUps.missesUntilMs, clock.monotonic()));
+        await waitAfterMisses(lookUps);
         await search(key, lookUps, new Map([[connectionId, added]]), readPages);
       }
       return added.promise;
