@@ -68,7 +68,10 @@ export interface FormerSeries {
 
 /** The series of positions of a log. */
 export interface ChangeSeries {
-  /** Names the present one. Positions of other series mean nothing here, except for positions of former ones. */
+  /**
+   * Names the present one. Positions of other series mean nothing here, except for positions of former ones. It is a secret: ids of events are
+   * sealed with it.
+   */
   readonly epoch: string;
   /** The series that it continues, the latest first. */
   readonly former: readonly FormerSeries[];

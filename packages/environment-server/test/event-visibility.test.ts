@@ -1,8 +1,9 @@
 import type { Principal, Scope } from "@letta-environments/schema";
 import { createRandom, type Random } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { environmentEventIntervalMs } from "../src/limits.ts";
+import { environmentEventIntervalMs, eventHeartbeatMs } from "../src/limits.ts";
 import type { EventSink } from "@letta-environments/testkit";
+import { findCounters } from "./support/event-ids.ts";
 import { deltaFrame, listen, openStream, settleEvents } from "./support/event-streams.ts";
 import { anyone, createHarness, type Harness, userMessage } from "./support/harness.ts";
 
@@ -157,4 +158,28 @@ test("a stream whose key has ended hands over nothing that its reader had not ta
   await settleEvents(harness);
   end("credential_ended");
   await expect(reader.read()).rejects.toThrow("credential_ended");
+});
+
+test("nothing in the ids of a reader counts the events that it may not see, of other tenants and of other devices", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-a");
+  await listen(harness);
+  for (const principal of [
+    { ...anyone, tenant: "rival" },
+    { ...anyone, deviceIds: ["device-b"] },
+  ]) {
+    const sink = await listen(harness, { principal });
+    const ids = [sink.lastEventId];
+    for (let beat = 0; beat < 24; beat += 1) {
+      const mode = beat % 2 === 0 ? "acceptEdits" : "standard";
+      // In half of the time, nothing happens.
+      if (beat < 12) socket.say({ type: "update_device_status", device_status: { current_permission_mode: mode } });
+      await harness.clock.advance(eventHeartbeatMs);
+      await settleEvents(harness);
+      ids.push(sink.lastEventId);
+    }
+    expect(sink.events).toEqual([]);
+    expect(findCounters(ids)).toEqual([]);
+    expect(findCounters(ids.slice(12))).toEqual([]);
+  }
 });

@@ -4,6 +4,7 @@ import type { ChangeLog } from "../change-log.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import { createEnvironmentChanges, createOfflineRows, type EventEnvironment } from "./environment-changes.ts";
+import { createEventIds } from "./event-ids.ts";
 import { createFanOut } from "./fan-out.ts";
 import { type ChangeFeed, createChangeFeed } from "./feed.ts";
 import { type ChangeRecorderOptions, createChangeRecorder, type UnstoredChange } from "./recorder.ts";
@@ -33,7 +34,8 @@ export function createChanges(options: ChangesOptions): Changes {
   const { now: nowMs, expiryNow } = time;
   const find = async ({ tenant, deviceId, environmentId }: UnstoredChange["device"]) =>
     (await store.findEnvironments(tenant, deviceId)).find(({ id }) => id === environmentId);
-  const fanOut = createFanOut();
+  const ids = createEventIds(options.sha256);
+  const fanOut = createFanOut(ids);
   const recorder = createChangeRecorder({
     ...options,
     log: store,
@@ -60,7 +62,7 @@ export function createChanges(options: ChangesOptions): Changes {
       return row === undefined ? null : options.presentEnvironment(row);
     },
   });
-  const streams = createEventStreams({ ...options, log: store, nowMs, recorder, fanOut });
+  const streams = createEventStreams({ ...options, log: store, nowMs, recorder, fanOut, ids });
   return {
     feed: createChangeFeed({ recorder, environments, present: options.presentMessage }),
     streams,

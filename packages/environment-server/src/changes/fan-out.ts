@@ -4,8 +4,9 @@
  */
 import type { ChangeLogState, StoredChange } from "../change-log.ts";
 import { audienceKey, type ChangeView, createShownData, devicesOf, receives } from "./audience.ts";
+import type { EventIds } from "./event-ids.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
-import { formatCursor, type GapReason } from "./start.ts";
+import type { GapReason } from "./start.ts";
 
 /** Passes stored changes on to the readers that may see them. */
 export interface FanOut {
@@ -36,7 +37,7 @@ interface Tenant {
 }
 
 /** Creates a {@link FanOut}. */
-export function createFanOut(): FanOut {
+export function createFanOut(ids: EventIds): FanOut {
   const tenants = new Map<string, Tenant>();
   const readers = new Set<EventReader>();
   /** The last change that was passed on; position -1 before the first. */
@@ -45,7 +46,7 @@ export function createFanOut(): FanOut {
   function publishOne(epoch: string, change: StoredChange): void {
     const tenant = tenants.get(change.tenant);
     if (tenant === undefined) return;
-    const textFor = createTexts(epoch, change);
+    const textFor = createTexts(ids, epoch, change);
     for (const audiences of [tenant.wide, tenant.byDevice.get(change.deviceId) ?? []]) {
       for (const audience of audiences) {
         if (!receives(audience.view, change)) continue;
@@ -71,15 +72,16 @@ export function createFanOut(): FanOut {
     },
     publishGap({ epoch, lastPosition: position }, reason, nowMs) {
       last = { epoch, position };
-      const text = gapText(formatCursor({ epoch, position, atMs: nowMs }), reason);
+      const text = gapText(ids.write({ epoch, position, atMs: nowMs }), reason);
       for (const reader of [...readers]) reader.skipTo(position, text);
     },
     beat({ epoch, lastPosition }, atMs) {
+      let lastText: Uint8Array | undefined;
       const textOf = (given: number | null): Uint8Array => {
         const position = given ?? Number.POSITIVE_INFINITY;
-        if (position <= last.position) return heartbeatText(formatCursor({ ...last, atMs }));
+        if (position <= last.position) return (lastText ??= heartbeatText(ids.write({ ...last, atMs })));
         // It has read on since the state was read, and another series may have begun.
-        return heartbeatText(position > lastPosition ? null : formatCursor({ epoch, position, atMs }));
+        return heartbeatText(position > lastPosition ? null : ids.write({ epoch, position, atMs }));
       };
       for (const reader of [...readers]) reader.beat(textOf);
     },
@@ -121,13 +123,13 @@ function join(tenants: Map<string, Tenant>, reader: EventReader, view: ChangeVie
 }
 
 /** Returns a function that returns the text of a stored change for readers with a view. Equal texts are built once. */
-export function createTexts(epoch: string, change: StoredChange): (view: ChangeView) => Uint8Array {
+export function createTexts(ids: EventIds, epoch: string, change: StoredChange): (view: ChangeView) => Uint8Array {
   const { position, storedAt, kind } = change;
   const dataFor = createShownData(change);
   const texts = new Map<string, Uint8Array>();
   return (view) => {
     const data = dataFor(view);
-    const text = texts.get(data) ?? eventText(formatCursor({ epoch, position, atMs: storedAt }), kind, data);
+    const text = texts.get(data) ?? eventText(ids.write({ epoch, position, atMs: storedAt }), kind, data);
     texts.set(data, text);
     return text;
   };

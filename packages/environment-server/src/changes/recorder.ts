@@ -252,7 +252,7 @@ function createRecordings({ log, nowMs, onContinued }: Pick<ChangeRecorderOption
   };
 }
 
-/** Names a new series of positions. */
+/** Names a new series of positions. Nobody can guess the name, which seals its ids: it has the randomness of two ids. */
 function newEpoch({ randomId, sha256 }: Pick<ChangeRecorderOptions, "randomId" | "sha256">): string {
-  return sha256(randomId("epoch")).slice(0, 16);
+  return sha256(randomId("epoch") + randomId("epoch")).slice(0, 32);
 }

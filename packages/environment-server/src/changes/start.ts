@@ -1,35 +1,13 @@
 /** Decides where a reader starts: live, at the oldest event that is kept, or after the last event that it has received, by its id. */
 import type { ChangeLogState, ChangeRecording, RemovedChanges } from "../change-log.ts";
 import { changeLimits } from "../limits.ts";
+import type { Cursor } from "./event-ids.ts";
 
 /**
- * A place between two changes, which the id of an event names: the series of positions, the position, and the time when the event was stored.
- * Readers must not rely on the form of the id.
+ * Where a reader begins: after its last event, whose id may be `unknown`, at the oldest event that is kept, or (`null`) with what happens from now
+ * on.
  */
-export interface Cursor {
-  readonly epoch: string;
-  readonly position: number;
-  /** When the last change up to here was stored, in epoch milliseconds. */
-  readonly atMs: number;
-}
-
-/** Where a reader begins: after its last event, at the oldest event that is kept, or (`null`) with what happens from now on. */
-export type StartingPoint = Cursor | "oldest" | null;
-
-const pattern = /^([0-9a-f]{16})\.([0-9a-z]{1,10})\.([0-9a-z]{1,10})$/;
-
-/** Writes a cursor as the id of an event. */
-export function formatCursor({ epoch, position, atMs }: Cursor): string {
-  return `${epoch}.${position.toString(36)}.${Math.max(0, Math.trunc(atMs)).toString(36)}`;
-}
-
-/** Reads the id of an event; `null` for any other text. */
-export function parseCursor(text: string): Cursor | null {
-  const [, epoch, position = "", atMs = ""] = pattern.exec(text) ?? [];
-  if (epoch === undefined) return null;
-  const cursor = { epoch, position: Number.parseInt(position, 36), atMs: Number.parseInt(atMs, 36) };
-  return Number.isSafeInteger(cursor.position) && Number.isSafeInteger(cursor.atMs) ? cursor : null;
-}
+export type StartingPoint = Cursor | "unknown" | "oldest" | null;
 
 /**
  * Why events are missing between the last event of a reader and the next one. `expired`: they are no longer kept. `output_expired`:
@@ -57,6 +35,7 @@ export function decideStart(from: StartingPoint, { state, nowMs, outputSinceMs }
   const live = { after: state.lastPosition, gap: null };
   if (from === null) return live;
   if (from === "oldest") return { after: state.removedThrough, gap: null };
+  if (from === "unknown") return { ...live, gap: "unknown" };
   const { epoch, position, atMs } = from;
   const series = [state, ...state.former].find((known) => known.epoch === epoch);
   if (series === undefined || position > series.lastPosition) return { ...live, gap: "unknown" };

@@ -14,10 +14,11 @@ import {
 import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
 import { ownerOf } from "../socket/connection.ts";
 import { type ChangeView, devicesOf, receives } from "./audience.ts";
+import type { EventIds } from "./event-ids.ts";
 import { createTexts, type FanOut, gapText, openingText } from "./fan-out.ts";
 import { createEventReader, type EventReader, type StreamEnd } from "./reader.ts";
 import type { ChangeRecorder } from "./recorder.ts";
-import { decideGap, decideStart, formatCursor, type StartingPoint } from "./start.ts";
+import { decideGap, decideStart } from "./start.ts";
 
 /** An open stream. */
 export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
@@ -25,10 +26,10 @@ export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
 /** The open streams of events of a server. */
 export interface EventStreams {
   /**
-   * Opens a stream. Resolves with `too_many` when the key, its tenant, or all tenants together have too many streams. Rejects when the store
-   * fails.
+   * Opens a stream, after the event with an id, at the `oldest` one, or (`null`) with what happens from now on. Resolves with `too_many` when
+   * the key, its tenant, or all tenants together have too many streams. Rejects when the store fails.
    */
-  open(view: ChangeView, from: StartingPoint): Promise<EventStream | "too_many">;
+  open(view: ChangeView, from: string | null): Promise<EventStream | "too_many">;
   /** Ends every stream. */
   end(reason: StreamEnd): void;
 }
@@ -39,6 +40,7 @@ export interface EventStreamsOptions {
   readonly log: Pick<ChangeLog, "readChanges">;
   readonly recorder: Pick<ChangeRecorder, "extendRecording" | "readState">;
   readonly fanOut: FanOut;
+  readonly ids: EventIds;
   readonly emit: EmitEvent;
   readonly nowMs: () => number;
 }
@@ -150,9 +152,9 @@ function createHeartbeat({ clock, recorder, fanOut, emit, nowMs }: EventStreamsO
 }
 
 async function openReader(
-  { clock, log, recorder, nowMs }: EventStreamsOptions,
+  { clock, log, recorder, ids, nowMs }: EventStreamsOptions,
   budget: MemoryBudget,
-  { view, from, owner }: { readonly view: ChangeView; readonly from: StartingPoint; readonly owner: string },
+  { view, from, owner }: { readonly view: ChangeView; readonly from: string | null; readonly owner: string },
 ): Promise<EventReader> {
   const { principal, includesOutput } = view;
   const { tenant } = principal;
@@ -160,13 +162,15 @@ async function openReader(
   const state = await recorder.readState();
   const { epoch } = state;
   const atMs = nowMs();
-  const { after, gap } = decideStart(from, {
+  const start = from === null || from === "oldest" ? from : ids.read(from, state);
+  const { after, gap } = decideStart(start, {
     state,
     nowMs: atMs,
     outputSinceMs: includesOutput ? outputSinceMs : null,
   });
   // A reader that continues keeps its own id, which says how old its last event is.
-  const id = formatCursor(from !== null && from !== "oldest" && gap === null ? from : { epoch, position: after, atMs });
+  const continued = from === "oldest" || gap !== null ? null : from;
+  const id = continued ?? ids.write({ epoch, position: after, atMs });
   const selection = { tenant, includesOutput, deviceIds: devicesOf(view) };
   let announced: RemovedChanges = state;
   // After a gap, and at the oldest event, some may stay stored for a moment after they expire. Anything else that is missing is younger.
@@ -183,10 +187,12 @@ async function openReader(
       announced = page;
       const before = (page.changes[0]?.position ?? page.through + 1) - 1;
       if (reason === null) return null;
-      return gapText(formatCursor({ epoch: page.epoch, position: before, atMs: nowMs() }), reason);
+      return gapText(ids.write({ epoch: page.epoch, position: before, atMs: nowMs() }), reason);
     },
     readPage: (position) => log.readChanges({ ...selection, after: position }),
     textOf: (change, page) =>
-      receives(view, change) && !isExpired(change) ? createTexts(seriesOf(page, change.position), change)(view) : null,
+      receives(view, change) && !isExpired(change)
+        ? createTexts(ids, seriesOf(page, change.position), change)(view)
+        : null,
   });
 }

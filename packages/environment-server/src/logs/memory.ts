@@ -156,7 +156,7 @@ function createRemovedRows() {
   };
 }
 
-/** Creates a {@link ChangeLog} that lasts as long as the process. `epoch` has 16 lower-case hexadecimal digits. */
+/** Creates a {@link ChangeLog} that lasts as long as the process. `epoch` has at least 16 lower-case hexadecimal digits that nobody can guess. */
 export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = changeLimits): ChangeLog {
   let state: ChangeLogState = { epoch, lastPosition: 0, removedThrough: 0, outputRemovedThrough: 0, former: [] };
   const recordings = new Map<string, ChangeRecording>();

@@ -36,7 +36,7 @@ import { createRunScript, readRows, type RunScript, unexpectedReply, type Valkey
 
 /** Options of {@link createValkeyChangeLog}. */
 export interface ValkeyChangeLogOptions extends ValkeyLogOptions<ChangeLimits> {
-  /** Returns a new name for a series of positions each time: 16 lower-case hexadecimal digits. */
+  /** Returns a new name for a series of positions each time: at least 16 lower-case hexadecimal digits that nobody can guess. */
   readonly newEpoch: () => string;
 }
 

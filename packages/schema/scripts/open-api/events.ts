@@ -18,7 +18,7 @@ import { components, described, type JsonSchema, objectSchemaOf } from "../json-
 import { descriptions, type InterfaceDescription } from "../read-descriptions.ts";
 import type { Member, ObjectShape, Shape } from "../shape.ts";
 import { shapeOf } from "../read-shape.ts";
-import { eventExamples } from "./examples.ts";
+import { eventExamples, eventIdExample } from "./examples.ts";
 
 const text: JsonSchema = { type: "string" };
 const textOrNull: JsonSchema = { anyOf: [text, { type: "null" }] };
@@ -167,7 +167,7 @@ export const eventStreamContent: JsonSchema = {
     example: types
       .map(
         (type, index) =>
-          `id: 5be1c3f0a7d2e964.2${index}.mkq0x1da\nevent: ${type}\ndata: ${JSON.stringify(eventExamples[type][0])}\n\n`,
+          `id: ${eventIdExample.slice(0, -1)}${index}\nevent: ${type}\ndata: ${JSON.stringify(eventExamples[type][0])}\n\n`,
       )
       .join(""),
   },

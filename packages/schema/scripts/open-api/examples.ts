@@ -142,6 +142,9 @@ const approvals: ApprovalList = {
   cursor: "1795000030000.0f6c9f6e3a015f0a0e0c6cf9",
 };
 
+/** The id of an event. */
+export const eventIdExample = "7368370e66b6504f9c33a5a1074bc924c239b2ef7d82";
+
 /** Data of events, by their type. */
 export const eventExamples: {
   readonly environment: readonly EnvironmentEvent[];

@@ -1,6 +1,7 @@
 /** Request and response headers of the OpenAPI document, as components to which operations refer. */
 import { messageDeduplicationHeader } from "../../src/index.ts";
 import { type JsonSchema, wholeNumber } from "../json-schema.ts";
+import { eventIdExample } from "./examples.ts";
 
 const text = { type: "string" };
 const entityTag = { type: "string", pattern: '^(W/)?"[^"]*"$' };
@@ -156,7 +157,7 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
       "The id of the last event that the client has received. The stream continues after it. `oldest`: it begins with the oldest event " +
       "that is kept.",
     schema: text,
-    example: "5be1c3f0a7d2e964.2g.mkq0x1da",
+    example: eventIdExample,
   },
   Prefer: {
     name: "Prefer",

@@ -141,25 +141,21 @@ export function compareReaders({ key, events }: SimulatedReader, witness: Simula
   return null;
 }
 
-/** An event without the time in its id, which is that of the present process. */
+/** An event without its id, which depends on the time of the present process. */
 function contentOf(event: ReceivedEvent | undefined): string | undefined {
-  return event && JSON.stringify({ ...event, id: event.id.replace(/\.[^.]*$/, "") });
+  return event && JSON.stringify({ ...event, id: "" });
 }
 
 /**
- * Returns the first event that was received twice; `null` when there is none: one whose position is not behind the last one, or a text of a
- * turn, each of which is said once. Other changes may be noted again after a crash, under a position of their own.
+ * Returns the first event that was received twice; `null` when there is none: one with the same id, or a text of a turn, each of which is said
+ * once. Other changes may be noted again after a crash, with an id of their own.
  */
 export function findRepeat({ events }: SimulatedReader): ReceivedEvent | null {
   const seen = new Set<string>();
-  let last = 0;
-  for (const event of events) {
-    const position = Number.parseInt(event.id.split(".")[1] ?? "", 36);
+  for (const event of events.filter(({ type }) => type !== "gap")) {
     const text = JSON.stringify(event.data);
-    if (position <= last && event.type !== "gap") return event;
-    if (event.type === "output" && seen.has(text)) return event;
-    seen.add(text);
-    last = event.type === "gap" ? 0 : position;
+    if (seen.has(event.id) || (event.type === "output" && seen.has(text))) return event;
+    seen.add(event.id).add(text);
   }
   return null;
 }

@@ -6,7 +6,7 @@ import {
   type Refused,
   type StreamEventsQuery,
 } from "@letta-environments/schema";
-import { parseCursor, type StartingPoint } from "../../changes/start.ts";
+import { isEventId } from "../../changes/event-ids.ts";
 import type { EventStream } from "../../changes/streams.ts";
 import { maxStreamsPerKey } from "../../limits.ts";
 import type { ServerContext } from "../context.ts";
@@ -29,17 +29,12 @@ export async function openEvents(
 ): Promise<EventsDecision> {
   const includesOutput = query.include === "output";
   if (includesOutput && !principal.scopes.has("view")) return refused(withoutView);
-  const from = readStart(lastEventId);
-  if (from === "malformed") return refused(malformedId);
+  // Before the first event, a client has an empty id (WHATWG HTML, section 9.2.4).
+  const from = lastEventId || null;
+  if (from !== null && from !== "oldest" && !isEventId(from)) return refused(malformedId);
   if (isClosing()) return refused(problemResponse("shutting_down"));
   const stream = await changes.streams.open({ principal, includesOutput, deviceId: query.deviceId ?? null }, from);
   return stream === "too_many" ? refused(tooMany) : { kind: "opened", stream };
-}
-
-function readStart(lastEventId: string | null): StartingPoint | "malformed" {
-  // Before the first event, a client has an empty id (WHATWG HTML, section 9.2.4).
-  if (lastEventId === null || lastEventId === "") return null;
-  return lastEventId === "oldest" ? "oldest" : (parseCursor(lastEventId) ?? "malformed");
 }
 
 const withoutView = problemResponse("insufficient_scope", {
