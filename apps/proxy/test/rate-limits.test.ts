@@ -188,6 +188,32 @@ describe("limits per device", () => {
     }
     expect(statuses).toEqual([404, 404, 429, 404, 404, 429]);
   });
+
+  test.each([
+    ["other ids", { deviceIds: ["d-2"] }],
+    ["other names", { connectionNames: ["ci-*"] }],
+    ["tags", { deviceTags: ["ci"] }],
+  ])("a limit per device tells a key that is limited to %s nothing of a hidden device", async (_what, allowlist) => {
+    const environment = { ...row, tenant: "default" } as unknown as ConnectionRecord["environment"];
+    const connection = { connectionId: "conn-1", environment } as ConnectionRecord;
+    const server = embedServer({
+      operate: () => Promise.resolve(problemResponse("connection_not_found")),
+      findConnection: (_tenant, id) => Promise.resolve(/^conn-[12]$/.test(id) ? connection : null),
+    });
+    const testProxy = createLimitedProxy({ policies: { device: { per: ["device"], limit: 9 } } }, { server });
+    const { key } = await testProxy.issueKey(allowlist);
+    const remaining = async (...connectionIds: readonly string[]): Promise<unknown[]> => {
+      const responses: PlainResponse[] = [];
+      for (const id of connectionIds) responses.push(await send(testProxy, key, id));
+      return responses.map(({ status, headers }) => [status, headers["ratelimit"]]);
+    };
+    const hidden = await remaining("conn-1", "conn-2", "conn-1");
+    expect(hidden).toEqual(await remaining("none-1", "none-2", "none-1"));
+    const shown = await testProxy.proxy.handle(
+      fakeRequest({ key, path: "/v1/ratelimit", query: "operation=sendMessage&deviceId=d-1" }),
+    );
+    expect(bodyOf(shown)).toMatchObject({ policies: [{ remaining: 9 }] });
+  });
 });
 
 test("a request that ends releases its lease for the next one", async () => {

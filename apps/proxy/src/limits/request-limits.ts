@@ -150,7 +150,7 @@ export function limitQuery(
 /**
  * Returns the value by which a request is counted in limits per device; `null` for one that names no device. It is the device of the connection or of
  * the path or, if that is unknown so far, the connection. A key without access to the device, or whose access is not known yet, has its own counter,
- * so it cannot use up another key's limit.
+ * so it cannot use up another key's limit. That one is named by the path alone, so it is the same for a hidden device and for one that does not exist.
  *
  * @param environment the row of the connection, if it was looked up
  */
@@ -159,12 +159,12 @@ export function countedDevice(
   { deviceId, connectionId }: Readonly<Record<string, string>>,
   environment?: DeviceIdentity,
 ): string | null {
-  const name = environment?.deviceId ?? deviceId ?? connectionId ?? null;
+  const name = deviceId ?? connectionId ?? null;
   if (name === null) return null;
   // Without the row, only a list of ids can decide. The name is unknown, so only the pattern `*` matches.
   const known = environment ?? { deviceId: deviceId ?? "", connectionName: "" };
   // No id has a space.
-  return allowsDevice(principal, known) ? name : `${name} ${principal.keyId}`;
+  return allowsDevice(principal, known) ? (environment?.deviceId ?? name) : `${name} ${principal.keyId}`;
 }
 
 /** Returns a function that returns the policy overrides of a principal's key, or `undefined` if it has none. */
