@@ -3,20 +3,31 @@
  * atomic change of the key, so that of two devices that register at the same time, even with different processes, only one is accepted.
  */
 import type { DeviceRow } from "@letta-environments/environment-server";
-import { allowsDevice, ChangeRefusedError, type DeviceIdentity, problemResponse } from "@letta-environments/schema";
+import {
+  allowsDevice,
+  ChangeRefusedError,
+  type DeviceIdentity,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "./authentication.ts";
 import type { GatewayPorts, KeyStoreFor } from "../ports.ts";
 import { keyState } from "../keys/key-lifecycle.ts";
 import { isUnused, type KeyRecord, withRequirements } from "../keys/key-record.ts";
 import type { Refusal } from "../lib/steps.ts";
 
-/** The principal of a registration after its invitation was accepted, or the response that refuses the device. */
-export type Acceptance = { readonly kind: "accepted"; readonly principal: GatewayPrincipal } | Refusal;
+/**
+ * Registers a device with `register`. If the principal is an unused invitation, the device claims it first, and the invitation is used
+ * once the server has accepted the device. A refusal of the server ends the claim; after an unknown outcome it stays until the invitation
+ * ends. Other principals register unchanged.
+ */
+export type RegisterInvited = (
+  principal: GatewayPrincipal,
+  device: DeviceIdentity,
+  register: (principal: GatewayPrincipal) => Promise<PlainResponse>,
+) => Promise<PlainResponse>;
 
-/** Accepts an invitation for a device that is about to register. A principal without an unused invitation is accepted unchanged. */
-export type AcceptInvitation = (principal: GatewayPrincipal, device: DeviceIdentity) => Promise<Acceptance>;
-
-/** Dependencies of an {@link AcceptInvitation}. */
+/** Dependencies of a {@link RegisterInvited}. */
 export interface InvitationOptions extends Pick<GatewayPorts, "clock" | "keyStore"> {
   /** Audits the change; absent: it is not audited. */
   readonly keyStoreFor?: KeyStoreFor | undefined;
@@ -24,41 +35,57 @@ export interface InvitationOptions extends Pick<GatewayPorts, "clock" | "keyStor
   readonly findRows: (principal: GatewayPrincipal, deviceId: string) => Promise<readonly DeviceRow[]>;
 }
 
-/** Creates an {@link AcceptInvitation}. */
-export function createAcceptInvitation({
+/** Creates a {@link RegisterInvited}. A change that is refused, or cannot be audited, rejects with a `ChangeRefusedError`. */
+export function createRegisterInvited({
   clock,
   keyStore,
   keyStoreFor = () => keyStore,
   findRows,
-}: InvitationOptions): AcceptInvitation {
-  return async (principal, device) => {
+}: InvitationOptions): RegisterInvited {
+  return async (principal, device, register) => {
     const { keyId, tenant, invite } = principal;
-    if (invite === undefined) return { kind: "accepted", principal };
-    if (invite.usedAt !== null) return acceptAgain(principal, device);
-    const decide = (record: KeyRecord): Decision => decideAcceptance(record, device, clock.now());
+    if (invite === undefined) return register(principal);
+    if (invite.usedAt !== null) return registerAgain(principal, device, register);
+    const decide = (record: KeyRecord): Decision => decideClaim(record, device, clock.now());
     // A refusal is not a change, and is not audited as an attempted one.
     const current = await keyStore.find(keyId);
     const decision: Decision = current === null ? { kind: "refused", response: invalidKey } : decide(current);
-    if (decision.kind === "refused") return decision;
-    // Otherwise the device would use up the invitation before the server refuses it for its tenant or its other names.
-    const isRefused =
-      !allowsDevice(principal, device) ||
-      (principal.connectionNames !== null && hasOtherName(principal, await findRows(principal, device.deviceId)));
-    if (isRefused) return { kind: "refused", response: problemResponse("device_not_allowed") };
-    try {
-      await keyStoreFor({ kind: "key", keyId, tenant }).update(keyId, (record) => {
-        const final = decide(record);
-        if (final.kind === "refused") throw new ChangeRefusedError(final.response);
-        return final.record;
-      });
-    } catch (cause) {
-      if (cause instanceof ChangeRefusedError) return { kind: "refused", response: cause.response };
-      throw cause;
-    }
+    if (decision.kind === "refused") return decision.response;
+    const refusal = refuseDevice(principal, device, await findRows(principal, device.deviceId));
+    if (refusal !== null) return refusal;
+    const keys = keyStoreFor({ kind: "key", keyId, tenant });
+    const claimed = await keys.update(keyId, (record) => {
+      const final = decide(record);
+      if (final.kind === "refused") throw new ChangeRefusedError(final.response);
+      return final.record;
+    });
     // An id in the allowlist would let the device take over rows whose names are not allowed, so with names no id is added.
     const limits = principal.connectionNames === null ? { deviceIds: [device.deviceId] } : {};
-    return { kind: "accepted", principal: { ...principal, ...limits } };
+    const response = await register({ ...principal, ...limits });
+    if (claimed !== null && isUnused(claimed)) {
+      if (response.status === 200) await keys.update(keyId, (record) => useInvite(record, device, clock.now()));
+      else if (isRefusal(response) && isFirst(claimed)) await keys.update(keyId, endClaim);
+    }
+    return response;
   };
+}
+
+/** Whether the server has certainly not enrolled the device. With 499 the caller has gone, and the registration may continue. */
+function isRefusal({ status }: PlainResponse): boolean {
+  return status >= 400 && status < 499;
+}
+
+/** Refuses a device, before it claims an invitation, for what the server would refuse: its tenant, its owner, or its other names. */
+function refuseDevice(
+  principal: GatewayPrincipal,
+  device: DeviceIdentity,
+  rows: readonly DeviceRow[],
+): PlainResponse | null {
+  if (!allowsDevice(principal, device)) return problemResponse("device_not_allowed");
+  if (rows.some(({ ownerKeyId }) => ownerKeyId !== null && ownerKeyId !== principal.keyId)) {
+    return problemResponse("device_owned_by_another_key");
+  }
+  return hasOtherName(principal, rows) ? problemResponse("device_not_allowed") : null;
 }
 
 /** Whether a device that no key owns has a name that the principal may not use. The key that enrols it takes over these rows. */
@@ -82,31 +109,55 @@ export function allowsInvitedName(
   return allowsDevice({ deviceIds: null, connectionNames: invitedNames(principal) }, device);
 }
 
-/** Accepts a device again for a used invitation. Both its id and its name must match; the server would require only one of them. */
-function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Acceptance {
+/** Registers the device of a used invitation again. Both its id and its name must match; the server would require only one of them. */
+function registerAgain(
+  principal: GatewayPrincipal,
+  device: DeviceIdentity,
+  register: (principal: GatewayPrincipal) => Promise<PlainResponse>,
+): Promise<PlainResponse> {
   const connectionNames = invitedNames(principal);
-  if (connectionNames === null) return { kind: "accepted", principal };
+  if (connectionNames === null) return register(principal);
   // Its tags are in its row, which the server reads.
   if (!allowsDevice({ ...principal, deviceTags: null }, device) || !allowsInvitedName(principal, device)) {
-    return { kind: "refused", response: problemResponse("device_not_allowed") };
+    return Promise.resolve(problemResponse("device_not_allowed"));
   }
-  return { kind: "accepted", principal: { ...principal, deviceIds: null, connectionNames } };
+  return register({ ...principal, deviceIds: null, connectionNames });
 }
 
 type Decision = { readonly kind: "accepted"; readonly record: KeyRecord } | Refusal;
 
-/**
- * Decides whether a device may use an invitation, and returns the resulting key: restricted to that device, and still to the names.
- * The same device may use it again, for example after a later step of its registration failed.
- */
-function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
+/** Decides whether a device may use an invitation, and returns the key with its claim. The device of a claim may register again. */
+function decideClaim(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
   if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey };
-  const { invite, deviceIds, connectionNames } = record;
+  const { invite, deviceIds } = record;
+  const { deviceId } = device;
+  const { claim = { deviceId, registrations: 0 } } = invite ?? {};
   const isAllowed =
-    allowsDevice(record, device) && (invite === null || allowsInvitedName({ deviceIds, invite }, device));
+    claim.deviceId === deviceId &&
+    allowsDevice(record, device) &&
+    (invite === null || allowsInvitedName({ deviceIds, invite }, device));
   if (!isAllowed) return { kind: "refused", response: problemResponse("device_not_allowed") };
   if (invite === null || !isUnused(record)) return { kind: "accepted", record };
-  const used = { ...invite, connectionNames, usedAt: nowMs };
-  const limited = { ...record, deviceIds: [device.deviceId], connectionNames: null, invite: used };
-  return { kind: "accepted", record: withRequirements(limited) };
+  const claimed = { ...invite, claim: { deviceId, registrations: claim.registrations + 1 } };
+  return { kind: "accepted", record: withRequirements({ ...record, invite: claimed }) };
+}
+
+/** The key of an invitation after its device was accepted: restricted to that device, and still to the names. */
+function useInvite(record: KeyRecord, { deviceId }: DeviceIdentity, nowMs: number): KeyRecord {
+  if (record.invite === null || !isUnused(record)) return record;
+  const { claim: _claim, ...invite } = record.invite;
+  const used = { ...invite, connectionNames: record.connectionNames, usedAt: nowMs };
+  return withRequirements({ ...record, deviceIds: [deviceId], connectionNames: null, invite: used });
+}
+
+/** Whether no other registration has the same claim, and may still be accepted. */
+function isFirst({ invite }: KeyRecord): boolean {
+  return invite?.claim?.registrations === 1;
+}
+
+/** The key of an invitation after its only registration was refused. */
+function endClaim(record: KeyRecord): KeyRecord {
+  if (record.invite === null || !isFirst(record)) return record;
+  const { claim: _claim, ...invite } = record.invite;
+  return withRequirements({ ...record, invite });
 }

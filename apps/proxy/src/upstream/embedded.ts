@@ -11,7 +11,8 @@ import {
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
-import { type Acceptance, createAcceptInvitation } from "../auth/invitations.ts";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
+import { createRegisterInvited } from "../auth/invitations.ts";
 import { callerGone, type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
 import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
@@ -30,7 +31,7 @@ import {
 export interface EmbeddedUpstreamOptions {
   /** The audited administration of devices; absent or `null`: changes are not audited. */
   readonly devicesFor?: DevicesFor | null;
-  /** The audited stores of keys, for invitations; absent or `null`: acceptances are not audited. */
+  /** The audited stores of keys, for invitations; absent or `null`: their changes are not audited. */
   readonly keyStoreFor?: KeyStoreFor | null;
 }
 
@@ -45,7 +46,7 @@ export function createEmbeddedUpstream(
   server: EmbeddedServer,
   { devicesFor = null, keyStoreFor }: EmbeddedUpstreamOptions = {},
 ): Upstream {
-  const accept = createAcceptInvitation({
+  const registerInvited = createRegisterInvited({
     ...ports,
     keyStoreFor: keyStoreFor ?? undefined,
     async findRows({ keyId, tenant }, deviceId) {
@@ -60,15 +61,12 @@ export function createEmbeddedUpstream(
         const response = refusal ?? refuseLate(call, ports.clock);
         if (response !== null) return declareDeduplication(response);
       }
-      let { principal } = call;
-      if (call.decoded.operation === "registerEnvironment") {
-        const acceptance = await accept(principal, call.decoded.body).catch(refuseAcceptance);
-        if (acceptance.kind === "refused") return acceptance.response;
-        ({ principal } = acceptance);
-      }
-      return runCall(ports, call, (signal, progress) =>
-        operate(server, { ...call, principal }, { signal, progress }, devicesFor),
-      );
+      const run = (principal: GatewayPrincipal): Promise<PlainResponse> =>
+        runCall(ports, call, (signal, progress) =>
+          operate(server, { ...call, principal }, { signal, progress }, devicesFor),
+        );
+      if (call.decoded.operation !== "registerEnvironment") return run(call.principal);
+      return registerInvited(call.principal, call.decoded.body, run).catch(refuseChange);
     },
     isLoop: () => false,
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),
@@ -109,10 +107,10 @@ async function runCall(
   return endpoint.audience === "caller" ? declareDeduplication(response) : response;
 }
 
-/** An acceptance that cannot be audited ends with its response. */
-function refuseAcceptance(cause: unknown): Acceptance {
+/** A change of an invitation that is refused, or cannot be audited, ends with its response. */
+function refuseChange(cause: unknown): PlainResponse {
   if (!(cause instanceof ChangeRefusedError)) throw cause;
-  return { kind: "refused", response: cause.response };
+  return cause.response;
 }
 
 function operate(
