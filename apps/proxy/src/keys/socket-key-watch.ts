@@ -11,9 +11,11 @@ import {
   expiryOfKey,
   hasSamePolicy,
   isViewer,
+  type Permissions,
   permissionsOfKey,
   type SocketHolder,
 } from "./socket-permissions.ts";
+import { createCloseUntagged, type TaggedSockets } from "./socket-tags.ts";
 import { createSocketTokens, type SocketTokens } from "./socket-tokens.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
@@ -22,12 +24,11 @@ const checkIntervalMs = 50;
 const retryMs = 1_000;
 
 /** Sockets that can be listed and closed. */
-export interface WatchedSockets extends Required<DeviceSockets> {
+export interface WatchedSockets extends Required<DeviceSockets>, TaggedSockets {
   /** Each device is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
   /** Each viewer is the same object as long as its socket is open. */
   connectedViewers(): readonly ConnectedViewer[];
-  closeEnded(isEnded: (holder: SocketHolder) => boolean): void;
   /** Closes sockets of devices whose policy changed. The devices reconnect and keep their turns. */
   closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
 }
@@ -61,7 +62,7 @@ export interface SocketRules extends Partial<PermissionRules> {
  *
  * A socket is closed with 1008 when its key is revoked, disabled, expired or not allowed to connect that device any more, and
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
- * refuses that secret at registration too.
+ * refuses that secret at registration too. It is also closed when the key gets tags that the device lacks.
  *
  * It is closed with 1013 when the approval policy for its device changes, because requests for permission are decided by the policy that it was
  * opened with. The device reconnects and keeps its turn.
@@ -77,10 +78,10 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   const reportShadowed = once(rules.onShadowed ?? (() => undefined));
   let checked = readState(rules);
   const tokens = createSocketTokens(tokenSettings, rules.asAuthenticated);
-  let [mustCheckAll, hasNewSocket] = [false, false];
+  const closeUntagged = createCloseUntagged(sockets);
+  let [mustCheckAll, hasNewSocket, nextExpiryMs] = [false, false, Infinity];
   /** Sockets that were found permitted. */
   let permitted = new WeakSet<SocketHolder>();
-  let nextExpiryMs = Infinity;
   /** The keys that could not be read, and when they are tried again. */
   let [failing, retryAtMs] = [new Set<string>(), Infinity];
   /** When the credential of each open socket expires, by {@link credentialOf}, as of the last successful read. */
@@ -122,21 +123,21 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     const nowMs = clock.now();
     if (isAll) expiries = new Map(holders.map(credentialOf).map((each) => [each, expiries.get(each) ?? null]));
     const [ended, changed] = [new Set<SocketHolder>(), new Set<SocketHolder>()];
+    const open = new Map<SocketHolder, Permissions>();
     for (const holder of holders.filter(({ keyId }) => !failures.has(keyId))) {
       const credential = credentialOf(holder);
-      const [token, record] = [tokens.find(holder), records.get(holder.keyId) ?? null];
-      const expiresAt = token === undefined ? expiryOfKey(record, holder) : token.credentialExpiresAt;
-      const own = token ?? permissionsOfKey(record, holder, nowMs);
+      const { own, expiresAt } = presentRights(tokens, records, holder, nowMs);
       if (hasExpired(credential, expiresAt) || own === null || !allowsSocket(own, holder, state)) ended.add(holder);
       else if (!hasSamePolicy(own, holder, state)) changed.add(holder);
       else {
-        permitted.add(holder);
+        open.set(holder, own);
         expiries.set(credential, expiresAt);
         if (!isViewer(holder) && !allowsDevice({ ...own, deviceTags: null }, holder)) reportShadowed(holder);
       }
     }
     if (ended.size > 0) sockets.closeEnded((holder) => ended.has(holder));
     if (changed.size > 0) sockets.closeChanged((device) => changed.has(device));
+    (await closeUntagged(open, state, failures)).forEach((holder) => permitted.add(holder));
     if (isAll) tokens.retain(holdersOf(sockets));
     nextExpiryMs = firstAfter(expiries.values(), nowMs);
     if (failures.size === 0) return checkIntervalMs;
@@ -229,6 +230,19 @@ function firstAfter(times: Iterable<number | null>, nowMs: number): number {
   let first = Infinity;
   for (const time of times) if (time !== null && time > nowMs && time < first) first = time;
   return first;
+}
+
+/** The permissions that the credential of a socket gives now, `null` if none, and when it expires. */
+function presentRights(
+  tokens: SocketTokens,
+  records: ReadonlyMap<string, KeyRecord | null>,
+  holder: SocketHolder,
+  nowMs: number,
+): { readonly own: Permissions | null; readonly expiresAt: number | null } {
+  const token = tokens.find(holder);
+  if (token !== undefined) return { own: token, expiresAt: token.credentialExpiresAt };
+  const record = records.get(holder.keyId) ?? null;
+  return { own: permissionsOfKey(record, holder, nowMs), expiresAt: expiryOfKey(record, holder) };
 }
 
 /** Reads the records of the keys that hold a socket, each by itself: SQLite may fail to read some pages and not others. */

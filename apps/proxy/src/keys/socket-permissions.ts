@@ -39,7 +39,7 @@ export interface CurrentRules {
 }
 
 /** The permissions that a socket of a viewer is opened with, and the rate limits of its key. */
-interface Permissions extends ConfiguredPermissions, Pick<Principal, "scopes" | "setMode"> {
+export interface Permissions extends ConfiguredPermissions, Pick<Principal, "scopes" | "setMode"> {
   readonly rateLimits?: KeyRateLimits | null;
 }
 
@@ -53,7 +53,7 @@ export function allowsSocket(own: Permissions, holder: SocketHolder, { tenants, 
   // Otherwise a device in shadow mode would connect, be closed, and reconnect immediately.
   const configured = configure(own);
   if (isViewer(holder) && !isDeepEqual(comparable(configured), comparable(holder.principal))) return false;
-  // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
+  // Tags are checked where a row is read: at registration, at the upgrade, by `socket-tags.ts`, and for each frame of a viewer.
   return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(holder.tenant) ?? null }, holder);
 }
 

@@ -19,15 +19,17 @@ export const silentListener: PlainSocketListener = {
 };
 const socket = { send: () => undefined, close: () => undefined, terminate: () => undefined };
 
-/** Creates {@link FakeSockets} that hold the given devices and viewers. */
+/** Creates {@link FakeSockets} that hold the given devices and viewers. `readTags` returns the tags of every device. */
 export function fakeSockets(
   connected: readonly ConnectedDevice[],
   watching: readonly ConnectedViewer[] = [],
+  readTags: () => Promise<readonly string[]> = () => Promise.resolve([]),
 ): FakeSockets {
   let devices = connected;
   let viewers = watching;
   return {
     redeemTicket: () => null,
+    devices: { list: async () => [{ tags: await readTags() }] },
     connectedViewers: () => viewers,
     upgrade: () => Promise.resolve({ kind: "accepted", owner: "key", attach: () => silentListener }),
     connectedDevices: () => devices,
