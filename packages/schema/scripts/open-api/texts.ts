@@ -202,8 +202,8 @@ export const queryParameters: Readonly<Record<string, string>> = {
     "The conversation; the agent's default conversation when absent. For a message: needed if its id was used in several.",
   deviceId: "Only events of this device.",
   include:
-    "Optional parts of the response: `output` in a stream of events for what turns say, `text` in a list of messages for the final " +
-    "text of each. The key needs the scope `view`.",
+    "Optional parts of the response, for keys with the scope `view`: `output` in a stream of events for what turns say (403 without the " +
+    "scope), `text` in a list of messages for the final text of each (absent without the scope).",
   wait: "With the value `finished`, the response comes when the message has ended.",
   waitSeconds:
     "For how many seconds to wait; 30 by default. The response has the number that was used, which is at most 60.",

@@ -77,7 +77,10 @@ export interface Environment {
   metadata?: EnvironmentMetadata;
   /** Tags that the server's administrator gave to the device. */
   tags?: string[];
-  /** Requests for permission that wait for a decision, for callers that may decide on them; absent if there are none. */
+  /**
+   * Requests for permission that wait for a decision on a device that is online, for callers that may decide on them; absent if there are
+   * none.
+   */
   pendingApprovals?: number;
   /** Why messages to the device are refused although it is online; see the problem with this code. */
   sendProblem?: OpenEnum<"agents_api_missing">;
