@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
-import { toShadowSettings } from "../auth/shadow-rules.ts";
+import { toShadowSettings } from "../auth/shadow.ts";
 import { createPermissionRules, type PermissionSettings } from "../auth/tenant-guard.ts";
 import { createExpiryCheck } from "./credential-expiry.ts";
 import { createKey, type KeyRequest } from "./key-lifecycle.ts";
