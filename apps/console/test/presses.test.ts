@@ -242,4 +242,29 @@ describe.each(browsers)("in %s", () => {
     await card.waitFor({ state: "detached" });
     expect(faults).toEqual([]);
   });
+
+  test("letters decide nothing right after a decision by letter that failed", async () => {
+    await open("/approvals", 900, /409/);
+    await holdTime(page);
+    const card = await ask("npm test");
+    await card.focus();
+    await settle(card);
+    const sent: string[] = [];
+    await page.route("**/messages*", (route) => {
+      if (route.request().method() !== "POST") return route.continue();
+      sent.push(route.request().url());
+      const body = JSON.stringify({ type: "about:blank", status: 409, title: "Refused", errorCode: "device_offline" });
+      return route.fulfill({ status: 409, contentType: "application/problem+json", body });
+    });
+    await page.keyboard.press("a");
+    await expect.poll(() => sent.length).toBe(1);
+    await card.locator(".primary:not([disabled])").waitFor();
+    await page.keyboard.press("a");
+    await settle(card);
+    await page.keyboard.press("d");
+    await card.getByRole("textbox").waitFor();
+    expect(sent.length).toBe(1);
+    await page.unroute("**/messages*");
+    expect(faults).toEqual([]);
+  });
 });

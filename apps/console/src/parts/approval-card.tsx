@@ -43,6 +43,8 @@ export function ApprovalCard({
   const isCut = approval.inputTruncated;
   /** People who decide with the pointer do not watch the focus, so text that they type next must not decide anything. */
   const focusAfter = (isByKey: boolean): void => {
+    // The card may have the focus already.
+    onOtherKey();
     if (isByKey) card.current?.focus();
     else focusMain();
   };

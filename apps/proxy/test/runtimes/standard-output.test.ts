@@ -145,7 +145,10 @@ test("nothing counts as unread once a slow reader has read it, although a tee dr
   expect(JSON.parse(said)).toMatchObject({ unreadBytes: 0, lostLines: 0, failure: null });
 }, 30_000);
 
-/** Fills a file that may have some blocks, makes room, writes two more lines, fills it with a whole line, and makes room again. */
+/**
+ * Fills a file that may have some blocks, makes room, writes two more lines, fills it with a whole line, and makes room again. Then it fills
+ * the file with the first part of a line, whose rest is lost.
+ */
 const cutProgram = `${start}
   output.write("whole\\n");
   output.write("x".repeat(9_999) + "\\n");
@@ -158,6 +161,11 @@ const cutProgram = `${start}
   output.write("lost\\n");
   ftruncateSync(1, kept);
   output.write("last\\n");
+  const filled = fstatSync(1).size;
+  output.write("z".repeat(size - filled));
+  output.write("rest\\n");
+  ftruncateSync(1, filled + 1);
+  output.write("end\\n");
 `;
 
 test.each(["node", "bun", "deno"] as const)(
@@ -168,7 +176,7 @@ test.each(["node", "bun", "deno"] as const)(
     const child = launch(runtime, file, cutProgram);
     closeSync(file);
     expect([await once(child, "close")]).toEqual([[0, null]]);
-    expect(readFileSync(path, "utf8")).toMatch(/^whole\nx+\nlater\nnext\nlast\n$/);
+    expect(readFileSync(path, "utf8")).toMatch(/^whole\nx+\nlater\nnext\nlast\nz\nend\n$/);
   },
   30_000,
 );

@@ -16,7 +16,7 @@ export interface SeenTurn {
 /** A running fake of the agents API. */
 export interface FakeAgentsApi {
   readonly url: string;
-  /** Method and path of every request, in order. */
+  /** Method and path of every request that arrived completely, in order. */
   readonly requests: readonly string[];
   readonly turns: readonly SeenTurn[];
   close(): Promise<void>;

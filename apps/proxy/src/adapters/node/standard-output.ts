@@ -101,6 +101,9 @@ function choosePut(done: Done): (text: string) => void {
 }
 
 function putInFile(done: Done): (text: string) => void {
+  /** Whether the file ends within a line. */
+  let isOpen = false;
+  /** Whether the rest of that line was lost. */
   let isCut = false;
   return (text) => {
     // Otherwise the next line would continue the part of a line that a full file still took.
@@ -109,12 +112,14 @@ function putInFile(done: Done): (text: string) => void {
     let written = 0;
     try {
       while (written < bytes.byteLength) written += writeSync(1, bytes, written);
+      isOpen = bytes.at(-1) !== newline;
       isCut = false;
       done(text);
     } catch (error) {
       // Deno writes part after part, and does not say how many.
       if (isDeno) written = fileSize() - sizeBefore;
-      if (written > 0) isCut = bytes[written - 1] !== newline;
+      if (written > 0) isOpen = bytes[written - 1] !== newline;
+      isCut = isOpen;
       done(text, error);
     }
   };
