@@ -1,3 +1,4 @@
+/** Versions that the gateway states: its own, and that of the devices that it invites. */
 import manifest from "../package.json" with { type: "json" };
 
 /** Version of the proxy. */

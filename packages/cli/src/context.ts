@@ -1,3 +1,4 @@
+/** The tools that every command gets, and options that several commands read in the same way. */
 import type { ListEnvironmentsInput } from "@letta-environments/client";
 import { choosePaint, misuse, type Paint, type ParsedCommand } from "@letta-environments/command-line";
 import { isTag, tagRule } from "@letta-environments/schema";

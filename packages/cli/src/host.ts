@@ -1,3 +1,4 @@
+/** Ports to the machine: arguments, streams, files and time. `adapters/node-host.ts` implements them. */
 import type { McpServer } from "@modelcontextprotocol/server";
 
 /** Everything that the program uses from its machine, so that the rest of it is plain code. */

@@ -1,3 +1,4 @@
+/** The line on a terminal while a command waits. Files and pipes never receive it. */
 import { printable, truncate } from "@letta-environments/command-line";
 import type { Host } from "./host.ts";
 

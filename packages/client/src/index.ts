@@ -1,3 +1,4 @@
+/** The module `@letta-environments/client`: a typed client, its operations as separate functions, and the types of the API. */
 export {
   type ApprovalsResource,
   type Client,

@@ -1,3 +1,4 @@
+/** The module `@letta-environments/client/opentelemetry`: traces calls of the client. The program sets up the SDK and its exporters. */
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from "@opentelemetry/api";
 import type { TransportEvent } from "./options.ts";
 import type { Call, Middleware } from "./request.ts";

@@ -1,3 +1,4 @@
+/** Everything that `letta-env` and `letta-proxy` share: definitions of commands, parsing, help, completion, tables and safe output. */
 export { completionScript } from "./completion.ts";
 export {
   type CommandDefinition,

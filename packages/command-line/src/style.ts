@@ -1,3 +1,5 @@
+/** Colours on a terminal, and when to use none. Text from outside is made safe in `printable.ts`. */
+
 /** How a piece of text looks on a terminal. */
 export type Style = "bold" | "dim" | "green" | "red" | "yellow";
 

@@ -1,3 +1,7 @@
+/**
+ * The module `@letta-environments/environment-server`: the server, and the types of its stores, logs and events. SQLite and Valkey are separate
+ * modules.
+ */
 export type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 export { createEnvironmentServer, type EnvironmentServer, type EnvironmentServerOptions } from "./server.ts";
 export type {

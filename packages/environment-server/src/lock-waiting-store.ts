@@ -1,3 +1,4 @@
+/** Stores that fail for a while: waiting for a locked file, and the response when that was not enough. */
 import {
   type Clock,
   createSqliteRetry,

@@ -1,3 +1,7 @@
+/**
+ * The module `@letta-environments/http-cache`: a cache of responses whose lifetimes are known, and its store in memory. HTTP semantics are in
+ * `./rfc9111`.
+ */
 export { webClock } from "./adapters/web-clock.ts";
 export type { CacheOptions } from "./engine/engine.ts";
 export type { CacheFailure } from "./engine/guarded-store.ts";

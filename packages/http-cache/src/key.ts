@@ -1,3 +1,5 @@
+/** Keys of resources and groups. Different resources or partitions never have the same key. */
+
 /** Identifies a cached resource. */
 export interface CacheTarget {
   /** Absolute URL. A fragment is not part of the key. */

@@ -1,3 +1,4 @@
+/** The module `@letta-environments/http-cache/rfc9111`: an HTTP cache for requests and responses, and each of its decisions as a function. */
 export type {
   Bypass,
   BypassReason,

@@ -1,3 +1,4 @@
+/** The module `@letta-environments/http-cache/testing`: tests that every store of a cache must pass, for any test library. */
 import type { CacheEntry, CacheStore, MaybePromise } from "./ports.ts";
 
 /** The functions of a test library: `test`, and a deep comparison that throws. */

@@ -1,3 +1,4 @@
+/** The parts that depend on no runtime. Clocks, digests and SQLite of each one are in `./node`, `./bun` and `./cloudflare`. */
 export { type Clock, createAnchoredClock, createAnchoredNow, inBatches, sleep } from "./clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
 export {

@@ -1,3 +1,4 @@
+/** The module `@letta-environments/schema`: everything of the API except the generated guards and drift finders, which are modules of their own. */
 export * from "./access/access.ts";
 export * from "./schemas/approval.ts";
 export * from "./base/canonical-json.ts";

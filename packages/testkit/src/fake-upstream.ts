@@ -1,3 +1,4 @@
+/** An HTTP server whose responses a test writes, in place of a remote environment server. It checks nothing itself. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

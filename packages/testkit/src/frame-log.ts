@@ -1,3 +1,4 @@
+/** Records frames of a device socket, so that a test can wait for one. Meanings of frames are not known here. */
 import type { RawData } from "ws";
 
 /** A frame of a device socket: an object with a `type`, as JSON. */

@@ -1,3 +1,4 @@
+/** Everything that tests share across packages: real and scripted devices, gateways, Valkey, faults, virtual time and recordings. */
 export { createFakeAgentsApi, type FakeAgentsApi, type SeenTurn } from "./agents-api/server.ts";
 export type { TurnPlan } from "./agents-api/turn.ts";
 export { type EventSink, readEvents, type ReceivedEvent } from "./streams/event-reader.ts";

@@ -1,3 +1,4 @@
+/** Starts programs as processes of a test, and reads their output. Gateways, devices and Valkey are started through it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";

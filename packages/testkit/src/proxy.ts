@@ -1,3 +1,4 @@
+/** Starts the gateway and runs its commands as users do, with real keys. For one in the process of the test, see `apps/proxy/test/support/`. */
 import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

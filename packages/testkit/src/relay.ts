@@ -1,3 +1,4 @@
+/** Stands between a real device and a server: it records requests and frames, and breaks connections on demand. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request as sendRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,3 +1,4 @@
+/** Starts a Valkey server for a test, and says whether this machine has one. */
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";

@@ -1,3 +1,4 @@
+/** Time under the control of a test, for everything that takes a `Clock`. */
 import type { Clock } from "@letta-environments/platform";
 
 /** A clock that does not advance until a test moves it. */

@@ -1,3 +1,4 @@
+/** Short labels with a tone, one of them for the mode of a device. The meanings of modes are in `model/`. */
 import type { ComponentChildren, JSX } from "preact";
 import type { Tone } from "../model/message-state.ts";
 import { runsEveryTool, modeMeaning, modeText } from "../model/mode.ts";

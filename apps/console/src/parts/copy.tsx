@@ -1,3 +1,4 @@
+/** Texts to take elsewhere, on one line or as a block, each with a button that copies it. */
 import { printableLines } from "@letta-environments/command-line/printable";
 import type { JSX, RefObject } from "preact";
 import { useState } from "preact/hooks";

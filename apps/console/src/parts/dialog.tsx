@@ -1,3 +1,4 @@
+/** Modal dialogs: one for any content, and one that asks before something is done. Their texts come from the views. */
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import { holdPage } from "../platform/browser.ts";

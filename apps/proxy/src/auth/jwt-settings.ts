@@ -1,3 +1,4 @@
+/** The settings of JWTs after defaults were applied. Tokens are verified in `jwt-verify.ts`, claims are read in `jwt-claims.ts`. */
 import type { Scope } from "@letta-environments/schema";
 
 /** Which JWTs (RFC 7519) are accepted, and how their claims map to a principal. */

@@ -1,3 +1,6 @@
+/**
+ * Resolves the members `auth.jwt`, `tenants` and `admin` of the configuration file: defaults, and rules that the schema of the file cannot express.
+ */
 import { isIdentifier } from "@letta-environments/schema";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";

@@ -1,3 +1,7 @@
+/**
+ * From the target of a request to its endpoint and valid input, with the endpoints that this gateway serves. Bodies are validated in
+ * `validate-request.ts`.
+ */
 import {
   type DecodedRequest,
   type EndpointMatch,

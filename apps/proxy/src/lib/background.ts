@@ -1,3 +1,4 @@
+/** Work that goes on after a response, on runtimes that do not wait for it themselves. */
 import type { Clock } from "@letta-environments/platform";
 import { pause } from "./deadline.ts";
 

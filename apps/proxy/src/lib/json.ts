@@ -1,3 +1,5 @@
+/** Reads JSON from outside without exceptions. Malformed text is never quoted in an error. */
+
 /** A JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 

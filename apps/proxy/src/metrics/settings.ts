@@ -1,3 +1,5 @@
+/** The settings of metrics and of their push with OTLP, after defaults were applied. Series are defined in `definitions.ts`. */
+
 /** Ids that can be labels of metrics. */
 export const identityLabels = ["tenant", "key", "device"] as const;
 

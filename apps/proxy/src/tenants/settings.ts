@@ -1,3 +1,5 @@
+/** Tenants as the configuration names them, and types of questions about them: which one may call, with which credential for the upstream. */
+
 /** The settings of a tenant. */
 export interface TenantSettings {
   /** `null`: `LETTA_API_KEY`. */

@@ -1,3 +1,4 @@
+/** The commands `list` and `get`, which only read devices. The other commands are in the files beside this one. */
 import type { Environment, ListEnvironmentsInput } from "@letta-environments/client";
 import { formatJson } from "@letta-environments/command-line";
 import { findDevice } from "../device.ts";

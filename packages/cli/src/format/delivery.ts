@@ -1,3 +1,4 @@
+/** The outcome of a message as text or JSON, for all commands that send. Turns that follow are printed in `follow/`. */
 import { formatColumns, formatJson, printable } from "@letta-environments/command-line";
 
 /** The outcome of a message. */

@@ -1,10 +1,9 @@
-import { maxFormerSeries } from "../change-log.ts";
-
 /**
  * The scripts of the log of changes. `former` has the name and the last position of each former series, the latest first. `state` has
  * `epoch`, `last` (position), for each part its size (`events`, `output`) and up to where changes were removed (`events-removed`,
  * `output-removed`), and who writes (`writer`, `append`).
  */
+import { maxFormerSeries } from "../change-log.ts";
 
 /** Entries of a stream that are read at a time. Each can be half a megabyte. */
 const chunk = 16;

@@ -1,9 +1,8 @@
-import type { Forwarded, Storage, StoredUse } from "./strategy.ts";
-
 /**
  * The cache's entry in `Cache-Status` (RFC 9211): its name, whether the request was a hit or why it was forwarded, the remaining freshness, and
  * a detail token. Parameters are written in the order of RFC 9211, 2.
  */
+import type { Forwarded, Storage, StoredUse } from "./strategy.ts";
 
 /** The entry for a response from the store. `forwarded` is `null` for a plain hit. */
 export function storedStatus(name: string, { reason, ttlMs }: StoredUse, forwarded: Forwarded | null): string {

@@ -1,11 +1,10 @@
-import type { Background, Coalescer, FetchOutcome, Follower, FollowerAction, Leader, Solo } from "../ports.ts";
-import type { CacheCall, FetchDecision } from "./strategy.ts";
-
 /**
  * Coalescing: of all calls that need the same response at the same time, one (the leader) fetches it and the others (its followers) wait. A
  * follower never receives the leader's response, nor its error. When the fetch ends, the coalescer tells each follower to read the store again,
  * to fetch on its own, or to become the leader. A follower that finds nothing for it in the store fetches on its own.
  */
+import type { Background, Coalescer, FetchOutcome, Follower, FollowerAction, Leader, Solo } from "../ports.ts";
+import type { CacheCall, FetchDecision } from "./strategy.ts";
 
 /** A call that must fetch. */
 export interface PendingFetch<Call extends CacheCall> {

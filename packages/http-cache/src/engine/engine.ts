@@ -1,3 +1,4 @@
+/** The life of cached responses, from lookup to storing, for every kind of cache. Decisions are those of a strategy (`strategy.ts`). */
 import type { Background, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
 import { checkCacheName } from "./cache-status.ts";
 import { type CoalescingSteps, createCoalescing, revalidateOnce } from "./coalesce.ts";

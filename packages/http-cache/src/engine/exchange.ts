@@ -1,3 +1,4 @@
+/** One fetch from the origin and all that follows from it. Whether to fetch, and who waits for it, is decided before. */
 import { type CacheEntry, type Clock, currentAgeMs, type FetchOutcome, type MaybePromise } from "../ports.ts";
 import type { Exchanged, PendingFetch } from "./coalesce.ts";
 import type { GuardedStore, InFlightRequest } from "./guarded-store.ts";

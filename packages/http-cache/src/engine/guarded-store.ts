@@ -1,3 +1,4 @@
+/** A store that cannot break a request, nor keep a response that was outdated while it was fetched. `in-flight.ts` knows which these are. */
 import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
 import {
   compareRecency,

@@ -1,10 +1,9 @@
-import { type CacheEntry, isSameVariant, type Variant } from "../ports.ts";
-import type { Invalidation, Recency } from "./strategy.ts";
-
 /**
  * Tracks the in-flight requests of one cache, and the events that forbid storing their responses: invalidations and newer responses. If two requests
  * overlap, the newer response is the one that was requested later and whose `Date` is not earlier. If the two disagree, it is unknown which is newer.
  */
+import { type CacheEntry, isSameVariant, type Variant } from "../ports.ts";
+import type { Invalidation, Recency } from "./strategy.ts";
 
 /** A request that was sent to the origin and has not finished. */
 export interface InFlightState {

@@ -1,3 +1,4 @@
+/** Coalescing among the requests of one process. Roles across processes need another `Coalescer`. */
 import type { Clock, Coalescer, FetchOutcome, Follower, FollowerAction, Leader, Solo } from "../ports.ts";
 
 /** The options of an in-process coalescer. */

@@ -1,10 +1,11 @@
-import type { Background, CacheEntry, MaybePromise, Variant } from "../ports.ts";
-
 /**
  * The engine (`engine.ts`) runs the life of a cached response: look up, use it fresh or stale, coalesce, fetch, store, serve stale on error,
  * revalidate in the background, invalidate. Everything that depends on the kind of cache is a decision of its strategy. There are two: the
  * response cache, where lifetimes are data, and RFC 9111, where requests and responses are interpreted.
  */
+import type { Background, CacheEntry, MaybePromise, Variant } from "../ports.ts";
+
+/** The decisions of one kind of cache. */
 export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   /** Why a call skips the lookup; `null` if it does not. */
   bypassReason(call: Call): BypassReason | null;

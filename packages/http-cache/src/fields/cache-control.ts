@@ -1,3 +1,4 @@
+/** The syntax of `Cache-Control`: directives, and numbers of seconds. Their meaning is in `rfc9111/directives.ts`. */
 import { remember, splitList } from "./list.ts";
 
 /** A cache directive as it was received. */

@@ -1,3 +1,4 @@
+/** Header fields as plain data: reading one safely, and removing some. `web/web-message.ts` converts them from and to `Headers`. */
 import { splitList } from "./list.ts";
 
 /**

@@ -1,3 +1,5 @@
+/** HTTP dates: parsed strictly in all their formats, and written in the current one. */
+
 const months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 // Literals, so that bundlers can drop them if no date is parsed.
 const fixdate =

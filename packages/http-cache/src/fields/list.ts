@@ -1,3 +1,5 @@
+/** The syntax that many fields share: lists, tokens, and a memo for parsers. Dictionaries and items are in `structured-field.ts`. */
+
 /**
  * Splits a comma-separated field value into trimmed elements, without the empty ones (RFC 9110, 5.6.1). Commas in quoted strings do not
  * separate. A quote that is never closed is an ordinary character, so it cannot hide the elements after it.

@@ -1,3 +1,5 @@
+/** Parses structured fields (RFC 9651) as far as cache fields use them. Parameters are skipped, and nothing is written. */
+
 /** A bare item of a structured field (RFC 9651), without its parameters. Types that no cache field uses are `other`, without their value. */
 export type StructuredItem =
   | { readonly kind: "integer" | "decimal"; readonly value: number }

@@ -1,13 +1,12 @@
+/**
+ * The directives of requests and responses that apply to this cache (RFC 9111, 5.2; RFC 5861; RFC 8246; RFC 9213). Unreadable values get their
+ * strictest meaning.
+ */
 import { type CacheDirective, maximumSeconds, parseCacheControl, parseDeltaSeconds } from "../fields/cache-control.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import { isToken, splitList } from "../fields/list.ts";
 import { parseDictionary, type StructuredItem } from "../fields/structured-field.ts";
 import type { CachePolicy } from "./policy.ts";
-
-/**
- * The directives of requests and responses that apply to this cache (RFC 9111, 5.2; RFC 5861; RFC 8246; RFC 9213). Unreadable values get their
- * strictest meaning.
- */
 
 /** The directives of a request (RFC 9111, 5.2.1). Times are in milliseconds, `null` if absent. */
 export interface RequestDirectives {

@@ -1,3 +1,7 @@
+/**
+ * How long a response is fresh, how old it was on arrival, and whether it may still be used when the origin fails (RFC 9111, 4.2; RFC 5861).
+ * A response is fresh while its age is smaller than its freshness lifetime.
+ */
 import { parseDeltaSeconds } from "../fields/cache-control.ts";
 import type { ErrorReason, UpstreamFailure } from "../engine/strategy.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
@@ -6,11 +10,6 @@ import type { CacheEntry } from "../ports.ts";
 import type { RequestDirectives, ResponseDirectives } from "./directives.ts";
 import type { ExchangeTimes, ResponseHead } from "./messages.ts";
 import type { CachePolicy } from "./policy.ts";
-
-/**
- * How long a response is fresh, how old it was on arrival, and whether it may still be used when the origin fails (RFC 9111, 4.2; RFC 5861).
- * A response is fresh while its age is smaller than its freshness lifetime.
- */
 
 /** The freshness lifetime in milliseconds. */
 export interface Freshness {

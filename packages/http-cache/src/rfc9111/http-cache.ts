@@ -1,3 +1,7 @@
+/**
+ * The HTTP cache over plain values, composed of the engine and the decisions of RFC 9111. `web/middleware.ts` is the one over `Request` and
+ * `Response`.
+ */
 import { type CacheOptions, createCacheEngine, defaultName } from "../engine/engine.ts";
 import type { FetchDecision, Hit, StoreRefusal } from "../engine/strategy.ts";
 import { type CacheTarget, cacheKey, groupKey } from "../key.ts";

@@ -1,3 +1,4 @@
+/** The decisions of RFC 9111 for the cache engine. */
 import { appendCacheStatus, fetchedStatus, storedStatus } from "../engine/cache-status.ts";
 import {
   type CacheCall,
@@ -36,8 +37,6 @@ import { bypassReason, decideReuse, selectStored } from "./reuse.ts";
 import { announcedLength, evaluateResponse, isIncomplete } from "./storing.ts";
 import { conditionalHeaders, headAgrees, mergeHeaders, validatedHeaders, validatorsAgree } from "./validation.ts";
 import { variantOf } from "./variant.ts";
-
-/** The decisions of RFC 9111 for the cache engine. */
 
 /** A request to the HTTP cache. */
 export interface HttpCall extends CacheCall {

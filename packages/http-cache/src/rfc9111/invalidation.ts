@@ -1,10 +1,9 @@
+/** Invalidation by unsafe requests (RFC 9111, 4.4) and by groups (RFC 9875). Everything stays in the request's partition. */
 import type { Invalidation } from "../engine/strategy.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import { parseItems } from "../fields/structured-field.ts";
 import { type CacheTarget, cacheKey, groupKey } from "../key.ts";
 import { type CacheRequest, keyOf, type ResponseHead } from "./messages.ts";
-
-/** Invalidation by unsafe requests (RFC 9111, 4.4) and by groups (RFC 9875). Everything stays in the request's partition. */
 
 const safeMethods: ReadonlySet<string> = new Set([
   "GET",

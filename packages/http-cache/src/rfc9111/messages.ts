@@ -1,3 +1,4 @@
+/** Requests and responses as the decisions of RFC 9111 see them. Nothing is decided here. */
 import type { StoreRefusal } from "../engine/strategy.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import { type CacheTarget, cacheKey } from "../key.ts";

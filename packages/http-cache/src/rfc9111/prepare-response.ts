@@ -1,11 +1,10 @@
+/** The response that a request gets from a stored one: all of it, no body for HEAD, 304, 416 or one byte range (RFC 9110, 13 and 14). */
 import { appendCacheStatus } from "../engine/cache-status.ts";
 import { type HeaderRecord, withoutFields } from "../fields/header-record.ts";
 import type { CacheEntry } from "../ports.ts";
 import type { CacheRequest } from "./messages.ts";
 import { announcedLength } from "./storing.ts";
 import { ifRangeHolds, isNotModified } from "./validation.ts";
-
-/** The response that a request gets from a stored one: all of it, no body for HEAD, 304, 416 or one byte range (RFC 9110, 13 and 14). */
 
 /** A response that is ready to be sent. */
 export interface PreparedResponse {

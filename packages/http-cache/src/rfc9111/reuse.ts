@@ -1,3 +1,4 @@
+/** Whether a stored response may be used for a request (RFC 9111, 4). */
 import type { Bypass, Hit, HitReason, Miss, Revalidate, RevalidateReason } from "../engine/strategy.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import { type CacheEntry, currentAgeMs, isClockBehind } from "../ports.ts";
@@ -5,8 +6,6 @@ import { readRequestDirectives, type RequestDirectives } from "./directives.ts";
 import type { CacheRequest } from "./messages.ts";
 import type { CachePolicy } from "./policy.ts";
 import { preferredLanguage, variantPart } from "./variant.ts";
-
-/** Whether a stored response may be used for a request (RFC 9111, 4). */
 
 /** The cache's decision about a request. */
 export type Decision = Hit | Revalidate | Miss | Bypass | Unsatisfied;

@@ -1,3 +1,4 @@
+/** Whether a response may be stored, and which parts of it (RFC 9111, 3). */
 import type { StoreRefusal } from "../engine/strategy.ts";
 import { withoutConnectionFields } from "../fields/header-record.ts";
 import { formatHttpDate } from "../fields/http-date.ts";
@@ -9,8 +10,6 @@ import { groupsOf } from "./invalidation.ts";
 import { type CacheRequest, type ExchangeTimes, isAuthorised, type ResponseHead } from "./messages.ts";
 import type { CachePolicy } from "./policy.ts";
 import { readVary, variantOf } from "./variant.ts";
-
-/** Whether a response may be stored, and which parts of it (RFC 9111, 3). */
 
 /** Final statuses that this cache understands, as `must-understand` requires. */
 const understoodStatuses: ReadonlySet<number> = new Set([

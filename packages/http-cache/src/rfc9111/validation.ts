@@ -1,11 +1,10 @@
-import { type HeaderRecord, withoutConnectionFields, withoutFields } from "../fields/header-record.ts";
-import { parseHttpDate } from "../fields/http-date.ts";
-import type { CacheEntry } from "../ports.ts";
-
 /**
  * Validation: asking the origin whether a stored response is still current, updating it from a 304 or HEAD response, and evaluating the client's own
  * conditions (RFC 9111, 3.2 and 4.3; RFC 9110, 8.8 and 13.1).
  */
+import { type HeaderRecord, withoutConnectionFields, withoutFields } from "../fields/header-record.ts";
+import { parseHttpDate } from "../fields/http-date.ts";
+import type { CacheEntry } from "../ports.ts";
 
 const conditionFields: ReadonlySet<string> = new Set(["if-modified-since", "if-none-match", "if-range", "range"]);
 const unmergedFields: ReadonlySet<string> = new Set([

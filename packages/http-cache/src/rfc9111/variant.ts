@@ -1,10 +1,9 @@
-import { fieldOf, type HeaderRecord } from "../fields/header-record.ts";
-import { isToken, remember, splitElements, splitList } from "../fields/list.ts";
-
 /**
  * Variants: the request fields that a response depends on, and their normalised values (RFC 9111, 4.1). Two requests with the same variant get the
  * same stored response.
  */
+import { fieldOf, type HeaderRecord } from "../fields/header-record.ts";
+import { isToken, remember, splitElements, splitList } from "../fields/list.ts";
 
 const noNames: readonly string[] = [];
 

@@ -1,3 +1,5 @@
+/** The memory of a store: entries as numbers in arrays, and the blocks of their records. Indexes and eviction are in the files beside it. */
+
 /** No slot: the end of a list. */
 export const none = -1;
 

@@ -1,3 +1,4 @@
+/** The order in which a full store gives up its entries. When it is full is decided in `memory-store.ts`. */
 import { type EntryTable, none } from "./entry-table.ts";
 
 /** Decides which entry is evicted next. Recording a use costs one addition. */

@@ -1,3 +1,4 @@
+/** Finds the entries of a group, so that they can be deleted together. */
 import { hashKey } from "./entry-table.ts";
 import { IntMap } from "./int-map.ts";
 

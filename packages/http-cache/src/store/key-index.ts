@@ -1,3 +1,4 @@
+/** Finds the entries of a key. A bucket of the index can also have entries of other keys. */
 import { type EntryTable, none } from "./entry-table.ts";
 import type { Unpacker } from "./unpacked-entry.ts";
 

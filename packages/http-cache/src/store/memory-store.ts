@@ -1,3 +1,4 @@
+/** The store in memory, composed of table, records, indexes and eviction, which are in the files beside it. */
 import { type CacheEntry, type CacheStore, type Clock, haveSameItems, isSameVariant } from "../ports.ts";
 import { EntryTable, hashKey } from "./entry-table.ts";
 import { createEvictionQueue, type EvictionQueue, maximumUses } from "./eviction-queue.ts";

@@ -1,3 +1,4 @@
+/** Where the bytes of entries are: written, given up, and moved when a block is mostly dead. Their format is decided elsewhere. */
 import type { EntryTable, RecordBlock } from "./entry-table.ts";
 
 /** Packs the records of entries into large blocks. A separate array would cost about a hundred bytes more for each. */

@@ -1,3 +1,4 @@
+/** The HTTP cache for `Request` and `Response`, as middleware of an application or in front of an origin server. */
 import { isDecodable, isDecoded } from "../adapters/content-codings.ts";
 import { webClock } from "../adapters/web-clock.ts";
 import { defaultName } from "../engine/engine.ts";

@@ -1,3 +1,4 @@
+/** Converts fields and bodies between the web platform and plain values. */
 import type { HeaderRecord } from "../fields/header-record.ts";
 import type { UnreadBody } from "../rfc9111/messages.ts";
 

@@ -1,3 +1,4 @@
+/** SQLite in a Durable Object, behind the same interface as the drivers of the other runtimes. */
 import type { SqliteDatabase, SqliteRow, SqliteStatement, SqliteValue } from "../sqlite.ts";
 
 /** The part of a Durable Object's storage that is used here. Cloudflare's `DurableObjectStorage` is assignable to it. */

@@ -1,3 +1,4 @@
+/** The audit log of changes of keys, as an isolate calls it. The Durable Object that has the records is in `audit-object.ts`. */
 import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "../../audit/entry.ts";
 import type { AuditLog } from "../../audit/log.ts";

@@ -1,3 +1,4 @@
+/** The store of cached responses on Workers: the Cache API, with a few copies in the memory of the isolate. Lifetimes are decided in `cache/`. */
 import { type CacheEntry, type CacheStore, currentAgeMs, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import { createBoundedMap } from "../../lib/bounded-map.ts";

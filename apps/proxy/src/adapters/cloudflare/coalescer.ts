@@ -1,3 +1,7 @@
+/**
+ * An isolate's part in the coalescing of cache misses: it asks for its role and waits. The Durable Object that assigns roles is in
+ * `flight-object.ts`.
+ */
 import type { Coalescer, Follower, FollowerAction, Leader } from "@letta-environments/http-cache";
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { leadMs } from "./coalescing-coordinator.ts";

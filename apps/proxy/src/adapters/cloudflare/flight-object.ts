@@ -1,3 +1,6 @@
+/**
+ * The Durable Object in which isolates coalesce their cache misses. It only passes calls on: the roles are decided in `coalescing-coordinator.ts`.
+ */
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import {
   type CoalescingCoordinator,

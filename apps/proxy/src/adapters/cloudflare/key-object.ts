@@ -1,3 +1,4 @@
+/** Gateway keys inside a Durable Object, and the values that cross to its callers. Isolates use them through `key-store.ts`. */
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import { openDurableSqlite } from "@letta-environments/platform/cloudflare";
 import type { KeyUse } from "../../ports.ts";

@@ -1,3 +1,4 @@
+/** How isolates call any Durable Object: the type of a stub, and the timeout. The methods are in the files of the objects. */
 import type { Clock } from "@letta-environments/platform";
 
 /** The methods of a Durable Object as its callers see them: the platform makes each result a promise. */

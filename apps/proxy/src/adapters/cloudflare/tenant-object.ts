@@ -1,3 +1,6 @@
+/**
+ * The Durable Objects that decide sends and rate limits, each in one call. Isolates call them through `tenant-calls.ts` and `rate-limit-store.ts`.
+ */
 import type { GroupCommit } from "@letta-environments/platform";
 import { type DurableStorage, openDurableSqlite, systemClock } from "@letta-environments/platform/cloudflare";
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";

@@ -1,3 +1,4 @@
+/** Safe use of a SQLite file that other processes may lock, move or replace. Its tables are in `adapters/sqlite/`. */
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { createSqliteRetry } from "@letta-environments/platform";

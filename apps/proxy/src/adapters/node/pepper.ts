@@ -1,3 +1,4 @@
+/** The pepper of a process: where it comes from, and how an operator learns that it is the wrong one. Digests are made with it in `keys/`. */
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,

@@ -1,3 +1,4 @@
+/** The store of cached responses in Valkey, with the scripts that run there. Lifetimes are decided in `cache/`, coalescing stays in each process. */
 import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { createCircuitBreaker } from "../../lib/circuit-breaker.ts";

@@ -1,3 +1,4 @@
+/** A request of Node's HTTP server in the form that the gateway handles. Which heads are refused is decided in `request-head.ts`. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";

@@ -1,3 +1,4 @@
+/** A `Request` of the web platform in the form that the gateway handles, for Workers and for programs that mount the gateway. */
 import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";
 import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 import { readAll } from "../../lib/read-stream.ts";

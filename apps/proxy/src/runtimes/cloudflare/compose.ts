@@ -1,3 +1,4 @@
+/** Composes the gateway of a Worker from its settings, its bindings and the adapters for Workers. The pipeline is the one of every runtime. */
 import {
   constantTimeEqual,
   hmacSha256Hex,

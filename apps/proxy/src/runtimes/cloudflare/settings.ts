@@ -1,3 +1,4 @@
+/** The settings and bindings of a Worker, with the rules that only this runtime has. The common rules are in `config/`. */
 import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
 import type { FlightObjectStub } from "../../adapters/cloudflare/flight-object.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";

@@ -1,3 +1,4 @@
+/** The commands `audit verify`, `audit prune` and `audit list`: options, output and exit codes. Chains are verified and searched in `audit/`. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } from "@letta-environments/command-line";

@@ -1,3 +1,4 @@
+/** From a command line of `letta-proxy` to the function of its command and the exit code. Options are defined in `commands/program.ts`. */
 import { basename } from "node:path";
 import process from "node:process";
 import { CommandError, completionScript, parseCommandLine } from "@letta-environments/command-line";
