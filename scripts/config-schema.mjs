@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { repositoryRoot } from "./lib/repository.mjs";
-import { configJsonSchema } from "../apps/proxy/test/support/config-json-schema.ts";
+import { configJsonSchema } from "../apps/proxy/scripts/config-json-schema.ts";
 
 const name = "apps/proxy/proxy.config.schema.json";
 const path = join(repositoryRoot, name);

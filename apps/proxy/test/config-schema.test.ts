@@ -1,8 +1,8 @@
 import { safeParse } from "valibot";
 import { expect, test } from "vitest";
 import { ConfigFileSchema } from "../src/config/process-schema.ts";
-import { configJsonSchema, membersOf } from "./support/config-json-schema.ts";
-import { configTexts } from "./support/config-texts.ts";
+import { configJsonSchema, membersOf } from "../scripts/config-json-schema.ts";
+import { configTexts } from "../scripts/config-texts.ts";
 
 type Node = Readonly<Record<string, unknown>>;
 

@@ -1,5 +1,5 @@
 import { type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
-import { ConfigFileSchema } from "../../src/config/process-schema.ts";
+import { ConfigFileSchema } from "../src/config/process-schema.ts";
 import { configTexts } from "./config-texts.ts";
 
 /** The members of an object below `path`, each with its path; `*` stands for the names of a record. */
