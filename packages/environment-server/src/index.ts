@@ -31,7 +31,7 @@ export {
 } from "./logs/separate.ts";
 export type { StreamEnd } from "./changes/reader.ts";
 export type { EventStream } from "./changes/streams.ts";
-export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
+export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./log-events.ts";
 export { createMemoryApprovalLog, createMemoryChangeLog, createMemoryMessageLog } from "./logs/memory.ts";
 export {
   createMemoryBudget,

@@ -7,7 +7,7 @@ import type { ChangeFeed } from "./changes/feed.ts";
 import type { Closing, RunningWork } from "./closing.ts";
 import { createDeviceCommands } from "./device-commands/device-commands.ts";
 import { createPendingDeliveries } from "./delivery/pending.ts";
-import { createEmitter, type DeviceReference, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
+import { createEmitter, type DeviceReference, type EmitEvent, type EnvironmentServerEvent } from "./log-events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";

@@ -6,7 +6,7 @@ import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type ApprovalLog, type Decision, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
-import type { DeviceReference, EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { approvalRequestWaitMs } from "../limits.ts";
 import type { PolicyEnforcement } from "./enforcement.ts";
 import type { PendingApproval, PendingApprovals } from "./pending.ts";

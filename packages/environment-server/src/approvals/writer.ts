@@ -4,7 +4,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import { type ApprovalKey, type ApprovalLog, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import { approvalWriteDelayMs, maxUnsavedApprovals } from "../limits.ts";
 import { createDeferredWriter } from "../logs/deferred-writer.ts";
 

@@ -6,7 +6,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { onlineWindowMs } from "@letta-environments/schema";
 import { isMembers, type Members } from "../dialects/values.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import { changeLimits, environmentEventIntervalMs, maintenanceBatchSize } from "../limits.ts";
 import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";

@@ -2,7 +2,7 @@
 import type { MessageStatus } from "@letta-environments/schema";
 import { isOutput, parseOutput } from "../dialects/parse.ts";
 import { dropOldest } from "../drop-oldest.ts";
-import type { DeviceReference, EnvironmentServerEvent } from "../events.ts";
+import type { DeviceReference, EnvironmentServerEvent } from "../log-events.ts";
 import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
 import type { ConversationScope, StoredMessage } from "../message-log.ts";
 import type { IdleEnvironment } from "../ports.ts";

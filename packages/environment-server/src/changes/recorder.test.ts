@@ -2,7 +2,7 @@ import { sha256Hex } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { type ChangeLog, type ChangeLogState, ChangesLostError, type StoredChange } from "../change-log.ts";
-import type { EnvironmentServerEvent } from "../events.ts";
+import type { EnvironmentServerEvent } from "../log-events.ts";
 import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
 import { createMemoryChangeLog } from "../logs/memory.ts";
 import { createChangeRecorder, type UnstoredChange } from "./recorder.ts";

@@ -14,7 +14,7 @@ import {
   type NewChange,
   type StoredChange,
 } from "../change-log.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
 
 /** A change that has happened and is not stored yet. */

@@ -2,7 +2,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
 import { type ChangeLog, type RemovedChanges, seriesOf, type StoredChange } from "../change-log.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import {
   changeLimits,
   eventHeartbeatMs,

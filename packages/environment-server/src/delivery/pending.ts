@@ -7,7 +7,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import { createRunningWork, type RunningWork } from "../closing.ts";
-import type { DeviceReference, EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import { acknowledgementTimeoutMs, maxLateAcknowledgements, outcomeRetryMs } from "../limits.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";

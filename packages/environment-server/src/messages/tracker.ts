@@ -8,7 +8,7 @@ import { type ApprovalPolicy, hasEnded } from "@letta-environments/schema";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
-import type { DeviceReference, EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, messageWriteDelayMs } from "../limits.ts";
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";

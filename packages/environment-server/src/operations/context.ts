@@ -6,7 +6,7 @@ import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { Changes } from "../changes/changes.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { DeliveryPart, DeliveryPlan } from "../delivery/plan.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
 import type { ConnectionRecord, ConversationScope, EnvironmentStore } from "../ports.ts";

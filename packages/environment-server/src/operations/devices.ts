@@ -4,7 +4,7 @@
  */
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { DeviceFilter, DeviceRow, DeviceRows } from "../ports.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import type { DeviceRouter } from "../routing/router.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
 

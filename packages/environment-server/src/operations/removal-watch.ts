@@ -5,7 +5,7 @@
  */
 import { type Clock, inBatches } from "@letta-environments/platform";
 import type { DeviceRows } from "../ports.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import { removalCheckIntervalMs } from "../limits.ts";
 import type { DeviceHub } from "../socket/hub.ts";
 

@@ -3,7 +3,7 @@
  * even across reconnects: a device that restarts with another backend registers again. A turn that succeeds disproves it.
  */
 import { saysAgentsApiMissing } from "../dialects/turn-frames.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import { maxDevicesWithoutApi } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";

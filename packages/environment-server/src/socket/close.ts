@@ -3,7 +3,7 @@
  * because they are silent or a write failed, or closed with the server. Each ends once. Devices send the pings, the server sends none: silent
  * devices are found by a sweep, whose timer runs only while devices are connected.
  */
-import type { DisconnectReason } from "../events.ts";
+import type { DisconnectReason } from "../log-events.ts";
 import { onlineWindowMs } from "@letta-environments/schema";
 import { closingTimeoutMs, sweepIntervalMs } from "../limits.ts";
 import { type DeviceConnection, isOnline, momentOf, ownerOf } from "./connection.ts";

@@ -3,7 +3,7 @@ import type { Clock } from "@letta-environments/platform";
 import { type ApprovalPolicy, onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
 import { type AcknowledgementSupport, acknowledgementSupportOf, createLoopStartDetector } from "../delivery/implied.ts";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
-import type { DeviceReference } from "../events.ts";
+import type { DeviceReference } from "../log-events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
 import type { LoopFrame, StatusChange } from "../dialects/frame.ts";
 import type { QueueLedger } from "./queue-ledger.ts";

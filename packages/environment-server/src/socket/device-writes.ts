@@ -4,7 +4,7 @@
  */
 import { type Clock, inBatches } from "@letta-environments/platform";
 import { createRunningWork } from "../closing.ts";
-import type { DeviceReference, EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { createKeyedQueue } from "../keyed-queue.ts";
 import { maintenanceBatchSize, statusWriteIntervalMs } from "../limits.ts";
 import type { DeviceStatus, EnvironmentStore } from "../ports.ts";

@@ -5,7 +5,7 @@
 import type { CommandResponse } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import type { DeviceReference } from "../events.ts";
+import type { DeviceReference } from "../log-events.ts";
 import type { IdleEnvironment } from "../ports.ts";
 import type { DeviceConnection, SocketOpener } from "./connection.ts";
 

@@ -1,7 +1,7 @@
 /** The state of a hub: `hub.ts` creates it, `receive.ts` reads frames with it, and `close.ts` ends sockets. */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
-import type { DeviceReference, EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import type { EnvironmentStore } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import { type DeviceConnection, isOnline, type Moment } from "./connection.ts";

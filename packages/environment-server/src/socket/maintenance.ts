@@ -4,7 +4,7 @@
  * A row with an open socket is never removed.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import {
   environmentGraceMs,
   environmentRetentionMs,

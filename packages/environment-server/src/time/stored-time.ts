@@ -10,7 +10,7 @@
  * A wrong wall clock can store wrong times, and thereby keep something longer. It cannot make anything expire early.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import { environmentRetentionMs, timeSaveIntervalMs } from "../limits.ts";
 import type { EnvironmentStore, SavedTime, WallClockChange } from "../ports.ts";
 

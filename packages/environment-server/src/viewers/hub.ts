@@ -6,7 +6,7 @@
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket, PlainSocketListener, Principal } from "@letta-environments/schema";
 import { isNestedDeeply, type Members, parseMembers } from "../dialects/values.ts";
-import type { EmitEvent } from "../events.ts";
+import type { EmitEvent } from "../log-events.ts";
 import {
   maxParsedLength,
   maxViewersPerKey,

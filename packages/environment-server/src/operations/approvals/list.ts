@@ -14,7 +14,7 @@ import {
 } from "@letta-environments/schema";
 import type { Decision, StoredApproval } from "../../approval-log.ts";
 import { type ApprovalCursor, compareCursors, type PendingApproval } from "../../approvals/pending.ts";
-import type { DeviceReference } from "../../events.ts";
+import type { DeviceReference } from "../../log-events.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { ServerContext } from "../context.ts";
 import { modeRefusal } from "../conversations/key-limits.ts";
