@@ -4,7 +4,8 @@ import type { ShadowRule } from "../auth/shadow.ts";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
 import type { CacheStatusAudience, CacheStoreName } from "../cache/policy.ts";
 import type { IdentityLabel } from "../metrics/settings.ts";
-import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
+import type { LimitedRoute } from "../limits/routes.ts";
+import type { RateLimitStoreName } from "../limits/settings.ts";
 import type { RateLimitDimension, RateLimitFailureMode } from "../rate-limit/policy.ts";
 
 /** The content of `proxy.config.json`. Secrets do not belong there: they come from the environment or from separate files. */

@@ -1,7 +1,7 @@
 /**
  * Rate limits of the gateway. Start reading here. The limiter in `../rate-limit/` decides checks; this folder connects it to requests:
- * which limits there are (`settings.ts`), which address a client is counted by (`client-address.ts`), how failed authentication is
- * counted (`authentication.ts`), what callers see (`response.ts`) and how they query what remains (`endpoint.ts`).
+ * which limits there are (`settings.ts`) and for which routes (`routes.ts`), which address a client is counted by (`client-address.ts`), how
+ * failed authentication is counted (`authentication.ts`), what callers see (`response.ts`) and how they query what remains (`endpoint.ts`).
  *
  * The pipeline authenticates and authorises a request before it charges it, so a request that is refused earlier costs nothing.
  */
@@ -18,7 +18,8 @@ import type { RateLimitOutcome } from "../rate-limit/store.ts";
 import { createFailureLimits, type FailureLimits } from "./authentication.ts";
 import { createAddressOf } from "./client-address.ts";
 import { rateLimitResponse, type RateLimitResult, type RateLimitRequestState, unleased } from "./response.ts";
-import { countedRoutes, type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
+import { countedRoutes, type LimitedRoute, limitedRoutes } from "./routes.ts";
+import type { RateLimitSettings } from "./settings.ts";
 
 /** The values that a request is counted by, besides its principal and its route. */
 export interface RateLimitContext {
