@@ -1,10 +1,7 @@
 /** Invitations: who may use one, for how long, and what its device gets. */
-import { type ChangeRefusedError, jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createRegisterInvited } from "../src/auth/invitations.ts";
 import type { KeyRecord } from "../src/keys/key-record.ts";
 import type { GatewayConfig } from "../src/services.ts";
-import { createTestPrincipal } from "./support/create-test-principal.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, problemOf } from "./support/test-proxy.ts";
@@ -169,57 +166,6 @@ describe("invitations of devices", () => {
     const { proxy, key } = await setUp();
     const response = await proxy.handle(fakeRequest({ key }));
     expect(problemOf(response).errorCode).toBe("insufficient_scope");
-  });
-});
-
-describe("the claim of a device on an invitation", () => {
-  const accepted = jsonResponse(200, {});
-  const refused = problemResponse("device_not_allowed");
-  const unknown = problemResponse("upstream_timeout");
-
-  /** An invitation, and a function that registers a device with the response of the server. */
-  async function setUpClaims() {
-    const { keyStore, record, clock, stored } = await setUp([], ["ci-*"]);
-    const registerInvited = createRegisterInvited({ clock, keyStore, findRows: () => Promise.resolve([]) });
-    const { id: keyId, invite } = record;
-    const principal = createTestPrincipal({ keyId, connectionNames: ["ci-*"], ...(invite !== null && { invite }) });
-    const register = async (deviceId: string, response: PlainResponse | Promise<PlainResponse>): Promise<number> => {
-      const registered = registerInvited(principal, { deviceId, connectionName: "ci-1" }, async () => response);
-      return (await registered.catch((cause: unknown) => (cause as ChangeRefusedError).response)).status;
-    };
-    return { register, clock, stored };
-  }
-
-  test("an invitation whose registration has an unknown outcome is kept for its device, and ends at its time", async () => {
-    const { register, clock, stored } = await setUpClaims();
-    expect(await register("d1", unknown)).toBe(504);
-    expect(await register("d2", accepted)).toBe(403);
-    expect(await stored()).toMatchObject({ requires: ["invite", "invite-claim"], invite: { usedAt: null } });
-    await clock.advance(hourMs);
-    expect(await register("d1", accepted)).toBe(401);
-  });
-
-  test("an invitation whose registration has an unknown outcome is used once its device is accepted", async () => {
-    const { register, clock, stored } = await setUpClaims();
-    await register("d1", unknown);
-    expect(await register("d1", accepted)).toBe(200);
-    expect(await stored()).toMatchObject({ deviceIds: ["d1"], requires: ["invite-names"] });
-    expect((await stored())?.invite).toEqual({
-      ...{ expiresAt: clock.now() + hourMs, tags: [] },
-      ...{ usedAt: clock.now(), connectionNames: ["ci-*"] },
-    });
-  });
-
-  test("a refused registration frees no invitation for another device while its own device may still be accepted", async () => {
-    const { register, stored } = await setUpClaims();
-    const [first, second] = [Promise.withResolvers<PlainResponse>(), Promise.withResolvers<PlainResponse>()];
-    const registering = [register("d1", first.promise), register("d1", second.promise)];
-    first.resolve(refused);
-    expect(await registering[0]).toBe(403);
-    expect(await register("d2", accepted)).toBe(403);
-    second.resolve(accepted);
-    expect(await registering[1]).toBe(200);
-    expect(await stored()).toMatchObject({ deviceIds: ["d1"] });
   });
 });
 

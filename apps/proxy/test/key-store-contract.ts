@@ -1,9 +1,8 @@
 import type { ConnectedDevice } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { createRegisterInvited } from "../src/auth/invitations.ts";
+import { createAcceptInvitation } from "../src/auth/invitations.ts";
 import {
   createKey,
   disableKey,
@@ -196,28 +195,32 @@ export function describeKeyStore(
         ...(record.invite !== null && { invite: record.invite }),
       });
       const ids = Array.from({ length: 8 }, (_, index) => `device-${index}`);
-      const registered: { readonly deviceId: string; readonly deviceIds: readonly string[] | null }[] = [];
-      const register = (keyStore: KeyStore, deviceId: string, connectionName: string): Promise<PlainResponse> =>
-        createRegisterInvited({ clock, keyStore, findRows: () => Promise.resolve([]) })(
-          principal,
-          { deviceId, connectionName },
-          ({ deviceIds }) => {
-            registered.push({ deviceId, deviceIds });
-            return Promise.resolve(jsonResponse(200, {}));
-          },
-        );
-      await Promise.allSettled(
-        ids.map((deviceId, index) => register(index % 2 === 0 ? store : other, deviceId, "box")),
+      const outcomes = await Promise.all(
+        ids.map(async (deviceId, index) => {
+          const accept = createAcceptInvitation({
+            clock,
+            keyStore: index % 2 === 0 ? store : other,
+            findRows: () => Promise.resolve([]),
+          });
+          const acceptance = await accept(principal, { deviceId, connectionName: "box" });
+          return acceptance.kind === "accepted" && (await acceptance.useInvitation?.()) === null;
+        }),
       );
-      expect(registered).toHaveLength(1);
-      const [{ deviceId: accepted } = { deviceId: "" }] = registered;
+      const accepted = ids.filter((_, index) => outcomes[index] === true);
+      expect(accepted).toHaveLength(1);
       expect(await store.find(record.id)).toMatchObject({
-        deviceIds: [accepted],
+        deviceIds: accepted,
         requires: [],
         invite: { usedAt: clock.now(), tags: ["ci"] },
       });
-      expect((await register(other, accepted, "renamed")).status).toBe(200);
-      expect(registered[1]).toEqual({ deviceId: accepted, deviceIds: [accepted] });
+      const again = await createAcceptInvitation({ clock, keyStore: other, findRows: () => Promise.resolve([]) })(
+        principal,
+        {
+          deviceId: accepted[0] ?? "",
+          connectionName: "renamed",
+        },
+      );
+      expect(again).toMatchObject({ kind: "accepted", principal: { deviceIds: accepted } });
     });
 
     test("the store loses no change when two processes change one key at the same time", async () => {

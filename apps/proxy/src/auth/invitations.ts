@@ -16,18 +16,23 @@ import { keyState } from "../keys/key-lifecycle.ts";
 import { isUnused, type KeyRecord, withRequirements } from "../keys/key-record.ts";
 import type { Refusal } from "../lib/steps.ts";
 
-/**
- * Registers a device with `register`. If the principal is an unused invitation, the device claims it first, and the invitation is used
- * once the server has accepted the device. A refusal of the server ends the claim; after an unknown outcome it stays until the invitation
- * ends. Other principals register unchanged.
- */
-export type RegisterInvited = (
-  principal: GatewayPrincipal,
-  device: DeviceIdentity,
-  register: (principal: GatewayPrincipal) => Promise<PlainResponse>,
-) => Promise<PlainResponse>;
+/** A registration that may proceed, with its principal, or the response that refuses the device. */
+export type Acceptance =
+  | {
+      readonly kind: "accepted";
+      readonly principal: GatewayPrincipal;
+      /**
+       * Marks an unused invitation as used by the device. Call it right before the device is enrolled, because a registration that is refused must
+       * not use the invitation up. Resolves with a response if the invitation can no longer be used.
+       */
+      readonly useInvitation?: () => Promise<PlainResponse | null>;
+    }
+  | Refusal;
 
-/** Dependencies of a {@link RegisterInvited}. */
+/** Accepts an invitation for a device that is about to register. A principal without an unused invitation is accepted unchanged. */
+export type AcceptInvitation = (principal: GatewayPrincipal, device: DeviceIdentity) => Promise<Acceptance>;
+
+/** Dependencies of an {@link AcceptInvitation}. */
 export interface InvitationOptions extends Pick<GatewayPorts, "clock" | "keyStore"> {
   /** Audits the change; absent: it is not audited. */
   readonly keyStoreFor?: KeyStoreFor | undefined;
@@ -35,47 +40,47 @@ export interface InvitationOptions extends Pick<GatewayPorts, "clock" | "keyStor
   readonly findRows: (principal: GatewayPrincipal, deviceId: string) => Promise<readonly DeviceRow[]>;
 }
 
-/** Creates a {@link RegisterInvited}. A change that is refused, or cannot be audited, rejects with a `ChangeRefusedError`. */
-export function createRegisterInvited({
+/** Creates an {@link AcceptInvitation}. */
+export function createAcceptInvitation({
   clock,
   keyStore,
   keyStoreFor = () => keyStore,
   findRows,
-}: InvitationOptions): RegisterInvited {
-  return async (principal, device, register) => {
+}: InvitationOptions): AcceptInvitation {
+  return async (principal, device) => {
     const { keyId, tenant, invite } = principal;
-    if (invite === undefined) return register(principal);
-    if (invite.usedAt !== null) return registerAgain(principal, device, register);
-    const decide = (record: KeyRecord): Decision => decideClaim(record, device, clock.now());
+    if (invite === undefined) return { kind: "accepted", principal };
+    if (invite.usedAt !== null) return acceptAgain(principal, device);
+    const decide = (record: KeyRecord): Decision => decideAcceptance(record, device, clock.now());
     // A refusal is not a change, and is not audited as an attempted one.
     const current = await keyStore.find(keyId);
     const decision: Decision = current === null ? { kind: "refused", response: invalidKey } : decide(current);
-    if (decision.kind === "refused") return decision.response;
-    const refusal = refuseDevice(principal, device, await findRows(principal, device.deviceId));
-    if (refusal !== null) return refusal;
-    const keys = keyStoreFor({ kind: "key", keyId, tenant });
-    const claimed = await keys.update(keyId, (record) => {
-      const final = decide(record);
-      if (final.kind === "refused") throw new ChangeRefusedError(final.response);
-      return final.record;
-    });
+    if (decision.kind === "refused") return decision;
+    const response = refuseDevice(principal, device, await findRows(principal, device.deviceId));
+    if (response !== null) return { kind: "refused", response };
     // An id in the allowlist would let the device take over rows whose names are not allowed, so with names no id is added.
     const limits = principal.connectionNames === null ? { deviceIds: [device.deviceId] } : {};
-    const response = await register({ ...principal, ...limits });
-    if (claimed !== null && isUnused(claimed)) {
-      if (response.status === 200) await keys.update(keyId, (record) => useInvite(record, device, clock.now()));
-      else if (isRefusal(response) && isFirst(claimed)) await keys.update(keyId, endClaim);
-    }
-    return response;
+    return {
+      kind: "accepted",
+      principal: { ...principal, ...limits },
+      async useInvitation() {
+        try {
+          await keyStoreFor({ kind: "key", keyId, tenant }).update(keyId, (record) => {
+            const final = decide(record);
+            if (final.kind === "refused") throw new ChangeRefusedError(final.response);
+            return final.record;
+          });
+          return null;
+        } catch (cause) {
+          if (cause instanceof ChangeRefusedError) return cause.response;
+          throw cause;
+        }
+      },
+    };
   };
 }
 
-/** Whether the server has certainly not enrolled the device. With 499 the caller has gone, and the registration may continue. */
-function isRefusal({ status }: PlainResponse): boolean {
-  return status >= 400 && status < 499;
-}
-
-/** Refuses a device, before it claims an invitation, for what the server would refuse: its tenant, its owner, or its other names. */
+/** Refuses a device for what the server would refuse after the invitation was used: its tenant, its owner, or its other names. */
 function refuseDevice(
   principal: GatewayPrincipal,
   device: DeviceIdentity,
@@ -109,55 +114,31 @@ export function allowsInvitedName(
   return allowsDevice({ deviceIds: null, connectionNames: invitedNames(principal) }, device);
 }
 
-/** Registers the device of a used invitation again. Both its id and its name must match; the server would require only one of them. */
-function registerAgain(
-  principal: GatewayPrincipal,
-  device: DeviceIdentity,
-  register: (principal: GatewayPrincipal) => Promise<PlainResponse>,
-): Promise<PlainResponse> {
+/** Accepts a device again for a used invitation. Both its id and its name must match; the server would require only one of them. */
+function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Acceptance {
   const connectionNames = invitedNames(principal);
-  if (connectionNames === null) return register(principal);
+  if (connectionNames === null) return { kind: "accepted", principal };
   // Its tags are in its row, which the server reads.
   if (!allowsDevice({ ...principal, deviceTags: null }, device) || !allowsInvitedName(principal, device)) {
-    return Promise.resolve(problemResponse("device_not_allowed"));
+    return { kind: "refused", response: problemResponse("device_not_allowed") };
   }
-  return register({ ...principal, deviceIds: null, connectionNames });
+  return { kind: "accepted", principal: { ...principal, deviceIds: null, connectionNames } };
 }
 
 type Decision = { readonly kind: "accepted"; readonly record: KeyRecord } | Refusal;
 
-/** Decides whether a device may use an invitation, and returns the key with its claim. The device of a claim may register again. */
-function decideClaim(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
+/**
+ * Decides whether a device may use an invitation, and returns the resulting key: restricted to that device, and still to the names.
+ * The same device may use it again, for example after a later step of its registration failed.
+ */
+function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
   if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey };
-  const { invite, deviceIds } = record;
-  const { deviceId } = device;
-  const { claim = { deviceId, registrations: 0 } } = invite ?? {};
+  const { invite, deviceIds, connectionNames } = record;
   const isAllowed =
-    claim.deviceId === deviceId &&
-    allowsDevice(record, device) &&
-    (invite === null || allowsInvitedName({ deviceIds, invite }, device));
+    allowsDevice(record, device) && (invite === null || allowsInvitedName({ deviceIds, invite }, device));
   if (!isAllowed) return { kind: "refused", response: problemResponse("device_not_allowed") };
   if (invite === null || !isUnused(record)) return { kind: "accepted", record };
-  const claimed = { ...invite, claim: { deviceId, registrations: claim.registrations + 1 } };
-  return { kind: "accepted", record: withRequirements({ ...record, invite: claimed }) };
-}
-
-/** The key of an invitation after its device was accepted: restricted to that device, and still to the names. */
-function useInvite(record: KeyRecord, { deviceId }: DeviceIdentity, nowMs: number): KeyRecord {
-  if (record.invite === null || !isUnused(record)) return record;
-  const { claim: _claim, ...invite } = record.invite;
-  const used = { ...invite, connectionNames: record.connectionNames, usedAt: nowMs };
-  return withRequirements({ ...record, deviceIds: [deviceId], connectionNames: null, invite: used });
-}
-
-/** Whether no other registration has the same claim, and may still be accepted. */
-function isFirst({ invite }: KeyRecord): boolean {
-  return invite?.claim?.registrations === 1;
-}
-
-/** The key of an invitation after its only registration was refused. */
-function endClaim(record: KeyRecord): KeyRecord {
-  if (record.invite === null || !isFirst(record)) return record;
-  const { claim: _claim, ...invite } = record.invite;
-  return withRequirements({ ...record, invite });
+  const used = { ...invite, connectionNames, usedAt: nowMs };
+  const limited = { ...record, deviceIds: [device.deviceId], connectionNames: null, invite: used };
+  return { kind: "accepted", record: withRequirements(limited) };
 }

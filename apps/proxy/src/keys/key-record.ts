@@ -72,15 +72,6 @@ export interface KeyInvite {
    * `null`: any name. Earlier versions forgot the patterns with the first use.
    */
   readonly connectionNames: readonly string[] | null;
-  /** The device that uses it now. The server has not accepted it yet, so the invitation is unused and ends at its time. Absent: none. */
-  readonly claim?: InviteClaim;
-}
-
-/** The claim of one device on an unused invitation. */
-interface InviteClaim {
-  readonly deviceId: string;
-  /** How many registrations the device has begun under this claim. */
-  readonly registrations: number;
 }
 
 /** One accepted secret of a key. */
@@ -132,9 +123,6 @@ const deviceTagsFeature = "device-tags";
 /** The feature that a process needs for unused invitations: an older version would accept any device. */
 const inviteFeature = "invite";
 
-/** The feature of an invitation with a {@link KeyInvite.claim}: an older version would accept another device. */
-const inviteClaimFeature = "invite-claim";
-
 /** The feature of an invitation that stays limited to names: an older version would allow any name. */
 const inviteNamesFeature = "invite-names";
 
@@ -152,7 +140,6 @@ const supportedFeatures: ReadonlySet<string> = new Set([
   deviceTagsFeature,
   setModeFeature,
   inviteFeature,
-  inviteClaimFeature,
   inviteNamesFeature,
   approvalPolicyFeature,
   linkFeature,
@@ -175,7 +162,6 @@ export function withRequirements(record: KeyRecord): KeyRecord {
     ...(record.setMode === null ? [] : [setModeFeature]),
     ...(approvalPolicyOfKey(record) === null ? [] : [approvalPolicyFeature]),
     ...(isUnused(record) ? [inviteFeature] : []),
-    ...(record.invite?.claim === undefined ? [] : [inviteClaimFeature]),
     ...((record.invite?.connectionNames ?? null) === null ? [] : [inviteNamesFeature]),
     ...(record.secrets.some(({ use }) => use === "link") ? [linkFeature] : []),
   ];
@@ -274,7 +260,6 @@ const KeyRecordSchema = v.looseObject({
         tags: v.array(v.string()),
         usedAt: EndSchema,
         connectionNames: v.exactOptional(ListSchema, null),
-        claim: v.exactOptional(v.looseObject({ deviceId: v.string(), registrations: v.number() })),
       }),
     ),
     null,

@@ -2,17 +2,16 @@
  * The environment server in the same process. It receives decoded input and the principal, and checks devices, agents and modes itself, so nothing
  * is matched, decoded or authorised twice.
  */
+import type { RequestContext } from "@letta-environments/environment-server";
 import {
   buildPath,
-  ChangeRefusedError,
   declareDeduplication,
   type Endpoint,
   type PlainRequest,
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
-import type { GatewayPrincipal } from "../auth/authentication.ts";
-import { createRegisterInvited } from "../auth/invitations.ts";
+import { createAcceptInvitation } from "../auth/invitations.ts";
 import { callerGone, type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
 import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
@@ -31,7 +30,7 @@ import {
 export interface EmbeddedUpstreamOptions {
   /** The audited administration of devices; absent or `null`: changes are not audited. */
   readonly devicesFor?: DevicesFor | null;
-  /** The audited stores of keys, for invitations; absent or `null`: their changes are not audited. */
+  /** The audited stores of keys, for invitations; absent or `null`: acceptances are not audited. */
   readonly keyStoreFor?: KeyStoreFor | null;
 }
 
@@ -46,7 +45,7 @@ export function createEmbeddedUpstream(
   server: EmbeddedServer,
   { devicesFor = null, keyStoreFor }: EmbeddedUpstreamOptions = {},
 ): Upstream {
-  const registerInvited = createRegisterInvited({
+  const accept = createAcceptInvitation({
     ...ports,
     keyStoreFor: keyStoreFor ?? undefined,
     async findRows({ keyId, tenant }, deviceId) {
@@ -61,12 +60,16 @@ export function createEmbeddedUpstream(
         const response = refusal ?? refuseLate(call, ports.clock);
         if (response !== null) return declareDeduplication(response);
       }
-      const run = (principal: GatewayPrincipal): Promise<PlainResponse> =>
-        runCall(ports, call, (signal, progress) =>
-          operate(server, { ...call, principal }, { signal, progress }, devicesFor),
-        );
-      if (call.decoded.operation !== "registerEnvironment") return run(call.principal);
-      return registerInvited(call.principal, call.decoded.body, run).catch(refuseChange);
+      let { principal } = call;
+      let beforeEnrol: RequestContext["beforeEnrol"];
+      if (call.decoded.operation === "registerEnvironment") {
+        const acceptance = await accept(principal, call.decoded.body);
+        if (acceptance.kind === "refused") return acceptance.response;
+        ({ principal, useInvitation: beforeEnrol } = acceptance);
+      }
+      return runCall(ports, call, (signal, progress) =>
+        operate(server, { ...call, principal }, { signal, progress, beforeEnrol }, devicesFor),
+      );
     },
     isLoop: () => false,
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),
@@ -107,16 +110,10 @@ async function runCall(
   return endpoint.audience === "caller" ? declareDeduplication(response) : response;
 }
 
-/** A change of an invitation that is refused, or cannot be audited, ends with its response. */
-function refuseChange(cause: unknown): PlainResponse {
-  if (!(cause instanceof ChangeRefusedError)) throw cause;
-  return cause.response;
-}
-
 function operate(
   server: EmbeddedServer,
   call: UpstreamCall,
-  running: { readonly signal: AbortSignal; readonly progress: UpstreamProgress },
+  running: Pick<RequestContext, "beforeEnrol" | "signal" | "progress">,
   devicesFor: DevicesFor | null,
 ): Promise<PlainResponse> {
   const { decoded, principal, request, connection } = call;

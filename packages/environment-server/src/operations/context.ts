@@ -1,6 +1,6 @@
 /** The arguments that operations share: the parts of the server, facts about the request, and one frame of a request to a device. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import type { DeviceLabels, Principal } from "@letta-environments/schema";
+import type { DeviceLabels, PlainResponse, Principal } from "@letta-environments/schema";
 import type { DeviceCommands } from "../device-commands/device-commands.ts";
 import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { Changes } from "../changes/changes.ts";
@@ -60,6 +60,8 @@ export interface RequestContext extends DeviceCallContext {
   readonly authority: string | null;
   /** Labels for the device that registers, if it belonged to no key and the principal's key becomes its owner. */
   readonly labels?: DeviceLabels | null;
+  /** Called before a device is enrolled, when only its owner and the number of devices can still refuse it. A response refuses it. */
+  readonly beforeEnrol?: (() => Promise<PlainResponse | null>) | undefined;
   /**
    * The administration through which the principal changes a device, such as one that audits changes; the server's own when absent.
    * If it rejects with a {@link ChangeRefusedError}, the caller receives the response of the error.

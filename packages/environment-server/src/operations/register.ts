@@ -38,7 +38,7 @@ export async function registerEnvironment(
   server: ServerContext,
   { body }: OperationInput<"registerEnvironment">,
   principal: Principal,
-  { authority, labels = null }: RequestContext,
+  { authority, labels = null, beforeEnrol }: RequestContext,
 ): Promise<PlainResponse> {
   const { deviceId, connectionName, listenerInstanceId = defaultListenerInstanceId, metadata = null } = body;
   if (metadata !== null && JSON.stringify(metadata).length > maxMetadataLength) {
@@ -56,6 +56,8 @@ export async function registerEnvironment(
     const issues = [{ member: "host", rule: "must be the address of this server, which has no public URL configured" }];
     return problemResponse("invalid_request", { issues });
   }
+  const refusal = (await beforeEnrol?.()) ?? null;
+  if (refusal !== null) return refusal;
   const result = await server.store.enrol({
     tenant: principal.tenant,
     deviceId,
