@@ -293,15 +293,23 @@ describe("resuming", () => {
     expect(typesOf(after)).toEqual(["environment"]);
   });
 
-  test("an unknown id gives a gap and then what happens next, and a malformed one is 400", async () => {
+  test.each([
+    ["of another log", "0".repeat(44)],
+    ["of an earlier version", "5be1c3f0a7d2e964.2f.mkq0x1c8"],
+  ])("an id %s gives a gap and then what happens next", async (_what, lastEventId) => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
-    const sink = await listen(harness, { lastEventId: "0".repeat(44) });
+    const sink = await listen(harness, { lastEventId });
     socket.say({ type: "update_device_status", device_status: { current_permission_mode: "acceptEdits" } });
     await settle(harness);
     expect(typesOf(sink)).toEqual(["gap", "environment"]);
     expect(sink.events[0]?.data).toEqual({ reason: "unknown" });
-    await expect(openStream(harness, { lastEventId: "nonsense" })).rejects.toThrow("last-event-id");
+  });
+
+  test("an id that is too long or has other characters is 400", async () => {
+    const harness = createHarness();
+    for (const lastEventId of ["no id", "0".repeat(129)])
+      await expect(openStream(harness, { lastEventId })).rejects.toThrow("last-event-id");
   });
 
   test("an id older than everything that is stored gives a gap", async () => {

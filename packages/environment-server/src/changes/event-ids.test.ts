@@ -49,11 +49,18 @@ test("masks cover only their own place: the difference of two places is not that
 });
 
 test.each([
-  "",
   "x",
   "0".repeat(43),
   "0".repeat(45),
   `${"0".repeat(43)}A`,
-  `${"0".repeat(44)}\n`,
   "0123456789abcdef.1.1",
-])("%j is not the id of an event", (text) => expect(isEventId(text)).toBe(false));
+  "Az0._~-",
+  "0".repeat(128),
+])("%j, which may be the id of another version, is unknown", (text) => {
+  expect(isEventId(text)).toBe(true);
+  expect(ids.read(text, series)).toBe("unknown");
+});
+
+test.each(["", "a b", "a/b", "ü", `${"0".repeat(44)}\n`, "0".repeat(129)])("%j is not the id of an event", (text) =>
+  expect(isEventId(text)).toBe(false),
+);

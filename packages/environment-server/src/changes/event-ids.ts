@@ -30,11 +30,14 @@ const tagLength = 16;
 /** Digits of a number up to 2^53. */
 const numberLength = 14;
 
-const pattern = /^[0-9a-f]{44}$/;
+const sealedPattern = /^[0-9a-f]{44}$/;
 
-/** Returns whether a text has the form of an id. */
+/** Ids of any version: characters that a URL may have unescaped (RFC 3986, section 2.3). */
+const idPattern = /^[\w.~-]{1,128}$/;
+
+/** Returns whether a text may be the id of an event, also one of an earlier or a later version. */
 export function isEventId(text: string): boolean {
-  return pattern.test(text);
+  return idPattern.test(text);
 }
 
 /** Creates {@link EventIds}. */
@@ -52,6 +55,7 @@ export function createEventIds(sha256: Sha256): EventIds {
       return tag + mask(epoch, tag, place);
     },
     read(id, { epoch: present, former }) {
+      if (!sealedPattern.test(id)) return "unknown";
       const tag = id.slice(0, tagLength);
       for (const epoch of [present, ...former.map((series) => series.epoch)]) {
         const place = mask(epoch, tag, id.slice(tagLength));

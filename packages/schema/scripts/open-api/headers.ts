@@ -154,9 +154,9 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
     name: "Last-Event-ID",
     in: "header",
     description:
-      "The id of the last event that the client has received. The stream continues after it. `oldest`: it begins with the oldest event " +
-      "that is kept.",
-    schema: text,
+      "The id of the last event that the client has received. The stream continues after it; after an id that the server does not know, or " +
+      "whose form is that of another version, it begins with a `gap` (`unknown`). `oldest`: it begins with the oldest event that is kept.",
+    schema: { type: "string", pattern: "^[A-Za-z0-9._~-]{0,128}$" },
     example: eventIdExample,
   },
   Prefer: {

@@ -130,7 +130,7 @@ export function describeEvents(launcher: RuntimeLauncher, unread: () => ReturnTy
       headers: { authorization: `Bearer ${readerKey}` },
     });
     expect([head.status, head.headers.get("content-type"), await head.text()]).toEqual([200, "text/event-stream", ""]);
-    const malformed = await ask(gateway.url, path, { key: readerKey, headers: { "last-event-id": "x" } });
+    const malformed = await ask(gateway.url, path, { key: readerKey, headers: { "last-event-id": "no id" } });
     expect([malformed.status, malformed.json["errorCode"]]).toEqual([400, "invalid_request"]);
     const { key: listKey } = await gateway.createKey({ scopes: ["list"] });
     const refused = await ask(gateway.url, `${path}?include=output`, { key: listKey });

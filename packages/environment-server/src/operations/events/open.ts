@@ -42,7 +42,12 @@ const withoutView = problemResponse("insufficient_scope", {
 });
 
 const malformedId = problemResponse("invalid_request", {
-  issues: [{ member: "last-event-id", rule: "must be the id of an event, 'oldest', or absent" }],
+  issues: [
+    {
+      member: "last-event-id",
+      rule: "must be the id of an event, of at most 128 letters, digits and -._~",
+    },
+  ],
 });
 
 const tooMany = problemResponse("rate_limited", {
