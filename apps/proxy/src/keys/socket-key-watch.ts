@@ -1,7 +1,7 @@
 /** Closes open sockets of devices and viewers when their keys, tokens or tenants no longer permit them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
+import type { DeviceAllowlist, Principal } from "@letta-environments/schema";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { credentialOf, type KeyRecord } from "./key-record.ts";
 import {
@@ -10,7 +10,6 @@ import {
   type CurrentRules,
   expiryOfKey,
   hasSamePolicy,
-  isViewer,
   type Permissions,
   permissionsOfKey,
   type SocketHolder,
@@ -75,10 +74,9 @@ export interface SocketRules extends Partial<PermissionRules> {
  */
 export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): DeviceSockets {
   const { clock, hasExpired, keyStore, tokenSettings, onFailure } = rules;
-  const reportShadowed = once(rules.onShadowed ?? (() => undefined));
   let checked = readState(rules);
   const tokens = createSocketTokens(tokenSettings, rules.asAuthenticated);
-  const closeUntagged = createCloseUntagged(sockets);
+  const closeUntagged = createCloseUntagged(sockets, rules.onShadowed);
   let [mustCheckAll, hasNewSocket, nextExpiryMs] = [false, false, Infinity];
   /** Sockets that were found permitted. */
   let permitted = new WeakSet<SocketHolder>();
@@ -132,7 +130,6 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
       else {
         open.set(holder, own);
         expiries.set(credential, expiresAt);
-        if (!isViewer(holder) && !allowsDevice({ ...own, deviceTags: null }, holder)) reportShadowed(holder);
       }
     }
     if (ended.size > 0) sockets.closeEnded((holder) => ended.has(holder));
@@ -191,16 +188,6 @@ function isSameState(left: CheckedState, right: CheckedState): boolean {
 }
 
 const unchanged: ConfigurePermissions = (own) => own;
-
-/** Returns a function that reports each socket once. */
-function once(report: (device: ConnectedDevice) => void): (device: ConnectedDevice) => void {
-  const reported = new WeakSet<ConnectedDevice>();
-  return (device) => {
-    if (reported.has(device)) return;
-    reported.add(device);
-    report(device);
-  };
-}
 
 function holdersOf(sockets: WatchedSockets): readonly SocketHolder[] {
   const viewers = sockets.connectedViewers();

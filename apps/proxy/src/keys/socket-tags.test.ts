@@ -17,19 +17,23 @@ async function setUp(more: Partial<KeyRequest> = {}, isInShadow = false) {
   const keyStore = createMemoryKeyStore();
   const { record } = createKey({ name: "k", tenant: "default", scopes: ["connect"], ...more }, clock.now(), testMint);
   await keyStore.create(record);
-  const row = { tags: ["ci"], isUnreadable: false };
-  const readTags = (): Promise<readonly string[]> =>
-    row.isUnreadable ? Promise.reject(new Error("disk I/O error")) : Promise.resolve(row.tags);
+  const row = { tags: ["ci"], isUnreadable: false, reads: 0 };
+  const readTags = (): Promise<readonly string[]> => {
+    row.reads += 1;
+    return row.isUnreadable ? Promise.reject(new Error("disk I/O error")) : Promise.resolve(row.tags);
+  };
   const [secret] = record.secrets;
   const credentialId = secret === undefined ? null : credentialIdOf(secret);
   const device = { tenant: "default", keyId: record.id, credentialId, deviceId: "device-1", connectionName: "one" };
   const sockets = fakeSockets([device], [], readTags);
   let settings: PermissionSettings = { approvals: null, shadow: isInShadow ? toShadowSettings([record.id]) : null };
   const failures: unknown[] = [];
+  const shadowed: string[] = [];
   await sockets.open(
     watchSocketKeys(sockets, {
       ...{ clock, keyStore, hasExpired: createExpiryCheck(clock), tenants: () => noTenants, tokenSettings: () => null },
       ...createPermissionRules(() => settings),
+      onShadowed: ({ deviceId }) => void shadowed.push(deviceId),
       onFailure: (cause) => void failures.push(cause),
     }),
   );
@@ -38,6 +42,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isInShadow = false) {
     clock,
     row,
     failures,
+    shadowed,
     isOpen: () => sockets.connectedDevices().length === 1,
     async endShadow() {
       settings = { ...settings, shadow: null };
@@ -70,11 +75,32 @@ test("the socket of a device stays open when its key is restricted to a tag of t
   expect(isOpen()).toBe(false);
 });
 
-test("shadow mode keeps the socket of a device open that has no tag of its key", async () => {
-  const { isOpen, endShadow } = await setUp({ deviceTags: ["gpu"] }, true);
-  expect(isOpen()).toBe(true);
+test("the socket of a device that has lost its tag stays open when its key gets the same tags or more, and closes when it gets other ones", async () => {
+  const { patch, isOpen, row } = await setUp({ deviceTags: ["ci", "gpu"] });
+  row.tags = [];
+  await patch({ deviceTags: ["gpu", "ci"] });
+  await patch({ deviceTags: ["gpu", "more", "ci"] });
+  await patch({ deviceTags: null });
+  expect([isOpen(), row.reads]).toEqual([true, 1]);
+  await patch({ deviceTags: ["ci", "gpu"] });
+  expect([isOpen(), row.reads]).toEqual([false, 2]);
+});
+
+test("shadow mode keeps the socket of a device open that has no tag of its key, which is reported once, until shadow mode ends", async () => {
+  const { isOpen, endShadow, patch, row, shadowed } = await setUp({ deviceTags: ["gpu"] }, true);
+  await patch({ description: "checked again" });
+  await patch({ deviceTags: ["other"] });
+  expect([isOpen(), shadowed, row.reads]).toEqual([true, ["device-1"], 1]);
   await endShadow();
-  expect(isOpen()).toBe(false);
+  expect([isOpen(), shadowed]).toEqual([false, ["device-1"]]);
+});
+
+test("shadow mode reports no device that has a tag of its key, until the key is restricted to other tags", async () => {
+  const { isOpen, patch, row, shadowed } = await setUp({ deviceTags: ["ci"] }, true);
+  await patch({ description: "checked again" });
+  expect([isOpen(), shadowed, row.reads]).toEqual([true, [], 1]);
+  await patch({ deviceTags: ["gpu"] });
+  expect([isOpen(), shadowed]).toEqual([true, ["device-1"]]);
 });
 
 test("a failed read of the tags of a device is repeated, and closes no socket", async () => {

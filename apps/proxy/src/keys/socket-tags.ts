@@ -1,14 +1,20 @@
 /**
- * Closes the sockets of devices that have no tag that their keys require. The row of a device is read when its socket has opened and when
- * the tags of its key change, and not more often: a device that loses its tags stays connected.
+ * Closes the sockets of devices that have no tag that their keys require, and reports the devices that only shadow mode keeps connected. The row of a
+ * device is read when its socket has opened and when its key is restricted to other tags, and not more often: a device that loses its tags stays
+ * connected.
  */
-import type { DeviceFilter } from "@letta-environments/environment-server";
+import type { ConnectedDevice, DeviceFilter } from "@letta-environments/environment-server";
 import { allowsDevice } from "@letta-environments/schema";
 import { type CurrentRules, isViewer, type Permissions, type SocketHolder } from "./socket-permissions.ts";
 
+/** The stored devices. */
+export interface TaggedDevices {
+  list(filter: DeviceFilter): Promise<readonly { readonly tags: readonly string[] }[]>;
+}
+
 /** Sockets that can be closed, and the stored devices. */
 export interface TaggedSockets {
-  readonly devices: { list(filter: DeviceFilter): Promise<readonly { readonly tags: readonly string[] }[]> };
+  readonly devices: TaggedDevices;
   closeEnded(isEnded: (holder: SocketHolder) => boolean): void;
 }
 
@@ -19,29 +25,38 @@ export type CloseUntagged = (
   failures: Map<string, unknown>,
 ) => Promise<readonly SocketHolder[]>;
 
-/** Creates a {@link CloseUntagged}. */
-export function createCloseUntagged(sockets: TaggedSockets): CloseUntagged {
-  /** The required tags, as JSON, with which each device was found permitted. */
-  const permitted = new WeakMap<SocketHolder, string>();
+/** Returns the tags of a device; none if it is not known. All rows of a device have the same. */
+export async function readTags(devices: TaggedDevices, tenant: string, deviceId: string): Promise<readonly string[]> {
+  const [row] = await devices.list({ tenant, deviceId, afterId: null, limit: 1 });
+  return row?.tags ?? [];
+}
 
-  async function isUntagged(holder: SocketHolder, deviceTags: readonly string[] | null): Promise<boolean> {
-    const required = JSON.stringify(deviceTags);
+/** Creates a {@link CloseUntagged}. `onShadowed` receives each device that its key would not allow without shadow mode, once per socket. */
+export function createCloseUntagged(
+  sockets: TaggedSockets,
+  onShadowed: (device: ConnectedDevice) => void = () => undefined,
+): CloseUntagged {
+  const [hasRequired, hasOwn] = [createTagCheck(sockets.devices), createTagCheck(sockets.devices)];
+  const reported = new WeakSet<ConnectedDevice>();
+
+  async function isUntagged(holder: SocketHolder, own: Permissions, required: TagList): Promise<boolean> {
     // The tags of a viewer's device are checked for each frame.
-    if (isViewer(holder) || permitted.get(holder) === required) return false;
-    if (deviceTags !== null) {
-      const { tenant, deviceId } = holder;
-      const [row] = await sockets.devices.list({ tenant, deviceId, afterId: null, limit: 1 });
-      const device = { ...holder, tags: row?.tags };
-      if (!allowsDevice({ deviceIds: null, connectionNames: null, deviceTags }, device)) return true;
-    }
-    permitted.set(holder, required);
+    if (isViewer(holder)) return false;
+    if (!(await hasRequired(holder, required))) return true;
+    if (reported.has(holder)) return false;
+    const isAllowed =
+      allowsDevice({ ...own, deviceTags: null }, holder) &&
+      (required !== null || (await hasOwn(holder, own.deviceTags ?? null)));
+    if (isAllowed) return false;
+    reported.add(holder);
+    onShadowed(holder);
     return false;
   }
 
   return async (open, { configure }, failures) => {
     const untagged = new Set<SocketHolder>();
     const check = async (holder: SocketHolder, own: Permissions): Promise<void> => {
-      if (await isUntagged(holder, configure(own).deviceTags ?? null)) untagged.add(holder);
+      if (await isUntagged(holder, own, configure(own).deviceTags ?? null)) untagged.add(holder);
     };
     await Promise.all(
       [...open].map(([holder, own]) =>
@@ -50,5 +65,23 @@ export function createCloseUntagged(sockets: TaggedSockets): CloseUntagged {
     );
     if (untagged.size > 0) sockets.closeEnded((holder) => untagged.has(holder));
     return [...open.keys()].filter((holder) => !untagged.has(holder) && !failures.has(holder.keyId));
+  };
+}
+
+/** Tags of which a device must have one; `null`: any device. */
+type TagList = readonly string[] | null;
+
+/** Creates a function that returns whether a device has one of the tags. It reads the row only if they lack one of those it was last allowed with. */
+function createTagCheck(devices: TaggedDevices): (device: ConnectedDevice, deviceTags: TagList) => Promise<boolean> {
+  const allowed = new WeakMap<ConnectedDevice, TagList>();
+  return async (device, deviceTags) => {
+    const before = allowed.get(device) ?? null;
+    const isRestricted = deviceTags !== null && before?.every((tag) => deviceTags.includes(tag)) !== true;
+    if (isRestricted) {
+      const tags = await readTags(devices, device.tenant, device.deviceId);
+      if (!deviceTags.some((tag) => tags.includes(tag))) return false;
+    }
+    allowed.set(device, deviceTags);
+    return true;
   };
 }
