@@ -84,7 +84,7 @@ async function setUp(started: Partial<Configuration> = {}) {
         audit: { append: (entry) => Promise.resolve(void entries.push(entry)) },
         upstream: embedServer(server),
         fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
-        wrapStep: shadow === null ? undefined : createShadow(shadow, server.findConnection),
+        wrapStep: shadow === null ? undefined : createShadow(shadow, server),
       },
       config: { jwt, approvals, auditContent, rateLimits: resolveRateLimits({ policies: { sends } }, false).settings },
     });

@@ -123,7 +123,7 @@ describe("the device of a connection, with the embedded server", () => {
     const { proxy, issueKey, events } = createTestProxy(undefined, {
       ports: {
         ...{ clock, upstream: embedServer(server), deviceSockets: server },
-        wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server.findConnection),
+        wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server),
       },
     });
     const connect = await issueKey({ scopes: ["connect"] });
@@ -170,4 +170,37 @@ describe("the device of a connection, with the embedded server", () => {
       expect(await (await setUp({ deviceIds: ["device-1"] }))(method, path, body)).toEqual([]);
     },
   );
+});
+
+test("the tags of a device that registers are decided with the embedded server, and not enforced", async () => {
+  const clock = createVirtualClock();
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const server = createEnvironmentServer({
+    ...{ store, clock, sha256: sha256Hex, randomId, podId: "pod", publicUrl: "https://gateway.example", settleMs: 0 },
+  });
+  const keyIds = new Set<string>();
+  const { proxy, issueKey, events } = createTestProxy(undefined, {
+    ports: {
+      ...{ clock, upstream: embedServer(server), deviceSockets: server },
+      wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server),
+    },
+  });
+  const { key, record } = await issueKey({ scopes: ["connect"], deviceTags: ["gpu"] });
+  keyIds.add(record.id);
+  async function register() {
+    events.length = 0;
+    const body = JSON.stringify({ deviceId: "device-1", connectionName: "box" });
+    const { status } = await proxy.handle(
+      fakeRequest({ key, method: "POST", path: "/v1/environments/register", body }),
+    );
+    const codes = events.flatMap((event) => (event.type === "request" ? (event.shadowRefusedBy ?? []) : []));
+    return { status, codes };
+  }
+  expect(await register()).toEqual({ status: 200, codes: ["device_not_allowed"] });
+  await server.devices.label("default", "device-1", { tags: ["gpu"] }, () => true);
+  expect(await register()).toEqual({ status: 200, codes: [] });
+  await server.devices.label("default", "device-1", { tags: ["ci"] }, () => true);
+  expect(await register()).toEqual({ status: 200, codes: ["device_not_allowed"] });
+  store.listDevices = () => Promise.reject(new Error("disk I/O error"));
+  expect(await register()).toEqual({ status: 200, codes: [] });
 });

@@ -15,6 +15,7 @@ import {
   type RegisterRequest,
 } from "@letta-environments/schema";
 import type { ConnectionRecord } from "@letta-environments/environment-server";
+import { readTags, type TaggedDevices } from "../keys/socket-tags.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { mapMaybe, type MaybePromise, type RunStep } from "../lib/steps.ts";
 import type { StepName } from "../step-names.ts";
@@ -74,11 +75,18 @@ export function liftAndRemember<Caller extends Principal>(caller: Caller, lift: 
   return lifted;
 }
 
+/** Looks up what shadow mode decides about. */
+export interface ShadowedDevices {
+  /** Finds a connection of a tenant. */
+  findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null>;
+  readonly devices: TaggedDevices;
+}
+
 /**
- * Creates a wrapper of the pipeline's steps. `findConnection` looks up the connection that other requests name; without it, their
- * devices are not checked.
+ * Creates a wrapper of the pipeline's steps. `shadowed` looks up the connection that other requests name, and the tags of a device that
+ * registers; without it, these are not checked.
  */
-export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?: FindConnection): WrapShadowed {
+export function createShadow({ keyIds, rules }: ShadowSettings, shadowed?: ShadowedDevices): WrapShadowed {
   const liftedPrincipals = new WeakMap<Principal, Principal>();
 
   function lift(principal: Principal): Principal {
@@ -101,9 +109,12 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
   }
 
   const decideEndpoint: Decision = (restricted, exchange) =>
-    mapMaybe(connectionOf(restricted, exchange, findConnection), (connection) =>
+    mapMaybe(connectionOf(restricted, exchange, shadowed), (connection) =>
       refuseEndpoint(restricted, exchange, connection),
     );
+
+  const decideInput: Decision = (restricted, exchange) =>
+    mapMaybe(tagsOf(restricted, exchange, shadowed), (tags) => refuseInput(restricted, exchange, tags));
 
   const wrappers: Readonly<Partial<Record<StepName, WrapShadowedStep>>> = {
     authenticate: (run) => (exchange) =>
@@ -121,7 +132,7 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
         // If it was refused or nothing changed, the decision on the endpoint holds.
         added === null || !("principal" in added) ? added : mapMaybe(decide(exchange, decideEndpoint), () => added),
       ),
-    "authorise the input": (run) => (exchange) => mapMaybe(decide(exchange, refuseInput), () => run(exchange)),
+    "authorise the input": (run) => (exchange) => mapMaybe(decide(exchange, decideInput), () => run(exchange)),
   };
 
   return (name, run) => wrappers[name]?.(run) ?? run;
@@ -134,20 +145,28 @@ type WrapShadowed = <Exchange extends ShadowedExchange>(name: StepName, run: Run
 /** Returns the code with which a step would refuse a principal; `null`: it would pass. */
 type Decision = (principal: Principal, exchange: ShadowedExchange) => MaybePromise<string | null>;
 
-/** Finds a connection of a tenant. */
-type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
-
 /** Returns the connection that a request names, as far as it is known. */
 function connectionOf(
   { tenant }: Principal,
   { state, params }: ShadowedExchange,
-  find: FindConnection | undefined,
+  shadowed: ShadowedDevices | undefined,
 ): MaybePromise<ConnectionRecord | null> {
   const connectionId = params?.["connectionId"];
-  if (state.action !== null || connectionId === undefined || find === undefined)
+  if (state.action !== null || connectionId === undefined || shadowed === undefined)
     return state.action?.connection ?? null;
   // Shadow mode must not fail a request.
-  return find(tenant, connectionId).catch(() => null);
+  return shadowed.findConnection(tenant, connectionId).catch(() => null);
+}
+
+/** Returns the tags of the device that registers; `null` if they are not known, or the key is not restricted to tags. */
+function tagsOf(
+  { tenant, deviceTags = null }: Principal,
+  { input }: ShadowedExchange,
+  shadowed: ShadowedDevices | undefined,
+): MaybePromise<readonly string[] | null> {
+  const decoded = input?.decoded;
+  if (deviceTags === null || shadowed === undefined || decoded?.operation !== "registerEnvironment") return null;
+  return readTags(shadowed.devices, tenant, decoded.body.deviceId).catch(() => null);
 }
 
 /** Decides with the functions of the step, and checks the device of the connection. */
@@ -161,10 +180,14 @@ function refuseEndpoint(
   return isForeign ? "connection_not_found" : codeOf(authoriseEndpoint(principal, endpoint, params));
 }
 
-function refuseInput(principal: Principal, { input, state }: ShadowedExchange): string | null {
+function refuseInput(
+  principal: Principal,
+  { input, state }: ShadowedExchange,
+  tags: readonly string[] | null,
+): string | null {
   if (input === undefined) return null;
   const { decoded } = input;
-  if (decoded.operation === "registerEnvironment" && !allowsRegistration(principal, decoded.body)) {
+  if (decoded.operation === "registerEnvironment" && !allowsRegistration(principal, decoded.body, tags)) {
     return "device_not_allowed";
   }
   const refusal = authoriseInput(principal, decoded);
@@ -179,10 +202,15 @@ function codeOf(refusal: PlainResponse | null): string | null {
   return typeof code === "string" ? code : null;
 }
 
-/** Whether a key may register a device. Its tags are known only to the environment server. */
-function allowsRegistration(principal: GatewayPrincipal, { deviceId, connectionName }: RegisterRequest): boolean {
-  const device = { deviceId, connectionName };
-  return allowsDevice({ ...principal, deviceTags: null }, device) && allowsInvitedName(principal, device);
+/** Whether a key may register a device. Tags that are not known are not checked. */
+function allowsRegistration(
+  principal: GatewayPrincipal,
+  { deviceId, connectionName }: RegisterRequest,
+  tags: readonly string[] | null,
+): boolean {
+  const device = { deviceId, connectionName, tags };
+  const checked = tags === null ? { ...principal, deviceTags: null } : principal;
+  return allowsDevice(checked, device) && allowsInvitedName(principal, device);
 }
 
 /** The members of a caller that shadow mode can lift, with its key. */

@@ -116,7 +116,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
 function wrapSteps({ shadow }: Settings, { metrics, embedded }: GatewayResources): WrapApiStep | undefined {
   const observe = metrics?.wrapStep;
   if (shadow === null) return observe;
-  const lift = createShadow(shadow, embedded?.findConnection);
+  const lift = createShadow(shadow, embedded ?? undefined);
   return observe === undefined ? lift : composeWraps(observe, lift);
 }
 

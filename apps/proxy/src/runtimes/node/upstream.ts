@@ -5,6 +5,7 @@ import { createUpstreamPool } from "#upstream-pool";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { watchCredentialFiles } from "../../adapters/node/watched-files.ts";
+import type { ShadowedDevices } from "../../auth/shadow.ts";
 import type { Settings } from "../../config/settings.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
@@ -34,7 +35,7 @@ export interface UpstreamResources {
   readonly keyStoreFor: KeyStoreFor | null;
   readonly log: (event: LogEvent) => void;
   /** `null` if the upstream is remote. */
-  readonly embedded: EmbeddedServer | null;
+  readonly embedded: (EmbeddedServer & ShadowedDevices) | null;
   /** `null` if the upstream is remote. */
   readonly devicesFor: DevicesFor | null;
   /** `null` if the upstream is embedded. */

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandError, misuse } from "@letta-environments/command-line";
-import type { ConnectionRecord } from "@letta-environments/environment-server";
+import type { EnvironmentStore } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import { describeIssues, problemResponse } from "@letta-environments/schema";
@@ -13,7 +13,7 @@ import { createExtensions } from "../../../extensions.ts";
 import { createMemoryRateLimitStore } from "../../../adapters/memory/rate-limit-store.ts";
 import { formatExplanation } from "../../../commands/explain-text.ts";
 import { refuseInvalidKey } from "../../../auth/authentication.ts";
-import { createShadow, liftRestrictions } from "../../../auth/shadow.ts";
+import { createShadow, liftRestrictions, type ShadowedDevices } from "../../../auth/shadow.ts";
 import { findJsonSyntaxError } from "../../../config/json-syntax.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { callerOfClaims, callerOfKey, type ExplainedCaller } from "../../../explain/caller.ts";
@@ -93,8 +93,8 @@ async function explainLocally(settings: Settings, request: ExplainRequest): Prom
     const hasDevices = upstream.kind === "embedded" && existsSync(join(dataDir, environmentsFile));
     const devices = hasDevices ? await openStore(dataDir, environmentsFile, createSqliteEnvironmentStore) : null;
     try {
-      const findConnection = devices?.store.findConnection ?? (() => Promise.resolve(null));
-      return await createExplain(composeParts(settings, keys, findConnection), false)(caller, request);
+      const stored = devices === null ? noDevices : storedDevices(devices.store);
+      return await createExplain(composeParts(settings, keys, stored), false)(caller, request);
     } finally {
       devices?.database.close();
     }
@@ -114,17 +114,20 @@ async function findCaller(
   return callerOfKey(record, createExpiryCheck(systemClock));
 }
 
-type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
+function storedDevices({ findConnection, listDevices }: EnvironmentStore): ShadowedDevices {
+  return { findConnection, devices: { list: listDevices } };
+}
+
+const noDevices: ShadowedDevices = {
+  findConnection: () => Promise.resolve(null),
+  devices: { list: () => Promise.resolve([]) },
+};
 
 /** Composes a pipeline that is used only for its decisions. */
-function composeParts(
-  settings: Settings,
-  { keyStore, pepper }: OpenKeys,
-  findConnection: FindConnection,
-): PipelineParts {
+function composeParts(settings: Settings, { keyStore, pepper }: OpenKeys, stored: ShadowedDevices): PipelineParts {
   const local = createMemoryRateLimitStore(systemClock);
   const notHere = (): Promise<ReturnType<typeof problemResponse>> => Promise.resolve(problemResponse("shutting_down"));
-  const server = { operate: notHere, findConnection };
+  const server = { ...stored, operate: notHere };
   const isEmbedded = settings.upstream.kind === "embedded";
   const { shadow } = settings;
   const services: GatewayServices = {
@@ -158,7 +161,7 @@ function composeParts(
     // No token is presented: the claims replace it.
     tokenAuthenticatorFor: () => () => refuseInvalidKey("not_verified"),
     ...(shadow !== null && {
-      wrapStep: createShadow(shadow, isEmbedded ? findConnection : undefined),
+      wrapStep: createShadow(shadow, isEmbedded ? stored : undefined),
       liftRestrictions: (principal) => liftRestrictions(principal, shadow),
     }),
     apiExtensions: createExtensions(),
