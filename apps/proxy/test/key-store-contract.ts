@@ -197,11 +197,8 @@ export function describeKeyStore(
       const ids = Array.from({ length: 8 }, (_, index) => `device-${index}`);
       const outcomes = await Promise.all(
         ids.map(async (deviceId, index) => {
-          const accept = createAcceptInvitation({
-            clock,
-            keyStore: index % 2 === 0 ? store : other,
-            findRows: () => Promise.resolve([]),
-          });
+          const keyStore = index % 2 === 0 ? store : other;
+          const accept = createAcceptInvitation({ clock, keyStore, findRows: () => Promise.resolve([]) });
           const acceptance = await accept(principal, { deviceId, connectionName: "box" });
           return acceptance.kind === "accepted" && (await acceptance.useInvitation?.()) === null;
         }),
