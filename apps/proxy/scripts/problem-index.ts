@@ -1,7 +1,7 @@
 /** Writes `docs/problems/README.md`, the index of the pages of all problem codes. */
 import { problemDefinitions } from "@letta-environments/schema";
 
-const introduction = `# Errors
+const introduction = `# Problems
 
 Every error is \`application/problem+json\` (RFC 9457); its member \`errorCode\` is one of these codes. Codes, titles and statuses are stable. Retryable is
 the usual value of \`x-should-retry\`: whether the same request may succeed when it is repeated, without any effect happening twice. A response that knows
