@@ -12,6 +12,7 @@ import {
   launchBrowser,
   launchConsoleGateway,
   openPage,
+  passTime,
   settleCards,
 } from "./support/gateway.ts";
 
@@ -250,9 +251,11 @@ describe.each(browsers)("in %s", () => {
     await card.focus();
     await settle(card);
     const sent: string[] = [];
-    await page.route("**/messages*", (route) => {
+    await page.route("**/messages*", async (route) => {
       if (route.request().method() !== "POST") return route.continue();
       sent.push(route.request().url());
+      // However long it takes: the reader may be typing meanwhile.
+      await passTime(page, 600);
       const body = JSON.stringify({ type: "about:blank", status: 409, title: "Refused", errorCode: "device_offline" });
       return route.fulfill({ status: 409, contentType: "application/problem+json", body });
     });

@@ -1,6 +1,8 @@
 /** Invitations: who may use one, for how long, and what its device gets. */
 import { describe, expect, test } from "vitest";
 import type { KeyRecord } from "../src/keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
+import type { KeyStore } from "../src/ports.ts";
 import type { GatewayConfig } from "../src/services.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -62,17 +64,52 @@ describe("invitations of devices", () => {
     await expect(register(key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
   });
 
-  test("an invitation is not used up by a registration that the server refuses", async () => {
+  test("an invitation is not used up by a registration that the server refuses, whatever the reason", async () => {
     const { proxy, register, key, stored } = await setUp([], ["ci-*"]);
     const before = await stored();
-    const metadata = { text: "x".repeat(20_000) };
-    const body = JSON.stringify({ deviceId: "d1", connectionName: "ci-1", metadata });
-    const path = "/v1/environments/register";
-    const refused = await proxy.handle(fakeRequest({ key, method: "POST", path, body }));
-    expect(problemOf(refused).errorCode).toBe("invalid_request");
-    expect(await stored()).toEqual(before);
+    const requestWith = (metadata: object) => {
+      const body = JSON.stringify({ deviceId: "d1", connectionName: "ci-1", metadata });
+      return fakeRequest({ key, method: "POST", path: "/v1/environments/register", body });
+    };
+    const tooLarge = requestWith({ text: "x".repeat(20_000) });
+    // The address of the server is what it checks last.
+    for (const request of [tooLarge, { ...requestWith({}), authority: null }]) {
+      expect(problemOf(await proxy.handle(request)).errorCode).toBe("invalid_request");
+      expect(await stored()).toEqual(before);
+    }
     await expect(register(key, { deviceId: "d2", connectionName: "ci-2" })).resolves.toBeTypeOf("string");
     await expect(register(key, { deviceId: "d1", connectionName: "ci-1" })).rejects.toThrow("device_not_allowed");
+  });
+
+  test("of two devices that register with one invitation at the same time, one is enrolled, and the change is audited once", async () => {
+    const { register, key, record, store, stored, entries } = await setUp();
+    const ids = ["d1", "d2"];
+    const registrations = await Promise.allSettled(ids.map((deviceId) => register(key, { deviceId })));
+    const enrolled = ids.filter((_, index) => registrations[index]?.status === "fulfilled");
+    expect(enrolled).toHaveLength(1);
+    expect(registrations).toContainEqual({ status: "rejected", reason: new Error("device_not_allowed") });
+    expect(await stored()).toMatchObject({ deviceIds: enrolled });
+    const rows = await Promise.all(ids.map((deviceId) => store.findEnvironments("default", deviceId)));
+    expect(rows.flat().map(({ deviceId }) => deviceId)).toEqual(enrolled);
+    const changes = (await entries()).filter(({ type }) => type === "key_changed");
+    expect(changes).toMatchObject([{ actor: { kind: "key", keyId: record.id }, act: "updated" }]);
+  });
+
+  test("a device whose use of an invitation cannot be audited or stored is not enrolled, and the invitation stays unused", async () => {
+    const { proxy, register, key, keyStore, store, stored, auditDatabase } = await setUp();
+    const before = await stored();
+    const { update } = keyStore;
+    const refuse = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError(new Error("locked")));
+    Object.assign(keyStore, { update: refuse } satisfies Partial<KeyStore>);
+    const body = JSON.stringify({ deviceId: "d1", connectionName: "d1" });
+    const request = fakeRequest({ key, method: "POST", path: "/v1/environments/register", body });
+    const response = await proxy.handle(request);
+    expect([problemOf(response).errorCode, response.headers["retry-after"]]).toEqual(["key_store_unavailable", "2"]);
+    Object.assign(keyStore, { update });
+    auditDatabase.exec("DROP TABLE audit_records");
+    await expect(register(key, { deviceId: "d1" })).rejects.toThrow("audit_unavailable");
+    expect(await stored()).toEqual(before);
+    expect(await store.findEnvironments("default", "d1")).toEqual([]);
   });
 
   test("an invitation adds its tags to a device that was released, and does not add them again to one that it owns", async () => {

@@ -55,6 +55,8 @@ export function ApprovalCard({
     focusAfter(isByKey);
     const isOver = await decide(approval, approve, reason, suggestion);
     isPassingFocus.current = isByKey && isOver;
+    // Text may have been typed until it failed.
+    onOtherKey();
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.target !== card.current || event.ctrlKey || event.metaKey || event.altKey || isDisabled) return;

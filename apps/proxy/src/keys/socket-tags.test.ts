@@ -103,6 +103,13 @@ test("shadow mode reports no device that has a tag of its key, until the key is 
   expect([isOpen(), shadowed]).toEqual([true, ["device-1"]]);
 });
 
+test("the socket of a device that loses its tag in shadow mode stays open when shadow mode ends, as it would have without it", async () => {
+  const { isOpen, endShadow, row, shadowed } = await setUp({ deviceTags: ["ci"] }, true);
+  row.tags = [];
+  await endShadow();
+  expect([isOpen(), shadowed, row.reads]).toEqual([true, [], 1]);
+});
+
 test("a failed read of the tags of a device is repeated, and closes no socket", async () => {
   const { clock, patch, isOpen, row, failures } = await setUp();
   row.isUnreadable = true;

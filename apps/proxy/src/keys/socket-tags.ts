@@ -36,18 +36,16 @@ export function createCloseUntagged(
   sockets: TaggedSockets,
   onShadowed: (device: ConnectedDevice) => void = () => undefined,
 ): CloseUntagged {
-  const [hasRequired, hasOwn] = [createTagCheck(sockets.devices), createTagCheck(sockets.devices)];
+  const hasTags = createTagCheck(sockets.devices);
   const reported = new WeakSet<ConnectedDevice>();
 
+  /** @param required the tags that count, `null` if none do: shadow mode lifts those of the key */
   async function isUntagged(holder: SocketHolder, own: Permissions, required: TagList): Promise<boolean> {
     // The tags of a viewer's device are checked for each frame.
-    if (isViewer(holder)) return false;
-    if (!(await hasRequired(holder, required))) return true;
-    if (reported.has(holder)) return false;
-    const isAllowed =
-      allowsDevice({ ...own, deviceTags: null }, holder) &&
-      (required !== null || (await hasOwn(holder, own.deviceTags ?? null)));
-    if (isAllowed) return false;
+    if (isViewer(holder) || (required === null && reported.has(holder))) return false;
+    const isTagged = await hasTags(holder, required ?? own.deviceTags ?? null);
+    if (!isTagged && required !== null) return true;
+    if (reported.has(holder) || (isTagged && allowsDevice({ ...own, deviceTags: null }, holder))) return false;
     reported.add(holder);
     onShadowed(holder);
     return false;

@@ -5,12 +5,14 @@
 import type { RequestContext } from "@letta-environments/environment-server";
 import {
   buildPath,
+  type DeviceIdentity,
   declareDeduplication,
   type Endpoint,
   type PlainRequest,
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { createAcceptInvitation } from "../auth/invitations.ts";
 import { callerGone, type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
@@ -28,7 +30,10 @@ import {
 
 /** The audit of what an embedded server does for the gateway's keys. A change that cannot be audited rejects with a `ChangeRefusedError`. */
 export interface EmbeddedUpstreamOptions {
-  /** The audited administration of devices; absent or `null`: changes are not audited. */
+  /**
+   * The audited administration of devices; absent or `null`: changes are not audited, and an invitation is used before its device is compared with
+   * the stored rows.
+   */
   readonly devicesFor?: DevicesFor | null;
   /** The audited stores of keys, for invitations; absent or `null`: acceptances are not audited. */
   readonly keyStoreFor?: KeyStoreFor | null;
@@ -53,6 +58,30 @@ export function createEmbeddedUpstream(
       return (await devices?.list({ tenant, deviceId, afterId: null, limit: null })) ?? [];
     },
   });
+
+  function run(call: UpstreamCall, principal: GatewayPrincipal, beforeEnrol: RequestContext["beforeEnrol"]) {
+    return runCall(ports, call, (signal, progress) =>
+      operate(server, { ...call, principal }, { signal, progress, beforeEnrol }, devicesFor),
+    );
+  }
+
+  async function register(call: UpstreamCall, device: DeviceIdentity): Promise<PlainResponse> {
+    const acceptance = await accept(call.principal, device);
+    if (acceptance.kind === "refused") return acceptance.response;
+    const { principal, useInvitation } = acceptance;
+    if (useInvitation === undefined) return run(call, principal, undefined);
+    // The server would report a failure of the key store as one of its own.
+    const failures: unknown[] = [];
+    const response = await run(call, principal, () =>
+      useInvitation().catch((cause: unknown) => {
+        failures.push(cause);
+        return problemResponse("internal_error");
+      }),
+    );
+    if (failures.length > 0) throw failures[0];
+    return response;
+  }
+
   return {
     async forward(call) {
       if (call.endpoint.operation === "sendMessage" || call.endpoint.scope === "control") {
@@ -60,16 +89,9 @@ export function createEmbeddedUpstream(
         const response = refusal ?? refuseLate(call, ports.clock);
         if (response !== null) return declareDeduplication(response);
       }
-      let { principal } = call;
-      let beforeEnrol: RequestContext["beforeEnrol"];
-      if (call.decoded.operation === "registerEnvironment") {
-        const acceptance = await accept(principal, call.decoded.body);
-        if (acceptance.kind === "refused") return acceptance.response;
-        ({ principal, useInvitation: beforeEnrol } = acceptance);
-      }
-      return runCall(ports, call, (signal, progress) =>
-        operate(server, { ...call, principal }, { signal, progress, beforeEnrol }, devicesFor),
-      );
+      return call.decoded.operation === "registerEnvironment"
+        ? register(call, call.decoded.body)
+        : run(call, call.principal, undefined);
     },
     isLoop: () => false,
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),

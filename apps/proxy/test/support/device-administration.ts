@@ -11,6 +11,7 @@ import type { ShownDevice } from "../../src/admin/device-view.ts";
 import { createMemoryKeyStore } from "../../src/adapters/memory/key-store.ts";
 import { auditDevices } from "../../src/audit/device-changes.ts";
 import type { AuditEntry } from "../../src/audit/entry.ts";
+import { auditKeyStore } from "../../src/audit/key-changes.ts";
 import type { DevicesFor } from "../../src/ports.ts";
 import type { GatewayConfig } from "../../src/services.ts";
 import { fakeRequest } from "./fake-request.ts";
@@ -78,7 +79,10 @@ export async function createDeviceAdministrationProxy(
       clock,
       keyStore,
       deviceSockets: server,
-      upstream: embedServer(server, { devicesFor }),
+      upstream: embedServer(server, {
+        devicesFor,
+        keyStoreFor: (actor) => auditKeyStore(keyStore, log, actor, onFailure),
+      }),
       admin: {
         randomBytes,
         keyStoreFor: () => keyStore,

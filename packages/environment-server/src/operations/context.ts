@@ -60,7 +60,7 @@ export interface RequestContext extends DeviceCallContext {
   readonly authority: string | null;
   /** Labels for the device that registers, if it belonged to no key and the principal's key becomes its owner. */
   readonly labels?: DeviceLabels | null;
-  /** Called before a device is enrolled, when only its owner and the number of devices can still refuse it. A response refuses it. */
+  /** Called before a device is enrolled, when only the rows that are stored can still refuse it. A response refuses it. */
   readonly beforeEnrol?: (() => Promise<PlainResponse | null>) | undefined;
   /**
    * The administration through which the principal changes a device, such as one that audits changes; the server's own when absent.

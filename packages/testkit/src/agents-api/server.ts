@@ -28,7 +28,13 @@ export async function createFakeAgentsApi(): Promise<FakeAgentsApi> {
   const turns: SeenTurn[] = [];
 
   function runTurn(conversationId: string, body: string, response: ServerResponse): void {
-    const { messages } = JSON.parse(body) as { readonly messages?: unknown };
+    let messages: unknown;
+    try {
+      ({ messages } = JSON.parse(body) as { readonly messages?: unknown });
+    } catch {
+      // No device sends this.
+      return void response.destroy();
+    }
     const plan = planTurn(messages);
     turns.push({ conversationId, messages: Array.isArray(messages) ? messages : [], plan });
     if (plan.kind === "fail") return respond(response, 400, { detail: "The fake agents API fails as requested" });

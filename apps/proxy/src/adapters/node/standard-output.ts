@@ -110,18 +110,17 @@ function putInFile(done: Done): (text: string) => void {
     const bytes = Buffer.from(isCut ? `\n${text}` : text);
     const sizeBefore = isDeno ? fileSize() : 0;
     let written = 0;
+    let failure: unknown = null;
     try {
       while (written < bytes.byteLength) written += writeSync(1, bytes, written);
-      isOpen = bytes.at(-1) !== newline;
-      isCut = false;
-      done(text);
     } catch (error) {
+      failure = error;
       // Deno writes part after part, and does not say how many.
       if (isDeno) written = fileSize() - sizeBefore;
-      if (written > 0) isOpen = bytes[written - 1] !== newline;
-      isCut = isOpen;
-      done(text, error);
     }
+    if (written > 0) isOpen = bytes[written - 1] !== newline;
+    isCut = failure !== null && isOpen;
+    done(text, failure);
   };
 }
 
