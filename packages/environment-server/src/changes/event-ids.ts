@@ -3,7 +3,7 @@
  * same position and time are equal, and otherwise nothing in two ids says which one is later, or how far apart they are.
  *
  * The construction is that of SIV (RFC 5297, section 2): a keyed digest of the place is the tag, and a keyed digest of the tag is the mask
- * that covers the place. Without the key both look random, and a mask covers no other place. Whoever reads an id checks its tag, so a changed or
+ * that covers the place. Without the key both look random, and a mask covers no other place. Reading an id checks its tag, so a changed or
  * invented one opens with a chance of 2^-64. The key is the name of the series of positions: it is random, leaves the log nowhere else, and is
  * restored and shared with it. A digest that begins with a key is safe here without HMAC, because it never leaves whole and cannot be extended.
  */
