@@ -7,6 +7,9 @@ import type { RunningSystem } from "./system.ts";
 
 const devices = 20;
 
+/** How often devices ping, in milliseconds. The server takes one that has not for 120 seconds to be offline. */
+const pingEveryMs = 30_000;
+
 /** The loads of the embedded server, measured. */
 export interface MeasuredEmbedded {
   readonly names: ReadonlyMap<string, string>;
@@ -25,6 +28,9 @@ export async function measureEmbedded(
   const running: RunningSystem[] = [];
   const connected: ScriptedDevice[] = [];
   const connections = new Map<string, readonly string[]>();
+  const pings = setInterval(() => {
+    for (const device of connected) device.send({ type: "ping" });
+  }, pingEveryMs);
   try {
     for (const runtime of runtimes) {
       const gateway = await startGateway(runtime, { data: "disk" });
@@ -52,6 +58,7 @@ export async function measureEmbedded(
     }
     return { names: new Map(runtimes.map((runtime) => [runtime, `${runtime} ${runtimeVersion(runtime)}`])), loads };
   } finally {
+    clearInterval(pings);
     await Promise.allSettled(connected.map((device) => device.terminate()));
     await Promise.allSettled(running.map((gateway) => gateway.stop()));
   }
