@@ -109,23 +109,29 @@ describe("the mode that a key may choose", () => {
   });
 });
 
+/** A gateway over an embedded server. Its keys in `keyIds` are in shadow mode for all rules. */
+function setUpEmbedded() {
+  const clock = createVirtualClock();
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const server = createEnvironmentServer({
+    ...{ store, clock, sha256: sha256Hex, randomId, podId: "pod", publicUrl: "https://gateway.example", settleMs: 0 },
+  });
+  const keyIds = new Set<string>();
+  const testProxy = createTestProxy(undefined, {
+    ports: {
+      ...{ clock, upstream: embedServer(server), deviceSockets: server },
+      wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server),
+    },
+  });
+  return { ...testProxy, store, server, keyIds };
+}
+
 describe("the device of a connection, with the embedded server", () => {
   const scopes = ["read", "send", "view", "control"] as const;
 
   /** Returns a function that requests something of the connection of `device-1`, and returns what shadow mode logs. */
   async function setUp(restrictions: Partial<KeyRequest>) {
-    const clock = createVirtualClock();
-    const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
-    const server = createEnvironmentServer({
-      ...{ store, clock, sha256: sha256Hex, randomId, podId: "pod", publicUrl: "https://gateway.example", settleMs: 0 },
-    });
-    const keyIds = new Set<string>();
-    const { proxy, issueKey, events } = createTestProxy(undefined, {
-      ports: {
-        ...{ clock, upstream: embedServer(server), deviceSockets: server },
-        wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server),
-      },
-    });
+    const { proxy, issueKey, events, keyIds } = setUpEmbedded();
     const connect = await issueKey({ scopes: ["connect"] });
     const registered = await proxy.handle(
       fakeRequest({
@@ -173,18 +179,7 @@ describe("the device of a connection, with the embedded server", () => {
 });
 
 test("the tags of a device that registers are decided with the embedded server, and not enforced", async () => {
-  const clock = createVirtualClock();
-  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
-  const server = createEnvironmentServer({
-    ...{ store, clock, sha256: sha256Hex, randomId, podId: "pod", publicUrl: "https://gateway.example", settleMs: 0 },
-  });
-  const keyIds = new Set<string>();
-  const { proxy, issueKey, events } = createTestProxy(undefined, {
-    ports: {
-      ...{ clock, upstream: embedServer(server), deviceSockets: server },
-      wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server),
-    },
-  });
+  const { proxy, issueKey, events, keyIds, server, store } = setUpEmbedded();
   const { key, record } = await issueKey({ scopes: ["connect"], deviceTags: ["gpu"] });
   keyIds.add(record.id);
   async function register() {

@@ -66,10 +66,13 @@ export function createCloseUntagged(
   };
 }
 
-/** Tags of which a device must have one; `null`: any device. */
+/** A device must have at least one of these tags; `null` allows every device. */
 type TagList = readonly string[] | null;
 
-/** Creates a function that returns whether a device has one of the tags. It reads the row only if they lack one of those it was last allowed with. */
+/**
+ * Creates a function that returns whether a device has at least one of the tags. It remembers the tags with which it last allowed the device, and
+ * does not read the row again while the list still contains all of them.
+ */
 function createTagCheck(devices: TaggedDevices): (device: ConnectedDevice, deviceTags: TagList) => Promise<boolean> {
   const allowed = new WeakMap<ConnectedDevice, TagList>();
   return async (device, deviceTags) => {

@@ -6,7 +6,7 @@
 export interface BoundedMap<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
-  /** Returns the value of a key, and creates it first if there is none. */
+  /** Returns the value of a key. Creates a missing one. */
   getOrCreate(key: string, create: (key: string) => Value): Value;
   delete(key: string): void;
   /** It takes time proportional to the size of the map, so it is for rare events only. */

@@ -147,8 +147,8 @@ function contentOf(event: ReceivedEvent | undefined): string | undefined {
 }
 
 /**
- * Returns the first event that was received twice; `null` when there is none: one with the same id, or a text of a turn, each of which is said
- * once. Other changes may be noted again after a crash, with an id of their own.
+ * Returns the first event that was received twice, else `null`. A repeat has the same id, or the same text of a turn: a turn says each text
+ * once. Other changes may be stored again after a crash, with a new id.
  */
 export function findRepeat({ events }: SimulatedReader): ReceivedEvent | null {
   const seen = new Set<string>();
