@@ -116,7 +116,7 @@ function partOfLoads(
   const loads = [...measured];
   const setup =
     `${connections} connections, ${rounds} rounds of slices of ${seconds} s; gateway and load ` +
-    `${pins() ? "on a core each" : "not pinned"}, of which others used at most ${100 * toleratedShare} %`;
+    `${pins() ? "on a core each" : "not pinned"}; other programs used at most ${100 * toleratedShare} %`;
   return {
     tables: loads.map(([load, slices]): Table => tableOfLoad(load, slices, namesFor(load), setup)),
     goals: loads.flatMap(([load, slices]): readonly Goal[] => goalsOfLoad(load, slices, peers)),
