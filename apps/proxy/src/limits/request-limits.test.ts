@@ -106,6 +106,17 @@ test("an override of a key replaces the policy, or exempts the key from it", asy
   expect(decisions.map(({ policy }) => policy)).toMatchObject([{ name: "a", limit: 1, burst: 3, mode: "enforce" }]);
 });
 
+test("the limit on queries has its own counter, also beside a policy of the same name", async () => {
+  const policy = { per: ["key" as const], limit: 1, windowMs: 3_600_000 };
+  const { limits } = setUp({ policies: { "gateway-limit-queries": policy } });
+  const take = async () => (await limits.take(createTestPrincipal(), "listEnvironments", context)).refusal?.status;
+  expect([await take(), await take()]).toEqual([undefined, 429]);
+  expect((await limits.takeQuery(createTestPrincipal())).refusal).toBeNull();
+  expect((await limits.probe(createTestPrincipal(), "listEnvironments", context)).decisions).toMatchObject([
+    { remaining: 0, resetMs: 3_600_000 },
+  ]);
+});
+
 test("a policy only counts requests of its routes", async () => {
   const { limits } = setUp({ policies: { sends: { per: ["key", "device"], limit: 1, routes: ["sendMessage"] } } });
   const namesOf = async (route: LimitedRoute): Promise<string[]> =>
