@@ -3,6 +3,7 @@
  * and what follows every response (leases, audit record, log line). Most steps are implemented in the folder of their feature. A step that refuses
  * ends the request with its response. How `add`, `check` and `end` work is in `lib/steps.ts`.
  */
+import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
   type MatchedEndpoint,
   type PlainResponse,
@@ -266,12 +267,15 @@ interface Admitted extends RequestExchange, MatchedEndpoint {
   readonly passThroughKey: string | null;
 }
 
-/** Charges a request of the API to the limits of its route and device. */
-function createApplyLimits({ limits }: Features) {
+/** Charges a request of the API to the limits of its route and device. A viewer's request is not an action, so its device is looked up here. */
+function createApplyLimits({ limits, upstream }: Features) {
   return (admitted: Admitted): MaybePromise<PlainResponse | null> => {
     const { request, state, principal, endpoint, params } = admitted;
-    const device = countedDevice(principal, params, state.action?.connection?.environment);
-    return limitRequest(limits, admitted, principal, routeOf(endpoint.operation, request.query), device);
+    const route = routeOf(endpoint.operation, request.query);
+    const limit = (connection: ConnectionRecord | null | undefined): MaybePromise<PlainResponse | null> =>
+      limitRequest(limits, admitted, principal, route, countedDevice(principal, params, connection?.environment));
+    if (limits === null || route !== "commandDevice") return limit(state.action?.connection);
+    return upstream.findConnection(principal.tenant, params["connectionId"] ?? "").then(limit);
   };
 }
 

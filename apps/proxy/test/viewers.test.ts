@@ -6,13 +6,16 @@ import type { PlainSocketListener, Scope } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
+import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import type { AuditEntry } from "../src/audit/entry.ts";
 import { AuditUnavailableError } from "../src/audit/store.ts";
+import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import { mintSecret, patchKey, rotateKey } from "../src/keys/key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord } from "../src/keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
 import { addSession, endSession } from "../src/keys/sign-in.ts";
 import type { KeyStore } from "../src/ports.ts";
+import { createRateLimiter } from "../src/rate-limit/limiter.ts";
 import type { GatewayConfig, GatewayServices } from "../src/services.ts";
 import { disableKey, revokeKey } from "./support/end-keys.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -57,15 +60,12 @@ async function setUp({
   const issueKey: typeof world.issueKey = (request) =>
     issueTestKey(ports.keyStore ?? world.keyStore, world.clock, request);
   const connectKey = await issueKey({ scopes: ["connect"] });
-  const registered = await world.proxy.handle(
-    fakeRequest({
-      key: connectKey.key,
-      method: "POST",
-      path: "/v1/environments/register",
-      body: JSON.stringify({ deviceId: "device-1", connectionName: "box" }),
-    }),
-  );
-  const { connectionId } = bodyOf(registered) as { connectionId: string };
+  const register = async (deviceId: string): Promise<string> => {
+    const body = JSON.stringify({ deviceId, connectionName: "box" });
+    const request = { key: connectKey.key, method: "POST", path: "/v1/environments/register", body } as const;
+    return (bodyOf(await world.proxy.handle(fakeRequest(request))) as { connectionId: string }).connectionId;
+  };
+  const connectionId = await register("device-1");
   const received: Frame[] = [];
   const device = await open(
     fakeRequest({ key: connectKey.key, path: `/v1/environments/${connectionId}/socket` }),
@@ -108,7 +108,20 @@ async function setUp({
     return (bodyOf(response) as { ticket: string }).ticket;
   }
 
-  return { ...world, issueKey, clock, entries, connectionId, received, path, open, watch, refusal, issueTicket };
+  return {
+    ...world,
+    issueKey,
+    register,
+    clock,
+    entries,
+    connectionId,
+    received,
+    path,
+    open,
+    watch,
+    refusal,
+    issueTicket,
+  };
 }
 
 function say(listener: PlainSocketListener, frame: object): void {
@@ -306,6 +319,49 @@ describe("frames of viewers as requests", () => {
     await clock.advance(0);
     expect(received).toEqual([]);
     expect(viewer.frames).toMatchObject([{ type: "error", code: "audit_unavailable" }, { success: false }]);
+  });
+});
+
+describe("limits per device", () => {
+  /** A gateway that allows three operations a minute on each device. */
+  const setUpLimited = () => {
+    const policies = { device: { per: ["device" as const], limit: 3 } };
+    const store = createMemoryRateLimitStore({ monotonic: () => 0 });
+    const limiterClock = createVirtualClock();
+    const rateLimiter = createRateLimiter({
+      store,
+      localStore: store,
+      clock: limiterClock,
+      onDegraded: () => undefined,
+    });
+    return setUp({ ports: { rateLimiter }, config: { rateLimits: resolveRateLimits({ policies }, false).settings } });
+  };
+
+  test("tickets, sockets and commands of viewers are counted by the device, whichever of its connections they name", async () => {
+    const world = await setUpLimited();
+    const { key } = await world.issueKey({ scopes: ["view", "read"], connectionNames: ["bo*"] });
+    const other = await world.issueKey({ scopes: ["view"] });
+    await world.issueTicket(key);
+    expect(await world.refusal({ key: other.key })).toBe("accepted");
+    const path = `/v1/environments/${await world.register("device-1")}/status/ws`;
+    expect(await world.refusal({ key, path })).toBe("device_offline");
+    expect(await world.refusal({ key: other.key, path })).toBe("rate_limited");
+    const query = "operation=commandDevice&deviceId=device-1";
+    const shown = await world.proxy.handle(fakeRequest({ key: other.key, path: "/v1/ratelimit", query }));
+    expect(bodyOf(shown)).toMatchObject({ policies: [{ remaining: 0 }] });
+  });
+
+  test("a viewer that cannot reach a device is counted as for a connection that does not exist", async () => {
+    const world = await setUpLimited();
+    const { key } = await world.issueKey({ scopes: ["view"], deviceIds: ["device-2"] });
+    const codes: string[] = [];
+    for (const path of [world.path, "/v1/environments/none/status/ws"]) {
+      for (let count = 0; count < 4; count++) codes.push(await world.refusal({ key, path }));
+    }
+    const hidden = ["connection_not_found", "connection_not_found", "connection_not_found", "rate_limited"];
+    expect(codes).toEqual([...hidden, ...hidden]);
+    const owner = await world.issueKey({ scopes: ["view"] });
+    expect(await world.refusal({ key: owner.key })).toBe("accepted");
   });
 });
 
