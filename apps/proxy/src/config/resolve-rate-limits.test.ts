@@ -91,6 +91,16 @@ test.each<[string, Partial<RateLimitPolicyFile>, string]>([
   expect(problemsOf(withPolicy(policy))).toEqual([expect.stringContaining(rule)]);
 });
 
+test.each<[string, Partial<RateLimitPolicyFile>]>([
+  ["awaitMessage", { routes: ["retrieveMessage"], costs: { awaitMessage: 2 } }],
+  ["signIn", { routes: ["administerKeys"], costs: { signIn: 2 } }],
+  ["failedSignIn", { per: ["address"], routes: ["failedAuthentication"], costs: { failedSignIn: 2 } }],
+])("a policy of the other route that also counts %s can name its cost", (route, policy) => {
+  expect(problemsOf(withPolicy(policy))).toEqual([]);
+  const [limit] = resolveRateLimits(withPolicy(policy), false).settings.limits;
+  expect(limit?.rule.costs).toEqual(new Map([[route, 2]]));
+});
+
 test("a policy name that is not valid in a header and an invalid address are refused", () => {
   expect(problemsOf({ policies: { naïve: { per: ["key"], limit: 1 } } })).toEqual([
     expect.stringContaining("printable ASCII"),

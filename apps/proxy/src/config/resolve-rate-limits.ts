@@ -121,8 +121,11 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
   if (dimensions.includes("device") && withoutDevice !== undefined) {
     return `with route ${withoutDevice} cannot be per device: it would count all devices as one`;
   }
-  for (const [route, cost] of Object.entries(file.costs ?? {})) {
-    if (![...routes].some((other) => other === route)) return `has costs.${route} but does not apply to that route`;
+  for (const route of limitedRoutes) {
+    const cost = file.costs?.[route];
+    if (cost === undefined) continue;
+    if (!countedRoutes(route).some((counted) => routes.has(counted)))
+      return `has costs.${route} but does not apply to that route`;
     if (cost > policy.burst)
       return `costs.${route} must be at most the burst (${policy.burst}): such a request would never pass`;
   }
