@@ -120,6 +120,18 @@ export function describeRateLimitStore(
       expect((await take(testCheck())).decisions).toMatchObject([{ remaining: 8 }]);
     });
 
+    test("after a smaller burst has replaced a larger one, a refused request is admitted once the wait that a probe reported is over", async () => {
+      const { clock, take, probe } = setUp();
+      await take(testCheck({ windowMs: 3_600_000 }, "somebody", 10));
+      const changed = testCheck({ windowMs: 6_000, burst: 2 });
+      for (const retryAfterMs of [600, 400, 200]) {
+        expect((await probe(changed)).decisions).toMatchObject([{ allowed: false, remaining: 0, retryAfterMs }]);
+        clock.move(200);
+      }
+      expect((await probe(changed)).decisions).toMatchObject([{ allowed: true, remaining: 1, resetMs: 600 }]);
+      expect([(await take(changed)).admitted, (await take(changed)).admitted]).toEqual([true, false]);
+    });
+
     test("a shadow policy is charged and reports its decision, but refuses no request and affects no other policy", async () => {
       const { take } = setUp();
       const enforced = testCheck({ name: "enforced" });

@@ -35,7 +35,7 @@ export interface RateLimitOutcome {
 
 /** Options of {@link RateLimitStore.take}. */
 export interface RateLimitTakeOptions {
-  /** Decides and reports what remains, but charges nothing. */
+  /** Decides and reports what remains, but charges nothing. An arrival time more than one burst ahead is cut, as by a request. */
   readonly probe: boolean;
   /**
    * Names the leases of this request; required if a check counts concurrent requests. Taking a lease again does not count it

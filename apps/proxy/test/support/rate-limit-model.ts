@@ -71,8 +71,7 @@ export function createRateLimitModel(): {
         const { unitUs } = sizeOf(check);
         const { levelUs, wasBelow } = levelOf(check, nowUs);
         const spentUs = charged ? unitUs * BigInt(check.cost) : 0n;
-        if (spentUs > 0n || (wasBelow && !probe))
-          buckets.set(idOf(check), { creditUs: levelUs - spentUs, atUs: nowUs });
+        if (spentUs > 0n || wasBelow) buckets.set(idOf(check), { creditUs: levelUs - spentUs, atUs: nowUs });
         return Number((levelUs - spentUs) / unitUs);
       });
       return { admitted, allowed, remaining };

@@ -79,7 +79,7 @@ export function createMemoryRateLimitStore(
       const nowUs = Math.floor(clock.monotonic()) * 1_000;
       readStates(state, checks, leaseId, nowUs);
       const outcome = decideRateLimits(checks, state.states, nowUs, probe);
-      if (!probe) writeStates(state, checks, leaseId, nowUs);
+      writeStates(state, checks, leaseId, nowUs);
       return outcome;
     },
     release(leaseId, checks) {

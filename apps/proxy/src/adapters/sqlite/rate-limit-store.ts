@@ -99,10 +99,10 @@ export function createSqliteRateLimitStore(
       const states = Float64Array.from(checks, (check) => readState(statements, check, nowUs, options));
       const before = states.slice();
       const outcome = decideRateLimits(checks, states, nowUs, options.probe);
-      if (options.probe) return outcome;
-      const grants = outcome.admitted && requested.length > 0;
+      const grants = outcome.admitted && !options.probe && requested.length > 0;
       const granted = grants ? grantAllowances(checks, states, nowUs, requested) : [];
       writeStates(statements, checks, { before, states }, nowUs, options.leaseId);
+      if (options.probe) return outcome;
       time.save(nowUs);
       takes += 1;
       if (takes % takesBetweenPurges === 0) purge(statements, nowUs, rowsPerPurge);

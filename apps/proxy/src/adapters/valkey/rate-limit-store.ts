@@ -107,24 +107,22 @@ for i, key in ipairs(KEYS) do
   states[i], allowed[i] = state, passes
   if not passes and ARGV[at + 2] == '1' then admitted = false end
 end
-if not probe then
-  for i, key in ipairs(KEYS) do
-    local at = 4 * i
-    if ARGV[at + 1] == 'requests' then
-      local burst, cost = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-      local keep = math.min(states[i], now + burst)
-      if admitted and allowed[i] and cost > 0 then keep = kept[i] end
-      if keep ~= states[i] then
-        redis.call('SET', key, whole(keep), 'PX', whole(math.ceil((keep - now) / 1000) + margin))
-      end
-    else
-      local latest = whole(kept[i])
-      redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
-      for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. latest, '+inf')) do redis.call('ZADD', key, latest, id) end
-      if admitted and allowed[i] then
-        redis.call('ZADD', key, latest, lease)
-        redis.call('PEXPIRE', key, whole(math.ceil((kept[i] - now) / 1000) + margin))
-      end
+for i, key in ipairs(KEYS) do
+  local at = 4 * i
+  if ARGV[at + 1] == 'requests' then
+    local burst, cost = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+    local keep = math.min(states[i], now + burst)
+    if not probe and admitted and allowed[i] and cost > 0 then keep = kept[i] end
+    if keep ~= states[i] then
+      redis.call('SET', key, whole(keep), 'PX', whole(math.ceil((keep - now) / 1000) + margin))
+    end
+  elseif not probe then
+    local latest = whole(kept[i])
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. latest, '+inf')) do redis.call('ZADD', key, latest, id) end
+    if admitted and allowed[i] then
+      redis.call('ZADD', key, latest, lease)
+      redis.call('PEXPIRE', key, whole(math.ceil((kept[i] - now) / 1000) + margin))
     end
   end
 end
