@@ -197,6 +197,25 @@ test("an administering key passes on only the rate limits that are below those o
   expect(await rename(null)).toBe(403);
 });
 
+test("an administering key passes on the smaller of its own rate limits and those of the gateway in each respect", async () => {
+  const policies = {
+    requests: { per: ["key" as const], limit: 100, windowMs: 60_000 },
+    sends: { per: ["key" as const], limit: 100, windowMs: 60_000 },
+    quick: { per: ["key" as const], limit: 2, windowMs: 100, burst: 50 },
+    parallel: { per: ["key" as const], limit: 8, windowMs: 119_500, unit: "concurrent-requests" as const },
+  };
+  const testProxy = createTestProxy(emptyUpstream, {
+    config: { rateLimits: resolveRateLimits({ policies }, false).settings },
+  });
+  const own = { requests: "1000/1m/5", sends: "10/1m/500", quick: "30/1s/5", parallel: "4/1m" };
+  const { ask } = await administrator(testProxy, { rateLimits: own });
+  const made = await ask({ body: { name: "n", scopes: ["send"] } });
+  expect([made.status, made.body.rateLimits]).toEqual([
+    201,
+    { requests: "100/60s/5", sends: "10/60s/100", quick: "20/1s/5", parallel: "4/120s" },
+  ]);
+});
+
 test("an unrestricted administering key grants any scope to others, and none to itself", async () => {
   const { id, ask } = await administrator(createTestProxy());
   const scopes = ["list", "read", "send", "approve", "connect", "details", "admin"];

@@ -40,15 +40,33 @@ export function parsePolicyOverride(text: string): PolicyOverride | "none" | nul
 }
 
 /**
- * Returns the overrides that give a key less than the policies do; `null` for none. An override of an unknown policy counts as stricter, except
- * `none`.
+ * Returns the overrides that give a key less than the policies do, with the smaller of both in each respect; `null` for none. An override of an
+ * unknown policy counts as stricter, except `none`.
  */
 export function restrictingRateLimits(
   limits: KeyRateLimits | null,
   policies: readonly RateLimitPolicy[],
 ): KeyRateLimits | null {
   const left = Object.entries(limits ?? {}).filter(([name]) => !allows(limits, null, name, policies));
-  return left.length === 0 ? null : Object.fromEntries(left);
+  if (left.length === 0) return null;
+  return Object.fromEntries(
+    left.map(([name, text]) => {
+      const [policy, own] = [policies.find((each) => each.name === name), parsePolicyOverride(text)];
+      const isLess = policy === undefined || own === null || own === "none" || allows(null, limits, name, policies);
+      return [name, isLess ? text : smallerOverride(own, policy)];
+    }),
+  );
+}
+
+/** Returns an override with the smaller rate and burst of two, or the smaller number and longer lease of concurrent requests, in whole seconds. */
+function smallerOverride(own: PolicyOverride, policy: RateLimitPolicy): string {
+  const isConcurrent = policy.unit === "concurrent-requests";
+  const hasSmallerRate = own.limit * policy.windowMs <= policy.limit * own.windowMs;
+  const rate = hasSmallerRate ? own : policy;
+  const windowMs = isConcurrent ? Math.max(own.windowMs, policy.windowMs) : rate.windowMs;
+  const seconds = Math.ceil(windowMs / 1_000);
+  if (isConcurrent) return `${Math.min(own.limit, policy.limit)}/${seconds}s`;
+  return `${Math.floor(rate.limit * ((seconds * 1_000) / windowMs))}/${seconds}s/${Math.min(own.burst, policy.burst)}`;
 }
 
 /** Whether the overrides `limits` give a key at most the quotas of `base`, wherever `base` gives less than the policies. */
