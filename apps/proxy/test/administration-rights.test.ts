@@ -270,7 +270,7 @@ describe("the separate administration listener", () => {
     });
   const host = { host: "127.0.0.1:9" };
 
-  test("an override of a rate limit that does not exist is refused with the names of those that do, but can be removed", async () => {
+  test("an override of a rate limit that does not exist, or counts only failures, is refused with the names of the others, but can be removed", async () => {
     const testProxy = createTestProxy(emptyUpstream, {
       config: {
         adminListener: { token, guard: createHostGuard(["gateway.internal"]) },
@@ -281,7 +281,8 @@ describe("the separate administration listener", () => {
       administer(testProxy, token, { listener, headers: host, ...call });
     const { record } = await testProxy.issueKey({ rateLimits: { gone: "none" } });
     const change = { path: `/${record.id}`, method: "PATCH" } as const;
-    for (const rateLimits of [{ sends: "1/1m" }, { "gateway-sends": "1/1m", gone: "none" }]) {
+    const failures = { "gateway-failed-authentication": "none" };
+    for (const rateLimits of [{ sends: "1/1m" }, { "gateway-sends": "1/1m", gone: "none" }, failures]) {
       for (const call of [{ body: { name: "n", rateLimits } }, { ...change, body: { rateLimits } }]) {
         const refused = await ask(call);
         expect(refusedMembers(refused)).toEqual([400, "invalid_request", ["rateLimits"]]);

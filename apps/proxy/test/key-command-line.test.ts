@@ -97,13 +97,17 @@ describe("commands for keys", () => {
     });
   });
 
-  test("keys create refuses a rate limit of an unknown policy, and warns of a --device that looks like a name", async () => {
+  test("keys create refuses a rate limit of an unknown policy or of one that counts only failures, and warns of a --device that looks like a name", async () => {
     await run(["keys", "create", "--name", "first"]);
-    expect(await run(["keys", "create", "--name", "n", "--rate-limit", "nope=10/1m"])).toMatchObject({
-      code: 2,
-      stdout: "",
-      stderr: expect.stringMatching(/unknown policy, nope; the policies are gateway-requests, gateway-sends, /),
-    });
+    for (const policy of ["nope", "gateway-failed-sign-ins"]) {
+      expect(await run(["keys", "create", "--name", "n", "--rate-limit", `${policy}=10/1m`])).toMatchObject({
+        code: 2,
+        stdout: "",
+        stderr: expect.stringMatching(
+          `override, not ${policy}.*: gateway-requests, gateway-sends, .*gateway-sign-ins\n`,
+        ),
+      });
+    }
     const { code, stdout, stderr } = await run(["keys", "create", "--name", "n", "--device", "my-laptop"]);
     expect([code, stdout]).toEqual([0, expect.stringMatching(/^lek_\w+\n$/)]);
     expect(stderr).toMatch(

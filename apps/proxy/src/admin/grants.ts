@@ -41,7 +41,7 @@ export type KeyGrants = Pick<
 
 /** The settings of a gateway that change what keys may do. */
 export interface GrantRules {
-  /** The rate-limit policies that a key may override; empty where limits are off; any name is accepted then. */
+  /** The rate-limit policies; empty where limits are off. */
   readonly policies: readonly RateLimitPolicy[];
   readonly configure: ConfigurePermissions;
 }

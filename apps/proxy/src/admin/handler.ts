@@ -65,6 +65,8 @@ export interface AdminServices {
 export interface AdministerPorts
   extends AdminServices, GrantRules, Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
   readonly environmentCache: EnvironmentCache | null;
+  /** Names of the policies that a key can override; `null` where limits are off: any name is accepted. */
+  readonly overridable: readonly string[] | null;
 }
 
 /** Creates an {@link Administer}. */
@@ -164,7 +166,7 @@ function pageOfKeys(
 }
 
 function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<typeof createKeyReader>) {
-  const { clock, configure, digests, keyStore, keyStoreFor, pepper, policies, randomBytes } = ports;
+  const { clock, configure, digests, keyStore, keyStoreFor, overridable, pepper, policies, randomBytes } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
   /** Decides inside the store's atomic step, on the record that the change replaces. */
@@ -191,7 +193,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
 
   return {
     async create(authority: AdminAuthority, requested: RequestedKey): Promise<PlainResponse> {
-      const unknownPolicy = policyRefusal(requested.rateLimits, policies);
+      const unknownPolicy = policyRefusal(requested.rateLimits, overridable);
       if (unknownPolicy !== null) return unknownPolicy;
       const nowMs = clock.now();
       const minted = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
@@ -206,7 +208,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
       });
     },
     async update(authority: AdminAuthority, id: string, patch: KeyPatch, condition: ChangeCondition) {
-      const unknownPolicy = policyRefusal(patch.rateLimits, policies);
+      const unknownPolicy = policyRefusal(patch.rateLimits, overridable);
       if (unknownPolicy !== null) return unknownPolicy;
       const current = patch.scopes === undefined ? null : await keyStore.find(id);
       if (current !== null && mayKnowKey(authority, current)) {

@@ -16,7 +16,6 @@ import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
 import { keyIssues, onlyDisables, patchIssues, refuseEnded } from "../keys/key-rules.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { Digests } from "../ports.ts";
-import type { RateLimitPolicy } from "../rate-limit/policy.ts";
 import { type AdminAuthority, mayKnowKey } from "./admission.ts";
 import { grantIssues, type GrantRules } from "./grants.ts";
 
@@ -34,15 +33,14 @@ export interface ChangeContext extends GrantRules {
   readonly nowMs: number;
 }
 
-/** Refuses overrides of unknown policies, which would have no effect. A value of `null` removes an override, whatever its name. */
+/** Refuses overrides of other policies than these, which would have no effect. A value of `null` removes an override, whatever its name. */
 export function policyRefusal(
   overrides: Readonly<Record<string, string | null>> | null | undefined,
-  policies: readonly RateLimitPolicy[],
+  names: readonly string[] | null,
 ): PlainResponse | null {
   const named = Object.entries(overrides ?? {}).filter(([, value]) => value !== null);
-  const names = policies.map(({ name }) => name);
-  if (names.length === 0 || named.every(([name]) => names.includes(name))) return null;
-  const rule = `must only name policies of this gateway: ${names.join(", ")}`;
+  if (names === null || named.every(([name]) => names.includes(name))) return null;
+  const rule = `must only name policies that a key can override: ${names.join(", ")}`;
   return problemResponse("invalid_request", { issues: [{ member: "rateLimits", rule }] });
 }
 

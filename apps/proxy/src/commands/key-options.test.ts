@@ -82,9 +82,9 @@ test("an invalid --expires is refused with the accepted forms", () => {
 
 test("a rate limit of an unknown policy is refused with the known ones, unless those cannot be known", () => {
   expect(() => read("--name", "n", "--rate-limit", "gateway-send=10/1m")).toThrow(
-    "--rate-limit names an unknown policy, gateway-send (did you mean gateway-sends?); the policies are gateway-requests, gateway-sends",
+    "--rate-limit must name a policy that a key can override, not gateway-send (did you mean gateway-sends?): gateway-requests, gateway-sends",
   );
-  expect(() => patch("--rate-limit", "nope=none")).toThrow("unknown policy, nope;");
+  expect(() => patch("--rate-limit", "nope=none")).toThrow("override, not nope:");
   expect(patch("--rate-limit", "nope=default").rateLimits).toEqual({ nope: null });
   expect(patch("--rate-limit", "gateway-sends=10/1w").rateLimits).toEqual({ "gateway-sends": "10/1w" });
   const words = optionsOf("keys", "create", "--name", "n", "--rate-limit", "nope=none");

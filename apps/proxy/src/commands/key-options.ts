@@ -144,7 +144,7 @@ function readRateLimits(
 function unknownPolicy(policy: string, policies: readonly string[]): string {
   const suggestion = suggestWord(policy, policies);
   const hint = suggestion === null ? "" : ` (did you mean ${suggestion}?)`;
-  return `--rate-limit names an unknown policy, ${policy}${hint}; the policies are ${policies.join(", ")}`;
+  return `--rate-limit must name a policy that a key can override, not ${policy}${hint}: ${policies.join(", ")}`;
 }
 
 /** Describes the first rule that a key breaks, by the name of the option that sets the member. */

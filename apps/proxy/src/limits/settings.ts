@@ -1,7 +1,7 @@
 /** The settings of rate limits: the rules, where counters are stored, and how a sharded store divides them. */
 import type { RateLimitDimension, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
-import type { LimitedRoute } from "./routes.ts";
+import { countsFailures, type LimitedRoute } from "./routes.ts";
 
 /** Where counters can be stored. */
 export const rateLimitStoreNames = ["memory", "sqlite", "valkey"] as const;
@@ -25,6 +25,12 @@ export interface RateLimitSettings {
   readonly trustedProxies: TrustedProxies;
   /** Empty: nothing is limited. */
   readonly limits: readonly RoutedRateLimit[];
+}
+
+/** The policies that a key can override: not those that count only failures, which have no key. `null` where limits are off: any name is accepted. */
+export function overridablePolicies(limits: readonly RoutedRateLimit[]): readonly string[] | null {
+  if (limits.length === 0) return null;
+  return limits.filter(({ routes }) => ![...routes].every(countsFailures)).map(({ rule }) => rule.policy.name);
 }
 
 /**

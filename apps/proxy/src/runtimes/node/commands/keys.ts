@@ -9,6 +9,7 @@ import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts"
 import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
 import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
+import { overridablePolicies } from "../../../limits/settings.ts";
 import { administerRemoteKeys } from "./admin-client.ts";
 import { type CommandContext, idOf, type KeyAdministration, print, readGatewayUrl, warn } from "./context.ts";
 import { administerLocalKeys, createLocalLink } from "./local-keys.ts";
@@ -90,10 +91,10 @@ function administer(context: CommandContext): KeyAdministration {
 function knownPolicies(context: CommandContext): readonly string[] | null {
   const { options } = context.parsed;
   if (!options.has("rate-limit") || options.has("url")) return null;
-  const { limits } = context.settings().rateLimits;
-  if (limits.length > 0) return limits.map(({ rule }) => rule.policy.name);
-  warn("rate limits are off in this configuration; --rate-limit has no effect until they are on");
-  return null;
+  const policies = overridablePolicies(context.settings().rateLimits.limits);
+  if (policies === null)
+    warn("rate limits are off in this configuration; --rate-limit has no effect until they are on");
+  return policies;
 }
 
 /** A key that is restricted to a name by mistake sees no device at all. */
