@@ -222,6 +222,14 @@ export function describeIdempotencyStore(
       expect(await store.findConnection("one", "c")).toBeNull();
     });
 
+    test("a repeat through another connection of the device is remembered with that connection", async () => {
+      const { store, reserved } = setUp();
+      const { connection } = await reserved(["a"]);
+      const repeat = testReservation(["a"], { connectionId: "connection-2" });
+      expect(await store.reserve(repeat)).toMatchObject({ kind: "known" });
+      expect(await store.findConnection("default", "connection-2")).toEqual(connection);
+    });
+
     if (promises.countsIds) describeCapacity(setUp);
 
     test("ids, results and connections are shared with every process that opens the store", async () => {

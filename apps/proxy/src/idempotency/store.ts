@@ -77,7 +77,8 @@ export type ReserveOutcome =
  */
 export interface IdempotencyStore {
   /**
-   * Reserves all ids of a send or none, and remembers the connection.
+   * Reserves all ids of a send or none. Remembers the connection also when ids are in use, as far as there is room: a repeat may come through a
+   * new connection of its device.
    *
    * @param recordStart Adds the start of the send to the audit log, in the same transaction. Only a store in the log's file can call
    * it, and reports that in the outcome. It may be called again after a transaction was rolled back.
@@ -89,7 +90,7 @@ export interface IdempotencyStore {
   settle(reservation: Reservation, result: SendResult): Promise<void>;
   /** Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, are kept. */
   release(reservation: Reservation): Promise<void>;
-  /** Returns the device behind a connection to which something was sent; `null` when none is remembered. */
+  /** Returns the device behind a connection to which something was sent, or sent again; `null` when none is remembered. */
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
 }
 

@@ -128,7 +128,7 @@ async function findConnection(
 }
 
 /** The members of a row that are stored for repeats, without tags that no key can be limited to. */
-function toKnownConnection({ id: environmentId, deviceId, connectionName, tags }: UpstreamRow): KnownConnection {
+export function toKnownConnection({ id: environmentId, deviceId, connectionName, tags }: UpstreamRow): KnownConnection {
   const known = { environmentId, deviceId, connectionName };
   const kept = Array.isArray(tags) ? tags.filter((tag) => v.is(TagSchema, tag)).slice(0, maxTags) : [];
   return kept.length === 0 ? known : { ...known, tags: kept };

@@ -63,10 +63,10 @@ export function createIdempotencyModel(): IdempotencyModel {
     reserve({ scope, entries, sendId, leaseMs, connectionId, connection }, nowMs) {
       const wanted = entries.map(({ id }) => id);
       const known = find(scope, wanted, nowMs);
+      connections.set(JSON.stringify([scope.tenant, connectionId]), { atMs: nowMs, connection });
       if (known.length > 0) return { kind: "known", entries: known };
       const attempt = { sendId, leaseMs, result: null };
       for (const { id, fingerprint } of entries) ids.set(keyOf(scope, id), { atMs: nowMs, attempt, fingerprint });
-      connections.set(JSON.stringify([scope.tenant, connectionId]), { atMs: nowMs, connection });
       return { kind: "reserved" };
     },
     settle(reservation, result, nowMs) {

@@ -73,18 +73,15 @@ export function createMemoryIdempotencyStore(
       removeExpired(nowMs);
       const keys = entries.map(({ id }) => keyOfId(scope, id));
       const used = known(keys, nowMs);
-      if (used.length > 0) return { kind: "known", entries: used };
       const connectionKey = keyOfConnection(scope.tenant, connectionId);
-      const isFull =
-        sendIdsByKey.size + keys.length > maxIds ||
-        resultLength >= maxResultLength ||
-        (connections.size >= maxIds && !connections.has(connectionKey));
-      if (isFull) return { kind: "full" };
+      const hasRoom = connections.size < maxIds || connections.has(connectionKey);
       const expiresMs = nowMs + retentionMs;
+      if (hasRoom) moveToEnd(connections, connectionKey, { connection, expiresMs });
+      if (used.length > 0) return { kind: "known", entries: used };
+      const isFull = !hasRoom || sendIdsByKey.size + keys.length > maxIds || resultLength >= maxResultLength;
+      if (isFull) return { kind: "full" };
       sends.set(sendId, { reservation, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null });
       for (const key of keys) sendIdsByKey.set(key, sendId);
-      connections.delete(connectionKey);
-      connections.set(connectionKey, { connection, expiresMs });
       return { kind: "reserved" };
     },
     async find(scope, ids) {
@@ -110,6 +107,12 @@ export function createMemoryIdempotencyStore(
       return connections.get(keyOfConnection(tenant, connectionId))?.connection ?? null;
     },
   };
+}
+
+/** Sets a value of a map in which the oldest comes first. */
+function moveToEnd<Value>(map: Map<string, Value>, key: string, value: Value): void {
+  map.delete(key);
+  map.set(key, value);
 }
 
 function describeEntry(send: StoredSend, key: string, nowMs: number): KnownEntry[] {

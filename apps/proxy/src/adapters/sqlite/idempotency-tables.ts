@@ -143,8 +143,12 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
       if (current.hasExpired) prune(statements, current, rowsPerPrune);
       const keys = entries.map(({ id }) => keyOfId(scope, id));
       const known = find(statements, entries, keys, current.nowMs);
-      if (known.length > 0) return { kind: "known", entries: known };
       const connectionKey = keyOfConnection(scope.tenant, connectionId);
+      if (known.length > 0) {
+        if (hasRoom(statements, current, capacity, 0, connectionKey))
+          saveConnection(statements, current, connectionKey, reservation.connection);
+        return { kind: "known", entries: known };
+      }
       if (!hasRoom(statements, current, capacity, keys.length, connectionKey)) {
         prune(statements, current, rowsPerFullPrune);
         current.counts = null;
@@ -223,7 +227,7 @@ function save(
   { sendId, entries, leaseMs, connection }: Reservation,
   { keys, connectionKey }: { readonly keys: readonly string[]; readonly connectionKey: string },
 ): void {
-  const { nowMs, connections } = batch;
+  const { nowMs } = batch;
   const counts = countsOf(statements, batch);
   counts.attempt += 1;
   statements.insertAttempt.run(counts.attempt, sendId, nowMs, nowMs + leaseMs);
@@ -232,10 +236,15 @@ function save(
   }
   // A row that is replaced is counted twice, so these are upper bounds.
   counts.ids += entries.length;
-  if (isDeepEqual(connections.get(connectionKey), connection)) return;
-  statements.saveConnection.run(connectionKey, JSON.stringify(connection), nowMs);
-  connections.set(connectionKey, connection);
-  counts.connections += 1;
+  saveConnection(statements, batch, connectionKey, connection);
+}
+
+function saveConnection(statements: Statements, batch: Batch, key: string, connection: KnownConnection): void {
+  const { nowMs, connections } = batch;
+  if (isDeepEqual(connections.get(key), connection)) return;
+  statements.saveConnection.run(key, JSON.stringify(connection), nowMs);
+  connections.set(key, connection);
+  countsOf(statements, batch).connections += 1;
 }
 
 function prune(statements: Statements, batch: Batch, rows: number): void {

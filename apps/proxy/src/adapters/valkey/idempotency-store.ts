@@ -197,7 +197,12 @@ end
 const reserveScript = `${prelude}
 local count = #KEYS - 1
 local rows = known(count)
-if #rows > 0 then return rows end
+if #rows > 0 then
+  -- A server without memory for it refuses, and the repeat still receives its result.
+  redis.pcall('HSET', KEYS[#KEYS], 'at', whole(now), 'connection', ARGV[6])
+  keep(KEYS[#KEYS])
+  return rows
+end
 for i = 1, count do
   redis.call('HSET', KEYS[i], 'at', whole(now), 'send', ARGV[4], 'lease', ARGV[5], 'fingerprint', ARGV[6 + i])
   keep(KEYS[i])

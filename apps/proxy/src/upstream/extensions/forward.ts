@@ -26,7 +26,7 @@ import { listRemoteMessages } from "./messages.ts";
 
 /** Prepares the operations of extensions. */
 export function connectRemoteExtensions(tools: RemoteTools, auditFor: AuditFor): ForwardExtension {
-  const { callRemote, sends, sha256 } = tools;
+  const { callRemote, sha256 } = tools;
   return async (extension) => {
     const { call, decoded, request, readUntil } = extension;
     const { endpoint: own, principal, deadline } = call;
@@ -34,7 +34,7 @@ export function connectRemoteExtensions(tools: RemoteTools, auditFor: AuditFor):
       case "listMessages":
         return listRemoteMessages(tools, decoded, extension);
       case "retrieveMessage":
-        return retrieveLoggedMessage(sends, decoded, principal);
+        return retrieveLoggedMessage(tools, decoded, extension);
       case "retrieveLastRuntime":
         // As an unknown conversation.
         if (!allowsAgent(principal, decoded.params.agentId)) return problemResponse("environment_not_found");

@@ -8,8 +8,14 @@ import { createSendWorld, type SendWorld, summarise, unreachable, user } from ".
 import { bodyOf } from "../../../test/support/test-proxy.ts";
 import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 
-async function retrieve(world: SendWorld, id: string, query = "agentId=agent-1", key?: string): Promise<PlainResponse> {
-  const path = `/v1/environments/conn-1/messages/${encodeURIComponent(id)}`;
+async function retrieve(
+  world: SendWorld,
+  id: string,
+  query = "agentId=agent-1",
+  key?: string,
+  connectionId = "conn-1",
+): Promise<PlainResponse> {
+  const path = `/v1/environments/${connectionId}/messages/${encodeURIComponent(id)}`;
   const issued = key ?? (await world.issueKey({ scopes: ["read"] })).key;
   return world.proxy.handle(fakeRequest({ key: issued, path, query }));
 }
@@ -31,6 +37,35 @@ describe("statuses of messages to a remote server", () => {
       state: "accepted",
       disposition: "queued",
     });
+  });
+
+  test("a message that a remote server refused with success false has failed, with its reason", async () => {
+    const world = await createSendWorld();
+    world.upstream = () => Promise.resolve(jsonResponse(200, { success: false, message: "the device is read-only" }));
+    await sendTo(world, "m-1");
+    expect(bodyOf(await retrieve(world, "m-1"))).toMatchObject({ state: "failed", error: "the device is read-only" });
+  });
+
+  test("a message can be read under the connection that its device has now, although nothing was sent through it", async () => {
+    const world = await createSendWorld();
+    await sendTo(world, "m-1");
+    world.rows = [environmentRow("1", { connectionId: "conn-9" })];
+    await world.clock.advance(6_000);
+    const { key: otherDevice } = await world.issueKey({ scopes: ["read"], deviceIds: ["device-2"] });
+    const read = (connectionId: string, key?: string): Promise<PlainResponse> =>
+      retrieve(world, "m-1", "agentId=agent-1", key, connectionId);
+    expect(bodyOf(await read("conn-9"))).toMatchObject({ clientMessageId: "m-1", state: "accepted" });
+    expect(summarise(await read("conn-9", otherDevice))).toBe("404 message_not_found");
+    expect(summarise(await read("conn-8"))).toBe("404 message_not_found");
+  });
+
+  test("while the remote server fails, a message of an unknown connection is not reported as missing", async () => {
+    const world = await createSendWorld();
+    await sendTo(world, "m-1");
+    world.reads = unreachable;
+    await world.clock.advance(6_000);
+    const response = await retrieve(world, "m-1", "agentId=agent-1", undefined, "conn-9");
+    expect(response.status).toBe(502);
   });
 
   test("a message lost on the way to a remote server is unknown", async () => {
