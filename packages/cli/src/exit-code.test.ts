@@ -19,14 +19,12 @@ test("a failed send is unknown if an earlier attempt may have been delivered, wh
   for (const [code, status] of [
     ["overloaded", 503],
     ["rate_limited", 429],
+    ["queue_full", 429],
+    ["http_error", 429],
     ["invalid_key", 401],
   ] as const) {
     expect(exitCodeOf({ code, status, outcome: "unknown" }, true)).toBe(exitCodes.unknown);
   }
-});
-
-test("a send may be repeated later after a 429 that is not a rate limit, even to a server without deduplication", () => {
-  expect(exitCodeOf({ code: "queue_full", status: 429, outcome: "unknown" }, true)).toBe(exitCodes.later);
 });
 
 test("a message that the device rejected is refused, even when an earlier attempt had no response", () => {

@@ -94,10 +94,8 @@ const ofDevice: ReadonlySet<string> = new Set(["input_rejected", "approval_decid
 /** The exit code for a failed request. @param mayBeDelivered whether it carried something that the device may have received */
 export function exitCodeOf({ code, status, problem, outcome }: FailedRequest, mayBeDelivered: boolean): number {
   if (mayBeDelivered && problem?.delivery === "unknown") return exitCodes.unknown;
-  // After a refusal, the outcome is unknown only if an earlier attempt may have been delivered. For servers without deduplication, the client
-  // reports every 429 as unknown.
-  const isAmbiguous = status === 429 && code !== "rate_limited";
-  if (mayBeDelivered && outcome === "unknown" && !isAmbiguous && !ofDevice.has(code)) return exitCodes.unknown;
+  // The outcome covers all attempts. The device's own refusal settles it.
+  if (mayBeDelivered && outcome === "unknown" && !ofDevice.has(code)) return exitCodes.unknown;
   // A server may send any code, such as `constructor`, which every object inherits.
   const known = Object.hasOwn(byCode, code) ? byCode[code] : byStatus[status ?? 0];
   if (known !== undefined) return known;

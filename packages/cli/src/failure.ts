@@ -173,11 +173,10 @@ function causeCode(error: Error): string | null {
   return null;
 }
 
-function verboseLines({ status, code, requestId, cause, retryable }: LettaEnvironmentsError): string[] {
+function verboseLines({ status, code, requestId, cause }: LettaEnvironmentsError): string[] {
   const rows: readonly (readonly [string, string | number | null | undefined])[] = [
     ["status", status],
     ["request id", requestId],
-    ["safe to repeat", retryable ? "yes" : "no"],
     ["cause", cause instanceof Error ? cause.message.slice(0, 300) : null],
     ["code", code],
   ];

@@ -134,6 +134,47 @@ test.each([
   expect(await runCli(["stop", "d1", "--agent", "a1"], { env })).toMatchObject({ code: 7 });
 });
 
+const send = ["send", "d1", "--agent", "a1", "--message-id", "m1", "hi"];
+const repeatSend = "Repeat the same command with --message-id m1 to get the outcome; the message runs once.\n";
+
+test("a message whose first response was lost is unknown and its id is printed, although a proxy answers the repeats with its own 429", async () => {
+  server = await createFakeUpstream(({ method }, response) => {
+    response.setHeader("x-message-deduplication", "86400");
+    if (method === "GET") reply(response, 200, row);
+    else if (posts().length === 1) response.socket?.destroy();
+    else response.writeHead(429, { "content-type": "text/html" }).end("<html>Too Many Requests</html>");
+  });
+  const env = { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
+  const { code, stdout, stderr } = await runCli(send, { env });
+  expect({ code, stdout }).toEqual({ code: 5, stdout: "unknown\tm1\td1\n" });
+  expect(stderr).toContain(`letta-env: http_error: HTTP 429 from ${server.url}\n${repeatSend}`);
+  expect(posts()).toHaveLength(3);
+});
+
+test.each([
+  [send, "unknown\tm1\td1\n", repeatSend],
+  [
+    ["approve", "d1", "--agent", "a1", "--request", "t1"],
+    "unknown\t\td1\n",
+    "A decision cannot be repeated safely: check what the device did first.\n",
+  ],
+  [["approvals", "allow", "t1"], "", "'letta-env approvals' shows whether the request still waits.\n"],
+  [
+    ["stop", "d1", "--agent", "a1"],
+    "",
+    "Check the device before you run the command again: it would act on whatever runs then.\n",
+  ],
+])(
+  "a 429 of a server that shows no deduplication leaves %j unknown, and no line says anything about a repeat but the hint",
+  async (words, stdout, hint) => {
+    const env = await start((_request, response) => reply(response, 429, { message: "Too many." }));
+    const { stderr, ...result } = await runCli([...words, "--verbose"], { env });
+    expect(result).toEqual({ code: 5, stdout });
+    expect(stderr).toBe(`letta-env: http_error: Too many (HTTP 429)\n${hint}  status: 429\n  code: http_error\n`);
+    expect(posts()).toHaveLength(1);
+  },
+);
+
 test("Ctrl-C during a stop does not say that nothing was sent", async () => {
   let arrived: () => void = () => undefined;
   const sent = new Promise<void>((resolve) => (arrived = resolve));
