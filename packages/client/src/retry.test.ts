@@ -70,6 +70,22 @@ describe("isRepeatable", () => {
     },
   );
 
+  test.each([0, 200, 302, 307])(
+    "x-should-retry: true repeats nothing after status %i, which is no error status",
+    (status) => {
+      for (const safety of ["read", "deduplicated", "once"] as const)
+        expect(isRepeatable({ ...failed, safety, status, shouldRetry: "true", deduplicates: true })).toBe(false);
+    },
+  );
+
+  test("queue_full repeats no send, even if a proxy has removed x-should-retry: false, since the queue is full for as long as turns run", () => {
+    for (const safety of ["deduplicated", "once"] as const)
+      for (const shouldRetry of [null, "true"]) {
+        const attempt = { safety, code: "queue_full", status: 429, shouldRetry, deduplicates: true } as const;
+        expect([isRepeatable(attempt), isUndelivered(attempt)]).toEqual([false, true]);
+      }
+  });
+
   test("deduplication covers ids of messages, so x-should-retry alone repeats no request without them", () => {
     const attempt = { safety: "once", status: 504, code: "control_unknown", shouldRetry: "true" } as const;
     expect(isRepeatable({ ...attempt, deduplicates: true })).toBe(false);

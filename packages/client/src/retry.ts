@@ -37,11 +37,12 @@ export function isRepeatable({ safety, status, code, shouldRetry, delivery, dedu
   if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
   const mayBeDelivered = delivery === "unknown";
   if (safety !== "read" && !mayBeDelivered && undeliveredCodes.includes(code)) return true;
-  // Any server may send `x-should-retry: true`; it counts only from a server that deduplicates, and only for requests that it deduplicates.
-  if (safety !== "read" && !deduplicates) return false;
+  // Any server may send `x-should-retry: true`; it counts only from a server that deduplicates, and only for requests that it deduplicates. A full
+  // queue stays full while turns run.
+  if (safety !== "read" && (!deduplicates || code === "queue_full")) return false;
   if (status === 429 && !mayBeDelivered) return true;
   if (safety === "once") return false;
-  if (shouldRetry || status === undefined) return true;
+  if (status === undefined || (shouldRetry && status >= 400)) return true;
   return safety === "read" && (status === 408 || status >= 500);
 }
 
