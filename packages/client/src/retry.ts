@@ -93,10 +93,10 @@ const undeliveredCodes: readonly ErrorCode[] = [
  */
 export const messageDeduplicationHeader = "x-message-deduplication";
 
-/** How long the server remembers message ids, according to response headers, in milliseconds; 0 if they do not say. */
-export function readDeduplicationMs(headers: Headers): number {
+/** How long the server remembers message ids, according to response headers, in milliseconds; `undefined` if they do not say. */
+export function readDeduplicationMs(headers: Headers): number | undefined {
   const seconds = headers.get(messageDeduplicationHeader) ?? "";
-  return /^\d+$/.test(seconds) ? Number(seconds) * 1_000 : 0;
+  return /^\d+$/.test(seconds) ? Number(seconds) * 1_000 : undefined;
 }
 
 /**

@@ -218,7 +218,7 @@ async function exchange<Value>(
     );
     response = await next(attempt);
     last.requestId = response.headers.get("x-request-id")?.replaceAll(apiKey, "***") ?? null;
-    connection.deduplicationMs = readDeduplicationMs(response.headers) || connection.deduplicationMs;
+    connection.deduplicationMs = readDeduplicationMs(response.headers) ?? connection.deduplicationMs;
     const { status, ok, headers } = response;
     if (!ok && status >= 400) {
       const problem = await readProblem(response, apiKey, maxResponseBytes, signal);

@@ -174,6 +174,23 @@ describe("repeats once an earlier response carried x-message-deduplication", () 
     },
   );
 
+  test.each([
+    ["0", "unknown", 1],
+    [undefined, "accepted", 2],
+    ["yes", "accepted", 2],
+  ])(
+    "a later x-message-deduplication: 0 withdraws the announcement; a response without a number changes nothing: %s",
+    async (value, outcome, expected) => {
+      const later = respondWithJson(200, page, value === undefined ? {} : { "x-message-deduplication": value });
+      const { environments, posts } = clientOver(respondWithJson(200, page, deduplicates), later, broken, sent);
+      await environments.list();
+      await environments.list();
+      const result = await environments.sendMessage("c-1", hello).catch((error: unknown) => error);
+      expect(result).toMatchObject({ outcome });
+      expect(posts()).toBe(expected);
+    },
+  );
+
   test("a send with approvals is not repeated, because approvals have no ids", async () => {
     const { environments, posts } = clientOver(respondWithJson(200, page, deduplicates), broken, sent);
     await environments.list();
