@@ -210,6 +210,26 @@ async function accept(
   });
 }
 
+test("events that lack their member are left out, and the turn is followed to its end", async () => {
+  const event = (type: string, data: object): string => `id: 1\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+  const message = { agentId: "a1", clientMessageId: "m1", conversationId: "default", deviceId: "d1" };
+  const output = { agentId: "a1", conversationId: "default" };
+  const env = await accept(
+    (stream) =>
+      stream.write(
+        [
+          event("message", {}),
+          event("message", { message: { ...message, state: "running" } }),
+          ...[output, { ...output, delta: null }].map((data) => event("output", data)),
+          event("approval", { change: "requested", approval: null }),
+          event("message", { message: { ...message, state: "finished", stopReason: "end_turn" } }),
+        ].join(""),
+      ),
+    hangUp,
+  );
+  expect(await runCli(followed, { env })).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
 test("a turn whose status cannot be read after a gap is unknown, and the message id follows it again", async () => {
   const env = await accept(
     (stream) => stream.write('id: 1\nevent: gap\ndata: {"reason":"expired"}\n\n'),

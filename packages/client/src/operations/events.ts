@@ -65,7 +65,8 @@ const types: readonly string[] = ["environment", "message", "approval", "output"
  * Streams events. After the end of a stream, or a temporary failure, the next one continues after the last event: nothing is missing or
  * repeated, unless an event `gap` says so. Waits between streams are random and grow up to 30 s, in addition to `Retry-After`. Other
  * failures are thrown as `LettaEnvironmentsError`, and so is the second `timeout` in a row before a stream has been open. Events of
- * types that are newer than this package are left out. The iteration ends when `signal` is aborted or the loop is left.
+ * types that are newer than this package are left out, and so are those whose documented object, such as `message`, is none. The iteration
+ * ends when `signal` is aborted or the loop is left.
  */
 export function streamEvents(
   transport: Transport,
@@ -201,6 +202,8 @@ function createStreamReader(stream: ReadableStream<Uint8Array>, parser: EventPar
 
 function readEvent({ id, type, data }: ParsedEvent): StreamedEvent | undefined {
   const value = parseJson(data);
-  // The types of the other members are not checked.
-  return types.includes(type) && isRecord(value) ? ({ ...value, type, id } as StreamedEvent) : undefined;
+  if (!types.includes(type) || !isRecord(value)) return undefined;
+  // The members in it, and the other ones, are not checked.
+  const content = type === "gap" ? value : value[type === "output" ? "delta" : type];
+  return isRecord(content) ? ({ ...value, type, id } as StreamedEvent) : undefined;
 }
