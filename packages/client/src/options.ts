@@ -30,7 +30,10 @@ export interface TransportOptions {
    * successes add one to it, so that the client does not multiply the load on a failing server.
    */
   readonly maxRetries?: number | undefined;
-  /** Size limit of a response body, in bytes (in characters if `fetch` provides no stream). Default 8 MiB. */
+  /**
+   * Size limit of a response body, in bytes (in characters if `fetch` provides no stream). Default 8 MiB. Each event of a stream may have 8 Mi
+   * characters, whatever this limit is.
+   */
   readonly maxResponseBytes?: number | undefined;
   /** More request headers. The server must allow each of them for browsers. */
   readonly headers?: HeadersInput | undefined;

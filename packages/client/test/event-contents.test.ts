@@ -42,3 +42,12 @@ test("an event whose documented member is not an object is left out, and the rea
   expect(headers()).toEqual([null, "3"]);
   await events.return();
 });
+
+test("maxResponseBytes does not limit a stream of events or one of its events", async () => {
+  const stream = createWrittenStream();
+  const { clock, events, seen } = await follow(stream);
+  stream.event("1", "output", { ...device, delta: { text: "x".repeat(3_000) } });
+  await clock.advance(0);
+  expect(seen).toMatchObject([{ id: "1" }]);
+  await events.return();
+});
