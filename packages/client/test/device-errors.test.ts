@@ -1,3 +1,4 @@
+import type { ProblemCode } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { beforeEach, expect, test } from "vitest";
 import {
@@ -102,6 +103,53 @@ test("a second send with an unknown outcome is not repeated, even if there is ti
   await clock.advance(60_000);
   expect(await call).toMatchObject({ code: "connection_failed", outcome: "unknown" });
   expect(posts()).toBe(2);
+});
+
+test.each<[ProblemCode, SendToDeviceOptions]>([
+  ["input_rejected", {}],
+  ["input_rejected", { waitUntilOnlineMs: 60_000 }],
+  ["approval_decided", {}],
+  ["approval_not_found", {}],
+])("a refusal %s with the options %j is thrown at once, even if the device is gone by then", async (code, options) => {
+  const { server, transport, row: present } = setUp();
+  server.interrupt(present, () => {
+    server.disconnect("d-1");
+    return respondWithProblem(code)();
+  });
+  expect(await catchError(sendToDevice(transport, "d-1", hello, options))).toMatchObject({ code, outcome: "refused" });
+  expect(server.requests).toHaveLength(2);
+});
+
+test("if the second look-up fails, a refusal without a code is the error, and the failure its cause", async () => {
+  const { server, transport, row: present } = setUp();
+  server.interrupt(present, respondWithJson(404, { message: "no" }), () => new TypeError("fetch failed"));
+  expect(await catchError(sendToDevice(transport, "d-1", hello))).toMatchObject({
+    ...{ code: "http_error", status: 404, message: "no", outcome: "refused" },
+    cause: { code: "connection_failed" },
+  });
+  expect(server.requests).toHaveLength(3);
+});
+
+test("a device that is offline after its connection was refused is reported as offline", async () => {
+  const { server, transport, posts, row: present } = setUp();
+  server.interrupt(present, () => {
+    server.disconnect("d-1");
+    return respondWithProblem("connection_not_found")();
+  });
+  const error = await catchError(sendToDevice(transport, "d-1", hello));
+  expect(error).toMatchObject({ code: "device_offline", outcome: "refused", environments: [{ deviceId: "d-1" }] });
+  expect(posts()).toBe(1);
+});
+
+test("an abort during the second look-up ends the call as aborted, and nothing was sent", async () => {
+  const { server, transport, row: present } = setUp();
+  const controller = new AbortController();
+  server.interrupt(present, respondWithProblem("connection_replaced"), () => {
+    controller.abort();
+    return new TypeError("fetch failed");
+  });
+  const error = await catchError(sendToDevice(transport, "d-1", hello, { signal: controller.signal }));
+  expect(error).toMatchObject({ code: "aborted", outcome: "refused" });
 });
 
 test.each<SendToDeviceOptions>([{}, { waitUntilOnlineMs: 60_000 }])(

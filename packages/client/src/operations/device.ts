@@ -60,8 +60,8 @@ export interface SendAndWaitResult extends SendToDeviceResult {
 
 /**
  * Looks up a device and sends messages to its present connection. An offline device is a `device_offline` error before anything is
- * sent, unless `waitUntilOnlineMs` allows waiting. If the send is refused with 404 or 409, the connection may be gone: the device is
- * looked up once more, and the same messages go to its new connection, if it has one, under the same ids.
+ * sent, unless `waitUntilOnlineMs` allows waiting. If the server refuses the send because the connection is gone, the device is looked up once
+ * more, and the same messages go to its new connection, if it has one, under the same ids.
  *
  * With `wait: "finished"` the call continues until the turn has ended. A turn that failed or was stopped is a result, not an error. An
  * error after the message has left has the outcome `unknown`: use {@link waitForTurn} with its `clientMessageIds`, or repeat the send
@@ -176,15 +176,24 @@ async function findAndSend(
     } catch (error) {
       // Any other error does not say whether the messages were sent.
       if (!isLettaEnvironmentsError(error)) throw error;
-      const { code, outcome, status, retryable, retryAfterMs = 0 } = error;
-      const isRefusal = (status === 404 || status === 409) && outcome === "refused";
+      const { code, outcome, status, retryable, retryAfterMs = 0, environments } = error;
+      const isAbsence = absenceCodes.includes(code);
+      // Other refusals of this API are about the messages, and the device may have given them itself. A server without its codes, such as the
+      // hosted one, may mean the connection.
+      const isRefusal =
+        outcome === "refused" && (isAbsence || (code === "http_error" && (status === 404 || status === 409)));
       const mayHaveMoved = isRefusal && !refusal;
       if (isRefusal) refusal = error;
       if (!mayHaveMoved) {
         const leftMs = endsAtMs - monotonic();
         // Look-ups have no outcome. After a send there is nothing left to wait for, except for the device's next connection.
-        const mayPass = outcome ? outcome === "refused" && absenceCodes.includes(code) : retryable;
-        if (leftMs <= 0 || retryAfterMs > leftMs || !mayPass) throw describeSend(error, messages);
+        const mayPass = outcome ? outcome === "refused" && isAbsence : retryable;
+        if (leftMs <= 0 || retryAfterMs > leftMs || !mayPass) {
+          // A refusal without a code may have another reason than the connection, which a failed look-up must not hide.
+          if (refusal?.code === "http_error" && !outcome && !environments && code !== "aborted")
+            throw Object.assign(refusal, { cause: error });
+          throw describeSend(error, messages);
+        }
         await sleep(Math.min(leftMs, Math.max(intervalMs, retryAfterMs)), sendOptions.signal);
       }
     }
