@@ -69,7 +69,10 @@ export class LettaEnvironmentsError extends Error {
   declare readonly requestId?: string | null | undefined;
   /** Of a send: the `client_message_id` of each user message. Use them again to repeat the send. */
   declare readonly clientMessageIds?: readonly string[];
-  /** Of a send, command or removal: `refused` if it was not received, `unknown` if it may have been. */
+  /**
+   * Of a send, command or removal: `refused` if nothing of it was received, `unknown` if some of it may have been. `problem.parts` says how many
+   * parts of a body were.
+   */
   declare readonly outcome?: "refused" | "unknown";
   /** Environments that the error is about: the offline device, or all devices that match equally. */
   declare readonly environments?: readonly Environment[];

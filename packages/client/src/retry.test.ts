@@ -172,6 +172,18 @@ describe("isUndelivered", () => {
     }
   });
 
+  test("a body of which a part was delivered is neither undelivered nor repeated", () => {
+    const type = "urn:letta-environments:problem:input_rejected";
+    for (const [code, status] of [
+      ["input_rejected", 409],
+      ["delivery_unknown", 504],
+    ] as const) {
+      const attempt = { safety: "once", code, status, type, deduplicates: true, parts: { delivered: 1 } } as const;
+      expect([isUndelivered(attempt), isRepeatable(attempt)]).toEqual([false, false]);
+      expect(isUndelivered({ ...attempt, parts: { delivered: 0 } })).toBe(status === 409);
+    }
+  });
+
   test("a problem code that says that nothing was delivered counts on every server, whatever x-should-retry says", () => {
     for (const code of ["shutting_down", "queue_full"] as const)
       expect(isUndelivered({ safety: "once", status: 503, code, shouldRetry: "false", deduplicates: false })).toBe(

@@ -3,6 +3,7 @@
  * that may pass. A send is repeated only when the response shows that no device received it, or when the server has shown that
  * it recognises message ids; otherwise the message could run twice. Deduplication covers neither decisions nor commands.
  */
+import type { DeliveredParts } from "@letta-environments/schema";
 import type { ErrorCode } from "./error.ts";
 
 /**
@@ -21,6 +22,8 @@ export interface FailedAttempt {
   readonly shouldRetry?: string | null | undefined;
   /** Member `delivery` of the problem: whether the message may have been delivered, where the server knows. */
   readonly delivery?: string | undefined;
+  /** Member `parts` of the problem, unchecked: how much of a body of several parts was delivered. */
+  readonly parts?: Partial<DeliveredParts> | null | undefined;
   /** Member `type` of the problem. */
   readonly type?: string | undefined;
   /** Text of the error. */
@@ -51,8 +54,8 @@ export function isRepeatable({ safety, status, code, shouldRetry, delivery, dedu
  * this about its upstream in `send-outcome.ts`.
  */
 export function isUndelivered(attempt: FailedAttempt): boolean {
-  const { status = 0, code, deduplicates, delivery, type, message } = attempt;
-  if (delivery === "unknown") return false;
+  const { status = 0, code, deduplicates, delivery, parts, type, message } = attempt;
+  if (delivery === "unknown" || parts?.delivered) return false;
   // RFC 9110 sections 15.4.8 and 15.4.9. Before any other redirect, the request may have been carried out; a browser hides which redirect it is.
   if (status < 400) return status === 307 || status === 308;
   // Another server may give up on a request that it has forwarded, and its 409 may be about an earlier one.

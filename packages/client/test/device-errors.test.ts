@@ -152,6 +152,18 @@ test("an abort during the second look-up ends the call as aborted, and nothing w
   expect(error).toMatchObject({ code: "aborted", outcome: "refused" });
 });
 
+test("the outcome is unknown if a part of the body was delivered, and the error has the parts", async () => {
+  const { server, transport, row: present } = setUp();
+  const parts = { count: 2, delivered: 1, errorCode: "input_rejected" };
+  const type = "urn:letta-environments:problem:input_rejected";
+  const problem = { type, title: "Input rejected", errorCode: "input_rejected", detail: "1 of 2 parts", parts };
+  server.interrupt(present, respondWithJson(409, problem));
+  const body = { agentId: "agent-1", messages: [...hello.messages, ...approval.messages] };
+  const error = await catchError(sendToDevice(transport, "d-1", body, { waitUntilOnlineMs: 60_000 }));
+  expect(error).toMatchObject({ code: "input_rejected", outcome: "unknown", retryable: false, problem: { parts } });
+  expect(server.requests).toHaveLength(2);
+});
+
 test.each<SendToDeviceOptions>([{}, { waitUntilOnlineMs: 60_000 }])(
   "a message that may be running is not sent to another connection after the first one is gone: %j",
   async (options) => {
