@@ -16,9 +16,12 @@ export function configJsonSchema(): string {
   const schema = toJsonSchema(ConfigFileSchema, {
     typeMode: "output",
     target: "draft-07",
-    // The bounds of a number. A JSON Schema cannot express the other checks, or does not need them: an array is not an object.
+    // The members of an object, and the bounds of a number or a text. A JSON Schema cannot express the other checks, or does not need them: an array
+    // is not an object.
     overrideAction({ valibotAction: action, jsonSchema }) {
+      if (action.type === "raw_check") return { ...jsonSchema, additionalProperties: false };
       if (action.type !== "check") return undefined;
+      if ("maxLength" in action) return { ...jsonSchema, maxLength: Number(action.maxLength) };
       return "minimum" in action && "maximum" in action
         ? { ...jsonSchema, type: "integer", minimum: Number(action.minimum), maximum: Number(action.maximum) }
         : jsonSchema;

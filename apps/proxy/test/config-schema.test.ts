@@ -44,3 +44,19 @@ test("a member whose name is inherited by every object is refused and not ignore
 test("a configuration file may contain $schema", () => {
   expect(safeParse(ConfigFileSchema, { $schema: "./apps/proxy/proxy.config.schema.json" }).success).toBe(true);
 });
+
+test("a text may have as many characters as the JSON schema says, which counts a surrogate pair as one", () => {
+  const schema = JSON.parse(configJsonSchema()) as Node;
+  const tenants = new Map(membersOf(schema)).get("tenants.*.publicName");
+  expect(tenants).toMatchObject({ type: "string", minLength: 1, maxLength: 128 });
+  const accepts = (publicName: string): boolean =>
+    safeParse(ConfigFileSchema, { tenants: { acme: { publicName } } }).success;
+  expect(["", "é", "😀".repeat(128), "😀".repeat(129), "x".repeat(128), "x".repeat(129)].map(accepts)).toEqual([
+    false,
+    true,
+    true,
+    false,
+    true,
+    false,
+  ]);
+});

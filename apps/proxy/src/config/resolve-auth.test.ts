@@ -65,6 +65,11 @@ describe("mistakes and their paths", () => {
     [withJwt({ claims: { tenant: 5 } }), "auth.jwt.claims.tenant must be the name of a claim"],
     [{ upstream, tenants: [] }, "tenants must be an object"],
     [{ upstream, tenants: { "a/b": {} } }, "tenants.a/b must be an id"],
+    [
+      { upstream, tenants: { é: {} } },
+      "tenants.é must be an id that does not start with 'passthrough:': 1 to 128 characters",
+    ],
+    [withJwt({ claims: {}, tenant: "a b" }), "from A-Z a-z 0-9 . _ ~ : -"],
     [{ upstream, tenants: { "passthrough:a": {} } }, "tenants.passthrough:a must be an id"],
     [{ upstream, tenants: { a: { deviceIds: [] } } }, "tenants.a.deviceIds must not be empty"],
     [{ upstream, tenants: { a: { deviceIds: ["x/y"] } } }, "tenants.a.deviceIds must be a list of device ids"],

@@ -3,7 +3,7 @@
  */
 import { isIdentifier } from "@letta-environments/schema";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";
+import { isListenHost, isLoopbackHost, listenHostRule, plainAddress, urlHost } from "../lib/hosts.ts";
 import { isTenantName, type Resolved, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
@@ -136,7 +136,9 @@ export function resolveAdmin(
 ): Resolved<AdminSettings> {
   const host = plainAddress(given);
   const problems: SettingProblem[] = [];
-  if (!isLoopbackHost(urlHost(host)) && !allowRemote) {
+  if (!isListenHost(host)) {
+    problems.push({ setting: "admin.host", rule: listenHostRule });
+  } else if (!isLoopbackHost(urlHost(host)) && !allowRemote) {
     const rule =
       "must be a loopback address; other addresses need admin.allowRemote, because everyone who reaches the listener can try tokens";
     problems.push({ setting: "admin.host", rule });

@@ -51,6 +51,65 @@ test("an address may have the brackets that it has in a URL", () => {
   expect(resolve({ environment: { HOST: "[::1]" } })).toMatchObject({ host: "::1", console: true });
 });
 
+test("a host must be an address or a name without scheme, path and port, wherever it is set", () => {
+  for (const host of [
+    "0.0.0.0",
+    "::",
+    "fe80::1%eth0",
+    "::ffff:127.0.0.1",
+    "gateway.internal",
+    "my_host",
+    "LOCALHOST",
+  ]) {
+    expect(resolve({ file: { host } })).toMatchObject({ host });
+  }
+  const environment = { ADMIN_TOKEN: "x".repeat(32) };
+  for (const host of [
+    ...[
+      "/tmp/x.sock",
+      "http://127.0.0.1",
+      "127.0.0.1:80",
+      "localhost:80",
+      "[::1]:80",
+      "300.1.1.1",
+      " 127.0.0.1",
+      "*",
+      "bad host",
+    ],
+    ...["1::2::3", "::1%", "10.0.0.0/8", "user@host", "host?", "a\tb", "\0", "%41", "..", "host%eth0"],
+  ]) {
+    const settings = [
+      problemsOf({ flags: { host } }),
+      problemsOf({ environment: { HOST: host } }),
+      problemsOf({ file: { host } }),
+      problemsOf({ environment, file: { admin: { port: 1, host, allowRemote: true } } }),
+      problemsOf({ environment, file: { admin: { port: 1, host } } }),
+    ].map((problems) => problems.map(({ setting, rule }) => `${setting} ${rule}`));
+    const rule = "must be an IP address or a host name, without a scheme or a port; unix sockets are not supported";
+    expect([host, settings]).toEqual([
+      host,
+      [[`--host ${rule}`], [`HOST ${rule}`], [`host ${rule}`], [`admin.host ${rule}`], [`admin.host ${rule}`]],
+    ]);
+  }
+});
+
+test("every unknown setting of an object is named, next to those of other objects", () => {
+  const file: unknown = JSON.parse(
+    '{"foo":1,"ADMIN_TOKEN":"secret123","upstream":{"a":1,"b":2},"admin":{"c":1,"port":0,"d":1}}',
+  );
+  const problems = problemsOf({ file });
+  expect(problems.map(({ setting }) => setting)).toEqual([
+    "upstream.a",
+    "upstream.b",
+    "admin.c",
+    "admin.d",
+    "foo",
+    "ADMIN_TOKEN",
+  ]);
+  expect(problems.at(-1)?.rule).toContain("if it is a secret");
+  expect(JSON.stringify(problems)).not.toContain("secret123");
+});
+
 test("the console is on where only this machine and a person see it, and elsewhere if it is enabled", () => {
   const isOn = (flags: Readonly<Record<string, string | undefined>>, file: object = {}): unknown => {
     const resolved = resolveSettings({ flags, environment: {}, file });

@@ -1,7 +1,7 @@
 /** Resolves the settings of a process from options, variables and the file. `resolve-gateway.ts` resolves those of every runtime. */
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { toShadowSettings } from "../auth/shadow.ts";
-import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";
+import { isListenHost, isLoopbackHost, listenHostRule, plainAddress, urlHost } from "../lib/hosts.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { logFormats } from "./file.ts";
 import { parseConfigFile } from "./file-schema.ts";
@@ -60,7 +60,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
   }
 
-  const host = plainAddress(resolve([flag("host"), variable("HOST"), ["host", config.host]], readText, "127.0.0.1"));
+  const host = resolve([flag("host"), variable("HOST"), ["host", config.host]], readHost, "127.0.0.1");
   const log = resolve([flag("log"), ["log", config.log]], readLogFormat, "pretty");
   const settings: Settings = {
     ...gateway.settings,
@@ -95,6 +95,11 @@ type Read<Value> = { readonly ok: true; readonly value: Value } | { readonly ok:
 
 function readText(text: string): Read<string> {
   return text === "" ? { ok: false, rule: "must not be empty" } : { ok: true, value: text };
+}
+
+function readHost(text: string): Read<string> {
+  const value = plainAddress(text);
+  return isListenHost(value) ? { ok: true, value } : { ok: false, rule: listenHostRule };
 }
 
 function readPort(text: string): Read<number> {

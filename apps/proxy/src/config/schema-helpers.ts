@@ -4,31 +4,37 @@ import { isNotArray, numberIn } from "../lib/strict-schemas.ts";
 
 const secretName = /api_?-?key|secret|token|password|pepper|credential|authorization/i;
 
-interface ObjectIssue {
-  readonly expected: string | null;
-  readonly path?: readonly { readonly key?: unknown }[] | undefined;
-}
-
-function objectRule(issue: ObjectIssue): string {
-  if (issue.expected !== "never") return issue.expected === "Object" ? "must be an object" : "is required";
-  if (!secretName.test(String(issue.path?.at(-1)?.key))) return "is not a setting";
+function unknownRule(name: string): string {
+  if (!secretName.test(name)) return "is not a setting";
   return "is not a setting; if it is a secret, put it into the environment or a separate file, never into this one";
 }
 
-/** An object without unknown members. */
+/** An object without unknown members. Each one is an issue, next to the issues of the known members. */
 export function object<const Entries extends v.ObjectEntries>(
   entries: Entries,
-): v.GenericSchema<unknown, v.InferOutput<v.StrictObjectSchema<Entries, undefined>>> {
-  return v.pipe(v.unknown(), isNotArray, v.strictObject(entries, objectRule));
+): v.GenericSchema<unknown, v.InferOutput<v.LooseObjectSchema<Entries, undefined>>> {
+  return v.pipe(
+    v.unknown(),
+    isNotArray,
+    v.looseObject(entries, ({ expected }) => (expected === "Object" ? "must be an object" : "is required")),
+    v.rawCheck(({ dataset, addIssue }) => {
+      const input: unknown = dataset.value;
+      if (typeof input !== "object" || input === null) return;
+      for (const [key, value] of Object.entries(input)) {
+        if (Object.hasOwn(entries, key)) continue;
+        addIssue({ message: unknownRule(key), path: [{ type: "unknown", origin: "key", input, key, value }] });
+      }
+    }),
+  );
 }
 
-/** A non-empty text. */
+/** A non-empty text. Its characters are counted as JSON Schema counts them: a surrogate pair is one. The check carries the bound for that schema. */
 export function text(maxLength = 4_096): v.GenericSchema<string, string> {
-  return v.pipe(
-    v.string(),
-    v.minLength(1, "must not be empty"),
-    v.maxLength(maxLength, `must have at most ${maxLength} characters`),
+  const check = v.check(
+    (value: string) => value.length <= maxLength || [...value].length <= maxLength,
+    `must have at most ${maxLength} characters`,
   );
+  return v.pipe(v.string(), v.minLength(1, "must not be empty"), Object.assign(check, { maxLength }));
 }
 
 /** A non-empty list. */

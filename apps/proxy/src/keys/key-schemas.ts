@@ -45,10 +45,7 @@ const TextSchema = v.pipe(
   v.check(isPlainText, `must be 1 to ${maxTextLength} characters without control characters, and not blank`),
 );
 
-const TenantSchema = v.pipe(
-  v.string(),
-  v.check(isTenantName, `${tenantRule}: 1 to 128 characters from A-Z a-z 0-9 . _ ~ : -`),
-);
+const TenantSchema = v.pipe(v.string(), v.check(isTenantName, tenantRule));
 
 const ScopesSchema: v.GenericSchema<unknown, readonly Scope[]> = v.pipe(
   v.array(oneOf(scopes)),

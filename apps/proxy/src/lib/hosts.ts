@@ -20,6 +20,17 @@ export function plainAddress(host: string): string {
   return host.replace(/^\[(.+)\]$/, "$1");
 }
 
+const hostText = /^(?:[\p{L}\p{N}_][\p{L}\p{N}._-]*|(?=[^:]*:)[\da-f:.]+(?:%[\w.-]+)?)$/iu;
+
+/** The rule of {@link isListenHost}, for error texts. */
+export const listenHostRule: string =
+  "must be an IP address or a host name, without a scheme or a port; unix sockets are not supported";
+
+/** Whether a text is an address, which may have a zone but no brackets, or a name. Whether this machine has it, only a start can find out. */
+export function isListenHost(text: string): boolean {
+  return hostText.test(text) && URL.canParse(`http://${urlHost(text.replace(/%.*$/, ""))}`);
+}
+
 /** Whether an address stands for all addresses of this machine. */
 export function isWildcard(address: string): boolean {
   return address === "0.0.0.0" || address === "::";

@@ -18,7 +18,7 @@ export interface Resolved<Settings> {
 export const passThroughTenantPrefix = "passthrough:";
 
 /** The rule for tenant names, for error messages. */
-export const tenantRule: string = `must be an id that does not start with '${passThroughTenantPrefix}'`;
+export const tenantRule: string = `must be an id that does not start with '${passThroughTenantPrefix}': 1 to 128 characters from A-Z a-z 0-9 . _ ~ : -`;
 
 /** Returns whether a text can be the name of a tenant. */
 export function isTenantName(name: string): boolean {

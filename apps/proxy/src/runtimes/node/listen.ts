@@ -86,7 +86,6 @@ function describeFailure(
   if (code === "EADDRINUSE") return `port ${port} of ${host} is taken; choose another one with ${setting.port}`;
   if (code === "EACCES") return `this user may not open port ${port}; choose one above 1023 with ${setting.port}`;
   if (code === "EADDRNOTAVAIL") return `${host} is not an address of this machine; see ${setting.host}`;
-  if (host.includes("/")) return `${host}: unix sockets are not supported; pass an address with ${setting.host}`;
   if (code === "ENOTFOUND" || code === "EAI_AGAIN")
     return `${host} does not resolve to an address; see ${setting.host}`;
   return `cannot listen on ${host} port ${port} (${String(code ?? cause)})`;

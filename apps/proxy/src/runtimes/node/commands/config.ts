@@ -8,7 +8,7 @@ import { lacksCredential, openCredentials } from "../upstream.ts";
 import { checkDataDir, keysFile } from "../../../adapters/node/data-dir.ts";
 import { type CommandContext, print, warn, warnOfDamaged } from "./context.ts";
 
-/** `config check`: finds everything that would make a start fail, except a taken port. */
+/** `config check`: finds everything that would make a start fail, except a port that is taken or an address that is not of this machine. */
 export async function checkConfigCommand(context: CommandContext): Promise<void> {
   const settings = context.settings();
   const { upstream } = settings;
