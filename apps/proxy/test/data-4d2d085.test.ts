@@ -125,22 +125,68 @@ test("a message that an older version delivered within a day is not delivered ag
 });
 
 test("the audit log of an older version is intact, and new records continue it", async () => {
-  expect(await command("audit", "verify")).toContain("The audit log is intact: 56 records of 12 writers.");
+  await start();
+  await proxy?.stop();
+  expect(await command("audit", "verify")).toContain("The audit log is intact: 58 records of 13 writers.");
   await command("keys", "disable", keys["caller"]?.slice(4, 16) ?? "");
-  expect(await command("audit", "verify")).toContain("The audit log is intact: 60 records of 13 writers.");
+  expect(await command("audit", "verify")).toContain("The audit log is intact: 62 records of 14 writers.");
+});
+
+function versionsOf(folder: string): readonly unknown[] {
+  return files.map((name) => {
+    const database = openSqlite(join(folder, name));
+    const version =
+      name === "environments.sqlite"
+        ? database.prepare("SELECT version FROM environment_schema").get()?.["version"]
+        : database.prepare("PRAGMA user_version").get()?.["user_version"];
+    database.close();
+    return version;
+  });
+}
+
+test("no command changes tables of an older version, which a running gateway may have: each that needs newer ones ends with one line", async () => {
+  const before = versionsOf(dataDir);
+  const id = keys["caller"]?.slice(4, 16) ?? "";
+  const [environments, audit] = ["environments.sqlite", "audit.sqlite"].map((name) => join(dataDir, name));
+  const refused: readonly (readonly [string | undefined, ...string[]])[] = [
+    [environments, "devices", "list"],
+    [environments, "devices", "show", "laptop"],
+    [environments, "devices", "release", "laptop"],
+    [environments, "devices", "remove", "laptop"],
+    [environments, "explain", id, "GET", "/v1/environments"],
+    [audit, "audit", "list"],
+    [audit, "audit", "verify"],
+    [audit, "audit", "prune", "--before", "1d"],
+    [audit, "keys", "create", "--name", "x"],
+    [audit, "keys", "disable", id],
+    [audit, "keys", "revoke", id],
+    [audit, "console", "link"],
+  ];
+  for (const [file, ...words] of refused) {
+    const failure = await command(...words).catch((cause: unknown) => cause);
+    expect([words, failure]).toMatchObject([
+      words,
+      {
+        code: 1,
+        stderr: `letta-proxy: ${file} cannot be opened: its tables have an older version; start the gateway with this version, which changes them, or use the letta-proxy that wrote them\n`,
+      },
+    ]);
+  }
+  const archive = join(dataDir, "backup.tar");
+  const restored = join(dataDir, "restored");
+  expect(JSON.parse(await command("keys", "show", id, "--json"))).toMatchObject({ id, state: "active" });
+  await command("config", "check");
+  await command("backup", archive);
+  const { stdout } = await runLettaProxy(["restore", archive, "--data-dir", restored], env);
+  expect(stdout).toContain("The audit log was not verified: its tables have an older version.");
+  expect([versionsOf(dataDir), versionsOf(restored)]).toEqual([before, before]);
+  expect((await readdir(dataDir)).filter((name) => name.includes(".before-"))).toEqual([]);
 });
 
 test("only changed tables are migrated, after a backup, so that the older version can still read the other files", async () => {
-  const versions = (): readonly unknown[] =>
-    files.map((name) => {
-      const database = openSqlite(join(dataDir, name));
-      const version = database.prepare("PRAGMA user_version").get()?.["user_version"];
-      database.close();
-      return version;
-    });
   await start();
   await proxy?.stop();
-  expect(versions()).toEqual([3, 0, 0, 0]);
+  expect(versionsOf(dataDir)).toEqual([3, 10, 0, 0]);
   expect((await readdir(dataDir)).filter((name) => name.includes("backup")).toSorted()).toEqual([
     "audit.sqlite.before-v3.backup",
     "environments.sqlite.before-v10.backup",

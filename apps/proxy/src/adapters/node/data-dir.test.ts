@@ -48,14 +48,18 @@ test("a directory that is writable for everybody is refused and not changed", as
   expect(statSync(folder).mode & 0o777).toBe(0o777);
 });
 
-test("a store that cannot be backed up before a migration is not opened: the error is one line, and the file is not changed", async () => {
+test("a store that may not be migrated, or cannot be backed up before that, is not opened: the error is one line, and the file is not changed", async () => {
   const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
   const { database } = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps.slice(0, 1)));
   database.close();
   const path = join(folder, "x.sqlite");
   const before = readFileSync(path);
+  await expect(openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps))).rejects.toThrow(
+    `${path} cannot be opened: its tables have an older version; start the gateway`,
+  );
   mkdirSync(`${path}.backup.partial`);
-  const failure = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps)).catch(
+  const options = { migrates: true };
+  const failure = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps), options).catch(
     (cause: unknown) => cause,
   );
   expect(failure).toBeInstanceOf(CommandError);

@@ -8,7 +8,7 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createGroupCommit } from "@letta-environments/platform";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
-import { auditFile, describeUnusable, openStore } from "../../adapters/node/data-dir.ts";
+import { auditFile, describeUnusable, openStore, type StoreOptions } from "../../adapters/node/data-dir.ts";
 import { createSqliteAuditRetention, createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
@@ -63,8 +63,12 @@ export interface OpenAudit extends OpenAuditLog {
  *
  * @throws CommandError if the records cannot be opened
  */
-export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: Pepper): Promise<OpenAudit> {
-  const { store, database } = await openAuditFile(dataDir);
+export async function openAudit(
+  { dataDir }: Pick<Settings, "dataDir">,
+  pepper: Pepper,
+  options?: StoreOptions,
+): Promise<OpenAudit> {
+  const { store, database } = await openAuditFile(dataDir, options);
   try {
     const guard = createFileGuard(join(dataDir, auditFile), systemClock.monotonic);
     const transactions = createGroupCommit(database, { guard, defer: setImmediate });
@@ -95,8 +99,8 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
   }
 }
 
-async function openAuditFile(dataDir: string) {
-  const opened = await openStore(dataDir, auditFile, createSqliteAuditStore);
+async function openAuditFile(dataDir: string, options?: StoreOptions) {
+  const opened = await openStore(dataDir, auditFile, createSqliteAuditStore, options);
   // A busy SQLite would block the event loop, so it gives up almost immediately and the guard waits instead.
   opened.database.exec("PRAGMA busy_timeout = 10");
   return opened;

@@ -2,10 +2,16 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
-import { parseValkeyUrl, ValkeyError } from "@letta-environments/platform";
+import { parseValkeyUrl, type SqliteDatabase, ValkeyError } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
-import { assertGatewayData, keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import {
+  assertGatewayData,
+  keysFile,
+  makeDataDir,
+  openStore,
+  type StoreOptions,
+} from "../../adapters/node/data-dir.ts";
 import { describeWrongPepper, loadPepper } from "../../adapters/node/pepper.ts";
 import { createLockWaitingKeyStore, createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
@@ -28,8 +34,12 @@ export interface OpenKeys extends OpenKeyStore {
  *
  * @throws CommandError if the keys cannot be opened, or the pepper does not match their digests
  */
-export async function openKeys(settings: Settings, listener?: KeyStoreListener): Promise<OpenKeys> {
-  const opened = await openKeyStore(settings, listener);
+export async function openKeys(
+  settings: Settings,
+  listener?: KeyStoreListener,
+  options?: StoreOptions,
+): Promise<OpenKeys> {
+  const opened = await openKeyStore(settings, listener, options);
   try {
     const records = await opened.keyStore.list();
     return { ...opened, pepper: openPepper(settings, records, opened.damagedIds.size > 0) };
@@ -125,6 +135,7 @@ export async function openValkey(
 export async function openKeyStore(
   settings: Pick<Settings, "dataDir" | "valkeyUrl">,
   { onFailure = () => undefined, onDamaged = () => undefined }: KeyStoreListener = {},
+  options?: StoreOptions,
 ): Promise<OpenKeyStore> {
   const damagedIds = new Set<string>();
   const noteDamaged = (id: string): void => {
@@ -133,9 +144,8 @@ export async function openKeyStore(
     onDamaged(id);
   };
   if (settings.valkeyUrl === null) {
-    const { store, database } = await openStore(settings.dataDir, keysFile, (opened) =>
-      createSqliteKeyStore(opened, systemClock, noteDamaged),
-    );
+    const create = (opened: SqliteDatabase): KeyStore => createSqliteKeyStore(opened, systemClock, noteDamaged);
+    const { store, database } = await openStore(settings.dataDir, keysFile, create, options);
     // Timers of the system clock would not keep a command alive.
     const time = { monotonic: systemClock.monotonic, pause: (durationMs: number) => delay(durationMs) };
     // A busy SQLite would block the event loop, so it gives up immediately and the store waits instead.

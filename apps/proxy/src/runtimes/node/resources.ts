@@ -10,6 +10,7 @@ import {
   type EnvironmentServerEvent,
 } from "@letta-environments/environment-server";
 import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import type { SqliteDatabase } from "@letta-environments/platform";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { logKeyStore } from "../../adapters/log.ts";
@@ -59,6 +60,9 @@ export interface Resources extends GatewayResources {
   close(): Promise<void>;
 }
 
+/** Only a start changes tables of an older version. */
+const migrating = { migrates: true };
+
 /**
  * Opens the resources that the settings name. If one cannot be opened, the earlier ones are closed.
  *
@@ -84,12 +88,12 @@ async function openAll(
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const keyListener = logKeyStore(log);
   const lock = defer(isEmbedded ? await lockDataDir(initial.dataDir) : null, (open) => open?.release());
-  const keys = defer(await openKeys(initial, keyListener), (open) => open.close());
+  const keys = defer(await openKeys(initial, keyListener, migrating), (open) => open.close());
   const valkeySends = defer(
     isEmbedded || initial.valkeyUrl === null ? null : await openValkeySends(initial.valkeyUrl),
     (open) => open?.close(),
   );
-  const opened = defer(await openAudit(initial, keys.pepper), (open) => open.close().catch(onFailure));
+  const opened = defer(await openAudit(initial, keys.pepper, migrating), (open) => open.close().catch(onFailure));
   const audit = boundRefusals(opened, { clock: systemClock, onFailure });
   const rateLimits = defer(await openRateLimits(initial, log), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log, systemClock);
@@ -202,12 +206,12 @@ async function openEmbeddedServer(
   environmentCache: EnvironmentCache | null,
   report: (event: EnvironmentServerEvent) => void,
 ): Promise<{ readonly server: EnvironmentServer; readonly counts: () => EmbeddedCounts; close(): Promise<void> }> {
-  const { store, database } = await openStore(settings.dataDir, environmentsFile, (opened) =>
+  const create = (opened: SqliteDatabase) =>
     createSqliteEnvironmentStore(opened, {
       defer: setImmediate,
       deferRelaxed: (run) => setTimeout(run, relaxedCommitMs),
-    }),
-  );
+    });
+  const { store, database } = await openStore(settings.dataDir, environmentsFile, create, migrating);
   // A busy SQLite would block the event loop, so it gives up immediately and the server waits instead.
   database.exec("PRAGMA busy_timeout = 0");
   const invalidate = createInvalidation(environmentCache);

@@ -85,8 +85,11 @@ async function openRateLimitStore({
     case "memory":
       return null;
     case "sqlite": {
-      const { store, database } = await openStore(dataDir, limitsFile, (opened) =>
-        createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
+      const { store, database } = await openStore(
+        dataDir,
+        limitsFile,
+        (opened) => createSqliteRateLimitStore(opened, systemClock, rateLimits.deadlineMs),
+        { migrates: true },
       );
       return { store, close: () => database.close() };
     }

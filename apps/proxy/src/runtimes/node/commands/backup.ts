@@ -17,7 +17,14 @@ import {
   withPrivateFolder,
   writeArchive,
 } from "../../../adapters/node/backup-archive.ts";
-import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
+import {
+  assertGatewayData,
+  auditFile,
+  keysFile,
+  OlderTablesError,
+  openDatabase,
+  openStore,
+} from "../../../adapters/node/data-dir.ts";
 import { describeWrongPepper, loadPepper } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore, readPeppersOfSeals } from "../../../adapters/sqlite/audit-store.ts";
 import { readPeppersOfKeys } from "../../../adapters/sqlite/key-store.ts";
@@ -187,9 +194,13 @@ function checkDatabase(folder: string, name: string, path: string): void {
 
 /** Verifies the restored log. A damaged log is restored too, because it was damaged before. */
 async function describeAudit(folder: string, pepper: Pepper): Promise<string> {
-  const database = openSqlite(join(folder, auditFile));
+  const opened = await openStore(folder, auditFile, createSqliteAuditStore).catch((cause: unknown) => {
+    if (cause instanceof CommandError && cause.cause instanceof OlderTablesError) return null;
+    throw cause;
+  });
+  if (opened === null) return "The audit log was not verified: its tables have an older version.";
+  const { store, database } = opened;
   try {
-    const store = createSqliteAuditStore(database);
     const { intact, records } = await store.snapshot((snapshot) => verifyAudit(snapshot, sealingOf(pepper)));
     return intact
       ? `The audit log is intact: ${records} records.`
