@@ -161,13 +161,13 @@ export type ProxyEvent =
       readonly reason: string;
     }
   | {
-      /** A credential file could not be read again. The previous credential stays in use. */
+      /** A changed credential file cannot be used. The previous credential stays in use. */
       readonly type: "credential_file_failed";
       readonly tenant: string;
       readonly cause: unknown;
     }
   | {
-      /** A credential file can be read again after a failure. */
+      /** A credential file can be used again after a failure. */
       readonly type: "credential_file_recovered";
       readonly tenant: string;
     }

@@ -159,7 +159,7 @@ export const gauges: Readonly<Record<GaugeMetric, MetricDefinition>> = {
   configurationRefused: gauge("configuration_refused", "1 while a changed configuration cannot be used, otherwise 0."),
   unreadCredentialFiles: gauge(
     "unread_credential_files",
-    "Tenants whose credential file could not be read again when their last request needed it.",
+    "Tenants whose credential file could not be used when their last request read it again.",
   ),
   build: gauge("build_info", "The version of the gateway and of its runtime; always 1.", "version", "runtime"),
   series: gauge("metric_series", "Series in the table of metrics."),

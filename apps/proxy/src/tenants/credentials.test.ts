@@ -12,7 +12,12 @@ import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import { createTenantGuard } from "../auth/tenant-guard.ts";
 import type { TenantSettings } from "./settings.ts";
 import { revokeKey } from "../keys/key-lifecycle.ts";
-import { createTenantAdmission, findSharedCredentials, type TenantCredential } from "./credentials.ts";
+import {
+  createTenantAdmission,
+  findSharedCredentials,
+  refuseSharedChanges,
+  type TenantCredential,
+} from "./credentials.ts";
 
 function tenant(name: string, credential: string | null, deviceIds: readonly string[] | null = null): TenantCredential {
   return { tenant: name, credential, deviceIds, connectionNames: null };
@@ -39,6 +44,30 @@ describe("tenants that share an upstream credential", () => {
 
   test("tenants without an upstream credential count as sharing one", () => {
     expect(findSharedCredentials([tenant("a", null), tenant("b", null)])).toHaveLength(2);
+  });
+});
+
+describe("changed credentials", () => {
+  const current = [tenant("a", "x"), tenant("b", "y"), tenant("c", "z", ["d1"]), tenant("d", "w", ["d2"])];
+  test.each([
+    ["another tenant's credential", { a: "y" }, ["a"]],
+    ["credentials that change places", { a: "y", b: "x" }, []],
+    ["credentials that each move to the next tenant", { a: "y", b: "z", c: "z2" }, []],
+    ["credentials that follow a refused one", { a: "y", b: "w" }, ["b", "a"]],
+    ["the same new credential for two tenants", { a: "n", b: "n" }, ["a", "b"]],
+    ["sharing with different allowlists", { c: "w" }, []],
+    ["sharing where only one has an allowlist", { c: "x" }, ["c"]],
+    ["the other way round", { a: "z" }, ["a"]],
+  ])("%s is refused exactly if the tenants would see each other's devices", (_what, changed, refused) => {
+    const rules = refuseSharedChanges(current, new Map(Object.entries(changed)));
+    expect([...rules.keys()]).toEqual(refused);
+    for (const rule of rules.values())
+      expect(rule).toMatch(/^tenants\.\w shares its upstream credential with tenant '\w'/);
+  });
+
+  test("tenants that share a credential without a change are not this function's concern", () => {
+    const shared = [...current, tenant("e", "x")];
+    expect([...refuseSharedChanges(shared, new Map([["b", "n"]]))]).toEqual([]);
   });
 });
 

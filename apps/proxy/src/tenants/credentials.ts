@@ -81,6 +81,34 @@ export function findSharedCredentials(tenants: readonly TenantCredential[]): Set
   });
 }
 
+/**
+ * Decides which changed credentials may not be used, because tenants would see each other's devices. The tenants of those keep their present ones, which
+ * can rule out further changes.
+ *
+ * @param current every tenant with the credential that it uses now
+ * @param changed the new credentials by tenant
+ * @returns the broken rule of each tenant whose change is refused
+ */
+export function refuseSharedChanges(
+  current: readonly TenantCredential[],
+  changed: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  const refused = new Map<string, string>();
+  const effective = ({ tenant, credential }: TenantCredential): string | null =>
+    refused.has(tenant) ? credential : (changed.get(tenant) ?? credential);
+  for (;;) {
+    const next = current.map((tenant) => ({ ...tenant, credential: effective(tenant) }));
+    const groups = Map.groupBy(next, ({ credential }) => credential);
+    const found = next.flatMap(({ tenant, credential }): [string, string][] => {
+      if (!changed.has(tenant) || refused.has(tenant)) return [];
+      const [problem] = findSharedCredentials(groups.get(credential) ?? []);
+      return problem === undefined ? [] : [[tenant, `${problem.setting} ${problem.rule}`]];
+    });
+    if (found.length === 0) return refused;
+    for (const [tenant, rule] of found) refused.set(tenant, rule);
+  }
+}
+
 /** The configured tenants and their credentials. */
 export interface TenantSharing {
   readonly tenants: ReadonlyMap<string, TenantSettings>;

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { refuseSharedChanges, tenantCredentials } from "../../tenants/credentials.ts";
 import type { CredentialSource, TenantSettings } from "../../tenants/settings.ts";
 import { watchCredentialFiles, watchFile } from "./watched-files.ts";
 
@@ -111,6 +112,115 @@ describe("credential files", () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
+  /** Opens the files of several tenants, whose names are those of the files. `b2` and `c2` have allowlists. */
+  function openSeveral(credentials: Readonly<Record<string, string>>, live: ReadonlySet<string> = new Set()) {
+    const clock = createVirtualClock();
+    const events: string[] = [];
+    const write = (tenant: string, text: string): void => writeFileSync(join(folder, tenant), text);
+    const tenants = new Map<string, TenantSettings>();
+    for (const [tenant, text] of Object.entries(credentials)) {
+      write(tenant, text);
+      const deviceIds = tenant.endsWith("2") ? [`device-of-${tenant}`] : null;
+      const credential = { kind: "file", path: join(folder, tenant) } as const;
+      tenants.set(tenant, { credential, publicName: null, deviceIds, connectionNames: null });
+    }
+    const outage: { cause: Error | null } = { cause: null };
+    const credentialOf = watchCredentialFiles({
+      tenants,
+      defaultCredential: "sk-default",
+      clock,
+      async prepareCheck() {
+        await Promise.resolve();
+        if (outage.cause !== null) throw outage.cause;
+        return (changed, inUse) => refuseSharedChanges(tenantCredentials(tenants, null, live, inUse), changed);
+      },
+      telemetry(event) {
+        if (event.type === "credential_file_failed") events.push(`${event.tenant} failed: ${String(event.cause)}`);
+        if (event.type === "credential_file_recovered") events.push(`${event.tenant} recovered`);
+      },
+    });
+    /** Returns the credential of each tenant after the next check. */
+    async function use(...names: readonly string[]): Promise<readonly unknown[]> {
+      await clock.advance(1_000);
+      for (const tenant of names) credentialOf(tenant);
+      await clock.advance(0);
+      return names.map(credentialOf);
+    }
+    return { write, use, events, outage };
+  }
+
+  test("a credential file that gets the credential of another tenant is reported once with the rule, and the old credential stays in use until the file is corrected", async () => {
+    const { write, use, events } = openSeveral({ acme: "sk-acme", globex: "sk-globex" });
+    write("acme", "sk-globex");
+    for (let second = 0; second < 3; second++) expect(await use("acme", "globex")).toEqual(["sk-acme", "sk-globex"]);
+    expect(events).toEqual([
+      expect.stringMatching(
+        /^acme failed: .*acme is not used: tenants\.acme shares its upstream credential with tenant 'globex'/,
+      ),
+    ]);
+    expect(events.join()).not.toContain("sk-");
+    write("acme", "sk-acme-new");
+    expect(await use("acme", "globex")).toEqual(["sk-acme-new", "sk-globex"]);
+    expect(events.slice(1)).toEqual(["acme recovered"]);
+  });
+
+  test("a credential that its former tenant no longer uses can be that of another tenant", async () => {
+    const { write, use, events } = openSeveral({ acme: "sk-acme", globex: "sk-globex" });
+    write("acme", "sk-globex");
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    write("globex", "sk-globex-new");
+    expect(await use("acme")).toEqual(["sk-globex"]);
+    expect(await use("globex")).toEqual(["sk-globex-new"]);
+    expect(events.slice(1)).toEqual(["acme recovered"]);
+  });
+
+  test.each([
+    ["both at once", ["acme", "globex"]],
+    ["one request after the other", ["globex", "acme"]],
+  ])("credential files that are swapped, %s, change places in one step", async (_what, names) => {
+    const { write, use, events } = openSeveral({ acme: "sk-acme", globex: "sk-globex" });
+    write("acme", "sk-globex");
+    write("globex", "sk-acme");
+    const [first = "", second = ""] = names;
+    const swapped: Readonly<Record<string, string>> = { acme: "sk-globex", globex: "sk-acme" };
+    expect(await use(first)).toEqual([swapped[first]]);
+    expect(await use(second)).toEqual([swapped[second]]);
+    expect(events).toEqual([]);
+  });
+
+  test("a swap whose files are written one after the other succeeds in the end", async () => {
+    const { write, use, events } = openSeveral({ acme: "sk-acme", globex: "sk-globex" });
+    write("acme", "sk-globex");
+    expect(await use("acme", "globex")).toEqual(["sk-acme", "sk-globex"]);
+    write("globex", "sk-acme");
+    expect(await use("acme", "globex")).toEqual(["sk-globex", "sk-acme"]);
+    expect(events.slice(1)).toEqual(["acme recovered"]);
+  });
+
+  test("a changed credential may be one that the configuration lets tenants share", async () => {
+    const { write, use, events } = openSeveral({ b2: "sk-b", c2: "sk-c", d: "sk-d" });
+    write("b2", "sk-c");
+    expect(await use("b2", "c2")).toEqual(["sk-c", "sk-c"]);
+    write("d", "sk-default");
+    expect(await use("d")).toEqual(["sk-default"]);
+    expect(events).toEqual([]);
+  });
+
+  test("a changed credential is not that of tenants that only have keys, and is not used while the keys cannot be read", async () => {
+    const { write, use, events, outage } = openSeveral({ acme: "sk-acme" }, new Set(["only-keys"]));
+    write("acme", "sk-default");
+    outage.cause = new Error("no connection");
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    outage.cause = null;
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    expect(events).toEqual(["acme failed: Error: no connection"]);
+    write("acme", "sk-acme");
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    write("acme", "sk-default");
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    expect(events.slice(1)).toEqual(["acme recovered", expect.stringContaining("with tenant 'only-keys'")]);
+  });
+
   function open(credential: CredentialSource | null = { kind: "file", path }) {
     const clock = createVirtualClock();
     const failures: unknown[] = [];
@@ -120,6 +230,7 @@ describe("credential files", () => {
       tenants: new Map([["a", settings]]),
       defaultCredential: "sk-default",
       clock,
+      prepareCheck: () => Promise.resolve(() => new Map()),
       telemetry(event) {
         if (event.type === "credential_file_failed") failures.push([event.tenant, String(event.cause)]);
         if (event.type === "credential_file_recovered") recovered.push(event.tenant);

@@ -50,67 +50,156 @@ function stampIfReadable(path: string): string {
   }
 }
 
+/**
+ * Returns the changed credentials that may not be used, each with the rule that it breaks.
+ *
+ * @param changed the new credentials by tenant
+ * @param inUse the present credentials
+ */
+export type CheckCredentials = (
+  changed: ReadonlyMap<string, string>,
+  inUse: CredentialOf,
+) => ReadonlyMap<string, string>;
+
 /** Options of {@link watchCredentialFiles}. */
 export interface CredentialFileOptions {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** For tenants without their own credential. */
   readonly defaultCredential: string | null;
   readonly clock: Pick<Clock, "monotonic">;
-  /** Gets one event when a file can no longer be read, and one when it can again. The credential that was read last stays in use. */
+  /** Reads what a check needs. Called when a changed file has a credential that another tenant uses. */
+  readonly prepareCheck: () => Promise<CheckCredentials>;
+  /** Gets one event when a changed file cannot be used, and one when it can again. The credential that was used last stays in use. */
   readonly telemetry: Telemetry;
 }
 
 /**
  * Reads the upstream credentials of tenants. A changed file is read again within a second, so that a credential can be rotated
- * without a restart.
+ * without a restart. One that another tenant uses is not used before a check, which compares the files as they are then, so that credentials can
+ * change places.
  *
  * @throws CommandError if a file cannot be used at the start. The message names the file and never its content.
  */
 export function watchCredentialFiles(options: CredentialFileOptions): CredentialOf {
-  const readers = new Map<string, () => string>();
-  for (const [tenant, { credential }] of options.tenants) {
-    if (credential === null) continue;
-    const read =
-      credential.kind === "file"
-        ? createFileReader({ tenant, path: credential.path }, options)
-        : () => credential.value;
-    readers.set(tenant, read);
+  const { tenants, defaultCredential, clock, prepareCheck, telemetry } = options;
+  const files = openFiles(options);
+  let isChecking = false;
+
+  function inUse(tenant: string): string | null {
+    const credential = tenants.get(tenant)?.credential ?? null;
+    if (credential?.kind === "environment") return credential.value;
+    return files.get(tenant)?.read.value ?? defaultCredential;
   }
-  return (tenant) => readers.get(tenant)?.() ?? options.defaultCredential;
+
+  function adopt(file: CredentialFile, read: ReadCredential): void {
+    file.read = read;
+    if (file.isFailing) telemetry({ type: "credential_file_recovered", tenant: file.tenant });
+    file.isFailing = false;
+  }
+
+  function fail(file: CredentialFile, cause: unknown): void {
+    if (!file.isFailing) telemetry({ type: "credential_file_failed", tenant: file.tenant, cause });
+    file.isFailing = true;
+  }
+
+  function isOfAnother(value: string, { tenant, read }: CredentialFile): boolean {
+    if (value === read.value) return false;
+    return (
+      value === defaultCredential || [...tenants.keys()].some((other) => other !== tenant && inUse(other) === value)
+    );
+  }
+
+  function readAgain(file: CredentialFile): void {
+    try {
+      const read = readIfChanged(file);
+      if (isOfAnother(read.value, file)) void checkChanges(file);
+      else adopt(file, read);
+    } catch (cause) {
+      fail(file, cause);
+    }
+  }
+
+  /** Uses the changed credentials that may be used. No request waits for it. */
+  async function checkChanges(requested: CredentialFile): Promise<void> {
+    if (isChecking) return;
+    isChecking = true;
+    try {
+      const check = await prepareCheck();
+      const changes = [...files.values()].flatMap((file) => {
+        const read = readUnlessFailing(file);
+        return read === null || read.value === file.read.value ? [] : [{ file, read }];
+      });
+      const refused = check(new Map(changes.map(({ file, read }) => [file.tenant, read.value])), inUse);
+      for (const { file, read } of changes) {
+        const rule = refused.get(file.tenant);
+        if (rule === undefined) adopt(file, read);
+        else fail(file, new CommandError(`${settingOf(file.tenant)}: ${file.path} is not used: ${rule}`));
+      }
+    } catch (cause) {
+      fail(requested, cause);
+    } finally {
+      isChecking = false;
+    }
+  }
+
+  return (tenant) => {
+    const file = files.get(tenant);
+    const now = clock.monotonic();
+    if (file !== undefined && now - file.checkedAt >= checkMs) {
+      file.checkedAt = now;
+      readAgain(file);
+    }
+    return inUse(tenant);
+  };
+}
+
+/** A credential as it was read. */
+interface ReadCredential {
+  readonly value: string;
+  readonly stamp: string;
 }
 
 /** The credential file of a tenant. */
 interface CredentialFile {
   readonly tenant: string;
   readonly path: string;
+  /** The credential in use. */
+  read: ReadCredential;
+  checkedAt: number;
+  /** Whether a failure was reported, and no success after it. */
+  isFailing: boolean;
 }
 
-function createFileReader(
-  file: CredentialFile,
-  { clock, telemetry }: Pick<CredentialFileOptions, "clock" | "telemetry">,
-): () => string {
-  const { tenant } = file;
-  let { value, stamp } = readCredential(file);
-  let checkedAt = clock.monotonic();
-  let isFailing = false;
-  return () => {
-    const now = clock.monotonic();
-    if (now - checkedAt < checkMs) return value;
-    checkedAt = now;
-    try {
-      if (stampOf(file.path) !== stamp) ({ value, stamp } = readCredential(file));
-      if (isFailing) telemetry({ type: "credential_file_recovered", tenant });
-      isFailing = false;
-    } catch (cause) {
-      if (!isFailing) telemetry({ type: "credential_file_failed", tenant, cause });
-      isFailing = true;
-    }
-    return value;
-  };
+function openFiles({ tenants, clock }: CredentialFileOptions): ReadonlyMap<string, CredentialFile> {
+  const files = new Map<string, CredentialFile>();
+  for (const [tenant, { credential }] of tenants) {
+    if (credential?.kind !== "file") continue;
+    const { path } = credential;
+    const read = readCredential(tenant, path);
+    files.set(tenant, { tenant, path, read, checkedAt: clock.monotonic(), isFailing: false });
+  }
+  return files;
 }
 
-function readCredential({ tenant, path }: CredentialFile): { readonly value: string; readonly stamp: string } {
-  const setting = `tenants.${tenant}.upstream.credentialFile`;
+function readIfChanged({ tenant, path, read }: CredentialFile): ReadCredential {
+  return stampIfReadable(path) === read.stamp ? read : readCredential(tenant, path);
+}
+
+/** Returns `null` for a file that cannot be used. A request of its own tenant reports that. */
+function readUnlessFailing(file: CredentialFile): ReadCredential | null {
+  try {
+    return readIfChanged(file);
+  } catch {
+    return null;
+  }
+}
+
+function settingOf(tenant: string): string {
+  return `tenants.${tenant}.upstream.credentialFile`;
+}
+
+function readCredential(tenant: string, path: string): ReadCredential {
+  const setting = settingOf(tenant);
   let stamp: string;
   let text: string;
   try {

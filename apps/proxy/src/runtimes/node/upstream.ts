@@ -19,6 +19,8 @@ import {
   findCredentialConflicts,
   findSharedCredentials,
   liveTenants,
+  refuseSharedChanges,
+  type TenantCredential,
   tenantCredentials,
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
@@ -73,7 +75,7 @@ export async function composeUpstream(
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }
   const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
-  const credentialOf = openCredentials(settings, await keyStore.list(), log);
+  const credentialOf = openCredentials(settings, await keyStore.list(), log, keyStore);
   const fetchUpstream = createUpstreamPool({ ...upstream, maxConnections: maxConcurrent });
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
@@ -93,19 +95,31 @@ export async function composeUpstream(
 }
 
 /**
- * Reads the tenants' credentials for a remote upstream, and ensures that no two tenants see each other's devices.
+ * Reads the tenants' credentials for a remote upstream, and ensures that no two tenants see each other's devices, also after a change of a file.
  *
+ * @param keyStore for the tenants that have keys at such a change. Default: those of `records`.
  * @throws CommandError if a file cannot be used, or tenants that share a credential have no device allowlists
  */
 export function openCredentials(
   { upstream, tenants, jwt }: Settings,
   records: readonly KeyRecord[],
   telemetry: Telemetry,
+  keyStore: Pick<KeyStore, "list"> = { list: () => Promise.resolve(records) },
 ): CredentialOf {
   const defaultCredential = upstream.kind === "http" ? upstream.credential : null;
-  const credentialOf = watchCredentialFiles({ tenants, defaultCredential, clock: systemClock, telemetry });
-  const live = liveTenants(records, systemClock.now());
-  const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
+  const listTenants = (present: readonly KeyRecord[], inUse: CredentialOf): readonly TenantCredential[] =>
+    tenantCredentials(tenants, jwt, liveTenants(present, systemClock.now()), inUse);
+  const credentialOf = watchCredentialFiles({
+    tenants,
+    defaultCredential,
+    clock: systemClock,
+    telemetry,
+    async prepareCheck() {
+      const present = await keyStore.list();
+      return (changed, inUse) => refuseSharedChanges(listTenants(present, inUse), changed);
+    },
+  });
+  const problems = findSharedCredentials(listTenants(records, credentialOf));
   if (problems.length > 0) throw sharedCredentials(problems);
   return credentialOf;
 }
