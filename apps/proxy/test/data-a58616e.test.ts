@@ -34,10 +34,9 @@ function versionOf(name: string): unknown {
 }
 
 test("the audit file is backed up, gets the tables that remember sends and dropped records, and stays intact", async () => {
-  await (await launchProxy({ dataDir, env })).stop();
-  expect(await verify()).toContain("The audit log is intact: 18 records of 4 writers.");
+  expect(await verify()).toContain("The audit log is intact: 16 records of 3 writers.");
   expect([versionOf("audit.sqlite"), versionOf("audit.sqlite.before-v3.backup")]).toEqual([3, 1]);
-  expect((await readdir(dataDir)).filter((name) => name.includes("backup"))).toContain("audit.sqlite.before-v3.backup");
+  expect((await readdir(dataDir)).filter((name) => name.includes("backup"))).toEqual(["audit.sqlite.before-v3.backup"]);
 });
 
 test("a gateway continues the audit log, and its keys and devices work as before", async () => {

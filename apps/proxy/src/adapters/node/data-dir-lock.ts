@@ -75,7 +75,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
 export function readRunningGateway(dataDir: string): RunningGateway | null {
   try {
     const [url = "", console = ""] = readFileSync(join(dataDir, urlFile), "utf8").split("\n");
-    if (!/^https?:/.test(url) || !URL.canParse(url) || !isLocked(join(dataDir, lockFile))) return null;
+    if (!/^https?:/.test(url) || !URL.canParse(url) || !isLocked(dataDir)) return null;
     const state = (["off", "not_built"] as const).find((name) => console === `console: ${name}`);
     return { url, console: state ?? "served" };
   } catch {
@@ -84,7 +84,9 @@ export function readRunningGateway(dataDir: string): RunningGateway | null {
   }
 }
 
-function isLocked(path: string): boolean {
+/** Whether a gateway with the embedded environment server runs with the data directory. Creates nothing. */
+export function isLocked(dataDir: string): boolean {
+  const path = join(dataDir, lockFile);
   if (!existsSync(path)) return false;
   const database = openSqlite(path);
   try {

@@ -13,16 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
-import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import {
-  assertGatewayData,
-  describeAccess,
-  describeUnusable,
-  hasGatewayData,
-  openDatabase,
-  openStore,
-} from "./data-dir.ts";
+import { assertGatewayData, describeAccess, describeUnusable, hasGatewayData, openDatabase } from "./data-dir.ts";
 
 let folder = "";
 
@@ -46,26 +38,6 @@ test("a directory that is writable for everybody is refused and not changed", as
   chmodSync(folder, 0o777);
   await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("every user can write to the data directory");
   expect(statSync(folder).mode & 0o777).toBe(0o777);
-});
-
-test("a store that may not be migrated, or cannot be backed up before that, is not opened: the error is one line, and the file is not changed", async () => {
-  const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
-  const { database } = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps.slice(0, 1)));
-  database.close();
-  const path = join(folder, "x.sqlite");
-  const before = readFileSync(path);
-  await expect(openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps))).rejects.toThrow(
-    `${path} cannot be opened: its tables have an older version; start the gateway`,
-  );
-  mkdirSync(`${path}.backup.partial`);
-  const options = { migrates: true };
-  const failure = await openStore(folder, "x.sqlite", (opened) => migrateSqlite(opened, steps), options).catch(
-    (cause: unknown) => cause,
-  );
-  expect(failure).toBeInstanceOf(CommandError);
-  expect(String(failure)).toContain(`${path} cannot be opened: the backup ${path}.before-v2.backup cannot be written`);
-  expect(String(failure)).not.toContain("\n");
-  expect(readFileSync(path).equals(before)).toBe(true);
 });
 
 const cannotOpenFile = Object.assign(new Error("unable to open database file"), {

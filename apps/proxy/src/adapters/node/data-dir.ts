@@ -52,45 +52,6 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
   }
 }
 
-/** Tables of an older version, which only a start changes: a gateway of that version may be using them. */
-export class OlderTablesError extends Error {
-  override readonly name = "OlderTablesError";
-}
-
-/** How a store is opened. */
-export interface StoreOptions {
-  /** Whether tables of an older version are changed. Default: no, because only a start may do it. */
-  readonly migrates?: boolean;
-}
-
-/**
- * Opens a database in the data directory and creates the store over it, whose tables have the newest version. The caller closes the database.
- *
- * @throws CommandError if the file cannot be used, a newer version wrote it, or an older one did and the options do not allow a migration, or it
- * cannot be backed up before that. The cause of the second is {@link OlderTablesError}.
- */
-export async function openStore<Store>(
-  dataDir: string,
-  name: string,
-  create: (database: SqliteDatabase) => Store,
-  { migrates = false }: StoreOptions = {},
-): Promise<{ readonly store: Store; readonly database: SqliteDatabase }> {
-  const database = await openDatabase(dataDir, name);
-  try {
-    return { store: create(migrates ? database : { ...database, backUp: refuseMigration }), database };
-  } catch (cause) {
-    database.close();
-    throw cannotOpen(join(dataDir, name), cause);
-  }
-}
-
-/** Takes the place of the backup before a migration, which is then rolled back. */
-function refuseMigration(): never {
-  throw new OlderTablesError(
-    "its tables have an older version; start the gateway with this version, which changes them, or use the letta-proxy that wrote them",
-  );
-}
-
 /** Returns the error for a database of the data directory that cannot be used. */
 export function cannotOpen(path: string, cause: unknown): CommandError {
   // SQLite does not say why it cannot open a database, or which of its three files it could not open.

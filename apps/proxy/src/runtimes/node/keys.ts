@@ -5,13 +5,8 @@ import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl, type SqliteDatabase, ValkeyError } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
-import {
-  assertGatewayData,
-  keysFile,
-  makeDataDir,
-  openStore,
-  type StoreOptions,
-} from "../../adapters/node/data-dir.ts";
+import { assertGatewayData, keysFile, makeDataDir } from "../../adapters/node/data-dir.ts";
+import { openStore, type StoreOptions } from "../../adapters/node/open-store.ts";
 import { describeWrongPepper, loadPepper } from "../../adapters/node/pepper.ts";
 import { createLockWaitingKeyStore, createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";

@@ -14,7 +14,8 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { logKeyStore } from "../../adapters/log.ts";
-import { environmentsFile, openStore } from "../../adapters/node/data-dir.ts";
+import { environmentsFile } from "../../adapters/node/data-dir.ts";
+import { openStore } from "../../adapters/node/open-store.ts";
 import { type DataDirLock, lockDataDir, type RunningGateway } from "../../adapters/node/data-dir-lock.ts";
 import { entryOf } from "../../audit/entry.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
@@ -60,7 +61,7 @@ export interface Resources extends GatewayResources {
   close(): Promise<void>;
 }
 
-/** Only a start changes tables of an older version. */
+/** A start has locked the directory. Changes tables of an older version. */
 const migrating = { migrates: true };
 
 /**

@@ -17,14 +17,8 @@ import {
   withPrivateFolder,
   writeArchive,
 } from "../../../adapters/node/backup-archive.ts";
-import {
-  assertGatewayData,
-  auditFile,
-  keysFile,
-  OlderTablesError,
-  openDatabase,
-  openStore,
-} from "../../../adapters/node/data-dir.ts";
+import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
+import { OlderTablesError, openStore } from "../../../adapters/node/open-store.ts";
 import { describeWrongPepper, loadPepper } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore, readPeppersOfSeals } from "../../../adapters/sqlite/audit-store.ts";
 import { readPeppersOfKeys } from "../../../adapters/sqlite/key-store.ts";
@@ -194,10 +188,12 @@ function checkDatabase(folder: string, name: string, path: string): void {
 
 /** Verifies the restored log. A damaged log is restored too, because it was damaged before. */
 async function describeAudit(folder: string, pepper: Pepper): Promise<string> {
-  const opened = await openStore(folder, auditFile, createSqliteAuditStore).catch((cause: unknown) => {
-    if (cause instanceof CommandError && cause.cause instanceof OlderTablesError) return null;
-    throw cause;
-  });
+  const opened = await openStore(folder, auditFile, createSqliteAuditStore, { migrates: false }).catch(
+    (cause: unknown) => {
+      if (cause instanceof CommandError && cause.cause instanceof OlderTablesError) return null;
+      throw cause;
+    },
+  );
   if (opened === null) return "The audit log was not verified: its tables have an older version.";
   const { store, database } = opened;
   try {

@@ -5,7 +5,8 @@ import { CommandError, formatDeviceCommand } from "@letta-environments/command-l
 import type { DeviceAdministration } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { systemClock } from "@letta-environments/platform/node";
-import { assertGatewayData, environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
+import { assertGatewayData, environmentsFile } from "../../../adapters/node/data-dir.ts";
+import { openStore } from "../../../adapters/node/open-store.ts";
 import { showDevice } from "../../../admin/device-view.ts";
 import { devicesPath } from "../../../admin/endpoints.ts";
 import { auditDevices } from "../../../audit/device-changes.ts";

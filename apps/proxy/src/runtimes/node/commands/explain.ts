@@ -7,7 +7,8 @@ import { createSqliteEnvironmentStore } from "@letta-environments/environment-se
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import { describeIssues, problemResponse } from "@letta-environments/schema";
 import { safeParse } from "valibot";
-import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
+import { environmentsFile } from "../../../adapters/node/data-dir.ts";
+import { openStore } from "../../../adapters/node/open-store.ts";
 import { createMemoryIdempotencyStore } from "../../../adapters/memory/idempotency-store.ts";
 import { createExtensions } from "../../../extensions.ts";
 import { createMemoryRateLimitStore } from "../../../adapters/memory/rate-limit-store.ts";
