@@ -39,6 +39,7 @@ import {
   findKnownAfterRelease,
   recordDecision,
   policyDenial,
+  refuseEarlierRequest,
   refuseReplaced,
   replacedResponse,
 } from "./approvals/decisions.ts";
@@ -228,6 +229,8 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
     case "conflict":
       return respond(await conflictResponse(send, repeat.messageIds));
     case "repeat": {
+      const replaced = await refuseEarlierRequest(send);
+      if (replaced !== null) return respond(replaced);
       const { id: environmentId } = record.environment;
       const found = pending.find(environmentId, repeat.deliveryId);
       if (found !== undefined) return { kind: "pending", pending: found, replayed: true };

@@ -85,6 +85,14 @@ export function refuseReplaced(send: Part): PlainResponse | null {
   return isReplaced ? replacedResponse(part) : null;
 }
 
+/** Returns 404 `approval_not_found` if the decision that this one would repeat was made on another request under the same id; otherwise `null`. */
+export async function refuseEarlierRequest({ server, part, scope }: Part): Promise<PlainResponse | null> {
+  const { toolCallId, requestedAt } = part;
+  if (toolCallId === null || requestedAt === null) return null;
+  const decided = await server.approvals.findDecided({ scope, toolCallId });
+  return decided === null || decided.requestedAt === requestedAt ? null : replacedResponse(part);
+}
+
 /** The response to a decision on a request that its device has replaced with another one. */
 export function replacedResponse(part: DeliveryPart): PlainResponse {
   const rule = "now belongs to a different request: list the requests again";
