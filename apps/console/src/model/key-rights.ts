@@ -1,4 +1,5 @@
 /** The rights of a key in words. */
+import type { Scope } from "@letta-environments/schema";
 import { modeText } from "./mode.ts";
 
 /** The members of a key that the console reads, as the administration shows them. */
@@ -14,6 +15,9 @@ export interface ShownKey {
   readonly agentIds: readonly string[] | null;
   readonly maxMode: string | null;
   readonly setMode: string | null;
+  readonly deniedTools: readonly string[] | null;
+  readonly approvalDeadlineMs: number | null;
+  readonly rateLimits: Readonly<Record<string, string>> | null;
   readonly shared: boolean;
   readonly invite: { readonly expiresAt: number; readonly usedAt: number | null } | null;
   readonly createdAt: number;
@@ -23,7 +27,7 @@ export interface ShownKey {
 }
 
 /** The right that each scope gives. */
-export const scopeText: Readonly<Record<string, string>> = {
+export const scopeText: Readonly<Record<Scope, string>> = {
   list: "list devices",
   read: "read devices and messages",
   send: "send messages",
@@ -39,12 +43,13 @@ export const scopeText: Readonly<Record<string, string>> = {
 };
 
 /** The scopes that the form offers, in display order. */
-export const offeredScopes: readonly string[] = Object.keys(scopeText);
+export const offeredScopes: readonly Scope[] = Object.keys(scopeText) as Scope[];
 
 /** Describes what a key may do, as one sentence. */
 export function describeRights(key: ShownKey): string {
-  if (key.invite !== null && key.invite.usedAt === null) return "May connect one new device.";
-  const may = key.scopes.map((scope) => scopeText[scope] ?? scope);
+  if (key.invite !== null && key.invite.usedAt === null) return `May connect one new device.${restrictions(key)}`;
+  const texts: Readonly<Record<string, string>> = scopeText;
+  const may = key.scopes.map((scope) => texts[scope] ?? scope);
   if (may.length === 0) return "May do nothing.";
   return `May ${joinWords(may)}${onDevices(key)}.${restrictions(key)}`;
 }
@@ -56,13 +61,24 @@ function onDevices({ deviceIds, connectionNames, deviceTags }: ShownKey): string
   return deviceTags === null ? devices : `${devices}, with the tag ${deviceTags.join(" or ")}`;
 }
 
-function restrictions({ agentIds, maxMode, setMode }: ShownKey): string {
+function restrictions(key: ShownKey): string {
+  const { agentIds, maxMode, setMode, deniedTools, approvalDeadlineMs, rateLimits } = key;
   const rules = [
     ...(agentIds === null ? [] : [`Only to ${joinWords(agentIds)}.`]),
     ...(maxMode === null ? [] : [`Only in mode ${modeText(maxMode)} or stricter.`]),
     ...(setMode === null ? [] : [`Switches to mode ${modeText(setMode)} first.`]),
+    ...(deniedTools === null ? [] : [`Denies the tools ${joinWords(deniedTools)}.`]),
+    ...(approvalDeadlineMs === null ? [] : [`Denies requests for permission after ${approvalDeadlineMs / 1_000} s.`]),
+    ...(rateLimits === null ? [] : [`Rate limits: ${limitsText(rateLimits)}.`]),
+    ...(key.shared ? ["Other keys may use its devices."] : []),
   ];
   return rules.map((rule) => ` ${rule}`).join("");
+}
+
+function limitsText(limits: Readonly<Record<string, string>>): string {
+  return Object.entries(limits)
+    .map((limit) => limit.join(" "))
+    .join(", ");
 }
 
 function joinWords(words: readonly string[]): string {

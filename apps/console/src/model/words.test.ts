@@ -20,6 +20,9 @@ const key: ShownKey = {
   agentIds: null,
   maxMode: null,
   setMode: null,
+  deniedTools: null,
+  approvalDeadlineMs: null,
+  rateLimits: null,
   shared: false,
   invite: null,
   createdAt: 0,
@@ -39,6 +42,21 @@ test("what a key may do is one sentence with every restriction", () => {
   };
   expect(describeRights(limited)).toBe(
     "May list devices and send messages, on ci-*, with the tag gpu. Only to agent-1. Only in mode accept edits or stricter.",
+  );
+  const more = {
+    ...key,
+    setMode: "standard",
+    deniedTools: ["Bash", "Write"],
+    approvalDeadlineMs: 90_000,
+    rateLimits: { "messages-per-key": "1;w=60", reads: "none" },
+    shared: true,
+  };
+  const rules =
+    " Switches to mode standard first. Denies the tools Bash and Write. Denies requests for permission after 90 s." +
+    " Rate limits: messages-per-key 1;w=60, reads none. Other keys may use its devices.";
+  expect(describeRights(more)).toBe(`May list devices and send messages.${rules}`);
+  expect(describeRights({ ...more, invite: { expiresAt: 1, usedAt: null } })).toBe(
+    `May connect one new device.${rules}`,
   );
   expect(describeRights({ ...key, deviceIds: [] })).toContain("on no device");
   expect(describeRights({ ...key, scopes: [] })).toBe("May do nothing.");
