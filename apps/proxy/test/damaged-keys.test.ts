@@ -1,4 +1,4 @@
-/** One damaged key record: it is not a key, its content is not shown, and other keys are not affected. */
+/** One damaged key record is not a key, its content is not shown, and other keys are not affected; and a file of keys that is lost. */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -146,5 +146,19 @@ describe("damaged records in a data directory", () => {
     await rm(join(dataDir, "pepper"));
     expect((await run("keys", "create", "--name", "n")).stderr).toContain("pepper is missing");
     expect(await readdir(dataDir)).not.toContain("pepper");
+  });
+
+  test("a start without keys warns if the audit log names keys, until there is a key; a new gateway without keys does not", async () => {
+    const start = async (createsKey = false): Promise<string> => {
+      const proxy = await launchProxy({ dataDir });
+      if (createsKey) await proxy.createKey({ scopes: ["list"] });
+      await proxy.process.stop();
+      return proxy.process.output();
+    };
+    for (const createsKey of [false, true, false]) expect(await start(createsKey)).not.toContain("keys_missing");
+    await rm(join(dataDir, "proxy.sqlite"));
+    expect(await start()).toContain('{"event":"keys_missing","level":"warn"');
+    expect(await start(true)).toContain("keys_missing");
+    expect(await start()).not.toContain("keys_missing");
   });
 });

@@ -34,6 +34,8 @@ export type LogEvent =
   | { readonly type: "log_dropped"; readonly lines: number }
   /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
   | { readonly type: "short_pepper" }
+  /** No keys are stored, but the audit log names some. Reported at the start. */
+  | { readonly type: "keys_missing" }
   /** No request has a credential for the upstream, which may not need one. Reported at the start, and when the configuration changes. */
   | { readonly type: "no_upstream_credential" }
   /** Settings of a Worker break rules, so nothing is served. The event does not contain their values. */

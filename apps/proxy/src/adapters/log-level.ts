@@ -20,6 +20,7 @@ const warnings: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "jwks_key_refused",
   "key_record_damaged",
   "key_unsupported",
+  "keys_missing",
   "no_upstream_credential",
   "otlp_failed",
   "overloaded",

@@ -72,6 +72,8 @@ function prettyLine(event: LogEvent): string | null {
       return `${event.signal}: finishing what is in flight`;
     case "short_pepper":
       return "KEY_PEPPER has fewer than 32 characters; the keys of this gateway need it. Replace the keys and KEY_PEPPER.";
+    case "keys_missing":
+      return "There are no keys, but the audit log names some. If they are lost, stop the gateway and restore them from a backup.";
     case "no_upstream_credential":
       return "No credential for the upstream: LETTA_API_KEY is not set";
     case "stopped":

@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createTestAudit, finishedSend } from "../../test/support/test-audit.ts";
-import { type AuditQuery, type AuditTail, searchAudit } from "./search.ts";
+import { type AuditQuery, type AuditTail, namesGatewayKey, searchAudit } from "./search.ts";
 
 type Entry = Readonly<Record<string, unknown>> & { readonly time: number; readonly type: string };
 
@@ -225,4 +225,16 @@ test("the stored log of several writers is searched, even after it has grown", a
     ["b", 2_000],
     ["a", 1_000],
   ]);
+});
+
+test("records name a gateway key if one was changed or used; those of tokens, of callers' own keys and of changes that were not made do not", () => {
+  const changed = { time: 1, type: "key_changed", keyId: "0aB1cD2eF3gH", act: "created" };
+  const names = (...entries: readonly Entry[]): boolean => namesGatewayKey(tailOf({ w: entries }));
+  expect(names({ time: 0, type: "writer_opened" }, changed)).toBe(true);
+  expect(names(send(1, "s1", { keyId: "0aB1cD2eF3gH" }), finished(2, "s1", 200))).toBe(true);
+  expect(names()).toBe(false);
+  expect(names({ time: 0, type: "writer_opened" }, { ...changed, type: "key_change_abandoned" })).toBe(false);
+  for (const keyId of ["jwt:0123456789abcdef0123456789abcdef", "passthrough:0123456789abcdef0123456789abcdef"]) {
+    expect(names(send(1, "s1", { keyId }), finished(2, "s1", 200))).toBe(false);
+  }
 });

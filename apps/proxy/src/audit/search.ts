@@ -2,6 +2,7 @@
  * Searches the audit log for people: latest records first, across the chains of all writers. A send or a control is one record with its
  * outcome, which is logged later. Each search reads a bounded number of records and says where the next one continues.
  */
+import { isKeyId } from "../keys/key-format.ts";
 import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import { type AuditFacts, factsOf, matchesFilter, outcomeOf, stringOrNull } from "./reader.ts";
 
@@ -94,6 +95,12 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
 /** Whether a record belongs to a tenant other than the searched one. The end of a send names no tenant. */
 function isOfOtherTenant({ record }: Line, tenant: string | null): boolean {
   return tenant !== null && "tenant" in record && record["tenant"] !== tenant;
+}
+
+/** Whether one of the latest records shows that a gateway key existed: that it was changed, or that it was used. */
+export function namesGatewayKey(tail: AuditTail): boolean {
+  const { records } = searchAudit(tail, { limit: maxRead }, null);
+  return records.some(({ keyId, type }) => type !== "key_change_abandoned" && keyId !== null && isKeyId(keyId));
 }
 
 function matches(found: FoundRecord, { key, device, event, outcome }: AuditQuery): boolean {

@@ -16,6 +16,11 @@ const keyPattern = /^lek_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/;
 /** Characters of a key. */
 export const keyLength: number = keyPrefix.length + idLength + 1 + secretLength + checksumLength;
 
+/** Whether a text has the form of the public id of a gateway key. Ids of tokens and of callers' own upstream keys do not. */
+export function isKeyId(text: string): boolean {
+  return /^[0-9A-Za-z]{12}$/.test(text);
+}
+
 /** A new public id. */
 export function generateKeyId(randomBytes: RandomBytes): string {
   return randomBase62(idLength, randomBytes);

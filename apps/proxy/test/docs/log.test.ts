@@ -20,6 +20,7 @@ const events: { readonly [Name in EventName]: readonly MemberOf<Name>[] } = {
   no_upstream_credential: [],
   shadow_mode: ["keyIds", "rules"],
   short_pepper: [],
+  keys_missing: [],
   not_configured: ["problems"],
   readiness_failed: ["check", "cause"],
   readiness_recovered: ["check"],

@@ -22,6 +22,8 @@ import { fitsKeys } from "../pepper-check.ts";
 /** The open store of the keys, with the pepper of their digests. */
 export interface OpenKeys extends OpenKeyStore {
   readonly pepper: Pepper;
+  /** Whether nothing was stored when it was opened, not even a damaged record. */
+  readonly wasEmpty: boolean;
 }
 
 /**
@@ -37,7 +39,9 @@ export async function openKeys(
   const opened = await openKeyStore(settings, listener, options);
   try {
     const records = await opened.keyStore.list();
-    return { ...opened, pepper: openPepper(settings, records, opened.damagedIds.size > 0) };
+    const hasDamaged = opened.damagedIds.size > 0;
+    const pepper = openPepper(settings, records, hasDamaged);
+    return { ...opened, pepper, wasEmpty: records.length === 0 && !hasDamaged };
   } catch (cause) {
     opened.close();
     throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;

@@ -12,6 +12,7 @@ import { readDocsPages } from "../../adapters/node/docs-pages.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
+import { namesGatewayKey } from "../../audit/search.ts";
 import type { AdminSettings, Settings } from "../../config/settings.ts";
 import { createConsoleRoutes, createMissingConsoleRoutes } from "../../host/console-routes.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
@@ -86,7 +87,7 @@ export async function openInstance(
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const resources = await openResources(() => settings, log, metrics);
   metrics?.begin(resources.embeddedCounts, log);
-  if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
+  warnOfKeys(settings, resources, log);
   let current = await composePipeline(settings, resources).catch(async (cause: unknown) => {
     await closeAll(resources, metrics);
     throw cause;
@@ -192,6 +193,12 @@ async function closeAll(
     () => resources.finishBackground(recordMs),
     resources.close,
   ]);
+}
+
+/** Warns of a short pepper that keys need, and of keys that are missing although the audit log names some. */
+function warnOfKeys({ keyPepper }: Settings, { keys, auditTail }: Resources, log: (event: LogEvent) => void): void {
+  if (keyPepper !== null && isShortPepper(keyPepper)) log({ type: "short_pepper" });
+  if (keys.wasEmpty && auditTail !== null && namesGatewayKey(auditTail)) log({ type: "keys_missing" });
 }
 
 /** Warns that restrictions of keys are not enforced, and that no request has a credential for the upstream. */
