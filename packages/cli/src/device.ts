@@ -27,11 +27,13 @@ export interface FoundDevice {
  *
  * @param preference `online`: among devices with the same name, the only one that is online; if all are offline, whichever comes online
  *   first
+ * @param waits whether the caller would wait for an offline device, which the error for a device that is not listed then explains
  */
 export async function findDevice(
   operations: Pick<EnvironmentOperations, "list" | "retrieve" | "now">,
   text: string,
   preference: "any" | "online",
+  waits = false,
 ): Promise<FoundDevice> {
   if (text === "") throw misuse("DEVICE must not be empty");
   let refusal: LettaEnvironmentsError | null = null;
@@ -56,7 +58,7 @@ export async function findDevice(
   const found = newestRows(connections.filter(fits));
   const online = preference === "online" ? found.filter((row) => isOnline(row, nowMs)) : found;
   const [environment = found[0], ...others] = online;
-  if (environment === undefined) throw notFound(text, connections, nowMs);
+  if (environment === undefined) throw notFound(text, connections, nowMs, waits);
   if (others.length > 0) throw ambiguous(online, preference, nowMs);
   if (found.length > 1 && online.length === 0) return { environment, selector: fits };
   const { deviceId } = environment;
@@ -95,7 +97,7 @@ function isForbidden(error: unknown): boolean {
   return isLettaEnvironmentsError(error) && error.status === 403;
 }
 
-function notFound(text: string, environments: readonly Environment[], nowMs: number): CommandError {
+function notFound(text: string, environments: readonly Environment[], nowMs: number, waits: boolean): CommandError {
   const named = newestRows(environments.filter(({ displayName }) => displayName === text));
   if (named.length > 0) {
     const message = "a display name does not select a device; use the deviceId instead:";
@@ -104,7 +106,9 @@ function notFound(text: string, environments: readonly Environment[], nowMs: num
   const names = environments.flatMap(({ connectionName, deviceId }) => [connectionName, deviceId]);
   const suggestion = suggestWord(text, names);
   const hint = suggestion === null ? "" : `; did you mean ${suggestion}?`;
-  return new CommandError(`there is no device with this id or name${hint}`, exitCodes.notFound);
+  return new CommandError(`there is no device with this id or name${hint}`, exitCodes.notFound, {
+    details: waits ? ["--wait-online waits for a listed device only: one that has registered before."] : [],
+  });
 }
 
 function ambiguous(environments: readonly Environment[], preference: "any" | "online", nowMs: number): CommandError {

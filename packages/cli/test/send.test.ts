@@ -92,6 +92,19 @@ describe("send", () => {
     expect(stderr).toMatch(/asleep is offline .*; nothing was sent\n--wait-online waits for it\.\n$/);
   });
 
+  test.each(["send", "send --follow"])(
+    "%s --wait-online does not wait for a device that is not listed, and says so",
+    async (command) => {
+      const words = [...command.split(" "), "--wait-online", "10m", "--agent", "a1", "never-seen", "hello"];
+      expect(await run(words)).toEqual({
+        code: 6,
+        stdout: "",
+        stderr:
+          "letta-env: there is no device with this id or name\n--wait-online waits for a listed device only: one that has registered before.\n",
+      });
+    },
+  );
+
   test("send --wait-online gives up in time, silently in a pipe until then", async () => {
     const { code, stderr } = await run(["send", "asleep", "--wait-online", "10ms", "--agent", "a1", "hello"]);
     expect(code).toBe(3);

@@ -39,7 +39,7 @@ export async function follow(
   delivery: FollowedDelivery,
 ): Promise<number> {
   const { host, isJson, option } = context;
-  const device = await findDevice(operations, delivery.target.device, "online");
+  const device = await findDevice(operations, delivery.target.device, "online", delivery.waitMs !== null);
   const ended = new AbortController();
   const printer = createTurnPrinter(context, choosePaint(host.stderr.isTerminal, host.variable));
   const turn: FollowedTurn = {
