@@ -17,7 +17,7 @@ import { retrieveEnvironment } from "./retrieve.ts";
 import { describeSend, pendingSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
 import { awaitTurn, defaultWaitMs, readTurn, type Turn, type WaitForTurnOptions } from "./turn.ts";
 
-/** Selects a device: by `deviceId` (which may be a plain string), by the name that people gave it, or by any rule. */
+/** Selects a device: by `deviceId` (which may be a plain string), by the name under which it registered (`connectionName`, not `displayName`), or by any rule. */
 export type DeviceSelector =
   | string
   | { readonly deviceId: string }
@@ -29,7 +29,7 @@ export type DeviceSelector =
 export interface SendToDeviceOptions extends SendOptions {
   /**
    * How long to wait for an offline device, in milliseconds. Default 0: the send is refused immediately. During the wait,
-   * look-ups with temporary failures are repeated, too.
+   * look-ups with temporary failures are repeated, too. A device that the server does not list is not waited for.
    */
   readonly waitUntilOnlineMs?: number | undefined;
   /** Time between look-ups during that wait, in milliseconds. Default 2,000. */
