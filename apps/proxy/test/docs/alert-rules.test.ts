@@ -177,6 +177,13 @@ test("slow reads fire their alert, and reads that waited for the end of a turn d
   expect(await evaluate({ 30: ["GatewaySlow"] }, () => [...reads, request(200, 2, ids)])).toBe("SUCCESS");
 });
 
+test("slow sends fire their alert, and sends that waited for the end of a turn do not", async () => {
+  const ids = { method: "POST", operation: "sendMessage" } as const;
+  const waited = request(200, 30, { ...ids, waitSeconds: 60 });
+  expect(await evaluate({ 30: [] }, () => [waited, request(200, 0.05, ids)])).toBe("SUCCESS");
+  expect(await evaluate({ 30: ["GatewaySlowSends"] }, () => [waited, request(200, 4, ids)])).toBe("SUCCESS");
+});
+
 test("probes do not hide the failures of a few callers, and are not such failures", async () => {
   const probes = Array.from({ length: 60 }, () => request(200, 0.001, { operation: "checkLiveness" }));
   const failing = request(500, 0.01, { errorCode: "internal_error" });
