@@ -199,6 +199,19 @@ describe("entity tags", () => {
     expect([repeat.status, repeat.body, repeat.headers["etag"]]).toEqual([304, null, tag]);
   });
 
+  test("no-cache forces an upstream request with a tag too, unless fetch may have added it, together with Pragma", async () => {
+    const { ask, reads, issueKey } = setUp();
+    const { key } = await issueKey();
+    const [tag, noCache] = [{ "if-none-match": '"other"' }, { "cache-control": "no-cache" }];
+    await ask(key);
+    await ask(key, { headers: { ...tag, ...noCache, pragma: "no-cache" } });
+    expect(reads()).toHaveLength(1);
+    await ask(key, { headers: { ...tag, ...noCache } });
+    await ask(key, { headers: { ...noCache, pragma: "no-cache" } });
+    await ask(key, { headers: { ...tag, "cache-control": "max-age=0", pragma: "no-cache" } });
+    expect(reads()).toHaveLength(4);
+  });
+
   test("the entity tag stays the same after a heartbeat and changes with the environment", async () => {
     let row = environmentRow("1", { lastHeartbeat: 1_800_000_000_000, lastSeenAt: 1_800_000_000_000 });
     const { ask, issueKey, clock } = setUp(rowsOf(() => [row]));

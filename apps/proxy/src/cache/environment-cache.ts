@@ -162,13 +162,24 @@ function groupsOf(upstream: string, tenant: string, { deviceId }: Readonly<Recor
  */
 function cacheModeOf(request: GatewayRequest): CacheMode | null {
   const cacheControl = request.header("cache-control");
-  if (cacheControl === null) return null;
+  if (cacheControl === null || isAddedByFetch(request, cacheControl)) return null;
   const directives = cacheControl
     .toLowerCase()
     .split(",")
     .map((directive) => directive.trim());
   if (directives.includes("no-store")) return "no-store";
   return directives.includes("no-cache") || directives.includes("max-age=0") ? "no-cache" : null;
+}
+
+/**
+ * Whether these are the fields that `fetch` adds by itself to a request with `If-None-Match` (Fetch standard, HTTP-network-or-cache fetch: the request
+ * gets the cache mode "no-store", and with this mode `Pragma: no-cache` and `Cache-Control: no-cache`). Node.js does so. They would make every poll with an
+ * entity tag an upstream request, although its program only wants to save one.
+ */
+function isAddedByFetch(request: GatewayRequest, cacheControl: string): boolean {
+  return (
+    cacheControl === "no-cache" && request.header("pragma") === "no-cache" && request.header("if-none-match") !== null
+  );
 }
 
 /**
