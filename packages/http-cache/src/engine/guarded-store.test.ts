@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { CacheEntry, CacheStore } from "../ports.ts";
@@ -51,14 +52,36 @@ test("an invalidation that the program asks for rejects if the store fails, afte
   expect(failures).toEqual(Array(5).fill("store-delete"));
 });
 
-test("a response whose group is invalidated while it is written to a remote store is deleted again", async () => {
-  const { store, writes } = createSlowStore();
-  const request = store.begin("key", null);
-  const put = request.put(entry, recency);
-  await store.invalidate({ groups: ["group"] });
-  for (const write of writes) write();
-  expect(await put).toBe("outdated");
-  expect(await store.get("key", all)).toEqual([]);
+test("a response that is invalidated while it is written to a remote store is deleted again, before the invalidation resolves", async () => {
+  for (const invalidation of [{ keys: ["key"] }, { groups: ["group"] }]) {
+    const { store, writes } = createSlowStore();
+    const put = store.begin("key", null).put(entry, recency);
+    let found: unknown;
+    const invalidated = store.invalidate(invalidation).then(async () => void (found = await store.get("key", all)));
+    await store.invalidate({ keys: ["other"], groups: ["other"] });
+    await setImmediate();
+    expect(found).toBe(undefined);
+    for (const write of writes) write();
+    expect(await put).toBe("outdated");
+    await invalidated;
+    expect(found).toEqual([]);
+  }
+});
+
+test("an invalidation rejects if a response stays that was written meanwhile", async () => {
+  let [land, isUp] = [(): void => undefined, true];
+  const failures: CacheFailure[] = [];
+  const remove = (): Promise<void> => (isUp ? Promise.resolve() : Promise.reject(new Error("down")));
+  const put = (): Promise<void> => new Promise((resolve) => (land = resolve));
+  const remote: CacheStore = { get: () => [], put, delete: remove, deleteGroup: remove };
+  const store = createGuardedStore(remote, (failure) => void failures.push(failure));
+  const written = store.begin("key", null).put(entry, recency);
+  const invalidated = store.invalidate({ groups: ["group"] });
+  isUp = false;
+  land();
+  expect(await written).toBe("outdated");
+  await expect(invalidated).rejects.toThrow("down");
+  expect(failures).toEqual(["store-delete", "store-delete"]);
 });
 
 test("a response is not written while one that was requested later is written", async () => {

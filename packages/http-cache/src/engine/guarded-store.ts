@@ -20,8 +20,8 @@ export interface GuardedStore {
   /** Reads the entries under a key and returns the result of `use`, which gets no entries if the store fails or returns something unreadable. */
   get<Result>(key: string, use: (entries: readonly CacheEntry[]) => Result): MaybePromise<Result>;
   /**
-   * Deletes entries, and marks requests that are in flight so that their responses are not stored. If a deletion fails, rejects with its cause after all
-   * were tried.
+   * Deletes entries, also those that are being written, and marks requests that are in flight so that their responses are not stored. If a deletion
+   * fails, rejects with its cause after all were tried.
    */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
   /** Registers a request before it is sent to the origin. `groups`: see {@link CacheStore.begin}; `null` if the response will not be stored. */
@@ -138,13 +138,23 @@ export function createGuardedStore(
   const inFlight = createInFlightRequests();
   const attempt = createAttempts(onError);
   const remove = createRemove(store, attempt);
+  /** The writes that are under way, with what they write. A store with `begin` notices itself that a deletion came before a write. */
+  const writes = new Map<MaybePromise<unknown>, readonly [key: string, entry: CacheEntry]>();
 
   async function invalidate(
     { keys = [], groups = [] }: Partial<Invalidation>,
     except: InFlightState | null,
   ): Promise<void> {
     inFlight.invalidate({ keys, groups }, except);
-    const failures = await remove(keys, groups);
+    const underWay = [...writes].filter(
+      ([, [key, entry]]) => keys.includes(key) || entry.groups.some((group) => groups.includes(group)),
+    );
+    let failures = await remove(keys, groups);
+    if (underWay.length > 0) {
+      // The store may have carried out the deletions before these writes.
+      await Promise.all(underWay.map(([write]) => write));
+      failures = await remove(keys, groups);
+    }
     if (except === null && failures.length > 0) throw failures[0];
   }
 
@@ -180,7 +190,9 @@ export function createGuardedStore(
         };
         const stored = attempt("store-put", () => putFetched(entry), putNothing);
         if (!(stored instanceof Promise)) return finish(stored);
+        if (store.begin === undefined) writes.set(stored, [key, entry]);
         return stored.then((result) => {
+          writes.delete(stored);
           const failure = finish(result);
           if (failure !== null || refuse(entry, recency) === null) return failure;
           // A remote store may have finished an invalidation, or the write of a newer response, before this write.
