@@ -15,7 +15,7 @@ const rows = jsonResponse(200, { connections: [environmentRow("1")], hasNextPage
 interface Cached extends TestProxy {
   readonly cache: EnvironmentCache;
   /** The response of the upstream from now on. */
-  answer: () => Promise<PlainResponse>;
+  answer: () => ReturnType<UpstreamFetch>;
   asked: number;
   ask(key: string, request?: FakeRequest): Promise<PlainResponse>;
 }
@@ -120,6 +120,39 @@ test("without Cache-Status, neither Age nor only-if-cached reveals whether a res
   const kept = await cached.ask(key, onlyKept);
   expect(kept.status).toBe(200);
   expect(Object.keys(kept.headers).toSorted()).toEqual(Object.keys(fresh.headers).toSorted());
+});
+
+const failing = (status: number) => () => Promise.resolve(jsonResponse(status, { message: "down" }));
+
+test.each([
+  ["the upstream's own error", failing(503), "; fwd-status=503"],
+  ["no response", () => Promise.resolve({ reason: "unreachable", cause: null } as const), ""],
+  ["a refused credential", failing(401), ""],
+  ["a status that the gateway replaces with 502", failing(421), ""],
+  ["a page instead of JSON", () => Promise.resolve({ status: 200, headers: {}, body: "<p>" }), ""],
+])("after %s, Cache-Status names only a status that the upstream has sent", async (_failure, answer, named) => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  cached.answer = answer;
+  const { status, headers } = await cached.ask(key);
+  expect(status).toBe(named === "" ? 502 : 503);
+  expect(headers["cache-status"]).toBe(`letta-gateway; fwd=uri-miss${named}; detail=no-store`);
+});
+
+test("a stale response while the upstream counts as down has no status of an upstream that was not called", async () => {
+  const cached = setUp();
+  const { key } = await cached.issueKey();
+  await cached.ask(key);
+  await cached.clock.advance(6_000);
+  cached.answer = failing(503);
+  const stale = async () => (await cached.ask(key)).headers["cache-status"];
+  expect(await stale()).toBe("letta-gateway; fwd=stale; fwd-status=503; ttl=-4; detail=stale-if-error");
+  await vi.waitFor(async () => {
+    const before = cached.asked;
+    await stale();
+    expect(cached.asked).toBe(before);
+  });
+  expect(await stale()).toBe("letta-gateway; fwd=stale; ttl=-4; detail=stale-if-error");
 });
 
 test("If-Modified-Since never results in 304", async () => {

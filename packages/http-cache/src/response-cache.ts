@@ -14,7 +14,7 @@ import { type CacheEntry, currentAgeMs, isClockBehind, type MaybePromise } from 
 
 /**
  * A cache for responses whose lifetime the caller knows. Lifetimes and groups are data; no header field is interpreted. Entries are found by
- * key and invalidated by group.
+ * key and invalidated by group. A value that is not a response of the origin has the status 0, so that `Cache-Status` names none.
  */
 export interface ResponseCache<Value extends { readonly status: number }> {
   /**

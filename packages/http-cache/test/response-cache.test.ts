@@ -116,6 +116,11 @@ test("a response without a lifetime is not a hit, not even in the millisecond of
 
 test.each([
   ["an error response", failure, "fwd=stale; fwd-status=502; ttl=-28"] as const,
+  [
+    "an error response that is not the origin's",
+    { ...failure, value: { status: 0, text: "down" } },
+    "fwd=stale; ttl=-28",
+  ] as const,
   ["no response", new Error("reset"), "fwd=stale; ttl=-28"] as const,
 ])(
   "a stale response is served within staleIfErrorMs instead of %s, whose status Cache-Status names",

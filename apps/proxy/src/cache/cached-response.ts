@@ -6,29 +6,39 @@ import { errorCodeOf, revalidated } from "../http/response.ts";
 import { memoizeRecent } from "../lib/memoize-text.ts";
 import type { TtlsByStatus } from "./policy.ts";
 
+/** A response of the upstream, or of the gateway in its place. */
+export interface Fetched {
+  /** The status that `Cache-Status` names; 0 if the upstream may not have sent it. */
+  readonly status: number;
+  readonly response: PlainResponse;
+}
+
 /** Adds the entity tag to an upstream response, and decides which parts of it are stored, and for how long. */
 export function toFetchedResponse(
   response: PlainResponse,
   ttlsByStatus: TtlsByStatus,
   groups: readonly string[],
   entityTagOf: EntityTagOf,
-): FetchedResponse<PlainResponse> {
+): FetchedResponse<Fetched> {
   const ttls = ttlsByStatus.get(response.status);
-  if (ttls === undefined) return { value: response, storable: null, isError: isReplaceableError(response) };
+  if (ttls === undefined) {
+    const value = { status: upstreamStatusOf(response), response };
+    return { value, storable: null, isError: isReplaceableError(response) };
+  }
   const body = typeof response.body === "string" ? encoder.encode(response.body) : (response.body ?? nothing);
   const headers =
     response.status === 200 ? { ...response.headers, etag: entityTagOf(response.body ?? "") } : response.headers;
   return {
-    value: { status: response.status, headers, body: response.body },
+    value: { status: response.status, response: { status: response.status, headers, body: response.body } },
     storable: { ...ttls, headers: withoutRequestFields(headers), body, groups },
     isError: false,
   };
 }
 
 /** Builds the client response for a cache result. Browsers may store it but must revalidate; shared caches must not store it. */
-export function toClientResponse(result: CacheResult<PlainResponse>, showsStatus: boolean): PlainResponse {
+export function toClientResponse(result: CacheResult<Fetched>, showsStatus: boolean): PlainResponse {
   // A fresh fetch keeps every upstream header.
-  const { status, headers, body } = result.kind === "fetched" ? result.value : result.entry;
+  const { status, headers, body } = result.kind === "fetched" ? result.value.response : result.entry;
   const shown: Record<string, string> = {
     ...headers,
     "cache-control": headers["etag"] !== undefined && status === 200 ? revalidated : "private, no-store",
@@ -57,6 +67,15 @@ const operatorErrors: ReadonlySet<unknown> = new Set([
 /** Whether a stale response may be served instead of this one. */
 function isReplaceableError(response: PlainResponse): boolean {
   return errorStatuses.has(response.status) && !operatorErrors.has(errorCodeOf(response));
+}
+
+/**
+ * The status of an error if it is the upstream's; otherwise 0. The gateway makes its own with the same codes as another gateway behind it, and replaces
+ * some statuses by 502. A device that the caller may not see has the status of a missing one, whatever the upstream sent.
+ */
+function upstreamStatusOf(response: PlainResponse): number {
+  const { status } = response;
+  return status < 500 || (status !== 502 && errorCodeOf(response) === "upstream_error") ? status : 0;
 }
 
 /** Removes the fields that describe a single request to the upstream and would be wrong for a later one. */

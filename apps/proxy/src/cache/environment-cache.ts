@@ -21,7 +21,7 @@ import { buildPath, type Endpoint, type PlainResponse, type Principal } from "@l
 import { notModified } from "../http/conditions.ts";
 import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
-import { createEntityTagOf, toClientResponse, toFetchedResponse } from "./cached-response.ts";
+import { createEntityTagOf, type Fetched, toClientResponse, toFetchedResponse } from "./cached-response.ts";
 import type { CacheOutcome } from "../telemetry.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import { cacheTtls, type EnvironmentCacheScope } from "./policy.ts";
@@ -68,7 +68,7 @@ export function createEnvironmentCache(
 ): (scope: EnvironmentCacheScope) => EnvironmentCache {
   const { store, clock, sha256, onError } = options;
   const coalescer = options.coalescer ?? createInProcessCoalescer({ clock, soloForMs: 1_000, maxSoloKeys: 1_000 });
-  const cache = createResponseCache<PlainResponse>({
+  const cache = createResponseCache<Fetched>({
     store,
     clock,
     coalescer,
@@ -96,7 +96,7 @@ export function createEnvironmentCache(
         options,
       );
       const ifNoneMatch = request.header("if-none-match");
-      const present = (settled: CacheResult<PlainResponse>): PlainResponse => {
+      const present = (settled: CacheResult<Fetched>): PlainResponse => {
         if (state !== undefined) state.cacheOutcome = outcomeOf(settled);
         return notModified(toClientResponse(settled, showsStatus(principal)), ifNoneMatch);
       };
@@ -114,7 +114,7 @@ export function createEnvironmentCache(
   });
 }
 
-function outcomeOf({ kind, cacheStatus }: CacheResult<PlainResponse>): CacheOutcome {
+function outcomeOf({ kind, cacheStatus }: CacheResult<Fetched>): CacheOutcome {
   if (cacheStatus.endsWith("; collapsed") || cacheStatus.includes("; collapsed;")) return "shared";
   if (kind === "fetched") return "miss";
   return cacheStatus.includes("; detail=") ? "stale" : "hit";

@@ -37,7 +37,7 @@ function format(
   detail: string | null,
 ): string {
   let entry = `${name}; fwd=${reason}`;
-  if (forwardStatus !== null) entry += `; fwd-status=${forwardStatus}`;
+  if (forwardStatus) entry += `; fwd-status=${forwardStatus}`;
   if (ttlSeconds !== null) entry += `; ttl=${ttlSeconds}`;
   if (isStored) entry += "; stored";
   if (isCollapsed !== null) entry += isCollapsed ? "; collapsed" : "; collapsed=?0";
