@@ -39,6 +39,15 @@ function idsOf(response: PlainResponse): unknown {
   return [connections.map(({ id }) => id), hasNextPage];
 }
 
+test("a list of a user's devices is empty for a key without the scope details, and the upstream is not asked", async () => {
+  const { proxy, issueKey, upstreamRequests } = createTestProxy(upstreamWith(rowsNamed(3)));
+  const listFor = async (request: Partial<KeyRequest>) =>
+    proxy.handle(fakeRequest({ key: (await issueKey(request)).key, query: "userId=somebody" }));
+  for (const limit of [{}, { deviceIds: ["device-00001"] }]) expect(idsOf(await listFor(limit))).toEqual([[], false]);
+  expect(upstreamRequests).toHaveLength(0);
+  expect(idsOf(await listFor({ scopes: ["list", "details"] }))).toEqual([["00000", "00001", "00002"], false]);
+});
+
 describe("a list for a key with a device allowlist", () => {
   const rows = rowsNamed(250);
   const mine = ["device-00003", "device-00150", "device-00249"];

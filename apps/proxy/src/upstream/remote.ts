@@ -6,6 +6,8 @@ import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
   declareDeduplication,
   type DecodedRequest,
+  isUserHidden,
+  jsonResponse,
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
@@ -110,6 +112,7 @@ export function createRemoteUpstream(
         (await callRemote(endpoint, readRequest(request, endpoint, params, query), until)).response;
     switch (decoded.operation) {
       case "listEnvironments":
+        if (isUserHidden(principal, decoded.query.userId)) return emptyList;
         return isLimitedToDevices(principal) || decoded.query.tag !== undefined
           ? listPermitted(principal, call.query, decoded.query, readUntil(deadline))
           : presentList(principal, (await callRemote(own, request, deadline)).response);
@@ -134,6 +137,7 @@ export function createRemoteUpstream(
   };
 }
 
+const emptyList = jsonResponse(200, { connections: [], hasNextPage: false });
 const notServed = problemResponse("endpoint_not_found");
 
 /** A received `Via` that is forwarded. A longer one would let a caller fill the head of the request. */

@@ -6,6 +6,7 @@ import {
   defaultListLimit,
   devicesPerTurn,
   hasEveryTag,
+  isUserHidden,
   type EnvironmentList,
   jsonResponse,
   type LastRuntime,
@@ -29,9 +30,7 @@ export async function listEnvironments(
   principal: Principal,
 ): Promise<PlainResponse> {
   const { after, limit = defaultListLimit, onlineOnly = false, source, userId, tag: tags = [] } = query;
-  // Filtering rows by a hidden member would reveal it.
-  const isUserHidden = userId !== undefined && !principal.scopes.has("details");
-  if (source === "remote" || isUserHidden)
+  if (source === "remote" || isUserHidden(principal, userId))
     return jsonResponse(200, { connections: [], hasNextPage: false } satisfies EnvironmentList);
   const filter: EnvironmentFilter = {
     tenant: principal.tenant,

@@ -122,6 +122,11 @@ export function isSameMode(left: string, right: string): boolean {
   return rank === undefined ? left === right : rank === modeRanks.get(right);
 }
 
+/** Whether a list is filtered by a user that the principal may not see, and so must be empty: its rows would reveal who runs which device. */
+export function isUserHidden({ scopes }: Pick<Principal, "scopes">, userId: string | undefined): boolean {
+  return userId !== undefined && !scopes.has("details");
+}
+
 /** The members that {@link presentEnvironment} may hide. A row of a newer server may have any value there. */
 export interface PresentableEnvironment {
   readonly organizationId?: unknown;
