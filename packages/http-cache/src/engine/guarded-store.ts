@@ -130,21 +130,16 @@ function createRemove(store: CacheStore, attempt: ReturnType<typeof createAttemp
   };
 }
 
-/** Creates a {@link GuardedStore}. It remembers requests only while they are in flight. */
-export function createGuardedStore(
-  store: CacheStore,
-  onError: (failure: CacheFailure, cause: unknown) => void,
-): GuardedStore {
-  const inFlight = createInFlightRequests();
-  const attempt = createAttempts(onError);
-  const remove = createRemove(store, attempt);
-  /** The writes that are under way, with what they write. A store with `begin` notices itself that a deletion came before a write. */
-  const writes = new Map<MaybePromise<unknown>, readonly [key: string, entry: CacheEntry]>();
+/** The writes that are under way, with what they write. A store with `begin` notices itself that a deletion came before a write. */
+type Writes = Map<MaybePromise<unknown>, readonly [key: string, entry: CacheEntry]>;
 
-  async function invalidate(
-    { keys = [], groups = [] }: Partial<Invalidation>,
-    except: InFlightState | null,
-  ): Promise<void> {
+/** Returns the function of {@link GuardedStore.invalidate}, which also invalidates for all requests but one. */
+function createInvalidate(
+  inFlight: ReturnType<typeof createInFlightRequests>,
+  remove: ReturnType<typeof createRemove>,
+  writes: Writes,
+): (invalidation: Partial<Invalidation>, except: InFlightState | null) => Promise<void> {
+  return async ({ keys = [], groups = [] }, except) => {
     inFlight.invalidate({ keys, groups }, except);
     const underWay = [...writes].filter(
       ([, [key, entry]]) => keys.includes(key) || entry.groups.some((group) => groups.includes(group)),
@@ -156,7 +151,19 @@ export function createGuardedStore(
       failures = await remove(keys, groups);
     }
     if (except === null && failures.length > 0) throw failures[0];
-  }
+  };
+}
+
+/** Creates a {@link GuardedStore}. It remembers requests only while they are in flight. */
+export function createGuardedStore(
+  store: CacheStore,
+  onError: (failure: CacheFailure, cause: unknown) => void,
+): GuardedStore {
+  const inFlight = createInFlightRequests();
+  const attempt = createAttempts(onError);
+  const remove = createRemove(store, attempt);
+  const writes: Writes = new Map();
+  const invalidate = createInvalidate(inFlight, remove, writes);
 
   function begin(key: string, groups: readonly string[] | null): InFlightRequest {
     const state = inFlight.add(key);
