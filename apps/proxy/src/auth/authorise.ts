@@ -32,8 +32,8 @@ export function authoriseEndpoint(
 
 /**
  * Returns the refusal of an input that names an agent outside the key's list, that decides an approval without the scope `approve`, that grants a
- * lasting permission with a limited key, or that sets a mode beyond the one that the key may choose; `null` when the key may send it. Only the device
- * knows which agent a named conversation belongs to; the embedded server asks it.
+ * lasting permission with a limited key, that reads the output of devices without the scope `view`, or that sets a mode beyond the one that the key
+ * may choose; `null` when the key may send it. Only the device knows which agent a named conversation belongs to; the embedded server asks it.
  */
 export function authoriseInput(principal: Principal, request: DecodedRequest): PlainResponse | null {
   if (request.operation === "sendMessage") {
@@ -42,6 +42,8 @@ export function authoriseInput(principal: Principal, request: DecodedRequest): P
     if (!principal.scopes.has("approve") && messages.some(isApprovalMessage)) return insufficientScope("approve");
     return refuseLastingPermission(principal, request.body);
   }
+  if (request.operation === "streamEvents" && request.query.include === "output" && !principal.scopes.has("view"))
+    return insufficientScope("view");
   const target = controlTargetOf(request);
   if (target === null) return null;
   if (!allowsAgent(principal, target.agentId)) {

@@ -1,10 +1,9 @@
 /**
- * Rules of the embedded environment server that follow those of the gateway, if they can be decided without sending anything: the device of a
- * connection, its socket, a repeated message id, the agent of a named conversation, and the maximum mode. It does read from the server, because
+ * Rules of the embedded environment server that follow those of the gateway, if they can be decided without sending anything: the input, the device
+ * of a connection, its socket, a repeated message id, the agent of a named conversation, and the maximum mode. It does read from the server, because
  * a read changes nothing.
  */
 import {
-  allowsDevice,
   allowsMode,
   controlTargetOf,
   type DecodedRequest,
@@ -13,6 +12,7 @@ import {
   modeCeiling,
   type PlainResponse,
   type Principal,
+  problemResponse,
   type SendMessageBody,
 } from "@letta-environments/schema";
 import type { EmbeddedServer } from "../ports.ts";
@@ -44,14 +44,20 @@ export async function explainEmbedded(
   const context = { authority: request.authority, signal: request.signal };
   const { decoded } = input;
   const connectionId = "connectionId" in decoded.params ? decoded.params.connectionId : null;
-  const isRead = endpoint.method === "GET" && connectionId === null;
+  const isRead = endpoint.method === "GET" && (connectionId === null || decoded.operation === "retrieveMessage");
   if (isRead && !isRunning) return { rules: [notRunning("read the devices")], verdict: null };
   switch (decoded.operation) {
     case "listEnvironments":
     case "listApprovals":
     case "retrieveEnvironment":
+    case "retrieveLastRuntime":
     case "listMessages":
       return explainRead(await server.operate(decoded.operation, decoded, principal, context));
+    case "retrieveMessage": {
+      // The end of the turn, for which the request may wait, does not change whether the message is found.
+      const { wait: _wait, ...query } = decoded.query;
+      return explainRead(await server.operate(decoded.operation, { ...decoded, query }, principal, context));
+    }
     case "openDeviceSocket":
       return undecided;
     default:
@@ -67,9 +73,13 @@ const undecided: UpstreamExplanation = { rules: [], verdict: null };
 
 function explainRead(response: PlainResponse): UpstreamExplanation {
   const { status } = response;
-  if (status < 400) return { rules: [finding(findRuleName, "passed")], verdict: { status, errorCode: null } };
+  if (status >= 400) return refuseWith(findRuleName, response);
+  return { rules: [finding(findRuleName, "passed")], verdict: { status, errorCode: null } };
+}
+
+function refuseWith(rule: string, response: PlainResponse): UpstreamExplanation {
   const { detail, errorCode } = describeProblem(response);
-  return { rules: [finding(findRuleName, "refused", detail, errorCode)], verdict: { status, errorCode } };
+  return refuse([], rule, errorCode, response.status, detail);
 }
 
 const findRuleName = "find the device";
@@ -88,8 +98,11 @@ async function explainConnection(
   context: { readonly authority: string | null },
 ): Promise<UpstreamExplanation> {
   const record = await server.findConnection(principal.tenant, connectionId);
-  // Another tenant's device and one outside the allowlist look as if they did not exist.
-  if (record === null || !allowsDevice(principal, record.environment)) {
+  const refusal = await refusalBeforeAction(server, decoded, principal, { ...context, connection: record });
+  if (record === null || refusal !== null) {
+    if (refusal !== null && describeProblem(refusal).errorCode !== "connection_not_found")
+      return refuseWith("check the input", refusal);
+    // Another tenant's device and one outside the allowlist look as if they did not exist.
     const [absent, excluded] = [
       "the tenant has no such connection",
       "the device is outside the allowlist of the key or its tenant",
@@ -99,6 +112,8 @@ async function explainConnection(
     return refuse([], findRuleName, "connection_not_found", 404, detail);
   }
   const rules = [finding(findRuleName, "passed", `device ${record.environment.deviceId}`)];
+  // Tickets are also for devices that are offline.
+  if (decoded.operation === "createViewerTicket") return { rules, verdict: null };
   if (!isRunning) return { rules: [...rules, notRunning(reachRuleName)], verdict: null };
   const send = decoded.operation === "sendMessage" ? decoded.body : null;
   if (send !== null && (await isRepeat(server, principal, connectionId, send, context))) {
@@ -131,6 +146,33 @@ async function explainConnection(
   return { rules, verdict: null };
 }
 
+/**
+ * Runs an operation up to its `beforeSend`, so that the server itself decides on the input and the device, in its own order. Returns its refusal,
+ * or `null` if the operation would begin.
+ */
+async function refusalBeforeAction(
+  server: EmbeddedServer,
+  decoded: DecodedRequest,
+  principal: Principal,
+  context: Parameters<EmbeddedServer["operate"]>[3],
+): Promise<PlainResponse | null> {
+  let hasBegun = false;
+  const beforeSend = (): Promise<PlainResponse> => {
+    hasBegun = true;
+    return Promise.resolve(stopped);
+  };
+  const stopping = { ...context, beforeSend };
+  const response =
+    decoded.operation === "openViewerSocket"
+      ? // The socket of a viewer finds its device as its ticket does.
+        await server.operate("createViewerTicket", { ...decoded, query: null }, principal, stopping)
+      : await server.operate(decoded.operation, decoded, principal, stopping);
+  return hasBegun ? null : response;
+}
+
+/** Nobody receives it. */
+const stopped = problemResponse("internal_error");
+
 const modeRuleName = "check the mode";
 
 /** Returns why messages are refused in every mode: the key may not set its own `setMode`. `null` if they are not. Decisions set no mode. */
@@ -160,13 +202,14 @@ async function isRepeat(
   server: EmbeddedServer,
   principal: Principal,
   connectionId: string,
-  { messages }: SendMessageBody,
+  { messages, agentId, conversationId }: SendMessageBody,
   context: { readonly authority: string | null },
 ): Promise<boolean> {
+  const query = { ...(agentId && { agentId }), conversationId: conversationId || defaultConversationId };
   for (const message of messages) {
     const id = "client_message_id" in message ? message.client_message_id : undefined;
     if (typeof id !== "string") continue;
-    const input = { params: { connectionId, clientMessageId: id }, query: {}, body: null };
+    const input = { params: { connectionId, clientMessageId: id }, query, body: null };
     // The rights of the key to read the status do not matter here.
     const response = await server.operate("retrieveMessage", input, principal, context).catch(() => null);
     if (response?.status === 200) return true;
@@ -177,9 +220,9 @@ async function isRepeat(
 function refuse(
   rules: readonly ExplainedRule[],
   rule: string,
-  errorCode: string,
+  errorCode: string | null,
   status: number,
-  detail: string,
+  detail: string | null,
 ): UpstreamExplanation {
   return { rules: [...rules, finding(rule, "refused", detail, errorCode)], verdict: { status, errorCode } };
 }
