@@ -19,7 +19,7 @@ import {
 } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
-import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
+import type { Digests, GatewayPorts, HasExpired, Pepper } from "../ports.ts";
 import {
   type Authentication,
   type GatewayPrincipal,
@@ -80,7 +80,7 @@ export function createKeyAuthenticator(
     // A record that was read before a change must not be cached after it.
     const isCurrent = generationBefore === keyStore.generation();
     if (key.kind !== "valid") {
-      const reason = key.kind === "unsupported" ? "key_unsupported" : key.reason;
+      const reason = refusalReason(key, record, hasExpired);
       if (isCurrent) refused.set(digest, { untilMs: clock.monotonic() + refusalMs, reason });
       return refuseInvalidKey(reason);
     }
@@ -134,6 +134,17 @@ export type KeyVerification =
   | { readonly kind: "invalid"; readonly reason: string }
   /** The secret matches, but the key requires features that this version cannot enforce. */
   | { readonly kind: "unsupported"; readonly features: readonly string[] };
+
+/** Returns why a key is refused. That it has expired comes before a state that can be undone, as in `keyState`. */
+export function refusalReason(
+  key: Exclude<KeyVerification, VerifiedKey>,
+  record: KeyRecord | null,
+  hasExpired: HasExpired,
+): string {
+  const reason = key.kind === "unsupported" ? "key_unsupported" : key.reason;
+  if (record === null || (reason !== "key_unsupported" && reason !== "key_disabled")) return reason;
+  return hasExpired(credentialOf({ keyId: record.id }), endOf(record)) ? "key_expired" : reason;
+}
 
 /**
  * Verifies a presented key against its record. The HMAC under the pepper is compared in constant time with every secret, so

@@ -4,7 +4,7 @@
  */
 import type { Principal } from "@letta-environments/schema";
 import { type Authentication, refuseInvalidKey } from "../auth/authentication.ts";
-import { verifySecret } from "../auth/gateway-key.ts";
+import { refusalReason, verifySecret } from "../auth/gateway-key.ts";
 import { principalOfClaims } from "../auth/jwt-claims.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CredentialKind } from "../tenants/settings.ts";
@@ -32,8 +32,7 @@ function authenticateRecord(record: KeyRecord, hasExpired: HasExpired): Authenti
   const [secret] = record.secrets;
   if (secret === undefined) return refuseInvalidKey("key_secret_unknown");
   const verified = verifySecret(record, secret);
-  if (verified.kind === "unsupported") return refuseInvalidKey("key_unsupported");
-  if (verified.kind === "invalid") return refuseInvalidKey(verified.reason);
+  if (verified.kind !== "valid") return refuseInvalidKey(refusalReason(verified, record, hasExpired));
   const { principal, expiresAt } = verified;
   if (expiresAt !== null && hasExpired(credentialOf(principal), expiresAt)) return refuseInvalidKey("key_expired");
   return { kind: "authenticated", principal };
