@@ -36,6 +36,14 @@ test.each([undefined, "", token.slice(1), `${token.slice(1)} `, `${token}\u00e9`
   },
 );
 
+test("settings that open no listener need no operator's token", () => {
+  const resolved = resolveSettings({
+    ...{ flags: {}, environment: {}, file: { admin: { port: 1 } } },
+    withoutAdminToken: true,
+  });
+  expect(resolved).toMatchObject({ ok: true, settings: { admin: { port: 1 } } });
+});
+
 test("the operator's token is not a member of the file", () => {
   expect(resolve({ admin: { port: 1, token } })).toEqual(["admin.token"]);
 });

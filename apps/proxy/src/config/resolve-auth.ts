@@ -133,6 +133,7 @@ export function isOperatorTokenText(text: string): boolean {
 export function resolveAdmin(
   { host: given = "127.0.0.1", port, allowRemote = false, hostnames = [] }: AdminFile,
   token: string | undefined,
+  withoutToken = false,
 ): Resolved<AdminSettings> {
   const host = plainAddress(given);
   const problems: SettingProblem[] = [];
@@ -143,7 +144,7 @@ export function resolveAdmin(
       "must be a loopback address; other addresses need admin.allowRemote, because everyone who reaches the listener can try tokens";
     problems.push({ setting: "admin.host", rule });
   }
-  if (token === undefined || !isOperatorTokenText(token)) {
+  if (!withoutToken && (token === undefined || !isOperatorTokenText(token))) {
     problems.push({
       setting: "ADMIN_TOKEN",
       rule: `must be the operator's token if admin.port is set: ${tokenRule}`,

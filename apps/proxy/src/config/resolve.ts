@@ -18,6 +18,8 @@ export interface SettingSources {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The parsed file; `undefined` when there is none. */
   readonly file: unknown;
+  /** Whether the operator's token, which only a listener compares, may be absent or invalid; absent: it may not. */
+  readonly withoutAdminToken?: boolean;
 }
 
 /** The settings, or every broken rule. */
@@ -29,7 +31,7 @@ export type ResolvedSettings =
 type Source = readonly [setting: string, value: string | undefined];
 
 /** Resolves the settings of a process: command line, then environment, then file, then defaults. */
-export function resolveSettings({ flags, environment, file }: SettingSources): ResolvedSettings {
+export function resolveSettings({ flags, environment, file, withoutAdminToken }: SettingSources): ResolvedSettings {
   const parsed = parseConfigFile(ConfigFileSchema, file);
   if (!parsed.ok) return parsed;
   const { config } = parsed;
@@ -53,7 +55,8 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
 
   const valkeyUrl = resolve<string | null>([variable("VALKEY_URL")], readValkeyUrl, null);
   const gateway = resolveGatewaySettings(config, environment, valkeyUrl !== null);
-  const admin = config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"]);
+  const admin =
+    config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"], withoutAdminToken);
   const [metrics, otlp] = [resolveMetrics(config), resolveOtlp(config, environment)];
   problems.push(...gateway.problems, ...(admin?.problems ?? []), ...metrics.problems, ...otlp.problems);
   if (config.cache?.store === "valkey" && valkeyUrl === null) {

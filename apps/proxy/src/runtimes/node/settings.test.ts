@@ -80,6 +80,28 @@ test("a change while the keys cannot be read names their store, and is applied w
   rmSync(folder, { recursive: true });
 });
 
+test("with a port for the administration, only a start and its check need the operator's token", () => {
+  const folder = mkdtempSync(join(tmpdir(), "settings-"));
+  const file = join(folder, "proxy.config.json");
+  writeFileSync(file, JSON.stringify({ admin: { port: 8_788 } }));
+  vi.stubEnv("ADMIN_TOKEN", undefined);
+  const load = (...words: readonly string[]) => {
+    const line = parseCommandLine(program, [...words, "--config", file]);
+    if (line.kind !== "run") throw new Error(`the command line ${words.join(" ")} is valid`);
+    return loadSettings(line.parsed).admin?.port;
+  };
+  for (const words of [
+    ["keys", "list"],
+    ["keys", "revoke", "id"],
+    ["backup", "b.tar"],
+    ["audit", "verify"],
+  ])
+    expect(load(...words)).toBe(8_788);
+  for (const words of [["start"], ["config", "check"]]) expect(() => load(...words)).toThrow(/^ADMIN_TOKEN must be/);
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
 test("SIGHUP does not end the process while it stops gracefully", () => {
   const line = parseCommandLine(program, ["start"]);
   if (line.kind !== "run") throw new Error("the command line is valid");

@@ -38,7 +38,10 @@ export function loadSettings(parsed: ParsedLine): Settings {
  */
 export function readSettings(parsed: ParsedLine): ResolvedSettings {
   const file = configFileOf(parsed);
-  return resolveSettings({ flags: flagsOf(parsed), environment: process.env, file: readConfigFile(file) });
+  const flags = flagsOf(parsed);
+  // The other commands open no listener. They must not depend on a secret that they do not use: one of them revokes a leaked key.
+  const withoutAdminToken = parsed.command.name !== "start" && parsed.command.name !== "config check";
+  return resolveSettings({ flags, environment: process.env, file: readConfigFile(file), withoutAdminToken });
 }
 
 /** The configuration file of a command. */
