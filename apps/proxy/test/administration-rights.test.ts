@@ -216,6 +216,27 @@ test("an administering key passes on the smaller of its own rate limits and thos
   ]);
 });
 
+test("a rotation, which shows a secret, gives an administering key no rate limit above its own, whether it has that or the gateway's", async () => {
+  const policies = { sends: { per: ["key" as const], limit: 20, windowMs: 60_000 } };
+  const testProxy = createTestProxy(emptyUpstream, {
+    config: { rateLimits: resolveRateLimits({ policies }, false).settings },
+  });
+  const [plain, exempt] = [
+    await administrator(testProxy),
+    await administrator(testProxy, { rateLimits: { sends: "none" } }),
+  ];
+  for (const sends of ["none", "21/1m"]) {
+    const { record } = await testProxy.issueKey({ scopes: ["send"], rateLimits: { sends } });
+    const call = { path: `/${record.id}/rotate`, method: "POST" };
+    const refused = await plain.ask(call);
+    expect(refusedMembers(refused)).toEqual([403, "grant_not_allowed", ["rateLimits"]]);
+    expect(refused.text).not.toContain("lek_");
+    expect((await exempt.ask(call)).status).toBe(200);
+  }
+  const { record } = await testProxy.issueKey({ scopes: ["send"], rateLimits: { sends: "20/1m" } });
+  expect((await plain.ask({ path: `/${record.id}/rotate`, method: "POST" })).status).toBe(200);
+});
+
 test("an unrestricted administering key grants any scope to others, and none to itself", async () => {
   const { id, ask } = await administrator(createTestProxy());
   const scopes = ["list", "read", "send", "approve", "connect", "details", "admin"];

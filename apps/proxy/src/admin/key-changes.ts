@@ -11,7 +11,7 @@ import {
 } from "@letta-environments/schema";
 import { type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import { listsTag, notModified, type Preconditions } from "../http/conditions.ts";
-import { restrictingRateLimits } from "../keys/key-rate-limit.ts";
+import { hasAtMostRateLimits, restrictingRateLimits } from "../keys/key-rate-limit.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
 import { keyIssues, onlyDisables, patchIssues, refuseEnded } from "../keys/key-rules.ts";
 import { showKey } from "../keys/key-view.ts";
@@ -82,6 +82,7 @@ export function decideRotate(
     endRefusal(authority, record, nowMs) ??
     conditionRefusal(record, condition) ??
     replacedSecretRefusal(authority, record) ??
+    limitRefusal(authority, record, context) ??
     withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs), record, context)
   );
 }
@@ -148,6 +149,18 @@ function replacedSecretRefusal(authority: AdminAuthority, record: KeyRecord): Ke
   const wasRotatedSince = record.secrets[0]?.digest !== authority.record.secrets[0]?.digest;
   if (!authority.isReplaced && !wasRotatedSince) return null;
   const issue = { member: "authorization", rule: "must have the current secret of the key to rotate it" };
+  return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
+}
+
+/** Refuses to show the secret of a key with larger rate limits: its holder would lift its own. Other changes of such a key give no access to it. */
+function limitRefusal(
+  authority: AdminAuthority,
+  { rateLimits }: KeyRecord,
+  { policies }: GrantRules,
+): KeyDecision | null {
+  if (authority.kind === "operator" || hasAtMostRateLimits(rateLimits, authority.record.rateLimits, policies))
+    return null;
+  const issue = { member: "rateLimits", rule: "must allow no more than those of the administering key" };
   return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
 }
 

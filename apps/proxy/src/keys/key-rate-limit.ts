@@ -78,6 +78,15 @@ export function isWithinRateLimits(
   return Object.keys(restrictingRateLimits(base, policies) ?? {}).every((name) => allows(base, limits, name, policies));
 }
 
+/** Whether the overrides `limits` give a key at most what `base` gives, even beyond the policies. */
+export function hasAtMostRateLimits(
+  limits: KeyRateLimits | null,
+  base: KeyRateLimits | null,
+  policies: readonly RateLimitPolicy[],
+): boolean {
+  return Object.keys({ ...base, ...limits }).every((name) => allows(base, limits, name, policies));
+}
+
 /** Whether the overrides `base` give at least the quota that `candidate` gives under a policy. */
 function allows(
   base: KeyRateLimits | null,
