@@ -55,6 +55,7 @@ test("a patch of another type is refused with the types that are accepted", asyn
   expect(patch).toMatchObject({
     status: 415,
     headers: { "accept-patch": "application/merge-patch+json, application/json" },
+    body: { detail: expect.stringContaining("application/merge-patch+json or application/json") },
   });
   const rotation = await ask({ ...call, method: "POST", path: `/${adminId}/rotate` });
   expect([rotation.status, rotation.headers["accept-patch"]]).toEqual([415, undefined]);

@@ -142,8 +142,10 @@ function refuseUnless(
 /** A patch that is refused for its media type gets the list of accepted ones (RFC 5789 section 2.2). */
 function withAcceptedTypes(method: string, response: PlainResponse): PlainResponse {
   if (method !== "PATCH" || response.status !== 415) return response;
-  const headers = { ...response.headers, "accept-patch": "application/merge-patch+json, application/json" };
-  return { ...response, headers };
+  return problemResponse("unsupported_media_type", {
+    detail: "Send the body as application/merge-patch+json or application/json in UTF-8, without a content encoding.",
+    headers: { "accept-patch": "application/merge-patch+json, application/json" },
+  });
 }
 
 /** I-JSON (RFC 7493 section 2.2): such a number might not arrive as it was sent; a string does. */
