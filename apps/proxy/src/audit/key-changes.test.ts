@@ -62,6 +62,22 @@ test("a change that was not made is recorded as abandoned", async () => {
   ]);
 });
 
+test("disabling a key is recorded as such, although it also ends sessions and links", () => {
+  const record = createTestKeyRecord();
+  const link = { ...record, secrets: [{ ...secret, use: "link" as const }] };
+  for (const before of [record, full(record), link])
+    expect(describeKeyChange({ before, after: disableKey(before, 9) }).act).toBe("disabled");
+});
+
+test("a change that changes nothing is not recorded", async () => {
+  const { store, entries } = await setUp();
+  const record = createTestKeyRecord();
+  await store.create(record);
+  const before = await entries();
+  expect(await store.update(record.id, (current) => enableKey({ ...current, name: record.name }))).toEqual(record);
+  expect(await entries()).toEqual(before);
+});
+
 test("a change that cannot be audited is not made, and one whose result cannot be audited stays made", async () => {
   const plain = createMemoryKeyStore();
   let left = 0;

@@ -1,13 +1,14 @@
 /** Audit entries of key changes. A change is written to the log before it is made, and its result afterwards. */
 import type { KeyActor, KeyRecord } from "../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import { isDeepEqual } from "../lib/deep-equal.ts";
 import type { KeyStore } from "../ports.ts";
 import type { AuditEntry, KeyAct } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
 
 /**
- * Wraps a key store and audits its changes. A change that cannot be written to the log is not made. When only its result cannot be
- * written, the change stays and `onFailure` receives the failure.
+ * Wraps a key store and audits its changes. A change that changes nothing is not recorded. One that cannot be written to the log is not made. When only
+ * its result cannot be written, the change stays and `onFailure` receives the failure.
  */
 export function auditKeyStore(
   keyStore: KeyStore,
@@ -50,7 +51,9 @@ export function auditKeyStore(
         () => keyStore.create(record),
         () => ({ before: null, after: record }),
       ),
-    update(id, modify) {
+    async update(id, modify) {
+      const unchanged = await findUnchanged(keyStore, id, modify);
+      if (unchanged !== null) return unchanged;
       let attempted: KeyChange | null = null;
       const run = (): Promise<KeyRecord | null> =>
         keyStore.update(id, (before) => {
@@ -61,6 +64,20 @@ export function auditKeyStore(
       return change(id, run, () => attempted);
     },
   };
+}
+
+/** Returns a key that a change would leave as it is; else `null`. A failure comes again when the change is made, where it is recorded. */
+async function findUnchanged(
+  keyStore: KeyStore,
+  id: string,
+  modify: (record: KeyRecord) => KeyRecord,
+): Promise<KeyRecord | null> {
+  try {
+    const present = await keyStore.find(id);
+    return present !== null && isDeepEqual(modify(present), present) ? present : null;
+  } catch {
+    return null;
+  }
 }
 
 interface KeyChange {
@@ -85,12 +102,13 @@ export function describeKeyChange({ before, after }: KeyChange): {
 function actOf(before: KeyRecord | null, after: KeyRecord, hasNewSecret: boolean): KeyAct {
   if (before === null) return "created";
   if (before.revokedAt === null && after.revokedAt !== null) return "revoked";
+  // Disabling also drops sessions and links.
+  if (before.disabledAt === null && after.disabledAt !== null) return "disabled";
   if (hasNewSecret && after.secrets[0]?.use !== "session") return "rotated";
   // A sign-in also drops sessions that have ended, and the oldest one beyond the limit.
   const [old, current] = [sessionsOf(before), sessionsOf(after)];
   if ([...current].some((digest) => !old.has(digest))) return "signed_in";
   if (current.size < old.size) return "signed_out";
-  if (before.disabledAt === null && after.disabledAt !== null) return "disabled";
   if (before.disabledAt !== null && after.disabledAt === null) return "enabled";
   return "updated";
 }
