@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import { mintSecret, rotateKey } from "../src/keys/key-lifecycle.ts";
-import { linkMs, maxSessions, sessionMs } from "../src/keys/sign-in.ts";
+import { createLink, linkMs, maxSessions, sessionMs } from "../src/keys/sign-in.ts";
 import { config, json, own, setUp } from "./support/console-world.ts";
 import { bodyOf, testMint } from "./support/test-proxy.ts";
 
@@ -161,6 +161,29 @@ test("a secret that a rotation has replaced opens no session, and a rotation end
   expect([response.status, cookie]).toEqual([401, ""]);
   expect(bodyOf(response)).toMatchObject({ detail: expect.stringContaining("rotation") });
   expect(await list((await signIn({ key: next.key })).cookie)).toBe(200);
+});
+
+test("a session of a key, and a sign-in link, end for good when the key is disabled: enabling it brings back neither", async () => {
+  const { signIn, issueKey, list, call, clock, keyStore } = setUp();
+  const { key: admin } = await issueKey({ scopes: ["admin"] });
+  const { key, record } = await issueKey({ scopes: ["list"] });
+  const { cookie } = await signIn({ key });
+  const link = createLink({ name: "link", tenant: "default", scopes: ["list"] }, clock.now(), testMint);
+  await keyStore.create(link.record);
+  const headers = { host: own.host, ...json, authorization: `Bearer ${admin}` };
+  const disable = async (id: string, disabled: boolean): Promise<unknown> => {
+    const response = await call("PATCH", `/admin/v1/keys/${id}`, headers, { disabled });
+    const { state } = bodyOf(response) as { readonly state?: string };
+    return [response.status, state];
+  };
+  expect(await disable(record.id, true)).toEqual([200, "disabled"]);
+  expect(await disable(record.id, false)).toEqual([200, "active"]);
+  expect(await list(cookie)).toBe(401);
+  expect(await list((await signIn({ key })).cookie)).toBe(200);
+  // Nothing is left of the key of a link.
+  expect(await disable(link.record.id, true)).toEqual([200, "expired"]);
+  expect(await disable(link.record.id, false)).toEqual([409, undefined]);
+  expect((await signIn({ link: link.key })).response.status).toBe(401);
 });
 
 test("signing out ends one session, in the gateway and in the browser", async () => {

@@ -109,9 +109,14 @@ export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, o
   return withRequirements({ ...record, secrets: [secret, { ...present, expiresAt: nowMs + overlapMs }] });
 }
 
-/** Disables a key until it is enabled again. A key that is already disabled keeps its first date. */
+/**
+ * Disables a key until it is enabled again. A key that is already disabled keeps its first date. Sign-in links and sessions end for good, so nothing is
+ * left of the key of a link.
+ */
 export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
-  return record.disabledAt === null ? { ...record, disabledAt: nowMs } : record;
+  if (record.disabledAt !== null) return record;
+  const secrets = record.secrets.filter(({ use }) => use === undefined);
+  return withRequirements({ ...record, secrets, disabledAt: nowMs });
 }
 
 /** Enables a disabled key. Expiry and revocation still apply. */
@@ -138,10 +143,8 @@ export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
   const endsAt = endOf({ expiresAt: record.expiresAt, invite: record.invite ?? null });
   if (endsAt !== null && nowMs >= endsAt) return "expired";
-  // The key of a sign-in link has only secrets that expire.
-  const { secrets = [] } = record;
-  if (secrets.length > 0 && secrets.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt))
-    return "expired";
+  // The key of a sign-in link has only secrets that expire, and none once it was disabled.
+  if (record.secrets?.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt)) return "expired";
   if (record.disabledAt !== null) return "disabled";
   return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }
