@@ -143,8 +143,10 @@ export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
   const endsAt = endOf({ expiresAt: record.expiresAt, invite: record.invite ?? null });
   if (endsAt !== null && nowMs >= endsAt) return "expired";
-  // The key of a sign-in link has only secrets that expire, and none once it was disabled.
-  if (record.secrets?.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt)) return "expired";
+  // The key of a sign-in link has only secrets that expire, and none once it was disabled. A damaged record has none, either, but has not ended.
+  const { secrets } = record;
+  const isSpent = secrets?.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt) ?? false;
+  if (isSpent && (secrets?.length !== 0 || record.disabledAt !== null)) return "expired";
   if (record.disabledAt !== null) return "disabled";
   return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }
