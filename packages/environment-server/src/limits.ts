@@ -325,6 +325,9 @@ export const maxUnresolvedMessages = 1_000;
 /** Conversations with sends of unknown outcome whose state is requested from a reconnecting device. */
 export const maxReconciledConversations = 100;
 
+/** How long the socket of a device waits for the policies of its messages before it opens, in milliseconds. */
+export const maxPolicyReadMs = 500;
+
 /** Pause before the unresolved sends of a device are read again after the store failed, in milliseconds. */
 export const reconciliationRetryMs = 5_000;
 

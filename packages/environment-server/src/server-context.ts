@@ -228,7 +228,12 @@ function createFollowers({
   return [
     {
       connected: ({ device, acknowledgementSupport }) => messages.connect(device, acknowledgementSupport !== "no"),
-      resume: messages.resume,
+      async resume(environmentId) {
+        const onRead = approvals.awaitMessages(environmentId);
+        const conversations = await messages.resume(environmentId);
+        onRead();
+        return conversations;
+      },
       received({ device }, frame) {
         if (frame.kind !== "command_response") messages.receive(device.environmentId, frame);
       },
@@ -239,7 +244,8 @@ function createFollowers({
         const { device, identity } = connection;
         // Devices acknowledge inputs since 0.30.3, and ask in frames since 0.30.
         const asksInFrames = (): boolean => connection.acknowledgementSupport === "yes";
-        approvals.connect({ device, owner: ownerOf(identity), policy, asksInFrames });
+        const requester = { device, owner: ownerOf(identity), policy, asksInFrames };
+        approvals.connect(requester, messages.hadReadPolicies(device.environmentId));
       },
       resume: approvals.resume,
       received({ device }, frame) {

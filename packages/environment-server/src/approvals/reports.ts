@@ -3,7 +3,7 @@
  * turn ends the requests of that turn.
  */
 import { canonicalJson } from "@letta-environments/schema";
-import { type ApprovalRequest, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, type ApprovalRequest, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
@@ -39,10 +39,11 @@ function receiveEnd(
   state: ApprovalState,
   requester: ApprovalDevice,
   conversation: Conversation,
-  isOfTurn: (entry: PendingApproval) => boolean,
+  isOfTurn: (entry: Pick<PendingApproval, "hasRequestFrame">) => boolean,
 ): void {
   const { environmentId } = requester.device;
   const known = state.pending.ofConversation(environmentId, conversation);
+  state.unread.drop(environmentId, conversation, isOfTurn);
   const others = known.filter((entry) => !isOfTurn(entry));
   state.enforcement.keepOnly(
     environmentId,
@@ -66,12 +67,29 @@ function receiveList(
   state.enforcement.keepOnly(environmentId, conversation, ids);
   state.withheld.keepOnly(environmentId, conversation, ids);
   state.askedUntracked.keepOnly(environmentId, conversation, ids);
+  state.unread.drop(environmentId, conversation, ({ key }) => !ids.has(key.toolCallId));
   const known = state.pending.ofConversation(environmentId, conversation);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
   const missing = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
   for (const entry of missing) handleWithdrawal(state, requester, entry);
   for (const asked of listed) request(state, requester, conversation, asked, { hasRequestFrame: false });
+}
+
+/** The messages of a row have been read: applies the policies to the requests that were held meanwhile, and to those whose message is not known. */
+export function releaseHeld(state: ApprovalState, requester: ApprovalDevice): void {
+  const { environmentId } = requester.device;
+  const held = state.unread.delete(environmentId);
+  for (const { key, request: asked, hasRequestFrame } of held)
+    request(state, requester, key.scope, asked, { hasRequestFrame });
+  for (const entry of state.pending.ofEnvironment(environmentId))
+    if (entry.approval.messageId === null && entry.sent === null) updateTrigger(state, requester, entry);
+}
+
+/** Nobody may decide on a request for now. */
+function withhold({ withheld, unread }: ApprovalState, key: ApprovalKey, report: ReportedRequest): void {
+  withheld.add(key);
+  unread.hold({ ...report, key });
 }
 
 /** `hasRequestFrame`: the device asks in a frame. Otherwise its status lists the request. */
@@ -132,7 +150,7 @@ export function replace(
   const trigger = triggerOfNew(state, requester, made, entry.hasRequestFrame);
   if (trigger === null) {
     withdraw(state, requester.device, entry);
-    return state.withheld.add(keyOf(approval));
+    return withhold(state, keyOf(approval), { request: asked, hasRequestFrame: entry.hasRequestFrame });
   }
   const messageId = trigger.messageId ?? approval.messageId;
   entry.approval = { ...made, messageId, expiry: earlierExpiry(approval.expiry, trigger.expiry) };
@@ -167,7 +185,7 @@ export function requestNew(
   const key = { scope, toolCallId: asked.toolCallId };
   const made = { tenant, scope, request: asked, requestedAt, decision: null };
   const trigger = triggerOfNew(state, requester, made, hasRequestFrame);
-  if (trigger === null) return withheld.add(key);
+  if (trigger === null) return withhold(state, key, { request: asked, hasRequestFrame });
   withheld.delete(key);
   const approval = { ...made, ...trigger };
   const entry = add(state, approval, requester.owner);

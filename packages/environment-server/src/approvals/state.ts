@@ -11,6 +11,7 @@ import { approvalRequestWaitMs } from "../limits.ts";
 import type { PolicyEnforcement } from "./enforcement.ts";
 import type { PendingApproval, PendingApprovals } from "./pending.ts";
 import type { RequestSet } from "./request-set.ts";
+import type { UnreadRows } from "./unread-rows.ts";
 import type { DenialResult } from "./untracked.ts";
 import type { ApprovalWriter } from "./writer.ts";
 
@@ -66,6 +67,8 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly incomplete: Set<string>;
   /** Requests that only a status has listed, and that nobody may decide before their device asks: a policy may deny them. */
   readonly withheld: RequestSet;
+  /** Rows whose messages have not been read. All their requests are withheld. */
+  readonly unread: UnreadRows;
   /** Requests for which a device has asked, and for which there was no room. */
   readonly askedUntracked: RequestSet;
   /** The sequence number of the latest request. A device that asks for something else under a known id makes another one. */

@@ -13,7 +13,7 @@ import type { DeliveryOutcome } from "../ports.ts";
 import { updatePolicy, updateTrigger } from "./triggers.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, type PendingApproval } from "./pending.ts";
-import { receive, replace, requestNew } from "./reports.ts";
+import { receive, releaseHeld, replace, requestNew } from "./reports.ts";
 import { createRequestSet } from "./request-set.ts";
 import {
   add,
@@ -25,14 +25,21 @@ import {
   remove,
   withdraw,
 } from "./state.ts";
+import { createUnreadRows } from "./unread-rows.ts";
 import { createApprovalWriter } from "./writer.ts";
 
 /** The requests for permission of every device. */
 export interface ApprovalTracker {
-  connect(device: ApprovalDevice): void;
+  /** `arePoliciesKnown`: the messages of its row were read before. Otherwise new requests are withheld until they have been read. */
+  connect(device: ApprovalDevice, arePoliciesKnown: boolean): void;
   disconnect(environmentId: string): void;
   /** Resolves with the conversations of a row that have pending requests. */
   resume(environmentId: string): Promise<readonly Conversation[]>;
+  /**
+   * The messages of a row are being read, and with them the policies that apply to its requests. Returns a function to call when they have been read,
+   * which has no effect if the device has reconnected since.
+   */
+  awaitMessages(environmentId: string): () => void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** A pending request; `null` when it is decided or not known. */
   find(key: ApprovalKey): StoredApproval | null;
@@ -85,15 +92,17 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     waiters: createRequestWaiters(options.clock),
     incomplete: new Set(),
     withheld: createRequestSet(),
+    unread: createUnreadRows(),
     askedUntracked: createRequestSet(),
     sequence: { last: 0 },
   };
-  const { pending, writer, enforcement, waiters, incomplete, withheld, askedUntracked } = state;
+  const { pending, writer, enforcement, waiters, incomplete, withheld, unread, askedUntracked } = state;
   const loaded = load(state);
   return {
-    connect(requester) {
+    connect(requester, arePoliciesKnown) {
       devices.set(requester.device.environmentId, requester);
       incomplete.delete(requester.device.environmentId);
+      if (!arePoliciesKnown) unread.add(requester.device.environmentId);
       pending.setConnected(requester.device.environmentId, true);
       // Before the device asks again, so that nobody can allow what its new policy denies.
       for (const entry of pending.ofEnvironment(requester.device.environmentId)) updatePolicy(state, requester, entry);
@@ -102,12 +111,19 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       devices.delete(environmentId);
       enforcement.disconnect(environmentId);
       withheld.disconnect(environmentId);
+      unread.delete(environmentId);
       askedUntracked.disconnect(environmentId);
       pending.setConnected(environmentId, false);
     },
     async resume(environmentId) {
       await loaded;
       return pending.ofEnvironment(environmentId).map(({ approval }) => approval.scope);
+    },
+    awaitMessages(environmentId) {
+      const requester = devices.get(environmentId);
+      return () => {
+        if (requester !== undefined && devices.get(environmentId) === requester) releaseHeld(state, requester);
+      };
     },
     receive: (environmentId, frame) => receive(state, environmentId, frame),
     find(key) {

@@ -24,7 +24,7 @@ function isTurnKnown(
 
 /**
  * Returns the trigger of a new request. Returns `null` if its turn is not known and may be one whose policy denies the tool: nobody may allow such a
- * request, so it is not pending before its device asks in a frame.
+ * request, so it is not pending before its device asks in a frame, and not before the messages of its row have been read.
  */
 export function triggerOfNew(
   state: ApprovalState,
@@ -33,10 +33,12 @@ export function triggerOfNew(
   hasRequestFrame: boolean,
 ): Trigger | null {
   const { triggerOf, policiesOf } = state;
-  const isKnown = isTurnKnown(state, requester, { scope, toolCallId }, hasRequestFrame);
+  const isUnread = state.unread.has(scope.environmentId);
+  const isKnown = !isUnread && isTurnKnown(state, requester, { scope, toolCallId }, hasRequestFrame);
   const { messageId, policies } = isKnown ? triggerOf(scope.environmentId, scope) : { messageId: null, policies: [] };
   const expiry = expiryOf([requester.policy, ...policies], tool, requestedAt);
   if (isKnown || expiry?.policy === "denied_tool") return { messageId, expiry };
+  if (isUnread) return null;
   const possible = expiryOf(policiesOf(scope.environmentId, scope), tool, requestedAt);
   return possible?.policy === "denied_tool" ? null : { messageId, expiry };
 }

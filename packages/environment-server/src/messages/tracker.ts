@@ -16,6 +16,7 @@ import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writ
 import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
+import { createPolicyReader } from "./policy-reader.ts";
 import { advance, type Evidence, evidenceOf, receivedStatus } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
 import type { FindUnsaved } from "./unsaved.ts";
@@ -35,6 +36,10 @@ export interface MessageTracker {
   discard(delivery: Delivery): void;
   /** Takes the outcome of a send, even a late one. */
   applyOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
+  /** Reads the policies of the messages of a row whose device is about to connect; see {@link createPolicyReader}. */
+  readPolicies(environmentId: string, tenant: string): Promise<void>;
+  /** Whether they were read before the device of a row connected. */
+  hadReadPolicies(environmentId: string): boolean;
   /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
   connect(device: Pick<DeviceReference, "environmentId" | "tenant">, reportsTurnEnds: boolean): void;
   /**
@@ -71,6 +76,7 @@ interface TurnTrigger {
 interface Row {
   readonly tenant: string;
   readonly reportsTurnEnds: boolean;
+  readonly hadReadPolicies: boolean;
   readonly entries: Map<string, TrackedSend>;
   readonly conversations: Map<string, ConversationTurns>;
 }
@@ -127,6 +133,14 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     listeners: new Map(),
   };
   const { rows, writer } = state;
+  const policies = createPolicyReader({
+    clock: options.clock,
+    findOpenMessages: (environmentId) => findOpenMessages(state, environmentId),
+    onRead(send) {
+      const isFollowed = findEntry(state, send.scope.environmentId, send.deliveryId) !== undefined;
+      if (!isFollowed && !state.unknownToDevice.has(send.deliveryId)) state.detached.detach(send);
+    },
+  });
   return {
     open: (delivery, policy = null) => open(state, delivery, policy),
     markSent({ id, scope }) {
@@ -138,8 +152,12 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       if (entry !== undefined) abandon(state, entry);
     },
     applyOutcome: (environmentId, deliveryId, outcome) => applyOutcome(state, environmentId, deliveryId, outcome),
+    readPolicies: policies.read,
+    hadReadPolicies: (environmentId) => rows.get(environmentId)?.hadReadPolicies === true,
     connect({ environmentId, tenant }, reportsTurnEnds) {
-      rows.set(environmentId, { tenant, reportsTurnEnds, entries: new Map(), conversations: new Map() });
+      const hadReadPolicies = policies.take(environmentId);
+      const followed = { entries: new Map(), conversations: new Map() };
+      rows.set(environmentId, { tenant, reportsTurnEnds, hadReadPolicies, ...followed });
       state.detached.connect(environmentId);
     },
     resume: (environmentId) => resume(state, environmentId),
@@ -251,11 +269,15 @@ function applyOutcome(state: State, environmentId: string, deliveryId: string, o
   if (isStarted) turnsOf(state, row, entry.scope).start(entry);
 }
 
-async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
+async function findOpenMessages({ writer, log }: State, environmentId: string): Promise<readonly StoredMessage[]> {
   // Messages followed a moment ago may not be stored yet.
-  if (!(await state.writer.flush())) throw new Error("message statuses could not be stored");
+  if (!(await writer.flush())) throw new Error("message statuses could not be stored");
+  return log.findOpenMessages(environmentId, maxFollowedPerRow);
+}
+
+async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
   const [stored, unsaved = []] = await Promise.all([
-    state.log.findOpenMessages(environmentId, maxFollowedPerRow),
+    findOpenMessages(state, environmentId),
     state.findUnsaved?.(environmentId),
   ]);
   const row = state.rows.get(environmentId);

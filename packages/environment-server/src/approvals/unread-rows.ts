@@ -1,0 +1,64 @@
+/**
+ * Connected rows whose messages have not been read since they connected, so that the policies of their turns are not known. Their new requests for
+ * permission are held: nobody can list, allow or deny them before the messages have been read. A request beyond the limits is not held; it is
+ * pending when its device asks again.
+ */
+import { type ApprovalKey, serialiseKey } from "../approval-log.ts";
+import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
+import { maxApprovals, maxApprovalsPerDevice } from "../limits.ts";
+import type { ReportedRequest } from "./pending.ts";
+
+/** A request as its device asked for it last. */
+export interface HeldRequest extends ReportedRequest {
+  readonly key: ApprovalKey;
+}
+
+/** Rows whose messages have not been read. */
+export interface UnreadRows {
+  /** A device has connected. */
+  add(environmentId: string): void;
+  has(environmentId: string): boolean;
+  /** Holds a request of such a row. Does nothing for another row. */
+  hold(request: HeldRequest): void;
+  /** The requests of a conversation for which this is true are over. */
+  drop(environmentId: string, conversation: Conversation, isOver: (request: HeldRequest) => boolean): void;
+  /** The messages of a row have been read, or its device is gone. Returns its requests. */
+  delete(environmentId: string): readonly HeldRequest[];
+}
+
+/** Creates {@link UnreadRows}. */
+export function createUnreadRows(): UnreadRows {
+  const rows = new Map<string, Map<string, HeldRequest>>();
+  let count = 0;
+
+  function remove(environmentId: string): readonly HeldRequest[] {
+    const held = [...(rows.get(environmentId)?.values() ?? [])];
+    count -= held.length;
+    rows.delete(environmentId);
+    return held;
+  }
+
+  return {
+    add(environmentId) {
+      remove(environmentId);
+      rows.set(environmentId, new Map());
+    },
+    has: (environmentId) => rows.has(environmentId),
+    hold(request) {
+      const row = rows.get(request.key.scope.environmentId);
+      const text = serialiseKey(request.key);
+      const before = row?.get(text);
+      if (row === undefined || (before === undefined && (row.size >= maxApprovalsPerDevice || count >= maxApprovals)))
+        return;
+      if (before === undefined) count += 1;
+      row.set(text, { ...request, hasRequestFrame: request.hasRequestFrame || before?.hasRequestFrame === true });
+    },
+    drop(environmentId, conversation, isOver) {
+      const row = rows.get(environmentId);
+      for (const [text, request] of [...(row ?? [])])
+        if (isSameConversation(request.key.scope, conversation) && isOver(request) && row?.delete(text) === true)
+          count -= 1;
+    },
+    delete: remove,
+  };
+}
