@@ -81,22 +81,8 @@ const impossibleRequestedAt = -1;
 
 /** Creates an {@link ApprovalTracker}. */
 export function createApprovalTracker(options: ApprovalTrackerOptions): ApprovalTracker {
-  const devices = new Map<string, ApprovalDevice>();
-  const isConnected = (environmentId: string): boolean => devices.has(environmentId);
-  const state: ApprovalState = {
-    ...options,
-    devices,
-    pending: createPendingApprovals({ onEvicted: (entry) => evict(state, entry) }),
-    writer: createApprovalWriter(options),
-    enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
-    waiters: createRequestWaiters(options.clock),
-    incomplete: new Set(),
-    withheld: createRequestSet(),
-    unread: createUnreadRows(),
-    askedUntracked: createRequestSet(),
-    sequence: { last: 0 },
-  };
-  const { pending, writer, enforcement, waiters, incomplete, withheld, unread, askedUntracked } = state;
+  const state = createState(options);
+  const { devices, pending, writer, enforcement, waiters, incomplete, withheld, unread, askedUntracked } = state;
   const loaded = load(state);
   return {
     connect(requester, arePoliciesKnown) {
@@ -168,6 +154,25 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       await writer.close();
     },
   };
+}
+
+function createState(options: ApprovalTrackerOptions): ApprovalState {
+  const devices = new Map<string, ApprovalDevice>();
+  const isConnected = (environmentId: string): boolean => devices.has(environmentId);
+  const state: ApprovalState = {
+    ...options,
+    devices,
+    pending: createPendingApprovals({ onEvicted: (entry) => evict(state, entry) }),
+    writer: createApprovalWriter(options),
+    enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
+    waiters: createRequestWaiters(options.clock),
+    incomplete: new Set(),
+    withheld: createRequestSet(),
+    unread: createUnreadRows(),
+    askedUntracked: createRequestSet(),
+    sequence: { last: 0 },
+  };
+  return state;
 }
 
 /** A decision is about to be sent: its request is no longer pending. */

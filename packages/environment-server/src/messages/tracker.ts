@@ -14,6 +14,7 @@ import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
+import { createEndListeners, type EndListeners } from "./end-listeners.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
 import { createPolicyReader } from "./policy-reader.ts";
@@ -105,7 +106,7 @@ interface State extends MessageTrackerOptions {
   readonly unknownToDevice: Set<string>;
   /** Ended, and not stored yet. */
   readonly ending: Map<string, TrackedSend>;
-  readonly listeners: Map<string, Set<() => void>>;
+  readonly listeners: EndListeners;
 }
 
 /** The error, in events, of a message that was not sent. */
@@ -113,33 +114,12 @@ const notSentError = "The message was not sent.";
 
 /** Creates a {@link MessageTracker}. */
 export function createMessageTracker(options: MessageTrackerOptions): MessageTracker {
-  const ending = new Map<string, TrackedSend>();
-  const state: State = {
-    ...options,
-    rows: new Map(),
-    writer: createDeferredWriter<TrackedSend>({
-      clock: options.clock,
-      delayMs: messageWriteDelayMs,
-      maxWaiting: maxFollowedMessages,
-      write: (entries) => options.log.saveMessages(entries.flatMap(toStored)),
-      onFailure: (cause) => options.emit({ type: "store_failed", operation: "saveMessages", cause }),
-      onSaved: (deliveryId) => void ending.delete(deliveryId),
-    }),
-    budget: { used: 0 },
-    detached: createDetachedPolicies(),
-    followed: createFollowedSends(),
-    unknownToDevice: new Set(),
-    ending,
-    listeners: new Map(),
-  };
+  const state = createState(options);
   const { rows, writer } = state;
   const policies = createPolicyReader({
     clock: options.clock,
     findOpenMessages: (environmentId) => findOpenMessages(state, environmentId),
-    onRead(send) {
-      const isFollowed = findEntry(state, send.scope.environmentId, send.deliveryId) !== undefined;
-      if (!isFollowed && !state.unknownToDevice.has(send.deliveryId)) state.detached.detach(send);
-    },
+    onRead: (send) => takePolicy(state, send),
   });
   return {
     open: (delivery, policy = null) => open(state, delivery, policy),
@@ -197,7 +177,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     find: (environmentId, messageId) =>
       followedOf(state, environmentId).filter((message) => message.messageId === messageId),
     followed: (environmentId) => followedOf(state, environmentId),
-    onEnd: (environmentId, messageId, run) => listen(state, keyOf(environmentId, messageId), run),
+    onEnd: state.listeners.add,
     close: () => writer.close(),
   };
 }
@@ -206,6 +186,28 @@ function followedOf({ rows, ending }: State, environmentId: string): readonly St
   const ended = [...ending.values()].filter(({ scope }) => scope.environmentId === environmentId);
   const entries = [...(rows.get(environmentId)?.entries.values() ?? []), ...ended];
   return entries.flatMap(toStored);
+}
+
+function createState(options: MessageTrackerOptions): State {
+  const ending = new Map<string, TrackedSend>();
+  return {
+    ...options,
+    rows: new Map(),
+    writer: createDeferredWriter<TrackedSend>({
+      clock: options.clock,
+      delayMs: messageWriteDelayMs,
+      maxWaiting: maxFollowedMessages,
+      write: (entries) => options.log.saveMessages(entries.flatMap(toStored)),
+      onFailure: (cause) => options.emit({ type: "store_failed", operation: "saveMessages", cause }),
+      onSaved: (deliveryId) => void ending.delete(deliveryId),
+    }),
+    budget: { used: 0 },
+    detached: createDetachedPolicies(),
+    followed: createFollowedSends(),
+    unknownToDevice: new Set(),
+    ending,
+    listeners: createEndListeners(),
+  };
 }
 
 function open(
@@ -254,8 +256,7 @@ function apply(state: State, entry: TrackedSend, evidence: Evidence): void {
   state.ending.set(entry.deliveryId, entry);
   dropOldest(state.ending, maxFollowedMessages);
   void state.writer.writeNow(entry.deliveryId, entry).then(() => {
-    for (const messageId of entry.messageIds)
-      for (const run of state.listeners.get(keyOf(entry.scope.environmentId, messageId)) ?? []) run();
+    for (const messageId of entry.messageIds) state.listeners.notify(entry.scope.environmentId, messageId);
   });
 }
 
@@ -273,6 +274,12 @@ async function findOpenMessages({ writer, log }: State, environmentId: string): 
   // Messages followed a moment ago may not be stored yet.
   if (!(await writer.flush())) throw new Error("message statuses could not be stored");
   return log.findOpenMessages(environmentId, maxFollowedPerRow);
+}
+
+/** The device of a stored message is about to connect. */
+function takePolicy(state: State, send: TrackedSend): void {
+  const isFollowed = findEntry(state, send.scope.environmentId, send.deliveryId) !== undefined;
+  if (!isFollowed && !state.unknownToDevice.has(send.deliveryId)) state.detached.detach(send);
 }
 
 async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
@@ -377,17 +384,4 @@ function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns
     conversations.delete(oldKey);
   }
   return turns;
-}
-
-function listen({ listeners }: State, key: string, run: () => void): () => void {
-  const runs = listeners.get(key) ?? new Set();
-  listeners.set(key, runs.add(run));
-  return () => {
-    runs.delete(run);
-    if (runs.size === 0 && listeners.get(key) === runs) listeners.delete(key);
-  };
-}
-
-function keyOf(environmentId: string, messageId: string): string {
-  return JSON.stringify([environmentId, messageId]);
 }
