@@ -158,6 +158,12 @@ export const maxFollowedPerRow = 1_000;
 /** The same limit over all rows. Above it, the tenant with the most messages loses one, chosen in the same way. */
 export const maxFollowedMessages = 20_000;
 
+/**
+ * How long the end of a turn waits for the error that ended it, in milliseconds, on a device that does not report the reasons of ends. The recorded ones
+ * report the error at most 7 ms after their loop is idle.
+ */
+export const lateErrorMs = 100;
+
 /** How long a change of a message's state that is not its end may wait before it is stored, in milliseconds. */
 export const messageWriteDelayMs = 1_000;
 

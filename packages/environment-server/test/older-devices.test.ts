@@ -1,6 +1,6 @@
 /** Devices before 0.30.3 run a message and never acknowledge it. What they report about the conversation is the acknowledgement. */
 import { describe, expect, test } from "vitest";
-import { maxMessageWaitMs } from "../src/limits.ts";
+import { lateErrorMs, maxMessageWaitMs } from "../src/limits.ts";
 import { allow, decide } from "./support/decisions.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
@@ -79,6 +79,7 @@ test("the recorded device 0.25.9 asks in its status alone, and shows in it that 
   await harness.settle();
   replay();
   expect((await decided).status).toBe(200);
+  await harness.clock.advance(lateErrorMs);
   expect(await stateOf("m-2")).toMatchObject({ state: "finished", text: "done: made" });
 });
 
@@ -144,6 +145,7 @@ describe("devices that do not acknowledge inputs", () => {
     const delta = { message_type: "assistant_message", id: "t-1", content: "pong" };
     socket.say({ type: "stream_delta", runtime, delta });
     reportStatus(socket, "WAITING_ON_INPUT");
+    await harness.clock.advance(lateErrorMs);
     expect(await stateOf()).toMatchObject({ state: "finished", text: "pong" });
   });
 

@@ -1,7 +1,7 @@
 /**
  * Which devices acknowledge a send, and the acknowledgements that follow from the reports of the others about a conversation. A message in its queue
  * or in one of its runs has arrived, whatever the version. Versions before 0.30.3 report no runs, and since 0.25 no queue for a
- * message that starts a turn: then the start of the loop is the acknowledgement of the oldest send that waits for one.
+ * message that starts a turn: then the start of a loop is the acknowledgement of the oldest send that waits for one, unless a queued message explains it.
  */
 import type { EnvironmentMetadata } from "@letta-environments/schema";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
@@ -71,22 +71,37 @@ function isCandidate(
   return isSent && !isDecision && isSameConversation(scope, conversation);
 }
 
+/** The loop and the queue of a conversation, as they were reported last. */
+interface Loop {
+  isBusy: boolean;
+  isQueueEmpty: boolean;
+  /** The next turn is one of the queue: what was queued has not left it, or has left it since the last turn. */
+  isNextQueued: boolean;
+}
+
 /**
- * Returns a function that takes the reports about the loops of one device, and returns whether one is the start of a loop: devices repeat reports, and
- * a turn has several. The conversation that was reported first is forgotten first.
+ * Returns a function that takes the reports about the loops and queues of one device, and returns whether one is the start of a loop that its queue does
+ * not explain: devices repeat reports, and a turn has several. The conversation that was reported first is forgotten first.
  */
-export function createLoopStartDetector(): (frame: LoopFrame) => boolean {
-  const busy = new Set<string>();
-  return ({ runtime, activity }) => {
-    if (activity === null) return false;
-    const key = conversationKey(runtime);
-    if (activity === "idle") {
-      busy.delete(key);
+export function createLoopStartDetector(): (frame: LoopFrame | QueueFrame) => boolean {
+  const loops = new Map<string, Loop>();
+
+  return (frame) => {
+    const key = conversationKey(frame.runtime);
+    const loop = loops.get(key) ?? { isBusy: false, isQueueEmpty: true, isNextQueued: false };
+    loops.set(key, loop);
+    dropOldest(loops, maxConversationsPerDevice);
+    if (frame.kind === "update_queue") {
+      loop.isQueueEmpty = frame.messageIds.length === 0;
+      // What leaves the queue while no turn runs begins the next one. A device reports the two in either order.
+      loop.isNextQueued = !loop.isQueueEmpty || (loop.isNextQueued && !loop.isBusy);
       return false;
     }
-    if (busy.has(key)) return false;
-    busy.add(key);
-    dropOldest(busy, maxConversationsPerDevice);
-    return true;
+    if (frame.activity === null) return false;
+    const isStart = frame.activity !== "idle" && !loop.isBusy;
+    const isExplained = loop.isNextQueued;
+    loop.isBusy = frame.activity !== "idle";
+    if (isStart) loop.isNextQueued = !loop.isQueueEmpty;
+    return isStart && !isExplained;
   };
 }

@@ -78,6 +78,8 @@ interface AssistantTextFrame extends Scoped {
   readonly kind: "assistant_text";
   readonly id: string | null;
   readonly text: string;
+  /** Identifies the frame, which may be repeated; `null` if the device gives it none. */
+  readonly key: string | null;
 }
 
 /** A turn asks for permission to use a tool. */

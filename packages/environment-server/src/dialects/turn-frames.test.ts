@@ -115,8 +115,8 @@ test("the assistant's text and errors are read from deltas; those of subagents a
     id: "a-1",
     content: [{ type: "text", text: "po\u0007" }, { type: "image" }, { type: "text", text: "ng\n" }],
   };
-  expect(delta(text)).toEqual({ kind: "assistant_text", runtime: conversation, id: "a-1", text: "pong\n" });
-  expect(delta({ ...text, content: "x" })).toMatchObject({ text: "x" });
+  expect(delta(text)).toEqual({ kind: "assistant_text", runtime: conversation, id: "a-1", text: "pong\n", key: null });
+  expect(delta({ ...text, content: "x" }, { idempotency_key: "k-1" })).toMatchObject({ text: "x", key: "k-1" });
   expect(delta({ ...text, content: 1 })).toMatchObject({ text: "" });
   expect(delta(text, { subagent_id: "s" })).toMatchObject({ kind: "other" });
   const error = { message_type: "loop_error", message: "404 {}", stop_reason: "error", is_terminal: true };

@@ -67,7 +67,13 @@ export function parseDelta(frame: Members): DeviceFrame {
       return { kind: "loop_error", runtime, message, stopReason, isTerminal, isOfTurn: isTerminal || !isOfCommand };
     }
     case "assistant_message":
-      return { kind: "assistant_text", runtime, id: readId(delta["id"]), text: readContent(delta["content"]) };
+      return {
+        kind: "assistant_text",
+        runtime,
+        id: readId(delta["id"]),
+        text: readContent(delta["content"]),
+        key: readId(frame["idempotency_key"]),
+      };
     default:
       return other;
   }

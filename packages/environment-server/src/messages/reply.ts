@@ -2,7 +2,9 @@
  * The last text of the assistant in a turn, as it arrives in pieces. A text is bounded, and so are the texts of all turns together,
  * because a device decides how much it sends.
  */
-import { maxReplyLength, maxRepliesLength } from "../limits.ts";
+import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import { dropOldest } from "../drop-oldest.ts";
+import { maxRecentFrameKeys, maxReplyLength, maxRepliesLength } from "../limits.ts";
 import type { MessageReply } from "../message-log.ts";
 
 /** Memory for the texts of all running turns, in characters. */
@@ -53,5 +55,16 @@ export function createReplyCollector(budget: ReplyBudget): ReplyCollector {
       startText(null);
       hasMissed = false;
     },
+  };
+}
+
+/** Returns a function that takes the frames of a device, and returns whether one is a text that it has sent before. */
+export function createTextFilter(): (frame: TurnFrame | StatusFrame) => boolean {
+  const keys = new Set<string>();
+  return (frame) => {
+    if (frame.kind !== "assistant_text" || frame.key === null) return false;
+    const isRepeat = keys.has(frame.key);
+    dropOldest(keys.add(frame.key), maxRecentFrameKeys);
+    return isRepeat;
   };
 }

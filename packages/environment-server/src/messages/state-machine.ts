@@ -1,6 +1,7 @@
 /**
  * The life of a message as a state machine. `advance` is pure: it takes a status and a piece of evidence, and returns the next status,
- * or the same object when the evidence adds nothing. A state only moves forward, except that `unknown` can become known again.
+ * or the same object when the evidence adds nothing. A state only moves forward, except that `unknown` can become known again, and that a start which a
+ * device did not report itself is taken back when its queue names the message.
  */
 import { hasEnded } from "@letta-environments/schema";
 import type { MessageReply, MessageState, MessageStatus, TurnUsage } from "../message-log.ts";
@@ -12,6 +13,8 @@ export type Evidence =
   | { readonly kind: "accepted"; readonly disposition: string | null }
   | { readonly kind: "rejected"; readonly error: string | null }
   | { readonly kind: "queued" }
+  /** It is queued, so the turn that it was assumed to have begun is not its own. */
+  | { readonly kind: "requeued" }
   | { readonly kind: "running" }
   | { readonly kind: "waiting" }
   | {
@@ -80,6 +83,8 @@ export function advance(status: MessageStatus, evidence: Evidence): MessageStatu
       return accept(status, evidence.disposition);
     case "queued":
       return accept(status, "queued");
+    case "requeued":
+      return { ...status, state: "accepted", disposition: "queued" };
     case "rejected":
       // A device that has started a turn with a message did not reject it.
       return ranks[status.state] > ranks.sent ? status : { ...status, state: "failed", error: evidence.error };

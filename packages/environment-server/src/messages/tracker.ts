@@ -16,7 +16,7 @@ import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writ
 import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
 import { createEndListeners, type EndListeners } from "./end-listeners.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
-import type { ReplyBudget } from "./reply.ts";
+import { createTextFilter, type ReplyBudget } from "./reply.ts";
 import { createPolicyReader } from "./policy-reader.ts";
 import { advance, type Evidence, evidenceOf, receivedStatus } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
@@ -80,6 +80,7 @@ interface Row {
   readonly hadReadPolicies: boolean;
   readonly entries: Map<string, TrackedSend>;
   readonly conversations: Map<string, ConversationTurns>;
+  readonly isRepeatedText: (frame: TurnFrame | StatusFrame) => boolean;
 }
 
 /** Dependencies of a tracker. */
@@ -136,7 +137,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     hadReadPolicies: (environmentId) => rows.get(environmentId)?.hadReadPolicies === true,
     connect({ environmentId, tenant }, reportsTurnEnds) {
       const hadReadPolicies = policies.take(environmentId);
-      const followed = { entries: new Map(), conversations: new Map() };
+      const followed = { entries: new Map(), conversations: new Map(), isRepeatedText: createTextFilter() };
       rows.set(environmentId, { tenant, reportsTurnEnds, hadReadPolicies, ...followed });
       state.detached.connect(environmentId);
     },
@@ -144,18 +145,20 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     disconnect(environmentId) {
       const row = rows.get(environmentId);
       if (row === undefined) return;
+      for (const turns of row.conversations.values()) turns.close();
       for (const entry of [...row.entries.values()]) {
         if (isUnknownToDevice(row, entry)) markUnknownToDevice(state, entry);
         else markUnknown(state, entry);
       }
-      for (const turns of row.conversations.values()) turns.close();
       rows.delete(environmentId);
     },
     forget: (environmentId) => state.detached.forget(environmentId),
     receive(environmentId, frame) {
       if (frame.runtime === null) return;
       state.detached.receive(environmentId, frame);
-      rows.get(environmentId)?.conversations.get(conversationKey(frame.runtime))?.receive(frame);
+      const row = rows.get(environmentId);
+      const turns = row?.conversations.get(conversationKey(frame.runtime));
+      if (row !== undefined && turns !== undefined && !row.isRepeatedText(frame)) turns.receive(frame);
     },
     triggerOf(environmentId, conversation) {
       const entries = rows.get(environmentId)?.conversations.get(conversationKey(conversation))?.current() ?? [];
@@ -367,7 +370,7 @@ function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns
   const turns =
     conversations.get(key) ??
     createConversationTurns({
-      monotonic: () => clock.monotonic(),
+      clock,
       budget,
       reportsTurnEnds,
       apply: (entry, evidence) => apply(state, entry, evidence),
@@ -378,9 +381,9 @@ function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns
   conversations.set(key, turns);
   for (const [oldKey, old] of conversations) {
     if (conversations.size <= maxConversationsPerDevice) break;
+    old.close();
     for (const entry of [...row.entries.values()])
       if (conversationKey(entry.scope) === oldKey) markUnknown(state, entry);
-    old.close();
     conversations.delete(oldKey);
   }
   return turns;

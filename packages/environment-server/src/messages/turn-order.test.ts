@@ -56,7 +56,7 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
   const statuses = new Map<string, MessageStatus>();
   const expected = new Map<string, { readonly stopReason: string; readonly text: string | null }>();
   const turns = createConversationTurns({
-    monotonic: () => 0,
+    clock: { monotonic: () => 0, setTimer: () => () => undefined },
     budget: { used: 0 },
     reportsTurnEnds: true,
     apply: ({ deliveryId: id }, evidence) =>
@@ -134,7 +134,7 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
   function say(current: Turn): void {
     const text = `text ${(count += 1)}`;
     if (current.messageIds.size > 0) current.text = text;
-    link.send({ kind: "assistant_text", runtime, id: text, text }, null);
+    link.send({ kind: "assistant_text", runtime, id: text, text, key: null }, null);
   }
 
   /** The result of a tool goes to the next run, with the queued messages. */

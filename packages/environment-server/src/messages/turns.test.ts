@@ -20,7 +20,7 @@ function end(runId: string | null, stopReason: string = "end_turn"): TurnFinishe
 }
 
 function text(content: string): TurnFrame {
-  return { kind: "assistant_text", runtime, id: `text of ${content}`, text: content };
+  return { kind: "assistant_text", runtime, id: `text of ${content}`, text: content, key: null };
 }
 
 /** The device takes messages out of its queue, which is empty then. */
@@ -34,7 +34,7 @@ function createTurns({ started, queued }: { readonly started: readonly string[];
   const ends: unknown[][] = [];
   let now = 0;
   const turns = createConversationTurns({
-    monotonic: () => now,
+    clock: { monotonic: () => now, setTimer: () => () => undefined },
     budget: { used: 0 },
     reportsTurnEnds: true,
     apply({ deliveryId: id }, evidence) {

@@ -3,6 +3,7 @@
  * that took it out of the queue, or the turn of the run that lists it. All messages of a turn share its outcome. A device runs one turn
  * at a time in a conversation.
  */
+import type { Clock } from "@letta-environments/platform";
 import type {
   LoopErrorFrame,
   LoopFrame,
@@ -11,7 +12,7 @@ import type {
   TurnFinishedFrame,
   TurnFrame,
 } from "../dialects/frame.ts";
-import { maxWaitingMessages } from "../limits.ts";
+import { lateErrorMs, maxWaitingMessages } from "../limits.ts";
 import type { TrackedSend } from "./followed.ts";
 import { createReplyCollector, type ReplyBudget, type ReplyCollector } from "./reply.ts";
 import { type Evidence, unknownReason } from "./state-machine.ts";
@@ -41,15 +42,15 @@ export interface ConversationTurns {
   receive(frame: TurnFrame | StatusFrame): void;
   /** The sends of the turns that have begun and have not ended, the latest one last. */
   current(): readonly TrackedSend[];
-  /** Frees memory. Nothing may be called afterwards. */
+  /** Ends a turn whose end waits for its reason, and frees memory. No frame may follow. */
   close(): void;
 }
 
 /** Dependencies of the turns of a conversation. */
 interface TurnsOptions {
-  readonly monotonic: () => number;
+  readonly clock: Pick<Clock, "monotonic" | "setTimer">;
   readonly budget: ReplyBudget;
-  /** The device reports the end of each turn with its reason. Otherwise an idle loop is the end. */
+  /** The device reports the end of each turn with its reason. Otherwise an idle loop is the end, and an error may follow it. */
   readonly reportsTurnEnds: boolean;
   readonly apply: (member: TrackedSend, evidence: Evidence) => void;
   /** Called when nothing more will become known about a send. */
@@ -62,7 +63,17 @@ type End = Pick<TurnFinishedFrame, "error" | "usage"> & { readonly stopReason: s
 
 interface Send extends SendProgress {
   readonly member: TrackedSend;
+  /** Its start was not reported, only that of a loop. */
+  isStartInferred: boolean;
 }
+
+/** The end of a turn whose error may still follow. Its sends are those that ended without a reason. */
+interface HeldEnd {
+  readonly evidence: EndEvidence;
+  readonly cancel: () => void;
+}
+
+type EndEvidence = Evidence & { readonly kind: "ended" };
 
 interface State extends TurnsOptions {
   /** In the order in which they were sent. */
@@ -71,6 +82,7 @@ interface State extends TurnsOptions {
   readonly reply: ReplyCollector;
   /** Sends of the last turn, if it ended without a reason. */
   endedWithoutReason: readonly Send[];
+  heldEnd: HeldEnd | null;
   activity: LoopFrame["activity"];
   runs: Runs;
   /** When the current turn started; `null` if that was not seen. */
@@ -90,6 +102,7 @@ export function createConversationTurns(options: TurnsOptions): ConversationTurn
     byMessage: new Map(),
     reply: createReplyCollector(options.budget),
     endedWithoutReason: [],
+    heldEnd: null,
     activity: null,
     runs: [],
     startedAtMs: null,
@@ -119,7 +132,10 @@ export function createConversationTurns(options: TurnsOptions): ConversationTurn
     },
     receive: (frame) => receive(state, frame),
     current: () => sendsInTurns(state).map(({ member }) => member),
-    close: state.reply.clear,
+    close() {
+      applyHeldEnd(state);
+      state.reply.clear();
+    },
   };
 }
 
@@ -129,7 +145,7 @@ function add(state: State, member: TrackedSend): readonly TrackedSend[] {
   for (const earlier of replaced) forget(state, earlier);
   const followsOtherTurn = isActive(state) && !hasTurn(state);
   const flags = { hasTurnReports: state.reportsTurnEnds, startsTurn: false, followsOtherTurn, isTurnOver: false };
-  const send: Send = { member, messageIds, step: "sent", ...flags };
+  const send: Send = { member, messageIds, step: "sent", isStartInferred: false, ...flags };
   state.sends.set(member, send);
   for (const id of messageIds) state.byMessage.set(id, send);
   return replaced.map((earlier) => earlier.member);
@@ -142,7 +158,8 @@ function start(state: State, member: TrackedSend): void {
   if (!hasTurn(state)) state.reply.clear();
   send.step = "begun";
   send.startsTurn = send.hasTurnReports;
-  state.startedAtMs ??= state.monotonic();
+  send.isStartInferred = !state.reportsTurnEnds;
+  state.startedAtMs ??= state.clock.monotonic();
 }
 
 function receive(state: State, frame: TurnFrame | StatusFrame): void {
@@ -184,9 +201,10 @@ function receiveQueue(state: State, { messageIds, removed }: QueueFrame): void {
     release(state, [send]);
   }
   for (const send of listed) {
-    if (isInTurn(send)) continue;
-    Object.assign(send, { step: "queued", hasTurnReports: state.reportsTurnEnds } satisfies Partial<SendProgress>);
-    apply(send.member, { kind: "queued" });
+    if (isInTurn(send) && !send.isStartInferred) continue;
+    apply(send.member, { kind: send.isStartInferred ? "requeued" : "queued" });
+    const progress = { step: "queued", hasTurnReports: state.reportsTurnEnds, isStartInferred: false } as const;
+    Object.assign(send, progress satisfies Partial<Send>);
   }
   if (removed === null) applyActivity(state);
 }
@@ -207,11 +225,12 @@ function receiveLoop(state: State, frame: LoopFrame): void {
 
 /** The next turn starts. The ends of earlier turns have been reported, or are lost. */
 function receiveStart(state: State): void {
+  applyHeldEnd(state);
   release(state, state.endedWithoutReason);
   state.endedWithoutReason = [];
   const ended = sendsInTurns(state).filter(({ isTurnOver }) => isTurnOver);
   if (ended.length > 0) endCurrentTurn(state, ended, withoutReason);
-  state.startedAtMs ??= state.monotonic();
+  state.startedAtMs ??= state.clock.monotonic();
 }
 
 function receiveIdle(state: State, wasActive: boolean): void {
@@ -274,6 +293,7 @@ function receiveError(state: State, { message, stopReason }: LoopErrorFrame): vo
     state.error = message;
     return;
   }
+  if (state.heldEnd !== null) return applyHeldEnd(state, { stopReason: stopReason ?? unknownReason, error: message });
   for (const { member } of state.endedWithoutReason) state.apply(member, { kind: "error", stopReason, error: message });
 }
 
@@ -312,27 +332,41 @@ function applyToTurn(state: State, evidence: Evidence): void {
 /** Ends the current turn. Without sends, it was a turn of other messages. */
 function endCurrentTurn(state: State, sends: Iterable<Send>, end: End): void {
   const { startedAtMs } = state;
-  const durationMs = startedAtMs === null ? null : Math.round(state.monotonic() - startedAtMs);
+  const durationMs = startedAtMs === null ? null : Math.round(state.clock.monotonic() - startedAtMs);
   // A turn that ended well has survived its errors.
   const error = end.error ?? (end.stopReason === "end_turn" ? null : state.error);
   endSends(state, sends, { ...end, error }, durationMs);
   state.reply.clear();
   state.error = null;
   // The remaining sends belong to the next turn, which has begun by now, or has also ended.
-  state.startedAtMs = hasTurn(state) ? state.monotonic() : null;
+  state.startedAtMs = hasTurn(state) ? state.clock.monotonic() : null;
 }
 
 /** Ends sends. Sends that ended earlier without a reason no longer get one. */
 function endSends(state: State, sends: Iterable<Send>, end: End, durationMs: number | null): void {
+  applyHeldEnd(state);
   release(state, state.endedWithoutReason);
   const ended = [...sends];
-  for (const send of ended) {
-    forget(state, send);
-    state.apply(send.member, { kind: "ended", ...end, durationMs, reply: state.reply.current() });
-  }
+  for (const send of ended) forget(state, send);
+  const evidence = { kind: "ended", ...end, durationMs, reply: state.reply.current() } as const;
+  const hasReason = end.stopReason !== unknownReason;
   // A device may still say why the turn ended.
-  state.endedWithoutReason = end.stopReason === unknownReason ? ended : [];
-  if (state.endedWithoutReason.length === 0) release(state, ended);
+  state.endedWithoutReason = hasReason ? [] : ended;
+  if (!hasReason && end.error === null && !state.reportsTurnEnds && ended.length > 0) {
+    state.heldEnd = { evidence, cancel: state.clock.setTimer(lateErrorMs, () => applyHeldEnd(state)) };
+    return;
+  }
+  for (const { member } of ended) state.apply(member, evidence);
+  if (hasReason) release(state, ended);
+}
+
+/** Applies an end that has waited for its reason. */
+function applyHeldEnd(state: State, reason: Partial<Pick<EndEvidence, "stopReason" | "error">> = {}): void {
+  const { heldEnd } = state;
+  if (heldEnd === null) return;
+  heldEnd.cancel();
+  state.heldEnd = null;
+  for (const { member } of state.endedWithoutReason) state.apply(member, { ...heldEnd.evidence, ...reason });
 }
 
 function release(state: State, sends: readonly Send[]): void {

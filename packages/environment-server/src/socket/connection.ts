@@ -5,7 +5,7 @@ import { type AcknowledgementSupport, acknowledgementSupportOf, createLoopStartD
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { DeviceReference } from "../log-events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
-import type { LoopFrame, StatusChange } from "../dialects/frame.ts";
+import type { LoopFrame, QueueFrame, StatusChange } from "../dialects/frame.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import type { SocketTraffic } from "./traffic.ts";
 
@@ -43,8 +43,8 @@ export interface DeviceConnection {
   readonly listenerInstanceId: string;
   /** Whether the device acknowledges inputs: its registration says so, or an acknowledgement on this socket does. */
   acknowledgementSupport: AcknowledgementSupport;
-  /** Whether a report is the start of a loop, for a device that does not acknowledge inputs; `null` for others. */
-  detectLoopStart: ((frame: LoopFrame) => boolean) | null;
+  /** See {@link createLoopStartDetector}, for a device that does not acknowledge inputs; `null` for others. */
+  detectLoopStart: ((frame: LoopFrame | QueueFrame) => boolean) | null;
   readonly generation: number;
   readonly socket: PlainSocket;
   readonly traffic: SocketTraffic;

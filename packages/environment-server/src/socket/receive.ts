@@ -141,7 +141,7 @@ function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: s
 /** Infers from a report the acknowledgements of sends that wait for one; see `delivery/implied.ts`. */
 function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
-  const isStart = frame.kind === "update_loop_status" && connection.detectLoopStart?.(frame) === true;
+  const isStart = connection.detectLoopStart?.(frame) === true;
   const waiting = hub.pending.listWaiting(environmentId);
   if (waiting.length === 0) return;
   const named = namedSends(frame, waiting);
