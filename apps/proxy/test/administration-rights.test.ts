@@ -147,6 +147,10 @@ describe.each(restricted)("an administering key that is restricted in %s (%j)", 
   });
 });
 
+function createLimitedProxy(policies: NonNullable<Parameters<typeof resolveRateLimits>[0]["policies"]>): TestProxy {
+  return createTestProxy(emptyUpstream, { config: { rateLimits: resolveRateLimits({ policies }, false).settings } });
+}
+
 test("an administering key with its own rate limits gets no key without them", async () => {
   const testProxy = createTestProxy();
   const { id, ask } = await administrator(testProxy, { rateLimits: { daily: "10/1d" } });
@@ -181,9 +185,7 @@ test("an administering key passes on only the rate limits that are below those o
     sends: { per: ["key" as const], limit: 20, windowMs: 60_000 },
     parallel: { per: ["key" as const], limit: 8, windowMs: 120_000, unit: "concurrent-requests" as const },
   };
-  const testProxy = createTestProxy(emptyUpstream, {
-    config: { rateLimits: resolveRateLimits({ policies }, false).settings },
-  });
+  const testProxy = createLimitedProxy(policies);
   const own = { requests: "200/1m", sends: "10/1m", parallel: "8/1m" };
   const { ask } = await administrator(testProxy, { rateLimits: own });
   expect((await ask({ body: { name: "n", scopes: ["send"] } })).body.rateLimits).toEqual({ sends: "10/1m" });
@@ -204,9 +206,7 @@ test("an administering key passes on the smaller of its own rate limits and thos
     quick: { per: ["key" as const], limit: 2, windowMs: 100, burst: 50 },
     parallel: { per: ["key" as const], limit: 8, windowMs: 119_500, unit: "concurrent-requests" as const },
   };
-  const testProxy = createTestProxy(emptyUpstream, {
-    config: { rateLimits: resolveRateLimits({ policies }, false).settings },
-  });
+  const testProxy = createLimitedProxy(policies);
   const own = { requests: "1000/1m/5", sends: "10/1m/500", quick: "30/1s/5", parallel: "4/1m" };
   const { ask } = await administrator(testProxy, { rateLimits: own });
   const made = await ask({ body: { name: "n", scopes: ["send"] } });
@@ -218,13 +218,9 @@ test("an administering key passes on the smaller of its own rate limits and thos
 
 test("a rotation, which shows a secret, gives an administering key no rate limit above its own, whether it has that or the gateway's", async () => {
   const policies = { sends: { per: ["key" as const], limit: 20, windowMs: 60_000 } };
-  const testProxy = createTestProxy(emptyUpstream, {
-    config: { rateLimits: resolveRateLimits({ policies }, false).settings },
-  });
-  const [plain, exempt] = [
-    await administrator(testProxy),
-    await administrator(testProxy, { rateLimits: { sends: "none" } }),
-  ];
+  const testProxy = createLimitedProxy(policies);
+  const plain = await administrator(testProxy);
+  const exempt = await administrator(testProxy, { rateLimits: { sends: "none" } });
   for (const sends of ["none", "21/1m"]) {
     const { record } = await testProxy.issueKey({ scopes: ["send"], rateLimits: { sends } });
     const call = { path: `/${record.id}/rotate`, method: "POST" };

@@ -94,19 +94,6 @@ test("requests of two devices with one id are listed with their times, and the t
   expect(decided).toMatchObject({ code: 0, stdout: "denied\tt1\td2\n" });
 });
 
-test("a message without a response stays unknown after a 429 from in front of the server, and its id is printed", async () => {
-  const env = await start((request, response) => {
-    if (request.method === "GET")
-      reply(response, 200, { ...row, deviceId: "d2" }, { "x-message-deduplication": "86400" });
-    else if (posts().length === 1) hangUp(request, response);
-    else response.writeHead(429, { "content-type": "text/html" }).end("<h1>Too Many Requests</h1>");
-  });
-  const { code, stdout, stderr } = await runCli(["send", "d2", "--agent", "a1", "--message-id", "m1", "hi"], { env });
-  expect({ code, stdout }).toEqual({ code: 5, stdout: "unknown\tm1\td2\n" });
-  expect(stderr).toContain("Repeat the same command with --message-id m1 to get the outcome; the message runs once.\n");
-  expect(posts().length).toBeGreaterThan(1);
-});
-
 test("a message that the device rejected is refused with its reason, even if the device is offline by then", async () => {
   const env = await start((request, response) => {
     const connectionId = posts().length === 0 ? "c1" : null;
