@@ -40,8 +40,10 @@ export async function deliver(
 ): Promise<DeliveryReport> {
   const { host, option } = context;
   const body = buildBody(message, option("agent"), option("conversation"), optionOfMember);
-  const find = (name: string): Promise<FoundDevice> => findDevice(operations, name, "online", waitMs !== null);
-  const found = target.kind === "device" ? (device ?? (await find(target.device))) : null;
+  const found =
+    target.kind === "device"
+      ? (device ?? (await findDevice(operations, target.device, "online", waitMs !== null)))
+      : null;
   let isSent = false;
   const settings: SendSettings = { idempotencyKey, waitMs: waitMs ?? 0, onSend: () => void (isSent = true) };
   const stop = startProgress(host, (elapsedMs) => {

@@ -3,6 +3,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { beforeEach, expect, test } from "vitest";
 import {
   createTransport,
+  type DeviceSelector,
   listEnvironments,
   type SendToDeviceOptions,
   sendToDevice,
@@ -20,6 +21,11 @@ const hello = { agentId: "agent-1", messages: [{ role: "user" as const, content:
 const approval = {
   agentId: "agent-1",
   messages: [{ type: "approval" as const, approvals: [{ approve: true, tool_call_id: "call-1" }] }],
+};
+
+const upstreamError = {
+  ...{ type: "urn:letta-environments:problem:upstream_error", title: "Upstream error", status: 404 },
+  ...{ errorCode: "upstream_error", delivery: "none" },
 };
 
 let clock: ReturnType<typeof createVirtualClock>;
@@ -118,6 +124,32 @@ test.each<[ProblemCode, SendToDeviceOptions]>([
   });
   expect(await catchError(sendToDevice(transport, "d-1", hello, options))).toMatchObject({ code, outcome: "refused" });
   expect(server.requests).toHaveLength(2);
+});
+
+test.each<[string, number, object]>([
+  ["without a code", 409, { message: "Remote environment is offline" }],
+  ["with a code of another server", 404, { error: "gone", errorCode: "CONNECTION_NOT_FOUND" }],
+  ["that the gateway passes on", 404, upstreamError],
+  ["that the gateway passes on", 409, upstreamError],
+])("after a refusal %s (%i), the messages go to the device's new connection", async (_what, status, body) => {
+  const { server, transport, posts, row: present } = setUp();
+  server.interrupt(present, () => {
+    server.connect("d-1");
+    return respondWithJson(status, body)();
+  });
+  expect(await sendToDevice(transport, "d-1", hello)).toMatchObject({ outcome: "started" });
+  expect(posts()).toBe(2);
+});
+
+test.each<[DeviceSelector, () => Response]>([
+  ["d-1", respondWithProblem("environment_not_found")],
+  [{ name: "box" }, respondWithJson(200, { connections: [], hasNextPage: false })],
+])("a device %j that is gone after a refusal without a code is reported as not found", async (selector, gone) => {
+  const { server, transport } = setUp();
+  const found = server.put({ deviceId: "d-1", connectionName: "box" });
+  const present = respondWithJson(200, selector === "d-1" ? found : { connections: [found], hasNextPage: false });
+  server.interrupt(present, respondWithJson(404, { message: "no" }), gone);
+  expect(await catchError(sendToDevice(transport, selector, hello))).toMatchObject({ code: "environment_not_found" });
 });
 
 test("if the second look-up fails, a refusal without a code is the error, and the failure its cause", async () => {

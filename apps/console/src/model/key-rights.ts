@@ -77,7 +77,7 @@ function restrictions(key: ShownKey): string {
 
 function limitsText(limits: Readonly<Record<string, string>>): string {
   return Object.entries(limits)
-    .map((limit) => limit.join(" "))
+    .map(([name, limit]) => `${name} ${limit === "none" ? "unlimited" : limit}`)
     .join(", ");
 }
 

@@ -53,7 +53,7 @@ test("what a key may do is one sentence with every restriction", () => {
   };
   const rules =
     " Switches to mode standard first. Denies the tools Bash and Write. Denies requests for permission after 90 s." +
-    " Rate limits: messages-per-key 1;w=60, reads none. Other keys may use its devices.";
+    " Rate limits: messages-per-key 1;w=60, reads unlimited. Other keys may use its devices.";
   expect(describeRights(more)).toBe(`May list devices and send messages.${rules}`);
   expect(describeRights({ ...more, invite: { expiresAt: 1, usedAt: null } })).toBe(
     `May connect one new device.${rules}`,

@@ -17,7 +17,10 @@ import { retrieveEnvironment } from "./retrieve.ts";
 import { describeSend, pendingSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
 import { awaitTurn, defaultWaitMs, readTurn, type Turn, type WaitForTurnOptions } from "./turn.ts";
 
-/** Selects a device: by `deviceId` (which may be a plain string), by the name under which it registered (`connectionName`, not `displayName`), or by any rule. */
+/**
+ * Selects a device: by `deviceId` (which may be a plain string), by the name under which it registered (`connectionName`, not `displayName`), or by
+ * any rule.
+ */
 export type DeviceSelector =
   | string
   | { readonly deviceId: string }
@@ -176,21 +179,17 @@ async function findAndSend(
     } catch (error) {
       // Any other error does not say whether the messages were sent.
       if (!isLettaEnvironmentsError(error)) throw error;
-      const { code, outcome, status, retryable, retryAfterMs = 0, environments } = error;
-      const isAbsence = absenceCodes.includes(code);
-      // Other refusals of this API are about the messages, and the device may have given them itself. A server without its codes, such as the
-      // hosted one, may mean the connection.
-      const isRefusal =
-        outcome === "refused" && (isAbsence || (code === "http_error" && (status === 404 || status === 409)));
+      const { code, outcome, retryable, retryAfterMs = 0 } = error;
+      const isRefusal = mayConcernConnection(error);
       const mayHaveMoved = isRefusal && !refusal;
       if (isRefusal) refusal = error;
       if (!mayHaveMoved) {
         const leftMs = endsAtMs - monotonic();
         // Look-ups have no outcome. After a send there is nothing left to wait for, except for the device's next connection.
-        const mayPass = outcome ? outcome === "refused" && isAbsence : retryable;
+        const mayPass = outcome ? outcome === "refused" && absenceCodes.includes(code) : retryable;
         if (leftMs <= 0 || retryAfterMs > leftMs || !mayPass) {
-          // A refusal without a code may have another reason than the connection, which a failed look-up must not hide.
-          if (refusal?.code === "http_error" && !outcome && !environments && code !== "aborted")
+          // A refusal without a code of this API may have another reason than the connection, which a failed look-up must not hide.
+          if (refusal && !absenceCodes.includes(refusal.code) && !outcome && !lookUpResults.includes(code))
             throw Object.assign(refusal, { cause: error });
           throw describeSend(error, messages);
         }
@@ -198,6 +197,19 @@ async function findAndSend(
       }
     }
   }
+}
+
+/** Codes of look-ups that have found out something about the device, and of a call that its caller has ended. */
+const lookUpResults: readonly string[] = ["environment_not_found", "device_offline", "ambiguous_device", "aborted"];
+
+/**
+ * Whether a refusal may mean that the device has another connection by now. Other refusals of this API are about the messages, and the device may
+ * have given them itself. A server with other codes may mean the connection, also behind the gateway, which makes them `upstream_error`.
+ */
+function mayConcernConnection({ code, outcome, status, problem }: EnvironmentsError): boolean {
+  if (outcome !== "refused" || (status !== 404 && status !== 409)) return false;
+  const isOfThisApi = String(problem?.type).startsWith("urn:letta-environments:problem:");
+  return !isOfThisApi || code === "upstream_error" || absenceCodes.includes(code);
 }
 
 /** A device that is online. */

@@ -65,7 +65,7 @@ const types: readonly string[] = ["environment", "message", "approval", "output"
  * Streams events. After the end of a stream, or a temporary failure, the next one continues after the last event: nothing is missing or
  * repeated, unless an event `gap` says so. Waits between streams are random and grow up to 30 s, in addition to `Retry-After`. Other
  * failures are thrown as `LettaEnvironmentsError`, and so is the second `timeout` in a row before a stream has been open. Events of
- * types that are newer than this package are left out, and so are those whose documented object, such as `message`, is none. The iteration
+ * types that are newer than this package are left out, and so are events without the object of their type, such as `message`. The iteration
  * ends when `signal` is aborted or the loop is left.
  */
 export function streamEvents(
@@ -203,7 +203,7 @@ function createStreamReader(stream: ReadableStream<Uint8Array>, parser: EventPar
 function readEvent({ id, type, data }: ParsedEvent): StreamedEvent | undefined {
   const value = parseJson(data);
   if (!types.includes(type) || !isRecord(value)) return undefined;
-  // The members in it, and the other ones, are not checked.
+  // Nothing else is checked.
   const content = type === "gap" ? value : value[type === "output" ? "delta" : type];
   return isRecord(content) ? ({ ...value, type, id } as StreamedEvent) : undefined;
 }
