@@ -27,6 +27,11 @@ function sayText(socket: FakeSocket, content: string, members: object = {}): voi
   socket.say({ type: "stream_delta", runtime, delta, ...members });
 }
 
+function sayError(socket: FakeSocket, message: string): void {
+  const delta = { message_type: "loop_error", message, stop_reason: "error", is_terminal: true };
+  socket.say({ type: "stream_delta", runtime, delta });
+}
+
 /** Sends a message that the device does not report yet. */
 async function write(harness: Harness, connectionId: string, id: string) {
   const answer = harness.send(connectionId, { messages: [userMessage(id)] });
@@ -95,6 +100,7 @@ describe("messages and the turns of others", () => {
     // A person has started a turn at the device.
     reportLoop(socket, "SENDING_API_REQUEST");
     sayText(socket, "answer to a person");
+    sayError(socket, "of the turn of a person");
     expect(await stateOf(harness, connectionId, "m-1")).toBe("running");
     reportQueue(socket, "m-1");
     expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({
@@ -110,6 +116,7 @@ describe("messages and the turns of others", () => {
     reportLoop(socket, "WAITING_ON_INPUT");
     await harness.clock.advance(lateErrorMs);
     expect(await shown(harness, connectionId, "m-1")).toEqual(["finished", "answer to m-1"]);
+    expect((await retrieve(harness, connectionId, "m-1")).body).not.toHaveProperty("error");
   });
 });
 
@@ -152,11 +159,15 @@ describe("ends of turns", () => {
     },
   );
 
-  async function runTurn() {
+  async function runTurn(queuedId: string | null = null) {
     const harness = createHarness();
     const { connectionId, socket } = await connect(harness, "0.25.9");
     await write(harness, connectionId, "m-1");
     reportLoop(socket, "SENDING_API_REQUEST");
+    if (queuedId !== null) {
+      await write(harness, connectionId, queuedId);
+      reportQueue(socket, queuedId);
+    }
     await harness.clock.advance(1_000);
     sayText(socket, "done");
     reportLoop(socket, "WAITING_ON_INPUT");
@@ -169,6 +180,21 @@ describe("ends of turns", () => {
     const { body } = await retrieve(harness, connectionId, "m-1");
     expect(body).toMatchObject({ state: "finished", stopReason: "unknown", text: "done", durationMs: 1_000 });
   });
+
+  test.each(["before", "after"])(
+    "an error that follows the end of a turn is a part of that turn, also if it comes %s the next message leaves the queue",
+    async (order) => {
+      const { harness, connectionId, socket } = await runTurn("m-2");
+      if (order === "after") reportQueue(socket);
+      sayError(socket, "404");
+      if (order === "before") reportQueue(socket);
+      reportLoop(socket, "SENDING_API_REQUEST");
+      reportLoop(socket, "WAITING_ON_INPUT");
+      await harness.clock.advance(lateErrorMs);
+      const errorOf = async (id: string) => (await retrieve(harness, connectionId, id)).body["error"];
+      expect([await errorOf("m-1"), await errorOf("m-2")]).toEqual(["404", undefined]);
+    },
+  );
 
   test.each([
     ["its device starts the next turn", (socket: FakeSocket) => reportLoop(socket, "SENDING_API_REQUEST")],

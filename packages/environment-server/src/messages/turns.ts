@@ -245,6 +245,7 @@ function receiveIdle(state: State, wasActive: boolean): void {
   const [turn] = openTurns(state.sends.values());
   if (turn === undefined) {
     state.startedAtMs = null;
+    state.error = null;
     state.reply.clear();
     if (missed.length > 0) endSends(state, missed, withoutReason, null);
     return;
@@ -289,11 +290,12 @@ function receiveEnd(state: State, frame: TurnFinishedFrame): void {
 }
 
 function receiveError(state: State, { message, stopReason }: LoopErrorFrame): void {
+  // First, because a message may have left the queue for the next turn, which has not started.
+  if (state.heldEnd !== null) return applyHeldEnd(state, { stopReason: stopReason ?? unknownReason, error: message });
   if (hasTurn(state)) {
     state.error = message;
     return;
   }
-  if (state.heldEnd !== null) return applyHeldEnd(state, { stopReason: stopReason ?? unknownReason, error: message });
   for (const { member } of state.endedWithoutReason) state.apply(member, { kind: "error", stopReason, error: message });
 }
 
