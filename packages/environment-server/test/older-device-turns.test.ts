@@ -2,6 +2,7 @@
 import { readRecording } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { lateErrorMs } from "../src/limits.ts";
+import { payloads } from "./support/decisions.ts";
 import { listen, settleEvents } from "./support/event-streams.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { createHarness, type Harness, userMessage } from "./support/harness.ts";
@@ -91,6 +92,45 @@ describe("messages and the turns of others", () => {
     const { answer } = await write(harness, connectionId, "m-1");
     reportLoop(socket, "SENDING_API_REQUEST");
     expect(await answer).toMatchObject({ status: 200, body: { disposition: "started" } });
+  });
+
+  test.each([
+    ["is taken with it", []],
+    ["stays in the queue", ["m-2"]],
+  ])(
+    "a message that is sent after a stop is accepted with the start of its turn, and a queued message %s",
+    async (_, left) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await connect(harness, "0.25.9");
+      await write(harness, connectionId, "m-1");
+      reportLoop(socket, "SENDING_API_REQUEST");
+      await write(harness, connectionId, "m-2");
+      reportQueue(socket, "m-2");
+      reportLoop(socket, "WAITING_ON_INPUT");
+      const { answer } = await write(harness, connectionId, "m-3");
+      reportLoop(socket, "SENDING_API_REQUEST");
+      reportQueue(socket, ...left);
+      expect(await answer).toMatchObject({ status: 200, body: { disposition: "started" } });
+      expect(await stateOf(harness, connectionId, "m-3")).toBe("running");
+    },
+  );
+
+  test("a message that is sent after an item has left the queue without a turn starts its turn, which has the policy of its sender", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connect(harness, "0.25.9");
+    reportLoop(socket, "SENDING_API_REQUEST");
+    reportQueue(socket, "other");
+    reportLoop(socket, "WAITING_ON_INPUT");
+    reportQueue(socket);
+    const approvalPolicy = { deniedTools: ["Bash"], deadlineMs: null };
+    const body = { messages: [userMessage("m-1")] };
+    const answer = harness.send(connectionId, body, { principal: { ...viewer, approvalPolicy } });
+    await harness.settle();
+    reportLoop(socket, "SENDING_API_REQUEST");
+    expect(await answer).toMatchObject({ status: 200, body: { disposition: "started" } });
+    socket.ask("call-1");
+    await harness.settle();
+    expect(payloads(socket).at(-1)).toMatchObject({ request_id: "perm-call-1", decision: { behavior: "deny" } });
   });
 
   test("a message that a queue names had not started with the turn before", async () => {

@@ -55,15 +55,6 @@ export function namedSends(
   });
 }
 
-/** Returns the send that started a loop of a device that does not acknowledge inputs; `null` when none waits. */
-export function startedSend(
-  conversation: Conversation,
-  waiting: readonly PendingDelivery[],
-): ImpliedAcknowledgement | null {
-  const oldest = waiting.find((send) => isCandidate(send, conversation));
-  return oldest === undefined ? null : { deliveryId: oldest.delivery.id, disposition: "started" };
-}
-
 function isCandidate(
   { isDecision, isSent, delivery: { scope } }: PendingDelivery,
   conversation: Conversation,
@@ -73,35 +64,46 @@ function isCandidate(
 
 /** The loop and the queue of a conversation, as they were reported last. */
 interface Loop {
-  isBusy: boolean;
-  isQueueEmpty: boolean;
-  /** The next turn is one of the queue: what was queued has not left it, or has left it since the last turn. */
-  isNextQueued: boolean;
+  readonly isBusy: boolean;
+  readonly isQueueEmpty: boolean;
+  /**
+   * Ids of the sends that were on their way when the loop became idle with a queue: the queue was there first, so the next turn is not theirs. A later
+   * send is: a device takes the next item at once, or it has paused its queue.
+   */
+  readonly laterThanQueue: ReadonlySet<string>;
 }
 
+const noSends: ReadonlySet<string> = new Set();
+const firstLoop: Loop = { isBusy: false, isQueueEmpty: true, laterThanQueue: noSends };
+
 /**
- * Returns a function that takes the reports about the loops and queues of one device, and returns whether one is the start of a loop that its queue does
- * not explain: devices repeat reports, and a turn has several. The conversation that was reported first is forgotten first.
+ * Returns a function that takes the reports about the loops and queues of one device, with the sends that wait, and returns the send that has started a
+ * loop; `null` when none has: devices repeat reports, a turn has several, and a queued message may explain it. The conversation that was reported first
+ * is forgotten first.
  */
-export function createLoopStartDetector(): (frame: LoopFrame | QueueFrame) => boolean {
+export function createStartDetector(): (
+  frame: LoopFrame | QueueFrame,
+  waiting: readonly PendingDelivery[],
+) => ImpliedAcknowledgement | null {
   const loops = new Map<string, Loop>();
 
-  return (frame) => {
+  return (frame, waiting) => {
     const key = conversationKey(frame.runtime);
-    const loop = loops.get(key) ?? { isBusy: false, isQueueEmpty: true, isNextQueued: false };
-    loops.set(key, loop);
-    dropOldest(loops, maxConversationsPerDevice);
+    const loop = loops.get(key) ?? firstLoop;
+    const set = (change: Partial<Loop>): void => {
+      dropOldest(loops.set(key, { ...loop, ...change }), maxConversationsPerDevice);
+    };
     if (frame.kind === "update_queue") {
-      loop.isQueueEmpty = frame.messageIds.length === 0;
-      // What leaves the queue while no turn runs begins the next one. A device reports the two in either order.
-      loop.isNextQueued = !loop.isQueueEmpty || (loop.isNextQueued && !loop.isBusy);
-      return false;
+      set({ isQueueEmpty: frame.messageIds.length === 0 });
+      return null;
     }
-    if (frame.activity === null) return false;
-    const isStart = frame.activity !== "idle" && !loop.isBusy;
-    const isExplained = loop.isNextQueued;
-    loop.isBusy = frame.activity !== "idle";
-    if (isStart) loop.isNextQueued = !loop.isQueueEmpty;
-    return isStart && !isExplained;
+    const isBusy = frame.activity === null ? loop.isBusy : frame.activity !== "idle";
+    if (isBusy === loop.isBusy) return null;
+    const candidates = waiting.filter((send) => isCandidate(send, frame.runtime)).map(({ delivery }) => delivery.id);
+    set({ isBusy, laterThanQueue: isBusy || loop.isQueueEmpty ? noSends : new Set(candidates) });
+    const [oldest] = candidates;
+    return !isBusy || oldest === undefined || loop.laterThanQueue.has(oldest)
+      ? null
+      : { deliveryId: oldest, disposition: "started" };
   };
 }

@@ -1,11 +1,11 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
 import { type ApprovalPolicy, onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
-import { type AcknowledgementSupport, acknowledgementSupportOf, createLoopStartDetector } from "../delivery/implied.ts";
+import { type AcknowledgementSupport, acknowledgementSupportOf, createStartDetector } from "../delivery/implied.ts";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { DeviceReference } from "../log-events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
-import type { LoopFrame, QueueFrame, StatusChange } from "../dialects/frame.ts";
+import type { StatusChange } from "../dialects/frame.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import type { SocketTraffic } from "./traffic.ts";
 
@@ -43,8 +43,8 @@ export interface DeviceConnection {
   readonly listenerInstanceId: string;
   /** Whether the device acknowledges inputs: its registration says so, or an acknowledgement on this socket does. */
   acknowledgementSupport: AcknowledgementSupport;
-  /** See {@link createLoopStartDetector}, for a device that does not acknowledge inputs; `null` for others. */
-  detectLoopStart: ((frame: LoopFrame | QueueFrame) => boolean) | null;
+  /** See {@link createStartDetector}, for a device that does not acknowledge inputs; `null` for others. */
+  readonly detectStart: ReturnType<typeof createStartDetector> | null;
   readonly generation: number;
   readonly socket: PlainSocket;
   readonly traffic: SocketTraffic;
@@ -150,7 +150,7 @@ export function createDeviceConnection({
     identity: { tenant, keyId, credentialId, deviceId, connectionName, approvalPolicy },
     listenerInstanceId: environment.listenerInstanceId,
     acknowledgementSupport,
-    detectLoopStart: acknowledgementSupport === "no" ? createLoopStartDetector() : null,
+    detectStart: acknowledgementSupport === "no" ? createStartDetector() : null,
     generation,
     connectedAt: openedAt,
     lastHeartbeat: openedAt,

@@ -1,6 +1,6 @@
 /** The frames of one device: admits them within the limits, parses them, and updates the state of the connection and of the parts that follow devices. */
 import type { PlainSocketListener } from "@letta-environments/schema";
-import { namedSends, startedSend } from "../delivery/implied.ts";
+import { namedSends } from "../delivery/implied.ts";
 import { pongFrame } from "../dialects/build.ts";
 import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { checkParsingCost, classifyUnparsed, parseFrame, readLongFrame } from "../dialects/parse.ts";
@@ -141,16 +141,15 @@ function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: s
 /** Infers from a report the acknowledgements of sends that wait for one; see `delivery/implied.ts`. */
 function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
-  const isStart = connection.detectLoopStart?.(frame) === true;
   const waiting = hub.pending.listWaiting(environmentId);
+  const started = connection.detectStart?.(frame, waiting) ?? null;
   if (waiting.length === 0) return;
   const named = namedSends(frame, waiting);
   if (connection.acknowledgementSupport === "yes") {
     for (const { deliveryId, disposition } of named) hub.pending.recordReport(environmentId, deliveryId, disposition);
     return;
   }
-  const started = isStart && named.length === 0 ? startedSend(frame.runtime, waiting) : null;
-  for (const { deliveryId, disposition } of started === null ? named : [started]) {
+  for (const { deliveryId, disposition } of started === null || named.length > 0 ? named : [started]) {
     applyAcknowledgement(hub, connection, deliveryId, { kind: "accepted", disposition });
   }
 }
