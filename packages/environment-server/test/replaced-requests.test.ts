@@ -179,6 +179,14 @@ test("a decision on a replaced request is 404, also after the later request was 
     expect(await decide(harness, connectionId, body)).toMatchObject(repeated);
   }
   expect(payloads(socket)).toHaveLength(1);
+  socket.ask("call-2", harmless);
+  const two = decide(harness, connectionId, [{ approve: true, tool_call_id: "call-2" }, ...earlier]);
+  await harness.settle();
+  expect(payloads(socket)).toHaveLength(1);
+  expect(await two).toMatchObject({
+    ...replaced,
+    body: { errors: [{ member: "messages[0].approvals[1].tool_call_id" }] },
+  });
 });
 
 test.each([

@@ -147,7 +147,10 @@ export async function refuseLaterDecisions(
     if (part.toolCallId === null) continue;
     const decision = { ...send, part };
     const known = await findKnownAfterRelease(server, part, scope);
-    if (classifyRepeat(part, known).kind === "conflict") return decidedResponse(decision);
+    const { kind } = classifyRepeat(part, known);
+    if (kind === "conflict") return decidedResponse(decision);
+    const replaced = kind === "repeat" ? await refuseEarlierRequest(decision) : null;
+    if (replaced !== null) return replaced;
     const isPending = server.approvals.find({ scope, toolCallId: part.toolCallId }) !== null;
     const isChecked = known.length === 0 && (isPending || !mayBeMadeLater);
     const refusal = isChecked ? refuseDecision(decision, connection) : null;
