@@ -14,14 +14,16 @@ const deniesBash = { ...anyone, approvalPolicy: { deniedTools: ["Bash"], deadlin
 /** A store whose unfinished messages are read after a delay, or not while it fails. */
 function createStore(clock: VirtualClock) {
   const messages = createMemoryMessageLog();
-  const reading = { delayMs: 0, isFailing: false };
+  const reading = { delayMs: 0, isFailing: false, count: 0 };
   const store: EnvironmentStore = withSeparateLogs(createSqliteEnvironmentStore(openSqlite(":memory:")), {
     messages: {
       ...messages,
       async findOpenMessages(...values) {
+        reading.count += 1;
+        const found = await messages.findOpenMessages(...values);
         if (reading.delayMs > 0) await new Promise<void>((resolve) => void clock.setTimer(reading.delayMs, resolve));
         if (reading.isFailing) throw new Error("locked");
-        return messages.findOpenMessages(...values);
+        return found;
       },
     },
   });
@@ -111,5 +113,40 @@ describe("policies after a restart", () => {
   test("a device connects although the messages of its row cannot be read in time", async () => {
     const { again } = await restart({ delayMs: 60_000 });
     expect(again.closes).toEqual([]);
+  });
+
+  test("an upgrade that is refused does not read the messages of its row", async () => {
+    const clock = createVirtualClock();
+    const { store, reading } = createStore(clock);
+    const harness = createHarness({ store, clock });
+    const replaced = await harness.register("device-1");
+    await harness.open(await harness.register("device-1"));
+    await harness.settle();
+    reading.count = 0;
+    await expect(harness.open(replaced)).rejects.toThrow("connection_replaced");
+    expect(reading.count).toBe(0);
+  });
+
+  test("the policy of a message that ends while it is being read does not apply to a later turn", async () => {
+    const clock = createVirtualClock();
+    const { store, reading } = createStore(clock);
+    const harness = createHarness({ store, clock });
+    const { connectionId, socket } = await harness.connect("device-1");
+    const sent = harness.send(connectionId, { messages: [userMessage("m-1")] }, { principal: deniesBash });
+    await harness.settle();
+    socket.acknowledge();
+    await sent;
+    reading.delayMs = 20;
+    const opening = harness.open(connectionId);
+    await harness.settle();
+    socket.say({ type: "turn_finished", runtime, run_id: null, stop_reason: "end_turn" });
+    reportLoop(socket, "WAITING_ON_INPUT");
+    for (let waitedMs = 0; waitedMs < 100; waitedMs += 10) await clock.advance(10);
+    const again = await opening;
+    reportLoop(again, "SENDING_API_REQUEST");
+    again.ask("call-1");
+    await harness.settle();
+    expect(payloads(again)).toEqual([]);
+    expect(await list(harness)).toMatchObject([{ id: "call-1" }]);
   });
 });

@@ -10,8 +10,8 @@ import { groupByDelivery, type TrackedSend } from "./followed.ts";
 
 /** Reads policies before devices connect. */
 export interface PolicyReader {
-  /** Resolves when the messages of a row have been read, or cannot be read for now. Never rejects. */
-  read(environmentId: string, tenant: string): Promise<void>;
+  /** Calls `onRead` with the messages of a row. Resolves when they have been read, or cannot be read for now. Never rejects. */
+  read(environmentId: string, tenant: string, onRead: (send: TrackedSend) => void): Promise<void>;
   /** A device has connected. Returns whether the messages of its row were read before. */
   take(environmentId: string): boolean;
 }
@@ -20,16 +20,14 @@ export interface PolicyReader {
 export function createPolicyReader({
   clock,
   findOpenMessages,
-  onRead,
 }: {
   readonly clock: Pick<Clock, "setTimer">;
   /** Rejects when the store fails. */
   readonly findOpenMessages: (environmentId: string) => Promise<readonly StoredMessage[]>;
-  readonly onRead: (send: TrackedSend) => void;
 }): PolicyReader {
   const rows = new Set<string>();
   return {
-    async read(environmentId, tenant) {
+    async read(environmentId, tenant, onRead) {
       rows.delete(environmentId);
       const isLate = Promise.withResolvers<null>();
       const cancel = clock.setTimer(maxPolicyReadMs, () => isLate.resolve(null));

@@ -120,7 +120,6 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
   const policies = createPolicyReader({
     clock: options.clock,
     findOpenMessages: (environmentId) => findOpenMessages(state, environmentId),
-    onRead: (send) => takePolicy(state, send),
   });
   return {
     open: (delivery, policy = null) => open(state, delivery, policy),
@@ -133,7 +132,12 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       if (entry !== undefined) abandon(state, entry);
     },
     applyOutcome: (environmentId, deliveryId, outcome) => applyOutcome(state, environmentId, deliveryId, outcome),
-    readPolicies: policies.read,
+    readPolicies(environmentId, tenant) {
+      const followed = new Set(rows.get(environmentId)?.entries.keys());
+      return policies.read(environmentId, tenant, (send) => {
+        if (!followed.has(send.deliveryId)) takePolicy(state, send);
+      });
+    },
     hadReadPolicies: (environmentId) => rows.get(environmentId)?.hadReadPolicies === true,
     connect({ environmentId, tenant }, reportsTurnEnds) {
       const hadReadPolicies = policies.take(environmentId);
@@ -279,7 +283,7 @@ async function findOpenMessages({ writer, log }: State, environmentId: string): 
   return log.findOpenMessages(environmentId, maxFollowedPerRow);
 }
 
-/** The device of a stored message is about to connect. */
+/** The device of a stored message is about to connect. One that was followed when the read began may have ended since. */
 function takePolicy(state: State, send: TrackedSend): void {
   const isFollowed = findEntry(state, send.scope.environmentId, send.deliveryId) !== undefined;
   if (!isFollowed && !state.unknownToDevice.has(send.deliveryId)) state.detached.detach(send);

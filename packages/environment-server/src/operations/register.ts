@@ -154,13 +154,13 @@ export async function decideUpgrade(
   if (claimedId !== deviceId || !allowsDevice(principal, record.environment))
     return refused(problemResponse("connection_not_found"));
   if (record.keyId !== principal.keyId) return refused(problemResponse("device_owned_by_another_key"));
-  await server.messages.readPolicies(id, record.environment.tenant);
   const location = await server.router.locate(id);
   if (record.replaced || (location !== null && location.generation > record.generation)) {
     return refused(problemResponse("connection_replaced"));
   }
   const throttled = throttledResponse(server, { ...principal, ...record.environment });
   if (throttled !== null) return refused(throttled);
+  await server.messages.readPolicies(id, record.environment.tenant);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   return {
     kind: "accepted",
