@@ -115,6 +115,22 @@ describe("policies after a restart", () => {
     expect(again.closes).toEqual([]);
   });
 
+  test("the deadline of a request that was held begins when its device asked", async () => {
+    const clock = createVirtualClock();
+    const { store, reading } = createStore(clock);
+    const harness = createHarness({ store, clock });
+    reading.isFailing = true;
+    const owner = { ...anyone, approvalPolicy: { deniedTools: [], deadlineMs: 60_000 } };
+    const socket = await harness.open(await harness.register("device-1", { principal: owner }), owner);
+    const requestedAt = clock.now();
+    socket.ask("call-1");
+    await clock.advance(20_000);
+    socket.ask("call-1");
+    reading.isFailing = false;
+    await clock.advance(5_000);
+    expect(await list(harness)).toMatchObject([{ requestedAt, expiresAt: requestedAt + 60_000 }]);
+  });
+
   test("an upgrade that is refused does not read the messages of its row", async () => {
     const clock = createVirtualClock();
     const { store, reading } = createStore(clock);

@@ -3,7 +3,7 @@
  * turn ends the requests of that turn.
  */
 import { canonicalJson } from "@letta-environments/schema";
-import { type ApprovalKey, type ApprovalRequest, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalRequest, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
@@ -11,6 +11,7 @@ import { triggerOfNew, updatePolicy, updateTrigger, updateTriggers } from "./tri
 import type { PendingApproval, ReportedRequest, SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
+import type { HeldRequest } from "./unread-rows.ts";
 
 /** Takes a report of a device. */
 export function receive(state: ApprovalState, environmentId: string, frame: TurnFrame | StatusFrame): void {
@@ -80,30 +81,31 @@ function receiveList(
 export function releaseHeld(state: ApprovalState, requester: ApprovalDevice): void {
   const { environmentId } = requester.device;
   const held = state.unread.delete(environmentId);
-  for (const { key, request: asked, hasRequestFrame } of held)
-    request(state, requester, key.scope, asked, { hasRequestFrame });
+  for (const { key, request: asked, ...asking } of held) request(state, requester, key.scope, asked, asking);
   for (const entry of state.pending.ofEnvironment(environmentId))
     if (entry.approval.messageId === null && entry.sent === null) updateTrigger(state, requester, entry);
 }
 
 /** Nobody may decide on a request for now. */
-function withhold({ withheld, unread }: ApprovalState, key: ApprovalKey, report: ReportedRequest): void {
-  withheld.add(key);
-  unread.hold({ ...report, key });
+function withhold({ withheld, unread }: ApprovalState, held: HeldRequest): void {
+  withheld.add(held.key);
+  unread.hold(held);
 }
 
-/** `hasRequestFrame`: the device asks in a frame. Otherwise its status lists the request. */
+/** `hasRequestFrame`: the device asks in a frame. Otherwise its status lists the request. `requestedAt`: default is now. */
 function request(
   state: ApprovalState,
   requester: ApprovalDevice,
   conversation: Conversation,
   asked: ApprovalRequest,
-  { hasRequestFrame }: { readonly hasRequestFrame: boolean },
+  {
+    hasRequestFrame,
+    requestedAt = state.wallNow(),
+  }: { readonly hasRequestFrame: boolean; readonly requestedAt?: number },
 ): void {
   const scope = { environmentId: requester.device.environmentId, ...conversation };
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
-  if (known === undefined)
-    return requestNew(state, requester, scope, asked, { hasRequestFrame, requestedAt: state.wallNow() });
+  if (known === undefined) return requestNew(state, requester, scope, asked, { hasRequestFrame, requestedAt });
   const report: ReportedRequest = { request: asked, hasRequestFrame: hasRequestFrame || known.hasRequestFrame };
   if (known.sent === null && !asksForTheSame(known.approval.request, asked))
     return replace(state, requester, known, report);
@@ -150,7 +152,12 @@ export function replace(
   const trigger = triggerOfNew(state, requester, made, entry.hasRequestFrame);
   if (trigger === null) {
     withdraw(state, requester.device, entry);
-    return withhold(state, keyOf(approval), { request: asked, hasRequestFrame: entry.hasRequestFrame });
+    return withhold(state, {
+      key: keyOf(approval),
+      request: asked,
+      requestedAt,
+      hasRequestFrame: entry.hasRequestFrame,
+    });
   }
   const messageId = trigger.messageId ?? approval.messageId;
   entry.approval = { ...made, messageId, expiry: earlierExpiry(approval.expiry, trigger.expiry) };
@@ -185,7 +192,7 @@ export function requestNew(
   const key = { scope, toolCallId: asked.toolCallId };
   const made = { tenant, scope, request: asked, requestedAt, decision: null };
   const trigger = triggerOfNew(state, requester, made, hasRequestFrame);
-  if (trigger === null) return withhold(state, key, { request: asked, hasRequestFrame });
+  if (trigger === null) return withhold(state, { key, request: asked, requestedAt, hasRequestFrame });
   withheld.delete(key);
   const approval = { ...made, ...trigger };
   const entry = add(state, approval, requester.owner);

@@ -1,7 +1,7 @@
 /**
  * Connected rows whose messages have not been read since they connected, so that the policies of their turns are not known. Their new requests for
  * permission are held: nobody can list, allow or deny them before the messages have been read. A request beyond the limits is not held; it is
- * pending when its device asks again.
+ * pending when its device asks again, after a reconnect or a `sync`.
  */
 import { type ApprovalKey, serialiseKey } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
@@ -11,6 +11,8 @@ import type { ReportedRequest } from "./pending.ts";
 /** A request as its device asked for it last. */
 export interface HeldRequest extends ReportedRequest {
   readonly key: ApprovalKey;
+  /** When its device asked first. */
+  readonly requestedAt: number;
 }
 
 /** Rows whose messages have not been read. */
@@ -51,7 +53,8 @@ export function createUnreadRows(): UnreadRows {
       if (row === undefined || (before === undefined && (row.size >= maxApprovalsPerDevice || count >= maxApprovals)))
         return;
       if (before === undefined) count += 1;
-      row.set(text, { ...request, hasRequestFrame: request.hasRequestFrame || before?.hasRequestFrame === true });
+      const { requestedAt = request.requestedAt, hasRequestFrame = false } = before ?? {};
+      row.set(text, { ...request, requestedAt, hasRequestFrame: request.hasRequestFrame || hasRequestFrame });
     },
     drop(environmentId, conversation, isOver) {
       const row = rows.get(environmentId);
