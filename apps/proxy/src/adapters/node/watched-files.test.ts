@@ -125,11 +125,14 @@ describe("credential files", () => {
       tenants.set(tenant, { credential, publicName: null, deviceIds, connectionNames: null });
     }
     const outage: { cause: Error | null } = { cause: null };
+    const keys = { generation: 0, reads: 0 };
     const credentialOf = watchCredentialFiles({
       tenants,
       defaultCredential: "sk-default",
       clock,
+      keyGeneration: () => keys.generation,
       async prepareCheck() {
+        keys.reads += 1;
         await Promise.resolve();
         if (outage.cause !== null) throw outage.cause;
         return (changed, inUse) => refuseSharedChanges(tenantCredentials(tenants, null, live, inUse), changed);
@@ -146,7 +149,7 @@ describe("credential files", () => {
       await clock.advance(0);
       return names.map(credentialOf);
     }
-    return { write, use, events, outage };
+    return { write, use, events, outage, keys };
   }
 
   test("a credential file that gets the credential of another tenant is reported once with the rule, and the old credential stays in use until the file is corrected", async () => {
@@ -197,6 +200,45 @@ describe("credential files", () => {
     expect(events.slice(1)).toEqual(["acme recovered"]);
   });
 
+  test("a credential that is written to the files of two tenants is used by neither, even if one of them has no requests", async () => {
+    const { write, use, events } = openSeveral({ acme: "sk-acme", globex: "sk-globex" });
+    write("globex", "sk-new");
+    write("acme", "sk-new");
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    expect(await use("acme", "globex")).toEqual(["sk-acme", "sk-globex"]);
+    expect(events).toEqual([
+      expect.stringContaining("acme is not used: tenants.acme shares its upstream credential with tenant 'globex'"),
+      expect.stringContaining("globex is not used: tenants.acme shares its upstream credential with tenant 'globex'"),
+    ]);
+    write("acme", "sk-acme-new");
+    expect(await use("acme", "globex")).toEqual(["sk-acme-new", "sk-new"]);
+  });
+
+  test("while a credential is refused, the keys are read again only after a change of a file or of a key", async () => {
+    const live = new Set(["only-keys"]);
+    const { write, use, events, keys } = openSeveral({ acme: "sk-acme", globex: "sk-globex" }, live);
+    write("acme", "sk-default");
+    for (let second = 0; second < 5; second++) expect(await use("acme", "globex")).toEqual(["sk-acme", "sk-globex"]);
+    expect([keys.reads, events.length]).toEqual([1, 1]);
+    write("globex", "sk-globex-new");
+    expect(await use("globex", "acme")).toEqual(["sk-globex-new", "sk-acme"]);
+    expect(keys.reads).toBe(2);
+    live.clear();
+    keys.generation += 1;
+    expect(await use("acme")).toEqual(["sk-default"]);
+    expect([keys.reads, events.slice(1)]).toEqual([3, ["acme recovered"]]);
+  });
+
+  test("a refused credential is used within a minute after the last key of the other tenant has expired", async () => {
+    const live = new Set(["only-keys"]);
+    const { write, use } = openSeveral({ acme: "sk-acme" }, live);
+    write("acme", "sk-default");
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    live.clear();
+    for (let second = 1; second < 60; second++) await use("acme");
+    expect(await use("acme")).toEqual(["sk-default"]);
+  });
+
   test("a changed credential may be one that the configuration lets tenants share", async () => {
     const { write, use, events } = openSeveral({ b2: "sk-b", c2: "sk-c", d: "sk-d" });
     write("b2", "sk-c");
@@ -230,6 +272,7 @@ describe("credential files", () => {
       tenants: new Map([["a", settings]]),
       defaultCredential: "sk-default",
       clock,
+      keyGeneration: () => 0,
       prepareCheck: () => Promise.resolve(() => new Map()),
       telemetry(event) {
         if (event.type === "credential_file_failed") failures.push([event.tenant, String(event.cause)]);

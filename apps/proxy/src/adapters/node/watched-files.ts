@@ -12,6 +12,9 @@ import { errorCode } from "./data-dir.ts";
 /** The interval between two checks of a file, in milliseconds. */
 const checkMs = 1_000;
 
+/** How long a refused credential is not checked again while neither a file nor a key changes, in milliseconds. A key of a tenant can expire. */
+const refusalMs = 60_000;
+
 /**
  * Calls `onChange` when a file was changed, replaced, created or removed. It waits until two checks in a row see the same state,
  * so that a file is not read while it is being written.
@@ -67,7 +70,9 @@ export interface CredentialFileOptions {
   /** For tenants without their own credential. */
   readonly defaultCredential: string | null;
   readonly clock: Pick<Clock, "monotonic">;
-  /** Reads what a check needs. Called when a changed file has a credential that another tenant uses. */
+  /** A number that changes when a key changes. */
+  readonly keyGeneration: () => number;
+  /** Reads what a check needs. Called when a changed file has a credential that another tenant uses, or will use once it has a request. */
   readonly prepareCheck: () => Promise<CheckCredentials>;
   /** Gets one event when a changed file cannot be used, and one when it can again. The credential that was used last stays in use. */
   readonly telemetry: Telemetry;
@@ -75,15 +80,18 @@ export interface CredentialFileOptions {
 
 /**
  * Reads the upstream credentials of tenants. A changed file is read again within a second, so that a credential can be rotated
- * without a restart. One that another tenant uses is not used before a check, which compares the files as they are then, so that credentials can
- * change places.
+ * without a restart. One that another tenant or its file has is not used before a check, which compares the files as they are then, so that credentials
+ * can change places.
  *
  * @throws CommandError if a file cannot be used at the start. The message names the file and never its content.
  */
 export function watchCredentialFiles(options: CredentialFileOptions): CredentialOf {
-  const { tenants, defaultCredential, clock, prepareCheck, telemetry } = options;
+  const { tenants, defaultCredential, clock, keyGeneration, prepareCheck, telemetry } = options;
   const files = openFiles(options);
   let isChecking = false;
+  /** The state of the last check that refused a credential. */
+  let refusedIn: string | null = null;
+  const checkState = (): string => stateOf(files, keyGeneration(), clock.monotonic());
 
   function inUse(tenant: string): string | null {
     const credential = tenants.get(tenant)?.credential ?? null;
@@ -105,15 +113,18 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
   function isOfAnother(value: string, { tenant, read }: CredentialFile): boolean {
     if (value === read.value) return false;
     return (
-      value === defaultCredential || [...tenants.keys()].some((other) => other !== tenant && inUse(other) === value)
+      value === defaultCredential ||
+      [...tenants.keys()].some((other) => other !== tenant && inUse(other) === value) ||
+      // A file is read at a request of its own tenant, which may not have had one yet.
+      [...files.values()].some((file) => file.tenant !== tenant && readUnlessFailing(file)?.value === value)
     );
   }
 
   function readAgain(file: CredentialFile): void {
     try {
       const read = readIfChanged(file);
-      if (isOfAnother(read.value, file)) void checkChanges(file);
-      else adopt(file, read);
+      if (!isOfAnother(read.value, file)) adopt(file, read);
+      else if (checkState() !== refusedIn) void checkChanges(file);
     } catch (cause) {
       fail(file, cause);
     }
@@ -125,6 +136,7 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
     isChecking = true;
     try {
       const check = await prepareCheck();
+      const state = checkState();
       const changes = [...files.values()].flatMap((file) => {
         const read = readUnlessFailing(file);
         return read === null || read.value === file.read.value ? [] : [{ file, read }];
@@ -135,6 +147,7 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
         if (rule === undefined) adopt(file, read);
         else fail(file, new CommandError(`${settingOf(file.tenant)}: ${file.path} is not used: ${rule}`));
       }
+      refusedIn = refused.size === 0 ? null : state;
     } catch (cause) {
       fail(requested, cause);
     } finally {
@@ -192,6 +205,12 @@ function readUnlessFailing(file: CredentialFile): ReadCredential | null {
   } catch {
     return null;
   }
+}
+
+/** Returns a text that changes with the files and the keys, and after {@link refusalMs}. */
+function stateOf(files: ReadonlyMap<string, CredentialFile>, keyGeneration: number, nowMs: number): string {
+  const stamps = [...files.values()].map(({ path }) => stampIfReadable(path));
+  return [Math.floor(nowMs / refusalMs), keyGeneration, ...stamps].join();
 }
 
 function settingOf(tenant: string): string {

@@ -104,7 +104,7 @@ export function openCredentials(
   { upstream, tenants, jwt }: Settings,
   records: readonly KeyRecord[],
   telemetry: Telemetry,
-  keyStore: Pick<KeyStore, "list"> = { list: () => Promise.resolve(records) },
+  keyStore: Pick<KeyStore, "list" | "generation"> = { list: () => Promise.resolve(records), generation: () => 0 },
 ): CredentialOf {
   const defaultCredential = upstream.kind === "http" ? upstream.credential : null;
   const listTenants = (present: readonly KeyRecord[], inUse: CredentialOf): readonly TenantCredential[] =>
@@ -114,6 +114,7 @@ export function openCredentials(
     defaultCredential,
     clock: systemClock,
     telemetry,
+    keyGeneration: () => keyStore.generation(),
     async prepareCheck() {
       const present = await keyStore.list();
       return (changed, inUse) => refuseSharedChanges(listTenants(present, inUse), changed);
