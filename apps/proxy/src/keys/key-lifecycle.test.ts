@@ -99,6 +99,15 @@ test("enabling a disabled key restores it, and disabling it twice keeps the firs
   expect(keyState(enableKey(revokeKey(disabled, now)), now)).toBe("revoked");
 });
 
+test("a key that an earlier version has disabled with its sessions has none of them once it is enabled", () => {
+  const session = { ...mintSecret(record.id, now, testMint).secret, use: "session" as const, expiresAt: now + hour };
+  const present = { ...record, secrets: [...record.secrets, session] };
+  const disabled = { ...present, disabledAt: now };
+  expect(enableKey(disabled)).toEqual(record);
+  expect(keyState(enableKey({ ...disabled, secrets: [session] }), now)).toBe("expired");
+  expect(enableKey(present)).toEqual(present);
+});
+
 test("a key that requires a feature this version does not support is unsupported, unless it has ended or is disabled", () => {
   const record = createTestKeyRecord({ requires: ["new"] });
   expect(keyState(record, now)).toBe("unsupported");

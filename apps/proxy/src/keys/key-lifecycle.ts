@@ -114,14 +114,21 @@ export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, o
  * left of the key of a link.
  */
 export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
-  if (record.disabledAt !== null) return record;
-  const secrets = record.secrets.filter(({ use }) => use === undefined);
-  return withRequirements({ ...record, secrets, disabledAt: nowMs });
+  return record.disabledAt === null ? { ...withoutSessions(record), disabledAt: nowMs } : record;
 }
 
-/** Enables a disabled key. Expiry and revocation still apply. */
+/**
+ * Enables a disabled key. Expiry and revocation still apply. Earlier versions disabled a key without ending its sessions. A key of which nothing is left
+ * stays disabled, and has expired.
+ */
 export function enableKey(record: KeyRecord): KeyRecord {
-  return { ...record, disabledAt: null };
+  if (record.disabledAt === null) return record;
+  const left = withoutSessions(record);
+  return left.secrets.length === 0 ? left : { ...left, disabledAt: null };
+}
+
+function withoutSessions(record: KeyRecord): KeyRecord {
+  return withRequirements({ ...record, secrets: record.secrets.filter(({ use }) => use === undefined) });
 }
 
 /** Revokes a key, which is permanent. A key that is already revoked keeps its first date. */
