@@ -47,6 +47,15 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
   });
 });
 
+test.each(["__proto__", "prototype", "constructor"])("%s is not a setting, in no object", (name) => {
+  for (const path of ["", "rateLimits"]) {
+    const unknown: unknown = JSON.parse(`{ "${name}": 1 }`);
+    const rule = "must have no member of the name __proto__, prototype, constructor";
+    const setting = path || "the configuration file";
+    expect(problemsOf({ file: path === "" ? unknown : { [path]: unknown } })).toEqual([{ setting, rule }]);
+  }
+});
+
 test("an address may have the brackets that it has in a URL", () => {
   expect(resolve({ environment: { HOST: "[::1]" } })).toMatchObject({ host: "::1", console: true });
 });
@@ -60,6 +69,8 @@ test("a host must be an address or a name without scheme, path and port, whereve
     "gateway.internal",
     "my_host",
     "LOCALHOST",
+    "例え.jp",
+    "हिन्दी.भारत",
   ]) {
     expect(resolve({ file: { host } })).toMatchObject({ host });
   }

@@ -1,6 +1,6 @@
 /** Building blocks of the schemas for settings. */
 import * as v from "valibot";
-import { isNotArray, numberIn } from "../lib/strict-schemas.ts";
+import { isNameable, isNotArray, numberIn } from "../lib/strict-schemas.ts";
 
 const secretName = /api_?-?key|secret|token|password|pepper|credential|authorization/i;
 
@@ -16,6 +16,7 @@ export function object<const Entries extends v.ObjectEntries>(
   return v.pipe(
     v.unknown(),
     isNotArray,
+    isNameable,
     v.looseObject(entries, ({ expected }) => (expected === "Object" ? "must be an object" : "is required")),
     v.rawCheck(({ dataset, addIssue }) => {
       const input: unknown = dataset.value;

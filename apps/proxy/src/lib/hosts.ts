@@ -20,7 +20,7 @@ export function plainAddress(host: string): string {
   return host.replace(/^\[(.+)\]$/, "$1");
 }
 
-const hostText = /^(?:[\p{L}\p{N}_][\p{L}\p{N}._-]*|(?=[^:]*:)[\da-f:.]+(?:%[\w.-]+)?)$/iu;
+const hostText = /^(?:[\p{L}\p{N}_][\p{L}\p{M}\p{N}._-]*|(?=[^:]*:)[\da-f:.]+(?:%[\w.-]+)?)$/iu;
 
 /** The rule of {@link isListenHost}, for error texts. */
 export const listenHostRule: string =

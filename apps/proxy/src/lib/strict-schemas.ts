@@ -37,10 +37,10 @@ export const isNotArray: v.CheckAction<unknown, string> = v.check(
   "must be an object",
 );
 
-/** Names that valibot silently leaves out of a record. */
+/** Names that valibot silently leaves out of an object. */
 export const impossibleNames: readonly string[] = ["__proto__", "prototype", "constructor"];
 
-/** Refuses an object with a member that a record would leave out. */
+/** Refuses an object with a member that valibot would leave out. */
 export const isNameable: v.CheckAction<unknown, string> = v.check(
   (value: unknown) =>
     typeof value !== "object" || value === null || impossibleNames.every((name) => !Object.hasOwn(value, name)),
