@@ -54,8 +54,8 @@ export function intervalUsOf(policy: Pick<RateLimitPolicy, "limit" | "windowMs">
 }
 
 /**
- * Returns the time from which a request is charged. A TAT more than one whole burst ahead can only come from a clock that was set
- * back since. It counts as an empty bucket, which admits nothing extra and is full again after the time of one burst.
+ * Returns the time from which a request is charged. A TAT more than one whole burst ahead comes from a clock that was set back
+ * since, or from a larger burst that the policy had. It counts as an empty bucket, which admits nothing extra and is full again after the time of one burst.
  */
 function chargedFromUs(arrivalUs: number, nowUs: number, burstUs: number): number {
   return Math.min(Math.max(arrivalUs, nowUs), nowUs + burstUs);
