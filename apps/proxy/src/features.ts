@@ -16,7 +16,7 @@ import type { BodyBudget, BodyOwner } from "./http/body-memory.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
-import { overridablePolicies } from "./limits/settings.ts";
+import { keyPolicies, overridablePolicies } from "./limits/settings.ts";
 import type { ConfigurePermissions } from "./keys/socket-permissions.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
@@ -125,7 +125,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
             ...services,
             ...services.admin,
             configure,
-            policies: config.rateLimits.limits.map(({ rule }) => rule.policy),
+            policies: keyPolicies(config.rateLimits.limits),
             overridable: overridablePolicies(config.rateLimits.limits),
           }),
   };

@@ -1,6 +1,7 @@
 /** An administering key, where shadow mode or policies for approvals change its own rights or those of the key that it administers. */
 import { describe, expect, test } from "vitest";
 import { createShadow, liftRestrictions, shadowRules } from "../src/auth/shadow.ts";
+import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import { createExplainEndpoint } from "../src/explain/endpoint.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import type { ApprovalPolicies } from "../src/tenants/approval-policies.ts";
@@ -26,7 +27,7 @@ function createWorld(approvals: Partial<ApprovalPolicies> = {}): World {
   return { ...testProxy, policies, shadow: (keyId) => void shadow.keyIds.add(keyId) };
 }
 
-async function issueAdmin(world: World, request: Partial<KeyRequest> = {}) {
+async function issueAdmin(world: TestProxy, request: Partial<KeyRequest> = {}) {
   const { key, record } = await world.issueKey({ scopes: ["admin"], ...request });
   return { id: record.id, key, ask: (call: AdminCall) => administer(world, key, call) };
 }
@@ -121,4 +122,25 @@ test("a tool that an administering key itself denies stays denied, even while th
   const admin = await issueAdmin(world, { deniedTools: ["Bash"] });
   const refused = await admin.ask({ body: { name: "n", scopes: ["send"] } });
   expect(outcomeOf(refused)).toEqual([403, "grant_not_allowed", ["deniedTools"]]);
+});
+
+test("stored overrides of policies that count only failures give and take no right, and are not passed on", async () => {
+  const policy = { limit: 20, windowMs: 60_000 };
+  const policies = {
+    sends: { per: ["key" as const], ...policy },
+    failed: { per: ["address" as const], routes: ["failedAuthentication" as const], ...policy },
+  };
+  const rateLimits = resolveRateLimits({ policies }, false).settings;
+  const testProxy = createTestProxy(emptyUpstream, { config: { rateLimits } });
+  for (const [own, theirs] of [
+    [null, { failed: "none" }],
+    [{ failed: "1/1m" }, null],
+  ] as const) {
+    const { ask } = await issueAdmin(testProxy, { rateLimits: own });
+    const { record } = await testProxy.issueKey({ scopes: ["send"], rateLimits: theirs });
+    expect((await ask({ path: `/${record.id}/rotate`, method: "POST" })).status).toBe(200);
+    expect((await ask({ path: `/${record.id}`, method: "PATCH", body: { name: "m" } })).status).toBe(200);
+    const made = await ask({ body: { name: "n", scopes: ["send"] } });
+    expect([made.status, made.body.rateLimits]).toEqual([201, null]);
+  }
 });

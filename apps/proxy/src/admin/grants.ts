@@ -15,10 +15,9 @@ import {
   type Principal,
   type ProblemIssue,
 } from "@letta-environments/schema";
-import { isWithinRateLimits } from "../keys/key-rate-limit.ts";
+import { isWithinRateLimits, type KeyPolicy } from "../keys/key-rate-limit.ts";
 import { approvalPolicyOfKey, type KeyRecord } from "../keys/key-record.ts";
 import type { ConfigurePermissions } from "../keys/socket-permissions.ts";
-import type { RateLimitPolicy } from "../rate-limit/policy.ts";
 import type { AdminAuthority } from "./admission.ts";
 
 /** The members of a key that give rights to its holder. */
@@ -42,7 +41,7 @@ export type KeyGrants = Pick<
 /** The settings of a gateway that change what keys may do. */
 export interface GrantRules {
   /** The rate-limit policies; empty where limits are off. */
-  readonly policies: readonly RateLimitPolicy[];
+  readonly policies: readonly KeyPolicy[];
   readonly configure: ConfigurePermissions;
 }
 

@@ -10,6 +10,11 @@ import { type RateLimitPolicy, validateRateLimitPolicy } from "../rate-limit/pol
  */
 export type KeyRateLimits = Readonly<Record<string, string>>;
 
+/** A policy of the configuration. An override of one that counts only failures has no effect, and counts for nothing. */
+export interface KeyPolicy extends RateLimitPolicy {
+  readonly countsOnlyFailures: boolean;
+}
+
 /** The quota that a key has under a policy in place of the policy's own. */
 export interface PolicyOverride {
   readonly limit: number;
@@ -45,7 +50,7 @@ export function parsePolicyOverride(text: string): PolicyOverride | "none" | nul
  */
 export function restrictingRateLimits(
   limits: KeyRateLimits | null,
-  policies: readonly RateLimitPolicy[],
+  policies: readonly KeyPolicy[],
 ): KeyRateLimits | null {
   const left = Object.entries(limits ?? {}).filter(([name]) => !allows(limits, null, name, policies));
   if (left.length === 0) return null;
@@ -73,7 +78,7 @@ function smallerOverride(own: PolicyOverride, policy: RateLimitPolicy): string {
 export function isWithinRateLimits(
   limits: KeyRateLimits | null,
   base: KeyRateLimits | null,
-  policies: readonly RateLimitPolicy[],
+  policies: readonly KeyPolicy[],
 ): boolean {
   return Object.keys(restrictingRateLimits(base, policies) ?? {}).every((name) => allows(base, limits, name, policies));
 }
@@ -82,7 +87,7 @@ export function isWithinRateLimits(
 export function hasAtMostRateLimits(
   limits: KeyRateLimits | null,
   base: KeyRateLimits | null,
-  policies: readonly RateLimitPolicy[],
+  policies: readonly KeyPolicy[],
 ): boolean {
   return Object.keys({ ...base, ...limits }).every((name) => allows(base, limits, name, policies));
 }
@@ -92,9 +97,10 @@ function allows(
   base: KeyRateLimits | null,
   candidate: KeyRateLimits | null,
   name: string,
-  policies: readonly RateLimitPolicy[],
+  policies: readonly KeyPolicy[],
 ): boolean {
   const policy = policies.find((each) => each.name === name);
+  if (policy?.countsOnlyFailures === true) return true;
   const quotaOf = (limits: KeyRateLimits | null): PolicyOverride | "none" =>
     parsePolicyOverride((limits !== null && Object.hasOwn(limits, name) && limits[name]) || "") ?? policy ?? "none";
   const [larger, smaller] = [quotaOf(base), quotaOf(candidate)];

@@ -1,5 +1,6 @@
 /** The settings of rate limits: the rules, where counters are stored, and how a sharded store divides them. */
 import type { RateLimitDimension, RateLimitRule } from "../rate-limit/policy.ts";
+import type { KeyPolicy } from "../keys/key-rate-limit.ts";
 import type { TrustedProxies } from "./client-address.ts";
 import { countsFailures, type LimitedRoute } from "./routes.ts";
 
@@ -27,10 +28,15 @@ export interface RateLimitSettings {
   readonly limits: readonly RoutedRateLimit[];
 }
 
-/** The policies that a key can override: not those that count only failures, which have no key. `null` where limits are off: any name is accepted. */
+/** The policies, with those that count only failures marked: failures have no key. */
+export function keyPolicies(limits: readonly RoutedRateLimit[]): readonly KeyPolicy[] {
+  return limits.map(({ rule, routes }) => ({ ...rule.policy, countsOnlyFailures: [...routes].every(countsFailures) }));
+}
+
+/** The names of the policies that a key can override. `null` where limits are off: any name is accepted. */
 export function overridablePolicies(limits: readonly RoutedRateLimit[]): readonly string[] | null {
   if (limits.length === 0) return null;
-  return limits.filter(({ routes }) => ![...routes].every(countsFailures)).map(({ rule }) => rule.policy.name);
+  return keyPolicies(limits).flatMap(({ name, countsOnlyFailures }) => (countsOnlyFailures ? [] : [name]));
 }
 
 /**
