@@ -52,6 +52,23 @@ test("an invalidation that the program asks for rejects if the store fails, afte
   expect(failures).toEqual(Array(5).fill("store-delete"));
 });
 
+test("after a failed write whose report throws, invalidations resolve as soon as the store works", async () => {
+  const remote: CacheStore = {
+    get: () => [],
+    put: () => Promise.reject(new Error("down")),
+    delete: () => undefined,
+    deleteGroup: () => undefined,
+  };
+  const store = createGuardedStore(remote, () => {
+    throw new Error("logger failed");
+  });
+  const put = Promise.resolve(store.begin("key", null).put(entry, recency));
+  const during = store.invalidate({ keys: ["key"] });
+  await expect(put).rejects.toThrow("logger failed");
+  await expect(during).resolves.toBeUndefined();
+  await expect(store.invalidate({ keys: ["key"] })).resolves.toBeUndefined();
+});
+
 test("a response that is invalidated while it is written to a remote store is deleted again, before the invalidation resolves", async () => {
   for (const invalidation of [{ keys: ["key"] }, { groups: ["group"] }]) {
     const { store, writes } = createSlowStore();

@@ -147,7 +147,7 @@ function createInvalidate(
     let failures = await remove(keys, groups);
     if (underWay.length > 0) {
       // The store may have carried out the deletions before these writes.
-      await Promise.all(underWay.map(([write]) => write));
+      await Promise.allSettled(underWay.map(([write]) => write));
       failures = await remove(keys, groups);
     }
     if (except === null && failures.length > 0) throw failures[0];
@@ -198,8 +198,9 @@ export function createGuardedStore(
         const stored = attempt("store-put", () => putFetched(entry), putNothing);
         if (!(stored instanceof Promise)) return finish(stored);
         if (store.begin === undefined) writes.set(stored, [key, entry]);
-        return stored.then((result) => {
-          writes.delete(stored);
+        // Also if the program's own report of a failure has thrown.
+        const ended = stored.finally(() => writes.delete(stored));
+        return ended.then((result) => {
           const failure = finish(result);
           if (failure !== null || refuse(entry, recency) === null) return failure;
           // A remote store may have finished an invalidation, or the write of a newer response, before this write.
