@@ -5,6 +5,7 @@
  */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
+  isUserHidden,
   type MatchedEndpoint,
   type PlainResponse,
   problemResponse,
@@ -221,7 +222,8 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       exchange.state.waitSeconds = call.waitSeconds;
       return { call };
     })
-    .check("read through the cache", ({ call, state }) => {
+    .check("read through the cache", ({ call, state, principal, input: { decoded } }) => {
+      if (decoded.operation === "listEnvironments" && isUserHidden(principal, decoded.query.userId)) return null;
       const reading = environmentCache?.read(call, state) ?? null;
       if (!(reading instanceof Promise) || !upstream.isLoop(call.request)) return reading;
       // The request came back through its own upstream, so it may be waiting for the fetch that caused it. The next step refuses it.

@@ -84,6 +84,19 @@ describe("cached lists", () => {
     expect(reads()).toHaveLength(3);
   });
 
+  test("a list of a user's devices that the upstream is not asked for is not stored, and has no Cache-Status", async () => {
+    const { ask, reads, issueKey } = setUp();
+    const query = "userId=somebody";
+    const { key } = await issueKey();
+    for (const _call of [1, 2]) {
+      const { status, headers } = await ask(key, { query });
+      expect([status, headers["cache-status"]]).toEqual([200, undefined]);
+    }
+    const { key: withDetails } = await issueKey({ scopes: ["list", "details"] });
+    expect((await ask(withDetails, { query })).headers["cache-status"]).toContain("fwd-status=200");
+    expect(reads()).toHaveLength(1);
+  });
+
   test("the order of query parameters does not matter to the cache, their values do", async () => {
     const { ask, reads, issueKey } = setUp();
     const { key } = await issueKey({ scopes: ["list", "details"] });

@@ -19,7 +19,7 @@ export interface ListEnvironmentsQuery {
   /** Only devices that can receive messages now. */
   onlineOnly?: boolean;
   source?: EnvironmentSource;
-  /** Only devices of this user. Without the scope `details`, rows show no user, and the embedded server lists none. */
+  /** Only devices of this user. Without the scope `details`, rows show no user, and such a list is empty. */
   userId?: string;
   /** Only devices that have all these tags. */
   tag?: string[];
