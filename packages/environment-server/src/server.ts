@@ -147,7 +147,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     },
     operate: (operation, input, principal, context) =>
       // The type of `input` follows from `operation`, which the compiler cannot see through a type parameter.
-      perform({ operation, ...input } as unknown as DecodedRequest, principal, context),
+      perform({ ...input, operation } as unknown as DecodedRequest, principal, context),
     openEvents: (request, principal) =>
       openEvents(server, request, principal).catch((cause: unknown) => ({
         kind: "refused",

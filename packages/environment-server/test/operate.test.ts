@@ -30,6 +30,13 @@ test("operate returns what handle returns for the same request", async () => {
   expect(toAnswer(socket)).toEqual(await call("GET", "/v1/environments/conn-1/socket"));
 });
 
+test("operate runs the operation that it is told, also for the decoded input of another one", async () => {
+  const harness = createHarness();
+  const { connectionId } = await harness.connect("device-1");
+  const input = { operation: "openViewerSocket", params: { connectionId }, query: null, body: null } as const;
+  expect((await harness.server.operate("createViewerTicket", input, anyone, context)).status).toBe(200);
+});
+
 test("lists, single environments and sends declare for how many seconds message ids are remembered", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
