@@ -2,7 +2,7 @@
  * The ports of the gateway: small interfaces between its decisions and the outside world. Adapters implement them and a
  * runtime chooses the adapters. This file imports no feature but the key record, which is the value that key stores hold.
  */
-import type { DeviceAdministration, EnvironmentServer } from "@letta-environments/environment-server";
+import type { DeviceAdministration, EnvironmentServer, refuseInput } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
@@ -138,6 +138,9 @@ export type JwksFetch = (url: string, signal: AbortSignal) => Promise<string>;
 
 /** The environment server in the same process. */
 export type EmbeddedServer = Pick<EnvironmentServer, "operate" | "findConnection">;
+
+/** Returns how the environment server refuses an input before it looks up the device, or `null`. */
+export type RefuseInput = typeof refuseInput;
 
 /** Opens the sockets of devices and viewers at the embedded environment server. */
 export type DeviceSockets = Pick<EnvironmentServer, "upgrade"> & Partial<Pick<EnvironmentServer, "redeemTicket">>;

@@ -1,4 +1,5 @@
 /** An administering key, where shadow mode or policies for approvals change its own rights or those of the key that it administers. */
+import { refuseInput } from "@letta-environments/environment-server";
 import { describe, expect, test } from "vitest";
 import { createShadow, liftRestrictions, shadowRules } from "../src/auth/shadow.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
@@ -22,7 +23,7 @@ function createWorld(approvals: Partial<ApprovalPolicies> = {}): World {
   const testProxy = createTestProxy(emptyUpstream, {
     ports: { wrapStep: createShadow(shadow), liftRestrictions: (caller) => liftRestrictions(caller, shadow) },
     config: { approvals: { everybody: null, tenants: new Map(), keys: policies, ...approvals } },
-    createAdminEndpoints: (parts) => [createExplainEndpoint(parts)],
+    createAdminEndpoints: (parts) => [createExplainEndpoint(parts, refuseInput)],
   });
   return { ...testProxy, policies, shadow: (keyId) => void shadow.keyIds.add(keyId) };
 }

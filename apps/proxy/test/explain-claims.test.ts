@@ -1,5 +1,6 @@
 /** `explain` of the claims of a token, compared with a real token that has them. */
 import { randomBytes } from "node:crypto";
+import { refuseInput } from "@letta-environments/environment-server";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createExplainEndpoint } from "../src/explain/endpoint.ts";
@@ -26,7 +27,7 @@ async function setUp(jwt: typeof settings | null = settings) {
       admin: { randomBytes, keyStoreFor: () => keyStore },
     },
     config: { jwt },
-    createAdminEndpoints: (parts) => [createExplainEndpoint(parts)],
+    createAdminEndpoints: (parts) => [createExplainEndpoint(parts, refuseInput)],
   });
   const issue = async (request: Partial<KeyRequest> = {}) =>
     (await issueTestKey(keyStore, clock, { scopes: ["admin"], tenant: "acme", ...request })).key;

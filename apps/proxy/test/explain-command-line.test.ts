@@ -45,6 +45,25 @@ test("explain without --url decides with what is stored, and says what only the 
     "[?] apply the rate limits (unknown): what remains of gateway-requests is not known; ask the running gateway with --url",
   );
   expect(handedOn.stdout).not.toMatch(/\bleft\b/);
+  const connectKey = await proxy.createKey({ scopes: ["connect"] });
+  const registered = await fetch(`${proxy.url}/v1/environments/register`, {
+    ...{ method: "POST", headers: { authorization: `Bearer ${connectKey}`, "content-type": "application/json" } },
+    body: JSON.stringify({ deviceId: "d-2", connectionName: "d-2" }),
+  });
+  const { connectionId } = (await registered.json()) as { connectionId: string };
+  const sender = (await proxy.createKey({ scopes: ["send", "view"] })).slice(4, 16);
+  const body = join(folder, "hello.json");
+  const messages = [{ role: "user", content: "hello", client_message_id: "m-1" }];
+  await writeFile(body, JSON.stringify({ agentId: "agent-1", messages }));
+  for (const [method, path, ...more] of [
+    ["POST", "messages", "--body", body],
+    ["GET", "status/ws"],
+  ] as const) {
+    const words = [sender, method, `/v1/environments/${connectionId}/${path}`, ...more];
+    const found = await explain([...words, ...stored]);
+    expect(found.stdout).toContain("[+] find the device: device d-2");
+    expect(found.stdout).toContain("[?] reach the device (unknown): only the running gateway knows");
+  }
   const json = await explain([keyId, "GET", "/v1/environments/d-1", "--json", ...stored]);
   expect(JSON.parse(json.stdout)).toMatchObject({ limits: [] });
 });

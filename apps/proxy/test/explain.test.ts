@@ -1,10 +1,12 @@
 /** The verdict of `explain`, compared with what the same request gets. */
+import type { PlainResponse } from "@letta-environments/schema";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { disableKey, revokeKey } from "./support/end-keys.ts";
 import * as model from "./support/access-model.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createExplainWorld } from "./support/explain-world.ts";
+import { settlesWithin } from "./support/settles-within.ts";
 import { problemOf } from "./support/test-proxy.ts";
 
 const scopes = ["list", "read", "send", "approve", "control", "view"] as const;
@@ -43,6 +45,8 @@ const anyRequest = fc.record({
     "awaitMessage",
     "messages",
     "ticket",
+    "viewer",
+    "viewer",
     "output",
     "lastRuntime",
   ),
@@ -87,11 +91,27 @@ function requestOf({ kind, device, connection, agentId, messageId }: AnyRequest,
       return { method: "GET", path: `${path}/messages` };
     case "ticket":
       return { method: "POST", path: `${path}/status/ws-ticket` };
+    case "viewer":
+      return { method: "GET", path: `${path}/status/ws`, query: `agentId=${agentId}` };
     case "output":
       return { method: "GET", path: "/v1/environments/events", query: "include=output" };
     case "lastRuntime":
       return { method: "GET", path: `/v1/environments/runtimes/${agentId}/default/last` };
   }
+}
+
+/** The response to a request; that to a socket that would open is 101. */
+async function respond(
+  { proxy, clock }: Awaited<ReturnType<typeof createExplainWorld>>,
+  request: ReturnType<typeof fakeRequest>,
+): Promise<PlainResponse> {
+  if (request.path.endsWith("/ws")) {
+    const decision = await proxy.upgrade(request);
+    return decision.kind === "refused" ? decision.response : { status: 101, headers: {}, body: null };
+  }
+  const responding = proxy.handle(request);
+  await clock.advance(20_000);
+  return responding;
 }
 
 /** Codes of the rules that need no device. A request with one of them has a verdict. */
@@ -129,7 +149,8 @@ test("the verdict of explain is what the request gets, for random keys and reque
           expect(explained.status).toBe(200);
           expect(await world.ask(tenant, question)).toEqual(explained);
           expect(world.sent).toHaveLength(before);
-          const sending = world.proxy.handle(
+          const real = await respond(
+            world,
             fakeRequest({
               key,
               method,
@@ -141,8 +162,6 @@ test("the verdict of explain is what the request gets, for random keys and reque
               }),
             }),
           );
-          await world.clock.advance(20_000);
-          const real = await sending;
           const { verdict } = explained.body;
           const errorCode = real.status < 400 ? null : problemOf(real).errorCode;
           if (verdict === null) seen.handedOn += 1;
@@ -231,6 +250,57 @@ test("explain refuses a message of a key that sets a mode which it may not set, 
   const deciding = await explain({ agentId: "agent-1", messages: [decision] });
   expect(deciding.verdict).toBeNull();
   expect(deciding.rules.map((shown) => shown.rule)).not.toContain("check the mode");
+});
+
+test("explain refuses the socket of a viewer for its agent first, and then for its device", async () => {
+  const { issue, ask, connections } = await createExplainWorld();
+  const { record } = await issue({ scopes: ["view"], tenant: "one", agentIds: ["agent-1"] });
+  const verdictOf = async (connectionId: string, agentId: string) => {
+    const path = `/v1/environments/${connectionId}/status/ws?agentId=${agentId}`;
+    return (await ask("one", { keyId: record.id, method: "GET", path })).body.verdict;
+  };
+  expect(await Promise.all(connections.map((connectionId) => verdictOf(connectionId, "agent-1")))).toEqual([
+    null,
+    { status: 409, errorCode: "device_offline" },
+    { status: 404, errorCode: "connection_not_found" },
+    { status: 409, errorCode: "connection_replaced" },
+  ]);
+  const refused = { status: 403, errorCode: "agent_not_allowed" };
+  for (const connectionId of connections) expect(await verdictOf(connectionId, "agent-2")).toEqual(refused);
+});
+
+test("explain of a send does not wait for a send of the same key that waits for its device", async () => {
+  const { issue, ask, connections, proxy, clock, silenceDevices } = await createExplainWorld();
+  const { key, record } = await issue({ scopes: ["send"], tenant: "one", agentIds: ["agent-1"] });
+  const request = {
+    ...{ method: "POST", path: `/v1/environments/${connections[0] ?? ""}/messages` },
+    body: {
+      ...{ agentId: "agent-1", conversationId: "conv-1" },
+      messages: [{ role: "user", content: "hello", client_message_id: "m1" }],
+    },
+  };
+  const asked = silenceDevices();
+  const sending = proxy.handle(fakeRequest({ key, ...request, body: JSON.stringify(request.body) }));
+  await asked;
+  // The clock stands, so the send is not over.
+  const explaining = ask("one", { keyId: record.id, ...request });
+  expect(await settlesWithin(explaining, 5_000)).toBe(true);
+  expect((await explaining).body.verdict).toBeNull();
+  await clock.advance(20_000);
+  expect((await sending).status).not.toBe(200);
+});
+
+test("explain does not blame the input, nor the listeners of a device, when the server cannot answer", async () => {
+  const { issue, ask, connections, server } = await createExplainWorld();
+  const { record } = await issue({ scopes: ["control"], tenant: "one" });
+  const path = `/v1/environments/${connections[0] ?? ""}/stop`;
+  await server.close();
+  const { body } = await ask("one", { keyId: record.id, method: "POST", path, body: { agentId: "agent-1" } });
+  expect(body.verdict).toBeNull();
+  expect(body.rules.slice(-2)).toMatchObject([
+    { rule: "find the device", result: "passed" },
+    { rule: "reach the device", result: "unknown", detail: expect.stringContaining("shutting down") },
+  ]);
 });
 
 test("an administering key that is limited to devices does not learn from explain which others there are", async () => {

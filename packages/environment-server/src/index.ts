@@ -42,6 +42,7 @@ export {
 } from "./memory-budget.ts";
 export type { EventsDecision, EventsRequest } from "./operations/events/open.ts";
 export type { RequestContext } from "./operations/context.ts";
+export { refuseInput } from "./operations/refuse-input.ts";
 export type {
   ConnectionRecord,
   ConversationScope,

@@ -4,6 +4,7 @@
  * a read changes nothing.
  */
 import {
+  allowsDevice,
   allowsMode,
   controlTargetOf,
   type DecodedRequest,
@@ -12,7 +13,6 @@ import {
   modeCeiling,
   type PlainResponse,
   type Principal,
-  problemResponse,
   type SendMessageBody,
 } from "@letta-environments/schema";
 import type { EmbeddedServer } from "../ports.ts";
@@ -26,8 +26,9 @@ export interface UpstreamExplanation {
   readonly verdict: Explanation["verdict"];
 }
 
-/** The facts that an explanation may contain. */
-export interface ExplainAudience {
+/** The check of the input, and the facts that an explanation may contain. */
+export interface ExplainSettings {
+  readonly refuseInput: (request: DecodedRequest, principal: Principal) => PlainResponse | null;
   /** Whether devices are connected to this process. A command can read only what is stored. */
   readonly isRunning: boolean;
   /** Whether the reader may know which devices the tenant has; otherwise hidden devices look as if they did not exist. */
@@ -38,14 +39,14 @@ export interface ExplainAudience {
 export async function explainEmbedded(
   server: EmbeddedServer,
   { endpoint, principal, input, request }: DryRunExchange,
-  { isRunning, seesEveryDevice }: ExplainAudience,
+  settings: ExplainSettings,
 ): Promise<UpstreamExplanation> {
   if (endpoint === undefined || principal === undefined || input === undefined) return undecided;
   const context = { authority: request.authority, signal: request.signal };
   const { decoded } = input;
   const connectionId = "connectionId" in decoded.params ? decoded.params.connectionId : null;
   const isRead = endpoint.method === "GET" && (connectionId === null || decoded.operation === "retrieveMessage");
-  if (isRead && !isRunning) return { rules: [notRunning("read the devices")], verdict: null };
+  if (isRead && !settings.isRunning) return { rules: [notRunning("read the devices")], verdict: null };
   switch (decoded.operation) {
     case "listEnvironments":
     case "listApprovals":
@@ -62,7 +63,7 @@ export async function explainEmbedded(
       return undecided;
     default:
       if (connectionId === null) return undecided;
-      return explainConnection(server, { decoded, principal, connectionId, isRunning, seesEveryDevice }, context);
+      return explainConnection(server, { ...settings, decoded, principal, connectionId }, context);
   }
 }
 
@@ -86,7 +87,7 @@ const findRuleName = "find the device";
 const reachRuleName = "reach the device";
 const repeatRuleName = "recognise a repeat";
 
-interface ConnectionRequest extends ExplainAudience {
+interface ConnectionRequest extends ExplainSettings {
   readonly decoded: DecodedRequest;
   readonly principal: Principal;
   readonly connectionId: string;
@@ -94,14 +95,14 @@ interface ConnectionRequest extends ExplainAudience {
 
 async function explainConnection(
   server: EmbeddedServer,
-  { decoded, principal, connectionId, isRunning, seesEveryDevice }: ConnectionRequest,
+  { refuseInput, decoded, principal, connectionId, isRunning, seesEveryDevice }: ConnectionRequest,
   context: { readonly authority: string | null },
 ): Promise<UpstreamExplanation> {
+  // In the order of the server, which looks up the device of an input that it accepts.
+  const refusal = refuseInput(decoded, principal);
+  if (refusal !== null) return refuseWith("check the input", refusal);
   const record = await server.findConnection(principal.tenant, connectionId);
-  const refusal = await refusalBeforeAction(server, decoded, principal, { ...context, connection: record });
-  if (record === null || refusal !== null) {
-    if (refusal !== null && describeProblem(refusal).errorCode !== "connection_not_found")
-      return refuseWith("check the input", refusal);
+  if (record === null || !allowsDevice(principal, record.environment)) {
     // Another tenant's device and one outside the allowlist look as if they did not exist.
     const [absent, excluded] = [
       "the tenant has no such connection",
@@ -115,15 +116,20 @@ async function explainConnection(
   // Tickets are also for devices that are offline.
   if (decoded.operation === "createViewerTicket") return { rules, verdict: null };
   if (!isRunning) return { rules: [...rules, notRunning(reachRuleName)], verdict: null };
+  const params = { deviceId: record.environment.deviceId };
+  const reading = { params, query: null, body: null };
+  const read = await server.operate("retrieveEnvironment", reading, principal, context);
+  if (read.status >= 500) {
+    const { detail, errorCode } = describeProblem(read);
+    return { rules: [...rules, finding(reachRuleName, "unknown", detail, errorCode)], verdict: null };
+  }
   const send = decoded.operation === "sendMessage" ? decoded.body : null;
   if (send !== null && (await isRepeat(server, principal, connectionId, send, context))) {
     const detail = "the message id is known: the response is that of the first send, and nothing is sent";
     return { rules: [...rules, finding(repeatRuleName, "passed", detail)], verdict: null };
   }
   if (send !== null) rules.push(finding(repeatRuleName, "passed", "it is not a repeat"));
-  const params = { deviceId: record.environment.deviceId };
-  const reading = { params, query: null, body: null };
-  const row = parseJsonObject((await server.operate("retrieveEnvironment", reading, principal, context)).body);
+  const row = parseJsonObject(read.body);
   const isShown = row?.["id"] === record.environment.id;
   if (isShown && row["connectionId"] !== connectionId) {
     const code = record.latest ? "device_offline" : "connection_replaced";
@@ -145,33 +151,6 @@ async function explainConnection(
   } else if (send !== null && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
   return { rules, verdict: null };
 }
-
-/**
- * Runs an operation up to its `beforeSend`, so that the server itself decides on the input and the device, in its own order. Returns its refusal,
- * or `null` if the operation would begin.
- */
-async function refusalBeforeAction(
-  server: EmbeddedServer,
-  decoded: DecodedRequest,
-  principal: Principal,
-  context: Parameters<EmbeddedServer["operate"]>[3],
-): Promise<PlainResponse | null> {
-  let hasBegun = false;
-  const beforeSend = (): Promise<PlainResponse> => {
-    hasBegun = true;
-    return Promise.resolve(stopped);
-  };
-  const stopping = { ...context, beforeSend };
-  const response =
-    decoded.operation === "openViewerSocket"
-      ? // The socket of a viewer finds its device as its ticket does.
-        await server.operate("createViewerTicket", { ...decoded, query: null }, principal, stopping)
-      : await server.operate(decoded.operation, decoded, principal, stopping);
-  return hasBegun ? null : response;
-}
-
-/** Nobody receives it. */
-const stopped = problemResponse("internal_error");
 
 const modeRuleName = "check the mode";
 

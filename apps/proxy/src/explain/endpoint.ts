@@ -13,6 +13,7 @@ import { isJsonObject } from "../lib/json.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
 import type { PipelineParts } from "../pipeline.ts";
+import type { RefuseInput } from "../ports.ts";
 import { callerOfClaims, callerOfKey, type ExplainedCaller, grantsOf } from "./caller.ts";
 import { createDryRun, type DryRun, type DryRunExchange } from "./dry-run.ts";
 import { explainEmbedded, type UpstreamExplanation } from "./embedded-rules.ts";
@@ -84,9 +85,10 @@ export type Explain = (
 /**
  * Creates an {@link Explain} over the parts of a pipeline.
  *
+ * @param refuseInput that of the embedded environment server
  * @param isRunning Whether devices are connected to this process. A command can read only what is stored.
  */
-export function createExplain(parts: PipelineParts, isRunning: boolean): Explain {
+export function createExplain(parts: PipelineParts, refuseInput: RefuseInput, isRunning: boolean): Explain {
   const { services, features } = parts;
   const { upstream } = services;
   const run = createDryRun(parts);
@@ -112,7 +114,10 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
   async function explainUpstream(exchange: DryRunExchange, seesEveryDevice: boolean): Promise<UpstreamExplanation> {
     const cache = cacheRule(exchange, services.environmentCache !== null);
     if (upstream.kind === "embedded") {
-      const { rules, verdict } = await explainEmbedded(upstream.server, exchange, { isRunning, seesEveryDevice });
+      const { rules, verdict } = await explainEmbedded(upstream.server, exchange, {
+        ...{ isRunning, seesEveryDevice },
+        refuseInput: (request, principal) => refuseInput(request, principal, services.digests.sha256),
+      });
       return { rules: [...cache, ...rules], verdict };
     }
     const detail = "the upstream is remote and was not called: what it decides, and which devices it has, is not known";
@@ -123,8 +128,8 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
 }
 
 /** Creates the endpoint over the parts of a pipeline. */
-export function createExplainEndpoint(parts: PipelineParts): OptionalAdminEndpoint {
-  const explain = createExplain(parts, true);
+export function createExplainEndpoint(parts: PipelineParts, refuseInput: RefuseInput): OptionalAdminEndpoint {
+  const explain = createExplain(parts, refuseInput, true);
   return {
     endpoint: explainEndpoint,
     async respond({ body, tenantDevices }, authority) {

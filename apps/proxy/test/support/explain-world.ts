@@ -1,6 +1,6 @@
 /** A gateway whose `explain` a test compares with its responses. */
 import { randomBytes } from "node:crypto";
-import { createEnvironmentServer } from "@letta-environments/environment-server";
+import { createEnvironmentServer, refuseInput } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
@@ -24,6 +24,7 @@ export async function createExplainWorld() {
   const clock = createVirtualClock();
   const keyStore = createMemoryKeyStore();
   const sent: unknown[] = [];
+  let onUnanswered: (() => void) | null = null;
   const server = createEnvironmentServer({
     store: createSqliteEnvironmentStore(openSqlite(":memory:")),
     clock,
@@ -46,7 +47,7 @@ export async function createExplainWorld() {
       admin: { randomBytes, keyStoreFor: () => keyStore },
     },
     config: { rateLimits: resolveRateLimits({ policies }, false).settings },
-    createAdminEndpoints: (parts) => [createExplainEndpoint(parts)],
+    createAdminEndpoints: (parts) => [createExplainEndpoint(parts, refuseInput)],
   });
   const { proxy } = testProxy;
   const issue = (request: Parameters<typeof issueTestKey>[2]) => issueTestKey(keyStore, clock, request);
@@ -64,6 +65,7 @@ export async function createExplainWorld() {
     let mode = "unrestricted";
     const listener = opened.attach({
       send(text) {
+        if (onUnanswered !== null) return onUnanswered();
         const frame = JSON.parse(text) as Readonly<Record<"type" | "request_id", string>> & { runtime: object };
         const { type, request_id, runtime } = frame;
         if (type !== "input" && type !== "sync" && type !== "change_device_state") return;
@@ -118,5 +120,8 @@ export async function createExplainWorld() {
     return { status: response.status, body: bodyOf(response) as Explanation & { readonly errorCode?: string } };
   }
 
-  return { ...testProxy, clock, keyStore, sent, connections, issue, ask };
+  /** Devices answer no more. Resolves when one of them gets its next frame. */
+  const silenceDevices = () => new Promise<void>((resolve) => (onUnanswered = resolve));
+
+  return { ...testProxy, clock, keyStore, server, sent, connections, issue, ask, silenceDevices };
 }

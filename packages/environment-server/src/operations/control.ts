@@ -40,7 +40,7 @@ export async function controlConversation(
 ): Promise<PlainResponse> {
   const { progress } = context;
   if (progress !== undefined) progress.isSent = false;
-  const refusal = checkRequest(request, principal);
+  const refusal = refuseControl(request, principal);
   if (refusal !== null) return refusal;
   // Before anything is awaited, so that earlier sends are ahead in these queues.
   const queues = request.operation === "stopTurn" ? sendQueuesOf(principal, request.params.connectionId) : [];
@@ -64,7 +64,8 @@ export async function controlConversation(
   return response ?? unreachableResponse(record);
 }
 
-function checkRequest(request: ControlRequest, principal: Principal): PlainResponse | null {
+/** Returns the refusal of a control operation for its input, before its device is looked up; `null` for any other. */
+export function refuseControl(request: ControlRequest, principal: Principal): PlainResponse | null {
   const conversation = conversationOf(request);
   if (!allowsAgent(principal, conversation.agentId || undefined)) {
     return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });

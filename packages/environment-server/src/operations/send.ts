@@ -14,6 +14,7 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  refused,
   refuseLastingPermission,
 } from "@letta-environments/schema";
 import type { StoredApproval } from "../approval-log.ts";
@@ -66,9 +67,7 @@ export async function sendMessage(
   principal: Principal,
   context: DeviceCallContext,
 ): Promise<PlainResponse> {
-  const refusal = refuseSend(principal, body);
-  if (refusal !== null) return refusal;
-  const planned = planDelivery(body, context.idempotencyKey ?? null, server.sha256);
+  const planned = planSend(body, principal, context.idempotencyKey ?? null, server.sha256);
   if (planned.kind === "refused") return planned.response;
   const { signal, progress, traceId } = context;
   if (progress !== undefined) progress.isSent = false;
@@ -118,6 +117,17 @@ export async function sendMessage(
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return partialResponse(response, deliveredCount, planned.plan.parts.length);
+}
+
+/** Plans a send, or refuses its body, before anything is looked up. */
+export function planSend(
+  body: OperationInput<"sendMessage">["body"],
+  principal: Principal,
+  idempotencyKey: string | null,
+  sha256: ServerContext["sha256"],
+): ReturnType<typeof planDelivery> {
+  const refusal = refuseSend(principal, body);
+  return refusal === null ? planDelivery(body, idempotencyKey, sha256) : refused(refusal);
 }
 
 /** Returns the refusal of a body that the key may not send to any device; `null` when it may. */

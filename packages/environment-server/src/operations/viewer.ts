@@ -35,9 +35,8 @@ export async function decideViewerUpgrade(
   requests: ViewerRequests,
 ): Promise<UpgradeDecision> {
   const { agentId = null, conversationId = null } = query;
-  if (agentId !== null && !allowsAgent(principal, agentId)) {
-    return refused(problemResponse("agent_not_allowed", { detail: "The gateway key may not watch this agent." }));
-  }
+  const refusal = refuseViewer(query, principal);
+  if (refusal !== null) return refused(refusal);
   const found = await findPermitted(server, params.connectionId, principal);
   if (found.kind === "refused") return found;
   const { connectionId, environment } = found.record;
@@ -65,6 +64,15 @@ export async function decideViewerUpgrade(
     maxWaitingBytes: maxViewerWaitingBytes,
     attach: (socket) => server.viewers.open(access, socket),
   };
+}
+
+/** Returns the refusal of a viewer that names an agent outside the list of its key; `null` for any other. */
+export function refuseViewer(
+  { agentId }: OperationInput<"openViewerSocket">["query"],
+  principal: Principal,
+): PlainResponse | null {
+  if (agentId === undefined || allowsAgent(principal, agentId)) return null;
+  return problemResponse("agent_not_allowed", { detail: "The gateway key may not watch this agent." });
 }
 
 /**

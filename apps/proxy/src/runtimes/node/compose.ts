@@ -1,5 +1,6 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
+import { refuseInput } from "@letta-environments/environment-server";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/fetch-client.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
@@ -107,7 +108,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     (parts) => [
       ...(metrics?.adminEndpoints ?? []),
       ...(resources.auditTail === null ? [] : [createAuditSearch(resources.auditTail)]),
-      createExplainEndpoint(parts),
+      createExplainEndpoint(parts, refuseInput),
     ],
   );
 }

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandError, misuse } from "@letta-environments/command-line";
-import type { EnvironmentStore } from "@letta-environments/environment-server";
+import { type EnvironmentStore, refuseInput } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import { describeIssues, problemResponse } from "@letta-environments/schema";
@@ -95,7 +95,7 @@ async function explainLocally(settings: Settings, request: ExplainRequest): Prom
     const devices = hasDevices ? await openStore(dataDir, environmentsFile, createSqliteEnvironmentStore) : null;
     try {
       const stored = devices === null ? noDevices : storedDevices(devices.store);
-      return await createExplain(composeParts(settings, keys, stored), false)(caller, request);
+      return await createExplain(composeParts(settings, keys, stored), refuseInput, false)(caller, request);
     } finally {
       devices?.database.close();
     }
