@@ -1,18 +1,7 @@
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { CommandError } from "@letta-environments/command-line";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { assertGatewayData, describeAccess, describeUnusable, hasGatewayData, openDatabase } from "./data-dir.ts";
 

@@ -16,7 +16,7 @@ import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
-import { isSqliteBusy, isSqliteDiskFailure, type SqliteDatabase, type SqliteFile } from "@letta-environments/platform";
+import { isSqliteBusy, isSqliteDiskFailure, type SqliteFile } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
 import { dataFiles } from "../../backup/manifest.ts";
 

@@ -11,7 +11,6 @@ import {
   type MessageStatus,
   type OperationInput,
   type PlainResponse,
-  type Principal,
   problemResponse,
   refused,
   type Refused,
