@@ -82,6 +82,25 @@ describe("messages and the turns of others", () => {
     },
   );
 
+  test.each(["m-1", "another message"])(
+    "a message on its way does not get the turn of %s, which an idle device has queued first",
+    async (queued) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await connect(harness, "0.22.4");
+      reportLoop(socket, "WAITING_ON_INPUT");
+      if (queued === "m-1") await write(harness, connectionId, "m-1");
+      const { answer } = await write(harness, connectionId, "m-2");
+      reportQueue(socket, queued);
+      await harness.settle();
+      await harness.clock.advance(10);
+      reportLoop(socket, "SENDING_API_REQUEST");
+      reportQueue(socket);
+      expect(await stateOf(harness, connectionId, "m-2")).toBe("sent");
+      reportQueue(socket, "m-2");
+      expect(await answer).toMatchObject({ status: 200, body: { disposition: "queued" } });
+    },
+  );
+
   test("a message that follows a queued one is accepted with the start of its own turn", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connect(harness, "0.25.9");

@@ -50,7 +50,7 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
 test.each(["__proto__", "prototype", "constructor"])("%s is not a setting, in no object", (name) => {
   for (const path of ["", "rateLimits"]) {
     const unknown: unknown = JSON.parse(`{ "${name}": 1 }`);
-    const rule = "must have no member of the name __proto__, prototype, constructor";
+    const rule = "must have no member named __proto__, prototype or constructor";
     const setting = path || "the configuration file";
     expect(problemsOf({ file: path === "" ? unknown : { [path]: unknown } })).toEqual([{ setting, rule }]);
   }

@@ -44,7 +44,7 @@ export const impossibleNames: readonly string[] = ["__proto__", "prototype", "co
 export const isNameable: v.CheckAction<unknown, string> = v.check(
   (value: unknown) =>
     typeof value !== "object" || value === null || impossibleNames.every((name) => !Object.hasOwn(value, name)),
-  `must have no member of the name ${impossibleNames.join(", ")}`,
+  "must have no member named __proto__, prototype or constructor",
 );
 
 /** An object with freely chosen member names. */

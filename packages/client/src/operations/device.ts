@@ -188,7 +188,7 @@ async function findAndSend(
         // Look-ups have no outcome. After a send there is nothing left to wait for, except for the device's next connection.
         const mayPass = outcome ? outcome === "refused" && absenceCodes.includes(code) : retryable;
         if (leftMs <= 0 || retryAfterMs > leftMs || !mayPass) {
-          // A refusal without a code of this API may have another reason than the connection, which a failed look-up must not hide.
+          // A refusal of another server may have another reason than the connection, which a failed look-up must not hide.
           if (refusal && !absenceCodes.includes(refusal.code) && !outcome && !lookUpResults.includes(code))
             throw Object.assign(refusal, { cause: error });
           throw describeSend(error, messages);

@@ -65,7 +65,10 @@ function isCandidate(
 /** The loop and the queue of a conversation, as they were reported last. */
 interface Loop {
   readonly isBusy: boolean;
-  readonly isQueueEmpty: boolean;
+  /** Ids of the messages in the queue. */
+  readonly queued: readonly (string | null)[];
+  /** When a message was queued while the loop was idle, in monotonic milliseconds: some devices queue every message, and start a moment later. */
+  readonly queuedIdleAtMs: number;
   /**
    * Ids of the sends that were on their way when the loop became idle with a queue: the queue was there first, so the next turn is not theirs. A later
    * send is: a device takes the next item at once, or it has paused its queue.
@@ -74,7 +77,15 @@ interface Loop {
 }
 
 const noSends: ReadonlySet<string> = new Set();
-const firstLoop: Loop = { isBusy: false, isQueueEmpty: true, laterThanQueue: noSends };
+const firstLoop: Loop = {
+  isBusy: false,
+  queued: [],
+  queuedIdleAtMs: Number.NEGATIVE_INFINITY,
+  laterThanQueue: noSends,
+};
+
+/** How long a message that an idle device has queued explains a start, in milliseconds. The recorded devices start after 10 ms. */
+const queuedStartMs = 1_000;
 
 /**
  * Returns a function that takes the reports about the loops and queues of one device, with the sends that wait, and returns the send that has started a
@@ -84,26 +95,29 @@ const firstLoop: Loop = { isBusy: false, isQueueEmpty: true, laterThanQueue: noS
 export function createStartDetector(): (
   frame: LoopFrame | QueueFrame,
   waiting: readonly PendingDelivery[],
+  nowMs: number,
 ) => ImpliedAcknowledgement | null {
   const loops = new Map<string, Loop>();
 
-  return (frame, waiting) => {
+  return (frame, waiting, nowMs) => {
     const key = conversationKey(frame.runtime);
     const loop = loops.get(key) ?? firstLoop;
     const set = (change: Partial<Loop>): void => {
       dropOldest(loops.set(key, { ...loop, ...change }), maxConversationsPerDevice);
     };
     if (frame.kind === "update_queue") {
-      set({ isQueueEmpty: frame.messageIds.length === 0 });
+      const isQueuedIdle = !loop.isBusy && frame.messageIds.some((id) => !loop.queued.includes(id));
+      set({ queued: frame.messageIds, ...(isQueuedIdle && { queuedIdleAtMs: nowMs }) });
       return null;
     }
     const isBusy = frame.activity === null ? loop.isBusy : frame.activity !== "idle";
     if (isBusy === loop.isBusy) return null;
     const candidates = waiting.filter((send) => isCandidate(send, frame.runtime)).map(({ delivery }) => delivery.id);
-    set({ isBusy, laterThanQueue: isBusy || loop.isQueueEmpty ? noSends : new Set(candidates) });
+    const laterThanQueue = isBusy || loop.queued.length === 0 ? noSends : new Set(candidates);
+    set({ isBusy, laterThanQueue, queuedIdleAtMs: firstLoop.queuedIdleAtMs });
     const [oldest] = candidates;
-    return !isBusy || oldest === undefined || loop.laterThanQueue.has(oldest)
-      ? null
-      : { deliveryId: oldest, disposition: "started" };
+    if (!isBusy || oldest === undefined) return null;
+    const isExplained = loop.laterThanQueue.has(oldest) || nowMs - loop.queuedIdleAtMs < queuedStartMs;
+    return isExplained ? null : { deliveryId: oldest, disposition: "started" };
   };
 }

@@ -142,7 +142,7 @@ function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: s
 function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
   const waiting = hub.pending.listWaiting(environmentId);
-  const started = connection.detectStart?.(frame, waiting) ?? null;
+  const started = connection.detectStart?.(frame, waiting, hub.clock.monotonic()) ?? null;
   if (waiting.length === 0) return;
   const named = namedSends(frame, waiting);
   if (connection.acknowledgementSupport === "yes") {

@@ -80,8 +80,8 @@ export interface CredentialFileOptions {
 
 /**
  * Reads the upstream credentials of tenants. A changed file is read again within a second, so that a credential can be rotated
- * without a restart. One that another tenant or its file has is not used before a check, which compares the files as they are then, so that credentials
- * can change places.
+ * without a restart. A credential that another tenant uses, or that is in its file, is not used before a check, which compares the files as they are
+ * then, so that credentials can change places.
  *
  * @throws CommandError if a file cannot be used at the start. The message names the file and never its content.
  */
@@ -91,7 +91,7 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
   let isChecking = false;
   /** The state of the last check that refused a credential. */
   let refusedIn: string | null = null;
-  const checkState = (): string => stateOf(files, keyGeneration(), clock.monotonic());
+  const stateAt = (generation: number): string => stateOf(files, generation, clock.monotonic());
 
   function inUse(tenant: string): string | null {
     const credential = tenants.get(tenant)?.credential ?? null;
@@ -112,19 +112,17 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
 
   function isOfAnother(value: string, { tenant, read }: CredentialFile): boolean {
     if (value === read.value) return false;
-    return (
-      value === defaultCredential ||
-      [...tenants.keys()].some((other) => other !== tenant && inUse(other) === value) ||
-      // A file is read at a request of its own tenant, which may not have had one yet.
-      [...files.values()].some((file) => file.tenant !== tenant && readUnlessFailing(file)?.value === value)
-    );
+    const isUsed = [...tenants.keys()].some((other) => other !== tenant && inUse(other) === value);
+    // A file is read at a request of its own tenant, which may not have had one yet.
+    const others = [...files.values()].filter((file) => file.tenant !== tenant);
+    return value === defaultCredential || isUsed || others.some((file) => readUnlessFailing(file)?.value === value);
   }
 
   function readAgain(file: CredentialFile): void {
     try {
       const read = readIfChanged(file);
       if (!isOfAnother(read.value, file)) adopt(file, read);
-      else if (checkState() !== refusedIn) void checkChanges(file);
+      else if (stateAt(keyGeneration()) !== refusedIn) void checkChanges(file);
     } catch (cause) {
       fail(file, cause);
     }
@@ -135,8 +133,9 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
     if (isChecking) return;
     isChecking = true;
     try {
-      const check = await prepareCheck();
-      const state = checkState();
+      // A change of the keys while they are read needs another check.
+      const [generation, check] = [keyGeneration(), await prepareCheck()];
+      const state = stateAt(generation);
       const changes = [...files.values()].flatMap((file) => {
         const read = readUnlessFailing(file);
         return read === null || read.value === file.read.value ? [] : [{ file, read }];
