@@ -172,7 +172,7 @@ describe("isUndelivered", () => {
     }
   });
 
-  test("a body of which a part was delivered is neither undelivered nor repeated", () => {
+  test("a body that was delivered in part is neither undelivered nor repeated", () => {
     const type = "urn:letta-environments:problem:input_rejected";
     for (const [code, status] of [
       ["input_rejected", 409],

@@ -193,7 +193,7 @@ describe("ends of turns", () => {
   }
 
   test.each(["0.22.4-turn-fails", "0.25.9-turn-fails"] as const)(
-    "whoever waits for the turn of the recording %s learns that it failed, and its end is reported once",
+    "a caller that waits for the turn of the recording %s learns that it failed, and its end is reported once",
     async (name) => {
       const harness = createHarness();
       const connectionId = await harness.register("device-recorded", { body: readRecording(name).registration });

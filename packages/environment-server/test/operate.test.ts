@@ -30,7 +30,7 @@ test("operate returns what handle returns for the same request", async () => {
   expect(toAnswer(socket)).toEqual(await call("GET", "/v1/environments/conn-1/socket"));
 });
 
-test("operate runs the operation that it is told, also for the decoded input of another one", async () => {
+test("operate runs the operation that its caller names, also with the decoded input of another one", async () => {
   const harness = createHarness();
   const { connectionId } = await harness.connect("device-1");
   const input = { operation: "openViewerSocket", params: { connectionId }, query: null, body: null } as const;

@@ -118,7 +118,7 @@ export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
 }
 
 /**
- * Enables a disabled key. Expiry and revocation still apply. Earlier versions disabled a key without ending its sessions. A key of which nothing is left
+ * Enables a disabled key. Expiry and revocation still apply. Earlier versions disabled a key without ending its sessions. A key without secrets
  * stays disabled, and has expired.
  */
 export function enableKey(record: KeyRecord): KeyRecord {
