@@ -101,6 +101,16 @@ describe("messages and the turns of others", () => {
     },
   );
 
+  test("a message that an idle device queued more than a second ago does not explain the start of a later one", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connect(harness, "0.25.9");
+    reportQueue(socket, "other");
+    await harness.clock.advance(1_000);
+    const { answer } = await write(harness, connectionId, "m-1");
+    reportLoop(socket, "SENDING_API_REQUEST");
+    expect(await answer).toMatchObject({ status: 200, body: { disposition: "started" } });
+  });
+
   test("a message that follows a queued one is accepted with the start of its own turn", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connect(harness, "0.25.9");

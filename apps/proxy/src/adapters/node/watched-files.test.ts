@@ -125,7 +125,7 @@ describe("credential files", () => {
       tenants.set(tenant, { credential, publicName: null, deviceIds, connectionNames: null });
     }
     const outage: { cause: Error | null } = { cause: null };
-    const keys = { generation: 0, reads: 0 };
+    const keys = { generation: 0, reads: 0, whileReading: (): void => undefined };
     const credentialOf = watchCredentialFiles({
       tenants,
       defaultCredential: "sk-default",
@@ -133,9 +133,11 @@ describe("credential files", () => {
       keyGeneration: () => keys.generation,
       async prepareCheck() {
         keys.reads += 1;
+        const read = new Set(live);
         await Promise.resolve();
+        keys.whileReading();
         if (outage.cause !== null) throw outage.cause;
-        return (changed, inUse) => refuseSharedChanges(tenantCredentials(tenants, null, live, inUse), changed);
+        return (changed, inUse) => refuseSharedChanges(tenantCredentials(tenants, null, read, inUse), changed);
       },
       telemetry(event) {
         if (event.type === "credential_file_failed") events.push(`${event.tenant} failed: ${String(event.cause)}`);
@@ -227,6 +229,17 @@ describe("credential files", () => {
     keys.generation += 1;
     expect(await use("acme")).toEqual(["sk-default"]);
     expect([keys.reads, events.slice(1)]).toEqual([3, ["acme recovered"]]);
+  });
+
+  test("a key that ends while the keys are being read is noticed a second later", async () => {
+    const live = new Set(["only-keys"]);
+    const { write, use, keys } = openSeveral({ acme: "sk-acme" }, live);
+    write("acme", "sk-default");
+    keys.whileReading = () => {
+      if (live.delete("only-keys")) keys.generation += 1;
+    };
+    expect(await use("acme")).toEqual(["sk-acme"]);
+    expect(await use("acme")).toEqual(["sk-default"]);
   });
 
   test("a refused credential is used within a minute after the last key of the other tenant has expired", async () => {
