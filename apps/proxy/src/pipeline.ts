@@ -5,7 +5,6 @@
  */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
-  isUserHidden,
   type MatchedEndpoint,
   type PlainResponse,
   problemResponse,
@@ -16,6 +15,7 @@ import type { AdminGuard } from "./admin/admission.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
+import { cacheTtlsOf } from "./cache/policy.ts";
 import { sessionPath } from "./console/same-origin.ts";
 import type { HandleAs } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
@@ -223,7 +223,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       return { call };
     })
     .check("read through the cache", ({ call, state, principal, input: { decoded } }) => {
-      if (decoded.operation === "listEnvironments" && isUserHidden(principal, decoded.query.userId)) return null;
+      if (cacheTtlsOf(principal, decoded) === undefined) return null;
       const reading = environmentCache?.read(call, state) ?? null;
       if (!(reading instanceof Promise) || !upstream.isLoop(call.request)) return reading;
       // The request came back through its own upstream, so it may be waiting for the fetch that caused it. The next step refuses it.

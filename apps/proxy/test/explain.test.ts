@@ -378,6 +378,18 @@ test("a key that has expired is refused as expired, as its state says, even if i
   }
 });
 
+test("a list by user, which is empty without the scope details, is not explained as cached", async () => {
+  const { issue, ask } = await createExplainWorld();
+  const wanted = { method: "GET", path: "/v1/environments?userId=user-1" };
+  const rulesOf = async (scopes: ("list" | "details")[]) => {
+    const { record } = await issue({ scopes, tenant: "one" });
+    const { body } = await ask("one", { keyId: record.id, ...wanted });
+    return body.rules.map(({ rule }) => rule);
+  };
+  expect(await rulesOf(["list", "details"])).toContain("read through the cache");
+  expect(await rulesOf(["list"])).not.toContain("read through the cache");
+});
+
 test("an administering key that ends explains keys that do not end", async () => {
   const { issue, ask, clock } = await createExplainWorld();
   const { key: admin } = await issue({ scopes: ["admin"], tenant: "one", expiresAt: clock.now() + 10_000 });

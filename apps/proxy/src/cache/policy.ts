@@ -1,6 +1,6 @@
 /** The cache settings: which responses are stored, for how long, and which principals see that a response comes from the cache. */
 import type { CacheEntry } from "@letta-environments/http-cache";
-import type { Operation, Principal } from "@letta-environments/schema";
+import { type DecodedRequest, isUserHidden, type Operation, type Principal } from "@letta-environments/schema";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 
 /**
@@ -34,6 +34,13 @@ export const cacheTtls: Readonly<Partial<Record<Operation, TtlsByStatus>>> = {
     [404, { freshForMs: 1_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }],
   ]),
 };
+
+/** Returns the TTLs of the responses to an authorised request; `undefined` if they are never cached. */
+export function cacheTtlsOf(principal: Principal, decoded: DecodedRequest): TtlsByStatus | undefined {
+  // Such a list is always empty.
+  if (decoded.operation === "listEnvironments" && isUserHidden(principal, decoded.query.userId)) return undefined;
+  return cacheTtls[decoded.operation];
+}
 
 /** Where cached responses can be stored. On Workers, their Cache API takes the place of `memory`. */
 export const cacheStoreNames = ["memory", "valkey"] as const;

@@ -5,7 +5,7 @@ import { type OptionalAdminEndpoint, type OptionalAdminRoute, explainPath, NoQue
 import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
 import { grantIssues, type KeyGrants } from "../admin/grants.ts";
 import { keyNotFound } from "../admin/key-changes.ts";
-import { cacheTtls } from "../cache/policy.ts";
+import { cacheTtlsOf } from "../cache/policy.ts";
 import type { Features } from "../features.ts";
 import { type GatewayRequest, makeRequest } from "../http/gateway-request.ts";
 
@@ -183,8 +183,8 @@ function verdictOf({ rules, refusal }: DryRun): Explanation["verdict"] {
 
 const skipped = finding("forward the request", "skipped", "a rule before it refused");
 
-function cacheRule({ endpoint }: DryRunExchange, isCaching: boolean): readonly ExplainedRule[] {
-  const ttls = endpoint && cacheTtls[endpoint.operation]?.get(200);
+function cacheRule({ principal, input }: DryRunExchange, isCaching: boolean): readonly ExplainedRule[] {
+  const ttls = principal && input && cacheTtlsOf(principal, input.decoded)?.get(200);
   if (ttls === undefined) return [];
   const detail = isCaching
     ? `a response may be up to ${ttls.freshForMs / 1_000} s old; it is shared with keys that may see the same`
