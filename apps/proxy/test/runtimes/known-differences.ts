@@ -22,9 +22,9 @@ function workerd(request: string, status: number, reason: string, isProblem = fa
 }
 
 const unseenCoding =
-  "workerd reads the chunks, and the server in front of the Worker writes the field anew, so the Worker cannot see it. A Worker that receives such a field refuses it.";
+  "workerd reads the chunks, and the server in front of the Worker rewrites the field, so the Worker cannot see it. A Worker that receives such a field refuses it.";
 const otherProtocol =
-  "The parser does not say which protocol the request line names, and accepts RTSP and ICE. The gateway answers the request as one of HTTP.";
+  "The parser does not say which protocol the request line names, and accepts RTSP and ICE. The gateway handles the request as HTTP.";
 
 /** A difference that lets workerd serve the request behind it, too. */
 function followed({ answer, ...difference }: KnownDifference): KnownDifference {
