@@ -117,33 +117,16 @@ export function credentialOf(credential: { readonly keyId: string; readonly cred
   return `${credential.keyId} ${credential.credentialId ?? ""}`;
 }
 
-/** The feature that a process needs for keys with {@link KeyRecord.deviceTags}. */
-const deviceTagsFeature = "device-tags";
-
-/** The feature that a process needs for unused invitations: an older version would accept any device. */
-const inviteFeature = "invite";
-
-/** The feature of an invitation that stays limited to names: an older version would allow any name. */
-const inviteNamesFeature = "invite-names";
-
-/** The feature of a key with a {@link KeyRecord.setMode}: an older version would send in any mode. */
-const setModeFeature = "set-mode";
-
-/** The feature of a key with a policy for requests for permission: an older version would let them wait. */
-const approvalPolicyFeature = "approval-policy";
-
-/** The feature of a key with the secret of a sign-in link: an older version would accept that secret as an ordinary one. */
-const linkFeature = "sign-in-link";
-
-/** Features that this version can enforce, for {@link KeyRecord.requires}. */
-const supportedFeatures: ReadonlySet<string> = new Set([
-  deviceTagsFeature,
-  setModeFeature,
-  inviteFeature,
-  inviteNamesFeature,
-  approvalPolicyFeature,
-  linkFeature,
-]);
+/** The features that this version can enforce, by their names in {@link KeyRecord.requires}, and which keys need them. */
+const features: Readonly<Record<string, (record: KeyRecord) => boolean>> = {
+  "device-tags": ({ deviceTags }) => deviceTags !== null,
+  "set-mode": ({ setMode }) => setMode !== null,
+  "approval-policy": (record) => approvalPolicyOfKey(record) !== null,
+  // Older versions would accept any device, later one of any name, and the secret of a link as an ordinary one.
+  invite: isUnused,
+  "invite-names": ({ invite }) => (invite?.connectionNames ?? null) !== null,
+  "sign-in-link": ({ secrets }) => secrets.some(({ use }) => use === "link"),
+};
 
 /** Returns the key's own policy for requests for permission that nobody decides; `null` if it has none. */
 export function approvalPolicyOfKey({
@@ -156,15 +139,8 @@ export function approvalPolicyOfKey({
 
 /** Returns a key with the features that its restrictions require. Features that it required before are kept. */
 export function withRequirements(record: KeyRecord): KeyRecord {
-  const requires = [
-    ...record.requires.filter((feature) => !supportedFeatures.has(feature)),
-    ...(record.deviceTags === null ? [] : [deviceTagsFeature]),
-    ...(record.setMode === null ? [] : [setModeFeature]),
-    ...(approvalPolicyOfKey(record) === null ? [] : [approvalPolicyFeature]),
-    ...(isUnused(record) ? [inviteFeature] : []),
-    ...((record.invite?.connectionNames ?? null) === null ? [] : [inviteNamesFeature]),
-    ...(record.secrets.some(({ use }) => use === "link") ? [linkFeature] : []),
-  ];
+  const needed = Object.entries(features).flatMap(([feature, isNeeded]) => (isNeeded(record) ? [feature] : []));
+  const requires = [...unsupportedFeatures(record), ...needed];
   return requires.join() === record.requires.join() ? record : { ...record, requires };
 }
 
@@ -182,7 +158,7 @@ export function endOf(record: Pick<KeyRecord, "expiresAt" | "invite">): number |
 
 /** Returns the features that a key requires and this version does not support. A key with such features is refused. */
 export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
-  return requires.filter((feature) => !supportedFeatures.has(feature));
+  return requires.filter((feature) => !Object.hasOwn(features, feature));
 }
 
 /** Orders keys by creation, then by id, for `Array.prototype.toSorted`. */
