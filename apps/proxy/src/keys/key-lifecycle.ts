@@ -139,23 +139,16 @@ export function revokeKey(record: KeyRecord, nowMs: number): KeyRecord {
 /** Whether a key can be used. `unsupported`: it requires a feature that this version does not support. */
 export type KeyState = "active" | "disabled" | "expired" | "revoked" | "unsupported";
 
-/** The members that decide the {@link KeyState} of a key. A gateway of an older version shows no `requires`. */
-export type KeyStateMembers = Pick<KeyRecord, "revokedAt" | "expiresAt" | "disabledAt"> &
-  Partial<Pick<KeyRecord, "requires" | "invite">> & {
-    readonly secrets?: readonly { readonly expiresAt: number | null }[];
-  };
-
 /** Returns the {@link KeyState} of a key. A permanent state takes precedence over one that can be undone. */
-export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
+export function keyState(record: KeyRecord, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
-  const endsAt = endOf({ expiresAt: record.expiresAt, invite: record.invite ?? null });
+  const endsAt = endOf(record);
   if (endsAt !== null && nowMs >= endsAt) return "expired";
   // The key of a sign-in link has only secrets that expire, and none once it was disabled. A damaged record has none, either, but has not ended.
-  const { secrets } = record;
-  const isSpent = secrets?.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt) ?? false;
-  if (isSpent && (secrets?.length !== 0 || record.disabledAt !== null)) return "expired";
+  const isSpent = record.secrets.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt);
+  if (isSpent && (record.secrets.length > 0 || record.disabledAt !== null)) return "expired";
   if (record.disabledAt !== null) return "disabled";
-  return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
+  return unsupportedFeatures(record).length === 0 ? "active" : "unsupported";
 }
 
 /** Shortest text of a pepper, in characters. `openssl rand -hex 32` prints 64. */
