@@ -12,6 +12,7 @@ import {
   approvalPolicyOfKey,
   credentialIdOf,
   credentialOf,
+  earliest,
   endOf,
   type KeyRecord,
   type KeySecret,
@@ -164,7 +165,7 @@ export function verifySecret(record: KeyRecord, secret: KeySecret): KeyVerificat
   if (record.disabledAt !== null) return { kind: "invalid", reason: "key_disabled" };
   const features = unsupportedFeatures(record);
   if (features.length > 0) return { kind: "unsupported", features };
-  const expiresAt = earlier(endOf(record), secret.expiresAt);
+  const expiresAt = earliest(endOf(record), secret.expiresAt);
   return {
     kind: "valid",
     principal: principalOf(record, secret, expiresAt),
@@ -205,9 +206,4 @@ function scopesOf(scopes: readonly Scope[]): ReadonlySet<Scope> {
   const set = knownScopes.get(text) ?? new Set(scopes);
   if (knownScopes.size < maxKnownScopes) knownScopes.set(text, set);
   return set;
-}
-
-function earlier(left: number | null, right: number | null): number | null {
-  if (left === null || right === null) return left ?? right;
-  return Math.min(left, right);
 }

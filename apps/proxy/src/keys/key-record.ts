@@ -152,8 +152,13 @@ export function isUnused({ invite }: Pick<KeyRecord, "invite">): boolean {
 /** When a key ends, in epoch milliseconds; `null`: never. An unused invitation may end earlier. */
 export function endOf(record: Pick<KeyRecord, "expiresAt" | "invite">): number | null {
   const { expiresAt, invite } = record;
-  if (invite === null || !isUnused(record)) return expiresAt;
-  return expiresAt === null ? invite.expiresAt : Math.min(expiresAt, invite.expiresAt);
+  return invite !== null && isUnused(record) ? earliest(expiresAt, invite.expiresAt) : expiresAt;
+}
+
+/** Returns the earliest of some times; `null` stands for never. */
+export function earliest(...times: readonly (number | null)[]): number | null {
+  const first = Math.min(...times.map((time) => time ?? Infinity));
+  return first === Infinity ? null : first;
 }
 
 /** Returns the features that a key requires and this version does not support. A key with such features is refused. */

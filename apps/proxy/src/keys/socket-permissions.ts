@@ -10,7 +10,7 @@ import {
 import { isDeepEqual } from "../lib/deep-equal.ts";
 import { keyState } from "./key-lifecycle.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
-import { approvalPolicyOfKey, credentialIdOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+import { approvalPolicyOfKey, credentialIdOf, earliest, type KeyRecord, type KeySecret } from "./key-record.ts";
 
 /** The device or the viewer that has an open socket, and the credential that opened it. */
 export type SocketHolder = ConnectedDevice | ConnectedViewer;
@@ -94,9 +94,7 @@ function comparable(permissions: Permissions): object {
 
 /** When the key of a socket or the secret that opened it expires, in epoch milliseconds; `null` when neither does, or the key is not known. */
 export function expiryOfKey(record: KeyRecord | null, holder: SocketHolder): number | null {
-  if (record === null) return null;
-  const ends = [record.expiresAt, secretOf(record, holder)?.expiresAt ?? null].filter((end) => end !== null);
-  return ends.length === 0 ? null : Math.min(...ends);
+  return record === null ? null : earliest(record.expiresAt, secretOf(record, holder)?.expiresAt ?? null);
 }
 
 /** The secret that opened a socket; `undefined` when a rotation has replaced it. */

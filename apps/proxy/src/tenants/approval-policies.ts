@@ -1,5 +1,6 @@
 /** Which policies of the configuration decide on requests for permission: those for every tenant, for one tenant, and for one key. */
 import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
+import { earliest } from "../keys/key-record.ts";
 
 /** The policies of a gateway. */
 export interface ApprovalPolicies {
@@ -19,9 +20,8 @@ export function approvalPolicyOf(
     (policy) => policy !== null && policy !== undefined,
   );
   if (policies.length < 2) return policies[0] ?? null;
-  const deadlines = policies.flatMap(({ deadlineMs }) => (deadlineMs === null ? [] : [deadlineMs]));
   return {
     deniedTools: [...new Set(policies.flatMap(({ deniedTools }) => deniedTools))],
-    deadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines),
+    deadlineMs: earliest(...policies.map(({ deadlineMs }) => deadlineMs)),
   };
 }
