@@ -4,8 +4,9 @@
  */
 import { misuse, parseDuration, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
+import type { GenericSchema } from "valibot";
 import type { KeyPatch, KeyRequest } from "../keys/key-lifecycle.ts";
-import { keyIssues } from "../keys/key-rules.ts";
+import { keyIssues, type RuledKey } from "../keys/key-rules.ts";
 import { KeyPatchSchema, RequestedKeySchema } from "../keys/key-schemas.ts";
 import { isJsonObject } from "../lib/json.ts";
 
@@ -54,10 +55,20 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
     ...readMembers(options, nowMs, policies),
     shared: options.has("shared"),
   };
-  const checked = checkValue(RequestedKeySchema, input, "the key", { firstIssueOnly: true });
+  return { tenant: "default", ...checkKey(RequestedKeySchema, input, nowMs) };
+}
+
+/** Checks the members of a key or a patch. @throws CommandError naming the option that breaks a rule */
+export function checkKey<Key extends RuledKey>(
+  schema: GenericSchema<unknown, Key>,
+  input: unknown,
+  nowMs: number,
+  describe: (issues: readonly ProblemIssue[]) => string = describeKeyIssue,
+): Key {
+  const checked = checkValue(schema, input, "the key", { firstIssueOnly: true });
   const issues = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
-  if (!checked.ok || issues.length > 0) throw misuse(describeKeyIssue(issues));
-  return { tenant: "default", ...checked.value };
+  if (!checked.ok || issues.length > 0) throw misuse(describe(issues));
+  return checked.value;
 }
 
 /** Reads the options of `keys update` as a merge patch. @throws CommandError naming the option that breaks a rule */
@@ -79,10 +90,7 @@ export function readKeyPatch(options: GivenOptions, nowMs: number, policies: rea
   const patch = isJsonObject(limits)
     ? { ...input, rateLimits: mapValues(limits, (text) => (text === "default" ? null : text)) }
     : input;
-  const checked = checkValue(KeyPatchSchema, patch, "the key", { firstIssueOnly: true });
-  const issues = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
-  if (!checked.ok || issues.length > 0) throw misuse(describeKeyIssue(issues));
-  return checked.value;
+  return checkKey(KeyPatchSchema, patch, nowMs);
 }
 
 /** Device ids that look like names: ids are UUIDs, and a key that is restricted to a name by mistake sees no device. */
@@ -178,15 +186,12 @@ export function readInvitation(options: GivenOptions, nowMs: number): Invitation
     scopes: ["connect"],
     invite: { expiresAt, tags: options.get("tag") ?? [] },
   };
-  const checked = checkValue(RequestedKeySchema, input, "the invitation", { firstIssueOnly: true });
-  const [issue] = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
-  if (!checked.ok || issue !== undefined)
-    throw misuse(describeInvitationIssue(issue ?? { member: "", rule: "is not valid" }));
-  return { request: { tenant: "default", ...checked.value }, name };
+  const checked = checkKey(RequestedKeySchema, input, nowMs, describeInvitationIssue);
+  return { request: { tenant: "default", ...checked }, name };
 }
 
 /** Names the option of a member, such as `--tag` for `invite.tags[0]`. */
-function describeInvitationIssue({ member, rule }: ProblemIssue): string {
-  const [, part = ""] = /^invite\.(tags|expiresAt)/.exec(member) ?? [];
-  return `--${{ tags: "tag", expiresAt: "expires" }[part] ?? member} ${rule}`;
+function describeInvitationIssue([issue]: readonly ProblemIssue[]): string {
+  const [, part = ""] = /^invite\.(tags|expiresAt)/.exec(issue?.member ?? "") ?? [];
+  return `--${{ tags: "tag", expiresAt: "expires" }[part] ?? issue?.member} ${issue?.rule}`;
 }

@@ -63,17 +63,13 @@ const storage: readonly OptionDefinition[] = [
   option("config", "FILE", "the configuration file (default proxy.config.json, if it exists)"),
 ];
 
-/** Options of the commands for keys, which can also work on another machine's gateway. */
-const keyStorage: readonly OptionDefinition[] = [
-  option("url", "URL", "the keys of this gateway, with ADMIN_TOKEN from the environment"),
+/** Options of the commands for keys and for devices, of this machine's gateway or of another one. */
+const storageOf = (objects: string): readonly OptionDefinition[] => [
+  option("url", "URL", `the ${objects} of this gateway, with ADMIN_TOKEN from the environment`),
   ...storage,
 ];
-
-/** Options of the commands for devices, of this machine's gateway or of another one. */
-const deviceStorage: readonly OptionDefinition[] = [
-  option("url", "URL", "the devices of this gateway, with ADMIN_TOKEN from the environment"),
-  ...storage,
-];
+const keyStorage = storageOf("keys");
+const deviceStorage = storageOf("devices");
 const deviceTenant: OptionDefinition = option("tenant", "TENANT", "the tenant of the device (default 'default')");
 
 const gatewayFor = (visitor: string): OptionDefinition =>

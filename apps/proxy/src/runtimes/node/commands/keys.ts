@@ -66,7 +66,7 @@ export async function rotateKeyCommand(context: CommandContext): Promise<void> {
 
 /** `console link`: prints the link alone on standard output. Its key is in the store of this machine. */
 export async function consoleLinkCommand(context: CommandContext): Promise<void> {
-  const request = readConsoleLink(context.parsed.options);
+  const request = readConsoleLink(context.parsed.options, systemClock.now());
   const baseUrl = readGatewayUrl(context);
   if (!context.parsed.options.has("gateway")) assertServesConsole(context.settings().dataDir);
   print(`${formatConsoleLink(baseUrl, await createLocalLink(context, request))}\n`);
