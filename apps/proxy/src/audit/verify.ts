@@ -86,50 +86,40 @@ export function verifyAudit(
   const findings: AuditFinding[] = [];
   const heads = new Map(snapshot.heads.map((head) => [head.writer, head]));
   const dropped = new Map(snapshot.dropped?.map((records) => [records.writer, records]));
-  const chains = new Map<string, VerifiedChain>();
+  const walks = new Map<string, ChainWalk>();
   const tally: Tally = { sends: new Set(), controls: new Set(), omittedRefusals: 0 };
   let records = 0;
-  let walk: ChainWalk | null = null;
 
-  function endWalk(): void {
-    if (walk === null) return;
-    chains.set(walk.head?.writer ?? walk.end.writer, { ...walk.end, closed: walk.closed });
-    findings.push(...walk.findings, ...endFindings(walk, sealing));
-    walk = null;
+  function walkOf(writer: string): ChainWalk {
+    const known = walks.get(writer);
+    if (known !== undefined) return known;
+    const walk = beginWalk(writer, heads.get(writer) ?? null, dropped.get(writer), earlier, sealing);
+    walks.set(writer, walk);
+    return walk;
   }
 
   for (const record of snapshot.records) {
-    if (walk?.end.writer !== record.writer) {
-      endWalk();
-      walk = beginWalk(record.writer, heads.get(record.writer) ?? null, dropped.get(record.writer), earlier, sealing);
-    }
     records += 1;
-    step(walk, record, sealing, tally);
+    step(walkOf(record.writer), record, sealing, tally);
     findings.push(...contradictedCheckpoints(record, snapshot, dropped));
   }
-  endWalk();
-  for (const { writer } of dropped.values()) {
-    if (chains.has(writer)) continue;
-    walk = beginWalk(writer, heads.get(writer) ?? null, dropped.get(writer), earlier, sealing);
-    endWalk();
-  }
-
+  for (const writer of dropped.keys()) walkOf(writer);
+  for (const walk of walks.values()) findings.push(...walk.findings, ...endFindings(walk, sealing));
   for (const head of snapshot.heads) {
-    if (chains.has(head.writer)) continue;
-    findings.push({
-      fault: isHeadSealed(head, sealing) ? "tail_cut" : "head_forged",
-      writer: head.writer,
-      sequence: 1,
-    });
+    const { writer } = head;
+    if (walks.has(writer)) continue;
+    findings.push({ fault: isHeadSealed(head, sealing) ? "tail_cut" : "head_forged", writer, sequence: 1 });
   }
   for (const writer of earlier.keys()) {
-    if (!chains.has(writer)) findings.push({ fault: "report_contradicted", writer, sequence: null });
+    if (!walks.has(writer)) findings.push({ fault: "report_contradicted", writer, sequence: null });
   }
   findings.push(...directoryFindings(snapshot, sealing));
   return {
     intact: findings.length === 0,
     records,
-    chains: [...chains.values()].toSorted((left, right) => left.ordinal - right.ordinal),
+    chains: [...walks.values()]
+      .map(({ end, closed }) => ({ ...end, closed }))
+      .toSorted((left, right) => left.ordinal - right.ordinal),
     unfinishedSends: [...tally.sends],
     unfinishedControls: [...tally.controls],
     omittedRefusals: tally.omittedRefusals,
