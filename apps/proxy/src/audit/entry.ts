@@ -166,16 +166,19 @@ export interface OmittedRefusalsEntry {
   readonly since: number;
 }
 
-/** The kind of a change of a key. */
-export type KeyAct =
-  | "created"
-  | "updated"
-  | "rotated"
-  | "disabled"
-  | "enabled"
-  | "revoked"
-  | "signed_in"
-  | "signed_out";
+/** The kinds of changes of a key. */
+export const keyActs = [
+  "created",
+  "updated",
+  "rotated",
+  "disabled",
+  "enabled",
+  "revoked",
+  "signed_in",
+  "signed_out",
+] as const;
+
+export type KeyAct = (typeof keyActs)[number];
 
 /** A change of a key. `key_change_started` is on disk before the change is made. */
 export type KeyEntry =

@@ -3,6 +3,7 @@
  * {@link outcomeOf} and {@link eventNames}.
  */
 import { type JsonObject, parseJsonObject } from "../lib/json.ts";
+import { keyActs } from "./entry.ts";
 
 /** A parsed record. Members that are missing or have another type are `null`. */
 export interface AuditFacts {
@@ -120,19 +121,7 @@ export const eventNames: readonly string[] = [
 ];
 
 /** Changes of keys and devices. */
-export const actionNames: readonly string[] = [
-  "created",
-  "updated",
-  "rotated",
-  "disabled",
-  "enabled",
-  "revoked",
-  "signed_in",
-  "signed_out",
-  "released",
-  "removed",
-  "labelled",
-];
+export const actionNames: readonly string[] = [...keyActs, "released", "removed", "labelled"];
 
 /** How a send, a control or a change ended. */
 export const outcomeNames: readonly string[] = ["ok", "refused", "failed", "unknown"];
