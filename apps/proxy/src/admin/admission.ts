@@ -3,7 +3,7 @@
  * gives. A gateway key of scope `admin` administers its own tenant; the operator's token administers every tenant.
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import type { AuthenticateRequest } from "../limits/authentication.ts";
+import type { AuthenticateRequest, RequestAuthentication } from "../limits/authentication.ts";
 import { createOperatorTokenCheck, insufficientScope, invalidKey, readBearerToken } from "../auth/authentication.ts";
 import { parseKeyId } from "../keys/key-format.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
@@ -11,7 +11,6 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import { credentialOf, endOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";
 import type { Refusal } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
-import type { RateLimitResult } from "../limits/response.ts";
 
 /** The authority under which keys are administered. */
 export type AdminAuthority =
@@ -58,14 +57,7 @@ export type AdminAdmission =
       /** Reads the authority once the request is complete: a body can take a minute to arrive, and a key may end meanwhile. */
       readonly authority: () => Promise<AuthorityResult>;
     }
-  | {
-      readonly kind: "refused";
-      readonly response: PlainResponse;
-      /** The rate limits that count a failed authentication. */
-      readonly rateLimit?: RateLimitResult;
-      /** Why the credentials are invalid; for the log only. */
-      readonly reason?: string;
-    };
+  | Extract<RequestAuthentication, Refusal>;
 
 /** Guards the administration on one listener. */
 export interface AdminGuard {
