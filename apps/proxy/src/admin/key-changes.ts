@@ -77,13 +77,12 @@ export function decideRotate(
   condition: ChangeCondition,
   context: ChangeContext,
 ): KeyDecision {
-  const { nowMs } = context;
   return (
-    endRefusal(authority, record, nowMs) ??
+    endRefusal(authority, record, context.nowMs) ??
     conditionRefusal(record, condition) ??
     replacedSecretRefusal(authority, record) ??
     limitRefusal(authority, record, context) ??
-    withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs), record, context)
+    withinGrants(authority, rotateKey(record, secret, context.nowMs, overlapMs), record, context)
   );
 }
 
@@ -148,8 +147,7 @@ function replacedSecretRefusal(authority: AdminAuthority, record: KeyRecord): Ke
   // The key may have been rotated again since the authority was read.
   const wasRotatedSince = record.secrets[0]?.digest !== authority.record.secrets[0]?.digest;
   if (!authority.isReplaced && !wasRotatedSince) return null;
-  const issue = { member: "authorization", rule: "must have the current secret of the key to rotate it" };
-  return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
+  return grantRefusal({ member: "authorization", rule: "must have the current secret of the key to rotate it" });
 }
 
 /** Refuses to show the secret of a key with larger rate limits: its holder would lift its own. Other changes of such a key give no access to it. */
@@ -160,8 +158,7 @@ function limitRefusal(
 ): KeyDecision | null {
   if (authority.kind === "operator" || hasAtMostRateLimits(rateLimits, authority.record.rateLimits, policies))
     return null;
-  const issue = { member: "rateLimits", rule: "must allow no more than those of the administering key" };
-  return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
+  return grantRefusal({ member: "rateLimits", rule: "must allow no more than those of the administering key" });
 }
 
 function ruleRefusal(issues: readonly ProblemIssue[]): KeyDecision | null {
@@ -175,7 +172,11 @@ function withinGrants(
   context: ChangeContext,
 ): KeyDecision {
   const issues = grantIssues(authority, record, before, context);
-  return issues.length === 0 ? changed(record) : refused(problemResponse("grant_not_allowed", { issues }));
+  return issues.length === 0 ? changed(record) : grantRefusal(...issues);
+}
+
+function grantRefusal(...issues: readonly ProblemIssue[]): KeyDecision {
+  return refused(problemResponse("grant_not_allowed", { issues }));
 }
 
 function changed(record: KeyRecord): KeyDecision {
