@@ -21,7 +21,7 @@ import { showDevice } from "./device-view.ts";
 /** The query of a list of devices. */
 export interface ListDevicesQuery {
   readonly limit: number;
-  /** Id of the last row of the previous page. */
+  /** Id of the last item of the previous page. */
   readonly after?: string;
   readonly tenant?: string;
 }

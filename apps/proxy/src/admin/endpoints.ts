@@ -60,34 +60,24 @@ export interface OptionalAdminRequest extends DecodedInput {
 }
 
 /** The query of a list of keys. */
-export interface ListKeysQuery {
-  readonly limit: number;
-  /** Id of the last key of the previous page. */
-  readonly after?: string;
-  readonly tenant?: string;
+export interface ListKeysQuery extends ListDevicesQuery {
   readonly state?: KeyState;
 }
 
 const keyStates: readonly KeyState[] = ["active", "disabled", "expired", "revoked", "unsupported"];
 
-const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject(
-  {
-    limit: v.exactOptional(ListLimitSchema, String(defaultListLimit)),
-    after: v.exactOptional(IdentifierSchema),
-    tenant: v.exactOptional(IdentifierSchema),
-    state: v.exactOptional(oneOf(keyStates)),
-  },
-  () => "is not a parameter of the list",
-);
+const page = {
+  limit: v.exactOptional(ListLimitSchema, String(defaultListLimit)),
+  after: v.exactOptional(IdentifierSchema),
+  tenant: v.exactOptional(IdentifierSchema),
+};
+const listRule = (): string => "is not a parameter of the list";
 
-const ListDevicesQuerySchema: v.GenericSchema<unknown, ListDevicesQuery> = exactObject(
-  {
-    limit: v.exactOptional(ListLimitSchema, String(defaultListLimit)),
-    after: v.exactOptional(IdentifierSchema),
-    tenant: v.exactOptional(IdentifierSchema),
-  },
-  () => "is not a parameter of the list",
+const ListKeysQuerySchema: v.GenericSchema<unknown, ListKeysQuery> = exactObject(
+  { ...page, state: v.exactOptional(oneOf(keyStates)) },
+  listRule,
 );
+const ListDevicesQuerySchema: v.GenericSchema<unknown, ListDevicesQuery> = exactObject(page, listRule);
 
 /** The query of every other request about a device. */
 const DeviceQuerySchema: v.GenericSchema<unknown, { readonly tenant?: string }> = exactObject(
