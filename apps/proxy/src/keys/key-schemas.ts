@@ -94,7 +94,10 @@ const minDeadlineMs = 1_000;
 const maxDeadlineMs = 604_800_000;
 const deadlineRule = "must be whole milliseconds, from one second to seven days";
 
-const restrictions = {
+/** Optional members of a new key and of a patch. */
+const members = {
+  description: v.exactOptional(v.nullable(TextSchema)),
+  owner: v.exactOptional(v.nullable(TextSchema)),
   deviceIds: v.exactOptional(v.nullable(list(IdentifierSchema))),
   connectionNames: v.exactOptional(v.nullable(list(TextSchema, maxPatterns))),
   deviceTags: v.exactOptional(v.nullable(list(TagSchema))),
@@ -121,11 +124,6 @@ const InviteSchema: v.GenericSchema<unknown, InviteRequest> = exactObject(
   () => "is not a member of an invitation",
 );
 
-const texts = {
-  description: v.exactOptional(v.nullable(TextSchema)),
-  owner: v.exactOptional(v.nullable(TextSchema)),
-};
-
 /** A request for a new key. Without a tenant, the key belongs to the tenant of the administrator. */
 export type RequestedKey = Omit<KeyRequest, "tenant"> & { readonly tenant?: string };
 
@@ -138,8 +136,7 @@ export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactO
     shared: v.exactOptional(v.boolean()),
     invite: v.exactOptional(v.nullable(InviteSchema)),
     rateLimits: v.exactOptional(v.nullable(rateLimits(PolicyOverrideSchema))),
-    ...texts,
-    ...restrictions,
+    ...members,
   },
   () => "is not a member that can be set",
 );
@@ -160,8 +157,7 @@ export const KeyPatchSchema: v.GenericSchema<unknown, KeyPatch> = exactObject(
     shared: v.exactOptional(v.boolean()),
     disabled: v.exactOptional(v.boolean()),
     rateLimits: v.exactOptional(v.nullable(rateLimits(v.nullable(PolicyOverrideSchema)))),
-    ...texts,
-    ...restrictions,
+    ...members,
   },
   (name) => {
     if (name === "tenant") return tenantChangeRule;
