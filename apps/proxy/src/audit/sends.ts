@@ -10,8 +10,8 @@ import type { GatewayPorts } from "../ports.ts";
 import { type ActionLog, type AuditedAction, beginAction, type BeginAction, factsOf } from "./actions.ts";
 import type { SendFacts } from "./entry.ts";
 
-/** The most message ids that the entry of a refused send contains. */
-const maxRefusedMessageIds = 20;
+/** The most message ids, and the most decisions, that the entry of a refused send contains: a body may have thousands. */
+const maxRefusedIds = 20;
 
 /** Creates the function that begins sends. */
 export function createBeginSend({
@@ -32,7 +32,7 @@ export function createBeginSend({
       { log, onFailure },
       {
         started: () => startOf(sendId, send),
-        refused: (_, result) => ({ type: "send_refused", ...refusedFactsOf(sendId, send), ...result }),
+        refused: (_, result) => ({ type: "send_refused", ...sendFactsOf(sendId, send, maxRefusedIds), ...result }),
         finished(response, result) {
           const replayed = response.headers["idempotency-replayed"] === "true";
           return { type: "send_finished", sendId, ...result, replayed };
@@ -44,10 +44,9 @@ export function createBeginSend({
       sendId,
       appendStartInTransaction(deviceId) {
         send.deviceId = deviceId;
-        const entry = startOf(sendId, send);
         if (log === null) return;
         if (log.appendInTransaction === undefined) throw new TypeError("the audit log is in another file");
-        log.appendInTransaction(entry);
+        log.appendInTransaction(startOf(sendId, send));
       },
       markStarted() {
         send.isStarted = true;
@@ -73,16 +72,20 @@ function bodyOf({ decoded }: AuditedAction): SendMessageBody | null {
   return decoded?.operation === "sendMessage" ? decoded.body : null;
 }
 
-function sendFactsOf(sendId: string, send: AuditedAction): SendFacts {
+function sendFactsOf(sendId: string, send: AuditedAction, maxIds?: number): SendFacts {
   const body = bodyOf(send);
   const messages = body?.messages ?? [];
-  const decisions = messages.filter(isApprovalMessage).flatMap(({ approvals }) => approvals.flatMap(toDecision));
+  const decisions = messages
+    .filter(isApprovalMessage)
+    .flatMap(({ approvals }) => approvals.flatMap(toDecision))
+    .slice(0, maxIds);
+  const messageIds = messages.flatMap((message) => ("client_message_id" in message ? [message.client_message_id] : []));
   return {
     sendId,
     ...factsOf(send),
     agentId: body?.agentId ?? null,
     conversationId: body?.conversationId ?? null,
-    messageIds: messages.flatMap((message) => ("client_message_id" in message ? [message.client_message_id] : [])),
+    messageIds: messageIds.slice(0, maxIds),
     answersApproval: messages.some(isApprovalMessage),
     ...(decisions.length > 0 && { decisions }),
   };
@@ -90,15 +93,4 @@ function sendFactsOf(sendId: string, send: AuditedAction): SendFacts {
 
 function toDecision(approval: ApprovalDecision | ToolReturn): { toolCallId: string; approve: boolean }[] {
   return "approve" in approval ? [{ toolCallId: approval.tool_call_id, approve: approval.approve }] : [];
-}
-
-/** A refused send is recorded with few message ids: a body may contain thousands. */
-function refusedFactsOf(sendId: string, send: AuditedAction): SendFacts {
-  const facts = sendFactsOf(sendId, send);
-  const { messageIds, decisions } = facts;
-  return {
-    ...facts,
-    messageIds: messageIds.slice(0, maxRefusedMessageIds),
-    ...(decisions !== undefined && { decisions: decisions.slice(0, maxRefusedMessageIds) }),
-  };
 }
