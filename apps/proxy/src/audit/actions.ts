@@ -6,7 +6,7 @@ import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { type DecodedRequest, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { errorCodeOf } from "../http/response.ts";
 import type { ActionRecord, SendRecord } from "../upstream/upstream.ts";
-import type { AuditEntry, EntryFacts } from "./entry.ts";
+import type { ActionResult, AuditEntry, EntryFacts } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
 
 /** The facts of an action when its record is opened. */
@@ -54,13 +54,6 @@ export interface ActionEntries {
   started(action: AuditedAction): AuditEntry;
   refused(action: AuditedAction, result: ActionResult): AuditEntry;
   finished(response: PlainResponse, result: ActionResult): AuditEntry;
-}
-
-/** The result of an action, as its entries contain it. */
-export interface ActionResult {
-  readonly status: number;
-  /** See {@link errorCodeOf}. */
-  readonly code: string | null;
 }
 
 /** Returns the facts that every entry of an action contains, apart from the conversation. */

@@ -59,6 +59,13 @@ export interface EntryFacts {
   readonly conversationId: string | null;
 }
 
+/** The result of a send or a control operation. */
+export interface ActionResult {
+  readonly status: number;
+  /** `errorCode` of a problem; `null` for a success. */
+  readonly code: string | null;
+}
+
 /** The sender, the target and the messages of a send. */
 export interface SendFacts extends EntryFacts {
   /** Joins the entries of one send. */
@@ -78,16 +85,13 @@ export type SendEntry =
       /** The messages themselves, only when the configuration says so. */
       readonly content?: unknown;
     } & SendFacts)
-  | ({ readonly type: "send_refused"; readonly status: number; readonly code: string | null } & SendFacts)
-  | {
+  | ({ readonly type: "send_refused" } & ActionResult & SendFacts)
+  | ({
       readonly type: "send_finished";
       readonly sendId: string;
-      readonly status: number;
-      /** `errorCode` of a problem; `null` for a success. */
-      readonly code: string | null;
       /** The result of an earlier send with the same message id was returned. */
       readonly replayed: boolean;
-    };
+    } & ActionResult);
 
 /** The conversation that is controlled, by which key, and the request. */
 export interface ControlFacts extends EntryFacts {
@@ -101,16 +105,13 @@ export interface ControlFacts extends EntryFacts {
 /** Control of a conversation. `control_started` is on disk before the command leaves, and `control_finished` follows. */
 export type ControlEntry =
   | ({ readonly type: "control_started" } & ControlFacts)
-  | ({ readonly type: "control_refused"; readonly status: number; readonly code: string | null } & ControlFacts)
-  | {
+  | ({ readonly type: "control_refused" } & ActionResult & ControlFacts)
+  | ({
       readonly type: "control_finished";
       readonly controlId: string;
-      readonly status: number;
-      /** `errorCode` of a problem; `null` for a success. */
-      readonly code: string | null;
       /** The report of the device, as in the response; `null` when it reported nothing. */
       readonly effect: Readonly<Record<string, unknown>> | null;
-    };
+    } & ActionResult);
 
 /** A conversation on a device; `agentId` is `null` for one without an agent. */
 interface ConversationFacts extends Pick<EntryFacts, "tenant" | "connectionId" | "agentId"> {
@@ -180,9 +181,9 @@ export const keyActs = [
 
 export type KeyAct = (typeof keyActs)[number];
 
-/** A change of a key. `key_change_started` is on disk before the change is made. */
+/** A change of a key. `key_change_started` is on disk before the change is made. Abandoned: the key does not exist, or a rule forbids the change. */
 export type KeyEntry =
-  | { readonly type: "key_change_started"; readonly actor: KeyActor; readonly keyId: string }
+  | { readonly type: "key_change_started" | "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string }
   | {
       /** Unknown: the store did not respond, so the change may have been made or not. */
       readonly type: "key_changed" | "key_change_unknown";
@@ -192,18 +193,19 @@ export type KeyEntry =
       readonly act: KeyAct;
       /** The changed members with their new values, without secrets; all members of a new key. */
       readonly members: Readonly<Record<string, unknown>>;
-    }
-  /** The change was not made: the key does not exist, or a rule forbids the change. */
-  | { readonly type: "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string };
+    };
 
 /** The device of a change, and who makes it. */
 export interface DeviceChange extends Omit<DeviceChangeFacts, "labels"> {
   readonly actor: KeyActor;
 }
 
-/** A change of a device. `device_change_started` is on disk before the change is made. */
+/**
+ * A change of a device. `device_change_started` is on disk before the change is made. Abandoned: the device does not exist, or a rule forbids the
+ * change. Unknown: the upstream did not respond.
+ */
 export type DeviceEntry =
-  | ({ readonly type: "device_change_started" } & DeviceChange)
+  | ({ readonly type: "device_change_started" | "device_change_abandoned" | "device_change_unknown" } & DeviceChange)
   | ({
       readonly type: "device_changed";
       /** The key that owned the device before; `null`: none. */
@@ -212,11 +214,7 @@ export type DeviceEntry =
       readonly connectionNames: readonly string[];
       /** The labels that were assigned; absent members stayed as they were. */
       readonly labels?: EnvironmentPatch;
-    } & DeviceChange)
-  /** The upstream did not respond, so it is unknown whether the change was made. */
-  | ({ readonly type: "device_change_unknown" } & DeviceChange)
-  /** The change was not made: the device does not exist, or a rule forbids the change. */
-  | ({ readonly type: "device_change_abandoned" } & DeviceChange);
+    } & DeviceChange);
 
 const policyPrefix = "policy:";
 
