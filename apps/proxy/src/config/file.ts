@@ -1,12 +1,12 @@
 /** `proxy.config.json` as people write it. `file-schema.ts` validates it, and `resolve.ts` makes settings of it. */
 import type { Scope } from "@letta-environments/schema";
 import type { ShadowRule } from "../auth/shadow.ts";
-import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
-import type { CacheStatusAudience, CacheStoreName } from "../cache/policy.ts";
-import type { IdentityLabel } from "../metrics/settings.ts";
+import type { ClaimPath, ClaimSettings, JwtAlgorithm, JwtSettings } from "../auth/jwt-settings.ts";
+import type { CacheSettings } from "../cache/policy.ts";
+import type { IdentityLabel, OtlpSettings } from "../metrics/settings.ts";
 import type { LimitedRoute } from "../limits/routes.ts";
 import type { RateLimitStoreName } from "../limits/settings.ts";
-import type { RateLimitDimension, RateLimitFailureMode } from "../rate-limit/policy.ts";
+import type { RateLimitDimension, RateLimitPolicy } from "../rate-limit/policy.ts";
 
 /** The content of `proxy.config.json`. Secrets do not belong there: they come from the environment or from separate files. */
 export interface ConfigFile {
@@ -44,12 +44,7 @@ export interface ConfigFile {
 }
 
 /** `otlp` of the file: a receiver of metrics and spans. Credentials come from `OTEL_EXPORTER_OTLP_HEADERS`. */
-export interface OtlpFile {
-  endpoint?: string;
-  intervalMs?: number;
-  sampleRatio?: number;
-  serviceName?: string;
-}
+export type OtlpFile = Partial<Omit<OtlpSettings, "headers">>;
 
 /** The policies that decide on requests for permission when nobody does. */
 export interface ApprovalPolicyFile {
@@ -64,13 +59,8 @@ export interface ApprovalsFile extends ApprovalPolicyFile {
 }
 
 /** `cache` of the file. */
-export interface CacheFile {
+export interface CacheFile extends Partial<CacheSettings> {
   enabled?: boolean;
-  store?: CacheStoreName;
-  maxBytes?: number;
-  maxEntries?: number;
-  /** The principals that see `Cache-Status`. */
-  statusFor?: CacheStatusAudience;
 }
 
 /** `admin` of the file: a separate listener for the administration. */
@@ -94,29 +84,15 @@ export const logLevels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 /** `auth.jwt` of the file. */
-export interface JwtFile {
+export interface JwtFile extends Partial<
+  Omit<JwtSettings, "audience" | "algorithms" | "tenant" | "claims" | "scopeMap">
+> {
   issuer: string;
-  audience: string | string[];
   jwksUrl: string;
+  audience: string | string[];
   algorithms?: JwtAlgorithm[];
-  type?: string;
-  clockToleranceMs?: number;
-  maxTokenBytes?: number;
-  jwksMaxAgeMs?: number;
-  jwksStaleMs?: number;
-  jwksCooldownMs?: number;
-  jwksTimeoutMs?: number;
   tenant?: string;
-  claims?: {
-    tenant?: ClaimPath;
-    scopes?: ClaimPath;
-    owner?: ClaimPath;
-    deviceIds?: ClaimPath;
-    connectionNames?: ClaimPath;
-    deviceTags?: ClaimPath;
-    agentIds?: ClaimPath;
-    maxMode?: ClaimPath;
-  };
+  claims?: { [Member in keyof ClaimSettings]?: ClaimPath };
   scopeMap?: Record<string, Scope[]>;
 }
 
@@ -129,16 +105,11 @@ export interface TenantFile {
 }
 
 /** A policy of `rateLimits.policies`. */
-export interface RateLimitPolicyFile {
+export interface RateLimitPolicyFile extends Partial<Omit<RateLimitPolicy, "name" | "limit">> {
   per: RateLimitDimension[];
   limit: number;
-  windowMs?: number;
-  burst?: number;
-  unit?: "requests" | "concurrent-requests";
   routes?: LimitedRoute[];
   costs?: Partial<Record<LimitedRoute, number>>;
-  mode?: "enforce" | "shadow";
-  onStoreError?: RateLimitFailureMode;
 }
 
 /** `rateLimits` of the file. */
