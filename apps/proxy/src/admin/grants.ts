@@ -71,7 +71,7 @@ export function grantIssues(
     if (!known.has(member))
       issues.push({ member, rule: `${rule}, with \`shadow\` and \`approvals\` of the gateway applied` });
   }
-  if (endsAt !== null && (grants.expiresAt === null || grants.expiresAt > endsAt)) {
+  if ((grants.expiresAt ?? Infinity) > (endsAt ?? Infinity)) {
     exceeds("expiresAt", "must be no later than the end of the administering key");
   }
   // A limited key must not lift limits: neither its own, nor through another key that it creates or whose secret it learns.
@@ -98,45 +98,31 @@ function configuredGrants(grants: KeyGrants, configure: ConfigurePermissions): C
   return { ...grants, ...configured, ...policy };
 }
 
-/** The restrictions that bind the keys of an administering key too. */
+/** The restrictions that bind the keys of an administering key too, including its approval policy and its mode; otherwise it could lift them. */
 function restrictionIssues(own: ConfiguredGrants, granted: ConfiguredGrants): readonly ProblemIssue[] {
-  const issues: ProblemIssue[] = [];
+  const { setMode } = granted;
   const devices = exceedingDevices(own, granted);
-  if (devices !== null) {
-    issues.push({ member: devices, rule: "must allow no device beyond those of the administering key" });
-  }
-  if (!isWithin(own.deviceTags, granted.deviceTags)) {
-    issues.push({ member: "deviceTags", rule: "must allow no tag beyond those of the administering key" });
-  }
-  if (!isWithin(own.agentIds, granted.agentIds)) {
-    issues.push({ member: "agentIds", rule: "must allow no agent beyond those of the administering key" });
-  }
   // A key that sets a mode may change modes up to its maximum, so a maximum of its own must not reach further, nor one that is lifted.
   const hasOwnCeiling = granted.maxMode !== null || granted.modeCeiling !== undefined;
   const maxMode = hasOwnCeiling ? modeCeiling(own) : own.maxMode;
-  if (!allowsMode({ maxMode }, granted.maxMode ?? undefined)) {
-    issues.push({ member: "maxMode", rule: "must not be more permissive than the administering key may set" });
-  }
-  return [...issues, ...policyIssues(own, granted)];
-}
-
-/** The approval policy and the mode of an administering key also bind the keys that it grants; otherwise it could lift them. */
-function policyIssues(own: ConfiguredGrants, { setMode, ...granted }: KeyGrants): readonly ProblemIssue[] {
-  const issues: ProblemIssue[] = [];
-  const maxMode = modeCeiling({ ...own, approvalPolicy: approvalPolicyOfKey(own) });
-  if (own.setMode !== null && (setMode === null || !isSameMode(setMode, own.setMode))) {
-    issues.push({ member: "setMode", rule: "must be that of the administering key" });
-  } else if (own.setMode === null && setMode !== null && !allowsMode({ maxMode }, setMode)) {
-    issues.push({ member: "setMode", rule: "must not be more permissive than the administering key may set" });
-  }
-  if (!isWithin(granted.deniedTools ?? [], own.deniedTools ?? [])) {
-    issues.push({ member: "deniedTools", rule: "must contain every tool that the administering key denies" });
-  }
-  const deadline = own.approvalDeadlineMs;
-  if (deadline !== null && (granted.approvalDeadlineMs === null || granted.approvalDeadlineMs > deadline)) {
-    issues.push({ member: "approvalDeadlineMs", rule: "must be no longer than that of the administering key" });
-  }
-  return issues;
+  const ceiling = modeCeiling({ ...own, approvalPolicy: approvalPolicyOfKey(own) });
+  const setsOtherMode = own.setMode !== null && (setMode === null || !isSameMode(setMode, own.setMode));
+  const setsFreerMode = own.setMode === null && setMode !== null && !allowsMode({ maxMode: ceiling }, setMode);
+  const waitsLonger = (granted.approvalDeadlineMs ?? Infinity) > (own.approvalDeadlineMs ?? Infinity);
+  const noOther = (object: string): string => `must allow no ${object} beyond those of the administering key`;
+  const noFreerMode = "must not be more permissive than the administering key may set";
+  const allTools = "must contain every tool that the administering key denies";
+  const rules: readonly (readonly [isBroken: boolean, member: keyof KeyGrants, rule: string])[] = [
+    [devices !== null, devices ?? "deviceIds", noOther("device")],
+    [!isWithin(own.deviceTags, granted.deviceTags), "deviceTags", noOther("tag")],
+    [!isWithin(own.agentIds, granted.agentIds), "agentIds", noOther("agent")],
+    [!allowsMode({ maxMode }, granted.maxMode ?? undefined), "maxMode", noFreerMode],
+    [setsOtherMode, "setMode", "must be that of the administering key"],
+    [setsFreerMode, "setMode", noFreerMode],
+    [!isWithin(granted.deniedTools ?? [], own.deniedTools ?? []), "deniedTools", allTools],
+    [waitsLonger, "approvalDeadlineMs", "must be no longer than that of the administering key"],
+  ];
+  return rules.flatMap(([isBroken, member, rule]) => (isBroken ? [{ member, rule }] : []));
 }
 
 /** Returns the member through which a key would reach a device that the administering key does not, or `null`. */
