@@ -18,21 +18,15 @@ import type {
   RateLimitTakeOptions,
 } from "./store.ts";
 
-/** Options of {@link decideWithoutStore}. */
-export interface FallbackOptions {
-  readonly localStore: LocalRateLimitStore;
-  /** Number of processes that share the limits. */
-  readonly instances: number;
-  /** `retryAfterMs` of a closed policy, in milliseconds. */
-  readonly closedRetryMs: number;
-  readonly reason: RateLimitDegradation;
-}
+/** How long no request is sent to a store that failed, in milliseconds. A closed policy asks callers to wait as long. */
+export const cooldownMs = 1_000;
 
 /** Decides each check by the failure mode of its policy. */
 export function decideWithoutStore(
   checks: readonly RateLimitCheck[],
   options: RateLimitTakeOptions,
-  { localStore, instances, closedRetryMs, reason }: FallbackOptions,
+  { localStore, instances }: { readonly localStore: LocalRateLimitStore; readonly instances: number },
+  reason: RateLimitDegradation,
 ): RateLimitOutcome {
   const isClosed = checks.some(({ policy }) => policy.onStoreError === "closed" && policy.mode === "enforce");
   const shares = checks
@@ -45,7 +39,7 @@ export function decideWithoutStore(
     const decided = mode === "local" ? local.decisions[nextLocal++] : undefined;
     if (decided !== undefined) return { ...decided, degraded: "local" };
     const allowed = mode !== "closed";
-    return { policy, allowed, remaining: null, resetMs: 0, retryAfterMs: allowed ? 0 : closedRetryMs, degraded: mode };
+    return { policy, allowed, remaining: null, resetMs: 0, retryAfterMs: allowed ? 0 : cooldownMs, degraded: mode };
   });
   return {
     admitted: local.admitted && !isClosed,

@@ -16,7 +16,13 @@
  * released are released when the store is back. Durations are monotonic, so changes of the wall clock neither block nor free anyone.
  */
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
-import { createPendingReleases, decideWithoutStore, type LeaseRelease, type PendingReleases } from "./fallback.ts";
+import {
+  cooldownMs,
+  createPendingReleases,
+  decideWithoutStore,
+  type LeaseRelease,
+  type PendingReleases,
+} from "./fallback.ts";
 import type { RateLimitCheck } from "./policy.ts";
 import type {
   LocalRateLimitStore,
@@ -54,9 +60,6 @@ export interface RateLimiterClock {
   /** Calls `run` once after `delayMs`. The returned function cancels it. */
   setTimer(delayMs: number, run: () => void): () => void;
 }
-
-/** How long no request is sent to a store that failed, in milliseconds. */
-const cooldownMs = 1_000;
 
 /** Options of {@link createRateLimiter}. */
 export interface RateLimiterOptions {
@@ -166,8 +169,7 @@ function fallBack(
   reason: RateLimitDegradation,
 ): RateLimitOutcome {
   limiter.degradedDecisions += 1;
-  const { localStore, instances } = limiter;
-  return decideWithoutStore(checks, options, { localStore, instances, closedRetryMs: cooldownMs, reason });
+  return decideWithoutStore(checks, options, limiter, reason);
 }
 
 function noteFailure(limiter: Limiter, admission: Admission, reason: RateLimitDegradation, cause: unknown): void {
