@@ -58,10 +58,10 @@ export function createCheckCredential(
     if (authentication.kind === "refused") {
       const { response, reason = null } = authentication;
       if (response.status < 500) return { kind: "ended", response, reason };
-      const isOver = hasExpired(credentialOf(principal), expiryOf(principal));
-      return isOver
-        ? { kind: "ended", response: invalidKey, reason: expiredReason(principal) }
-        : { kind: "same", principal };
+      const { credentialExpiresAt, keyExpiresAt = null } = principal;
+      if (!hasExpired(credentialOf(principal), credentialExpiresAt ?? keyExpiresAt)) return { kind: "same", principal };
+      const expired = credentialExpiresAt === undefined ? "key_expired" : "token_expired";
+      return { kind: "ended", response: invalidKey, reason: expired };
     }
     const isSame = isDeepEqual(permissionsOf(authentication.principal), permissionsOf(principal));
     return { kind: isSame ? "same" : "changed", principal: authentication.principal };
@@ -69,14 +69,6 @@ export function createCheckCredential(
 }
 
 const unavailable: Authentication = { kind: "refused", response: problemResponse("key_store_unavailable") };
-
-function expiryOf({ credentialExpiresAt, keyExpiresAt }: GatewayPrincipal): number | null {
-  return credentialExpiresAt ?? keyExpiresAt ?? null;
-}
-
-function expiredReason({ credentialExpiresAt }: GatewayPrincipal): string {
-  return credentialExpiresAt === undefined ? "key_expired" : "token_expired";
-}
 
 /** A key that expires at another time has the same permissions until then. */
 function permissionsOf({ keyExpiresAt: _expiry, ...permissions }: GatewayPrincipal): object {
