@@ -3,7 +3,7 @@ import type { KeyActor, KeyRecord } from "../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { isDeepEqual } from "../lib/deep-equal.ts";
 import type { KeyStore } from "../ports.ts";
-import type { AuditEntry, KeyAct } from "./entry.ts";
+import type { AuditEntry, KeyAct, KeyEntry } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
 
 /**
@@ -23,8 +23,7 @@ export function auditKeyStore(
     attempted: () => KeyChange | null,
   ): Promise<Result> {
     await audit.append({ type: "key_change_started", actor, keyId });
-    const end = (type: "key_changed" | "key_change_unknown"): Promise<void> => {
-      const made = attempted();
+    const end = (type: "key_changed" | "key_change_unknown", made: KeyChange | null): Promise<void> => {
       const entry: AuditEntry =
         made === null
           ? { type: "key_change_abandoned", actor, keyId }
@@ -35,11 +34,10 @@ export function auditKeyStore(
     try {
       result = await run();
     } catch (cause) {
-      if (cause instanceof KeyStoreUnavailableError) await end("key_change_unknown");
-      else await audit.append({ type: "key_change_abandoned", actor, keyId }).catch(onFailure);
+      await end("key_change_unknown", cause instanceof KeyStoreUnavailableError ? attempted() : null);
       throw cause;
     }
-    await end("key_changed");
+    await end("key_changed", attempted());
     return result;
   }
 
@@ -86,11 +84,10 @@ interface KeyChange {
 }
 
 /** Describes a change for the log: its kind, and the changed members without secrets. */
-export function describeKeyChange({ before, after }: KeyChange): {
-  readonly tenant: string;
-  readonly act: KeyAct;
-  readonly members: Readonly<Record<string, unknown>>;
-} {
+export function describeKeyChange({
+  before,
+  after,
+}: KeyChange): Pick<Extract<KeyEntry, { readonly act: KeyAct }>, "tenant" | "act" | "members"> {
   const { secrets, ...shown } = after;
   const isNew = (name: string, value: unknown): boolean =>
     before === null || JSON.stringify(before[name as keyof KeyRecord]) !== JSON.stringify(value);
