@@ -64,8 +64,8 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
   const authenticateKey = createKeyAuthenticator(ports);
   const authenticateToken = openTokenAuthenticator(ports, config);
   const passThrough = config.passThrough ? createPassThrough(ports) : null;
-  const authenticatePassThroughKey =
-    passThrough === null ? null : createPassThroughAuthenticator(ports, passThrough, config);
+  const isOperatorToken =
+    config.operatorToken === null ? () => false : createOperatorTokenCheck(ports, config.operatorToken);
 
   function byKey(authorization: string | null, cachedOnly = false): MaybePromise<Authentication> {
     return applyTenant(authenticateKey(authorization, cachedOnly), "key");
@@ -73,7 +73,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
 
   return {
     authenticate(authorization, cachedOnly = false) {
-      if (authenticateToken === null && authenticatePassThroughKey === null) return byKey(authorization, cachedOnly);
+      if (authenticateToken === null && passThrough === null) return byKey(authorization, cachedOnly);
       const credentials = readBearerToken(authorization);
       if (credentials.kind !== "token" || startsLikeKey(credentials.token)) return byKey(authorization, cachedOnly);
       const { token } = credentials;
@@ -82,9 +82,10 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
           ? applyTenant(authenticateToken(token, cachedOnly ? "verified_tokens" : "issuer"), "token")
           : refuseInvalidKey("token_malformed");
       }
-      return authenticatePassThroughKey === null
-        ? authenticateKey(authorization, cachedOnly)
-        : authenticatePassThroughKey(token, cachedOnly);
+      if (passThrough === null) return authenticateKey(authorization, cachedOnly);
+      // The operator's token could be sent here by mistake.
+      if (isOperatorToken(token) || (cachedOnly && !passThrough.knows(token))) return refuseInvalidKey("not_verified");
+      return { kind: "authenticated", principal: passThrough.principalOf(token), passThroughKey: token };
     },
     authenticateKey: byKey,
     authenticateToken(authorization) {
@@ -107,19 +108,6 @@ function openTokenAuthenticator(ports: CallerPorts, { jwt }: CallerConfig): Toke
   if (ports.tokenAuthenticatorFor !== undefined) return ports.tokenAuthenticatorFor(jwt);
   if (ports.fetchJwks === undefined) throw new TypeError("tokens need the port fetchJwks");
   return createTokenAuthenticator({ ...ports, fetchJwks: ports.fetchJwks }, jwt);
-}
-
-/** Accepts any credential as a caller's own upstream key, except the operator's token, which could be sent here by mistake. */
-function createPassThroughAuthenticator(
-  ports: CallerPorts,
-  passThrough: PassThrough,
-  { operatorToken }: CallerConfig,
-): (token: string, cachedOnly: boolean) => CallerAuthentication {
-  const isOperatorToken = operatorToken === null ? () => false : createOperatorTokenCheck(ports, operatorToken);
-  return (token, cachedOnly) => {
-    if (isOperatorToken(token) || (cachedOnly && !passThrough.knows(token))) return refuseInvalidKey("not_verified");
-    return { kind: "authenticated", principal: passThrough.principalOf(token), passThroughKey: token };
-  };
 }
 
 /** Own keys that are remembered: as callers, and separately as accepted ones. */
