@@ -30,31 +30,31 @@ export function resolveOtlp({ otlp = {} }: ConfigFile, environment: Environment)
     problems.push({ setting: "OTEL_EXPORTER_OTLP_HEADERS", rule });
   }
   const endpoint = readEndpoint(url, headers !== null && Object.keys(headers).length > 0);
-  if (endpoint.rule !== undefined) {
+  if ("rule" in endpoint) {
     const setting = fromVariable === undefined ? "otlp.endpoint" : "OTEL_EXPORTER_OTLP_ENDPOINT";
     problems.push({ setting, rule: endpoint.rule });
   }
-  const intervalMs = readNumber(
-    "OTEL_METRIC_EXPORT_INTERVAL",
-    variable,
-    { minimum: 1_000, maximum: 3_600_000 },
-    problems,
-  );
-  const sampleRatio = readNumber("OTEL_TRACES_SAMPLER_ARG", variable, { minimum: 0, maximum: 1 }, problems);
+
+  function readNumber(name: string, minimum: number, maximum: number): number | undefined {
+    const text = variable(name);
+    if (text === undefined) return undefined;
+    const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= minimum && value <= maximum) return value;
+    problems.push({ setting: name, rule: `must be a number from ${minimum} to ${maximum}` });
+    return undefined;
+  }
+
   const settings: OtlpSettings = {
-    endpoint: endpoint.value ?? "",
+    endpoint: "rule" in endpoint ? "" : endpoint.value,
     headers: headers ?? {},
-    intervalMs: intervalMs ?? otlp.intervalMs ?? 60_000,
-    sampleRatio: sampleRatio ?? otlp.sampleRatio ?? 0,
+    intervalMs: readNumber("OTEL_METRIC_EXPORT_INTERVAL", 1_000, 3_600_000) ?? otlp.intervalMs ?? 60_000,
+    sampleRatio: readNumber("OTEL_TRACES_SAMPLER_ARG", 0, 1) ?? otlp.sampleRatio ?? 0,
     serviceName: variable("OTEL_SERVICE_NAME") ?? otlp.serviceName ?? "letta-proxy",
   };
   return { settings, problems };
 }
 
-function readEndpoint(
-  text: string,
-  hasHeaders: boolean,
-): { readonly value: string; readonly rule?: undefined } | { readonly value?: undefined; readonly rule: string } {
+function readEndpoint(text: string, hasHeaders: boolean): { readonly value: string } | { readonly rule: string } {
   if (!URL.canParse(text)) return { rule: "must be an absolute URL, such as http://127.0.0.1:4318" };
   const url = new URL(text);
   if (url.protocol !== "https:" && url.protocol !== "http:") return { rule: "must be an http: or https: URL" };
@@ -65,20 +65,6 @@ function readEndpoint(
     return { rule: "must be https: if OTEL_EXPORTER_OTLP_HEADERS is set (http: is accepted for loopback addresses)" };
   }
   return { value: url.origin + url.pathname.replace(/\/+$/, "") };
-}
-
-function readNumber(
-  name: string,
-  variable: (name: string) => string | undefined,
-  { minimum, maximum }: { readonly minimum: number; readonly maximum: number },
-  problems: SettingProblem[],
-): number | undefined {
-  const text = variable(name);
-  if (text === undefined) return undefined;
-  const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= minimum && value <= maximum) return value;
-  problems.push({ setting: name, rule: `must be a number from ${minimum} to ${maximum}` });
-  return undefined;
 }
 
 const headerPair = /^\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*([^,]*?)\s*$/;
