@@ -159,12 +159,12 @@ async function readKeyAuthority(
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
   if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey };
-  const { expiresAt, isReplaced, isSession } = verified;
-  if (hasExpired(credentialOf(verified.principal), expiresAt)) return { kind: "refused", response: invalidKey };
+  const { principal, expiresAt, isReplaced } = verified;
+  if (hasExpired(credentialOf(principal), expiresAt)) return { kind: "refused", response: invalidKey };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
   return {
     kind: "granted",
-    authority: { kind: "key", record, endsAt: isSession ? endOf(record) : expiresAt, isReplaced },
+    authority: { kind: "key", record, endsAt: principal.isSession === true ? endOf(record) : expiresAt, isReplaced },
   };
 }
 

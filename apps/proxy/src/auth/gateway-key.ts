@@ -125,8 +125,6 @@ export interface VerifiedKey {
   readonly expiresAt: number | null;
   /** Whether the presented secret is not the current one of the key: a rotation replaced it, or it belongs to a session. */
   readonly isReplaced: boolean;
-  /** Whether the presented secret belongs to a session, which ends before the key. */
-  readonly isSession: boolean;
 }
 
 /** The result of {@link verifyKey}. */
@@ -171,7 +169,6 @@ export function verifySecret(record: KeyRecord, secret: KeySecret): KeyVerificat
     principal: principalOf(record, secret, expiresAt),
     expiresAt,
     isReplaced: secret !== record.secrets[0] || secret.use === "session",
-    isSession: secret.use === "session",
   };
 }
 

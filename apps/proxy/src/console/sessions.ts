@@ -73,7 +73,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     const { keyStore, pepper, digests } = ports;
     const record = await keyStore.find(parseKeyId(secret) ?? "");
     const verified = record === null ? null : verifyKey(secret, record, pepper, digests);
-    if (verified?.kind === "valid" && verified.isSession) await signOut(verified.principal);
+    if (verified?.kind === "valid" && verified.principal.isSession === true) await signOut(verified.principal);
   }
 
   /** Reports a failure that changes nothing for the caller. */
