@@ -42,18 +42,14 @@ export function toShadowSettings(
   return { keyIds: new Set(keyIds), rules: new Set(rules) };
 }
 
-/** The record of a send or of a control operation, with its connection if that was looked up. */
-interface ActionConnection {
-  readonly connection: ConnectionRecord | null | undefined;
-}
-
 /** The members of an exchange that shadow mode reads. Members of steps that have not run yet are absent. */
 interface ShadowedExchange {
   readonly state: {
     /** Set once the request is authenticated. */
     principal: Principal | null;
     shadowRefusedBy: readonly string[];
-    readonly action: ActionConnection | null;
+    /** A send or a control operation, with its connection if that was looked up. */
+    readonly action: { readonly connection: ConnectionRecord | null | undefined } | null;
   };
   readonly endpoint?: Endpoint;
   readonly params?: Readonly<Record<string, string>>;
