@@ -95,11 +95,8 @@ export function createPendingReleases(): PendingReleases {
   return {
     add(release) {
       pending.set(release.leaseId, release);
-      if (pending.size <= maxPending) return;
-      for (const oldest of pending.keys()) {
-        pending.delete(oldest);
-        return;
-      }
+      const [oldest] = pending.keys();
+      if (pending.size > maxPending && oldest !== undefined) pending.delete(oldest);
     },
     takeBatch(nowMs) {
       const batch: LeaseRelease[] = [];
