@@ -86,7 +86,6 @@ export function grantIssues(
 /** The rights of a key, and the ceiling on the modes that its holder chooses where the configuration has lifted that. */
 type ConfiguredGrants = KeyGrants & Pick<Principal, "modeCeiling">;
 
-/** Applies the configuration to the rights of a key. */
 function configuredGrants(grants: KeyGrants, configure: ConfigurePermissions): ConfiguredGrants {
   const { id: keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode } = grants;
   const own = { keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode };

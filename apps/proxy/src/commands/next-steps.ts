@@ -65,7 +65,6 @@ export function denoCommand(program: string, dataDir: string): readonly string[]
   return ["deno", "run", "--no-prompt", ...permissions, program];
 }
 
-/** The agent of the demo device. */
 const demoAgentId = "agent-local-demo";
 
 /** The text of the first start. */

@@ -27,7 +27,6 @@ const maxPatterns = 50;
 /** The most policies that one key may override. */
 const maxOverrides = 32;
 
-/** Scopes of a key when none are named. */
 const defaultScopes: readonly Scope[] = ["list", "read"];
 
 /** The default for how long the old secret of a rotated key stays valid, in milliseconds. */
@@ -80,7 +79,6 @@ export const isPolicyName = (text: string): boolean => /^[\x20-\x7e]{1,64}$/.tes
 
 const policyNameRule = "must have names of policies, of 1 to 64 printable ASCII characters";
 
-/** Overrides by policy name. */
 function rateLimits<Override>(
   override: v.GenericSchema<unknown, Override>,
 ): v.GenericSchema<unknown, Readonly<Record<string, Override>>> {
@@ -109,7 +107,6 @@ const members = {
   expiresAt: v.exactOptional(v.nullable(TimeSchema)),
 };
 
-/** Validates an {@link InviteRequest}. */
 const InviteSchema: v.GenericSchema<unknown, InviteRequest> = exactObject(
   {
     expiresAt: TimeSchema,
@@ -145,7 +142,6 @@ const fixedMembers: ReadonlySet<string> = new Set([
   ...["id", "invite", "createdAt", "revokedAt", "disabledAt", "state", "lastUsedAt", "secrets", "key"],
 ]);
 
-/** Why a key stays in its tenant. */
 const tenantChangeRule =
   "cannot be changed, because the devices and the audit records of a key belong to its tenant; create another key";
 
