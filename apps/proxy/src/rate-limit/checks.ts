@@ -60,16 +60,12 @@ const letters: Readonly<Record<RateLimitDimension, string>> = {
 export function partitionKey(dimensions: readonly RateLimitDimension[], values: DimensionValues): string {
   const [first] = dimensions;
   if (first !== undefined && dimensions.length === 1) return singleKey(values[first]);
-  let key = "=";
-  for (let index = 0; index < dimensions.length; index++) {
-    const dimension = dimensions[index];
-    if (dimension === undefined) continue;
-    const value = values[dimension];
-    const letter = letters[dimension];
-    if (value === null) key += `${letter}-`;
-    else key += index === dimensions.length - 1 ? `${letter}=${value}` : `${letter}${value.length}=${value}`;
-  }
-  return key;
+  const parts = dimensions.map((dimension, index) => {
+    const [letter, value] = [letters[dimension], values[dimension]];
+    if (value === null) return `${letter}-`;
+    return index === dimensions.length - 1 ? `${letter}=${value}` : `${letter}${value.length}=${value}`;
+  });
+  return `=${parts.join("")}`;
 }
 
 /** Escapes a value that starts like a missing value (`-`) or like a key of several parts (`=`). */

@@ -28,23 +28,15 @@ export function decideRateLimits(
   nowUs: number,
   probe: boolean,
 ): RateLimitOutcome {
-  let admitted = true;
-  for (let index = 0; index < checks.length && admitted; index++) {
-    const check = checks[index];
-    if (check === undefined || check.policy.mode === "shadow") continue;
-    admitted = isAllowed(check, states[index] ?? 0, nowUs);
-  }
+  const admitted = checks.every(
+    (check, index) => check.policy.mode === "shadow" || isAllowed(check, states[index] ?? 0, nowUs),
+  );
   const charges = admitted && !probe;
-  const decisions: RateLimitDecision[] = [];
-  for (let index = 0; index < checks.length; index++) {
-    const check = checks[index];
-    if (check === undefined) continue;
-    decisions.push(
-      check.policy.unit === "requests"
-        ? settleRequests(check, states, index, nowUs, charges)
-        : settleLease(check, states, index, charges),
-    );
-  }
+  const decisions = checks.map((check, index) =>
+    check.policy.unit === "requests"
+      ? settleRequests(check, states, index, nowUs, charges)
+      : settleLease(check, states, index, charges),
+  );
   return { admitted, decisions, constrained: mostConstrained(decisions), degraded: null };
 }
 

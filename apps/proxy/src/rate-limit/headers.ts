@@ -69,11 +69,7 @@ function policyFieldOf(decisions: readonly RateLimitDecision[]): PolicyField {
 }
 
 function hasSamePolicies({ policies }: PolicyField, decisions: readonly RateLimitDecision[]): boolean {
-  if (policies.length !== decisions.length) return false;
-  for (let index = 0; index < policies.length; index++) {
-    if (policies[index] !== decisions[index]?.policy) return false;
-  }
-  return true;
+  return policies.length === decisions.length && policies.every((policy, index) => policy === decisions[index]?.policy);
 }
 
 function policyParameters(policy: RateLimitPolicy): string {
