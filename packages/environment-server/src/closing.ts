@@ -7,7 +7,6 @@ export interface Closing {
   begin(): void;
 }
 
-/** Creates a {@link Closing}. */
 export function createClosing(): Closing {
   const listeners = new Set<() => void>();
   let hasBegun = false;
@@ -34,7 +33,6 @@ export interface RunningWork {
   settled(): Promise<unknown>;
 }
 
-/** Creates a {@link RunningWork}. */
 export function createRunningWork(): RunningWork {
   const running = new Set<Promise<unknown>>();
   return {

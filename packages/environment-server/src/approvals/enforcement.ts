@@ -29,7 +29,6 @@ export interface PolicyEnforcement {
   close(): void;
 }
 
-/** Dependencies of a {@link PolicyEnforcement}. */
 interface PolicyEnforcementOptions extends Omit<UntrackedDenialsOptions, "mayDeny"> {
   readonly wallNow: () => number;
   readonly isConnected: (environmentId: string) => boolean;
@@ -41,7 +40,6 @@ interface DenialTimer {
   cancel: () => void;
 }
 
-/** Creates a {@link PolicyEnforcement}. */
 export function createPolicyEnforcement(options: PolicyEnforcementOptions): PolicyEnforcement {
   const { clock, wallNow, deny, isConnected } = options;
   /** The timer of each request with a policy, even after it has fired. */

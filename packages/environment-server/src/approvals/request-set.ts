@@ -23,7 +23,6 @@ interface Row {
   readonly overfull: Set<string>;
 }
 
-/** Creates a {@link RequestSet}. */
 export function createRequestSet(): RequestSet {
   const rows = new Map<string, Row>();
 

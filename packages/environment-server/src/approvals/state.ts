@@ -32,7 +32,6 @@ export interface ApprovalDevice {
   readonly asksInFrames: () => boolean;
 }
 
-/** Dependencies of the tracker of requests for permission. */
 export interface ApprovalTrackerOptions {
   readonly clock: Clock;
   readonly sha256: Sha256;
@@ -125,7 +124,6 @@ export interface RequestWaiters {
   notify(key: string): void;
 }
 
-/** Creates {@link RequestWaiters}. */
 export function createRequestWaiters(clock: Clock): RequestWaiters {
   const waiters = new Map<string, Set<() => void>>();
   return {

@@ -79,7 +79,6 @@ export interface ApprovalTracker {
 /** No request has this time. */
 const impossibleRequestedAt = -1;
 
-/** Creates an {@link ApprovalTracker}. */
 export function createApprovalTracker(options: ApprovalTrackerOptions): ApprovalTracker {
   const state = createState(options);
   const { devices, pending, writer, enforcement, waiters, incomplete, withheld, unread, askedUntracked } = state;

@@ -28,7 +28,6 @@ export interface UnreadRows {
   delete(environmentId: string): readonly HeldRequest[];
 }
 
-/** Creates {@link UnreadRows}. */
 export function createUnreadRows(): UnreadRows {
   const rows = new Map<string, Map<string, HeldRequest>>();
   let count = 0;

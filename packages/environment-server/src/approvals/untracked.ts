@@ -46,7 +46,6 @@ interface Denial {
   failureCount: number;
 }
 
-/** Dependencies of {@link UntrackedDenials}. */
 export interface UntrackedDenialsOptions {
   readonly clock: Clock;
   /** Never rejects. */
@@ -67,7 +66,6 @@ interface State extends UntrackedDenialsOptions {
   readonly rows: Map<string, Map<string, Denial>>;
 }
 
-/** Creates {@link UntrackedDenials}. */
 export function createUntrackedDenials(options: UntrackedDenialsOptions): UntrackedDenials {
   const state: State = { ...options, rows: new Map(), dropped: new Set() };
   const { rows, mayDeny } = state;

@@ -28,7 +28,6 @@ interface Change {
   readonly isRemoved: boolean;
 }
 
-/** Creates an {@link ApprovalWriter}. */
 export function createApprovalWriter({
   clock,
   log,

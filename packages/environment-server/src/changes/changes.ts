@@ -18,7 +18,6 @@ export interface Changes {
   close(): Promise<void>;
 }
 
-/** Dependencies of {@link createChanges}. */
 export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "randomId" | "sha256" | "emit"> {
   readonly store: ChangeLog & Pick<EnvironmentRows, "findEnvironments" | "listEnvironments">;
   readonly time: Pick<StoredTime, "now" | "expiryNow">;
@@ -28,7 +27,6 @@ export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "r
   readonly presentMessage: Parameters<typeof createChangeFeed>[0]["present"];
 }
 
-/** Creates {@link Changes}. */
 export function createChanges(options: ChangesOptions): Changes {
   const { clock, time, store } = options;
   const { now: nowMs, expiryNow } = time;

@@ -136,7 +136,6 @@ export function differenceOf(before: Members, after: Members): Members | null {
   return Object.keys(patch).length === 0 ? null : patch;
 }
 
-/** Dependencies of {@link createOfflineRows}. */
 interface OfflineRowsOptions {
   readonly clock: Clock;
   readonly emit: EmitEvent;

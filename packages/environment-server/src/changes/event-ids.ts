@@ -40,7 +40,6 @@ export function isEventId(text: string): boolean {
   return idPattern.test(text);
 }
 
-/** Creates {@link EventIds}. */
 export function createEventIds(sha256: Sha256): EventIds {
   const tagOf = (epoch: string, place: string): string => sha256(`${epoch} tag ${place}`).slice(0, tagLength);
   /** Covers a place, or uncovers it. */

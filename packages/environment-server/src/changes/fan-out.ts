@@ -36,7 +36,6 @@ interface Tenant {
   readonly wide: Set<Audience>;
 }
 
-/** Creates a {@link FanOut}. */
 export function createFanOut(ids: EventIds): FanOut {
   const tenants = new Map<string, Tenant>();
   const readers = new Set<EventReader>();

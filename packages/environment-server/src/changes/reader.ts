@@ -28,7 +28,6 @@ export interface EventReader {
   end(reason: StreamEnd): void;
 }
 
-/** Dependencies of a reader. */
 export interface EventReaderOptions {
   readonly clock: Clock;
   readonly budget: MemoryBudget;
@@ -71,7 +70,6 @@ interface Reader extends EventReaderOptions {
   controller: ReadableStreamDefaultController<Uint8Array> | null;
 }
 
-/** Creates an {@link EventReader}. */
 export function createEventReader(options: EventReaderOptions): EventReader {
   const { clock, budget, owner, opening, after } = options;
   const { promise: ended, resolve: settle } = Promise.withResolvers<StreamEnd>();

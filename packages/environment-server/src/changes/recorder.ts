@@ -44,7 +44,6 @@ export interface ChangeRecorder {
   close(): Promise<void>;
 }
 
-/** Dependencies of a recorder. */
 export interface ChangeRecorderOptions {
   readonly clock: Clock;
   readonly randomId: RandomId;
@@ -67,7 +66,6 @@ interface Waiting extends Omit<UnstoredChange, "data"> {
   readonly data: string;
 }
 
-/** Creates a {@link ChangeRecorder}. */
 export function createChangeRecorder(options: ChangeRecorderOptions): ChangeRecorder {
   const { clock, log, emit, nowMs, onStored } = options;
   const recordings = createRecordings(options);

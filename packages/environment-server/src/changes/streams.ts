@@ -34,7 +34,6 @@ export interface EventStreams {
   end(reason: StreamEnd): void;
 }
 
-/** Dependencies of streams. */
 export interface EventStreamsOptions {
   readonly clock: Clock;
   readonly log: Pick<ChangeLog, "readChanges">;
@@ -45,7 +44,6 @@ export interface EventStreamsOptions {
   readonly nowMs: () => number;
 }
 
-/** Creates {@link EventStreams}. */
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const { fanOut } = options;
   const budget = createMemoryBudget({ maxOwnerBytes: maxUnreadBytesPerKey, maxTotalBytes: maxUnreadBytes });

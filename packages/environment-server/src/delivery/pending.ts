@@ -120,7 +120,6 @@ interface State extends Dependencies {
   readonly writer: DeferredWriter<Settlement>;
 }
 
-/** Creates {@link PendingDeliveries}. */
 export function createPendingDeliveries(dependencies: Dependencies): PendingDeliveries {
   const state: State = {
     ...dependencies,

@@ -23,7 +23,6 @@ interface Unconfirmed {
   readonly messageIds: readonly string[];
 }
 
-/** Creates {@link UnresolvedDeliveries}. */
 export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelivery[]): UnresolvedDeliveries {
   const byConversation = new Map<string, { readonly conversation: Conversation; readonly sends: Set<Unconfirmed> }>();
   for (const { deliveryId, agentId, conversationId, messageIds } of deliveries) {

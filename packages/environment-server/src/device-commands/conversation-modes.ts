@@ -29,7 +29,6 @@ interface RowModes {
 /** Longer ids are not remembered one by one. No agent of a real device has one. */
 const maxKeyLength = 256;
 
-/** Creates {@link ConversationModes}. */
 export function createConversationModes(): ConversationModes {
   const rows = new Map<string, RowModes>();
 

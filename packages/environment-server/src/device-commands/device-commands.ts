@@ -48,7 +48,6 @@ export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" |
   disconnect(environmentId: string): void;
 }
 
-/** Creates {@link DeviceCommands}. */
 export function createDeviceCommands({
   clock,
   randomId,

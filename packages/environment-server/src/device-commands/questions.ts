@@ -30,7 +30,6 @@ export interface Questions {
   forget(environmentId: string): void;
 }
 
-/** Creates {@link Questions}. */
 export function createQuestions({
   clock,
   randomId,

@@ -65,7 +65,6 @@ export interface WaitingCommands {
 
 const none: readonly WaitingCommand[] = [];
 
-/** Creates {@link WaitingCommands}. */
 export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCommands {
   const rows = new Map<string, Set<WaitingCommand>>();
 

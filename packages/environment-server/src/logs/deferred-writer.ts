@@ -25,7 +25,6 @@ export interface DeferredWriter<Change> {
   close(): Promise<void>;
 }
 
-/** Dependencies of a {@link DeferredWriter}. */
 export interface DeferredWriterOptions<Change> {
   readonly clock: Clock;
   /** How long a change may wait, in milliseconds; also the pause before a failed write is repeated. */
@@ -44,7 +43,6 @@ interface Write<Change> {
   readonly done: Promise<boolean>;
 }
 
-/** Creates a {@link DeferredWriter}. */
 export function createDeferredWriter<Change>(options: DeferredWriterOptions<Change>): DeferredWriter<Change> {
   const { clock, delayMs, maxWaiting, write, onFailure, onSaved } = options;
   const waiting = new Map<string, Change>();

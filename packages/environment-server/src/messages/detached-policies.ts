@@ -43,7 +43,6 @@ interface Detached extends FollowedSend {
   phase: LastKnownPhase;
 }
 
-/** Creates {@link DetachedPolicies}. */
 export function createDetachedPolicies(): DetachedPolicies {
   const rows = new Map<string, Map<string, Detached>>();
   const all = createFollowedSends<Detached>();

@@ -5,7 +5,6 @@ export interface EndListeners {
   notify(environmentId: string, messageId: string): void;
 }
 
-/** Creates {@link EndListeners}. */
 export function createEndListeners(): EndListeners {
   const listeners = new Map<string, Set<() => void>>();
   return {

@@ -68,7 +68,6 @@ interface Share<Send> {
   readonly known: Set<Send>;
 }
 
-/** Creates {@link FollowedSends}. */
 export function createFollowedSends<Send extends FollowedSend>(max: number = maxFollowedMessages): FollowedSends<Send> {
   const shares = new Map<string, Share<Send>>();
   let size = 0;

@@ -16,7 +16,6 @@ export interface PolicyReader {
   take(environmentId: string): boolean;
 }
 
-/** Creates a {@link PolicyReader}. */
 export function createPolicyReader({
   clock,
   findOpenMessages,

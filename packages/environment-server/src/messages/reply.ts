@@ -23,7 +23,6 @@ export interface ReplyCollector {
   clear(): void;
 }
 
-/** Creates a {@link ReplyCollector}. */
 export function createReplyCollector(budget: ReplyBudget): ReplyCollector {
   let id: string | null = null;
   let text = "";

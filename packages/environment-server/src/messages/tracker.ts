@@ -83,7 +83,6 @@ interface Row {
   readonly isRepeatedText: (frame: TurnFrame | StatusFrame) => boolean;
 }
 
-/** Dependencies of a tracker. */
 interface MessageTrackerOptions {
   readonly clock: Clock;
   readonly log: Pick<MessageLog, "saveMessages" | "findOpenMessages">;
@@ -113,7 +112,6 @@ interface State extends MessageTrackerOptions {
 /** The error, in events, of a message that was not sent. */
 const notSentError = "The message was not sent.";
 
-/** Creates a {@link MessageTracker}. */
 export function createMessageTracker(options: MessageTrackerOptions): MessageTracker {
   const state = createState(options);
   const { rows, writer } = state;

@@ -46,7 +46,6 @@ export interface ConversationTurns {
   close(): void;
 }
 
-/** Dependencies of the turns of a conversation. */
 interface TurnsOptions {
   readonly clock: Pick<Clock, "monotonic" | "setTimer">;
   readonly budget: ReplyBudget;
@@ -94,7 +93,6 @@ interface State extends TurnsOptions {
   hasReportedQueue: boolean;
 }
 
-/** Creates {@link ConversationTurns}. */
 export function createConversationTurns(options: TurnsOptions): ConversationTurns {
   const state: State = {
     ...options,

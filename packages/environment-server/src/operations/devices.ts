@@ -33,7 +33,6 @@ export interface DeviceAdministration {
   readonly label: DeviceRows["labelDevice"];
 }
 
-/** Creates a {@link DeviceAdministration}. */
 export function createDeviceAdministration({
   store,
   router,

@@ -42,7 +42,6 @@ interface Shown {
   readonly text: string;
 }
 
-/** Creates a {@link Presentation}. */
 export function createPresentation({
   router,
   countApprovals,

@@ -9,7 +9,6 @@ import { maxDevicesWithoutApi } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";
 import type { DeviceFollower } from "./followers.ts";
 
-/** Creates the follower. */
 export function createAgentsApiWatch(emit: EmitEvent): DeviceFollower {
   /** The connectionIds of devices without an agents API by their rows, the oldest first. */
   const missing = new Map<string, string>();

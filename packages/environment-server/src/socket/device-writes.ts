@@ -25,7 +25,6 @@ export interface DeviceWrites {
   settled(): Promise<unknown>;
 }
 
-/** Creates {@link DeviceWrites}. */
 export function createDeviceWrites({
   clock,
   store,

@@ -13,7 +13,6 @@ import type { QueueLedgers } from "./queue-ledger.ts";
 import type { DeviceThrottle } from "./throttle.ts";
 import type { Traffic } from "./traffic.ts";
 
-/** Dependencies of a hub. */
 export interface DeviceHubOptions {
   readonly clock: Clock;
   readonly randomId: RandomId;

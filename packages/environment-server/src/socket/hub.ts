@@ -79,7 +79,6 @@ export interface DeviceHub {
   close(): Promise<void>;
 }
 
-/** Creates a {@link DeviceHub}. */
 export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   const hub = createState(options);
   const closeWhere = (isClosed: (connection: DeviceConnection) => boolean, end: DeviceClose): void => {

@@ -29,7 +29,6 @@ const pauseMs = 20;
 /** How long statuses are kept, in milliseconds. Decisions are kept for less. */
 const historyMs = messageLogLimits.durationMs;
 
-/** Creates {@link Maintenance}. */
 export function createMaintenance({
   clock,
   store,

@@ -11,7 +11,6 @@ export interface OnlineIndex {
   after(tenant: string, afterId: string | null, limit: number): readonly string[];
 }
 
-/** Creates an empty {@link OnlineIndex}. */
 export function createOnlineIndex(): OnlineIndex {
   const tenants = new Map<string, string[]>();
   return {

@@ -98,7 +98,6 @@ const limitTexts = {
   total: `All devices together report more than ${maxQueueBytes / 1_048_576} MiB of queues`,
 };
 
-/** Creates {@link QueueLedgers}. */
 export function createQueueLedgers({ monotonic }: Pick<Clock, "monotonic">): QueueLedgers {
   const budget = createMemoryBudget({ maxOwnerBytes: maxQueueBytesPerKey, maxTotalBytes: maxQueueBytes });
   const used = new Map<string, Entry>();

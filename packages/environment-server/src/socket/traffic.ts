@@ -74,7 +74,6 @@ const units: Readonly<Record<Unit, (rate: Rate) => string>> = {
 };
 const unitNames: readonly Unit[] = ["frames", "text", "parsed"];
 
-/** Creates {@link Traffic}. */
 export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic {
   const keys = new Map<string, KeyMeter>();
 

@@ -15,7 +15,6 @@ const columns =
 const withTenant = columns.replaceAll(/\w+/g, "approval.$&").concat(", environment.tenant");
 const key = "environment_id = ? AND tool_call_id = ? AND agent_id = ? AND conversation_id = ?";
 
-/** Creates an {@link ApprovalLog}. */
 export function createSqliteApprovalLog(
   database: SqliteDatabase,
   commit: CommitChange,

@@ -25,7 +25,6 @@ const columns = "position, kind, tenant, environment_id, device_id, connection_n
 /** Oldest changes that are examined in one step when the size is exceeded. */
 const evictionStep = 64;
 
-/** Creates a {@link ChangeLog}. */
 export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitChange, limits: ChangeLimits): ChangeLog {
   const readState = database.prepare("SELECT * FROM environment_change_log");
   const readLog = (): ChangeLogState => readPositions(readState.get());

@@ -113,7 +113,6 @@ interface SqliteLabels {
   join(tenant: string, deviceId: string, current: DeviceLabels | null, given: DeviceLabels | null): void;
 }
 
-/** Prepares {@link SqliteLabels}. */
 export function prepareLabels(database: SqliteDatabase): SqliteLabels {
   const find = database.prepare(
     `SELECT display_name, tags FROM environment INDEXED BY ${environmentByDevice} WHERE tenant = ? AND device_id = ? LIMIT 1`,

@@ -13,7 +13,6 @@ import { readInteger, readOptionalText, readScope, readText } from "./columns.ts
 const columns =
   "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
 
-/** Creates a {@link MessageLog}. */
 export function createSqliteMessageLog(
   database: SqliteDatabase,
   commit: CommitChange,

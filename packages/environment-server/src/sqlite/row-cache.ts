@@ -50,7 +50,6 @@ function prepareReads(database: SqliteDatabase) {
   };
 }
 
-/** Creates an empty {@link RowCache}. */
 export function createRowCache(database: SqliteDatabase): RowCache {
   const reads = prepareReads(database);
   let version: unknown = null;

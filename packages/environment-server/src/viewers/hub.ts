@@ -60,7 +60,6 @@ const tooManyClose: CloseFrame = { code: policyViolation, text: "The key has too
 const offlineClose: CloseFrame = { code: goingAway, text: "The device is offline" };
 const registeredClose: CloseFrame = { code: goingAway, text: "The device registered again; look up its connectionId" };
 
-/** Creates a {@link ViewerHub}. */
 export function createViewerHub(options: {
   readonly clock: Clock;
   readonly randomId: RandomId;

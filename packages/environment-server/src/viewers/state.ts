@@ -8,7 +8,6 @@ import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
 import { errorFrame, failureFrame, type FrameParts, type FrameRefusal } from "./frame.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 
-/** Dependencies of a viewer. */
 interface ViewerOptions {
   readonly clock: Pick<Clock, "monotonic">;
   readonly randomId: RandomId;

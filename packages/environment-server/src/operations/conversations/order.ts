@@ -60,7 +60,6 @@ interface StartedMessage {
   readonly ended: Promise<unknown>;
 }
 
-/** Creates a {@link MessageOrder}. */
 export function createMessageOrder(clock: Clock): MessageOrder {
   const queue = createKeyedQueue();
   const messages = new Map<string, Set<StartedMessage>>();
