@@ -101,6 +101,6 @@ export {
   type LocalDevices,
 } from "./routing/router.ts";
 export type { MaybePromise } from "@letta-environments/platform";
-export type { ConnectedDevice, DeviceLocation, Presence } from "./socket/connection.ts";
+export type { ConnectedDevice, DeviceLocation, LocalSockets, Presence } from "./socket/connection.ts";
 export type { ApiCall } from "./viewers/api-calls.ts";
 export type { CommandFacts, ConnectedViewer, ViewerRequests } from "./viewers/ports.ts";

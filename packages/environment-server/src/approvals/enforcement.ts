@@ -3,13 +3,17 @@
  * request whose deadline passed before is denied when its device asks again, including after a restart of the gateway.
  */
 import type { StoredApproval } from "../approval-log.ts";
-import type { Conversation } from "../dialects/conversation.ts";
 import { denialRetryMs } from "../limits.ts";
 import type { PendingApproval } from "./pending.ts";
-import { createUntrackedDenials, type OnDenied, type UntrackedDenialsOptions } from "./untracked.ts";
+import {
+  createUntrackedDenials,
+  type OnDenied,
+  type UntrackedDenials,
+  type UntrackedDenialsOptions,
+} from "./untracked.ts";
 
 /** Denies requests for permission in the name of policies. */
-export interface PolicyEnforcement {
+export interface PolicyEnforcement extends Pick<UntrackedDenials, "keepOnly"> {
   /** Denies a request at its deadline, if its device is connected then. */
   schedule(entry: PendingApproval): void;
   /** Called each time a device asks. Denies the request if its deadline has passed; otherwise does nothing. */
@@ -19,8 +23,6 @@ export interface PolicyEnforcement {
    * sent.
    */
   applyUntracked(approval: StoredApproval, onSent: OnDenied): void;
-  /** A conversation asks only for these tool calls. Denials of others that are not remembered are not repeated. */
-  keepOnly(environmentId: string, conversation: Conversation, toolCallIds: ReadonlySet<string>): void;
   /** A device was disconnected. Denials of its requests that are not remembered are not repeated. */
   disconnect(environmentId: string): void;
   /** Forgets a request. */

@@ -5,9 +5,9 @@
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type ApprovalLog, type Decision, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
-import type { Conversation } from "../dialects/conversation.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { approvalRequestWaitMs } from "../limits.ts";
+import type { MessageTracker } from "../messages/tracker.ts";
 import type { PolicyEnforcement } from "./enforcement.ts";
 import type { PendingApproval, PendingApprovals } from "./pending.ts";
 import type { RequestSet } from "./request-set.ts";
@@ -32,20 +32,13 @@ export interface ApprovalDevice {
   readonly asksInFrames: () => boolean;
 }
 
-export interface ApprovalTrackerOptions {
+export interface ApprovalTrackerOptions extends Pick<MessageTracker, "triggerOf" | "policiesOf"> {
   readonly clock: Clock;
   readonly sha256: Sha256;
   readonly log: ApprovalLog;
   readonly emit: EmitEvent;
   /** Wall time. */
   readonly wallNow: () => number;
-  /** The latest message of the turn that runs in a conversation, and the policies of all its senders. */
-  readonly triggerOf: (
-    environmentId: string,
-    conversation: Conversation,
-  ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
-  /** The policies of all senders whose messages have not ended in a conversation. */
-  readonly policiesOf: (environmentId: string, conversation: Conversation) => readonly ApprovalPolicy[];
   /** Called with every change. */
   readonly onChange: (change: ApprovalChange, approval: StoredApproval) => void;
   /** Denies a request that a policy denies now. Never rejects. */

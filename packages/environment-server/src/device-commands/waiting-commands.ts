@@ -46,9 +46,7 @@ export interface Expectation<Effect> {
 }
 
 /** A waiting command, with the methods that receive its device's answers. */
-interface WaitingCommand {
-  readonly conversation: Conversation;
-  readonly isChange: boolean;
+interface WaitingCommand extends Pick<Expectation<unknown>, "conversation" | "isChange"> {
   handleResponse(response: CommandResponse): void;
   handleReport(state: ReportedState): void;
   handleFailure(text: string | null): void;

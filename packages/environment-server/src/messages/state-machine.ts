@@ -4,28 +4,23 @@
  * device did not report itself is taken back when its queue names the message.
  */
 import { hasEnded } from "@letta-environments/schema";
-import type { MessageReply, MessageState, MessageStatus, TurnUsage } from "../message-log.ts";
+import type { MessageState, MessageStatus } from "../message-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 
 /** A fact about a message. All except `sent` and `lost` come from its device. */
 export type Evidence =
   | { readonly kind: "sent" }
-  | { readonly kind: "accepted"; readonly disposition: string | null }
-  | { readonly kind: "rejected"; readonly error: string | null }
+  | Exclude<DeliveryOutcome, { readonly kind: "unknown" }>
   | { readonly kind: "queued" }
   /** It is queued, so the turn that it was assumed to have begun is not its own. */
   | { readonly kind: "requeued" }
   | { readonly kind: "running" }
   | { readonly kind: "waiting" }
-  | {
+  | ({
       readonly kind: "ended";
       /** {@link unknownReason} when the device did not report it. */
       readonly stopReason: string;
-      readonly error: string | null;
-      readonly usage: TurnUsage | null;
-      readonly durationMs: number | null;
-      readonly reply: MessageReply | null;
-    }
+    } & Pick<MessageStatus, "error" | "usage" | "durationMs" | "reply">)
   /** An error that the device reported after the end of the turn. */
   | { readonly kind: "error"; readonly stopReason: string | null; readonly error: string }
   | { readonly kind: "removed" }
@@ -35,14 +30,7 @@ export type Evidence =
 
 /** Returns the evidence that the outcome of a send gives about its messages. */
 export function evidenceOf(outcome: DeliveryOutcome): Evidence {
-  switch (outcome.kind) {
-    case "accepted":
-      return { kind: "accepted", disposition: outcome.disposition };
-    case "rejected":
-      return { kind: "rejected", error: outcome.error };
-    case "unknown":
-      return { kind: "lost" };
-  }
+  return outcome.kind === "unknown" ? { kind: "lost" } : outcome;
 }
 
 /** The reason of a turn whose reason was not reported. */

@@ -9,7 +9,7 @@
 import type { MaybePromise } from "@letta-environments/platform";
 import type { ControlOperation, DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";
-import type { DeviceLocation, Presence } from "../socket/connection.ts";
+import type { DeviceLocation, LocalSockets, Presence } from "../socket/connection.ts";
 
 /** An operation on one device, which runs where its socket is. */
 export type DeviceOperation = "sendMessage" | "listMessages" | "retrieveMessage" | ControlOperation;
@@ -67,23 +67,12 @@ export interface DeviceCall {
 }
 
 /** The devices that are connected to one process. */
-export interface LocalDevices {
-  /** Returns the presence of each row, in the order of the ids; `null` for a device that is offline. */
-  presence(environmentIds: readonly string[]): readonly (Presence | null)[];
-  /** Returns the ids of a tenant's rows that are online, after `afterId`, in ascending order. Fewer than `limit` ids are the last ones. */
-  onlineIds(tenant: string, afterId: string | null, limit: number): readonly string[];
-  /** Returns where the socket of a row is, even while its device is silent; `null` without a socket. */
-  locate(environmentId: string): DeviceLocation | null;
+export interface LocalDevices extends LocalSockets {
   /**
    * Runs an operation with this process's state of the device. The response is for the caller, including refusals: `device_offline` when
    * no socket is here. Rejects with the reason of an aborted `signal`, and when the store fails.
    */
   deliver(call: DeviceCall): Promise<PlainResponse>;
-  /**
-   * Closes the socket of a row, because a registration with this generation has opened one elsewhere. A socket of an equal or later
-   * generation stays.
-   */
-  replace(environmentId: string, generation: number): void;
 }
 
 /** The devices that can be reached: see the description of this file. A promise that rejects fails the request. */

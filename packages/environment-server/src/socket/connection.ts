@@ -77,16 +77,28 @@ export interface DeviceLocation {
 }
 
 /** The facts about an online device that API responses show. */
-export interface Presence {
-  /** Name of the process that has the socket. */
-  readonly podId: string;
-  readonly connectionId: string;
+export interface Presence extends Pick<DeviceLocation, "podId" | "connectionId"> {
   readonly connectedAtMs: number;
   readonly lastHeartbeatMs: number;
   readonly lastSeenMs: number;
   readonly status: DeviceStatus;
   /** Turns of the device fail because this server has no agents API. */
   readonly isAgentsApiMissing: boolean;
+}
+
+/** The sockets of one process, by their rows. */
+export interface LocalSockets {
+  /** Returns the presence of each row, in the order of the ids; `null` for a device that is offline. */
+  presence(environmentIds: readonly string[]): readonly (Presence | null)[];
+  /** Returns the ids of a tenant's rows that are online, after `afterId`, in ascending order. Fewer than `limit` ids are the last ones. */
+  onlineIds(tenant: string, afterId: string | null, limit: number): readonly string[];
+  /** Returns where the socket of a row is, even while its device is silent; `null` without a socket. */
+  locate(environmentId: string): DeviceLocation | null;
+  /**
+   * Closes the socket of a row, because a registration with this generation has opened one elsewhere. A socket of an equal or later
+   * generation stays.
+   */
+  replace(environmentId: string, generation: number): void;
 }
 
 const noRules: ReadonlySet<string> = new Set();

@@ -9,10 +9,9 @@ import {
   type ConnectedDevice,
   createDeviceConnection,
   type DeviceConnection,
-  type DeviceLocation,
+  type LocalSockets,
   momentOf,
   ownerOf,
-  type Presence,
   presenceOf,
   type SocketOpener,
 } from "./connection.ts";
@@ -41,7 +40,7 @@ import { createDeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { createTraffic } from "./traffic.ts";
 
 /** The open sockets and what other modules may do with them. */
-export interface DeviceHub {
+export interface DeviceHub extends LocalSockets {
   /**
    * Adds an open socket. It replaces the row's present socket, which is closed with 1000 "Replaced by new connection"; a
    * device then exits. When a later registration already holds the row, the new socket is closed instead.
@@ -52,12 +51,6 @@ export interface DeviceHub {
   onlineConnectionOf(environmentId: string): DeviceConnection | null;
   /** The row's socket, online or silent; `null` without one. */
   connectionOf(environmentId: string): DeviceConnection | null;
-  /** The presence of each row, in the order of the ids; `null` for a device that is offline. */
-  presence(environmentIds: readonly string[]): readonly (Presence | null)[];
-  /** Up to `limit` ids of a tenant's rows that are online, in ascending order, after `afterId`. */
-  onlineIds(tenant: string, afterId: string | null, limit: number): readonly string[];
-  /** Where the row's socket is, online or silent; `null` without one. */
-  locate(environmentId: string): DeviceLocation | null;
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
   /** Devices with an open socket, online or silent. Each is the same object as long as its socket is open. */
@@ -73,8 +66,6 @@ export interface DeviceHub {
   connectionIds(): readonly string[];
   /** Closes, with 1008, the sockets of these connections, whose devices were removed. */
   closeRemoved(connectionIds: ReadonlySet<string>): void;
-  /** Closes the socket of a row, as {@link DeviceHub.attach} does, if its registration is earlier than this generation. */
-  replace(environmentId: string, generation: number): void;
   /** Closes every socket with 1001. Resolves when everything is stored. */
   close(): Promise<void>;
 }

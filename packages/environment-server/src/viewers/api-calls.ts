@@ -29,13 +29,13 @@ export interface ApiCall {
 }
 
 /** The calls of a frame, in order: the first that fails ends it. */
-type Translation =
-  | {
-      readonly kind: "calls";
-      readonly runtime: Conversation;
-      readonly calls: readonly ApiCall[];
-    }
-  | RefusedFrame;
+export interface TranslatedFrame {
+  readonly kind: "calls";
+  readonly runtime: Conversation;
+  readonly calls: readonly ApiCall[];
+}
+
+type Translation = TranslatedFrame | RefusedFrame;
 
 /** The types that {@link translateFrame} knows. */
 export const translatedTypes: ReadonlySet<string> = new Set([

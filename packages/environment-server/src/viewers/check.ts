@@ -5,7 +5,7 @@
 import { allowsAgent, allowsMode, modeCeiling, type Principal } from "@letta-environments/schema";
 import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
 import { isMembers, type Members, membersOf, readLine } from "../dialects/values.ts";
-import { type ApiCall, isDecision, translatedTypes, translateFrame } from "./api-calls.ts";
+import { isDecision, type TranslatedFrame, translatedTypes, translateFrame } from "./api-calls.ts";
 import {
   agentNotAllowed,
   idRule,
@@ -41,12 +41,7 @@ export type FrameDecision =
   | { readonly kind: "ping" }
   /** `pong`, or the number of the last frame that the viewer has handled. */
   | { readonly kind: "received"; readonly seq: number | null }
-  | {
-      readonly kind: "calls";
-      readonly scope: ViewerScope;
-      readonly runtime: Conversation;
-      readonly calls: readonly ApiCall[];
-    }
+  | (TranslatedFrame & { readonly scope: ViewerScope })
   | { readonly kind: "command"; readonly command: ViewerCommand }
   | RefusedFrame;
 
