@@ -12,6 +12,7 @@ import {
   type StoredApproval,
 } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
+import { createGroups } from "../collections.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
 
 /** A decision that was sent to the device and has no outcome yet. */
@@ -81,37 +82,29 @@ export function createPendingApprovals({
   readonly onEvicted?: (entry: PendingApproval) => void;
   readonly max?: number;
 } = {}): PendingApprovals {
-  const rows = new Map<string, Map<string, PendingApproval>>();
-  const perOwner = new Map<string, Set<PendingApproval>>();
+  const rows = createGroups(({ approval }: PendingApproval) => serialiseKey(keyOf(approval)));
+  const perOwner = createGroups<PendingApproval>();
   const shares = createTenantShares();
   let count = 0;
 
-  const ofEnvironment = (environmentId: string): PendingApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
-
   /** Finds a slot for another request of a row: a free one, or the slot of a request of the same key whose device is disconnected. */
   function findSlot(environmentId: string, owner: string): "free" | PendingApproval | null {
-    if ((rows.get(environmentId)?.size ?? 0) >= maxApprovalsPerDevice) return null;
-    const ofOwner = perOwner.get(owner);
-    if (ofOwner === undefined || ofOwner.size < maxApprovalsPerKey) return "free";
-    return shares.isConnected(environmentId) ? shares.oldestDisconnected(ofOwner) : null;
+    if (rows.sizeOf(environmentId) >= maxApprovalsPerDevice) return null;
+    if (perOwner.sizeOf(owner) < maxApprovalsPerKey) return "free";
+    return shares.isConnected(environmentId) ? shares.oldestDisconnected(perOwner.of(owner)) : null;
   }
 
   function remove(entry: PendingApproval): void {
     const { approval, owner } = entry;
-    const { environmentId } = approval.scope;
-    const row = rows.get(environmentId);
-    if (row?.delete(serialiseKey(keyOf(approval))) !== true) return;
-    if (row.size === 0) rows.delete(environmentId);
-    const ofOwner = perOwner.get(owner);
-    ofOwner?.delete(entry);
-    if (ofOwner?.size === 0) perOwner.delete(owner);
+    if (!rows.delete(approval.scope.environmentId, serialiseKey(keyOf(approval)))) return;
+    perOwner.delete(owner, entry);
     shares.delete(entry);
     count -= 1;
   }
 
   return {
     isFull: (environmentId, owner) => findSlot(environmentId, owner) === null,
-    ofEnvironment,
+    ofEnvironment: rows.of,
     remove,
     add(approval, owner, digest) {
       const { scope, requestedAt } = approval;
@@ -129,9 +122,8 @@ export function createPendingApprovals({
         hasRequestFrame: false,
         sequence: 0,
       };
-      const row = rows.get(scope.environmentId) ?? new Map<string, PendingApproval>();
-      rows.set(scope.environmentId, row.set(serialiseKey(keyOf(approval)), entry));
-      perOwner.set(owner, (perOwner.get(owner) ?? new Set()).add(entry));
+      rows.add(scope.environmentId, entry);
+      perOwner.add(owner, entry);
       shares.add(entry);
       count += 1;
       if (count <= max) return entry;
@@ -141,17 +133,17 @@ export function createPendingApprovals({
       onEvicted(excess);
       return entry;
     },
-    find: (key) => rows.get(key.scope.environmentId)?.get(serialiseKey(key)),
+    find: (key) => rows.find(key.scope.environmentId, serialiseKey(key)),
     findSent: (environmentId, deliveryId) =>
-      ofEnvironment(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
+      rows.of(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
     ofConversation: (environmentId, conversation) =>
-      ofEnvironment(environmentId).filter(({ approval }) => isSameConversation(approval.scope, conversation)),
+      rows.of(environmentId).filter(({ approval }) => isSameConversation(approval.scope, conversation)),
     ofTenant(tenant) {
       const pending = shares.ofTenant(tenant).filter(({ sent }) => sent === null);
       return pending.toSorted((left, right) => compareCursors(left.cursor, right.cursor));
     },
     setConnected: (environmentId, isConnected) =>
-      shares.setConnected(environmentId, isConnected, ofEnvironment(environmentId)),
+      shares.setConnected(environmentId, isConnected, rows.of(environmentId)),
   };
 }
 

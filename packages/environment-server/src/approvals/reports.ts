@@ -209,7 +209,7 @@ export function requestNew(
   state.writer.save(approval);
   state.emit({ type: "approval_requested", ...requester.device, toolCallId: asked.toolCallId, tool: asked.tool });
   state.onChange("requested", approval);
-  state.waiters.notify(serialiseKey(key));
+  for (const end of state.waiters.of(serialiseKey(key))) end();
   enforcement.apply(entry);
 }
 

@@ -4,6 +4,7 @@
  */
 import { type ApprovalKey, serialiseKey } from "../approval-log.ts";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
+import { createGroups } from "../collections.ts";
 import { maxApprovalsPerDevice } from "../limits.ts";
 
 /** A bounded set of requests. */
@@ -17,44 +18,32 @@ export interface RequestSet {
   disconnect(environmentId: string): void;
 }
 
-/** The members of a row by their keys, and its conversations that have more. */
-interface Row {
-  readonly members: Map<string, ApprovalKey>;
-  readonly overfull: Set<string>;
-}
-
 export function createRequestSet(): RequestSet {
-  const rows = new Map<string, Row>();
-
-  function forgetIfEmpty(environmentId: string, { members, overfull }: Row): void {
-    if (members.size === 0 && overfull.size === 0) rows.delete(environmentId);
-  }
-
+  const members = createGroups(serialiseKey);
+  /** The conversations of each row that have more. */
+  const overfull = createGroups<string>();
   return {
     add(key) {
       const { environmentId } = key.scope;
-      const row = rows.get(environmentId) ?? { members: new Map(), overfull: new Set() };
-      rows.set(environmentId, row);
-      if (row.members.size < maxApprovalsPerDevice) row.members.set(serialiseKey(key), key);
-      else row.overfull.add(conversationKey(key.scope));
+      if (members.sizeOf(environmentId) < maxApprovalsPerDevice) members.add(environmentId, key);
+      else overfull.add(environmentId, conversationKey(key.scope));
     },
     has(key) {
-      const row = rows.get(key.scope.environmentId);
-      return row !== undefined && (row.members.has(serialiseKey(key)) || row.overfull.has(conversationKey(key.scope)));
+      const { environmentId } = key.scope;
+      const isMember = members.find(environmentId, serialiseKey(key)) !== undefined;
+      return isMember || overfull.find(environmentId, conversationKey(key.scope)) !== undefined;
     },
-    delete(key) {
-      const row = rows.get(key.scope.environmentId);
-      if (row?.members.delete(serialiseKey(key)) === true) forgetIfEmpty(key.scope.environmentId, row);
-    },
+    delete: (key) => void members.delete(key.scope.environmentId, serialiseKey(key)),
     keepOnly(environmentId, conversation, toolCallIds) {
-      const row = rows.get(environmentId);
-      if (row === undefined) return;
-      for (const [text, { scope, toolCallId }] of [...row.members]) {
-        if (isSameConversation(scope, conversation) && !toolCallIds.has(toolCallId)) row.members.delete(text);
+      for (const key of members.of(environmentId)) {
+        const isOver = isSameConversation(key.scope, conversation) && !toolCallIds.has(key.toolCallId);
+        if (isOver) members.delete(environmentId, serialiseKey(key));
       }
-      if (toolCallIds.size === 0) row.overfull.delete(conversationKey(conversation));
-      forgetIfEmpty(environmentId, row);
+      if (toolCallIds.size === 0) overfull.delete(environmentId, conversationKey(conversation));
     },
-    disconnect: (environmentId) => void rows.delete(environmentId),
+    disconnect(environmentId) {
+      members.clear(environmentId);
+      overfull.clear(environmentId);
+    },
   };
 }

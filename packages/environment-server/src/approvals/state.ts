@@ -4,7 +4,15 @@
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
-import { type ApprovalLog, type Decision, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
+import {
+  type ApprovalKey,
+  type ApprovalLog,
+  type Decision,
+  keyOf,
+  serialiseKey,
+  type StoredApproval,
+} from "../approval-log.ts";
+import type { Groups } from "../collections.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { approvalRequestWaitMs } from "../limits.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
@@ -52,7 +60,8 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly pending: PendingApprovals;
   readonly writer: ApprovalWriter;
   readonly enforcement: PolicyEnforcement;
-  readonly waiters: RequestWaiters;
+  /** Callers that wait until a request is made, by its key. */
+  readonly waiters: Groups<() => void>;
   /** Connected devices by their rows. */
   readonly devices: Map<string, ApprovalDevice>;
   /** Rows with requests beyond a limit. */
@@ -109,31 +118,16 @@ export function emitDecided(
   emit({ type: "approval_decided", ...device, agentId, conversationId, toolCallId, tool, ...facts });
 }
 
-/** Callers that wait until a device makes a request for permission. */
-export interface RequestWaiters {
-  /** Resolves when the request is made, or after {@link approvalRequestWaitMs}. */
-  wait(key: string): Promise<void>;
-  /** The request is made. */
-  notify(key: string): void;
-}
-
-export function createRequestWaiters(clock: Clock): RequestWaiters {
-  const waiters = new Map<string, Set<() => void>>();
-  return {
-    wait: (key) =>
-      new Promise((resolve) => {
-        const ofKey = waiters.get(key) ?? new Set();
-        const end = (): void => {
-          cancel();
-          ofKey.delete(end);
-          if (ofKey.size === 0 && waiters.get(key) === ofKey) waiters.delete(key);
-          resolve();
-        };
-        const cancel = clock.setTimer(approvalRequestWaitMs, end);
-        waiters.set(key, ofKey.add(end));
-      }),
-    notify(key) {
-      for (const end of [...(waiters.get(key) ?? [])]) end();
-    },
-  };
+/** Resolves when a request is made, or after {@link approvalRequestWaitMs}. */
+export function waitForRequest({ waiters, clock }: ApprovalState, key: ApprovalKey): Promise<void> {
+  const text = serialiseKey(key);
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      waiters.delete(text, end);
+      resolve();
+    };
+    const cancel = clock.setTimer(approvalRequestWaitMs, end);
+    waiters.add(text, end);
+  });
 }

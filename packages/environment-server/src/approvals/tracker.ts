@@ -4,7 +4,8 @@
  * requests survive a restart of the server, and a device that reconnects is asked about them. Which decisions are permitted is checked in
  * `operations/approvals/decisions.ts`.
  */
-import { type ApprovalKey, type Decision, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, type Decision, keyOf, type StoredApproval } from "../approval-log.ts";
+import { createGroups } from "../collections.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../log-events.ts";
@@ -20,9 +21,9 @@ import {
   type ApprovalDevice,
   type ApprovalState,
   type ApprovalTrackerOptions,
-  createRequestWaiters,
   emitDecided,
   remove,
+  waitForRequest,
   withdraw,
 } from "./state.ts";
 import { createUnreadRows } from "./unread-rows.ts";
@@ -54,7 +55,7 @@ export interface ApprovalTracker {
   isComplete(environmentId: string): boolean;
   /** Whether nobody may decide on a request before its device asks. */
   isWithheld(key: ApprovalKey): boolean;
-  /** Resolves when a request is pending, or when the wait is over; see {@link createRequestWaiters}. */
+  /** Resolves when a request is pending, or when the wait is over; see {@link waitForRequest}. */
   whenPending(key: ApprovalKey): Promise<void>;
   /** A decision is about to be sent. Call it together with the reservation of its send, so that they are stored together. */
   recordDecision(key: ApprovalKey, deliveryId: string, decision: Decision): void;
@@ -81,7 +82,7 @@ const impossibleRequestedAt = -1;
 
 export function createApprovalTracker(options: ApprovalTrackerOptions): ApprovalTracker {
   const state = createState(options);
-  const { devices, pending, writer, enforcement, waiters, incomplete, withheld, unread, askedUntracked } = state;
+  const { devices, pending, writer, enforcement, incomplete, withheld, unread, askedUntracked } = state;
   const loaded = load(state);
   return {
     connect(requester, arePoliciesKnown) {
@@ -123,7 +124,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,
-    whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(serialiseKey(key)) : Promise.resolve()),
+    whenPending: (key) => (pending.find(key) === undefined ? waitForRequest(state, key) : Promise.resolve()),
     recordDecision: (key, deliveryId, decision) => recordDecision(state, key, deliveryId, decision),
     isReplaced(environmentId, deliveryId) {
       const replacement = pending.findSent(environmentId, deliveryId)?.sent?.replacement ?? null;
@@ -164,7 +165,7 @@ function createState(options: ApprovalTrackerOptions): ApprovalState {
     pending: createPendingApprovals({ onEvicted: (entry) => evict(state, entry) }),
     writer: createApprovalWriter(options),
     enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
-    waiters: createRequestWaiters(options.clock),
+    waiters: createGroups(),
     incomplete: new Set(),
     withheld: createRequestSet(),
     unread: createUnreadRows(),

@@ -5,6 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
+import { createGroups, type Groups } from "../collections.ts";
 import { denialRetryMs, maxDenialRetryMs, maxWaitingDenials } from "../limits.ts";
 
 /** The result of a denial. */
@@ -62,41 +63,37 @@ export interface UntrackedDenialsOptions {
 interface State extends UntrackedDenialsOptions {
   /** Rows with a dropped denial. */
   readonly dropped: Set<string>;
-  /** By row and request. */
-  readonly rows: Map<string, Map<string, Denial>>;
+  readonly rows: Groups<Denial>;
 }
 
 export function createUntrackedDenials(options: UntrackedDenialsOptions): UntrackedDenials {
-  const state: State = { ...options, rows: new Map(), dropped: new Set() };
-  const { rows, mayDeny } = state;
-  const ofEnvironment = (environmentId: string): readonly Denial[] => [...(rows.get(environmentId)?.values() ?? [])];
+  const rows = createGroups<Denial>(({ approval }) => serialiseKey(keyOf(approval)));
+  const state: State = { ...options, rows, dropped: new Set() };
   return {
     start(approval, onSent) {
-      if (!mayDeny(approval)) return;
+      if (!options.mayDeny(approval)) return;
       const { environmentId } = approval.scope;
-      const key = serialiseKey(keyOf(approval));
-      const row = rows.get(environmentId) ?? new Map<string, Denial>();
-      const known = row.get(key);
+      const known = rows.find(environmentId, serialiseKey(keyOf(approval)));
       if (known !== undefined) return void (known.isStillRequested = true);
       const denial: Denial = { approval, stop: null, isStillRequested: true, failureCount: 0 };
-      rows.set(environmentId, row.set(key, denial));
+      rows.add(environmentId, denial);
       attempt(state, denial, onSent);
     },
     cancel(approval) {
-      const denial = rows.get(approval.scope.environmentId)?.get(serialiseKey(keyOf(approval)));
+      const denial = rows.find(approval.scope.environmentId, serialiseKey(keyOf(approval)));
       if (denial !== undefined) end(state, denial);
     },
     keepOnly(environmentId, conversation, toolCallIds) {
-      for (const denial of ofEnvironment(environmentId)) {
+      for (const denial of rows.of(environmentId)) {
         const { scope, request } = denial.approval;
         if (isSameConversation(scope, conversation) && !toolCallIds.has(request.toolCallId)) end(state, denial);
       }
     },
     cancelRow(environmentId) {
-      for (const denial of ofEnvironment(environmentId)) end(state, denial);
+      for (const denial of rows.of(environmentId)) end(state, denial);
     },
     close() {
-      for (const environmentId of rows.keys()) for (const denial of ofEnvironment(environmentId)) end(state, denial);
+      for (const denial of rows.names().flatMap(rows.of)) end(state, denial);
     },
   };
 }
@@ -114,7 +111,7 @@ function attempt(state: State, denial: Denial, onSent: OnDenied): void {
 /** Returns whether there was room for it. */
 function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
   const { scope, request } = denial.approval;
-  const waiting = [...(state.rows.get(scope.environmentId)?.values() ?? [])].filter(({ stop }) => stop !== null);
+  const waiting = state.rows.of(scope.environmentId).filter(({ stop }) => stop !== null);
   if (waiting.length >= maxWaitingDenials) {
     if (!state.dropped.has(scope.environmentId)) state.onDropped(scope.environmentId);
     state.dropped.add(scope.environmentId);
@@ -140,9 +137,6 @@ function end(state: State, denial: Denial): void {
 
 function remove({ rows, dropped }: State, { approval }: Denial): void {
   const { environmentId } = approval.scope;
-  const row = rows.get(environmentId);
-  row?.delete(serialiseKey(keyOf(approval)));
-  if (row?.size !== 0) return;
-  rows.delete(environmentId);
-  dropped.delete(environmentId);
+  rows.delete(environmentId, serialiseKey(keyOf(approval)));
+  if (rows.sizeOf(environmentId) === 0) dropped.delete(environmentId);
 }

@@ -3,6 +3,7 @@
  * for all of them; a filter for some devices is only asked about these. The text of an event is built once.
  */
 import type { ChangeLogState, StoredChange } from "../change-log.ts";
+import { createGroups, type Groups } from "../collections.ts";
 import { audienceKey, type ChangeView, createShownData, devicesOf, receives } from "./audience.ts";
 import type { EventIds } from "./event-ids.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
@@ -31,7 +32,7 @@ interface Audience {
 interface Tenant {
   readonly byKey: Map<string, Audience>;
   /** Audiences that see only some devices, by device id. */
-  readonly byDevice: Map<string, Set<Audience>>;
+  readonly byDevice: Groups<Audience>;
   /** All others. */
   readonly wide: Set<Audience>;
 }
@@ -46,7 +47,7 @@ export function createFanOut(ids: EventIds): FanOut {
     const tenant = tenants.get(change.tenant);
     if (tenant === undefined) return;
     const textFor = createTexts(ids, epoch, change);
-    for (const audiences of [tenant.wide, tenant.byDevice.get(change.deviceId) ?? []]) {
+    for (const audiences of [tenant.wide, tenant.byDevice.of(change.deviceId)]) {
       for (const audience of audiences) {
         if (!receives(audience.view, change)) continue;
         const textOf = (): Uint8Array => textFor(audience.view);
@@ -92,7 +93,7 @@ export function createFanOut(ids: EventIds): FanOut {
 
 function join(tenants: Map<string, Tenant>, reader: EventReader, view: ChangeView): () => void {
   const { tenant: name } = view.principal;
-  const tenant: Tenant = tenants.get(name) ?? { byKey: new Map(), byDevice: new Map(), wide: new Set() };
+  const tenant: Tenant = tenants.get(name) ?? { byKey: new Map(), byDevice: createGroups(), wide: new Set() };
   tenants.set(name, tenant);
   const key = audienceKey(view);
   const devices = devicesOf(view);
@@ -101,9 +102,7 @@ function join(tenants: Map<string, Tenant>, reader: EventReader, view: ChangeVie
     audience = { view, readers: new Set() };
     tenant.byKey.set(key, audience);
     if (devices === null) tenant.wide.add(audience);
-    for (const deviceId of devices ?? []) {
-      tenant.byDevice.set(deviceId, (tenant.byDevice.get(deviceId) ?? new Set()).add(audience));
-    }
+    for (const deviceId of devices ?? []) tenant.byDevice.add(deviceId, audience);
   }
   const joined = audience;
   joined.readers.add(reader);
@@ -112,11 +111,7 @@ function join(tenants: Map<string, Tenant>, reader: EventReader, view: ChangeVie
     if (joined.readers.size > 0 || tenant.byKey.get(key) !== joined) return;
     tenant.byKey.delete(key);
     tenant.wide.delete(joined);
-    for (const deviceId of devices ?? []) {
-      const audiences = tenant.byDevice.get(deviceId);
-      audiences?.delete(joined);
-      if (audiences?.size === 0) tenant.byDevice.delete(deviceId);
-    }
+    for (const deviceId of devices ?? []) tenant.byDevice.delete(deviceId, joined);
     if (tenant.byKey.size === 0 && tenants.get(name) === tenant) tenants.delete(name);
   };
 }

@@ -1,7 +1,7 @@
 /** Turns what happens in the server into changes: events of its devices, statuses of messages, and output of turns. */
 import type { MessageStatus } from "@letta-environments/schema";
 import { isOutput, parseOutput } from "../dialects/parse.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import type { DeviceReference, EnvironmentServerEvent } from "../log-events.ts";
 import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
 import type { ConversationScope, StoredMessage } from "../message-log.ts";

@@ -6,7 +6,7 @@
 import type { EnvironmentMetadata } from "@letta-environments/schema";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import type { LoopFrame, QueueFrame } from "../dialects/frame.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { maxConversationsPerDevice } from "../limits.ts";
 import type { PendingDelivery } from "./pending.ts";
 

@@ -8,7 +8,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { createRunningWork, type RunningWork } from "../closing.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { createGroups, dropOldest, type Groups } from "../collections.ts";
 import { acknowledgementTimeoutMs, maxLateAcknowledgements, outcomeRetryMs } from "../limits.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
@@ -109,8 +109,8 @@ interface Settlement {
 }
 
 interface State extends Dependencies {
-  /** By environment id, then by delivery id. */
-  readonly entries: Map<string, Map<string, Entry>>;
+  /** By row. */
+  readonly entries: Groups<Entry>;
   /** Sends that ended without an acknowledgement, by delivery id, the oldest first. */
   readonly unacknowledged: Map<string, { readonly environmentId: string; readonly isDecision: boolean }>;
   readonly lateWrites: RunningWork;
@@ -123,30 +123,30 @@ interface State extends Dependencies {
 export function createPendingDeliveries(dependencies: Dependencies): PendingDeliveries {
   const state: State = {
     ...dependencies,
-    entries: new Map(),
+    entries: createGroups(({ delivery }) => delivery.id),
     unacknowledged: new Map(),
     lateWrites: createRunningWork(),
     unreleased: new Set(),
     writer: createSettlementWriter(dependencies),
   };
-  const rowEntries = (environmentId: string): Entry[] => [...(state.entries.get(environmentId)?.values() ?? [])];
+  const { entries } = state;
   return {
     open: (delivery, device, facts) => open(state, delivery, device, facts),
-    discard: (pending) => remove(state, pending),
+    discard: ({ delivery }) => void entries.delete(delivery.scope.environmentId, delivery.id),
     markSent({ delivery }, waitedMs = 0) {
-      const entry = find(state, delivery.scope.environmentId, delivery.id);
+      const entry = entries.find(delivery.scope.environmentId, delivery.id);
       if (entry?.isWaiting !== true) return;
       entry.isSent = true;
       const timeoutMs = acknowledgementTimeoutMs - waitedMs;
       entry.cancelDeadline = state.clock.setTimer(timeoutMs, () => endWait(state, entry, "timeout"));
     },
-    find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
+    find: entries.find,
     unsavedOutcome: (deliveryId) => state.writer.unsavedChange(deliveryId)?.outcome,
     outcomeWrite: (deliveryId) => state.writer.currentWrite(deliveryId),
-    listWaiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.isWaiting),
+    listWaiting: (environmentId) => entries.of(environmentId).filter((entry) => entry.isWaiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
     recordReport(environmentId, deliveryId, disposition) {
-      const entry = find(state, environmentId, deliveryId);
+      const entry = entries.find(environmentId, deliveryId);
       if (entry === undefined) return;
       entry.reportedOutcome = { kind: "accepted", disposition };
       entry.end();
@@ -159,15 +159,18 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
       return found;
     },
     confirm(device, deliveryId) {
-      if (find(state, device.environmentId, deliveryId)?.isWaiting === true) return;
+      if (entries.find(device.environmentId, deliveryId)?.isWaiting === true) return;
       state.unacknowledged.delete(deliveryId);
       storeLate(state, device, deliveryId, { isDecision: false }, { kind: "accepted", disposition: null });
     },
     endWaits(environmentId, reason) {
-      for (const entry of rowEntries(environmentId)) endWait(state, entry, reason);
+      for (const entry of entries.of(environmentId)) endWait(state, entry, reason);
     },
     async close() {
-      const sent = [...state.entries.keys()].flatMap(rowEntries).filter((entry) => entry.isSent);
+      const sent = entries
+        .names()
+        .flatMap(entries.of)
+        .filter((entry) => entry.isSent);
       for (const entry of sent) endWait(state, entry, "shutdown");
       await Promise.all([...sent.map((entry) => entry.outcome), state.lateWrites.settled()]);
       await state.writer.close();
@@ -192,21 +195,8 @@ function open(state: State, delivery: Delivery, device: DeviceReference, facts: 
     reportedOutcome: null,
     cancelDeadline,
   };
-  const { environmentId } = delivery.scope;
-  const ofRow = state.entries.get(environmentId) ?? new Map<string, Entry>();
-  state.entries.set(environmentId, ofRow.set(delivery.id, entry));
+  state.entries.add(delivery.scope.environmentId, entry);
   return entry;
-}
-
-function find({ entries }: State, environmentId: string, deliveryId: string): Entry | undefined {
-  return entries.get(environmentId)?.get(deliveryId);
-}
-
-function remove({ entries }: State, { delivery }: PendingDelivery): void {
-  const { environmentId } = delivery.scope;
-  const ofRow = entries.get(environmentId);
-  ofRow?.delete(delivery.id);
-  if (ofRow?.size === 0) entries.delete(environmentId);
 }
 
 function acknowledge(
@@ -215,7 +205,7 @@ function acknowledge(
   deliveryId: string,
   outcome: DeliveryOutcome,
 ): PendingDelivery | undefined {
-  const entry = find(state, device.environmentId, deliveryId);
+  const entry = state.entries.find(device.environmentId, deliveryId);
   if (entry?.isWaiting === true) {
     emitAcknowledged(state, device, deliveryId, outcome, false);
     finishDelivery(state, entry, outcome);
@@ -268,7 +258,7 @@ function finishDelivery(state: State, entry: Entry, outcome: DeliveryOutcome): v
   state.onOutcome?.(environmentId, id, outcome);
   const settlement = { deliveryId: id, environmentId, outcome, onStored: () => undefined };
   void store(state, settlement, entry.isDecision).then(() => {
-    remove(state, entry);
+    state.entries.delete(environmentId, id);
     entry.resolve(outcome);
   });
 }

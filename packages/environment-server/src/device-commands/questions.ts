@@ -6,7 +6,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import { buildSyncFrame } from "../dialects/build.ts";
 import { buildConversationFrame } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { maxKnownAgents, silencePauseMs } from "../limits.ts";
 import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from "./waiting-commands.ts";
 

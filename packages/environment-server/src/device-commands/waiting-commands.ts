@@ -3,6 +3,7 @@
  * wait for each device.
  */
 import type { Clock } from "@letta-environments/platform";
+import { createGroups } from "../collections.ts";
 import type { CommandResponse } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
@@ -61,26 +62,18 @@ export interface WaitingCommands {
   of(environmentId: string): readonly WaitingCommand[];
 }
 
-const none: readonly WaitingCommand[] = [];
-
 export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCommands {
-  const rows = new Map<string, Set<WaitingCommand>>();
-
+  const rows = createGroups<WaitingCommand>();
   return {
-    of(environmentId) {
-      const row = rows.get(environmentId);
-      return row === undefined ? none : [...row];
-    },
+    of: rows.of,
     run<Effect>(
       { environmentId, write }: CommandTarget,
       { conversation, isChange, frames, onResponse, onReport }: Expectation<Effect>,
     ): Promise<CommandOutcome<Effect>> {
-      const row = rows.get(environmentId) ?? new Set<WaitingCommand>();
-      if (row.size >= maxWaitingCommands) return Promise.resolve({ kind: "busy" });
+      if (rows.sizeOf(environmentId) >= maxWaitingCommands) return Promise.resolve({ kind: "busy" });
       return new Promise((resolve) => {
         const end = (outcome: CommandOutcome<Effect> | null | undefined): void => {
-          if (outcome === null || outcome === undefined || !row.delete(waiting)) return;
-          if (row.size === 0 && rows.get(environmentId) === row) rows.delete(environmentId);
+          if (outcome === null || outcome === undefined || !rows.delete(environmentId, waiting)) return;
           cancelDeadline();
           resolve(outcome);
         };
@@ -94,7 +87,7 @@ export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCo
         };
         const cancelDeadline = clock.setTimer(commandTimeoutMs, () => end({ kind: "unknown", reason: "timeout" }));
         // An answer can arrive while the frame is written.
-        rows.set(environmentId, row.add(waiting));
+        rows.add(environmentId, waiting);
         if (!frames.every(write)) end({ kind: "unsent" });
       });
     },

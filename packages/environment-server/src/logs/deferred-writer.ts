@@ -4,7 +4,7 @@
  * after a failure.
  */
 import type { Clock } from "@letta-environments/platform";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { maintenanceBatchSize } from "../limits.ts";
 
 /** See the description of this file. */

@@ -12,7 +12,7 @@ import {
   sizeOfChange,
   type StoredChange,
 } from "../change-log.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { approvalLogLimits, changeLimits, changePageLimits, messageLogLimits } from "../limits.ts";
 import type { SeparateApprovalLog, SeparateMessageLog } from "./separate.ts";
 import { comparePositions, isSelected, type MessageLogLimits, positionOf, type StoredMessage } from "../message-log.ts";

@@ -4,7 +4,7 @@
  */
 import type { ApprovalLog } from "../approval-log.ts";
 import type { ChangeLog } from "../change-log.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import type { MessageLog } from "../message-log.ts";
 import type { EnvironmentStore } from "../ports.ts";
 

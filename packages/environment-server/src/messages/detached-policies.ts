@@ -6,6 +6,7 @@
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import type { LoopFrame, QueueFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import { createGroups } from "../collections.ts";
 import { maxFollowedPerRow } from "../limits.ts";
 import type { MessageStatus } from "../message-log.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSend } from "./followed.ts";
@@ -44,49 +45,39 @@ interface Detached extends FollowedSend {
 }
 
 export function createDetachedPolicies(): DetachedPolicies {
-  const rows = new Map<string, Map<string, Detached>>();
+  const rows = createGroups(({ deliveryId }: Detached) => deliveryId);
   const all = createFollowedSends<Detached>();
 
   function remove(detached: Detached | undefined): void {
-    const row = detached && rows.get(detached.environmentId);
-    if (row === undefined || detached === undefined) return;
+    if (detached === undefined) return;
     all.delete(detached);
-    row.delete(detached.deliveryId);
-    if (row.size === 0) rows.delete(detached.environmentId);
+    rows.delete(detached.environmentId, detached.deliveryId);
   }
 
   function detachedIn(environmentId: string, conversation: Conversation): readonly Detached[] {
-    const row = rows.get(environmentId);
-    if (row === undefined) return [];
     const key = conversationKey(conversation);
-    return [...row.values()].filter((detached) => detached.conversation === key);
+    return rows.of(environmentId).filter((detached) => detached.conversation === key);
   }
 
   return {
     detach({ tenant, scope, deliveryId, messageIds, policy, status }) {
       const { environmentId } = scope;
-      const row = rows.get(environmentId) ?? new Map<string, Detached>();
       // The known phase takes later reports into account.
-      if (policy === null || row.has(deliveryId)) return;
+      if (policy === null || rows.find(environmentId, deliveryId) !== undefined) return;
       const conversation = conversationKey(scope);
       const send = { tenant, environmentId, deliveryId, conversation, messageIds, policy, status };
       const detached = { ...send, phase: phaseOf(status) };
-      rows.set(environmentId, row.set(deliveryId, detached));
+      rows.add(environmentId, detached);
       all.set(detached);
-      const [oldest] = row.values();
-      remove(row.size > maxFollowedPerRow ? oldest : all.excess());
+      remove(rows.sizeOf(environmentId) > maxFollowedPerRow ? rows.of(environmentId)[0] : all.excess());
     },
-    end: ({ deliveryId, scope }) => remove(rows.get(scope.environmentId)?.get(deliveryId)),
+    end: ({ deliveryId, scope }) => remove(rows.find(scope.environmentId, deliveryId)),
     connect(environmentId) {
-      for (const detached of rows.get(environmentId)?.values() ?? [])
-        if (detached.phase !== "begun") detached.phase = "unknown";
+      for (const detached of rows.of(environmentId)) if (detached.phase !== "begun") detached.phase = "unknown";
     },
     receive(environmentId, frame) {
-      const row = rows.get(environmentId);
-      if (row === undefined || frame.runtime === null) return;
-      const conversation = conversationKey(frame.runtime);
-      for (const detached of [...row.values()]) {
-        if (detached.conversation !== conversation) continue;
+      if (frame.runtime === null || rows.sizeOf(environmentId) === 0) return;
+      for (const detached of detachedIn(environmentId, frame.runtime)) {
         const phase = phaseAfter(detached, frame);
         if (phase === null) remove(detached);
         else detached.phase = phase;
@@ -97,7 +88,7 @@ export function createDetachedPolicies(): DetachedPolicies {
     ofConversation: (environmentId, conversation) =>
       detachedIn(environmentId, conversation).map(({ policy }) => policy),
     forget(environmentId) {
-      for (const detached of [...(rows.get(environmentId)?.values() ?? [])]) remove(detached);
+      for (const detached of rows.of(environmentId)) remove(detached);
     },
   };
 }

@@ -3,7 +3,7 @@
  * is slow or fails does not keep the device from connecting: then its requests wait until its messages have been read.
  */
 import type { Clock } from "@letta-environments/platform";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { maxFollowedMessages, maxPolicyReadMs } from "../limits.ts";
 import type { StoredMessage } from "../message-log.ts";
 import { groupByDelivery, type TrackedSend } from "./followed.ts";

@@ -3,7 +3,7 @@
  * because a device decides how much it sends.
  */
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { maxRecentFrameKeys, maxReplyLength, maxRepliesLength } from "../limits.ts";
 import type { MessageReply } from "../message-log.ts";
 

@@ -7,14 +7,13 @@ import type { Clock } from "@letta-environments/platform";
 import { type ApprovalPolicy, hasEnded } from "@letta-environments/schema";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { createGroups, dropOldest, type Groups } from "../collections.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, messageWriteDelayMs } from "../limits.ts";
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
-import { createEndListeners, type EndListeners } from "./end-listeners.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
 import { createTextFilter, type ReplyBudget } from "./reply.ts";
 import { createPolicyReader } from "./policy-reader.ts";
@@ -106,7 +105,8 @@ interface State extends MessageTrackerOptions {
   readonly unknownToDevice: Set<string>;
   /** Ended, and not stored yet. */
   readonly ending: Map<string, TrackedSend>;
-  readonly listeners: EndListeners;
+  /** Called when a message has ended and is stored, by {@link listenerKey}. */
+  readonly listeners: Groups<() => void>;
 }
 
 /** The error, in events, of a message that was not sent. */
@@ -164,27 +164,31 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     triggerOf(environmentId, conversation) {
       const entries = rows.get(environmentId)?.conversations.get(conversationKey(conversation))?.current() ?? [];
-      const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== null);
-      return {
-        messageId: entries.at(-1)?.messageIds.at(-1) ?? null,
-        policies: [...policies, ...state.detached.ofRunningTurn(environmentId, conversation)],
-      };
+      const policies = entries.flatMap(({ policy }) => policy ?? []);
+      const messageId = entries.at(-1)?.messageIds.at(-1) ?? null;
+      return { messageId, policies: [...policies, ...state.detached.ofRunningTurn(environmentId, conversation)] };
     },
     policiesOf(environmentId, conversation) {
       const entries = [...(rows.get(environmentId)?.entries.values() ?? [])].filter(
         ({ scope, status }) => isSameConversation(scope, conversation) && !hasEnded(status),
       );
-      return [
-        ...entries.flatMap(({ policy }) => policy ?? []),
-        ...state.detached.ofConversation(environmentId, conversation),
-      ];
+      const policies = entries.flatMap(({ policy }) => policy ?? []);
+      return [...policies, ...state.detached.ofConversation(environmentId, conversation)];
     },
     find: (environmentId, messageId) =>
       followedOf(state, environmentId).filter((message) => message.messageId === messageId),
     followed: (environmentId) => followedOf(state, environmentId),
-    onEnd: state.listeners.add,
+    onEnd(environmentId, messageId, run) {
+      const key = listenerKey(environmentId, messageId);
+      state.listeners.add(key, run);
+      return () => void state.listeners.delete(key, run);
+    },
     close: () => writer.close(),
   };
+}
+
+function listenerKey(environmentId: string, messageId: string): string {
+  return JSON.stringify([environmentId, messageId]);
 }
 
 function followedOf({ rows, ending }: State, environmentId: string): readonly StoredMessage[] {
@@ -211,7 +215,7 @@ function createState(options: MessageTrackerOptions): State {
     followed: createFollowedSends(),
     unknownToDevice: new Set(),
     ending,
-    listeners: createEndListeners(),
+    listeners: createGroups(),
   };
 }
 
@@ -261,7 +265,8 @@ function apply(state: State, entry: TrackedSend, evidence: Evidence): void {
   state.ending.set(entry.deliveryId, entry);
   dropOldest(state.ending, maxFollowedMessages);
   void state.writer.writeNow(entry.deliveryId, entry).then(() => {
-    for (const messageId of entry.messageIds) state.listeners.notify(entry.scope.environmentId, messageId);
+    const keys = entry.messageIds.map((messageId) => listenerKey(entry.scope.environmentId, messageId));
+    for (const run of keys.flatMap(state.listeners.of)) run();
   });
 }
 

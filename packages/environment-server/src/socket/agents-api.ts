@@ -4,7 +4,7 @@
  */
 import { saysAgentsApiMissing } from "../dialects/turn-frames.ts";
 import type { EmitEvent } from "../log-events.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { maxDevicesWithoutApi } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";
 import type { DeviceFollower } from "./followers.ts";

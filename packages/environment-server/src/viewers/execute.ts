@@ -4,7 +4,7 @@
  */
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
-import { dropOldest } from "../drop-oldest.ts";
+import { dropOldest } from "../collections.ts";
 import { maxOpenRequestsPerViewer, maxRunningPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PendingDeliveries, PendingDelivery } from "../../delivery/pending.ts";
+import { createGroups } from "../../collections.ts";
 import { isSameConversation } from "../../dialects/conversation.ts";
 import { createKeyedQueue } from "../../keyed-queue.ts";
 import { maxMessageWaitMs } from "../../limits.ts";
@@ -62,19 +63,9 @@ interface StartedMessage {
 
 export function createMessageOrder(clock: Clock): MessageOrder {
   const queue = createKeyedQueue();
-  const messages = new Map<string, Set<StartedMessage>>();
+  const messages = createGroups<StartedMessage>();
   const keyOf = ({ environmentId, agentId, conversationId }: ConversationScope): string =>
     JSON.stringify([environmentId, agentId, conversationId]);
-  const messagesOf = (scope: ConversationScope): readonly StartedMessage[] => [...(messages.get(keyOf(scope)) ?? [])];
-
-  function add(key: string, started: StartedMessage): void {
-    const ofConversation = messages.get(key) ?? new Set();
-    messages.set(key, ofConversation.add(started));
-    void started.ended.then(() => {
-      ofConversation.delete(started);
-      if (ofConversation.size === 0) messages.delete(key);
-    });
-  }
 
   return {
     async start({ messageIds, length, scope, separateQueueKeyId }, run) {
@@ -89,17 +80,21 @@ export function createMessageOrder(clock: Clock): MessageOrder {
         place.waitedMs = Math.min(maxMessageWaitMs, clock.monotonic() - startedAtMs);
         return run(place);
       });
-      add(key, { place, cancelWait: () => wait.abort(), ended: Promise.allSettled([result]) });
+      const ended = Promise.allSettled([result]);
+      const started: StartedMessage = { place, cancelWait: () => wait.abort(), ended };
+      messages.add(key, started);
+      void ended.then(() => messages.delete(key, started));
       if (isAlone) await Promise.race([result, queueReleased]);
       return { result };
     },
     waiting: (scope) =>
-      messagesOf(scope)
+      messages
+        .of(keyOf(scope))
         .map(({ place }) => place)
         .filter((place) => !place.isPending),
     async cancelWaits(scope, arrived) {
       const allEnded = arrived.then(() => {
-        const started = messagesOf(scope);
+        const started = messages.of(keyOf(scope));
         for (const { cancelWait } of started) cancelWait();
         return Promise.all(started.map(({ ended }) => ended));
       });

@@ -1,0 +1,54 @@
+/** Collections that take bounded memory: groups that go when they are empty, and maps and sets that drop their oldest entries. */
+
+/** Members in groups, such as the requests of each row. A group takes no memory after its last member has left. */
+export interface Groups<Member> {
+  /** Adds a member to a group, in place of the one with the same key. */
+  add(group: string, member: Member): void;
+  /** Removes the member with a key. Returns whether there was one. */
+  delete(group: string, key: unknown): boolean;
+  find(group: string, key: unknown): Member | undefined;
+  /** The members that a group has now, in the order in which they were added. */
+  of(group: string): readonly Member[];
+  sizeOf(group: string): number;
+  /** Removes a group with all its members. */
+  clear(group: string): void;
+  /** The groups that have members now. */
+  names(): readonly string[];
+}
+
+/** @param keyOf identifies a member within its group; by default, the member itself does */
+export function createGroups<Member>(keyOf: (member: Member) => unknown = (member) => member): Groups<Member> {
+  const groups = new Map<string, Map<unknown, Member>>();
+  return {
+    add(name, member) {
+      const group = groups.get(name) ?? new Map<unknown, Member>();
+      groups.set(name, group.set(keyOf(member), member));
+    },
+    delete(name, key) {
+      const group = groups.get(name);
+      if (group?.delete(key) !== true) return false;
+      if (group.size === 0) groups.delete(name);
+      return true;
+    },
+    find: (name, key) => groups.get(name)?.get(key),
+    of: (name) => [...(groups.get(name)?.values() ?? [])],
+    sizeOf: (name) => groups.get(name)?.size ?? 0,
+    clear: (name) => void groups.delete(name),
+    names: () => [...groups.keys()],
+  };
+}
+
+/** A map or a set, whose entries are in the order in which they were added. */
+interface OrderedEntries<Key> {
+  readonly size: number;
+  keys(): Iterable<Key>;
+  delete(key: Key): boolean;
+}
+
+/** Keeps a map or a set bounded: drops the entries that were added first, until at most `max` are left. */
+export function dropOldest<Key>(entries: OrderedEntries<Key>, max: number): void {
+  for (const key of entries.keys()) {
+    if (entries.size <= max) return;
+    entries.delete(key);
+  }
+}
