@@ -9,6 +9,8 @@ export interface Groups<Member> {
   find(group: string, key: unknown): Member | undefined;
   /** The members that a group has now, in the order in which they were added. */
   of(group: string): readonly Member[];
+  /** The member that was added first. */
+  firstOf(group: string): Member | undefined;
   sizeOf(group: string): number;
   /** Removes a group with all its members. */
   clear(group: string): void;
@@ -32,10 +34,22 @@ export function createGroups<Member>(keyOf: (member: Member) => unknown = (membe
     },
     find: (name, key) => groups.get(name)?.get(key),
     of: (name) => [...(groups.get(name)?.values() ?? [])],
+    firstOf: (name) => groups.get(name)?.values().next().value,
     sizeOf: (name) => groups.get(name)?.size ?? 0,
     clear: (name) => void groups.delete(name),
     names: () => [...groups.keys()],
   };
+}
+
+/** Returns the name of the group that has the most members, counted over several collections; `undefined` if none has any. */
+export function largestGroup(...collections: readonly Groups<unknown>[]): string | undefined {
+  let largest: string | undefined;
+  let most = 0;
+  for (const name of new Set(collections.flatMap((groups) => groups.names()))) {
+    const size = collections.reduce((sum, groups) => sum + groups.sizeOf(name), 0);
+    if (size > most) [largest, most] = [name, size];
+  }
+  return largest;
 }
 
 /** A map or a set, whose entries are in the order in which they were added. */

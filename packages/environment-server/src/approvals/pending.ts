@@ -12,7 +12,7 @@ import {
   type StoredApproval,
 } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
-import { createGroups } from "../collections.ts";
+import { createGroups, largestGroup } from "../collections.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
 
 /** A decision that was sent to the device and has no outcome yet. */
@@ -154,43 +154,28 @@ export function compareCursors(left: ApprovalCursor, right: ApprovalCursor): num
   return left.digest < right.digest ? -1 : 1;
 }
 
-/** The requests of a tenant. */
-interface Share {
-  readonly connected: Set<PendingApproval>;
-  readonly disconnected: Set<PendingApproval>;
-}
-
 /**
  * The requests by tenant. A tenant with many does not displace another's, and requests of disconnected devices are evicted before any
  * that can be decided.
  */
 function createTenantShares() {
-  const shares = new Map<string, Share>();
+  const connected = createGroups<PendingApproval>();
+  const disconnected = createGroups<PendingApproval>();
   const connectedRows = new Set<string>();
 
   function add(request: PendingApproval): void {
     const { tenant, scope } = request.approval;
-    const share = shares.get(tenant) ?? { connected: new Set(), disconnected: new Set() };
-    shares.set(tenant, share);
-    (connectedRows.has(scope.environmentId) ? share.connected : share.disconnected).add(request);
+    (connectedRows.has(scope.environmentId) ? connected : disconnected).add(tenant, request);
   }
 
   function remove(request: PendingApproval): void {
-    const { tenant } = request.approval;
-    const share = shares.get(tenant);
-    if (share === undefined) return;
-    share.connected.delete(request);
-    share.disconnected.delete(request);
-    if (sizeOf(share) === 0) shares.delete(tenant);
+    for (const requests of [connected, disconnected]) requests.delete(request.approval.tenant, request);
   }
 
   return {
     add,
     delete: remove,
-    ofTenant(tenant: string): readonly PendingApproval[] {
-      const { connected = [], disconnected = [] } = shares.get(tenant) ?? {};
-      return [...connected, ...disconnected];
-    },
+    ofTenant: (tenant: string): readonly PendingApproval[] => [...connected.of(tenant), ...disconnected.of(tenant)],
     isConnected: (environmentId: string): boolean => connectedRows.has(environmentId),
     /** Records whether the device of these requests is connected. At first, no device is. */
     setConnected(environmentId: string, isConnected: boolean, requests: readonly PendingApproval[]): void {
@@ -210,13 +195,10 @@ function createTenantShares() {
      * connected, else the added one, else the oldest of all. A request whose decision was sent stays.
      */
     excess(added: PendingApproval): PendingApproval {
-      let largest: Share | undefined;
-      for (const share of shares.values())
-        if (largest === undefined || sizeOf(share) > sizeOf(largest)) largest = share;
-      if (largest === undefined) return added;
-      const isOwn = largest.connected.has(added) || largest.disconnected.has(added);
-      const oldestOfDisconnected = oldestPending(largest.disconnected);
-      return oldestOfDisconnected ?? (isOwn ? added : (oldestPending(largest.connected) ?? added));
+      const { tenant } = added.approval;
+      const largest = largestGroup(connected, disconnected) ?? tenant;
+      const oldestOfDisconnected = oldestPending(disconnected.of(largest));
+      return oldestOfDisconnected ?? (largest === tenant ? added : (oldestPending(connected.of(largest)) ?? added));
     },
   };
 }
@@ -232,8 +214,4 @@ function oldestPending(
     if (isOlder && request.sent === null && matches(request)) oldest = request;
   }
   return oldest;
-}
-
-function sizeOf({ connected, disconnected }: Share): number {
-  return connected.size + disconnected.size;
 }

@@ -69,7 +69,7 @@ export function createDetachedPolicies(): DetachedPolicies {
       const detached = { ...send, phase: phaseOf(status) };
       rows.add(environmentId, detached);
       all.set(detached);
-      remove(rows.sizeOf(environmentId) > maxFollowedPerRow ? rows.of(environmentId)[0] : all.excess());
+      remove(rows.sizeOf(environmentId) > maxFollowedPerRow ? rows.firstOf(environmentId) : all.excess());
     },
     end: ({ deliveryId, scope }) => remove(rows.find(scope.environmentId, deliveryId)),
     connect(environmentId) {

@@ -3,6 +3,7 @@
  * so that no tenant can displace the sends of another. Sends of unknown state are dropped before sends that the device has reported.
  */
 import type { ApprovalPolicy } from "@letta-environments/schema";
+import { createGroups, largestGroup } from "../collections.ts";
 import { maxFollowedMessages } from "../limits.ts";
 import type { ConversationScope, MessageStatus, StoredMessage } from "../message-log.ts";
 import { advance } from "./state-machine.ts";
@@ -62,44 +63,26 @@ export interface FollowedSends<Send extends FollowedSend> {
   excess(): Send | undefined;
 }
 
-/** The sends of a tenant, the oldest first. */
-interface Share<Send> {
-  readonly unknown: Set<Send>;
-  readonly known: Set<Send>;
-}
-
 export function createFollowedSends<Send extends FollowedSend>(max: number = maxFollowedMessages): FollowedSends<Send> {
-  const shares = new Map<string, Share<Send>>();
+  /** By tenant. */
+  const unknown = createGroups<Send>();
+  const known = createGroups<Send>();
   let size = 0;
 
   function remove(send: Send): void {
-    const share = shares.get(send.tenant);
-    if (share === undefined || !(share.unknown.delete(send) || share.known.delete(send))) return;
-    size -= 1;
-    if (sizeOf(share) === 0) shares.delete(send.tenant);
+    if (unknown.delete(send.tenant, send) || known.delete(send.tenant, send)) size -= 1;
   }
 
   return {
     set(send) {
       remove(send);
-      const share = shares.get(send.tenant) ?? { unknown: new Set(), known: new Set() };
-      shares.set(send.tenant, share);
-      (send.status.state === "unknown" ? share.unknown : share.known).add(send);
+      (send.status.state === "unknown" ? unknown : known).add(send.tenant, send);
       size += 1;
     },
     delete: remove,
     excess() {
-      if (size <= max) return undefined;
-      let largest: Share<Send> | undefined;
-      for (const share of shares.values())
-        if (largest === undefined || sizeOf(share) > sizeOf(largest)) largest = share;
-      const [unknown] = largest?.unknown ?? [];
-      const [known] = largest?.known ?? [];
-      return unknown ?? known;
+      const tenant = size <= max ? undefined : largestGroup(unknown, known);
+      return tenant === undefined ? undefined : (unknown.firstOf(tenant) ?? known.firstOf(tenant));
     },
   };
-}
-
-function sizeOf({ unknown, known }: Share<unknown>): number {
-  return unknown.size + known.size;
 }
