@@ -5,24 +5,9 @@ import { parse } from "valibot";
 import type { ConversationScope, EnvironmentRow } from "../ports.ts";
 
 /** The columns that {@link readEnvironment} needs. */
-export const environmentColumns: string = [
-  "id",
-  "tenant",
-  "device_id",
-  "listener_instance_id",
-  "connection_name",
-  "metadata",
-  "owner",
-  "first_seen_at",
-  "last_seen_at",
-  "current_mode",
-  "working_directory",
-  "git_branch",
-  "display_name",
-  "tags",
-]
-  .map((column) => `environment.${column}`)
-  .join(", ");
+export const environmentColumns: string =
+  `id, tenant, device_id, listener_instance_id, connection_name, metadata, owner, first_seen_at, last_seen_at,
+  current_mode, working_directory, git_branch, display_name, tags`.replaceAll(/\w+/g, "environment.$&");
 
 /**
  * The index of the environments of a device, which SQLite created for a `UNIQUE` constraint. If a statement does not name it, SQLite
