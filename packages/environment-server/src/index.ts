@@ -43,29 +43,7 @@ export {
 export type { EventsDecision, EventsRequest } from "./operations/events/open.ts";
 export type { RequestContext } from "./operations/context.ts";
 export { refuseInput } from "./operations/refuse-input.ts";
-export type {
-  ConnectionRecord,
-  ConversationScope,
-  Delivery,
-  DeliveryLog,
-  DeliveryOutcome,
-  DeviceFilter,
-  DeviceRow,
-  DeviceRows,
-  DeviceStatus,
-  Enrolment,
-  EnrolmentResult,
-  EnvironmentFilter,
-  EnvironmentName,
-  EnvironmentRow,
-  EnvironmentRows,
-  EnvironmentStore,
-  KnownMessage,
-  MessageUse,
-  PermitsChange,
-  Run,
-  UnresolvedDelivery,
-} from "./ports.ts";
+export type * from "./ports.ts";
 export type {
   ApprovalExpiry,
   ApprovalKey,
