@@ -2,6 +2,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
 import { type ChangeLog, type RemovedChanges, seriesOf, type StoredChange } from "../change-log.ts";
+import { createGroups } from "../collections.ts";
 import type { EmitEvent } from "../log-events.ts";
 import {
   changeLimits,
@@ -81,35 +82,23 @@ const reserved = maxStreams / 4;
  * every slot is taken.
  */
 export function createStreamSlots(): (principal: Pick<Principal, "tenant" | "keyId">) => (() => void) | null {
-  const keys = createCounts();
-  const tenants = createCounts();
+  const keys = createGroups<symbol>();
+  const tenants = createGroups<symbol>();
   let opened = 0;
   return (principal) => {
     const { tenant } = principal;
     const owner = ownerOf(principal);
-    const isReserved = opened >= maxStreams - reserved && tenants.of(tenant) >= reserved;
-    if (keys.of(owner) >= maxStreamsPerKey || opened >= maxStreams || isReserved) return null;
+    const isReserved = opened >= maxStreams - reserved && tenants.sizeOf(tenant) >= reserved;
+    if (keys.sizeOf(owner) >= maxStreamsPerKey || opened >= maxStreams || isReserved) return null;
+    const slot = Symbol("slot");
     opened += 1;
-    keys.add(owner, 1);
-    tenants.add(tenant, 1);
+    keys.add(owner, slot);
+    tenants.add(tenant, slot);
     return () => {
       opened -= 1;
-      keys.add(owner, -1);
-      tenants.add(tenant, -1);
+      keys.delete(owner, slot);
+      tenants.delete(tenant, slot);
     };
-  };
-}
-
-function createCounts() {
-  const counts = new Map<string, number>();
-  const of = (name: string): number => counts.get(name) ?? 0;
-  return {
-    of,
-    add(name: string, difference: number): void {
-      const count = of(name) + difference;
-      if (count === 0) counts.delete(name);
-      else counts.set(name, count);
-    },
   };
 }
 

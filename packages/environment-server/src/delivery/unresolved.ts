@@ -3,6 +3,7 @@
  * device that reconnects reports which messages wait in its queues and which ones its runs have consumed. A send whose messages
  * it lists was accepted. Nothing follows from a message that it does not list, because a device forgets.
  */
+import { createGroups } from "../collections.ts";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import type { UnresolvedDelivery } from "../ports.ts";
 
@@ -18,37 +19,23 @@ export interface UnresolvedDeliveries {
   readonly isEmpty: boolean;
 }
 
-interface Unconfirmed {
-  readonly deliveryId: string;
-  readonly messageIds: readonly string[];
-}
-
 export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelivery[]): UnresolvedDeliveries {
-  const byConversation = new Map<string, { readonly conversation: Conversation; readonly sends: Set<Unconfirmed> }>();
-  for (const { deliveryId, agentId, conversationId, messageIds } of deliveries) {
-    const conversation = { agentId, conversationId };
-    const entry = byConversation.get(conversationKey(conversation)) ?? { conversation, sends: new Set() };
-    byConversation.set(conversationKey(conversation), entry);
-    entry.sends.add({ deliveryId, messageIds });
-  }
+  const sends = createGroups<UnresolvedDelivery>();
+  for (const send of deliveries) sends.add(conversationKey(send), send);
   return {
-    conversations: () => [...byConversation.values()].map(({ conversation }) => conversation),
+    conversations() {
+      const first = sends.names().flatMap((key) => sends.firstOf(key) ?? []);
+      return first.map(({ agentId, conversationId }) => ({ agentId, conversationId }));
+    },
     confirm(conversation, messageIds) {
       const key = conversationKey(conversation);
-      const entry = byConversation.get(key);
-      if (entry === undefined) return [];
       const listed = new Set(messageIds);
-      const confirmed: string[] = [];
-      for (const send of entry.sends) {
-        if (!send.messageIds.some((messageId) => listed.has(messageId))) continue;
-        entry.sends.delete(send);
-        confirmed.push(send.deliveryId);
-      }
-      if (entry.sends.size === 0) byConversation.delete(key);
-      return confirmed;
+      const confirmed = sends.of(key).filter((send) => send.messageIds.some((messageId) => listed.has(messageId)));
+      for (const send of confirmed) sends.delete(key, send);
+      return confirmed.map(({ deliveryId }) => deliveryId);
     },
     get isEmpty() {
-      return byConversation.size === 0;
+      return sends.names().length === 0;
     },
   };
 }

@@ -32,12 +32,9 @@ export function createUnsavedFinder(
   time: Pick<StoredTime, "now" | "wallAt">,
 ): FindUnsaved {
   async function readUses(): Promise<ReadonlyMap<string, readonly MessageUse[]>> {
-    const rows = new Map<string, MessageUse[]>();
-    for (const use of await store.findLastUses(time.now(), maxUnsavedMs, maxFollowedMessages)) {
-      const { environmentId } = use.scope;
-      if (isMessageId(use.messageId)) rows.set(environmentId, [...(rows.get(environmentId) ?? []), use]);
-    }
-    return rows;
+    const uses = await store.findLastUses(time.now(), maxUnsavedMs, maxFollowedMessages);
+    const messages = uses.filter(({ messageId }) => isMessageId(messageId));
+    return Map.groupBy(messages, ({ scope }) => scope.environmentId);
   }
 
   async function isSaved({ scope, messageId, deliveryId }: MessageUse): Promise<boolean> {

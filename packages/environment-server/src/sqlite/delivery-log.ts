@@ -190,19 +190,12 @@ function prepareFindUnresolved(database: SqliteDatabase): DeliveryLog["findUnres
 }
 
 function groupByDelivery(rows: readonly SqliteRow[]): UnresolvedDelivery[] {
-  const deliveries = new Map<string, UnresolvedDelivery & { readonly messageIds: string[] }>();
-  for (const row of rows) {
-    const deliveryId = readText(row, "id");
-    const delivery = deliveries.get(deliveryId) ?? {
-      deliveryId,
-      agentId: readText(row, "agent_id"),
-      conversationId: readText(row, "conversation_id"),
-      messageIds: [],
-    };
-    delivery.messageIds.push(readText(row, "message_id"));
-    deliveries.set(deliveryId, delivery);
-  }
-  return [...deliveries.values()];
+  return [...Map.groupBy(rows, (row) => readText(row, "id"))].map(([deliveryId, messages]) => ({
+    deliveryId,
+    agentId: readText(messages[0], "agent_id"),
+    conversationId: readText(messages[0], "conversation_id"),
+    messageIds: messages.map((row) => readText(row, "message_id")),
+  }));
 }
 
 function readUse(row: SqliteRow): MessageUse {

@@ -5,6 +5,7 @@
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket, PlainSocketListener, Principal } from "@letta-environments/schema";
+import { createGroups, type Groups } from "../collections.ts";
 import { isNestedDeeply, type Members, parseMembers } from "../dialects/values.ts";
 import type { EmitEvent } from "../log-events.ts";
 import {
@@ -49,8 +50,7 @@ interface Row {
 interface Hub {
   readonly clock: Clock;
   readonly rows: Map<string, Row>;
-  /** Number of viewers of each key. */
-  readonly counts: Map<string, number>;
+  readonly byKey: Groups<ViewerState>;
   cancelPing: (() => void) | null;
   cancelCheck: (() => void) | null;
   isClosed: boolean;
@@ -66,7 +66,14 @@ export function createViewerHub(options: {
   readonly emit: EmitEvent;
 }): ViewerHub {
   const { clock, randomId, emit } = options;
-  const hub: Hub = { clock, rows: new Map(), counts: new Map(), cancelPing: null, cancelCheck: null, isClosed: false };
+  const hub: Hub = {
+    clock,
+    rows: new Map(),
+    byKey: createGroups(),
+    cancelPing: null,
+    cancelCheck: null,
+    isClosed: false,
+  };
   const viewersOf = (environmentId: string): readonly ViewerState[] => [
     ...(hub.rows.get(environmentId)?.viewers ?? []),
   ];
@@ -84,12 +91,12 @@ export function createViewerHub(options: {
       add(hub, viewer);
       emit({ type: "viewer_connected", ...referenceOf(access), keyId: access.principal.keyId });
       if (hub.isClosed) closeViewer(viewer, shutdownClose);
-      else if (countOf(hub, access.principal) > maxViewersPerKey) closeViewer(viewer, tooManyClose);
+      else if (hub.byKey.sizeOf(ownerOf(access.principal)) > maxViewersPerKey) closeViewer(viewer, tooManyClose);
       startPings(hub);
       startChecks(hub);
       return listen(viewer);
     },
-    isFull: (principal) => countOf(hub, principal) >= maxViewersPerKey,
+    isFull: (principal) => hub.byKey.sizeOf(ownerOf(principal)) >= maxViewersPerKey,
     received(environmentId, text) {
       const row = hub.rows.get(environmentId);
       if (row !== undefined && mayBeShown(text)) relay(hub, row, text);
@@ -187,7 +194,7 @@ function add(hub: Hub, viewer: ViewerState): void {
   const row = hub.rows.get(environmentId) ?? { viewers: new Set<ViewerState>(), parsed, cancelGrace: null };
   hub.rows.set(environmentId, row);
   row.viewers.add(viewer);
-  hub.counts.set(ownerOf(viewer.access.principal), countOf(hub, viewer.access.principal) + 1);
+  hub.byKey.add(ownerOf(viewer.access.principal), viewer);
 }
 
 function remove(hub: Hub, viewer: ViewerState): boolean {
@@ -198,10 +205,7 @@ function remove(hub: Hub, viewer: ViewerState): boolean {
     row.cancelGrace?.();
     hub.rows.delete(environmentId);
   }
-  const owner = ownerOf(viewer.access.principal);
-  const count = countOf(hub, viewer.access.principal) - 1;
-  if (count <= 0) hub.counts.delete(owner);
-  else hub.counts.set(owner, count);
+  hub.byKey.delete(ownerOf(viewer.access.principal), viewer);
   if (hub.rows.size === 0) stopTimers(hub);
   return true;
 }
@@ -241,10 +245,6 @@ function stopTimers(hub: Hub): void {
   hub.cancelCheck?.();
   hub.cancelPing = null;
   hub.cancelCheck = null;
-}
-
-function countOf({ counts }: Hub, principal: Pick<Principal, "tenant" | "keyId">): number {
-  return counts.get(ownerOf(principal)) ?? 0;
 }
 
 function referenceOf({ principal, environmentId, deviceId, connectionId }: ViewerAccess) {
