@@ -29,7 +29,7 @@ export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "r
 
 export function createChanges(options: ChangesOptions): Changes {
   const { clock, time, store } = options;
-  const { now: nowMs, expiryNow } = time;
+  const nowMs = time.now;
   const find = async ({ tenant, deviceId, environmentId }: UnstoredChange["device"]) =>
     (await store.findEnvironments(tenant, deviceId)).find(({ id }) => id === environmentId);
   const ids = createEventIds(options.sha256);
@@ -46,12 +46,7 @@ export function createChanges(options: ChangesOptions): Changes {
     onStored: fanOut.publish,
     onLost: (state) => fanOut.publishGap(state, "lost", nowMs()),
   });
-  const recordOffline = createOfflineRows({
-    ...options,
-    expiryNow,
-    recorder,
-    list: (filter) => store.listEnvironments(filter),
-  });
+  const recordOffline = createOfflineRows({ ...options, recorder });
   const environments = createEnvironmentChanges({
     clock,
     recorder,

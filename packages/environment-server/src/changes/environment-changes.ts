@@ -8,7 +8,7 @@ import { onlineWindowMs } from "@letta-environments/schema";
 import { isMembers, type Members } from "../dialects/values.ts";
 import type { EmitEvent } from "../log-events.ts";
 import { changeLimits, environmentEventIntervalMs, maintenanceBatchSize } from "../limits.ts";
-import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
+import type { EnvironmentRow, EnvironmentRows } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import type { ChangeRecorder, DeviceIdentity, UnstoredChange } from "./recorder.ts";
 
@@ -140,8 +140,8 @@ interface OfflineRowsOptions {
   readonly clock: Clock;
   readonly emit: EmitEvent;
   readonly recorder: Pick<ChangeRecorder, "record">;
-  readonly expiryNow: StoredTime["expiryNow"];
-  readonly list: (filter: EnvironmentFilter) => Promise<readonly EnvironmentRow[]>;
+  readonly time: Pick<StoredTime, "expiryNow">;
+  readonly store: Pick<EnvironmentRows, "listEnvironments">;
   readonly isConnected: (environmentId: string) => boolean;
 }
 
@@ -163,20 +163,16 @@ export function createOfflineRows(options: OfflineRowsOptions): (tenants: readon
   };
 }
 
-async function recordRows(
-  { recorder, expiryNow, list, isConnected }: OfflineRowsOptions,
-  tenant: string,
-): Promise<void> {
+async function recordRows({ recorder, time, store, isConnected }: OfflineRowsOptions, tenant: string): Promise<void> {
   const { durationMs } = changeLimits.events;
-  const seenSinceMs = expiryNow(durationMs) - durationMs;
+  const seenSinceMs = time.expiryNow(durationMs) - durationMs;
   const filter = { tenant, environmentIds: null, deviceIds: null, owner: null, limit: maintenanceBatchSize };
   for (let afterId: string | null = null; ;) {
-    const rows: readonly EnvironmentRow[] = await list({ ...filter, afterId });
+    const rows: readonly EnvironmentRow[] = await store.listEnvironments({ ...filter, afterId });
     for (const { id, deviceId, lastSeenAt } of rows) {
       if (lastSeenAt < seenSinceMs || isConnected(id)) continue;
-      const environment = { id, deviceId, connectionId: null, connectedAt: null };
-      const data = { deviceId, connectionId: null, environment };
-      recorder.record({ kind: "environment", device: { tenant, environmentId: id, deviceId }, agentId: null, data });
+      const device = { tenant, environmentId: id, deviceId };
+      recorder.record(eventOf(device, { connectionId: null, connectedAt: null }, { connectionId: null }));
     }
     afterId = rows.at(-1)?.id ?? null;
     if (afterId === null || rows.length < maintenanceBatchSize) return;
