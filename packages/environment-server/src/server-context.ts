@@ -152,11 +152,7 @@ function runLocally(server: ServerContext, { request, principal, context }: Devi
       return listMessages(server, request, principal, context);
     case "retrieveMessage":
       return retrieveMessage(server, request, principal, context);
-    case "stopTurn":
-    case "changeMode":
-    case "changeDirectory":
-    case "resumeQueue":
-    case "removeQueueItem":
+    default:
       return controlConversation(server, request, principal, context);
   }
 }

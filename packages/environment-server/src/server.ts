@@ -236,14 +236,6 @@ async function runOperation(
       return retrieveEnvironment(server, request, principal);
     case "listMessages":
       return routeListMessages(server, request, principal, context);
-    case "sendMessage":
-    case "retrieveMessage":
-    case "stopTurn":
-    case "changeMode":
-    case "changeDirectory":
-    case "resumeQueue":
-    case "removeQueueItem":
-      return server.router.deliver({ request, principal, context });
     case "updateEnvironment":
       return updateEnvironment(server, request, principal, context);
     case "removeEnvironment":
@@ -262,6 +254,8 @@ async function runOperation(
     case "openViewerSocket":
       // RFC 9110 section 15.5.22: a 426 response names the protocol to upgrade to.
       return problemResponse("upgrade_required", { headers: { upgrade: "websocket", connection: "Upgrade" } });
+    default:
+      return server.router.deliver({ request, principal, context });
   }
 }
 

@@ -3,7 +3,7 @@
  * checks, limits, deduplication and audit as one sent over HTTP, and is never written to the device by another path. The
  * responses of the API become the responses of the device protocol.
  */
-import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
+import type { ControlOperation, PlainResponse, Principal } from "@letta-environments/schema";
 import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
 import { isMembers, type Members, membersOf, parseMembers } from "../dialects/values.ts";
 import {
@@ -17,10 +17,7 @@ import {
 
 /** A call of an API operation at the connection of the viewer. */
 export interface ApiCall {
-  readonly operation: Extract<
-    Operation,
-    "sendMessage" | "stopTurn" | "changeMode" | "changeDirectory" | "resumeQueue" | "removeQueueItem"
-  >;
+  readonly operation: "sendMessage" | ControlOperation;
   /** The item in the path of `removeQueueItem`. */
   readonly itemId: string | null;
   readonly query: Readonly<Record<string, string>>;
