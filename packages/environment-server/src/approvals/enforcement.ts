@@ -12,7 +12,6 @@ import {
   type UntrackedDenialsOptions,
 } from "./untracked.ts";
 
-/** Denies requests for permission in the name of policies. */
 export interface PolicyEnforcement extends Pick<UntrackedDenials, "keepOnly"> {
   /** Denies a request at its deadline, if its device is connected then. */
   schedule(entry: PendingApproval): void;

@@ -56,7 +56,6 @@ export interface ApprovalCursor {
   readonly digest: string;
 }
 
-/** The pending requests for permission, in memory. */
 export interface PendingApprovals {
   /** Adds a request. Another one may be evicted for it. Returns `null` when a limit is reached. */
   add(approval: StoredApproval, owner: string, digest: string): PendingApproval | null;

@@ -7,7 +7,6 @@ import { type Conversation, conversationKey, isSameConversation } from "../diale
 import { createGroups } from "../collections.ts";
 import { maxApprovalsPerDevice } from "../limits.ts";
 
-/** A bounded set of requests. */
 export interface RequestSet {
   add(key: ApprovalKey): void;
   /** Whether a request is a member, or could be one that was not remembered. */

@@ -55,7 +55,6 @@ export interface ApprovalTrackerOptions extends Pick<MessageTracker, "triggerOf"
   readonly onWithdrawnAfterDecision: (environmentId: string, deliveryId: string, isTurnOver: boolean) => void;
 }
 
-/** The state of the tracker. */
 export interface ApprovalState extends ApprovalTrackerOptions {
   readonly pending: PendingApprovals;
   readonly writer: ApprovalWriter;

@@ -29,7 +29,6 @@ import {
 import { createUnreadRows } from "./unread-rows.ts";
 import { createApprovalWriter } from "./writer.ts";
 
-/** The requests for permission of every device. */
 export interface ApprovalTracker {
   /** `arePoliciesKnown`: the messages of its row were read before. Otherwise new requests are withheld until they have been read. */
   connect(device: ApprovalDevice, arePoliciesKnown: boolean): void;

@@ -15,7 +15,6 @@ export interface HeldRequest extends ReportedRequest {
   readonly requestedAt: number;
 }
 
-/** Rows whose messages have not been read. */
 export interface UnreadRows {
   /** A device has connected. */
   add(environmentId: string): void;

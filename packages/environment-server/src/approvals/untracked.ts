@@ -23,7 +23,6 @@ export type DenialResult =
 /** Receives a request, without its arguments after the first attempt, and the outcome of its denial. */
 export type OnDenied = (approval: StoredApproval, outcome: "accepted" | "unknown") => void;
 
-/** Denies requests that are not remembered. */
 export interface UntrackedDenials {
   /** Denies a request. Does nothing if its denial is already in progress. Calls `onSent` when a denial was sent. */
   start(approval: StoredApproval, onSent: OnDenied): void;

@@ -8,7 +8,6 @@ import type { EmitEvent } from "../log-events.ts";
 import { approvalWriteDelayMs, maxUnsavedApprovals } from "../limits.ts";
 import { createDeferredWriter } from "../logs/deferred-writer.ts";
 
-/** Stores pending requests and decisions. */
 export interface ApprovalWriter {
   /** Stores a request within a second. */
   save(approval: StoredApproval): void;

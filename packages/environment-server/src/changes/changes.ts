@@ -10,7 +10,6 @@ import { type ChangeFeed, createChangeFeed } from "./feed.ts";
 import { type ChangeRecorderOptions, createChangeRecorder, type UnstoredChange } from "./recorder.ts";
 import { createEventStreams, type EventStreams } from "./streams.ts";
 
-/** Changes of a server, and the streams of them. */
 export interface Changes {
   readonly feed: ChangeFeed;
   readonly streams: EventStreams;

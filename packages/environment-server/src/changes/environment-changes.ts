@@ -21,7 +21,6 @@ export interface EventEnvironment {
   readonly identity: DeviceIdentity;
 }
 
-/** Records the changes of environments, for their events. */
 export interface EnvironmentChanges {
   /** An environment may have changed. */
   changed(device: UnstoredChange["device"]): void;

@@ -9,7 +9,6 @@ import type { EventIds } from "./event-ids.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
 import type { GapReason } from "./start.ts";
 
-/** Passes stored changes on to the readers that may see them. */
 export interface FanOut {
   /** Adds a reader. Returns a function that removes it. */
   add(reader: EventReader, view: ChangeView): () => void;

@@ -9,7 +9,6 @@ import type { IdleEnvironment } from "../ports.ts";
 import type { EnvironmentChanges } from "./environment-changes.ts";
 import type { ChangeRecorder, UnstoredChange } from "./recorder.ts";
 
-/** Receives what happens in the server, and records it as changes. */
 export interface ChangeFeed {
   /** An event of the server. It must already have happened. */
   handleEvent(event: EnvironmentServerEvent): void;

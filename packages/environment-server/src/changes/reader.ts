@@ -11,7 +11,6 @@ import type { MemoryAccount, MemoryBudget } from "../memory-budget.ts";
 /** Why a stream ended: the caller left, exceeded a limit or lost its credential, the server stopped, or the store failed. */
 export type StreamEnd = "caller_gone" | "unread" | "credential_ended" | "shutdown" | "failed";
 
-/** One reader of events. */
 export interface EventReader {
   readonly stream: ReadableStream<Uint8Array>;
   /** Resolves when the stream has ended, with the reason. */

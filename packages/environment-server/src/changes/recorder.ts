@@ -31,7 +31,6 @@ export interface UnstoredChange extends Pick<NewChange, "kind"> {
 /** The members of a row that decide who may see its device. */
 export type DeviceIdentity = Pick<ChangeSubject, "connectionName" | "tags">;
 
-/** Stores recorded changes and passes them on, in their order. */
 export interface ChangeRecorder {
   /** Whether changes of a tenant are stored. */
   isRecording(tenant: string, kind: NewChange["kind"]): boolean;

@@ -15,7 +15,6 @@ export type StartingPoint = Cursor | "unknown" | "oldest" | null;
  */
 export type GapReason = "expired" | "output_expired" | "unknown" | "lost";
 
-/** Where a reader starts. */
 export interface Start {
   /** Position after which it receives changes. */
   readonly after: number;

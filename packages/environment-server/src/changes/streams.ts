@@ -24,7 +24,6 @@ import { decideGap, decideStart } from "./start.ts";
 /** An open stream. */
 export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
 
-/** The open streams of events of a server. */
 export interface EventStreams {
   /**
    * Opens a stream, after the event with an id, at the `oldest` one, or (`null`) with what happens from now on. Resolves with `too_many` when

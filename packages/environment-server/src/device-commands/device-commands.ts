@@ -25,7 +25,6 @@ import {
   type WaitingCommands,
 } from "./waiting-commands.ts";
 
-/** Sends commands to devices, and resolves with their effects. */
 export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" | "agentOf" | "pauseMs"> {
   readonly modes: Pick<ConversationModes, "modeOf">;
   /** Sends a command and resolves with the effect in the device's response. */

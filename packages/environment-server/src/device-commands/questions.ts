@@ -13,7 +13,6 @@ import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from
 /** The kinds of questions. */
 type QuestionKind = "mode" | "agent";
 
-/** Asks devices about conversations. */
 export interface Questions {
   /** Asks for the mode of a conversation, which is recorded like every report, and resolves with it. `null`: the API cannot name it. */
   askMode(target: CommandTarget, conversation: Conversation): Promise<CommandOutcome<string | null>>;

@@ -7,7 +7,6 @@ import type { Clock } from "@letta-environments/platform";
 import { dropOldest } from "../collections.ts";
 import { maintenanceBatchSize } from "../limits.ts";
 
-/** See the description of this file. */
 export interface DeferredWriter<Change> {
   /** Writes a change within the delay. */
   writeLater(key: string, change: Change): void;

@@ -11,7 +11,6 @@ import { maxFollowedPerRow } from "../limits.ts";
 import type { MessageStatus } from "../message-log.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSend } from "./followed.ts";
 
-/** The policies of messages whose turn is not known. */
 export interface DetachedPolicies {
   /** Takes the policy of a send, if it has one. */
   detach(send: TrackedSend): void;

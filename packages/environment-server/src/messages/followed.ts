@@ -54,7 +54,6 @@ export function groupByDelivery(stored: readonly StoredMessage[], tenant: string
   });
 }
 
-/** The sends that are followed. */
 export interface FollowedSends<Send extends FollowedSend> {
   /** Adds a send, or moves it between known and unknown state. It becomes the youngest of its kind. */
   set(send: Send): void;

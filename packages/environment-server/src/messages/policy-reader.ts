@@ -8,7 +8,6 @@ import { maxFollowedMessages, maxPolicyReadMs } from "../limits.ts";
 import type { StoredMessage } from "../message-log.ts";
 import { groupByDelivery, type TrackedSend } from "./followed.ts";
 
-/** Reads policies before devices connect. */
 export interface PolicyReader {
   /** Calls `onRead` with the messages of a row. Resolves when they have been read, or cannot be read for now. Never rejects. */
   read(environmentId: string, tenant: string, onRead: (send: TrackedSend) => void): Promise<void>;

@@ -22,7 +22,6 @@ const noScopes: ReadonlySet<Scope> = new Set();
 /** An environment with a member that official clients read although the API text does not mention it. */
 type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
 
-/** Builds responses with environments. */
 export interface Presentation {
   /** Builds the response with one row. */
   one(principal: Principal, row: EnvironmentRow): MaybePromise<PlainResponse>;

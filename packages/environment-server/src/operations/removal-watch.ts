@@ -12,7 +12,6 @@ import type { DeviceHub } from "../socket/hub.ts";
 /** Connections that are looked up at a time. */
 const removalBatchSize = 500;
 
-/** Closes the sockets of devices that were removed. */
 export interface RemovalWatch {
   /** Call it whenever a socket has opened. */
   socketOpened(connectionId: string): void;

@@ -15,7 +15,6 @@ import {
 import type { EnvironmentStore, IdleEnvironment } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 
-/** Removes expired records from the store. */
 export interface Maintenance {
   /** Starts the first run and the timer for later ones; called once. Failures are reported as `store_failed`. */
   start(): void;

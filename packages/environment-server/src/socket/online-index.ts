@@ -3,7 +3,6 @@
  * ids of that page, however many devices are connected.
  */
 
-/** The ids of the rows with an open socket, by tenant. */
 export interface OnlineIndex {
   add(tenant: string, environmentId: string): void;
   remove(tenant: string, environmentId: string): void;

@@ -13,7 +13,6 @@ import {
 } from "./columns.ts";
 import type { RowCache } from "./row-cache.ts";
 
-/** {@link DeviceRows} in SQLite. */
 export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitChange, cache: RowCache): DeviceRows {
   const list = prepareList(database);
   const release = database.prepare(

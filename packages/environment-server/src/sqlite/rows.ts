@@ -11,7 +11,6 @@ import { prepareEnrol } from "./enrol.ts";
 import { environmentByDevice, readInteger, readTags, readText } from "./columns.ts";
 import type { RowCache } from "./row-cache.ts";
 
-/** {@link EnvironmentRows} in SQLite. */
 export function createSqliteEnvironmentRows(
   database: SqliteDatabase,
   commit: CommitChange,

@@ -25,7 +25,6 @@ import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
 import { closeViewer, createViewerState, deliver, type ViewerState } from "./state.ts";
 import { deliverTerminal, listen, handleDeviceLoss, respond, respondTooLong } from "./viewer.ts";
 
-/** The open sockets of the viewers of a server. */
 export interface ViewerHub extends FrameWatch {
   /** Adds an open socket. Closes it again when the key has too many. */
   open(access: ViewerAccess, socket: PlainSocket): PlainSocketListener;

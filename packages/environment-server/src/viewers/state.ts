@@ -25,7 +25,6 @@ export interface OpenRequest {
   readonly members: Members;
 }
 
-/** The state of one viewer's open socket. */
 export interface ViewerState extends ViewerOptions {
   readonly id: string;
   readonly access: ViewerAccess;
