@@ -99,8 +99,7 @@ export type EnvironmentServerEvent =
   | ({ readonly type: "approval_withdrawn"; readonly toolCallId: string } & DeviceReference)
   /** Whether the turns of the device fail because this server has no agents API. */
   | ({ readonly type: "agents_api_missing"; readonly isMissing: boolean } & DeviceReference)
-  | { readonly type: "request_failed"; readonly operation: string; readonly cause: unknown }
-  | { readonly type: "store_failed"; readonly operation: string; readonly cause: unknown };
+  | { readonly type: "request_failed" | "store_failed"; readonly operation: string; readonly cause: unknown };
 
 /** Takes an event. It never throws. */
 export type EmitEvent = (event: EnvironmentServerEvent) => void;

@@ -105,12 +105,7 @@ export type DeviceFrame =
   | { readonly kind: "ping" }
   | AcknowledgementFrame
   | StatusFrame
-  | QueueFrame
-  | LoopFrame
-  | TurnFinishedFrame
-  | LoopErrorFrame
-  | AssistantTextFrame
-  | ApprovalRequestFrame
+  | TurnFrame
   | CommandResponse
   /** A well-formed frame of another type. */
   | { readonly kind: "other"; readonly type: string }

@@ -23,7 +23,7 @@ import type { PendingDelivery } from "../delivery/pending.ts";
 import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDelivery, storedIds } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse, partialResponse, unsentAfterDisconnect } from "../delivery/repeat.ts";
 import { unavailableResponse } from "../lock-waiting-store.ts";
-import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
+import type { ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
@@ -80,7 +80,8 @@ export async function sendMessage(
     const found = await findForAction(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
     const { record } = found;
-    const scope = scopeOf(record, planned.plan);
+    const { agentId, conversationId } = planned.plan;
+    const scope: ConversationScope = { environmentId: record.environment.id, agentId, conversationId };
     const [part, ...rest] = planned.plan.parts;
     const resolve = (each: DeliveryPart) => resolveRequestedAt({ server, part: each, scope }, arrivalSequence);
     const plan: DeliveryPlan = { ...planned.plan, parts: [resolve(part), ...rest.map(resolve)] };
@@ -340,10 +341,6 @@ async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<v
   server.messages.discard(delivery);
   server.approvals.undoDecision(scope.environmentId, delivery.id);
   await server.pending.release(delivery.id);
-}
-
-function scopeOf({ environment }: ConnectionRecord, { agentId, conversationId }: DeliveryPlan): ConversationScope {
-  return { environmentId: environment.id, agentId, conversationId };
 }
 
 function respond(response: PlainResponse): Dispatch {
