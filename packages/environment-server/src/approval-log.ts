@@ -73,6 +73,11 @@ export function serialiseKey({ scope: { environmentId, agentId, conversationId }
   return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
 }
 
+/** Returns a request as a log keeps it: without its input, once it is decided. */
+export function withoutDecidedInput(approval: StoredApproval): StoredApproval {
+  return approval.decision === null ? approval : { ...approval, request: { ...approval.request, input: null } };
+}
+
 /** How many decisions are kept, and for how long. */
 export interface ApprovalLogLimits {
   /** From the decision on, in milliseconds. */

@@ -23,7 +23,7 @@ export function waitForLocks(store: EnvironmentStore, clock: Clock): Environment
     get(target, name) {
       const method: unknown = Reflect.get(target, name);
       if (typeof method !== "function") return method;
-      const run = isReader(String(name)) ? retry.read : retry.write;
+      const run = /^(?:find|list|read)/.test(String(name)) ? retry.read : retry.write;
       return (...values: unknown[]) => run(() => Reflect.apply(method, target, values));
     },
   });
@@ -39,8 +39,4 @@ export function unavailableResponse(cause: unknown): PlainResponse | null {
   if (!(cause instanceof ValkeyError)) return null;
   const detail = "The store of statuses, approvals and events does not respond. Nothing was changed.";
   return problemResponse("storage_unavailable", { detail });
-}
-
-function isReader(methodName: string): boolean {
-  return /^(?:find|list|read)/.test(methodName);
 }

@@ -128,6 +128,16 @@ export function comparePositions(left: MessagePosition, right: MessagePosition):
   );
 }
 
+/** Sorts messages as they are listed. */
+export function latestFirst(messages: readonly StoredMessage[]): StoredMessage[] {
+  return messages.toSorted((left, right) => comparePositions(positionOf(left), positionOf(right)));
+}
+
+/** Returns a message as it is listed without its reply. */
+export function withoutReply(message: StoredMessage): StoredMessage {
+  return message.status.reply === null ? message : { ...message, status: { ...message.status, reply: null } };
+}
+
 /** Whether a message belongs to the agents and the conversation that a list selects. */
 export function isSelected(
   { scope }: StoredMessage,

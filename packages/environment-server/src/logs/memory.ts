@@ -1,6 +1,12 @@
 /** Logs in memory, for programs that need no messages, requests for permission or events after a restart. */
 import { hasEnded } from "@letta-environments/schema";
-import { type ApprovalLogLimits, keyOf, serialiseKey, type StoredApproval } from "../approval-log.ts";
+import {
+  type ApprovalLogLimits,
+  keyOf,
+  serialiseKey,
+  type StoredApproval,
+  withoutDecidedInput,
+} from "../approval-log.ts";
 import {
   type ChangeLimits,
   type ChangeLog,
@@ -15,7 +21,15 @@ import {
 import { dropOldest } from "../collections.ts";
 import { approvalLogLimits, changeLimits, changePageLimits, messageLogLimits } from "../limits.ts";
 import type { SeparateApprovalLog, SeparateMessageLog } from "./separate.ts";
-import { comparePositions, isSelected, type MessageLogLimits, positionOf, type StoredMessage } from "../message-log.ts";
+import {
+  comparePositions,
+  isSelected,
+  latestFirst,
+  type MessageLogLimits,
+  positionOf,
+  type StoredMessage,
+  withoutReply,
+} from "../message-log.ts";
 
 /** Creates a {@link SeparateMessageLog} that lasts as long as the process. Every method reads all messages. */
 export function createMemoryMessageLog({
@@ -52,7 +66,7 @@ export function createMemoryMessageLog({
         .filter((message) => isSelected(message, selection))
         .filter((message) => after === null || comparePositions(positionOf(message), after) > 0)
         .slice(0, limit)
-        .map((message) => (withReplies ? message : { ...message, status: { ...message.status, reply: null } }));
+        .map((message) => (withReplies ? message : withoutReply(message)));
     },
     async findOpenMessages(environmentId, limit) {
       return ofRow(environmentId)
@@ -78,10 +92,6 @@ export function createMemoryMessageLog({
       for (const [key, { scope }] of messages) if (removedRows.has(scope.environmentId)) messages.delete(key);
     },
   };
-}
-
-function latestFirst(messages: readonly StoredMessage[]): StoredMessage[] {
-  return messages.toSorted((left, right) => comparePositions(positionOf(left), positionOf(right)));
 }
 
 function messageKeyOf({ scope, messageId }: StoredMessage): string {
@@ -131,10 +141,6 @@ export function createMemoryApprovalLog({
       for (const [text, { scope }] of approvals) if (removedRows.has(scope.environmentId)) approvals.delete(text);
     },
   };
-}
-
-function withoutDecidedInput(approval: StoredApproval): StoredApproval {
-  return approval.decision === null ? approval : { ...approval, request: { ...approval.request, input: null } };
 }
 
 function decidedAt({ decision }: StoredApproval): number {

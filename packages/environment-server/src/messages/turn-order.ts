@@ -67,7 +67,7 @@ export function splitAtEnd<Send extends SendProgress>(
   if (first === undefined || (own === -1 && turn.some(({ followsOtherTurn }) => followsOtherTurn)))
     return { earlier: [], ended: [] };
   // Without a listed run, the turn failed before its first run or after its last one.
-  const lastRun = run === -1 ? lastRunOf(runs, first) : run;
+  const lastRun = run === -1 ? runs.findLastIndex((other) => lists(other, first)) : run;
   // A send that only later runs list belongs to the next turn, as do all sends after it.
   const next = turn.findIndex(
     (send) => firstRunOf(runs, send) > lastRun || (send.step === "listed" && !isListed(send)),
@@ -87,10 +87,6 @@ export function mayBeOfRun(runs: Runs, send: SendProgress, runId: string | null)
 /** The index of the first run that lists a send; -1 if none does. */
 export function firstRunOf(runs: Runs, send: SendProgress): number {
   return runs.findIndex((run) => lists(run, send));
-}
-
-function lastRunOf(runs: Runs, send: SendProgress): number {
-  return runs.findLastIndex((run) => lists(run, send));
 }
 
 function lists(run: Runs[number], { messageIds }: SendProgress): boolean {

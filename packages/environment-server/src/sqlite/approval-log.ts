@@ -1,12 +1,13 @@
 /** {@link ApprovalLog} in SQLite. The members of a request that only people read are one JSON column. Triggers count the decisions. */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
-import type {
-  ApprovalExpiry,
-  ApprovalLog,
-  ApprovalLogLimits,
-  ApprovalRequest,
-  Decision,
-  StoredApproval,
+import {
+  type ApprovalExpiry,
+  type ApprovalLog,
+  type ApprovalLogLimits,
+  type ApprovalRequest,
+  type Decision,
+  type StoredApproval,
+  withoutDecidedInput,
 } from "../approval-log.ts";
 import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
 
@@ -42,9 +43,8 @@ export function createSqliteApprovalLog(
   function saveOne({ scope, request, messageId, requestedAt, expiry, decision }: StoredApproval): void {
     const { environmentId, agentId, conversationId } = scope;
     const { toolCallId, ...detail } = request;
-    const kept = decision === null ? detail : { ...detail, input: null };
     save.run(
-      ...[environmentId, toolCallId, agentId, conversationId, JSON.stringify(kept), messageId, requestedAt],
+      ...[environmentId, toolCallId, agentId, conversationId, JSON.stringify(detail), messageId, requestedAt],
       ...[writeJson(expiry), writeJson(decision), decision?.decidedAt ?? null, environmentId],
     );
   }
@@ -55,7 +55,7 @@ export function createSqliteApprovalLog(
         () => {
           for (const { scope, toolCallId } of removed)
             remove.run(scope.environmentId, toolCallId, scope.agentId, scope.conversationId);
-          for (const approval of saved) saveOne(approval);
+          for (const approval of saved) saveOne(withoutDecidedInput(approval));
         },
         { rows: saved.length + removed.length, isRelaxed: true },
       ),

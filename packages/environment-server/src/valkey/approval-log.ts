@@ -3,7 +3,7 @@
  * by the time of the decision; a hash has all of them as JSON.
  */
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
-import type { ApprovalKey, ApprovalLogLimits, StoredApproval } from "../approval-log.ts";
+import { type ApprovalKey, type ApprovalLogLimits, type StoredApproval, withoutDecidedInput } from "../approval-log.ts";
 import { approvalLogLimits } from "../limits.ts";
 import type { SeparateApprovalLog } from "../logs/separate.ts";
 import {
@@ -49,9 +49,8 @@ function entryOf({ scope: { environmentId, agentId, conversationId }, toolCallId
 function writeApproval(approval: StoredApproval): readonly (string | number)[] {
   const { scope, request, requestedAt, decision } = approval;
   const entry = entryOf({ scope, toolCallId: request.toolCallId });
-  const kept = decision === null ? approval : { ...approval, request: { ...request, input: null } };
   const [state, at] = decision === null ? ["pending", requestedAt] : ["decided", decision.decidedAt];
-  return [entry, rowText(scope.environmentId), state, at, JSON.stringify(kept)];
+  return [entry, rowText(scope.environmentId), state, at, JSON.stringify(withoutDecidedInput(approval))];
 }
 
 function readApprovals(reply: ValkeyReply): readonly StoredApproval[] {

@@ -6,7 +6,7 @@ import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform
 import { hasEnded } from "@letta-environments/schema";
 import { messageLogLimits } from "../limits.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
-import type { MessageLogLimits, MessagePosition, StoredMessage } from "../message-log.ts";
+import { type MessageLogLimits, type MessagePosition, type StoredMessage, withoutReply } from "../message-log.ts";
 import {
   beginningOf,
   createRunScript,
@@ -40,7 +40,7 @@ export function createValkeyMessageLog(
         ...(conversationId !== null && { conversationId }),
       });
       const found = readMessages(await run(listScript, [rowText(environmentId), ...start, filter, limit]));
-      return withReplies ? found : found.map((message) => ({ ...message, status: { ...message.status, reply: null } }));
+      return withReplies ? found : found.map(withoutReply);
     },
     findOpenMessages: async (environmentId, limit) =>
       readMessages(await run(findOpenScript, [rowText(environmentId), limit])),

@@ -20,12 +20,14 @@ import { listedMessagesPerTurn, maxListedLength, maxListedMessages } from "../..
 import {
   comparePositions,
   isSelected,
+  latestFirst,
   type MessageFilter,
   type MessagePosition,
   positionOf,
   parseCursor,
   type StoredMessage,
   formatCursor,
+  withoutReply,
 } from "../../message-log.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCall, DeviceCallContext } from "../../routing/router.ts";
@@ -159,16 +161,8 @@ async function readPart({ store, messages }: ServerContext, filter: MessageFilte
     if (other.deliveryId !== message.deliveryId) return [];
     return [hasEnded(message.status) ? message : other];
   });
-  const all = unsaved.length === 0 ? current : [...current, ...unsaved].toSorted(byPosition);
+  const all = unsaved.length === 0 ? current : latestFirst([...current, ...unsaved]);
   return { messages: filter.withReplies ? all : all.map(withoutReply), hasNextPage, end };
-}
-
-function byPosition(left: StoredMessage, right: StoredMessage): number {
-  return comparePositions(positionOf(left), positionOf(right));
-}
-
-function withoutReply(message: StoredMessage): StoredMessage {
-  return message.status.reply === null ? message : { ...message, status: { ...message.status, reply: null } };
 }
 
 function keyOf({ scope, messageId }: StoredMessage): string {
