@@ -85,12 +85,9 @@ const answerOutput = describeSchema(
   v.object({ decision: v.string(), id: v.string(), tool: v.string(), deviceId: v.string() }),
 );
 
-interface Selection {
-  readonly id?: string | undefined;
-  readonly deviceId?: string | undefined;
-  readonly agentId?: string | undefined;
-  readonly conversationId?: string | undefined;
-}
+type ListInput = NonNullable<(typeof listInput)["~standard"]["types"]>["output"];
+type AnswerInput = NonNullable<(typeof answerInput)["~standard"]["types"]>["output"];
+type Selection = Omit<ListInput, "limit">;
 
 /** Adds `list_approvals` and `answer_approval`. */
 export function registerApprovalTools(server: McpServer, session: ToolSession): void {
@@ -139,15 +136,7 @@ async function select({ operations }: ToolCall, wanted: Selection): Promise<read
   );
 }
 
-async function answer(
-  call: ToolCall,
-  input: Selection & {
-    readonly id: string;
-    readonly decision: "allow" | "deny";
-    readonly reason?: string | undefined;
-    readonly requestedAt: string;
-  },
-): Promise<ToolOutput> {
+async function answer(call: ToolCall, input: AnswerInput): Promise<ToolOutput> {
   const { id, decision, reason, requestedAt } = input;
   const waiting = await select(call, input);
   const found = waiting.filter((approval) => formatTime(approval.requestedAt) === requestedAt);
