@@ -25,7 +25,6 @@ export interface EventParser {
   pendingLength: number;
 }
 
-/** Creates an {@link EventParser}. */
 export function createEventParser(): EventParser {
   let rest = "";
   /** Whether the last piece ended with a carriage return, so that a line feed at the start of the next one belongs to it. */

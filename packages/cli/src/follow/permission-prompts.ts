@@ -35,7 +35,6 @@ export interface PermissionPromptsOptions {
   readonly isInteractive: boolean;
 }
 
-/** Creates a {@link PermissionPrompts}. */
 export function createPermissionPrompts(options: PermissionPromptsOptions): PermissionPrompts {
   const { context, operations, printer, isOfTurn, isInteractive } = options;
   const { host } = context;
