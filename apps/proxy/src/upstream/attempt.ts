@@ -69,14 +69,21 @@ export function createAttempt(
     }
   }
 
-  /** Reports that the upstream refuses the gateway's credential for an operation, once until it accepts the credential. */
+  /**
+   * Reports that the upstream refuses the gateway's credential for an operation, once until it accepts the credential. A 403 may concern one
+   * resource, so for a while a success for another resource does not clear it.
+   */
   function noteCredential({ refused }: Health, request: UpstreamRequest, operation: string, status: number): void {
     const { principal, credential } = request;
+    const nowMs = clock.monotonic();
     const isCallers = credential?.onCallerRefused !== undefined;
     const isRefused = status === 407 || (!isCallers && (status === 401 || status === 403));
-    if (noteRefusal(refused, { operation, status, isRefused }, clock.monotonic())) {
-      telemetry({ type: "upstream_credential_rejected", tenant: principal.tenant, operation, status });
-    }
+    const known = refused.get(operation);
+    if (known && status >= 200 && status < 300) known.isAccepted = true;
+    const hasEnded = !known || (known.isAccepted && nowMs >= known.untilMs);
+    if (!isRefused || (!hasEnded && (status === 403 || known.untilMs === 0))) return;
+    refused.set(operation, { untilMs: status === 403 ? nowMs + forbiddenMs : 0, isAccepted: false });
+    telemetry({ type: "upstream_credential_rejected", tenant: principal.tenant, operation, status });
   }
 
   return async (endpoint, request, deadline) => {
@@ -113,27 +120,6 @@ export function createAttempt(
     if (!("reason" in result)) noteCredential(health, request, endpoint.operation, result.status);
     return { kind: "result", result };
   };
-}
-
-/**
- * Notes what a response says about the gateway's credential. Returns true for a refusal that was not reported yet. A 403 may concern one
- * resource, so for a while a success for another resource does not clear it.
- */
-function noteRefusal(
-  refused: Health["refused"],
-  {
-    operation,
-    status,
-    isRefused,
-  }: { readonly operation: string; readonly status: number; readonly isRefused: boolean },
-  nowMs: number,
-): boolean {
-  const known = refused.get(operation);
-  if (known && status >= 200 && status < 300) known.isAccepted = true;
-  const hasEnded = !known || (known.isAccepted && nowMs >= known.untilMs);
-  if (!isRefused || (!hasEnded && (status === 403 || known.untilMs === 0))) return false;
-  refused.set(operation, { untilMs: status === 403 ? nowMs + forbiddenMs : 0, isAccepted: false });
-  return true;
 }
 
 const notCalled: Promise<null> = Promise.resolve(null);
@@ -200,18 +186,12 @@ const overloaded = problemResponse("overloaded");
 
 const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
-type HealthSignal = "works" | "failed" | "unknown";
-
 /** Returns whether an attempt shows that the server works. An attempt that ended early shows nothing, and a send may be slow because of its device. */
-function healthSignalOf({ method }: Endpoint, outcome: CallOutcome): HealthSignal {
+function healthSignalOf({ method }: Endpoint, outcome: CallOutcome): "works" | "failed" | "unknown" {
   if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
   const { result } = outcome;
   if (result === null) return "unknown";
-  // It has responded, in a way that the gateway does not accept.
-  if ("reason" in result) return isUnusable(result) ? "works" : "failed";
+  // For any other reason, it has responded in a way that the gateway does not accept.
+  if ("reason" in result) return result.reason === "unreachable" || result.reason === "broken" ? "failed" : "works";
   return method === "GET" && failingStatuses.has(result.status) ? "failed" : "works";
-}
-
-function isUnusable({ reason }: UpstreamFailure): boolean {
-  return reason !== "unreachable" && reason !== "broken";
 }
