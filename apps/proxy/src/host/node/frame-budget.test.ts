@@ -1,30 +1,13 @@
+import { createMemoryBudget, type MemoryLimit } from "@letta-environments/environment-server";
 import { expect, test } from "vitest";
-import { createFrameBudget as createBudget } from "./frame-budget.ts";
+import { SocketBudget } from "./frame-budget.ts";
 
 const limits = { maxOwnerBytes: 600_000, maxTotalBytes: 1_000_000 };
 
-/** A budget whose sockets have its functions. */
 function createFrameBudget(memoryLimits: typeof limits) {
-  const budget = createBudget(memoryLimits);
+  const budget = createMemoryBudget(memoryLimits);
   return {
-    open(...values: Parameters<typeof budget.open>) {
-      const socket = budget.open(...values);
-      return {
-        get unfinishedBytes() {
-          return socket.unfinishedBytes;
-        },
-        get waitingBytes() {
-          return socket.waitingBytes;
-        },
-        get isClosed() {
-          return socket.isClosed;
-        },
-        addChunk: (byteCount: number) => budget.addChunk(socket, byteCount),
-        completeFrame: (payloadBytes: number) => budget.completeFrame(socket, payloadBytes),
-        addWaitingFrame: (byteCount: number) => budget.addWaitingFrame(socket, byteCount),
-        close: () => budget.close(socket),
-      };
-    },
+    open: (owner: string, drop: (limit: MemoryLimit) => void) => new SocketBudget(budget, owner, drop),
   };
 }
 

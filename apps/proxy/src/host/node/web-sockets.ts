@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { MemoryLimit } from "@letta-environments/environment-server";
+import { createMemoryBudget, type MemoryBudget, type MemoryLimit } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
 import {
   type PlainResponse,
@@ -21,7 +21,7 @@ import { closeAfterPendingResponse, writeRawResponse } from "./http-server.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
-import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
+import { SocketBudget } from "./frame-budget.ts";
 
 /** Largest frame that this host reads on any socket, in bytes. The listener's own `maxFrameBytes` cannot raise it, can be lower, and can change. */
 const maxTransportFrameBytes = 16 * 1024 * 1024;
@@ -95,7 +95,7 @@ export function createUpgradeListener(
     return webSockets.on("wsClientError", (_error, socket, incoming) => refuse(socket, incoming, badHandshake));
   }
 
-  const budget = createFrameBudget(memoryLimits);
+  const budget = createMemoryBudget(memoryLimits);
   return (incoming, socket, head) => {
     const fail = endOnFailure(socket, onFailure);
     if (closeAfterPendingResponse(incoming)) return void socket.resume();
@@ -140,19 +140,19 @@ function connect(
   webSocket: WebSocket,
   stream: Duplex,
   { owner, attach, maxWaitingBytes = maxDeviceWaitingBytes }: Accepted,
-  budget: FrameBudget,
+  budget: MemoryBudget,
   fail: (cause: unknown) => void,
 ): void {
   let isClosed = false;
   let exceeded: MemoryLimit | null = null;
-  const memory = budget.open(owner, (limit) => {
+  const memory = new SocketBudget(budget, owner, (limit) => {
     exceeded = limit;
     webSocket.terminate();
   });
-  const listener = attach({ ...createPlainSocket(webSocket, budget, memory, maxWaitingBytes), close });
+  const listener = attach({ ...createPlainSocket(webSocket, memory, maxWaitingBytes), close });
 
   function onClose(code: number, limit?: string): void {
-    budget.close(memory);
+    memory.close();
     handle(() => listener.onClose(code, limit));
     isClosed = true;
   }
@@ -184,14 +184,14 @@ function connect(
   }
 
   // `ws` handles a chunk, and emits the messages in it, between these two listeners.
-  stream.prependListener("data", (chunk: Buffer) => budget.addChunk(memory, chunk.byteLength));
+  stream.prependListener("data", (chunk: Buffer) => memory.addChunk(chunk.byteLength));
   stream.on("data", () => {
     if (memory.unfinishedBytes > listener.maxFrameBytes + headerAllowanceBytes) closeTooBig();
   });
   webSocket.on("message", (data, isBinary) => {
     // The protocol is text, and `ws` passes a text frame as one Buffer.
     if (!Buffer.isBuffer(data)) return;
-    budget.completeFrame(memory, data.byteLength);
+    memory.completeFrame(data.byteLength);
     if (data.byteLength > listener.maxFrameBytes) return isClosed ? undefined : closeTooBig();
     handle(() => {
       if (isBinary) listener.onOtherFrame(data.byteLength);
@@ -201,7 +201,7 @@ function connect(
   webSocket.on("ping", (data) => {
     handle(() => {
       if (!listener.onOtherFrame(data.byteLength) || memory.waitingBytes > maxWaitingBytes) return;
-      webSocket.pong(data, false, budget.addWaitingFrame(memory, data.byteLength));
+      webSocket.pong(data, false, memory.addWaitingFrame(data.byteLength));
     });
   });
   webSocket.on("pong", (data) => handle(() => listener.onOtherFrame(data.byteLength)));
@@ -240,7 +240,6 @@ const refusals: Readonly<Record<string, readonly [code: number, limit: string]>>
 
 function createPlainSocket(
   webSocket: WebSocket,
-  budget: FrameBudget,
   memory: SocketBudget,
   maxWaitingBytes: number,
 ): Omit<PlainSocket, "close"> {
@@ -249,7 +248,7 @@ function createPlainSocket(
       // `ws` silently drops a text that is sent on a closing socket.
       if (webSocket.readyState !== webSocket.OPEN) throw new Error("the socket is closing");
       if (memory.waitingBytes > maxWaitingBytes) throw new Error("the other end does not read");
-      const written = budget.addWaitingFrame(memory, Buffer.byteLength(text));
+      const written = memory.addWaitingFrame(Buffer.byteLength(text));
       if (memory.isClosed) throw new Error(limitTexts.owner);
       webSocket.send(text, written);
     },
