@@ -44,26 +44,19 @@ export interface RootOptions {
 /** Creates the routes that a host serves. */
 export function createHostRoutes(options: HostRouteOptions): readonly HostRoute[] {
   const { isDraining, readReadiness = () => Promise.resolve([]), openApi, others = [], pages = [], root } = options;
-  const route = (path: string, operation: HostOperation, respond: LoggedRoute["respond"]): HostRoute =>
-    logRoute({ path, operation, respond, headers: publicCorsHeaders }, options);
+  const route = (path: string, operation: HostOperation, respond: LoggedRoute["respond"]): HostRoute => {
+    const read: LoggedRoute["respond"] = (request) => refuseUnlessRead(request.method) ?? respond(request);
+    return logRoute({ path, operation, respond: read, headers: publicCorsHeaders }, options);
+  };
   return [
-    route(
-      "/livez",
-      "checkLiveness",
-      readOnly(() => jsonResponse(200, { status: "alive" })),
-    ),
+    route("/livez", "checkLiveness", () => jsonResponse(200, { status: "alive" })),
     isDraining &&
-      route(
-        "/readyz",
-        "checkReadiness",
-        readOnly(({ query }) => readReadiness().then((results) => readinessResponse(results, isDraining(), query))),
+      route("/readyz", "checkReadiness", ({ query }) =>
+        readReadiness().then((results) => readinessResponse(results, isDraining(), query)),
       ),
-    openApi &&
-      route(openApiPath, "describeApi", (request) =>
-        describeApi(request.method, request.header("if-none-match"), openApi),
-      ),
+    openApi && route(openApiPath, "describeApi", (request) => describeApi(request, openApi)),
     ...others,
-    ...pages.map(({ path, respond }) => route(path, "readDocs", readOnly(respond))),
+    ...pages.map(({ path, respond }) => route(path, "readDocs", respond)),
     root && rootRoute(root, route),
   ].filter((each) => each !== undefined);
 }
@@ -90,14 +83,8 @@ function prefersHtml(request: GatewayRequest): boolean {
   return quality("text/html") > Math.max(quality("application/json"), quality("application/problem+json"));
 }
 
-/** Refuses every method but GET and HEAD. */
-function readOnly(respond: LoggedRoute["respond"]): LoggedRoute["respond"] {
-  return (request) => refuseUnlessRead(request.method) ?? respond(request);
-}
-
-async function describeApi(method: string, ifNoneMatch: string | null, source: OpenApiSource): Promise<PlainResponse> {
-  const response = await openApiResponse(method, ifNoneMatch, source);
-  if (response.status >= 400) return response;
+async function describeApi(request: GatewayRequest, source: OpenApiSource): Promise<PlainResponse> {
+  const response = await openApiResponse(request.method, request.header("if-none-match"), source);
   // The same for every caller, and only a release changes it.
   return { ...response, headers: { ...response.headers, "cache-control": "public, max-age=300" } };
 }
