@@ -2,7 +2,7 @@ import { loadOpenApi } from "../../src/adapters/open-api.ts";
 import type { Server } from "node:http";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createAdmission } from "../../src/host/node/admission.ts";
-import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
+import { createHttpServer, defaultServerTimeouts } from "../../src/host/node/http-server.ts";
 import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
 import { createUpgradeListener } from "../../src/host/node/web-sockets.ts";
 import type { HostRoute } from "../../src/host/gateway.ts";
@@ -24,7 +24,7 @@ export interface NodeServerUnderTest extends TestProxy {
 export async function startNodeServer(
   upstream?: UpstreamFetch,
   options: {
-    readonly timeouts?: Partial<ServerTimeouts>;
+    readonly timeouts?: Partial<typeof defaultServerTimeouts>;
     readonly routes?: readonly HostRoute[];
     readonly maxConnections?: number;
   } & NonNullable<Parameters<typeof createTestProxy>[1]> = {},

@@ -25,7 +25,7 @@ export interface HonoListenerOptions {
   readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
   readonly admission: Pick<Admission, "admitStream">;
-  /** Receives failures that become a 500. */
+  /** Receives failures that become a 500, or have no request to respond to. */
   readonly onFailure: (cause: unknown) => void;
 }
 

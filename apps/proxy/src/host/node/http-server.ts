@@ -9,16 +9,14 @@ import {
 } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { RandomId } from "@letta-environments/platform";
 import { atTurnEnd } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import type { HostRoute } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
-import type { HonoListener } from "./hono-listener.ts";
+import type { HonoListener, HonoListenerOptions } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
 import {
   requestsUpgrade,
@@ -38,36 +36,24 @@ import {
   respondAfterBody,
 } from "./unread-body.ts";
 
-/** Timeouts for callers, in milliseconds. */
-export interface ServerTimeouts {
+/** Timeouts for callers on an open network, in milliseconds. */
+export const defaultServerTimeouts = {
   /** For the headers of a request. */
-  readonly headersMs: number;
-  /** For a whole request including its body. */
-  readonly requestMs: number;
-  /** Between two requests on one connection. */
-  readonly keepAliveMs: number;
-  /** How often the first two are checked. */
-  readonly checkIntervalMs: number;
-}
-
-/** Timeouts of a server on an open network. */
-export const defaultServerTimeouts: ServerTimeouts = {
   headersMs: 15_000,
+  /** For a whole request including its body. */
   requestMs: 60_000,
+  /** Between two requests on one connection. */
   keepAliveMs: 65_000,
+  /** How often the first two are checked. */
   checkIntervalMs: 5_000,
 };
 
 /** The options of {@link createHttpServer}. */
-export interface HttpServerOptions {
+export interface HttpServerOptions extends HonoListenerOptions {
   /** Plain requests for the API are passed to it directly, others through Hono. */
   readonly pipeline: Pick<Pipeline, "handle" | "decorate" | "refuse">;
-  readonly routes: readonly HostRoute[];
-  readonly randomId: RandomId;
-  readonly timeouts: ServerTimeouts;
+  readonly timeouts: typeof defaultServerTimeouts;
   readonly admission: Admission;
-  /** Receives failures that have no request to respond to. */
-  readonly onFailure: (cause: unknown) => void;
 }
 
 /** Creates Node's HTTP server in front of the pipeline. Input that is not a valid request also gets a problem response. */
