@@ -1,5 +1,5 @@
 /** `/metrics` and `/admin/v1/overview`: the table of metrics for machines and for people, with the authentication of the administration. */
-import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { jsonResponse, problemResponse } from "@letta-environments/schema";
 import { type OptionalAdminEndpoint, type OptionalAdminRoute, metricsPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { chooseFormat, expositionTypes, formatMetrics } from "./exposition.ts";
 import { type OverviewBucket, overviewBucketMs } from "./overview.ts";
@@ -22,19 +22,16 @@ export const metricsEndpoints: Readonly<
   },
 };
 
-/** The body of `GET /admin/v1/overview`. The figures cover the whole gateway since its start, at most the last hour. */
-export interface Overview {
-  /** Epoch milliseconds. */
-  readonly startedAt: number;
-  readonly bucketMs: number;
-  /** The oldest first. The last one is incomplete. */
-  readonly buckets: readonly OverviewBucket[];
-}
-
 /** The functions that the endpoints need. */
 export interface MetricsEndpointPorts {
   readonly read: () => readonly MetricReading[];
-  readonly overview: () => Pick<Overview, "startedAt" | "buckets">;
+  /** Reads the figures of the whole gateway since its start, at most the last hour. */
+  readonly overview: () => {
+    /** Epoch milliseconds. */
+    readonly startedAt: number;
+    /** The oldest first. The last one is incomplete. */
+    readonly buckets: readonly OverviewBucket[];
+  };
   /** Whether metrics have ids of tenants, keys or devices as labels. */
   readonly hasIdentities: boolean;
 }
@@ -44,20 +41,17 @@ export function createMetricsEndpoints(ports: MetricsEndpointPorts): readonly Op
   return [
     {
       endpoint: metricsEndpoints.readMetrics,
-      respond({ accept }, authority): Promise<PlainResponse> {
+      async respond({ accept }, authority) {
         // A key administers one tenant, and the labels name all tenants.
-        if (ports.hasIdentities && authority.kind !== "operator") return Promise.resolve(operatorOnly);
+        if (ports.hasIdentities && authority.kind !== "operator") return operatorOnly;
         const format = chooseFormat(accept);
         const body = formatMetrics(ports.read(), format);
-        return Promise.resolve({ status: 200, headers: { "content-type": expositionTypes[format] }, body });
+        return { status: 200, headers: { "content-type": expositionTypes[format] }, body };
       },
     },
     {
       endpoint: metricsEndpoints.retrieveOverview,
-      respond(): Promise<PlainResponse> {
-        const overview: Overview = { bucketMs: overviewBucketMs, ...ports.overview() };
-        return Promise.resolve(jsonResponse(200, overview));
-      },
+      respond: async () => jsonResponse(200, { bucketMs: overviewBucketMs, ...ports.overview() }),
     },
   ];
 }
