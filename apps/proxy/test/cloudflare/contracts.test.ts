@@ -7,8 +7,8 @@ import { createDurableKeyStore } from "../../src/adapters/cloudflare/key-store.t
 import { createDurableRateLimitStore } from "../../src/adapters/cloudflare/rate-limit-store.ts";
 import type { KeyObjectStub } from "../../src/adapters/cloudflare/key-object.ts";
 import type { ObjectNamespace } from "../../src/runtimes/cloudflare/settings.ts";
-import type { RateLimitObjectStub } from "../../src/adapters/cloudflare/rate-limit-store.ts";
-import { createTenantCalls, type TenantObjectStub } from "../../src/adapters/cloudflare/tenant-calls.ts";
+import { createTenantCalls } from "../../src/adapters/cloudflare/tenant-calls.ts";
+import type { RateLimitObjectStub, TenantObjectStub } from "../../src/adapters/cloudflare/tenant-object.ts";
 import { systemClock } from "@letta-environments/platform/node";
 import { defaultCapacity } from "../../src/adapters/sqlite/idempotency-tables.ts";
 import { retentionMs } from "../../src/idempotency/store.ts";

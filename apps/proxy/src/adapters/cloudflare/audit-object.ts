@@ -1,6 +1,6 @@
 /**
  * Audit logs inside Durable Objects: the object for changes of keys, and how any object opens its chain and writes in transactions.
- * `tenant-object.ts` uses the latter for sends. Isolates call them through `audit-log.ts` and `tenant-calls.ts`.
+ * `tenant-object.ts` uses the latter for sends. Isolates call them through `tenant-calls.ts`.
  */
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type { GroupCommit, TransactionHooks } from "@letta-environments/platform";

@@ -17,17 +17,7 @@ import {
 import { mostConstrained } from "../../rate-limit/decide.ts";
 import type { RateLimitCheck, RateLimitPolicy } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore, RateLimitTakeOptions } from "../../rate-limit/store.ts";
-import type { GrantingOutcome } from "../sqlite/rate-limit-store.ts";
-
-/** The remote methods of an object that counts. */
-export interface RateLimitObjectStub {
-  take(
-    checks: readonly RateLimitCheck[],
-    options: RateLimitTakeOptions,
-    requested?: readonly number[],
-  ): Promise<GrantingOutcome>;
-  release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void>;
-}
+import type { RateLimitObjectStub } from "./tenant-object.ts";
 
 /** Partition keys of one policy whose allowances an isolate remembers. */
 const maxAllowances = 10_000;

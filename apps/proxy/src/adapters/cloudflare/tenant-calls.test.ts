@@ -6,7 +6,8 @@ import { testCheck } from "../../../test/support/test-check.ts";
 import type { AuditEntry } from "../../audit/entry.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
-import { createTenantCalls, type SendEnd, type TenantObjectStub } from "./tenant-calls.ts";
+import { createDurableAuditLog, createTenantCalls } from "./tenant-calls.ts";
+import type { SendEnd, TenantObjectStub } from "./tenant-object.ts";
 
 const reservation = testReservation(["a"]);
 const { sendId } = reservation;
@@ -173,4 +174,15 @@ test("entries without a tenant go to the log of the gateway", async () => {
   const entry = { type: "key_change_started", actor: { kind: "operator" }, keyId: "k" } as never;
   await log.append(entry);
   expect(other).toEqual([entry]);
+});
+
+test("an entry that the object does not confirm within five seconds counts as not recorded", async () => {
+  const clock = createVirtualClock();
+  const log = createDurableAuditLog(() => ({ append: () => new Promise(() => undefined) }), clock);
+  let failure: unknown = null;
+  void log.append({} as never).catch((cause: unknown) => (failure = cause));
+  await clock.advance(4_999);
+  expect(failure).toBeNull();
+  await clock.advance(1);
+  expect(failure).toMatchObject({ name: "AuditUnavailableError", cause: { message: /in time/ } });
 });

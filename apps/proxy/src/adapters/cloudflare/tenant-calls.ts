@@ -6,57 +6,18 @@ import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "../../audit/entry.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import { AuditUnavailableError } from "../../audit/store.ts";
-import {
-  type IdempotencyStore,
-  IdempotencyUnavailableError,
-  type KnownConnection,
-  type KnownEntry,
-  type Reservation,
-  type ReserveOutcome,
-  type SendResult,
-  type SendScope,
-  throwUnavailable,
-} from "../../idempotency/store.ts";
+import { type IdempotencyStore, IdempotencyUnavailableError, throwUnavailable } from "../../idempotency/store.ts";
 import { createBoundedMap } from "../../lib/bounded-map.ts";
 import { pause } from "../../lib/deadline.ts";
-import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import { callObject, objectTimeoutMs } from "./object-call.ts";
-import type { RateLimitObjectStub } from "./rate-limit-store.ts";
-
-/** The remote methods of `TenantObject`. */
-export interface TenantObjectStub extends Pick<RateLimitObjectStub, "take"> {
-  reserve(reservation: Reservation, started?: AuditEntry): Promise<ReserveOutcome>;
-  find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;
-  findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
-  conclude(end: SendEnd): Promise<SendEndOutcome>;
-}
-
-/** The records and leases that end together with a send. */
-export interface SendEnd {
-  /** Its result; `null`: nothing was delivered, and its ids are released. */
-  readonly stored?: StoredEnd | undefined;
-  readonly entry?: AuditEntry;
-  readonly leases: readonly HeldLease[];
-  /** Set if the object was restarted during the first call, which may have taken effect. */
-  readonly isRepeat?: true;
-}
-
-interface StoredEnd {
-  readonly reservation: Reservation;
-  readonly result: SendResult | null;
-}
-
-/** A lease of concurrent requests. */
-export interface HeldLease {
-  readonly leaseId: string;
-  readonly checks: readonly RateLimitCheck[];
-}
-
-/** Why a part of a {@link SendEnd} failed; `null` if it did not. */
-export interface SendEndOutcome {
-  readonly storeFailure: string | null;
-  readonly auditFailure: string | null;
-}
+import type {
+  HeldLease,
+  RateLimitObjectStub,
+  SendEnd,
+  SendEndOutcome,
+  StoredEnd,
+  TenantObjectStub,
+} from "./tenant-object.ts";
 
 /** Default of `holdMs`. */
 const defaultHoldMs = 50;
@@ -138,6 +99,16 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
         background(ends.release(tenant, { leaseId, checks }));
       },
     }),
+  };
+}
+
+/** Creates the audit log of changes of keys, in an object that `audit` returns for each entry. */
+export function createDurableAuditLog(audit: () => Pick<AuditLog, "append">, clock: Pick<Clock, "setTimer">): AuditLog {
+  return {
+    append: (entry) =>
+      callObject(clock, objectTimeoutMs, () => audit().append(entry)).catch((cause: unknown) => {
+        throw new AuditUnavailableError(cause);
+      }),
   };
 }
 

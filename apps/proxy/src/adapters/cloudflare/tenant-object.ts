@@ -12,6 +12,7 @@ import type {
   KnownEntry,
   Reservation,
   ReserveOutcome,
+  SendResult,
   SendScope,
 } from "../../idempotency/store.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
@@ -26,13 +27,49 @@ import {
 } from "../sqlite/rate-limit-store.ts";
 import { createObjectTransactions, openObjectAuditLog } from "./audit-object.ts";
 import { type AuditObjectBindings, dropOldObjectRecords } from "./audit-retention.ts";
-import type { SendEnd, SendEndOutcome } from "./tenant-calls.ts";
+import type { ObjectStub } from "./object-call.ts";
 
 /** The shortest time between two alarms if nothing more has expired, and the pause between them if something has, in milliseconds. */
 const pruneAfterMs = 3_600_000;
 const pruneAgainMs = 1_000;
 /** Expired rows of each table that one alarm removes. */
 const rowsPerAlarm = 5_000;
+
+/** The remote methods of {@link TenantObject}. */
+export type TenantObjectStub = ObjectStub<
+  Pick<TenantObject, "take" | "reserve" | "find" | "findConnection" | "conclude">
+>;
+
+/** The remote methods of {@link RateLimitObject}. */
+export type RateLimitObjectStub = ObjectStub<Pick<RateLimitObject, "take" | "release">>;
+
+/** The records and leases that end together with a send. */
+export interface SendEnd {
+  readonly stored?: StoredEnd | undefined;
+  readonly entry?: AuditEntry;
+  readonly leases: readonly HeldLease[];
+  /** Set if the object was restarted during the first call, which may have taken effect. */
+  readonly isRepeat?: true;
+}
+
+/** The end of a send. */
+export interface StoredEnd {
+  readonly reservation: Reservation;
+  /** `null`: nothing was delivered, and its ids are released. */
+  readonly result: SendResult | null;
+}
+
+/** A lease of concurrent requests. */
+export interface HeldLease {
+  readonly leaseId: string;
+  readonly checks: readonly RateLimitCheck[];
+}
+
+/** Why a part of a {@link SendEnd} failed; `null` if it did not. */
+export interface SendEndOutcome {
+  readonly storeFailure: string | null;
+  readonly auditFailure: string | null;
+}
 
 /** The stores that an object opens with its first send. */
 interface OpenSends {

@@ -10,11 +10,10 @@ import {
 } from "@letta-environments/platform/cloudflare";
 import { waitUntil } from "cloudflare:workers";
 import { createCacheApiStore } from "../../adapters/cloudflare/cache-store.ts";
-import { createDurableAuditLog } from "../../adapters/cloudflare/audit-log.ts";
 import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
 import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
-import { createTenantCalls, type TenantCalls } from "../../adapters/cloudflare/tenant-calls.ts";
+import { createDurableAuditLog, createTenantCalls, type TenantCalls } from "../../adapters/cloudflare/tenant-calls.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/fetch-client.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { logKeyStore, logStoreEvents } from "../../adapters/log.ts";

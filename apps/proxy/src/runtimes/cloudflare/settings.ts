@@ -1,9 +1,8 @@
 /** The settings and bindings of a Worker, with the rules that only this runtime has. The common rules are in `config/`. */
-import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
 import type { FlightObjectStub } from "../../adapters/cloudflare/flight-object.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
-import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-store.ts";
-import type { TenantObjectStub } from "../../adapters/cloudflare/tenant-calls.ts";
+import type { RateLimitObjectStub, TenantObjectStub } from "../../adapters/cloudflare/tenant-object.ts";
+import type { AuditLog } from "../../audit/log.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
 import { GatewayFileSchema, parseConfigFile } from "../../config/file-schema.ts";
@@ -141,7 +140,7 @@ export interface WorkerBindings {
   readonly LIMITS: ObjectNamespace<RateLimitObjectStub>;
   /** The coordinators of concurrent cache misses. */
   readonly FLIGHTS: ObjectNamespace<FlightObjectStub>;
-  readonly AUDIT: ObjectNamespace<AuditObjectStub>;
+  readonly AUDIT: ObjectNamespace<Pick<AuditLog, "append">>;
   /** Sends, their audit log and rate limits, an object for each tenant. */
   readonly TENANTS: ObjectNamespace<TenantObjectStub>;
   /** The static assets, which contain the API description. */
