@@ -10,8 +10,8 @@ import {
   keyOfId,
   type KnownConnection,
   type KnownEntry,
-  type Reservation,
   retentionMs,
+  type SendEntry,
   type SendResult,
 } from "../../idempotency/store.ts";
 
@@ -24,7 +24,7 @@ export interface MemoryIdempotencyLimits {
 }
 
 interface StoredSend {
-  readonly reservation: Reservation;
+  readonly sendId: string;
   readonly keys: readonly string[];
   readonly leaseEndsMs: number;
   readonly expiresMs: number;
@@ -37,20 +37,20 @@ export function createMemoryIdempotencyStore(
   { maxIds = 100_000, maxResultLength = 64 * 1_024 * 1_024 }: MemoryIdempotencyLimits = {},
 ): IdempotencyStore {
   const sends = new Map<string, StoredSend>();
-  const sendIdsByKey = new Map<string, string>();
+  const ids = new Map<string, { readonly entry: SendEntry; readonly send: StoredSend }>();
   const connections = new Map<string, { readonly connection: KnownConnection; readonly expiresMs: number }>();
   let resultLength = 0;
 
-  function remove(sendId: string, { keys, result }: StoredSend): void {
+  function remove({ sendId, keys, result }: StoredSend): void {
     sends.delete(sendId);
-    for (const key of keys) sendIdsByKey.delete(key);
+    for (const key of keys) ids.delete(key);
     resultLength -= result?.body.length ?? 0;
   }
 
   function removeExpired(nowMs: number): void {
-    for (const [sendId, send] of sends) {
+    for (const send of sends.values()) {
       if (send.expiresMs > nowMs) break;
-      remove(sendId, send);
+      remove(send);
     }
     for (const [key, { expiresMs }] of connections) {
       if (expiresMs > nowMs) break;
@@ -60,9 +60,10 @@ export function createMemoryIdempotencyStore(
 
   function known(keys: readonly string[], nowMs: number): KnownEntry[] {
     return keys.flatMap((key) => {
-      const sendId = sendIdsByKey.get(key);
-      const send = sendId === undefined ? undefined : sends.get(sendId);
-      return send === undefined ? [] : describeEntry(send, key, nowMs);
+      const found = ids.get(key);
+      return found === undefined
+        ? []
+        : { ...found.entry, sendId: found.send.sendId, state: stateOf(found.send, nowMs) };
     });
   }
 
@@ -76,21 +77,24 @@ export function createMemoryIdempotencyStore(
       const connectionKey = keyOfConnection(scope.tenant, connectionId);
       const hasRoom = connections.size < maxIds || connections.has(connectionKey);
       const expiresMs = nowMs + retentionMs;
-      if (hasRoom) moveToEnd(connections, connectionKey, { connection, expiresMs });
+      if (hasRoom) {
+        // The oldest comes first.
+        connections.delete(connectionKey);
+        connections.set(connectionKey, { connection, expiresMs });
+      }
       if (used.length > 0) return { kind: "known", entries: used };
-      const isFull = !hasRoom || sendIdsByKey.size + keys.length > maxIds || resultLength >= maxResultLength;
+      const isFull = !hasRoom || ids.size + keys.length > maxIds || resultLength >= maxResultLength;
       if (isFull) return { kind: "full" };
-      sends.set(sendId, { reservation, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null });
-      for (const key of keys) sendIdsByKey.set(key, sendId);
+      const send: StoredSend = { sendId, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null };
+      sends.set(sendId, send);
+      for (const entry of entries) ids.set(keyOfId(scope, entry.id), { entry, send });
       return { kind: "reserved" };
     },
-    async find(scope, ids) {
+    async find(scope, messageIds) {
       const nowMs = clock.monotonic();
       removeExpired(nowMs);
-      return known(
-        ids.map((id) => keyOfId(scope, id)),
-        nowMs,
-      );
+      const keys = messageIds.map((id) => keyOfId(scope, id));
+      return known(keys, nowMs);
     },
     async settle({ sendId }, result) {
       const send = sends.get(sendId);
@@ -100,7 +104,7 @@ export function createMemoryIdempotencyStore(
     },
     async release({ sendId }) {
       const send = sends.get(sendId);
-      if (send?.result === null) remove(sendId, send);
+      if (send?.result === null) remove(send);
     },
     async findConnection(tenant, connectionId) {
       removeExpired(clock.monotonic());
@@ -109,17 +113,7 @@ export function createMemoryIdempotencyStore(
   };
 }
 
-/** Sets a value of a map in which the oldest comes first. */
-function moveToEnd<Value>(map: Map<string, Value>, key: string, value: Value): void {
-  map.delete(key);
-  map.set(key, value);
-}
-
-function describeEntry(send: StoredSend, key: string, nowMs: number): KnownEntry[] {
-  const { reservation, result, leaseEndsMs } = send;
-  const entry = reservation.entries[send.keys.indexOf(key)];
-  if (entry === undefined) return [];
-  const { sendId } = reservation;
-  if (result !== null) return [{ ...entry, sendId, state: { kind: "finished", result } }];
-  return [{ ...entry, sendId, state: { kind: leaseEndsMs > nowMs ? "in_progress" : "unknown" } }];
+function stateOf({ result, leaseEndsMs }: StoredSend, nowMs: number): KnownEntry["state"] {
+  if (result !== null) return { kind: "finished", result };
+  return { kind: leaseEndsMs > nowMs ? "in_progress" : "unknown" };
 }
