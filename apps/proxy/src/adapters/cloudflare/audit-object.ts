@@ -2,7 +2,7 @@
  * Audit logs inside Durable Objects: the object for changes of keys, and how any object opens its chain and writes in transactions.
  * `tenant-object.ts` uses the latter for sends. Isolates call them through `tenant-calls.ts`.
  */
-import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
+import { DurableObject } from "cloudflare:workers";
 import type { GroupCommit, TransactionHooks } from "@letta-environments/platform";
 import { type DurableStorage, openDurableSqlite, randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import type { AuditEntry } from "../../audit/entry.ts";
@@ -18,13 +18,8 @@ import { type AuditObjectBindings, dayMs, dropOldObjectRecords, sealingOf } from
  * A response leaves the object once its writes are on disk.
  */
 export class AuditObject extends DurableObject<AuditObjectBindings> {
-  readonly #storage: DurableObjectContext["storage"];
+  readonly #storage = this.ctx.storage;
   #opening: Promise<OpenAuditLog> | null = null;
-
-  constructor(ctx: DurableObjectContext, env: AuditObjectBindings) {
-    super(ctx, env);
-    this.#storage = ctx.storage;
-  }
 
   async append(entry: AuditEntry): Promise<void> {
     this.#opening ??= this.#open();

@@ -2,7 +2,7 @@
  * An isolate's part in the coalescing of cache misses: it asks for its role and waits. The Durable Object that assigns roles is in
  * `flight-object.ts`.
  */
-import type { Coalescer, Follower, FollowerAction, Leader } from "@letta-environments/http-cache";
+import type { Coalescer, FollowerAction, Leader } from "@letta-environments/http-cache";
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { leadMs } from "./coalescing-coordinator.ts";
 import type { FlightObjectStub } from "./flight-object.ts";
@@ -66,21 +66,14 @@ export function createDurableCoalescer(options: DurableCoalescerOptions): Coales
     }
   }
 
-  function follow(key: string, requestId: string): Follower {
-    return {
-      role: "follower",
-      action: waitForAction(key, requestId),
-      leave: () => leave(key, requestId),
-    };
-  }
-
   return {
     async enter(key) {
       const requestId = randomId("read");
       try {
         const role = await callObject(clock, roleMs, () => coordinatorOf(key).enter(key, requestId));
         if (role === "leader") return lead(key, requestId);
-        return role === "follower" ? follow(key, requestId) : { role: "solo" };
+        if (role === "solo") return { role };
+        return { role, action: waitForAction(key, requestId), leave: () => leave(key, requestId) };
       } catch {
         leave(key, requestId);
         return { role: "solo" };

@@ -1,13 +1,8 @@
 /**
  * The Durable Object in which isolates coalesce their cache misses. It only passes calls on: the roles are decided in `coalescing-coordinator.ts`.
  */
-import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
-import {
-  type CoalescingCoordinator,
-  type CoordinatedAction,
-  type CoordinatedRole,
-  createCoalescingCoordinator,
-} from "./coalescing-coordinator.ts";
+import { DurableObject } from "cloudflare:workers";
+import { type CoordinatedAction, type CoordinatedRole, createCoalescingCoordinator } from "./coalescing-coordinator.ts";
 import { systemClock } from "@letta-environments/platform/cloudflare";
 import type { FetchOutcome } from "@letta-environments/http-cache";
 import type { ObjectStub } from "./object-call.ts";
@@ -20,12 +15,7 @@ export type FlightObjectStub = ObjectStub<FlightObject>;
  * that waits for it sends its own fetch. The class and its binding `FLIGHTS` keep their names, which identify deployed objects.
  */
 export class FlightObject extends DurableObject {
-  readonly #coordinator: CoalescingCoordinator;
-
-  constructor(ctx: DurableObjectContext, env: unknown) {
-    super(ctx, env);
-    this.#coordinator = createCoalescingCoordinator(systemClock);
-  }
+  readonly #coordinator = createCoalescingCoordinator(systemClock);
 
   enter(key: string, requestId: string): CoordinatedRole {
     return this.#coordinator.enter(key, requestId);

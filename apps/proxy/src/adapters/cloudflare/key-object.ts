@@ -22,11 +22,10 @@ export type KeyObjectStub = ObjectStub<KeyObject>;
  * treats records as text; its callers validate them.
  */
 export class KeyObject extends DurableObject {
-  readonly #database: ReturnType<typeof openDurableSqlite>;
+  readonly #database = openDurableSqlite(this.ctx.storage);
 
   constructor(ctx: DurableObjectContext, env: unknown) {
     super(ctx, env);
-    this.#database = openDurableSqlite(ctx.storage);
     this.#database.transaction(() => this.#database.exec(keyTables));
   }
 

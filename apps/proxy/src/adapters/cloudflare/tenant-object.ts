@@ -83,7 +83,7 @@ interface OpenSends {
  * never had an audit record, deletes its storage, so that it costs nothing.
  */
 export class TenantObject extends DurableObject<AuditObjectBindings> {
-  readonly #storage: DurableObjectContext["storage"];
+  readonly #storage = this.ctx.storage;
   readonly #options: SendTablesOptions;
   #limits: SqliteRateLimitStore | null = null;
   #sends: OpenSends | null = null;
@@ -96,7 +96,6 @@ export class TenantObject extends DurableObject<AuditObjectBindings> {
     options: SendTablesOptions = { clock: systemClock, capacity: defaultCapacity },
   ) {
     super(ctx, env);
-    this.#storage = ctx.storage;
     this.#options = options;
   }
 
