@@ -106,27 +106,19 @@ export function createValkeyIdempotencyStore(
   };
 }
 
-interface Keys {
-  id(scope: SendScope, id: string): string;
-  result(scope: SendScope, sendId: string): string;
-  connection(tenant: string, connectionId: string): string;
-}
-
 /** The keys of a tenant have one hash tag, so that a script's keys are in one slot of a cluster. JSON separates the parts. */
-function createKeys(prefix: string): Keys {
+function createKeys(prefix: string) {
   const tag = (tenant: string): string => `{${prefix}:${JSON.stringify(tenant)}}:send`;
   return {
-    id: ({ tenant, environmentId, agentId, conversationId }, id) =>
+    id: ({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string =>
       `${tag(tenant)}:id:${JSON.stringify([environmentId, agentId, conversationId, id])}`,
-    result: ({ tenant }, sendId) => `${tag(tenant)}:result:${JSON.stringify(sendId)}`,
-    connection: (tenant, connectionId) => `${tag(tenant)}:connection:${JSON.stringify(connectionId)}`,
+    result: ({ tenant }: SendScope, sendId: string): string => `${tag(tenant)}:result:${JSON.stringify(sendId)}`,
+    connection: (tenant: string, connectionId: string): string =>
+      `${tag(tenant)}:connection:${JSON.stringify(connectionId)}`,
   };
 }
 
-interface Row {
-  readonly id: string;
-  readonly fingerprint: string;
-  readonly sendId: string;
+interface Row extends Omit<KnownEntry, "state"> {
   readonly isInProgress: boolean;
 }
 
