@@ -83,11 +83,8 @@ export function isAtLeast(event: LogEvent, level: LogLevel): boolean {
   return logLevels.indexOf(levelOf(event)) >= logLevels.indexOf(level);
 }
 
-/** How a request ended. `gone`: its caller had disconnected. */
-export type RequestOutcome = "ok" | "refused" | "failed" | "gone";
-
-/** Returns the outcome for a status. */
-export function outcomeOf(status: number): RequestOutcome {
+/** Returns how a request with a status ended. `gone`: its caller had disconnected. */
+export function outcomeOf(status: number): "ok" | "refused" | "failed" | "gone" {
   if (status === 499) return "gone";
   if (status >= 500) return "failed";
   return status >= 400 ? "refused" : "ok";

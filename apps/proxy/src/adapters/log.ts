@@ -112,13 +112,11 @@ function textOf(cause: unknown): string {
 }
 
 /** Returns the functions that log the failures of a key store, and its damaged records. */
-export function logKeyStore(log: (event: LogEvent) => void): {
-  readonly onFailure: (cause: unknown) => void;
-  readonly onDamaged: (keyId: string) => void;
-} {
+export function logKeyStore(log: (event: LogEvent) => void) {
   return {
-    onFailure: (cause) => log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) }),
-    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
+    onFailure: (cause: unknown): void =>
+      log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) }),
+    onDamaged: (keyId: string): void => log({ type: "key_record_damaged", keyId }),
   };
 }
 
@@ -144,18 +142,13 @@ export interface OutputState {
 }
 
 /** Drops lines that nobody reads. Once there is room again, logs how many were dropped or could not be written. */
-export function dropUnread(
-  write: (event: LogEvent) => void,
-  output: OutputState,
-): {
-  readonly log: (event: LogEvent) => void;
-  /** Counts the lines that were dropped. */ readonly dropped: () => number;
-} {
+export function dropUnread(write: (event: LogEvent) => void, output: OutputState) {
   let unread = 0;
   let logged = 0;
+  /** Counts the lines that were dropped. */
   const dropped = (): number => unread + output.lostLines;
   return {
-    log(event) {
+    log(event: LogEvent): void {
       const isFull = output.unreadBytes > maxUnreadBytes;
       if (isFull && (output.unreadBytes > 2 * maxUnreadBytes || !isAtLeast(event, "warn"))) {
         unread += 1;
@@ -173,16 +166,10 @@ export function dropUnread(
 }
 
 /** Buffers the lines of one turn of the event loop and writes them together, so that not every request costs a system call. */
-export function bufferLines(
-  write: (text: string) => void,
-  defer: (run: () => void) => unknown,
-): {
-  readonly write: (line: string) => void;
-  /** Writes the buffered lines immediately, for the end of the process. */
-  readonly flush: () => void;
-} {
+export function bufferLines(write: (text: string) => void, defer: (run: () => void) => unknown) {
   let waiting = "";
 
+  /** Writes the buffered lines immediately, for the end of the process. */
   function flush(): void {
     const text = waiting;
     waiting = "";
@@ -190,7 +177,7 @@ export function bufferLines(
   }
 
   return {
-    write(line) {
+    write(line: string): void {
       if (waiting === "") defer(flush);
       waiting += line;
     },
