@@ -17,7 +17,7 @@ import {
   maxManifestBytes,
   parseManifest,
 } from "../../backup/manifest.ts";
-import { diskFailures, errorCode } from "./data-dir.ts";
+import { describeAccess, errorCode } from "./data-dir.ts";
 import { blockBytes, maxFileBytes, paddingOf, readTarHeader, type TarEntry, tarHeader } from "../../backup/tar.ts";
 import { moveFile, writeAll } from "./whole-files.ts";
 
@@ -260,9 +260,6 @@ function damaged(path: string): CommandError {
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or directory",
   EEXIST: "a file of that name appeared meanwhile",
-  EACCES: "this user is not allowed to",
-  EPERM: "this user is not allowed to",
-  ...diskFailures,
   EISDIR: "it is a directory",
   ENOTDIR: "a part of the path is not a directory",
 };
@@ -270,8 +267,8 @@ const reasons: Readonly<Record<string, string>> = {
 /** Returns the error for a failed operation; a CommandError is returned unchanged. */
 export function failed(what: string, cause: unknown): CommandError {
   if (cause instanceof CommandError) return cause;
-  const code = errorCode(cause) ?? "";
-  const reason = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  const known = reasons[errorCode(cause) ?? ""] ?? describeAccess(cause);
+  const reason = known ?? (cause instanceof Error ? cause.message : String(cause));
   return new CommandError(`${what}: ${reason}`, 1, { cause });
 }
 

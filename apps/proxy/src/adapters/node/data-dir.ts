@@ -63,7 +63,7 @@ export function cannotOpen(path: string, cause: unknown): CommandError {
 }
 
 /** Why the system stores no data, by error code. */
-export const diskFailures: Readonly<Record<string, string>> = {
+const diskFailures: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
   ENOSPC: "the disk is full",
   EDQUOT: "the disk quota is used up",
