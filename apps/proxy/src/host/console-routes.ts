@@ -14,7 +14,8 @@ import { type HostReporting, logRoute } from "./logged-route.ts";
 /** The options of {@link createConsoleRoutes}. */
 export interface ConsoleRouteOptions {
   readonly handle: (request: GatewayRequest) => MaybePromise<PlainResponse>;
-  readonly readFile: ReadConsoleFile;
+  /** `null` if the console is on but its files are not there. */
+  readonly readFile: ReadConsoleFile | null;
 }
 
 /** The headers of every file of the console. */
@@ -38,25 +39,18 @@ const consoleHeaders: PlainHeaders = {
   "x-frame-options": "DENY",
 };
 
-/** Creates the routes of the console. */
+/** Creates the routes of the console. Without its files, they say what is missing. */
 export function createConsoleRoutes(
   { handle, readFile }: ConsoleRouteOptions,
   reporting: HostReporting,
 ): readonly HostRoute[] {
-  const respond = (request: GatewayRequest): Promise<PlainResponse> => serveFile(request, readFile);
-  const route = (path: string): HostRoute => logRoute({ path, operation: "readConsole", respond }, reporting);
-  return [
-    { path: "/console/session", authentication: "pipeline", respond: handle },
-    route("/console"),
-    route("/console/*"),
-  ];
-}
-
-/** Creates the routes that say what is missing if the console is on but its files are not there. */
-export function createMissingConsoleRoutes(reporting: HostReporting): readonly HostRoute[] {
-  const route = (path: string): HostRoute =>
-    logRoute({ path, operation: "readConsole", respond: () => missing }, reporting);
-  return [route("/console"), route("/console/*")];
+  const respond = (request: GatewayRequest) => (readFile === null ? missing : serveFile(request, readFile));
+  const pages = ["/console", "/console/*"].map((path) =>
+    logRoute({ path, operation: "readConsole", respond }, reporting),
+  );
+  return readFile === null
+    ? pages
+    : [{ path: "/console/session", authentication: "pipeline", respond: handle }, ...pages];
 }
 
 async function serveFile(

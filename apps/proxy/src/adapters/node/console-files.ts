@@ -22,9 +22,10 @@ const encodings = [
   { suffix: ".gz", encoding: "gzip" },
 ] as const;
 
-/** Returns the folder with the built console; `null` if it is not built, or cannot be read. */
-export function findConsoleFolder(): string | null {
-  return folders.map((name) => join(import.meta.dirname, name)).find(hasPage) ?? null;
+/** Returns the files of the built console; `null` if it is not built, or cannot be read. */
+export function openConsoleFiles(): ReadConsoleFile | null {
+  const folder = folders.map((name) => join(import.meta.dirname, name)).find(hasPage);
+  return folder === undefined ? null : createConsoleFiles(folder);
 }
 
 function hasPage(folder: string): boolean {

@@ -6,7 +6,7 @@
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { loadDocsOnce } from "../../adapters/docs-pages.ts";
-import { createConsoleFiles, findConsoleFolder } from "../../adapters/node/console-files.ts";
+import { openConsoleFiles } from "../../adapters/node/console-files.ts";
 import type { ConsoleState } from "../../adapters/node/data-dir-lock.ts";
 import { readDocsPages } from "../../adapters/node/docs-pages.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
@@ -14,7 +14,7 @@ import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { namesGatewayKey } from "../../audit/search.ts";
 import type { AdminSettings, Settings } from "../../config/settings.ts";
-import { createConsoleRoutes, createMissingConsoleRoutes } from "../../host/console-routes.ts";
+import { createConsoleRoutes } from "../../host/console-routes.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import type { HostReporting } from "../../host/logged-route.ts";
 import type { HostRoute } from "../../host/gateway.ts";
@@ -95,19 +95,19 @@ export async function openInstance(
   warnOfSettings(settings, log);
   const pipeline = followPipeline(() => current);
   let isDraining = false;
-  const consoleFolder = settings.console ? findConsoleFolder() : null;
+  const readFile = settings.console ? openConsoleFiles() : null;
   const reported: HostReporting = { ...reporting(log), addressOf: pipeline.addressOf };
   const routes = createHostRoutes({
     ...reported,
     isDraining: () => isDraining,
     readReadiness: resources.readReadiness,
     openApi: loadOpenApi,
-    others: consoleRoutes(settings.console, consoleFolder, pipeline, reported),
+    others: settings.console ? createConsoleRoutes({ handle: pipeline.handle, readFile }, reported) : [],
     pages: createDocsRoutes(loadDocsOnce(readDocsPages, onFailure)),
-    root: { page: consoleFolder === null ? "docs" : "console/", handle: pipeline.handle },
+    root: { page: readFile === null ? "docs" : "console/", handle: pipeline.handle },
   });
 
-  const consoleState = settings.console ? (consoleFolder === null ? "not_built" : "served") : "off";
+  const consoleState = settings.console ? (readFile === null ? "not_built" : "served") : "off";
   const announce = (url: string): void => resources.announce({ url, console: consoleState });
 
   return {
@@ -167,17 +167,6 @@ async function keepAlive(step: () => Promise<void>): Promise<void> {
 
 /** How long requests whose connection was dropped may take to be recorded, in milliseconds. */
 const recordMs = 1_000;
-
-function consoleRoutes(
-  isOn: boolean,
-  folder: string | null,
-  { handle }: Pipeline,
-  reporting: HostReporting,
-): readonly HostRoute[] {
-  if (!isOn) return [];
-  if (folder === null) return createMissingConsoleRoutes(reporting);
-  return createConsoleRoutes({ handle, readFile: createConsoleFiles(folder) }, reporting);
-}
 
 /** Closes everything once no request is in flight. */
 async function closeAll(
