@@ -8,14 +8,13 @@ import { keyNotFound } from "../admin/key-changes.ts";
 import { cacheTtlsOf } from "../cache/policy.ts";
 import type { Features } from "../features.ts";
 import { type GatewayRequest, makeRequest } from "../http/gateway-request.ts";
-
 import { isJsonObject } from "../lib/json.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
 import type { PipelineParts } from "../pipeline.ts";
 import type { RefuseInput } from "../ports.ts";
 import { callerOfClaims, callerOfKey, type ExplainedCaller, grantsOf } from "./caller.ts";
-import { createDryRun, type DryRun, type DryRunExchange } from "./dry-run.ts";
+import { createDryRun, type DryRunExchange } from "./dry-run.ts";
 import { explainEmbedded, type UpstreamExplanation } from "./embedded-rules.ts";
 import {
   type ExplainedLimit,
@@ -93,20 +92,21 @@ export function createExplain(parts: PipelineParts, refuseInput: RefuseInput, is
   const { upstream } = services;
   const run = createDryRun(parts);
 
-  const explain: Explain = async (caller, wanted, seesEveryDevice = true) => {
+  return async (caller, wanted, seesEveryDevice = true) => {
     const request = toGatewayRequest(wanted);
     const authentication = await features.applyTenant(caller.authentication, caller.kind);
-    const dryRun = await run(request, authentication);
-    const { exchange } = dryRun;
-    const [gatewayRules, limits] = isRunning
-      ? [dryRun.rules, limitsOf(exchange)]
-      : withoutStateOfLimits(dryRun.rules, limitsOf(exchange));
-    const upstreamRules = dryRun.refusal !== null ? null : await explainUpstream(exchange, seesEveryDevice);
+    const { rules, refusal, exchange } = await run(request, authentication);
+    const known = limitsOf(exchange);
+    const [gatewayRules, limits] = isRunning ? [rules, known] : withoutStateOfLimits(rules, known);
+    const upstreamRules =
+      refusal === null
+        ? await explainUpstream(exchange, seesEveryDevice)
+        : { rules: [skipped], verdict: { status: refusal.status, errorCode: rules.at(-1)?.errorCode ?? null } };
     return {
       keyId: caller.keyId,
       operation: exchange.state.operation,
-      verdict: dryRun.refusal === null ? (upstreamRules?.verdict ?? null) : verdictOf(dryRun),
-      rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped])],
+      verdict: upstreamRules.verdict,
+      rules: [...caller.rules, ...gatewayRules, ...upstreamRules.rules],
       limits,
     };
   };
@@ -123,8 +123,6 @@ export function createExplain(parts: PipelineParts, refuseInput: RefuseInput, is
     const detail = "the upstream is remote and was not called: what it decides, and which devices it has, is not known";
     return { rules: [...cache, finding("call the upstream", "unknown", detail)], verdict: null };
   }
-
-  return explain;
 }
 
 /** Creates the endpoint over the parts of a pipeline. */
@@ -175,10 +173,6 @@ function refuseBeyond(
   if (issues.length === 0) return null;
   const detail = "The caller has more rights than the administering key, which may not explain it.";
   return problemResponse("grant_not_allowed", { detail, issues });
-}
-
-function verdictOf({ rules, refusal }: DryRun): Explanation["verdict"] {
-  return refusal === null ? null : { status: refusal.status, errorCode: rules.at(-1)?.errorCode ?? null };
 }
 
 const skipped = finding("forward the request", "skipped", "a rule before it refused");
