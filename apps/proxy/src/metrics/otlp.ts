@@ -67,22 +67,14 @@ function toMetric({ definition, series }: MetricReading, times: PointTimes): obj
     toAttributes(
       Object.fromEntries(labels.map((label, index) => [label, values[index] ?? ""]).filter(([, text]) => text !== "")),
     );
-  if (kind === "histogram") {
-    const dataPoints = series.map((reading) => ({
-      attributes: attributesOf(reading.labels),
-      ...times,
-      ...bucketsOf(reading),
-    }));
-    return { ...common, histogram: { aggregationTemporality: cumulative, dataPoints } };
-  }
-  const dataPoints = series.map(({ labels: values, value }) => ({
-    attributes: attributesOf(values),
+  const dataPoints = series.map((reading) => ({
+    attributes: attributesOf(reading.labels),
     ...times,
-    asDouble: value,
+    ...(kind === "histogram" ? bucketsOf(reading) : { asDouble: reading.value }),
   }));
-  return kind === "gauge"
-    ? { ...common, gauge: { dataPoints } }
-    : { ...common, sum: { aggregationTemporality: cumulative, isMonotonic: true, dataPoints } };
+  if (kind === "gauge") return { ...common, gauge: { dataPoints } };
+  if (kind === "histogram") return { ...common, histogram: { aggregationTemporality: cumulative, dataPoints } };
+  return { ...common, sum: { aggregationTemporality: cumulative, isMonotonic: true, dataPoints } };
 }
 
 function bucketsOf({ value, histogram }: SeriesReading): object {

@@ -65,7 +65,7 @@ export function createRecorder(
     if (event.status >= 400) count(metrics.refusals, errorCodeLabel(event.errorCode));
     if (event.limitsDegraded !== undefined) count(metrics.degradedLimits, event.limitsDegraded);
     event.shadowRefusedBy?.forEach((code) => count(metrics.shadowRefusals, errorCodeLabel(code)));
-    if (labels.size > 0) identities.request(event);
+    identities.request(event);
   }
 
   const handlers: Handlers = {
@@ -188,11 +188,9 @@ const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | Runti
 function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>) {
   // Where tokens are accepted, an id can be any text of a caller.
   const labelOf = (label: IdentityLabel, id: string | null): string => {
-    if (!labels.has(label)) return "";
-    if (id === null) return "";
+    if (id === null || !labels.has(label)) return "";
     return isIdentifier(id) ? id : otherValue;
   };
-  const ofDevices = labels.has("device");
   return {
     request({ tenant, keyId, status }: EventOf<"request">): void {
       if (!labels.has("tenant") && !labels.has("key")) return;
@@ -200,7 +198,7 @@ function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>)
       table.add(table.series(metrics.identityRequests, values), 1);
     },
     device(event: string, { tenant, deviceId }: { readonly tenant: string; readonly deviceId: string }): void {
-      if (!ofDevices) return;
+      if (!labels.has("device")) return;
       table.add(table.series(metrics.deviceEvents, [labelOf("tenant", tenant), labelOf("device", deviceId), event]), 1);
     },
   };
