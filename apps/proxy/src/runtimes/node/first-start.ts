@@ -16,7 +16,7 @@ import {
 } from "../../commands/next-steps.ts";
 import { createKey } from "../../keys/key-lifecycle.ts";
 import { createLink } from "../../keys/sign-in.ts";
-import type { KeyStoreFor, Pepper } from "../../ports.ts";
+import type { KeyStoreFor } from "../../ports.ts";
 import { nodeKeyMint, type OpenKeys } from "./keys.ts";
 
 /** Prints the next steps. If there are no keys, it first creates one for clients and one for devices, and shows them, once. */
@@ -33,23 +33,20 @@ export async function printNextSteps(
     standardOutput().write(laterStartText(gateway));
     return;
   }
-  const create = async (name: string, scopes: readonly Scope[]): Promise<string> => {
-    const request = { name, tenant: "default", scopes, deviceIds: null, shared: false, expiresAt: null };
-    const { key, record } = createKey(request, systemClock.now(), nodeKeyMint(pepper));
+  const store = async ({ key, record }: ReturnType<typeof createKey>): Promise<string> => {
     await keyStoreFor({ kind: "start" }).create(record);
     return key;
   };
+  const mint = nodeKeyMint(pepper);
+  const create = (name: string, scopes: readonly Scope[]): Promise<string> => {
+    const request = { name, tenant: "default", scopes, deviceIds: null, shared: false, expiresAt: null };
+    return store(createKey(request, systemClock.now(), mint));
+  };
   const clientKey = await create("first caller", ["list", "read", "send"]);
   const deviceKey = started.servesDevices ? await create("first device", ["connect"]) : null;
-  const link = started.console === "served" ? await createConsoleLink(keyStoreFor, pepper) : null;
+  const link =
+    started.console === "served" ? await store(createLink(linkRequest("default"), systemClock.now(), mint)) : null;
   standardOutput().write(firstStartText(gateway, { clientKey, deviceKey, link }));
-}
-
-/** Creates the key of a one-time link to the console, and returns its secret. */
-async function createConsoleLink(keyStoreFor: KeyStoreFor, pepper: Pepper): Promise<string> {
-  const { key, record } = createLink(linkRequest("default"), systemClock.now(), nodeKeyMint(pepper));
-  await keyStoreFor({ kind: "start" }).create(record);
-  return key;
 }
 
 /** How this folder runs the programs. Deno throws where the process lacks the permission, so there nothing counts as installed. */

@@ -76,7 +76,11 @@ export async function pruneAuditCommand(context: CommandContext): Promise<void> 
   const isOurs = await withAudit(context, ({ store, sealing }) =>
     store.snapshot((snapshot) => isNewestSealOf(snapshot, sealing.pepper)),
   );
-  if (!isOurs) throw foreignPepper(context);
+  if (!isOurs) {
+    throw new CommandError(
+      `${nameOfPepper(context)} is not the pepper of this log; use the one with which the gateway wrote it`,
+    );
+  }
   const { dataDir, keyPepper } = context.settings();
   const audit = await openAudit({ dataDir }, loadPepper(dataDir, keyPepper, true));
   try {
@@ -180,7 +184,8 @@ async function withAudit<Result>(
   run: (audit: OpenAuditStore) => Promise<Result>,
 ): Promise<Result> {
   const { dataDir, keyPepper } = context.settings();
-  assertAuditFile(dataDir);
+  assertGatewayData(dataDir);
+  if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`there is no audit log in ${dataDir}`);
   // The log was sealed with a pepper; with a new one it would only look forged.
   const audit = await openAuditStore({ dataDir }, loadPepper(dataDir, keyPepper, true));
   try {
@@ -188,17 +193,6 @@ async function withAudit<Result>(
   } finally {
     audit.close();
   }
-}
-
-function assertAuditFile(dataDir: string): void {
-  assertGatewayData(dataDir);
-  if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`there is no audit log in ${dataDir}`);
-}
-
-function foreignPepper(context: CommandContext): CommandError {
-  return new CommandError(
-    `${nameOfPepper(context)} is not the pepper of this log; use the one with which the gateway wrote it`,
-  );
 }
 
 function nameOfPepper(context: CommandContext): string {

@@ -87,15 +87,11 @@ export function idOf({ parsed }: CommandContext): string {
 
 /** The actor that the audit log records for changes by this process. */
 export function commandLineActor(): KeyActor {
-  return { kind: "command-line", user: userName() };
-}
-
-/** The name of the system's user; `null` for a user id without an entry in the system's table. */
-function userName(): string | null {
   try {
-    return userInfo().username;
+    return { kind: "command-line", user: userInfo().username };
   } catch {
-    return null;
+    // The user id has no entry in the system's table.
+    return { kind: "command-line", user: null };
   }
 }
 
