@@ -55,16 +55,12 @@ export function createEventStreams({ clock, server, telemetry }: EventStreamsOpt
     if (isChecking || streams.size === 0) return;
     isChecking = true;
     clock.setTimer(checkIntervalMs, () => {
-      void checkAll().finally(() => {
+      // All at the same time: while the key store hangs, each takes the full timeout.
+      void Promise.all([...streams].map(checkOne)).finally(() => {
         isChecking = false;
         schedule();
       });
     });
-  }
-
-  async function checkAll(): Promise<void> {
-    // All at the same time: while the key store hangs, each takes the full timeout.
-    await Promise.all([...streams].map(checkOne));
   }
 
   async function checkOne(open: OpenStream): Promise<void> {
@@ -78,17 +74,11 @@ export function createEventStreams({ clock, server, telemetry }: EventStreamsOpt
     streams.add(open);
     const startedAtMs = clock.monotonic();
     const { requestId, principal } = open.request;
+    const { tenant, keyId } = principal;
     void open.stream.ended.then((reason: StreamEnd) => {
       streams.delete(open);
       const durationMs = Math.round(clock.monotonic() - startedAtMs);
-      telemetry({
-        type: "stream_ended",
-        requestId,
-        tenant: principal.tenant,
-        keyId: principal.keyId,
-        reason,
-        durationMs,
-      });
+      telemetry({ type: "stream_ended", requestId, tenant, keyId, reason, durationMs });
     });
     schedule();
   }

@@ -76,30 +76,22 @@ export type ConnectRemoteExtensions = (tools: RemoteTools) => ForwardExtension;
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
   ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "randomId" | "telemetry">,
-  {
-    fetch,
-    idempotencyStore,
-    unreleased,
-    declaresDeduplication,
-    userAgent,
-    sharesSearches,
-    concurrency,
-    connectExtensions,
-  }: RemoteUpstreamOptions,
+  options: RemoteUpstreamOptions,
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
-  const callRemote = createCallRemote(ports, fetch, concurrency);
+  const { userAgent, sharesSearches } = options;
+  const callRemote = createCallRemote(ports, options.fetch, options.concurrency);
   const appendVia = createAppendVia(ports.randomId);
   const connections = createConnectionLookup(clock, { sharesSearches });
   const sends = createSends({
-    store: idempotencyStore,
-    unreleased,
+    store: options.idempotencyStore,
+    unreleased: options.unreleased,
     clock,
     background,
     onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),
   });
   const tools: RemoteTools = { clock, connections, callRemote, sends, sha256: digests.sha256 };
-  const forwardExtension = connectExtensions?.(tools);
+  const forwardExtension = options.connectExtensions?.(tools);
 
   async function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
@@ -130,7 +122,7 @@ export function createRemoteUpstream(
   }
 
   return {
-    forward: (call) => (declaresDeduplication ? forward(call).then(declareDeduplication) : forward(call)),
+    forward: (call) => (options.declaresDeduplication ? forward(call).then(declareDeduplication) : forward(call)),
     findConnection: () => Promise.resolve(undefined),
     isLoop: (request) => appendVia(request) === null,
     forget: connections.forget,

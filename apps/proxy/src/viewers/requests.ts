@@ -61,14 +61,8 @@ export function createViewerRequests(ports: () => ViewerRequestPorts, socket: Vi
   }
 
   function report({ requestId, tenant, keyId, command }: ViewerCommandFacts, errorCode: string | null): void {
-    ports().telemetry({
-      type: "viewer_command",
-      requestId,
-      tenant,
-      keyId,
-      command,
-      ...(errorCode !== null && { errorCode }),
-    });
+    const facts = { requestId, tenant, keyId, command, ...(errorCode !== null && { errorCode }) };
+    ports().telemetry({ type: "viewer_command", ...facts });
   }
 
   return {
@@ -80,7 +74,8 @@ export function createViewerRequests(ports: () => ViewerRequestPorts, socket: Vi
       const taken = await limits?.take(principal, "commandDevice", { address, device: deviceId });
       // The command has no response of its own that could hold a lease.
       taken?.release();
-      const refusal = taken?.refusal ?? (isRecorded(command) ? await audit.record(facts) : null);
+      // Commands that only read the state of a conversation are not in the audit log, as reads over HTTP are not.
+      const refusal = taken?.refusal ?? (command.scope === "view" ? null : await audit.record(facts));
       report(facts, refusal === null ? null : errorCodeOf(refusal));
       return refusal;
     },
@@ -90,11 +85,6 @@ export function createViewerRequests(ports: () => ViewerRequestPorts, socket: Vi
       report(facts, code);
     },
   };
-}
-
-/** Commands that only read the state of a conversation are not in the audit log, as reads over HTTP are not. */
-function isRecorded({ scope }: CommandFacts): boolean {
-  return scope !== "view";
 }
 
 function toRequest(call: ApiCall | null, connectionId: string, client: ClientFacts): GatewayRequest {
