@@ -26,6 +26,12 @@ export function createJsonLogWriter(write: (line: string) => void, now: () => nu
   return (event) => write(`${jsonLine(event, timeOf(now()))}\n`);
 }
 
+/** Returns a function that writes each event with `console.log`, the only log of Workers, as {@link createJsonLogWriter} does. */
+export function createConsoleLogWriter(now: () => number): (event: LogEvent) => void {
+  // oxlint-disable-next-line no-console -- the platform has no other log
+  return createJsonLogWriter((line) => console.log(line.trimEnd()), now);
+}
+
 /** Every request writes a line, so this avoids copies of the event. */
 function jsonLine(event: LogEvent, time: string): string {
   const logged = "cause" in event ? { ...event, cause: describeCause(event.cause) } : event;

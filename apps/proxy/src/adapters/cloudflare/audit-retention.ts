@@ -16,7 +16,7 @@ import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
 import { droppedTable } from "../sqlite/audit-migrations.ts";
 import { createSqliteAuditRetention } from "../sqlite/audit-store.ts";
-import { createJsonLogWriter } from "../log.ts";
+import { createConsoleLogWriter } from "../log.ts";
 
 /** The bindings of an object with an audit log. */
 export interface AuditObjectBindings {
@@ -31,11 +31,7 @@ const nextPartMs = 1_000;
 const maxChains = 20;
 const maxRecords = 5_000;
 
-const log = createJsonLogWriter(
-  // oxlint-disable-next-line no-console -- the platform has no other log
-  (line) => console.log(line.trimEnd()),
-  systemClock.now,
-);
+const log = createConsoleLogWriter(systemClock.now);
 
 /** Returns the hashes and the pepper of a log. */
 export function sealingOf({ KEY_PEPPER = "" }: AuditObjectBindings): Sealing {

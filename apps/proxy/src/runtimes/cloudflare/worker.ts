@@ -6,8 +6,7 @@
 import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import { type OpenApiDocument, openApiPath, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
-import type { LogEvent } from "../../adapters/log-event.ts";
-import { createJsonLogWriter } from "../../adapters/log.ts";
+import { createConsoleLogWriter } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import { describeDocument } from "../../adapters/open-api.ts";
 import { createGateway, toWebResponse } from "../../host/gateway.ts";
@@ -26,14 +25,7 @@ export interface Worker {
   fetch(request: WorkerRequest, bindings: WorkerBindings): Promise<Response>;
 }
 
-const log: (event: LogEvent) => void = filterByLevel(
-  "info",
-  createJsonLogWriter(
-    // oxlint-disable-next-line no-console -- the platform has no other log
-    (line) => console.log(line.trimEnd()),
-    systemClock.now,
-  ),
-);
+const log = filterByLevel("info", createConsoleLogWriter(systemClock.now));
 
 type Gateway = Hono<{ Bindings: WorkerBindings }>;
 
