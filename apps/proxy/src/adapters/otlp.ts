@@ -21,14 +21,6 @@ export interface OtlpBatch {
   readonly items: number;
 }
 
-/** Pushes to one receiver. */
-export interface OtlpPush {
-  /** Queues a batch. New metrics replace queued ones, because their sums include them. */
-  push(signal: OtlpSignal, batch: OtlpBatch): void;
-  /** Sends the queue one last time, unless the receiver requested a pause, and stops. Never rejects. */
-  end(): Promise<void>;
-}
-
 /** Reports that pushes fail, or work again. */
 export type OtlpEvent =
   | { readonly type: "otlp_failed"; readonly signal: OtlpSignal; readonly cause: unknown }
@@ -56,15 +48,17 @@ interface Waiting extends OtlpBatch {
   readonly addedAt: number;
 }
 
-/** Creates an {@link OtlpPush}. */
-export function createOtlpPush(settings: Pick<OtlpSettings, "endpoint" | "headers">, ports: OtlpPorts): OtlpPush {
+/** Creates the pushes to one receiver. */
+export function createOtlpPush(settings: Pick<OtlpSettings, "endpoint" | "headers">, ports: OtlpPorts) {
   const queues = {
     metrics: createQueue("metrics", settings, ports),
     traces: createQueue("traces", settings, ports),
   };
   return {
-    push: (signal, batch) => queues[signal].push(batch),
-    async end() {
+    /** Queues a batch. New metrics replace queued ones, because their sums include them. */
+    push: (signal: OtlpSignal, batch: OtlpBatch): void => queues[signal].push(batch),
+    /** Sends the queue one last time, unless the receiver requested a pause, and stops. Never rejects. */
+    async end(): Promise<void> {
       await Promise.all([queues.metrics.end(), queues.traces.end()]);
     },
   };

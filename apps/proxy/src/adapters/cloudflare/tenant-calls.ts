@@ -38,16 +38,10 @@ export interface TenantCallsOptions {
 }
 
 /** The stores in the objects of tenants. */
-export interface TenantCalls {
-  readonly sends: IdempotencyStore;
-  /** Returns the audit log of sends. Entries without a tenant go to `other`. */
-  auditLog(other: AuditLog): Required<AuditLog>;
-  /** The rate limits of a tenant. A release waits for the end of its send, or is a separate call. */
-  limitsOf(tenant: string): RateLimitObjectStub;
-}
+export type TenantCalls = ReturnType<typeof createTenantCalls>;
 
 /** Creates {@link TenantCalls}. */
-export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
+export function createTenantCalls(options: TenantCallsOptions) {
   const { objectOf, clock, background, timeoutMs = objectTimeoutMs, holdMs = defaultHoldMs } = options;
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
   const ends = createSendEnds(call, clock, holdMs);
@@ -65,23 +59,26 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
     return entry.type === "refusals_omitted" ? entry.tenant : null;
   }
 
-  return {
-    sends: {
-      reserve(reservation, recordStart) {
-        const { tenant } = reservation.scope;
-        recordStart?.();
-        const entry = startEntry;
-        startEntry = undefined;
-        if (entry !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
-        return call(tenant, (stub) => stub.reserve(reservation, entry)).catch(throwUnavailable);
-      },
-      find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(throwUnavailable),
-      settle: (reservation, result) => ends.store({ reservation, result }),
-      release: (reservation) => ends.store({ reservation, result: null }),
-      findConnection: (tenant, connectionId) =>
-        call(tenant, (stub) => stub.findConnection(tenant, connectionId)).catch(throwUnavailable),
+  const sends: IdempotencyStore = {
+    reserve(reservation, recordStart) {
+      const { tenant } = reservation.scope;
+      recordStart?.();
+      const entry = startEntry;
+      startEntry = undefined;
+      if (entry !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
+      return call(tenant, (stub) => stub.reserve(reservation, entry)).catch(throwUnavailable);
     },
-    auditLog: (other) => ({
+    find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(throwUnavailable),
+    settle: (reservation, result) => ends.store({ reservation, result }),
+    release: (reservation) => ends.store({ reservation, result: null }),
+    findConnection: (tenant, connectionId) =>
+      call(tenant, (stub) => stub.findConnection(tenant, connectionId)).catch(throwUnavailable),
+  };
+
+  return {
+    sends,
+    /** Returns the audit log of sends. Entries without a tenant go to `other`. */
+    auditLog: (other: AuditLog): Required<AuditLog> => ({
       append(entry) {
         const tenant = tenantOf(entry);
         if (tenant === null) return other.append(entry);
@@ -93,7 +90,8 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
         startEntry = entry;
       },
     }),
-    limitsOf: (tenant) => ({
+    /** The rate limits of a tenant. A release waits for the end of its send, or is a separate call. */
+    limitsOf: (tenant: string): RateLimitObjectStub => ({
       take: (...take) => objectOf(`tenant ${tenant}`).take(...take),
       async release(leaseId, checks) {
         background(ends.release(tenant, { leaseId, checks }));

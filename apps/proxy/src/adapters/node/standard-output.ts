@@ -2,17 +2,9 @@
 import { fstatSync, writeSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import type { OutputState } from "../log.ts";
 import { errorCode } from "./data-dir.ts";
 
-/** Standard output of this process. */
-export interface StandardOutput extends OutputState {
-  write(text: string): void;
-  /** Why something could not be written, such as `ENOSPC`; `null` if everything was. */
-  readonly failure: string | null;
-  /** Resolves when no more text is waiting, or after `longestMs`. */
-  settled(longestMs?: number): Promise<void>;
-}
+type StandardOutput = ReturnType<typeof openOutput>;
 
 /** Called when a text is written or, with an error, when not all of it could be. */
 type Done = (text: string, error?: unknown) => void;
@@ -32,11 +24,11 @@ const newline = 0x0a;
 let opened: StandardOutput | null = null;
 
 /** Returns standard output, opened with the first call. */
-export function standardOutput(): StandardOutput {
+export function standardOutput(): Readonly<StandardOutput> {
   return (opened ??= openOutput());
 }
 
-function openOutput(): StandardOutput {
+function openOutput() {
   const { stdout } = process;
   // Without a listener, a failure would end the process.
   stdout.on("error", () => undefined);
@@ -57,6 +49,7 @@ function openOutput(): StandardOutput {
   const output = {
     lostLines: 0,
     isFailing: false,
+    /** Why something could not be written, such as `ENOSPC`; `null` if everything was. */
     failure: null as string | null,
     get unreadBytes(): number {
       // On Node, a program that replaces `stdout.write` may drop callbacks, so that `waiting` would never become 0.
@@ -66,6 +59,7 @@ function openOutput(): StandardOutput {
       waiting += text.length;
       put(text);
     },
+    /** Resolves when no more text is waiting, or after `longestMs`. */
     async settled(longestMs?: number): Promise<void> {
       if (output.unreadBytes === 0) return;
       const read = new Promise<void>((resolve) => {
