@@ -72,25 +72,20 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     server.kind === "embedded"
       ? server.createUpstream(services)
       : createRemoteUpstream(services, remoteOptions(services, server, config));
-  const authenticate = createAuthenticateRequest(callers, limits);
   const onAuditFailure = (requestId: string, cause: unknown): void =>
     services.telemetry({ type: "audit_failed", requestId, cause });
-  const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
-  const authenticateSignIn = createAuthenticateRequest(
-    { authenticate: callers.authenticateKey },
-    limits?.signIns ?? null,
-  );
-  const checkCredential = replaceCheck(services.currentCheck ?? {}, createCredentialCheck(callers, services));
+  const keys = { authenticate: callers.authenticateKey };
   const authentication = {
-    authenticate,
-    checkCredential,
-    authenticateKey,
-    authenticateSignIn,
+    authenticate: createAuthenticateRequest(callers, limits),
+    checkCredential: replaceCheck(services.currentCheck ?? {}, createCredentialCheck(callers, services)),
+    authenticateKey: createAuthenticateRequest(keys, limits),
+    authenticateSignIn: createAuthenticateRequest(keys, limits?.signIns ?? null),
     applyTenant: callers.applyTenant,
   };
   const chooseCredential = createChooseCredential(services, { callers, upstream, limits });
   const cors = createCors(config.corsOrigins);
   const configure = configurePermissions(config.approvals, services.liftRestrictions ?? ((own) => own));
+  const parts = { onAuditFailure, cors, limits, upstream, handleAs };
   return {
     ...authentication,
     limits,
@@ -106,16 +101,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
       keepContent: config.auditContent,
       randomId: services.randomId,
     }),
-    extensions:
-      services.apiExtensions?.createSteps({
-        ...services,
-        ...authentication,
-        onAuditFailure,
-        cors,
-        limits,
-        upstream,
-        handleAs,
-      }) ?? null,
+    extensions: services.apiExtensions?.createSteps({ ...services, ...authentication, ...parts }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     configure,
     administer:
