@@ -88,8 +88,10 @@ const maxPauseMs = 1_000;
 /** Calls the store. */
 type Attempt = <Result>(operation: keyof IdempotencyStore, call: () => Promise<Result>) => Promise<Stored<Result>>;
 
-function createAttempt(onFailure: SendsPorts["onFailure"]): Attempt {
-  return async (operation, call) => {
+/** Creates {@link Sends}. */
+export function createSends(ports: SendsPorts): Sends {
+  const { store, clock, onFailure, unreleased = createUnreleased(ports) } = ports;
+  const attempt: Attempt = async (operation, call) => {
     try {
       return { result: await call() };
     } catch (cause) {
@@ -97,14 +99,6 @@ function createAttempt(onFailure: SendsPorts["onFailure"]): Attempt {
       return null;
     }
   };
-}
-
-/** Creates {@link Sends}. */
-export function createSends(ports: SendsPorts): Sends {
-  const { store, clock, onFailure } = ports;
-  const attempt = createAttempt(onFailure);
-  const { unreleased = createUnreleased(ports) } = ports;
-
   const storeOutcome = createStoreOutcome(ports, attempt, unreleased);
 
   /** Responds to a send whose ids are in use, and waits for the send that it repeats. */
@@ -160,7 +154,12 @@ export function createSends(ports: SendsPorts): Sends {
       const found = await attempt("find", () => store.find(reservation.scope, idsOf(send.ids)));
       return found === null ? responded(unavailable) : respond(send, reservation, found.result);
     },
-    ...createLookUps(store, attempt, unreleased),
+    findConnection: (tenant, connectionId) =>
+      attempt("findConnection", () => store.findConnection(tenant, connectionId)),
+    async findMessage(scope, messageId) {
+      const found = await attempt("find", () => store.find(scope, [messageEntryId(messageId)]));
+      return found && { result: found.result.find(({ sendId }) => !unreleased.has(sendId)) ?? null };
+    },
   };
 }
 
@@ -180,21 +179,6 @@ function createStoreOutcome(
     const settle = (): Promise<void> => store.settle(reservation, result);
     if ((await attempt("settle", settle)) !== null) return;
     background(repeatUntilDone(clock, settle, resultRetry));
-  };
-}
-
-function createLookUps(
-  store: IdempotencyStore,
-  attempt: Attempt,
-  unreleased: Pick<Unreleased, "has">,
-): Pick<Sends, "findConnection" | "findMessage"> {
-  return {
-    findConnection: (tenant, connectionId) =>
-      attempt("findConnection", () => store.findConnection(tenant, connectionId)),
-    async findMessage(scope, messageId) {
-      const found = await attempt("find", () => store.find(scope, [messageEntryId(messageId)]));
-      return found && { result: found.result.find(({ sendId }) => !unreleased.has(sendId)) ?? null };
-    },
   };
 }
 
