@@ -30,17 +30,12 @@ export interface HonoListenerOptions {
 }
 
 /** Creates the app of a pipeline and connects it to Node's server: requests as they were on the wire, responses without a detour. */
-export function createHonoListener({
-  pipeline,
-  routes,
-  randomId,
-  admission,
-  onFailure,
-}: HonoListenerOptions): HonoListener {
+export function createHonoListener(options: HonoListenerOptions): HonoListener {
+  const { pipeline, routes, randomId, admission, onFailure } = options;
   const app = createGateway<HttpBindings>(pipeline, {
     routes,
     toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
-    toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
+    toPath: (_request, given) => requestTarget(given?.env?.incoming.url ?? "").path,
     toResponse(response, { env: { incoming, outgoing } }) {
       if (incoming.complete) {
         continueComplete(incoming, outgoing);

@@ -57,25 +57,16 @@ export interface UpstreamResources {
  */
 export async function composeUpstream(
   settings: Settings,
-  {
-    keyStore,
-    keyStoreFor,
-    log,
-    embedded,
-    devicesFor,
-    idempotencyStore,
-    unreleased,
-    isStoreVolatile,
-    metrics,
-  }: UpstreamResources,
+  resources: UpstreamResources,
 ): Promise<{ readonly server: UpstreamServer } & Pick<AdminServices, "findCredentialConflicts">> {
+  const { keyStore, embedded, idempotencyStore, unreleased, isStoreVolatile, metrics } = resources;
   const { upstream, tenants, jwt } = settings;
-  if (embedded !== null) return { server: embedServer(embedded, { devicesFor, keyStoreFor }) };
+  if (embedded !== null) return { server: embedServer(embedded, resources) };
   if (upstream.kind !== "http" || idempotencyStore === null) {
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }
   const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
-  const credentialOf = openCredentials(settings, await keyStore.list(), log, keyStore);
+  const credentialOf = openCredentials(settings, await keyStore.list(), resources.log, keyStore);
   const fetchUpstream = createUpstreamPool({ ...upstream, maxConnections: maxConcurrent });
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
