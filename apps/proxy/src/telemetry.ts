@@ -205,19 +205,18 @@ export interface UpstreamFault {
   readonly cause: unknown;
 }
 
-/** An operation of a route outside the API. */
-export type HostOperation = "checkLiveness" | "checkReadiness" | "describeApi" | "readConsole" | "readDocs";
-
-/** The path that stands for each {@link HostOperation} in metrics. */
-export const hostOperations: Readonly<Record<HostOperation, string>> = {
+/** The operations of routes outside the API, each with the path that stands for it in metrics. */
+export const hostOperations = {
   checkLiveness: "/livez",
   checkReadiness: "/readyz",
   describeApi: "/openapi.json",
   readConsole: "/console/*",
   readDocs: "/docs/*",
-};
+} as const;
 
-/** Receives events. */
+/** An operation of a route outside the API. */
+export type HostOperation = keyof typeof hostOperations;
+
 export type Telemetry = (event: ProxyEvent) => void;
 
 /** Returns a sink that never throws. A log that fails must not replace a response: a delivered send would look like a failed one. */

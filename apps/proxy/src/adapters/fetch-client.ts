@@ -7,7 +7,6 @@ import { readStream } from "../lib/read-stream.ts";
 import type { JwksFetch, UpstreamFetch } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamTarget } from "../upstream/settings.ts";
 
-/** Settings of the adapter. */
 export interface HttpUpstreamOptions {
   readonly baseUrl: UpstreamBaseUrl;
   /** Maximum size of a response body, in bytes, after decompression. */
@@ -15,9 +14,6 @@ export interface HttpUpstreamOptions {
   /** The runtime's `fetch`. */
   readonly fetch: typeof globalThis.fetch;
 }
-
-/** Members of a `RequestInit` that go together. `duplex` must be `half` for a stream (Fetch standard section 5.4). */
-type OneShotBody = Required<Pick<RequestInit, "headers" | "body">> & { readonly duplex: "half" };
 
 /**
  * Creates an {@link UpstreamFetch} that calls a remote server with the runtime's `fetch`. It sends every request at most once. The errors of `fetch` do
@@ -48,14 +44,15 @@ export function createHttpUpstreamFetch(options: HttpUpstreamOptions): UpstreamF
  * standard repeats one after a 421, both only if they still have the body. With the length as a header, Node.js, Bun and workerd send
  * `Content-Length`; Deno ignores it and sends the body chunked, which every HTTP/1.1 server must accept (RFC 9112 section 7.1).
  */
-function oneShotBody(headers: PlainHeaders, bytes: Uint8Array): OneShotBody {
+function oneShotBody(headers: PlainHeaders, bytes: Uint8Array) {
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(bytes);
       controller.close();
     },
   });
-  return { headers: { ...headers, "content-length": String(bytes.byteLength) }, body, duplex: "half" };
+  // `duplex` must be `half` for a stream (Fetch standard section 5.4).
+  return { headers: { ...headers, "content-length": String(bytes.byteLength) }, body, duplex: "half" } as const;
 }
 
 /** Some runtimes report a redirect that is not followed as status 0. */

@@ -10,6 +10,7 @@ import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CredentialKind } from "../tenants/settings.ts";
 import type { KeyGrants } from "../admin/grants.ts";
 import { credentialOf, type KeyRecord, unrestricted } from "../keys/key-record.ts";
+import type { JsonObject } from "../lib/json.ts";
 import type { GatewayPorts, HasExpired } from "../ports.ts";
 import { type ExplainedRule, finding } from "./explanation.ts";
 
@@ -38,12 +39,9 @@ function authenticateRecord(record: KeyRecord, hasExpired: HasExpired): Authenti
   return { kind: "authenticated", principal };
 }
 
-/** The claims of a token, as JSON. */
-export type Claims = Readonly<Record<string, unknown>>;
-
 /** Returns the caller that a token with these claims would authenticate. `settings`: `null` where no tokens are accepted. */
 export function callerOfClaims(
-  claims: Claims,
+  claims: JsonObject,
   settings: JwtSettings | null,
   { clock, digests }: Pick<GatewayPorts, "clock" | "digests">,
 ): ExplainedCaller {
@@ -69,7 +67,7 @@ export function callerOfClaims(
  * Returns why a token with these registered claims would be refused (RFC 7519 section 4.1), as the log would name it, or `null`. Missing
  * claims other than the subject are assumed to be valid.
  */
-function invalidClaim(claims: Claims, settings: JwtSettings, nowMs: number): string | null {
+function invalidClaim(claims: JsonObject, settings: JwtSettings, nowMs: number): string | null {
   const { iss, aud, exp, iat, nbf } = claims;
   const { issuer, audience, clockToleranceMs } = settings;
   if (iss !== undefined && iss !== issuer) return "token_issuer";

@@ -5,7 +5,7 @@ import { errorCode } from "../../../adapters/node/data-dir.ts";
 import type { ShownDevice } from "../../../admin/device-view.ts";
 import { devicesPath, keysPath } from "../../../admin/endpoints.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
-import { isJsonObject } from "../../../lib/json.ts";
+import { isJsonObject, type JsonObject } from "../../../lib/json.ts";
 import { parseUpstreamBaseUrl } from "../../../upstream/settings.ts";
 import type { CommandContext, DeviceCommands, KeyAdministration } from "./context.ts";
 
@@ -57,10 +57,7 @@ export function connectToAdministration(
       const hint = method === "GET" ? "" : `; '${listCommand} --url' shows whether the change was made`;
       throw new CommandError(`the gateway at ${origin} did not respond${reasonOf(cause)}${hint}`, 1, { cause });
     }
-    const result = (await response.json().catch(() => ({}))) as {
-      readonly message?: unknown;
-      readonly errors?: unknown;
-    };
+    const result = (await response.json().catch(() => ({}))) as JsonObject;
     if (response.ok) return result as never;
     const refused = response.status === 401 ? "it does not accept ADMIN_TOKEN: " : "";
     throw new CommandError(`the gateway responded with ${response.status}: ${refused}${describe(result)}`);
@@ -138,7 +135,7 @@ function reasonOf(cause: unknown): string {
   return code === null ? "" : ` (${code})`;
 }
 
-function describe({ message, errors }: { readonly message?: unknown; readonly errors?: unknown }): string {
+function describe({ message, errors }: JsonObject): string {
   const text = typeof message === "string" ? message.replace(/\.$/, "") : "without an explanation";
   const rules = (Array.isArray(errors) ? errors : [])
     .filter(isJsonObject)
