@@ -26,7 +26,6 @@ const sweptPerNewKey = 2;
 const sampleSize = 16;
 const firstCapacity = 64;
 
-/** A rate-limit store in memory. */
 export interface MemoryRateLimitStore extends LocalRateLimitStore {
   /** Number of keys and leases that are held. */
   readonly size: number;
@@ -70,7 +69,8 @@ export function createMemoryRateLimitStore(
   clock: { monotonic(): number },
   maxKeys: number = defaultMaxKeys,
 ): MemoryRateLimitStore {
-  const table = createArrivalTable(maxKeys);
+  const arrivals = new Float64Array(Math.min(firstCapacity, maxKeys));
+  const table: ArrivalTable = { maxKeys, partitions: new Map(), arrivals, keys: [], owners: [], free: [], hand: 0 };
   const leases: LeaseTable = new Map();
   const state: MemoryState = { table, leases, ...createBuffers(8) };
   return {
@@ -153,13 +153,6 @@ function writeStates(
   sweepArrivals(table, 1 + newKeys * sweptPerNewKey, nowUs);
 }
 
-/** Creates an empty table for at most `maxKeys` keys. */
-function createArrivalTable(maxKeys: number): ArrivalTable {
-  const arrivals = new Float64Array(Math.min(firstCapacity, maxKeys));
-  return { maxKeys, partitions: new Map(), arrivals, keys: [], owners: [], free: [], hand: 0 };
-}
-
-/** Returns the partition of a policy. */
 function arrivalPartition({ partitions }: ArrivalTable, policyName: string): ArrivalPartition {
   let partition = partitions.get(policyName);
   if (partition === undefined) {

@@ -18,7 +18,8 @@ import { isInTerminal, loadSettings, type SettingsWatch, watchSettings } from ".
 export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = watchSettings(parsed);
   const settings = loadSettings(parsed);
-  const output = openOutput();
+  const output = bufferLines(standardOutput().write, setImmediate);
+  process.once("exit", output.flush);
   const write = createLogWriter(settings.log, output.write, systemClock.now);
   const { log, dropped } = dropUnread(write, standardOutput());
   const instance = await openInstance(settings, filterByLevel(settings.logLevel, log), dropped);
@@ -28,33 +29,28 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
 /** Opens the ports, and prints the next steps for people. After a failure everything is closed. */
 async function listen(
   instance: GatewayInstance,
-  settings: Settings,
+  { log, publicUrl, dataDir }: Settings,
   flushLog: () => void,
 ): Promise<readonly DrainingServer[]> {
   const connections: DrainingServer[] = [];
   try {
     const { main, admin } = await instance.listen();
     for (const listener of [main, admin]) if (listener !== null) connections.push(listener.connections);
-    if (settings.log === "pretty") {
+    if (log === "pretty") {
       flushLog();
-      await printSteps(instance, settings, main.url);
+      const { keys, keyStoreFor, deviceSockets } = instance.resources;
+      await printNextSteps(keys, keyStoreFor, {
+        url: publicUrl ?? main.url,
+        servesDevices: deviceSockets !== null,
+        dataDir,
+        console: instance.console,
+      });
     }
   } catch (cause) {
     await instance.close(0, connections);
     throw cause;
   }
   return connections;
-}
-
-/** Prints the next steps for people. */
-function printSteps(instance: GatewayInstance, { publicUrl, dataDir }: Settings, url: string): Promise<void> {
-  const { keys, keyStoreFor, deviceSockets } = instance.resources;
-  return printNextSteps(keys, keyStoreFor, {
-    url: publicUrl ?? url,
-    servesDevices: deviceSockets !== null,
-    dataDir,
-    console: instance.console,
-  });
 }
 
 /** Listens, and applies changes of the configuration until a signal stops the gateway. Resolves when the gateway listens. */
@@ -124,11 +120,4 @@ function stopOnSignal(
   onNpxEnd(() => {
     if (!isStopping) onSignal("SIGTERM");
   });
-}
-
-/** Opens standard output for the log. */
-function openOutput(): ReturnType<typeof bufferLines> {
-  const output = bufferLines(standardOutput().write, setImmediate);
-  process.once("exit", output.flush);
-  return output;
 }
