@@ -88,7 +88,6 @@ const noStreamsHere = problemResponse("endpoint_not_found", {
   detail: "Events need the embedded environment server: this gateway is in front of another one.",
 });
 
-/** Whether an operation controls a conversation. */
 function isControl(operation: Operation): operation is ControlOperation {
   return endpoints[operation].scope === "control";
 }

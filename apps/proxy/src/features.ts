@@ -24,7 +24,6 @@ import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/rem
 import { type ChooseCredential, createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 import { mapMaybe } from "./lib/steps.ts";
 
-/** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
   /** Re-authenticates the credential of a request under the current configuration. Does not count as a request. */

@@ -85,7 +85,6 @@ export interface KeyStore {
   generation(): number;
 }
 
-/** The use of a key. */
 export interface KeyUse {
   readonly id: string;
   /** Epoch milliseconds. */

@@ -1,7 +1,6 @@
 /** Versions that the gateway states: its own, and that of the devices that it invites. */
 import manifest from "../package.json" with { type: "json" };
 
-/** Version of the proxy. */
 export const version: string = manifest.version;
 
 /** The `User-Agent` of the requests that the gateway makes. */

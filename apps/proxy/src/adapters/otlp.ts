@@ -26,7 +26,6 @@ export type OtlpEvent =
   | { readonly type: "otlp_failed"; readonly signal: OtlpSignal; readonly cause: unknown }
   | { readonly type: "otlp_recovered"; readonly signal: OtlpSignal };
 
-/** The ports of {@link createOtlpPush}. */
 export interface OtlpPorts {
   readonly fetchUrl: typeof fetch;
   readonly clock: Clock;

@@ -11,7 +11,6 @@ import { acceptedEncodings, decode } from "./content-coding.ts";
 import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamTarget } from "../upstream/settings.ts";
 
-/** Settings of the client. */
 export interface UpstreamPoolOptions {
   readonly baseUrl: UpstreamBaseUrl;
   /** Maximum size of a response body, in bytes, after decompression. */

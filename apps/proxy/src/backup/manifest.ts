@@ -67,14 +67,12 @@ export function formatManifest(manifest: BackupManifest): string {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-/** The result of {@link parseManifest}. */
 export type ParsedManifest =
   | { readonly kind: "manifest"; readonly manifest: BackupManifest }
   /** A newer version of this program wrote it. */
   | { readonly kind: "newer" }
   | { readonly kind: "invalid" };
 
-/** Parses a manifest. */
 export function parseManifest(text: string): ParsedManifest {
   const value = parseJson(text);
   const parsed = v.safeParse(ManifestSchema, value);

@@ -19,7 +19,6 @@ export interface SessionRequestState extends RateLimitRequestState {
   principal: Principal | null;
 }
 
-/** A request with its state. */
 export interface SessionRequest {
   readonly request: GatewayRequest;
   readonly state: SessionRequestState;
@@ -47,7 +46,6 @@ export function limitSession(
   return limitRequest(limits, exchange, principal, route);
 }
 
-/** The ports of {@link createConsoleSessions}. */
 export interface ConsoleSessionPorts extends Pick<
   GatewayPorts,
   "clock" | "digests" | "keyStore" | "pepper" | "telemetry"

@@ -31,7 +31,6 @@ export type SignIn = (
   features: SessionFeatures,
 ) => Promise<PlainResponse>;
 
-/** Creates a {@link SignIn}. */
 export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig): SignIn {
   const { clock, digests, keyStore, keyStoreFor, pepper, randomBytes } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };

@@ -30,7 +30,6 @@ export interface DryRunExchange extends RequestExchange {
   readonly idempotencyKey?: string | null;
 }
 
-/** The result of a dry run. */
 export interface DryRun {
   readonly rules: readonly ExplainedRule[];
   /** The response of the step that refused; `null` if every step passed. */

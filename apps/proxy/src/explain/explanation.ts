@@ -6,7 +6,6 @@
  */
 export type RuleResult = "passed" | "refused" | "skipped" | "unknown";
 
-/** A rule and its result. */
 export interface ExplainedRule {
   /** The name of the step in the pipeline, or of a rule of the environment server. */
   readonly rule: string;
@@ -17,7 +16,6 @@ export interface ExplainedRule {
   readonly errorCode: string | null;
 }
 
-/** Returns the finding on a rule. */
 export function finding(
   rule: string,
   result: RuleResult,

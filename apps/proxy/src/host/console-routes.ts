@@ -11,7 +11,6 @@ import type { ReadConsoleFile } from "../ports.ts";
 import type { HostRoute } from "./gateway.ts";
 import { type HostReporting, logRoute } from "./logged-route.ts";
 
-/** The options of {@link createConsoleRoutes}. */
 export interface ConsoleRouteOptions {
   readonly handle: (request: GatewayRequest) => MaybePromise<PlainResponse>;
   /** `null` if the console is on but its files are not there. */

@@ -12,7 +12,6 @@ import type { LoggedRoute } from "./logged-route.ts";
 /** The paths of the pages, as routes of Hono. */
 const paths: readonly string[] = ["/docs", "/docs/", "/docs/problems", "/docs/problems/", "/docs/problems/:code"];
 
-/** Creates the routes of the pages. */
 export function createDocsRoutes(load: LoadDocs): readonly Pick<LoggedRoute, "path" | "respond">[] {
   return paths.map((path) => ({ path, respond: (request) => respondWithDocs(request, load) }));
 }

@@ -47,7 +47,6 @@ export interface BodyMemory {
   readonly owner: BodyOwner;
 }
 
-/** The limits on a body. */
 export interface BodyLimits {
   /** Largest body, in bytes. */
   readonly maxBytes: number;

@@ -34,7 +34,6 @@ export interface Preconditions {
   readonly ifNoneMatch: string | null;
 }
 
-/** Reads the preconditions of a request. */
 export function readPreconditions(request: Pick<GatewayRequest, "header">): Preconditions {
   return { ifMatch: request.header("if-match"), ifNoneMatch: request.header("if-none-match") };
 }

@@ -16,7 +16,6 @@ export interface StreamedResponse extends PlainResponse {
   readonly stream: ReadableStream<Uint8Array>;
 }
 
-/** Whether a response has a stream. */
 export function isStreamed(response: object): response is StreamedResponse {
   return "stream" in response;
 }

@@ -36,7 +36,6 @@ export interface SendSteps {
   readonly transmit: (isRecorded: boolean) => Promise<FinishedSend>;
 }
 
-/** Result of a requested send. */
 export type SendRunResult =
   /** It ran, or it was refused. Its caller must wait until the result is stored, too. */
   | { readonly kind: "responded"; readonly response: PlainResponse; readonly storing?: Promise<void> }
@@ -60,7 +59,6 @@ export interface Sends {
 /** The result of an operation of the store; `null` if it failed, which was reported. */
 export type Stored<Result> = { readonly result: Result } | null;
 
-/** Dependencies of {@link createSends}. */
 export interface SendsPorts {
   readonly store: IdempotencyStore;
   /** The undelivered sends of this process; absent: they are remembered as long as this object. */
@@ -85,10 +83,8 @@ const resultRetry = { durationMs: 600_000, maxPauseMs: 5_000 };
 const firstPauseMs = 25;
 const maxPauseMs = 1_000;
 
-/** Calls the store. */
 type Attempt = <Result>(operation: keyof IdempotencyStore, call: () => Promise<Result>) => Promise<Stored<Result>>;
 
-/** Creates {@link Sends}. */
 export function createSends(ports: SendsPorts): Sends {
   const { store, clock, onFailure, unreleased = createUnreleased(ports) } = ports;
   const attempt: Attempt = async (operation, call) => {

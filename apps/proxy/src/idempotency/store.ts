@@ -59,7 +59,6 @@ export interface KnownEntry extends SendEntry {
     | { readonly kind: "unknown" };
 }
 
-/** Result of a reservation. */
 export type ReserveOutcome =
   | {
       readonly kind: "reserved";

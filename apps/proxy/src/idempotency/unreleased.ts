@@ -15,7 +15,6 @@ const releasingMs = 600_000;
 /** The longest pause between two attempts, in milliseconds. */
 const maxPauseMs = 30_000;
 
-/** See {@link createUnreleased}. */
 export interface Unreleased {
   /** Remembers a send that delivered nothing, and releases its ids in the background. */
   add(reservation: Reservation): void;
@@ -28,7 +27,6 @@ export interface Unreleased {
   releaseLeftovers(reservation: Reservation, known: readonly KnownEntry[]): Promise<readonly KnownEntry[]>;
 }
 
-/** Creates {@link Unreleased}. */
 export function createUnreleased(
   {
     store,

@@ -22,7 +22,6 @@ interface Entry<Value> {
   isUsed: boolean;
 }
 
-/** Creates a {@link BoundedMap}. */
 export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
   const entries = new Map<string, Entry<Value>>();
   // One iterator for all drops: a new one would step over every place that earlier drops left empty.

@@ -29,7 +29,6 @@ export interface Admission {
   readonly changes: number;
 }
 
-/** Options of {@link createCircuitBreaker}. */
 export interface CircuitBreakerOptions {
   /** How long only one trial is admitted, in milliseconds. */
   readonly cooldownMs: number;

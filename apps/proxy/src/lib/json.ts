@@ -1,6 +1,5 @@
 /** Reads JSON from outside without exceptions. Malformed text is never quoted in an error. */
 
-/** A JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Returns whether a value is an object and not an array. */

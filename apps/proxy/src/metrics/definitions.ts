@@ -7,7 +7,6 @@
 /** How a metric is counted. */
 export type MetricKind = "counter" | "gauge" | "histogram";
 
-/** A metric. */
 export interface MetricDefinition {
   /** The OpenTelemetry name. */
   readonly name: string;

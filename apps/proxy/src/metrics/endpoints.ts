@@ -36,7 +36,6 @@ export interface MetricsEndpointPorts {
   readonly hasIdentities: boolean;
 }
 
-/** Creates the endpoints. */
 export function createMetricsEndpoints(ports: MetricsEndpointPorts): readonly OptionalAdminEndpoint[] {
   return [
     {

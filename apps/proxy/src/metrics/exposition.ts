@@ -5,10 +5,8 @@
 import { bucketBounds, prometheusLabel, prometheusName } from "./definitions.ts";
 import type { MetricReading, SeriesReading } from "./table.ts";
 
-/** A format of the exposition. */
 export type ExpositionFormat = "openmetrics" | "prometheus";
 
-/** The media type of each format. */
 export const expositionTypes: Readonly<Record<ExpositionFormat, string>> = {
   openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
   prometheus: "text/plain; version=0.0.4; charset=utf-8",

@@ -31,7 +31,6 @@ type Handlers = { readonly [Type in ObservedEvent["type"]]?: (event: EventOf<Typ
 /** Sends to devices whose acknowledgement is awaited. Each ends within seconds. */
 const maxAwaited = 10_000;
 
-/** Options of {@link createRecorder}. */
 export interface RecorderOptions {
   readonly clock: Pick<Clock, "monotonic">;
   /** Which ids become labels. Default: none. */
@@ -157,7 +156,6 @@ function declareKnownSeries(table: MetricTable): void {
   declare(metrics.degradedLimits, ["timeout", "error", "unavailable"]);
 }
 
-/** Failures that runtimes report. */
 type RuntimeFailure = "readiness_failed" | "otlp_failed";
 
 /** Events that report a failure. */

@@ -5,7 +5,6 @@ export const identityLabels = ["tenant", "key", "device"] as const;
 
 export type IdentityLabel = (typeof identityLabels)[number];
 
-/** Settings of the metrics. */
 export interface MetricsSettings {
   /** Whether events are counted and `/metrics` is served. */
   readonly enabled: boolean;

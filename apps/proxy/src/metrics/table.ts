@@ -10,7 +10,6 @@ export const otherValue = "_OTHER";
 /** The largest number of series, apart from one `_OTHER` series for each metric. */
 const defaultMaxSeries = 2_000;
 
-/** A series and its numbers. */
 export interface SeriesReading {
   readonly labels: readonly string[];
   /** The value of a counter or a gauge; the number of observations of a histogram. */
@@ -19,7 +18,6 @@ export interface SeriesReading {
   readonly histogram?: { readonly sum: number; readonly buckets: readonly number[] };
 }
 
-/** A metric and its series. */
 export interface MetricReading {
   readonly definition: MetricDefinition;
   readonly series: readonly SeriesReading[];
@@ -32,13 +30,11 @@ export type SeriesIndex = number;
 export interface MetricTable {
   /** Returns the series of a metric with these label values, in the order of its labels. */
   series(definition: MetricDefinition, values: readonly string[]): SeriesIndex;
-  /** Adds to a counter. */
   add(index: SeriesIndex, amount: number): void;
   /** Adds an observation to a histogram. */
   observe(index: SeriesIndex, value: number): void;
   /** Returns every series of every metric, in the order in which they were first used. */
   read(): readonly MetricReading[];
-  /** The number of series. */
   readonly size: number;
 }
 
@@ -51,7 +47,6 @@ interface Metric {
 const bounds = Float64Array.from(bucketBounds);
 const histogramCells = bounds.length + 2;
 
-/** Creates an empty table. */
 export function createMetricTable(maxSeries: number = defaultMaxSeries): MetricTable {
   const metrics = new Map<MetricDefinition, Metric>();
   let cells = new Float64Array(1_024);

@@ -38,7 +38,6 @@ interface OpenStream {
   principal: StreamRequest["principal"];
 }
 
-/** The dependencies of {@link EventStreams}. */
 export interface EventStreamsOptions {
   readonly clock: Clock;
   readonly server: Pick<EnvironmentServer, "openEvents" | "endEvents">;

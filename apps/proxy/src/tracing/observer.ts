@@ -27,7 +27,6 @@ type MeasuredName = "authenticate" | "rate_limit" | "validate" | "cache" | "upst
 /** At most one request in this time is measured for metrics, in milliseconds. A busy gateway measures 200 a second, a quiet one all. */
 const measuredEveryMs = 5;
 
-/** The ports of an observer. */
 export interface ObserverPorts {
   readonly clock: Pick<Clock, "now" | "monotonic">;
   readonly random: () => number;

@@ -35,14 +35,12 @@ export type AttemptOutcome =
   | Refusal
   | { readonly kind: "ended"; readonly isSent: boolean; readonly response: PlainResponse };
 
-/** Makes an attempt. */
 export type Attempt = (
   endpoint: KnownEndpoint,
   request: UpstreamRequest,
   deadline: Deadline,
 ) => Promise<AttemptOutcome>;
 
-/** Creates an {@link Attempt}. */
 export function createAttempt(
   { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
   fetchUpstream: UpstreamFetch,

@@ -17,7 +17,6 @@ export function priorityOf(operation: Operation): Priority {
   return operation === "retrieveEnvironment" ? 1 : 0;
 }
 
-/** Limits of an upstream. */
 export interface ConcurrencyLimits {
   readonly total: number;
   readonly perTenant: number;
@@ -58,7 +57,6 @@ interface Waiter {
   readonly settle: (mayRun: boolean) => void;
 }
 
-/** Creates a {@link ConcurrencyLimit}. */
 export function createConcurrencyLimit(
   clock: Pick<Clock, "monotonic" | "setTimer">,
   { total, perTenant, maxWaitMs, maxWaitingPerTenant }: ConcurrencyLimits,

@@ -48,7 +48,6 @@ export interface ConnectionLookup {
 
 type KnownRow = Extract<FoundConnection, { readonly kind: "found" }>;
 
-/** Options of {@link createConnectionLookup}. */
 export interface ConnectionLookupOptions {
   /** Default: {@link maxKnownConnections}. */
   readonly capacity?: number;

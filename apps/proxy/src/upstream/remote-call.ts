@@ -43,7 +43,6 @@ export type ReadRemote = (
   query: string,
 ) => Promise<PlainResponse>;
 
-/** Creates a {@link CallRemote}. */
 export function createCallRemote(
   ports: Pick<GatewayPorts, "clock" | "random" | "telemetry">,
   fetchUpstream: UpstreamFetch,

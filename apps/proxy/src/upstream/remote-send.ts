@@ -33,7 +33,6 @@ import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.
 import { type ModeSwitchOutcome, sendRecordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 import { problemCodeOf } from "./validate-response.ts";
 
-/** Dependencies of {@link sendRemote}. */
 export interface SendRemotePorts {
   readonly clock: Pick<Clock, "monotonic">;
   readonly sha256: Sha256;

@@ -24,7 +24,6 @@ import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote,
 import { sendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
 
-/** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
   readonly fetch: UpstreamFetch;
   /** Remembers sends, so that a repeat is not delivered again. */

@@ -31,7 +31,6 @@ export function keepTicketCredential(
   if (authorization !== null) credentials.set(principal, authorization);
 }
 
-/** Creates an {@link AuthenticateViewer}. */
 export function createAuthenticateViewer(
   authenticate: AuthenticateRequest,
   cors: Pick<Cors, "allowsOrigin">,

@@ -13,7 +13,6 @@ import { errorCodeOf } from "../http/response.ts";
 import type { RequestLimits } from "../limits/request-limits.ts";
 import type { Telemetry } from "../telemetry.ts";
 
-/** Dependencies of the requests of viewers. */
 export interface ViewerRequestPorts {
   readonly randomId: RandomId;
   readonly limits: RequestLimits | null;

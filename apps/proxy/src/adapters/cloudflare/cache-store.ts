@@ -10,13 +10,11 @@ export interface WebCache {
   delete(url: string): Promise<boolean>;
 }
 
-/** The dependencies of the store. */
 export interface CacheApiStoreOptions {
   /** Called for each operation, because Workers must not use objects of another request. */
   readonly openCache: () => WebCache | Promise<WebCache>;
   readonly clock: Pick<Clock, "now">;
   readonly sha256: Sha256;
-  /** Returns a unique string. */
   readonly newStamp: () => string;
   /** Returns the larger group to which all entries of a group belong; the group itself if it is not part of another. */
   readonly wholeOf: (group: string) => string;

@@ -2,14 +2,12 @@
 declare module "cloudflare:workers" {
   import type { DurableStorage } from "@letta-environments/platform/cloudflare";
 
-  /** The base class of Durable Objects. */
   export abstract class DurableObject<Env = unknown> {
     protected readonly ctx: DurableObjectContext;
     protected readonly env: Env;
     constructor(ctx: DurableObjectContext, env: Env);
   }
 
-  /** The context of a Durable Object. */
   export interface DurableObjectContext {
     readonly storage: DurableStorage & {
       /** Returns the time of the alarm, in epoch milliseconds; `null` if none is set, or while its handler runs. */

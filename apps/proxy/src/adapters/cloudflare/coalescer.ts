@@ -13,7 +13,6 @@ const roleMs = 1_000;
 /** How long a follower waits, in milliseconds: for a leader that hangs, and for the next one. */
 const actionMs = leadMs + 5_000;
 
-/** The dependencies of the coalescer. */
 export interface DurableCoalescerOptions {
   /** The object that coordinates the requests of a key. */
   readonly coordinatorOf: (key: string) => FlightObjectStub;

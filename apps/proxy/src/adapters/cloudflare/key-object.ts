@@ -14,7 +14,6 @@ export interface KeyResult<Value> {
 /** A record by its id, as text. */
 export type KeyText = readonly [id: string, text: string];
 
-/** The methods of {@link KeyObject}. */
 export type KeyObjectStub = ObjectStub<KeyObject>;
 
 /**

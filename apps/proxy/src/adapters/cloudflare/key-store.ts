@@ -22,7 +22,6 @@ const findMs = 2_000;
 /** Maximum number of keys whose uses wait; beyond that, uses are written immediately. */
 const maxWaitingKeys = 10_000;
 
-/** Options of {@link createDurableKeyStore}. */
 export interface DurableKeyStoreOptions {
   /** Returns a stub of the object that has the keys; called for each request to it. */
   readonly keys: () => KeyObjectStub;
@@ -153,7 +152,6 @@ export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, refr
   };
 }
 
-/** Options of {@link createDurableKeyUses}. */
 export interface DurableKeyUsesOptions {
   readonly clock: Pick<Clock, "now" | "monotonic">;
   readonly keyStore: Pick<KeyStore, "recordUse">;

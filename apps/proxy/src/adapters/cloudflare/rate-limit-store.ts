@@ -22,7 +22,6 @@ import type { RateLimitObjectStub } from "./tenant-object.ts";
 /** Partition keys of one policy whose allowances an isolate remembers. */
 const maxAllowances = 10_000;
 
-/** The dependencies of the store. */
 export interface DurableRateLimitStoreOptions {
   /** Returns a stub of the object that has this check and the others of its request. It is called for each request to the object. */
   readonly objectOf: (check: RateLimitCheck) => RateLimitObjectStub;

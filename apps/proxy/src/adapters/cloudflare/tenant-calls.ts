@@ -24,7 +24,6 @@ const defaultHoldMs = 50;
 /** Maximum number of running sends that an isolate remembers. */
 const maxRunningSends = 10_000;
 
-/** Options of {@link createTenantCalls}. */
 export interface TenantCallsOptions {
   /** Returns a stub of the object with this name. It is called for each request to the object. */
   readonly objectOf: (name: string) => TenantObjectStub;
@@ -40,7 +39,6 @@ export interface TenantCallsOptions {
 /** The stores in the objects of tenants. */
 export type TenantCalls = ReturnType<typeof createTenantCalls>;
 
-/** Creates {@link TenantCalls}. */
 export function createTenantCalls(options: TenantCallsOptions) {
   const { objectOf, clock, background, timeoutMs = objectTimeoutMs, holdMs = defaultHoldMs } = options;
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);

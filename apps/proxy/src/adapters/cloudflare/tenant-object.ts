@@ -52,7 +52,6 @@ export interface SendEnd {
   readonly isRepeat?: true;
 }
 
-/** The end of a send. */
 export interface StoredEnd {
   readonly reservation: Reservation;
   /** `null`: nothing was delivered, and its ids are released. */

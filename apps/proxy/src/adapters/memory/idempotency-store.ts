@@ -15,7 +15,6 @@ import {
   type SendResult,
 } from "../../idempotency/store.ts";
 
-/** Limits of the store. */
 export interface MemoryIdempotencyLimits {
   /** Maximum number of ids in use. */
   readonly maxIds?: number;
@@ -31,7 +30,6 @@ interface StoredSend {
   result: SendResult | null;
 }
 
-/** Creates an {@link IdempotencyStore} in memory. */
 export function createMemoryIdempotencyStore(
   clock: Pick<Clock, "monotonic">,
   { maxIds = 100_000, maxResultLength = 64 * 1_024 * 1_024 }: MemoryIdempotencyLimits = {},

@@ -29,7 +29,6 @@ export function createDiskCheck(dataDir: string): () => Promise<void> {
   };
 }
 
-/** A check of a file that is open. */
 export interface FileCheck {
   run(): Promise<void>;
   /** Closes the file. Call it once SQLite has closed the file too. */

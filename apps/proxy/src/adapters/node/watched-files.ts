@@ -64,7 +64,6 @@ export type CheckCredentials = (
   inUse: CredentialOf,
 ) => ReadonlyMap<string, string>;
 
-/** Options of {@link watchCredentialFiles}. */
 export interface CredentialFileOptions {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   /** For tenants without their own credential. */

@@ -19,7 +19,6 @@ import { migrateAuditFile } from "./audit-migrations.ts";
 /** Records in memory at a time while all are read. */
 const pageSize = 500;
 
-/** Audit storage in SQLite. */
 export interface SqliteAuditStore extends AuditStore, AuditChains {
   readonly tail: AuditTail;
 }

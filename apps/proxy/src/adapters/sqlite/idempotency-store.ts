@@ -6,7 +6,6 @@ import type { Clock, GroupCommit, SqliteDatabase } from "@letta-environments/pla
 import { type IdempotencyStore, throwUnavailable } from "../../idempotency/store.ts";
 import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
-/** Options of {@link createSqliteIdempotencyStore}. */
 export interface SqliteIdempotencyStoreOptions {
   /** Maximum number of remembered ids, and of connections. Default: 1,000,000. */
   readonly capacity?: number;

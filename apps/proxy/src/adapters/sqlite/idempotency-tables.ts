@@ -69,7 +69,6 @@ export const sendTables = `
     BEGIN UPDATE send_counts SET connections = connections - 1; END;
 `;
 
-/** Options of {@link openSendTables}. */
 export interface SendTablesOptions {
   readonly clock: Pick<Clock, "now" | "monotonic">;
   /** Maximum number of remembered ids, and of connections. */

@@ -55,7 +55,6 @@ const sharedTime = `
 /** An outcome, and the units that were granted in advance for each check; absent if none were. */
 export type GrantingOutcome = RateLimitOutcome & { readonly granted?: readonly number[] };
 
-/** A rate-limit store in SQLite. */
 export interface SqliteRateLimitStore extends LocalRateLimitStore {
   /** As `take`, and also grants allowances of at most `requested` units for the checks of an admitted request, see `allowance.ts`. */
   takeAndGrant(

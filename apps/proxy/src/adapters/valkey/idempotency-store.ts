@@ -17,7 +17,6 @@ import {
   throwUnavailable,
 } from "../../idempotency/store.ts";
 
-/** Options of {@link createValkeyIdempotencyStore}. */
 export interface ValkeyIdempotencyStoreOptions {
   /** Separates deployments that share a server. Default: `letta-proxy`. */
   readonly prefix?: string;
@@ -29,7 +28,6 @@ export interface ValkeyIdempotencyStoreOptions {
 const marginMs = 1_000;
 const marginUnderTestClockMs = 3_600_000;
 
-/** Creates a store on a connection. */
 export function createValkeyIdempotencyStore(
   connection: ValkeyConnection,
   { prefix = "letta-proxy", clock }: ValkeyIdempotencyStoreOptions = {},

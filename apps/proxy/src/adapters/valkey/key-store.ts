@@ -56,7 +56,6 @@ const silenceBoundMs = 5_000;
 /** How long keys that were read before stay valid while a process polls and Valkey does not respond, in milliseconds. */
 const outageBoundMs = 60_000;
 
-/** A key store in Valkey. */
 export interface ValkeyKeyStore extends KeyStore {
   /** Stops polling. It does not close the connection. */
   close(): void;

@@ -10,7 +10,6 @@ import { decideRateLimits, intervalUsOf } from "../../rate-limit/decide.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitOutcome, RateLimitStore } from "../../rate-limit/store.ts";
 
-/** Options of {@link createValkeyRateLimitStore}. */
 export interface ValkeyRateLimitStoreOptions {
   /**
    * Separates deployments that share a server. Default: `letta-proxy`. It is the hash tag of every key, because the keys of one

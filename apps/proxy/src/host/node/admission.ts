@@ -58,7 +58,6 @@ export interface OverloadReport {
   readonly inFlight: number;
 }
 
-/** Options of {@link createAdmission}. */
 export interface AdmissionOptions {
   readonly clock: Pick<Clock, "monotonic" | "setTimer">;
   /** Maximum number of connections of callers and devices. */
@@ -102,7 +101,6 @@ const keptShare = 0.8;
 /** The shortest time between two reports, in milliseconds. */
 const reportIntervalMs = 1_000;
 
-/** Creates an {@link Admission}. */
 export function createAdmission({ clock, maxConnections, onOverload }: AdmissionOptions): Admission {
   const maxInFlight = Math.min(maxConnections, maxInFlightRequests);
   let connections = 0;

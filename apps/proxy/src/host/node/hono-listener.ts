@@ -19,7 +19,6 @@ import { closeAfterBody, continueComplete, respondAfterBody } from "./unread-bod
 /** Responds to a request. It never rejects for a reason that the caller could cause. */
 export type HonoListener = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
 
-/** The options of {@link createHonoListener}. */
 export interface HonoListenerOptions {
   readonly pipeline: Pick<Pipeline, "handle" | "refuse">;
   readonly routes: readonly HostRoute[];

@@ -48,7 +48,6 @@ export const defaultServerTimeouts = {
   checkIntervalMs: 5_000,
 };
 
-/** The options of {@link createHttpServer}. */
 export interface HttpServerOptions extends HonoListenerOptions {
   /** Plain requests for the API are passed to it directly, others through Hono. */
   readonly pipeline: Pick<Pipeline, "handle" | "decorate" | "refuse">;

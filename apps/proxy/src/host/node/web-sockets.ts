@@ -53,7 +53,6 @@ const messageTooBig = 1009;
 const tryAgainLater = 1013;
 const limitCodes: readonly number[] = [policyViolation, messageTooBig, tryAgainLater];
 
-/** The options of {@link createUpgradeListener}. */
 export interface WebSocketOptions {
   readonly randomId: RandomId;
   readonly admission: Pick<Admission, "hasRoomForDevices">;

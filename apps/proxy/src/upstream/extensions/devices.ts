@@ -20,7 +20,6 @@ import type { ExtensionCall, RemoteTools } from "../remote.ts";
 import type { ReadRemote } from "../remote-call.ts";
 import type { AuditDeviceChange } from "../upstream.ts";
 
-/** A change of a device. */
 type DeviceChange =
   | ({ readonly operation: "updateEnvironment" } & OperationInput<"updateEnvironment">)
   | ({ readonly operation: "removeEnvironment" } & OperationInput<"removeEnvironment">);
