@@ -21,23 +21,11 @@ const maxSoloKeys = 1_000;
 /** The number of requests that are tracked at a time. Any more fetch without coordination. */
 const maxRequests = 10_000;
 
-/** Coordinates requests by id, so that they can be in other processes. */
-export interface CoalescingCoordinator {
-  /** @param requestId identifies this request and is never used again */
-  enter(key: string, requestId: string): CoordinatedRole;
-  /** Waits for the action of a follower; `fetch-alone` for an unknown request. */
-  actionOf(requestId: string): Promise<CoordinatedAction>;
-  /** Ends the fetch of a leader. No effect for a request that does not lead. */
-  settle(requestId: string, outcome: FetchOutcome): void;
-  /** Removes a follower, and ends its lead if it has just become the leader. */
-  leave(requestId: string): void;
-}
-
 /**
- * Creates a {@link CoalescingCoordinator} over the coalescer of one process. A leader that fails, disconnects or takes longer than {@link leadMs}
+ * Coordinates requests by id, so that they can be in other processes, over the coalescer of one process. A leader that fails, disconnects or takes longer than {@link leadMs}
  * hands over to a follower.
  */
-export function createCoalescingCoordinator(clock: Clock): CoalescingCoordinator {
+export function createCoalescingCoordinator(clock: Clock) {
   const coalescer = createInProcessCoalescer({ clock, soloForMs, maxSoloKeys });
   const leaders = new Map<string, { readonly leader: Leader; readonly cancelTimer: () => void }>();
   const followers = new Map<string, { readonly follower: Follower; readonly action: Promise<CoordinatedAction> }>();
@@ -47,6 +35,7 @@ export function createCoalescingCoordinator(clock: Clock): CoalescingCoordinator
     leaders.set(requestId, { leader, cancelTimer });
   }
 
+  /** Ends the fetch of a leader. No effect for a request that does not lead. */
   function settle(requestId: string, outcome: FetchOutcome): void {
     const found = leaders.get(requestId);
     if (found === undefined) return;
@@ -67,20 +56,23 @@ export function createCoalescingCoordinator(clock: Clock): CoalescingCoordinator
   }
 
   return {
-    enter(key, requestId) {
+    /** @param requestId identifies this request and is never used again */
+    enter(key: string, requestId: string): CoordinatedRole {
       if (leaders.size + followers.size >= maxRequests) return "solo";
       const entered = coalescer.enter(key);
       if (entered.role === "leader") lead(requestId, entered);
       if (entered.role === "follower") follow(requestId, entered);
       return entered.role;
     },
-    async actionOf(requestId) {
+    /** Waits for the action of a follower; `fetch-alone` for an unknown request. */
+    async actionOf(requestId: string): Promise<CoordinatedAction> {
       const action = (await followers.get(requestId)?.action) ?? "fetch-alone";
       followers.delete(requestId);
       return action;
     },
     settle,
-    leave(requestId) {
+    /** Removes a follower, and ends its lead if it has just become the leader. */
+    leave(requestId: string): void {
       const found = followers.get(requestId);
       followers.delete(requestId);
       found?.follower.leave();

@@ -129,22 +129,11 @@ export async function openValkeyKeyStore(
   };
 }
 
-/** The generation of the keys in Valkey. */
-interface KeyGeneration {
-  /** Synchronous. Returns a new number on every call while reads are not trusted, because Valkey or this process was silent for too long. */
-  current(): number;
-  /** Reads the stamp now. It never rejects. */
-  refresh(): Promise<void>;
-  /** Notes a change by this process; `null` when it is unknown whether the change was made. */
-  noteChange(stamp: string | null): void;
-  stop(): void;
-}
-
 /**
- * Reads the stamp of the last change once a second. Rejects with ValkeyError when the first read fails: without it, later reads
+ * The generation of the keys in Valkey. Reads the stamp of the last change once a second. Rejects with ValkeyError when the first read fails: without it, later reads
  * could not be compared with anything.
  */
-async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<KeyGeneration> {
+async function watchGeneration(valkey: ValkeyConnection, clock: Clock) {
   let generation = 0;
   let respondedAt = clock.monotonic();
   let trustedUntil = respondedAt + trustMs;
@@ -167,6 +156,7 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
     trustedUntil = Math.max(trustedUntil, end);
   }
 
+  /** Reads the stamp now. It never rejects. */
   async function refresh(): Promise<void> {
     const requestedAt = clock.monotonic();
     // After a slow poll, the remaining trust might end before this poll fails.
@@ -192,15 +182,17 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
 
   return {
     refresh,
-    current() {
+    /** Synchronous. Returns a new number on every call while reads are not trusted, because Valkey or this process was silent for too long. */
+    current(): number {
       if (clock.monotonic() > trustedUntil) generation += 1;
       return generation;
     },
-    noteChange(own) {
+    /** Notes a change by this process; `null` when it is unknown whether the change was made. */
+    noteChange(own: string | null): void {
       generation += 1;
       stamp = own ?? undefined;
     },
-    stop() {
+    stop(): void {
       isStopped = true;
       cancelTimer();
     },

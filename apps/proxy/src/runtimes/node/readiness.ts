@@ -14,19 +14,12 @@ import {
 import type { EmbeddedServer, KeyStore, Pepper } from "../../ports.ts";
 import { createPepperCheck } from "../pepper-check.ts";
 
-/** The checks of a process. */
-export interface ProcessReadiness {
-  readonly read: ReadReadiness;
-  /** Closes the files that are checked. Call it once the databases are closed. */
-  close(): void;
-}
-
 /** Composes the checks over open resources. Keys in Valkey are looked up there; the upstream is never called. */
 export function composeReadiness(
   { dataDir, valkeyUrl, rateLimits }: Pick<Settings, "dataDir" | "valkeyUrl" | "rateLimits">,
   { keyStore, embedded }: { readonly keyStore: KeyStore; readonly embedded: EmbeddedServer | null },
   log: (event: LogEvent) => void,
-): ProcessReadiness {
+) {
   const files: FileCheck[] = [];
   const checkFile = (name: string): (() => Promise<void>) => {
     const file = createDatabaseFileCheck(join(dataDir, name));
@@ -45,7 +38,8 @@ export function composeReadiness(
   ];
   return {
     read: createReadiness(systemClock, checks, logChanges(log)),
-    close() {
+    /** Closes the files that are checked. Call it once the databases are closed. */
+    close(): void {
       for (const file of files.splice(0)) file.close();
     },
   };
