@@ -171,8 +171,13 @@ export function openWhenCalled<Gateway>(
     } catch (cause) {
       failedAt = clock.monotonic();
       hasFailed = true;
-      log(failureEvent(cause));
-      return { kind: "failed", response: failureResponse(cause) };
+      const isKeyOutage = cause instanceof KeyStoreUnavailableError;
+      log(
+        isKeyOutage
+          ? { type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause), cause }
+          : { type: "readiness_failed", check: storesCheck, cause },
+      );
+      return { kind: "failed", response: isKeyOutage ? keyStoreUnavailable : cannotStart };
     }
   }
 
@@ -188,16 +193,7 @@ export function openWhenCalled<Gateway>(
 /** The name of the check of `/readyz` that fails while the stores cannot be opened. */
 export const storesCheck = "stores";
 
-function failureEvent(cause: unknown): LogEvent {
-  return cause instanceof KeyStoreUnavailableError
-    ? { type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause), cause }
-    : { type: "readiness_failed", check: storesCheck, cause };
-}
-
-function failureResponse(cause: unknown): PlainResponse {
-  if (cause instanceof KeyStoreUnavailableError) return keyStoreUnavailable;
-  return problemResponse("storage_unavailable", {
-    detail: "The gateway cannot start with its settings; its log says why. The request was not executed.",
-    retryAfterSeconds: pauseMs / 1_000,
-  });
-}
+const cannotStart = problemResponse("storage_unavailable", {
+  detail: "The gateway cannot start with its settings; its log says why. The request was not executed.",
+  retryAfterSeconds: pauseMs / 1_000,
+});
