@@ -111,9 +111,13 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
     case "too_large":
       return problemResponse("upstream_response_too_large");
     case "unexpected_continue":
-      return unusableResponse(endpoint, unexpectedContinue);
-    case "undecodable":
-      return unusableResponse(endpoint, undecodable);
+    case "undecodable": {
+      // The upstream has responded, but it is not known with what.
+      const detail = unusableDetails[failure.reason];
+      return isUnsafeToRepeat(endpoint)
+        ? unknownRemoteOutcome(endpoint, detail)
+        : problemResponse("upstream_invalid_response", { detail });
+    }
     case "broken":
       return isUnsafeToRepeat(endpoint)
         ? unknownRemoteOutcome(endpoint, "The connection to the upstream broke before it had responded.")
@@ -121,17 +125,11 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
   }
 }
 
-/** The upstream has responded, but it is not known with what. */
-function unusableResponse(endpoint: KnownEndpoint, detail: string): PlainResponse {
-  return isUnsafeToRepeat(endpoint)
-    ? unknownRemoteOutcome(endpoint, detail)
-    : problemResponse("upstream_invalid_response", { detail });
-}
-
-const undecodable = "The upstream sent a response in a content coding that this gateway cannot decode.";
-
-const unexpectedContinue =
-  "The upstream sent 100 Continue without a request for it. The HTTP client of this gateway does not accept that.";
+const unusableDetails = {
+  undecodable: "The upstream sent a response in a content coding that this gateway cannot decode.",
+  unexpected_continue:
+    "The upstream sent 100 Continue without a request for it. The HTTP client of this gateway does not accept that.",
+};
 
 /** The caller's headers that are forwarded, with the values that are accepted. */
 const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] = [

@@ -60,14 +60,15 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
   if (end === null) return unknown;
   if ("reason" in end) return end.reason === "unreachable" ? refused : unknown;
   if (isAccepted) return finished;
-  const { status } = end;
+  const { status, headers } = end;
   const code = problemCodeOf(end);
   if (code === "send_in_progress") return elsewhere;
   if (code === "input_rejected") return outcomeOfRejection(content, isDeduplicating(end));
   if (code !== null) return status < 500 || undeliveredServerErrors.has(code) ? refused : unknown;
   // RFC 9110 sections 15.4.8 and 15.4.9: the request was not performed here. Other redirects may mean that it was performed.
   if (status === 307 || status === 308) return refused;
-  if (status === 429 || status === 503) return isRepeatable(end) ? refused : unknown;
+  if (status === 429 || status === 503)
+    return headers["x-should-retry"] === "true" && isDeduplicating(end) ? refused : unknown;
   if (status === 409) return saysOffline(end) ? refused : unknown;
   return status >= 400 && status < 500 && !ambiguousStatuses.has(status) ? refused : unknown;
 }
@@ -92,11 +93,6 @@ function isDeduplicating({ headers }: PlainResponse): boolean {
 function saysOffline({ body }: PlainResponse): boolean {
   const { message } = parseJsonObject(body) ?? {};
   return typeof message === "string" && message.includes("Remote environment is offline");
-}
-
-/** Whether a server that deduplicates messages says that this one may be repeated. */
-function isRepeatable(response: PlainResponse): boolean {
-  return response.headers["x-should-retry"] === "true" && isDeduplicating(response);
 }
 
 /**

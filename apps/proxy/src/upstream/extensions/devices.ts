@@ -50,7 +50,9 @@ export async function changeRemoteDevice(
       // The change may have taken away the tag by which the principal reached the device.
       const permitted = { ...principal, deviceTags: null };
       response = exchange.response.status < 400 ? presentRow(permitted, exchange.response) : exchange.response;
-      if (response.status === endpoint.successStatus) return rows.map(toAudited);
+      if (response.status === endpoint.successStatus) {
+        return rows.map(({ connectionName }) => ({ connectionName, ownerKeyId: null }));
+      }
       const isUnknown = end === null || ("reason" in end ? end.reason !== "unreachable" : mayHaveActed(end.status));
       return isUnknown ? "unknown" : null;
     });
@@ -75,10 +77,6 @@ function describe({ tenant }: Principal, input: DeviceChange) {
   }
   const { id } = input.query;
   return { act: "removed", tenant, deviceId, ...(id !== undefined && { environmentId: id }) } as const;
-}
-
-function toAudited({ connectionName }: UpstreamRow) {
-  return { connectionName, ownerKeyId: null };
 }
 
 type FoundRows = { readonly kind: "found"; readonly rows: readonly UpstreamRow[] } | Refusal;
