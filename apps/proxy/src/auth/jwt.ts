@@ -20,7 +20,7 @@ import type { VerifyToken } from "./jwt-verify.ts";
 const maxVerifiedTokens = 10_000;
 
 interface VerifiedToken {
-  readonly principal: Principal;
+  readonly principal: Principal & { readonly credentialId: string };
   readonly expiresAt: number;
   readonly version: number;
 }
@@ -86,12 +86,14 @@ export function createTokenAuthenticator(
     if (result.kind === "unknown_key") return refuseUnknownKey(result.reason, freshness, keySets.retryAfterMs());
     if (result.kind === "invalid") return refuseInvalidKey(result.reason);
     const { expiresAt } = result;
+    // Anybody can spell a signature in other ways, and change an ECDSA signature itself, but not what was signed.
+    const credentialId = digests.sha256(token.slice(0, token.lastIndexOf("."))).slice(0, 16);
     // A token stays expired once it was seen expired, so expired ones are remembered too.
-    if (hasExpired(digest, expiresAt) || result.kind === "expired") return refuseInvalidKey("token_expired");
+    if (hasExpired(credentialId, expiresAt) || result.kind === "expired") return refuseInvalidKey("token_expired");
     const claimed = principalOfClaims(result.claims, settings, digests);
     if ("invalidClaim" in claimed) return refuseInvalidKey(`token_claim_${claimed.invalidClaim}`);
     // A renewed token has the same key id, so a device socket is identified by the token that opened it.
-    const principal = { ...claimed, credentialId: digest.slice(0, 16), credentialExpiresAt: expiresAt };
+    const principal = { ...claimed, credentialId, credentialExpiresAt: expiresAt };
     verified.set(digest, { principal, expiresAt, version: keySet.version });
     return { kind: "authenticated", principal };
   }
@@ -102,7 +104,8 @@ export function createTokenAuthenticator(
     const keySet = keySets.current();
     const known = verified.get(digest);
     if (known !== undefined && known.version === keySet?.version) {
-      if (!hasExpired(digest, known.expiresAt)) return { kind: "authenticated", principal: known.principal };
+      if (!hasExpired(known.principal.credentialId, known.expiresAt))
+        return { kind: "authenticated", principal: known.principal };
       verified.delete(digest);
       return refuseInvalidKey("token_expired");
     }
