@@ -108,7 +108,7 @@ describe("damaged records in a data directory", () => {
   test("commands report the id of a damaged record and can revoke it, and none prints its content", async () => {
     const { id } = await createDamaged();
     const good = (await run("keys", "create", "--name", "good")).stdout.slice(4, 16);
-    const warning = `letta-proxy: the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ${id}' replaces the record\n`;
+    const warning = `letta-proxy: the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ID' replaces the record\n`;
     const listed = await run("keys", "list");
     expect([listed.code, listed.stderr]).toEqual([0, warning]);
     expect(listed.stdout).toContain(good);
@@ -118,7 +118,7 @@ describe("damaged records in a data directory", () => {
       const refused = await run("keys", act, id);
       expect([refused.code, refused.stdout]).toEqual([1, ""]);
       expect(refused.stderr).toBe(
-        `letta-proxy: The stored record of the key ${id} is damaged; nothing was changed. 'letta-proxy keys revoke ${id}' replaces it.\n`,
+        `letta-proxy: The stored record of the key ${id} is damaged; nothing was changed. 'letta-proxy keys revoke ID' replaces it.\n`,
       );
     }
     expect(await run("keys", "revoke", id)).toMatchObject({ code: 0, stdout: `Revoked ${id}\n`, stderr: "" });

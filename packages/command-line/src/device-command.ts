@@ -1,4 +1,5 @@
 /** The command that enrols an invited device, as `letta-proxy devices invite` and the console show it. */
+import { quoteForShell } from "./shell-word.ts";
 
 /** The command that starts a device with Letta Code as its vendor publishes it, for a POSIX shell, in one line. */
 export function formatDeviceCommand({
@@ -23,9 +24,4 @@ export function formatDeviceCommand({
     `npx -y @letta-ai/letta-code@${version} server --backend local`,
     `--computer-name ${name === null ? '"$(hostname)"' : quoteForShell(name)}`,
   ].join(" ");
-}
-
-/** A word as a POSIX shell reads it. */
-export function quoteForShell(word: string): string {
-  return /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -7,7 +7,7 @@ export {
   type OptionDefinition,
   type ProgramDefinition,
 } from "./definition.ts";
-export { formatDeviceCommand, quoteForShell } from "./device-command.ts";
+export { formatDeviceCommand } from "./device-command.ts";
 export { displayWidth, indent, truncate } from "./display-width.ts";
 export { CommandError, misuse } from "./error.ts";
 export { type CommandLine, type ParsedCommand, parseCommandLine } from "./parse.ts";
@@ -21,6 +21,7 @@ export {
   printableLines,
   type PrintableStream,
 } from "./printable.ts";
+export { quoteForShell } from "./shell-word.ts";
 export { choosePaint, type Paint, type Style } from "./style.ts";
 export { suggestWord } from "./suggest.ts";
 export { type Cell, type Column, formatDetails, formatTable, plain } from "./table.ts";

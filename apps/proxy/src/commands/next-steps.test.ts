@@ -64,6 +64,16 @@ test("a later start prints a command whose link leads to the gateway that runs, 
   );
 });
 
+test("an IPv6 address is quoted in every command, because brackets are a pattern in zsh", () => {
+  const gateway = { url: "http://[::1]:9000", dataDir: ".data", console: "served", programs: folder() } as const;
+  const commands = commandsIn(firstStartText(gateway, { ...secrets, link: null }) + laterStartText(gateway));
+  expect(commands.filter((command) => command.includes("[::1]"))).toEqual([
+    "node node.js devices invite --name NAME --gateway 'http://[::1]:9000'",
+    `curl -H "Authorization: Bearer lek_client" 'http://[::1]:9000/v1/environments'`,
+    "node node.js console link --gateway 'http://[::1]:9000'",
+  ]);
+});
+
 test("a gateway in front of another server prints nothing about devices", () => {
   const gateway = { url, dataDir: ".data", console: "off", programs: folder() } as const;
   const text = firstStartText(gateway, { clientKey: "lek_client", deviceKey: null, link: null });

@@ -70,7 +70,9 @@ const demoAgentId = "agent-local-demo";
 /** The text of the first start. */
 export function firstStartText(gateway: StartedGateway, { clientKey, deviceKey, link }: FirstSecrets): string {
   const { url, programs } = gateway;
-  const withKey = (key: string, command: string): string => `  LETTA_BASE_URL=${url} LETTA_API_KEY=${key} ${command}`;
+  const address = quoteForShell(url);
+  const withKey = (key: string, command: string): string =>
+    `  LETTA_BASE_URL=${address} LETTA_API_KEY=${key} ${command}`;
   const { client, demoDevice } = programs;
   return joinLines([
     "",
@@ -87,7 +89,7 @@ export function firstStartText(gateway: StartedGateway, { clientKey, deviceKey, 
         : ["Connect a device:", withKey(deviceKey, demoDevice), ""]),
     "List the devices:",
     client === null
-      ? `  curl -H "Authorization: Bearer ${clientKey}" ${url}/v1/environments`
+      ? `  curl -H "Authorization: Bearer ${clientKey}" ${quoteForShell(`${url}/v1/environments`)}`
       : withKey(clientKey, `${client} list`),
     "",
     ...(client === null || demoDevice === null
@@ -115,14 +117,18 @@ export function laterStartText(gateway: StartedGateway): string {
     `  ${programs.proxy} keys create --name NAME --scope list --scope read --scope send${suffix}`,
     "",
     ...(console === "served"
-      ? ["Sign in to the console in a browser:", `  ${programs.proxy} console link --gateway ${url}${suffix}`, ""]
+      ? [
+          "Sign in to the console in a browser:",
+          `  ${programs.proxy} console link --gateway ${quoteForShell(url)}${suffix}`,
+          "",
+        ]
       : []),
     ...consoleHint(gateway),
   ]);
 }
 
 function inviteCommand(gateway: StartedGateway): string {
-  return `${gateway.programs.proxy} devices invite --name NAME --gateway ${gateway.url}${dataDirOption(gateway)}`;
+  return `${gateway.programs.proxy} devices invite --name NAME --gateway ${quoteForShell(gateway.url)}${dataDirOption(gateway)}`;
 }
 
 function dataDirOption({ dataDir }: StartedGateway): string {

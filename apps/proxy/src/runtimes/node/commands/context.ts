@@ -124,7 +124,7 @@ export function warn(text: string): void {
 /** Warns of a damaged record, which lists leave out. */
 export function warnOfDamaged(id: string): void {
   warn(
-    `the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ${id}' replaces the record`,
+    `the stored record of the key ${id} is damaged: the key is not valid, and 'letta-proxy keys revoke ID' replaces the record`,
   );
 }
 

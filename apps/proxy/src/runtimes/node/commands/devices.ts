@@ -1,7 +1,7 @@
 /** The commands for devices. They work on the devices of this machine's gateway or, with `--url`, on those of a gateway elsewhere. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CommandError, formatDeviceCommand } from "@letta-environments/command-line";
+import { CommandError, formatDeviceCommand, printable } from "@letta-environments/command-line";
 import type { DeviceAdministration } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { systemClock } from "@letta-environments/platform/node";
@@ -55,7 +55,8 @@ export async function inviteDeviceCommand(context: CommandContext): Promise<void
   }
   if (!isRemote) assertStoredKeys(context.settings());
   const keys = isRemote ? administerRemoteKeys(context) : administerLocalKeys(context);
-  print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name, version: deviceVersion })}\n`);
+  const key = await keys.create(request);
+  print(`${printable(formatDeviceCommand({ baseUrl, key, name, version: deviceVersion }))}\n`);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The commands for keys. They work on the keys of this machine or, with `--url`, on those of a gateway elsewhere. */
-import { CommandError, misuse, parseDuration } from "@letta-environments/command-line";
+import { CommandError, misuse, parseDuration, quoteForShell } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { allowsMode, matchesNamePattern, unaskedTools } from "@letta-environments/schema";
 import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
@@ -101,7 +101,7 @@ function knownPolicies(context: CommandContext): readonly string[] | null {
 function warnOfNames({ parsed }: CommandContext): void {
   for (const id of findDoubtfulDeviceIds(parsed.options)) {
     warn(
-      `--device ${id} does not look like a device id, such as 88fd30f6-6337-4c38-b858-2f1581703994; for a name use --device-name ${id}`,
+      `--device ${id} does not look like a device id, such as 88fd30f6-6337-4c38-b858-2f1581703994; for a name use --device-name ${quoteForShell(id)}`,
     );
   }
 }

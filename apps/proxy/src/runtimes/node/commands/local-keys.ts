@@ -145,7 +145,7 @@ function describeNewDataDir({ dataDir, valkeyUrl }: Settings): string {
 
 function damagedKey(cause: KeyRecordDamagedError): CommandError {
   const id = cause.keyId;
-  const text = `The stored record of the key ${id} is damaged; nothing was changed. 'letta-proxy keys revoke ${id}' replaces it.`;
+  const text = `The stored record of the key ${id} is damaged; nothing was changed. 'letta-proxy keys revoke ID' replaces it.`;
   return new CommandError(text, 1, { cause });
 }
 
