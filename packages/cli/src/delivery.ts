@@ -5,7 +5,7 @@ import {
   type SendMessageBody,
   type UserMessage,
 } from "@letta-environments/client";
-import { CommandError, misuse } from "@letta-environments/command-line";
+import { CommandError, misuse, quoteForShell } from "@letta-environments/command-line";
 import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
 import type { CommandContext } from "./context.ts";
 import { findDevice, type FoundDevice } from "./device.ts";
@@ -80,7 +80,7 @@ function sentMessage({ messageId }: DeliveryReport): SentRequest {
     ? { what: "decision", hint: "A decision cannot be repeated safely: check what the device did first." }
     : {
         what: "message",
-        hint: `Repeat the same command with --message-id ${messageId} to get the outcome; the message runs once.`,
+        hint: `Repeat the same command with --message-id ${quoteForShell(messageId)} to get the outcome; the message runs once.`,
       };
 }
 

@@ -66,9 +66,7 @@ describe.runIf(canOpenTerminal())("following with a real device", () => {
     expect(denied).toEqual({ code: 0, stdout: `denied\t${id}\tdevice-follow\n`, stderr: "" });
     const { code, stderr } = await cli;
     const request = `${id} --requested-at ${time}`;
-    expect(stderr).toContain(
-      `'letta-env approvals allow ${request}' or 'letta-env approvals deny ${request}' decides.`,
-    );
+    expect(stderr).toContain(`\nletta-env approvals allow ${request}\nletta-env approvals deny ${request}\n`);
     expect(code).toBe(0);
     expect((await runCli(["approvals", "allow", id], { env })).code).toBe(6);
   });

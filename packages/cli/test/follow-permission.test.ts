@@ -73,7 +73,7 @@ test("the lines about a request in a pipe name each lasting permission and the c
   const { code, stderr } = await cli.result;
   expect(code).toBe(0);
   expect(stderr).toMatch(
-    /'letta-env approvals allow call-pipe --requested-at \S+Z --suggestion save-default' also grants, from now on: Yes, and do not ask again for npm test\n/,
+    /^To grant from now on as well: Yes, and do not ask again for npm test\nletta-env approvals allow call-pipe --requested-at \S+Z --suggestion=save-default$/m,
   );
 });
 

@@ -10,7 +10,7 @@ import {
   type StreamedEvent,
   type TurnOutcome,
 } from "@letta-environments/client";
-import { choosePaint, CommandError } from "@letta-environments/command-line";
+import { choosePaint, CommandError, quoteForShell } from "@letta-environments/command-line";
 import { hasEnded } from "@letta-environments/schema";
 import type { CommandContext } from "../context.ts";
 import { deliver, type Delivery } from "../delivery.ts";
@@ -282,7 +282,7 @@ function describeLoss(turn: FollowedTurn, error: unknown): CommandError {
 }
 
 function followAgain({ messageId }: FollowedTurn): string {
-  return `Repeat the same command with --message-id ${messageId} to follow it again.`;
+  return `Repeat the same command with --message-id ${quoteForShell(messageId)} to follow it again.`;
 }
 
 /** Prints how the turn ended, and resolves with the exit code of a successful end. Rejects with a `CommandError` for any other. */

@@ -136,8 +136,10 @@ test("every command in the lines decides on the request that they show, and on n
   prompts.cancel();
   const request = "call-1 --requested-at 1970-01-01T00:00:00.001Z";
   expect(lines.slice(1)).toEqual([
-    `'letta-env approvals allow ${request}' or 'letta-env approvals deny ${request}' decides.`,
-    `'letta-env approvals allow ${request} --suggestion save-default' also grants, from now on: npm test`,
+    `letta-env approvals allow ${request}`,
+    `letta-env approvals deny ${request}`,
+    "To grant from now on as well: npm test",
+    `letta-env approvals allow ${request} --suggestion=save-default`,
   ]);
 });
 

@@ -5,13 +5,8 @@
 import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@letta-environments/client";
 import type { CommandContext } from "../context.ts";
 import { describeDecision, describeFailure, sentDecision } from "../failure.ts";
-import {
-  decisionCommand,
-  describeCommands,
-  describeCall,
-  describeCut,
-  describeOtherMembers,
-} from "../format/approval.ts";
+import { describeCall, describeCut, describeOtherMembers } from "../format/approval.ts";
+import { describeCommands } from "../format/decision-commands.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import type { TurnPrinter } from "./printer.ts";
 import { pause } from "../host.ts";
@@ -71,9 +66,10 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
     for (const line of details) await printer.detail(line);
     for (const cut of cuts) await printer.line(cut, "yellow");
     if (!isInteractive) {
-      await printer.line(describeCommands(approval));
-      for (const [index, grant] of grants.entries())
-        await printer.line(`'${decisionCommand("allow", approval)} --suggestion ${suggestions[index]?.id}' ${grant}`);
+      for (const { label, line } of describeCommands(approval)) {
+        if (label !== null) await printer.detail(label);
+        await printer.line(line);
+      }
       return;
     }
     for (const [index, grant] of grants.entries()) await printer.detail(`${index + 1} ${grant}`);

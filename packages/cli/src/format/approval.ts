@@ -13,6 +13,7 @@ import {
   plain,
   printable,
 } from "@letta-environments/command-line";
+import { describeCommands, showId } from "./decision-commands.ts";
 
 const columns: readonly Column[] = [
   { title: "ID", shrinks: false },
@@ -87,39 +88,32 @@ export function formatApprovalTable(
   paint: Paint,
 ): string {
   const rows = approvals.map(({ id, tool, input, deviceId, agentId, requestedAt }) =>
-    [id, tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) => plain(text)),
+    [showId(id), tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) =>
+      plain(text),
+    ),
   );
   return formatTable(columns, rows, width, paint) + approvals.map((each) => formatRequest(each, width, paint)).join("");
 }
 
 /** The lines of a request below the table: its whole input, which does not fit into a row, and how to decide. */
 function formatRequest(approval: Approval, width: number | null, paint: Paint): string {
-  const { id, input, suggestions } = approval;
+  const { id, input } = approval;
   const cut = describeCut(approval);
-  const offer = `'${decisionCommand("allow", approval)} --suggestion ID' also grants, from now on:`;
   return joinLines([
     "",
-    paint(indent(printable(`${id}  ${describeCall(approval)}`), width), "bold"),
+    paint(indent(printable(`${showId(id)}  ${describeCall(approval)}`), width), "bold"),
     ...describeOtherMembers(input).map((line) => indent(printable(line), width)),
     ...(cut === null ? [] : [paint(cut, "yellow")]),
-    ...[describeCommands(approval), ...(suggestions.length === 0 ? [] : [offer])].map(printable),
-    ...formatSuggestions(suggestions).map((line) => indent(printable(line), width)),
+    ...describeCommands(approval).flatMap(({ label, line }) => [
+      ...(label === null ? [] : [indent(printable(label), width)]),
+      printable(line),
+    ]),
   ]);
 }
 
-/** The command that decides on the request that was shown, but on nothing that the device later asks for under the same id. */
-export function decisionCommand(action: "allow" | "deny", { id, requestedAt }: Approval): string {
-  return `letta-env approvals ${action} ${id} --requested-at ${formatTime(requestedAt)}`;
-}
-
-/** Says how to decide on a request. */
-export function describeCommands(approval: Approval): string {
-  return `'${decisionCommand("allow", approval)}' or '${decisionCommand("deny", approval)}' decides.`;
-}
-
-/** Lasting permissions that a request suggests, one per line, unchanged from the device. */
+/** Lasting permissions that a request suggests, one per line. */
 export function formatSuggestions(suggestions: readonly ApprovalSuggestion[]): string[] {
-  return suggestions.map(({ id, text }) => `  ${id}  ${text}`);
+  return suggestions.map(({ id, text }) => `  ${showId(id)}  ${text}`);
 }
 
 /** Requests for programs, one per line. The columns never change their position; `letta-env approvals --help` names them. */
