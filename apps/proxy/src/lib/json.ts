@@ -1,4 +1,5 @@
 /** Reads JSON from outside without exceptions. Malformed text is never quoted in an error. */
+import { isNestedDeeply } from "@letta-environments/schema";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -9,9 +10,16 @@ export function isJsonObject(value: unknown): value is JsonObject {
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** Parses JSON in UTF-8; `undefined` when it is malformed. The parser's error quotes its input, so it is dropped. */
+/**
+ * Parses JSON in UTF-8; `undefined` when it is malformed or nests more than 64 levels, which would take too much time. The parser's error quotes its
+ * input, so it is dropped.
+ */
 export function parseJson(text: string | Uint8Array): unknown {
-  return readText(text, JSON.parse) as unknown;
+  return readText(text, parseShallow);
+}
+
+function parseShallow(text: string): unknown {
+  return isNestedDeeply(text) ? undefined : JSON.parse(text);
 }
 
 /** Applies `read` to a text in UTF-8; `undefined` when the text is malformed, or `read` throws. */

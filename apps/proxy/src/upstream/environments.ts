@@ -18,7 +18,7 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import { isJsonObject, parseJsonObject, readText } from "../lib/json.ts";
+import { isJsonObject, parseJson, parseJsonObject, readText } from "../lib/json.ts";
 import { memoizeRecent } from "../lib/memoize-text.ts";
 import type { Refusal } from "../lib/steps.ts";
 import type { ReadRemote } from "./remote-call.ts";
@@ -54,7 +54,7 @@ function readUpstreamList({ body }: PlainResponse): UpstreamList | null {
 }
 
 const parseList = memoizeRecent((text): UpstreamList | null => {
-  const list: unknown = JSON.parse(text);
+  const list = parseJson(text);
   return isUpstreamList(list) ? list : null;
 });
 

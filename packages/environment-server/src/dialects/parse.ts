@@ -2,7 +2,7 @@
  * Parsing of a device's frames: JSON texts over one WebSocket. This folder is the only one that knows the vendor's private protocol.
  * A device may be newer or older than the server, so an unknown frame or member is ignored, and nothing throws.
  */
-import { environmentModes } from "@letta-environments/schema";
+import { environmentModes, isNestedDeeply } from "@letta-environments/schema";
 import { maxParsedLength } from "../limits.ts";
 import { commandResponseTypes, parseCommandResponse } from "./command-frames.ts";
 import type { Conversation } from "./conversation.ts";
@@ -12,7 +12,6 @@ import { parseApprovalRequest, readLongRequest, readPendingRequests } from "./ap
 import { parseDelta, parseLoopStatus, parseQueue, parseTurnFinished } from "./turn-frames.ts";
 import {
   isMembers,
-  isNestedDeeply,
   type Members,
   parseMembers,
   parseObject,

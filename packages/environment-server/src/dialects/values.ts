@@ -24,61 +24,6 @@ export function membersOf(value: unknown): Members {
   return isMembers(value) ? value : {};
 }
 
-/**
- * The deepest nesting of arrays and objects that is parsed. No device nests this deeply. Parsing deeper texts takes much time and memory, and
- * serialising them takes more: Bun takes seconds for thousands of levels, and Node fails.
- */
-const maxDepth = 64;
-const quote = '"'.charCodeAt(0);
-const backslash = "\\".charCodeAt(0);
-const [openingBrace, closingBrace] = ["{".charCodeAt(0), "}".charCodeAt(0)];
-const [openingBracket, closingBracket] = ["[".charCodeAt(0), "]".charCodeAt(0)];
-
-/**
- * Whether a JSON text nests more than 64 arrays and objects. Brackets in its strings do not count: any command or file may have them. Takes linear
- * time for any text; only a text with that many brackets, in strings or not, is read character by character.
- */
-export function isNestedDeeply(text: string): boolean {
-  if (!hasManyBrackets(text)) return false;
-  let depth = 0;
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index);
-    if (code === quote) {
-      index = endOfString(text, index);
-    } else if (code === openingBrace || code === openingBracket) {
-      depth += 1;
-      if (depth > maxDepth) return true;
-    } else if (code === closingBrace || code === closingBracket) {
-      depth -= 1;
-    }
-  }
-  return false;
-}
-
-/** Searching for a character is much faster than reading each one, and most frames have few brackets. */
-function hasManyBrackets(text: string): boolean {
-  let count = 0;
-  for (const bracket of ["{", "["]) {
-    for (let index = text.indexOf(bracket); index !== -1; index = text.indexOf(bracket, index + 1)) {
-      count += 1;
-      if (count > maxDepth) return true;
-    }
-  }
-  return false;
-}
-
-/** Returns where the string that begins at an index ends: at the next quote after an even number of backslashes. */
-function endOfString(text: string, start: number): number {
-  let end = start;
-  for (;;) {
-    end = text.indexOf('"', end + 1);
-    if (end === -1) return text.length;
-    let first = end;
-    while (text.charCodeAt(first - 1) === backslash) first -= 1;
-    if ((end - first) % 2 === 0) return end;
-  }
-}
-
 /** Parses the text of a JSON object. Returns the rule that any other text breaks. It never throws. */
 export function parseObject(text: string): Members | "must be JSON" | "must be an object" {
   try {

@@ -2,9 +2,9 @@
  * Parses the untrusted frames of a viewer: a frame is a JSON object with a type, bounded in size and depth. Also decides whether a key may use the
  * scope that a frame needs and the conversation that it names, and builds the frames by which a viewer learns that its frame had no effect.
  */
-import { allowsAgent, allowsScope, type Principal } from "@letta-environments/schema";
+import { allowsAgent, allowsScope, isNestedDeeply, type Principal } from "@letta-environments/schema";
 import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
-import { isNestedDeeply, type Members, membersOf, parseObject, readId, readRuntime } from "../dialects/values.ts";
+import { type Members, membersOf, parseObject, readId, readRuntime } from "../dialects/values.ts";
 import { maxViewerFrameLength } from "../limits.ts";
 import { responseTypeOf, type ViewerScope } from "./scopes.ts";
 

@@ -4,9 +4,9 @@
  * see it.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
-import type { PlainSocket, PlainSocketListener, Principal } from "@letta-environments/schema";
+import { isNestedDeeply, type PlainSocket, type PlainSocketListener, type Principal } from "@letta-environments/schema";
 import { createGroups, type Groups } from "../collections.ts";
-import { isNestedDeeply, type Members, parseMembers } from "../dialects/values.ts";
+import { type Members, parseMembers } from "../dialects/values.ts";
 import type { EmitEvent } from "../log-events.ts";
 import {
   maxParsedLength,

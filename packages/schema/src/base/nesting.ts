@@ -1,0 +1,43 @@
+/** The limit on the nesting of JSON from outside, which is checked before a text is parsed. */
+
+/**
+ * The deepest nesting of arrays and objects that is parsed. Neither clients, devices nor servers nest this deeply. Parsing deeper texts takes much time
+ * and memory, and serialising them takes time that grows with the square of the depth: seconds for a million levels, and in Bun for thousands.
+ */
+export const maxDepth = 64;
+
+const quote = 0x22;
+const openingBrace = 0x7b;
+const closingBrace = 0x7d;
+/** The bit by which a brace differs from a square bracket. A quote has it too. */
+const braceBit = 0x20;
+
+/**
+ * Whether a JSON text nests more than {@link maxDepth} arrays and objects. Brackets in its strings do not count: any command or file may have them.
+ * Takes linear time for any text.
+ */
+export function isNestedDeeply(text: string): boolean {
+  let depth = 0;
+  for (let index = 0; index < text.length && depth <= maxDepth; index++) {
+    const code = text.charCodeAt(index) | braceBit;
+    if (code === quote) index = endOfString(text, index);
+    else if (code === openingBrace) depth += 1;
+    else if (code === closingBrace) depth -= 1;
+  }
+  return depth > maxDepth;
+}
+
+/**
+ * Returns where the string that begins at an index ends: at the next quote after an even number of backslashes. Searching for a character is much
+ * faster than reading each one.
+ */
+function endOfString(text: string, start: number): number {
+  let end = start;
+  let backslashes: number;
+  do {
+    end = text.indexOf('"', end + 1);
+    backslashes = 0;
+    while (text[end - 1 - backslashes] === "\\") backslashes += 1;
+  } while (backslashes % 2 === 1);
+  return end === -1 ? text.length : end;
+}
