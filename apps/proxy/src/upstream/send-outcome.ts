@@ -6,7 +6,7 @@
 import { messageDeduplicationHeader, type PlainResponse, type ProblemCode } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
 import type { CallEnd } from "./remote-call.ts";
-import { problemCodeOf } from "./validate-response.ts";
+import { parseError, problemCodeOf } from "./validate-response.ts";
 
 /** How to record a finished send, and whether its message was delivered. */
 export interface SendOutcome {
@@ -90,8 +90,8 @@ function isDeduplicating({ headers }: PlainResponse): boolean {
  * Whether a 409 says that the device is offline, in the words of the hosted API. Its own clients recognise them, and repeat the message
  * when the device has started. Any other 409 can be about an earlier request.
  */
-function saysOffline({ body }: PlainResponse): boolean {
-  const { message } = parseJsonObject(body) ?? {};
+function saysOffline(response: PlainResponse): boolean {
+  const { message } = parseError(response) ?? {};
   return typeof message === "string" && message.includes("Remote environment is offline");
 }
 

@@ -22,6 +22,18 @@ test("the broken rules that another gateway names reach the caller, without its 
   expect(shown).toHaveLength(15);
 });
 
+test("the text and the code of an error are read only from a short body, because 8 MB would hold up other callers", () => {
+  const padded = (length: number): object => {
+    const problem = { ...problemBody("invalid_request"), message: "no", more: "" };
+    return { ...problem, more: "x".repeat(length - JSON.stringify(problem).length) };
+  };
+  expect(shownFor(padded(65_536))).toMatchObject({ errorCode: "invalid_request", detail: "no" });
+  expect(shownFor(padded(65_537))).toMatchObject({
+    errorCode: "upstream_error",
+    detail: "The upstream returned status 400.",
+  });
+});
+
 test("errors of a server of another kind, whose members mean something else, are not passed on", () => {
   const shown = shownFor({ message: "no", errors: [{ member: "after", rule: "must be a cursor" }] });
   expect(shown).toMatchObject({ errorCode: "upstream_error", detail: "no" });

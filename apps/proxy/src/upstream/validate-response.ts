@@ -15,7 +15,7 @@ import {
   problemType,
 } from "@letta-environments/schema";
 import { invalidKey } from "../auth/authentication.ts";
-import { isJsonObject, parseJsonObject } from "../lib/json.ts";
+import { isJsonObject, type JsonObject, parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
 
 /**
@@ -121,6 +121,9 @@ const unknownOperation = problemResponse("endpoint_not_found", {
  */
 const maskedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
 
+/** Maximum size of an error whose members are read, in bytes: replacing the credential and other characters in 8 MB takes a second. */
+const maxErrorLength = 65_536;
+
 /** Maximum length of an upstream's error text, in characters. */
 const maxDetailLength = 500;
 
@@ -132,7 +135,7 @@ const maxIssues = 16;
  * project keeps its code; any other error is `upstream_error` with the upstream's text, except for a device that an environment server does not know.
  */
 function translateError(endpoint: KnownEndpoint, response: PlainResponse, credential: string | null): PlainResponse {
-  const json = parseJsonObject(response.body);
+  const json = parseError(response);
   const body = json ?? {};
   const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
   const retryAfter = response.headers["retry-after"];
@@ -156,11 +159,16 @@ function translateError(endpoint: KnownEndpoint, response: PlainResponse, creden
 }
 
 /** Returns the code of a problem of this project. Another server's problem has a `type` or a status that does not belong to the code. */
-export function problemCodeOf({ body, status }: Pick<PlainResponse, "body" | "status">): ProblemCode | null {
-  const problem = parseJsonObject(body);
+export function problemCodeOf(response: Pick<PlainResponse, "body" | "status">): ProblemCode | null {
+  const problem = parseError(response);
   const code = problem?.["errorCode"];
   if (typeof code !== "string" || !isProblemCode(code)) return null;
-  return problem?.["type"] === problemType(code) && problemDefinitions[code].status === status ? code : null;
+  return problem?.["type"] === problemType(code) && problemDefinitions[code].status === response.status ? code : null;
+}
+
+/** Parses the body of an error; `null` when it is not a JSON object, or is a large one. */
+export function parseError({ body }: Pick<PlainResponse, "body">): JsonObject | null {
+  return (body?.length ?? 0) > maxErrorLength ? null : parseJsonObject(body);
 }
 
 function isProblemCode(code: string): code is ProblemCode {
