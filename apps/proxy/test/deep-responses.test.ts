@@ -1,5 +1,5 @@
 /** Responses of a remote upstream that nest deeply: parsing and serialising one would hold up every tenant for up to a minute. */
-import { jsonResponse, maxDepth, type PlainResponse } from "@letta-environments/schema";
+import { jsonResponse, maxJsonDepth, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -26,7 +26,7 @@ describe("responses of an upstream that nest deeply", () => {
     ["POST", "/v1/environments/conn-1/messages", { success: true }],
     ["POST", "/v1/environments/conn-1/stop", { stopped: true }],
   ])("the response to %s %s may have 64 levels of nesting, and more are invalid", async (method, path, members) => {
-    let depth = maxDepth;
+    let depth = maxJsonDepth;
     const { proxy, issueKey } = createTestProxy((request) => {
       const isAsked = request.path === path && request.method === method && request.query !== "limit=100";
       return Promise.resolve(isAsked ? respond(200, members, depth) : jsonResponse(200, list));
@@ -40,11 +40,11 @@ describe("responses of an upstream that nest deeply", () => {
       return response.status === 200 ? 200 : problemOf(response).errorCode;
     };
     expect(await call()).toBe(200);
-    for (depth of [maxDepth + 1, 100_000]) expect(await call()).toBe("upstream_invalid_response");
+    for (depth of [maxJsonDepth + 1, 100_000]) expect(await call()).toBe("upstream_invalid_response");
   });
 
   test("the text of an error that nests deeply is not passed on", async () => {
-    const { proxy, issueKey } = createTestProxy(async () => respond(400, { message: "secret" }, maxDepth + 1));
+    const { proxy, issueKey } = createTestProxy(async () => respond(400, { message: "secret" }, maxJsonDepth + 1));
     const { key } = await issueKey();
     const detail = "The upstream returned status 400.";
     expect(problemOf(await proxy.handle(fakeRequest({ key })))).toMatchObject({ errorCode: "upstream_error", detail });

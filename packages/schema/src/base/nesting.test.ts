@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isNestedDeeply, maxDepth } from "./nesting.ts";
+import { isNestedDeeply, maxJsonDepth } from "./nesting.ts";
 
 describe("isNestedDeeply", () => {
   test.each([
@@ -7,11 +7,11 @@ describe("isNestedDeeply", () => {
     ['{"a":', "}"],
   ])("isNestedDeeply accepts 64 levels of %s, and no more", (open, close) => {
     const nested = (depth: number): string => `${open.repeat(depth)}1${close.repeat(depth)}`;
-    expect([isNestedDeeply(nested(maxDepth)), isNestedDeeply(nested(maxDepth + 1))]).toEqual([false, true]);
+    expect([isNestedDeeply(nested(maxJsonDepth)), isNestedDeeply(nested(maxJsonDepth + 1))]).toEqual([false, true]);
   });
 
   test("brackets in strings neither add levels nor hide any, whatever is escaped", () => {
-    const brackets = "[".repeat(maxDepth + 1);
+    const brackets = "[".repeat(maxJsonDepth + 1);
     for (const text of ["", "\\", '"', '\\"', '"\\']) {
       expect(isNestedDeeply(JSON.stringify({ [text + brackets]: text + brackets }))).toBe(false);
       const closing = JSON.stringify(text + brackets.replaceAll("[", "]"));

@@ -4,7 +4,7 @@
  * The deepest nesting of arrays and objects that is parsed. Neither clients, devices nor servers nest this deeply. Parsing deeper texts takes much time
  * and memory, and serialising them takes time that grows with the square of the depth: seconds for a million levels, and in Bun for thousands.
  */
-export const maxDepth = 64;
+export const maxJsonDepth = 64;
 
 const quote = 0x22;
 const openingBrace = 0x7b;
@@ -13,18 +13,18 @@ const closingBrace = 0x7d;
 const braceBit = 0x20;
 
 /**
- * Whether a JSON text nests more than {@link maxDepth} arrays and objects. Brackets in its strings do not count: any command or file may have them.
+ * Whether a JSON text nests more than {@link maxJsonDepth} arrays and objects. Brackets in its strings do not count: any command or file may have them.
  * Takes linear time for any text.
  */
 export function isNestedDeeply(text: string): boolean {
   let depth = 0;
-  for (let index = 0; index < text.length && depth <= maxDepth; index++) {
+  for (let index = 0; index < text.length && depth <= maxJsonDepth; index++) {
     const code = text.charCodeAt(index) | braceBit;
     if (code === quote) index = endOfString(text, index);
     else if (code === openingBrace) depth += 1;
     else if (code === closingBrace) depth -= 1;
   }
-  return depth > maxDepth;
+  return depth > maxJsonDepth;
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   maxBodyBytes,
   toDecodedRequest,
 } from "./decode-request.ts";
-import { maxDepth } from "../base/nesting.ts";
+import { maxJsonDepth } from "../base/nesting.ts";
 import { type ControlOperation, controlTargetOf, endpoints, type KnownEndpoint } from "../endpoints/endpoints.ts";
 import { ListEnvironmentsQuerySchema } from "../schemas/list-query.ts";
 import { ListMessagesQuerySchema } from "../schemas/message-list.ts";
@@ -98,8 +98,8 @@ describe("decodeBody", () => {
 
   test("decodeBody refuses deep nesting without a stack overflow", () => {
     const nested = (depth: number): string => `{"x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)},${good.slice(1)}`;
-    expect(send(nested(maxDepth)).ok).toBe(true);
-    expect(refusal(send(nested(maxDepth + 1)))).toBe(
+    expect(send(nested(maxJsonDepth)).ok).toBe(true);
+    expect(refusal(send(nested(maxJsonDepth + 1)))).toBe(
       "400 invalid_request: body must have at most 64 levels of nesting",
     );
     expect(refusal(send(nested(250_000)))).toMatch(/^400 invalid_request/);

@@ -5,7 +5,7 @@
 import type { GenericSchema } from "valibot";
 import type { DecodedRequest, KnownEndpoint } from "../endpoints/endpoints.ts";
 import { type CheckedValue, checkValue } from "../checks/check-value.ts";
-import { isNestedDeeply, maxDepth } from "../base/nesting.ts";
+import { isNestedDeeply, maxJsonDepth } from "../base/nesting.ts";
 import type { PlainResponse } from "../base/plain-http.ts";
 import { problemResponse } from "../problems/problem.ts";
 import type { ProblemIssue } from "../problems/problem-definitions.ts";
@@ -117,7 +117,7 @@ export function decodeBody<Value>(
   try {
     const text = decoder.decode(bytes);
     if (isNestedDeeply(text))
-      return invalid([{ member: "body", rule: `must have at most ${maxDepth} levels of nesting` }]);
+      return invalid([{ member: "body", rule: `must have at most ${maxJsonDepth} levels of nesting` }]);
     value = JSON.parse(text);
   } catch {
     return refuse(problemResponse("malformed_json"));
