@@ -363,8 +363,8 @@ function createAdminSteps(
     })
     .add("authenticate", ({ request, state }) =>
       mapMaybe(guard.admit(request), (admission) => {
+        state.principal = admission.principal ?? null;
         if (admission.kind === "refused") return recordRefusal(state, admission);
-        state.principal = admission.principal;
         return { principal: admission.principal, readAuthority: admission.authority };
       }),
     )

@@ -1,6 +1,7 @@
 /** The log lines of refused requests: an operator can find out who was refused and why, and the caller cannot. */
 import type { PlainResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
+import { errorCodeOf } from "../src/http/response.ts";
 import type { ProxyEvent } from "../src/telemetry.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings, type TokenOverrides } from "./support/test-issuer.ts";
@@ -41,6 +42,13 @@ test("the line of a refused request has its errorCode and the client's address, 
   expect(lastRequest(world)?.status).toBe(200);
   expect(Object.keys(lastRequest(world) ?? {})).not.toEqual(expect.arrayContaining(["errorCode"]));
   expect(Object.keys(lastRequest(world) ?? {})).not.toEqual(expect.arrayContaining(["clientAddress"]));
+});
+
+test("the line of a key that may not administer names the key and its tenant", async () => {
+  const world = await setUp();
+  const { key, record } = await world.issueKey({ scopes: ["list", "read"] });
+  expect(errorCodeOf(await world.ask(key, "/admin/v1/keys"))).toBe("insufficient_scope");
+  expect(lastRequest(world)).toMatchObject({ tenant: record.tenant, keyId: record.id, clientAddress: "127.0.0.1" });
 });
 
 test.each<readonly [string, TokenOverrides, string]>([

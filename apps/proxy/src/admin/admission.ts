@@ -57,7 +57,10 @@ export type AdminAdmission =
       /** Reads the authority once the request is complete: a body can take a minute to arrive, and a key may end meanwhile. */
       readonly authority: () => Promise<AuthorityResult>;
     }
-  | Extract<RequestAuthentication, Refusal>;
+  | (Extract<RequestAuthentication, Refusal> & {
+      /** The valid key that may not administer; for the log only. */
+      readonly principal?: Principal;
+    });
 
 /** Guards the administration on one listener. */
 export interface AdminGuard {
@@ -122,7 +125,7 @@ function createKeyGuard(ports: GuardPorts, authenticate: AuthenticateRequest): A
       const authentication = await authenticate(request);
       if (authentication.kind === "refused") return authentication;
       const { principal } = authentication;
-      if (!principal.scopes.has("admin")) return { kind: "refused", response: insufficientScope("admin") };
+      if (!principal.scopes.has("admin")) return { kind: "refused", response: insufficientScope("admin"), principal };
       return { kind: "admitted", principal, authority: () => readKeyAuthority(request.header("authorization"), ports) };
     },
   };
