@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { launchProcess } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -37,6 +37,13 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(listed.stdout).not.toContain(created.stdout.trim());
     expect(await run("audit", "verify")).toMatchObject({ code: 0, stderr: "" });
     expect((await run("audit", "list")).stdout).toContain(id);
+  });
+
+  test("the audit log names the system's user, whatever the environment says", async () => {
+    const env = { USER: "other", USERNAME: "other", LOGNAME: "other" };
+    await runBuilt(runtime, ["keys", "create", "--name", "ci", "--scope", "list"], { folder, env });
+    const [record = ""] = (await run("audit", "list", "--action", "created", "--json")).stdout.split("\n");
+    expect(JSON.parse(record)).toMatchObject({ actor: { kind: "command-line", user: userInfo().username } });
   });
 
   test("a backup of a gateway is restored elsewhere, with its keys", async () => {

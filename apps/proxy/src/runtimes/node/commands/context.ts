@@ -88,11 +88,18 @@ export function idOf({ parsed }: CommandContext): string {
 /** The actor that the audit log records for changes by this process. */
 export function commandLineActor(): KeyActor {
   try {
-    return { kind: "command-line", user: userInfo().username };
+    const user = process.versions["bun"] === undefined ? userInfo().username : userNameOnBun();
+    return { kind: "command-line", user };
   } catch {
     // The user id has no entry in the system's table.
     return { kind: "command-line", user: null };
   }
+}
+
+/** Asks the system: `userInfo()` of Bun returns `$USER`, which the caller chooses. No other command needs the module. */
+function userNameOnBun(): string {
+  const { execFileSync } = process.getBuiltinModule("node:child_process");
+  return execFileSync("/usr/bin/id", ["-un"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
 }
 
 /** Prints a result. */
