@@ -103,7 +103,7 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
     const gateway = useGateway(launcher);
     describe("slow callers", () => {
       describeSlowCallers(launcher, incompleteHeads);
-      describeHalfClosedCallers(gateway);
+      describeHalfClosedCallers(launcher, gateway);
       describeRefusedBodies(gateway);
     });
     describe("stopping", () => {

@@ -8,7 +8,7 @@ export interface GatewayUnderTest {
   readonly url: string;
   readonly gateway: LaunchedGateway;
   readonly upstream: FakeUpstream;
-  /** Lets the upstream accept the messages with {@link heldContent} that it has received. */
+  /** Lets the upstream respond to the reads of {@link heldDevice} and accept the messages with {@link heldContent} that it has received. */
   releaseHeld(): void;
   /** Calls the gateway; an object as body is sent as JSON. */
   ask(path: string, request?: AskedRequest): Promise<Answer>;
@@ -41,6 +41,9 @@ export const upstreamCredential = "sk-of-the-upstream";
 
 /** The content of a message that the fake upstream accepts when a test says so. */
 export const heldContent = "held";
+
+/** The id of a device whose reads the fake upstream answers when a test says so. */
+export const heldDevice = "held-device";
 
 /** The content of a message that the fake upstream accepts behind a `100 Continue`, for which no gateway asks. */
 export const continuedContent = "continued";
@@ -155,6 +158,7 @@ function answerAsUpstream(
   }
   if (path === "/v1/environments") return send(200, { connections: [upstreamRow], hasNextPage: false });
   if (path.endsWith(`/${upstreamRow.deviceId}`)) return send(200, upstreamRow);
+  if (path.endsWith(`/${heldDevice}`)) return void held.push(() => send(200, upstreamRow));
   const asked = /\/status-(\d{3})$/.exec(path)?.[1];
   if (asked !== undefined) return send(Number(asked), { message: "No." });
   return send(404, { message: "There is no such environment." });

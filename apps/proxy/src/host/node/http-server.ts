@@ -175,7 +175,9 @@ const halfOpenMs = 2_000;
  * level they look like callers that have disconnected, so after a short time their requests are aborted too.
  */
 function allowHalfOpen(server: Server): void {
-  // Node's documentation and types lack this property. Node, Bun and Deno read it, and `node-http.test.ts` checks that.
+  // With this property, Bun would report the end of a connection only after the response, and waits of callers that have gone would keep their leases.
+  if (process.versions["bun"] !== undefined) return;
+  // Node's documentation and types lack this property. Node and Deno read it, and the runtime suite checks that.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on("connection", (socket: Socket) => {
     socket.once("end", () => {
