@@ -4,33 +4,49 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@letta-environments/platform/node";
+import { connectScriptedDevice } from "@letta-environments/testkit";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { nodeKeyMint } from "../src/runtimes/node/keys.ts";
 import type { LogEvent } from "../src/adapters/log-event.ts";
 import { resolveSettings } from "../src/config/resolve.ts";
-import { createKey } from "../src/keys/key-lifecycle.ts";
+import { createKey, type KeyRequest } from "../src/keys/key-lifecycle.ts";
 import { openInstance } from "../src/runtimes/server/instance.ts";
 import { openSocket, requestHead } from "./support/raw-http.ts";
 
-test("a send whose body has not arrived when the gateway stops is recorded as refused, and the audit log does not fail", async () => {
+/** A gateway that listens, and a key. */
+async function start(rights: Partial<KeyRequest> = {}) {
   const folder = await mkdtemp(join(tmpdir(), "letta-stop-"));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const resolved = resolveSettings({ flags: {}, environment: { DATA_DIR: folder, PORT: "0" }, file: undefined });
+  const environment = { DATA_DIR: folder, PORT: "0" };
+  const resolved = resolveSettings({ flags: {}, environment, file: undefined });
   if (!resolved.ok) throw new Error("unreachable");
   const events: LogEvent[] = [];
   const instance = await openInstance(resolved.settings, (event) => void events.push(event));
   const { main } = await instance.listen();
-  const { keys, keyStoreFor, audit } = instance.resources;
+  const { keys, keyStoreFor } = instance.resources;
   const minted = createKey(
-    { tenant: "default", name: "caller", scopes: ["send"] },
+    { tenant: "default", name: "caller", scopes: ["send"], ...rights },
     systemClock.now(),
     nodeKeyMint(keys.pepper),
   );
   await keyStoreFor({ kind: "start" }).create(minted.record);
+  const send = async (url: string, connectionId: string): Promise<unknown> => {
+    const response = await fetch(`${url}/v1/environments/${connectionId}/messages`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${minted.key}`, "content-type": "application/json" },
+      body: JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "Hi.", client_message_id: "m1" }] }),
+    });
+    return { status: response.status, ...((await response.json()) as object) };
+  };
+  return { instance, main, events, key: minted.key, send };
+}
 
+test("a send whose body has not arrived when the gateway stops is recorded as refused, and the audit log does not fail", async () => {
+  const { instance, main, events, key } = await start();
+  const { audit } = instance.resources;
   const socket = await openSocket(main.url);
   socket.on("error", () => undefined);
-  const headers = { authorization: `Bearer ${minted.key}`, "content-length": "100", expect: "100-continue" };
+  const headers = { authorization: `Bearer ${key}`, "content-length": "100", expect: "100-continue" };
   socket.write(requestHead("POST", "/v1/environments/c/messages", headers));
   // The gateway has opened the record of the send and awaits its body.
   expect(String((await once(socket, "data"))[0])).toContain("100 Continue");
@@ -41,4 +57,31 @@ test("a send whose body has not arrived when the gateway stops is recorded as re
   expect(events.filter(({ type }) => type === "audit_failed" || type === "internal_error")).toEqual([]);
   expect(append.mock.calls).toEqual([[expect.objectContaining({ type: "send_refused", status: 499 })]]);
   expect(append.mock.settledResults.map(({ type }) => type)).toEqual(["fulfilled"]);
+});
+
+test("a switch of the mode that could not be recorded is recorded before the audit log closes, and the log says audit_failed", async () => {
+  const rights = { scopes: ["send", "connect"], setMode: "standard" } as const;
+  const { instance, main, events, key, send } = await start(rights);
+  const { audit } = instance.resources;
+  if (audit === null) throw new Error("unreachable");
+  const write = audit.append;
+  let isFull = true;
+  const append = vi.spyOn(audit, "append").mockImplementation(async (entry) => {
+    if (isFull && entry.type === "mode_switched") throw new Error("disk full");
+    return write(entry);
+  });
+  const device = await connectScriptedDevice({ baseUrl: main.url, apiKey: key, deviceId: "d1" });
+  const sent = send(main.url, device.connectionId);
+  const { runtime } = await device.received.waitFor((frame) => frame.type === "change_device_state");
+  device.send({ type: "update_device_status", runtime, device_status: { current_permission_mode: "standard" } });
+  expect(await sent).toMatchObject({ status: 200 });
+  await vi.waitUntil(() => events.some(({ type }) => type === "audit_failed"), { timeout: 10_000 });
+  isFull = false;
+  await instance.close(0, [main.connections]);
+
+  const attempts = append.mock.settledResults.filter(
+    (_, index) => append.mock.calls[index]?.[0].type === "mode_switched",
+  );
+  expect([attempts[0]?.type, attempts.at(-1)?.type]).toEqual(["rejected", "fulfilled"]);
+  expect(events.filter(({ type }) => type === "internal_error")).toEqual([]);
 });

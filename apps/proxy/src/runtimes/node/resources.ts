@@ -20,6 +20,7 @@ import { type DataDirLock, lockDataDir, type RunningGateway } from "../../adapte
 import { entryOf } from "../../audit/entry.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
+import { createPastEvents, type PastEvents } from "../../audit/past-events.ts";
 import { boundRefusals } from "../../audit/refusals.ts";
 import { createBodyBudget } from "../../http/body-memory.ts";
 import { createPermissionRules } from "../../auth/tenant-guard.ts";
@@ -36,7 +37,7 @@ import { type BackgroundWork, createBackgroundWork } from "../../lib/background.
 import { closeInOrder, type Defer, openInOrder } from "../../lib/open-in-order.ts";
 import { type SocketRules, watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
-import { keepAuditRetention, type OpenAudit, openAudit } from "./audit.ts";
+import { keepAuditRetention, openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
@@ -87,6 +88,7 @@ async function openAll(
   const initial = settings();
   const isEmbedded = initial.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
+  const onAuditFailure = (cause: unknown): void => log({ type: "audit_failed", requestId: "-", cause });
   const keyListener = logKeyStore(log);
   const lock = defer(isEmbedded ? await lockDataDir(initial.dataDir) : null, (open) => open?.release());
   const keys = defer(await openKeys(initial, keyListener, migrating), (open) => open.close());
@@ -94,15 +96,14 @@ async function openAll(
     isEmbedded || initial.valkeyUrl === null ? null : await openValkeySends(initial.valkeyUrl),
     (open) => open?.close(),
   );
-  const opened = defer(await openAudit(initial, keys.pepper, migrating), (open) => open.close().catch(onFailure));
-  const audit = boundRefusals(opened, { clock: systemClock, onFailure });
+  const opened = defer(await openAudit(initial, keys.pepper, migrating), (open) => open.close().catch(onAuditFailure));
+  const audit = boundRefusals(opened, { clock: systemClock, onFailure: onAuditFailure });
+  const past = createPastEvents(audit, { clock: systemClock, onFailure: onAuditFailure });
   const rateLimits = defer(await openRateLimits(initial, log), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log, systemClock);
   const environmentCache = defer(await openEnvironmentCache(initial, log), (open) => open.close());
   const embedded = defer(
-    isEmbedded
-      ? await openEmbeddedServer(initial, environmentCache.cacheFor(initial), reportTo(audit, log, onFailure))
-      : null,
+    isEmbedded ? await openEmbeddedServer(initial, environmentCache.cacheFor(initial), reportTo(past, log)) : null,
     (open) => open?.close(),
   );
   const endRetention = defer(keepAuditRetention(audit, settings, log), (end) => end());
@@ -114,8 +115,8 @@ async function openAll(
     keys,
     keyStore,
     hasExpired,
-    keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
-    devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onFailure)),
+    keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onAuditFailure),
+    devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onAuditFailure)),
     keyUses,
     audit,
     auditTail: audit.tail,
@@ -150,7 +151,7 @@ async function openAll(
     closeDevices: async () => embedded?.close(),
     async close() {
       endRetention();
-      await closeInOrder([keyUses.flush, audit.endRefusals, audit.close]).catch(onFailure);
+      await closeInOrder([keyUses.flush, past.end, audit.endRefusals, audit.close]).catch(onAuditFailure);
       const { writer, sequence, hash } = audit.checkpoint();
       log({ type: "audit_end", writer, sequence, hash });
       const opened = [valkeySends, rateLimits, environmentCache, keys, readiness];
@@ -181,14 +182,13 @@ function shareSends(
 
 /** Logs the events of the embedded server. What it did for a caller is in the audit log too. */
 function reportTo(
-  audit: OpenAudit,
+  past: Pick<PastEvents, "add">,
   log: (event: LogEvent) => void,
-  onFailure: (cause: unknown) => void,
 ): (event: EnvironmentServerEvent) => void {
   return (event) => {
     log(event);
     const entry = entryOf(event);
-    if (entry !== null) void audit.append(entry).catch(onFailure);
+    if (entry !== null) past.add(entry);
   };
 }
 
