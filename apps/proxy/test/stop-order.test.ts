@@ -4,25 +4,29 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@letta-environments/platform/node";
-import { connectScriptedDevice } from "@letta-environments/testkit";
+import { connectScriptedDevice, createFakeUpstream } from "@letta-environments/testkit";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { nodeKeyMint } from "../src/runtimes/node/keys.ts";
 import type { LogEvent } from "../src/adapters/log-event.ts";
 import { resolveSettings } from "../src/config/resolve.ts";
 import { createKey, type KeyRequest } from "../src/keys/key-lifecycle.ts";
 import { openInstance } from "../src/runtimes/server/instance.ts";
+import { environmentRow } from "./support/environment-row.ts";
 import { openSocket, requestHead } from "./support/raw-http.ts";
 
 /** A gateway that listens, and a key. */
-async function start(rights: Partial<KeyRequest> = {}) {
+async function start(more: Readonly<Record<string, string>> = {}, rights: Partial<KeyRequest> = {}) {
   const folder = await mkdtemp(join(tmpdir(), "letta-stop-"));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const environment = { DATA_DIR: folder, PORT: "0" };
+  const environment = { DATA_DIR: folder, PORT: "0", ...more };
   const resolved = resolveSettings({ flags: {}, environment, file: undefined });
   if (!resolved.ok) throw new Error("unreachable");
   const events: LogEvent[] = [];
-  const instance = await openInstance(resolved.settings, (event) => void events.push(event));
-  const { main } = await instance.listen();
+  const open = async () => {
+    const instance = await openInstance(resolved.settings, (event) => void events.push(event));
+    return { instance, main: (await instance.listen()).main };
+  };
+  const { instance, main } = await open();
   const { keys, keyStoreFor } = instance.resources;
   const minted = createKey(
     { tenant: "default", name: "caller", scopes: ["send"], ...rights },
@@ -38,7 +42,7 @@ async function start(rights: Partial<KeyRequest> = {}) {
     });
     return { status: response.status, ...((await response.json()) as object) };
   };
-  return { instance, main, events, key: minted.key, send };
+  return { instance, main, events, key: minted.key, send, reopen: open };
 }
 
 test("a send whose body has not arrived when the gateway stops is recorded as refused, and the audit log does not fail", async () => {
@@ -59,9 +63,33 @@ test("a send whose body has not arrived when the gateway stops is recorded as re
   expect(append.mock.settledResults.map(({ type }) => type)).toEqual(["fulfilled"]);
 });
 
+test("a send to which the upstream has not responded when the gateway stops is delivery_unknown for its caller, its record and its repeats", async () => {
+  const received = Promise.withResolvers<void>();
+  const upstream = await createFakeUpstream(({ method }, response) => {
+    if (method === "POST") return received.resolve();
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ connections: [environmentRow("1")], hasNextPage: false }));
+  });
+  onTestFinished(() => upstream.close());
+  const { instance, main, send, reopen } = await start({ UPSTREAM_URL: upstream.url, LETTA_API_KEY: "sk-upstream" });
+  const { audit } = instance.resources;
+  if (audit === null) throw new Error("unreachable");
+  const append = vi.spyOn(audit, "append");
+  const stopping = received.promise.then(() => instance.close(0, [main.connections]));
+  const [answer] = await Promise.all([send(main.url, "conn-1"), stopping]);
+
+  const unknown = { status: 504, errorCode: "delivery_unknown", delivery: "unknown" };
+  expect(answer).toMatchObject(unknown);
+  expect(append.mock.calls.at(-1)).toEqual([expect.objectContaining({ type: "send_finished", status: 504 })]);
+  const next = await reopen();
+  expect(await send(next.main.url, "conn-1")).toMatchObject(unknown);
+  await next.instance.close(0, [next.main.connections]);
+  expect(upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(1);
+});
+
 test("a switch of the mode that could not be recorded is recorded before the audit log closes, and the log says audit_failed", async () => {
   const rights = { scopes: ["send", "connect"], setMode: "standard" } as const;
-  const { instance, main, events, key, send } = await start(rights);
+  const { instance, main, events, key, send } = await start({}, rights);
   const { audit } = instance.resources;
   if (audit === null) throw new Error("unreachable");
   const write = audit.append;

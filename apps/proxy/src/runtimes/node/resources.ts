@@ -16,6 +16,7 @@ import type { LogEvent } from "../../adapters/log-event.ts";
 import { logKeyStore } from "../../adapters/log.ts";
 import { environmentsFile } from "../../adapters/node/data-dir.ts";
 import { openStore } from "../../adapters/node/open-store.ts";
+import { createOpenSends } from "../../adapters/open-sends.ts";
 import { type DataDirLock, lockDataDir, type RunningGateway } from "../../adapters/node/data-dir-lock.ts";
 import { entryOf } from "../../audit/entry.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
@@ -171,13 +172,14 @@ function announceBy(lock: DataDirLock | null, onFailure: (cause: unknown) => voi
   };
 }
 
-/** The store of sends, and the undelivered ones that it could not release. Both outlive a reload. */
+/** The store of sends, the undelivered ones that it could not release, and the open ones. All outlive a reload. */
 function shareSends(
   store: IdempotencyStore | null,
   background: BackgroundWork["start"],
-): Pick<GatewayResources, "idempotencyStore" | "unreleased"> {
+): Pick<GatewayResources, "idempotencyStore" | "unreleased" | "openSends"> {
   if (store === null) return { idempotencyStore: null };
-  return { idempotencyStore: store, unreleased: createUnreleased({ store, clock: systemClock, background }) };
+  const unreleased = createUnreleased({ store, clock: systemClock, background });
+  return { idempotencyStore: store, unreleased, openSends: createOpenSends() };
 }
 
 /** Logs the events of the embedded server. What it did for a caller is in the audit log too. */

@@ -57,8 +57,8 @@ export interface GatewayInstance {
   /** Makes `/readyz` fail, so that a load balancer sends no more requests. They are still accepted. */
   drain(): void;
   /**
-   * Stops. Requests finish first, for at most `graceMs` milliseconds, then devices are disconnected, because a send waits for its
-   * device's acknowledgement. Then everything is closed.
+   * Stops. Requests finish first, for at most `graceMs` milliseconds, and then sends without a response of a remote upstream end. Devices are
+   * disconnected later, because a send waits for its device's acknowledgement. Then everything is closed.
    */
   close(graceMs: number, servers: readonly DrainingServer[]): Promise<void>;
 }
@@ -148,8 +148,8 @@ export async function openInstance(
         isDraining = true;
         // Streams would keep their requests in progress for the whole grace period.
         resources.extensions?.end();
-        const requests = servers.map((server) => server.finishRequests(graceMs));
-        await Promise.all([...requests, resources.finishBackground(graceMs)]);
+        await finishRequests(resources, servers, graceMs);
+        if (resources.openSends?.end() === true) await finishRequests(resources, servers, recordMs);
         await closeAll(resources, metrics, servers);
       }),
   };
@@ -165,7 +165,17 @@ async function keepAlive(step: () => Promise<void>): Promise<void> {
   }
 }
 
-/** How long requests whose connection was dropped may take to be recorded, in milliseconds. */
+/** Waits for the requests in flight, and for what goes on without a caller. */
+async function finishRequests(
+  resources: Resources,
+  servers: readonly DrainingServer[],
+  graceMs: number,
+): Promise<void> {
+  const requests = servers.map((server) => server.finishRequests(graceMs));
+  await Promise.all([...requests, resources.finishBackground(graceMs)]);
+}
+
+/** How long requests that the stop has ended may take to be recorded, in milliseconds. */
 const recordMs = 1_000;
 
 /** Closes everything once no request is in flight. */
