@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { createBoundedMap } from "./bounded-map.ts";
 
@@ -49,4 +51,34 @@ test("a value that is missing is created once, and one that is there counts as u
   map.set("other", 1);
   map.set("new", 2);
   expect([map.get("one"), map.get("other")]).toEqual([3, undefined]);
+});
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** The change of the heap by a use of a map that is full at first, in bytes. */
+function growth(use: (map: ReturnType<typeof createBoundedMap<number>>) => void): number {
+  const map = createBoundedMap<number>(200);
+  for (let index = 0; index < 300; index++) map.set(`first-${index}`, index);
+  collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  use(map);
+  collectGarbage();
+  const { heapUsed } = process.memoryUsage();
+  map.clear();
+  return heapUsed - before;
+}
+
+test.each<[string, Parameters<typeof growth>[0]]>([
+  ["cleared", (map) => map.clear()],
+  ["emptied with a condition", (map) => map.deleteWhere(() => true)],
+  ["emptied one by one", (map) => Array.from({ length: 100 }, (_, index) => map.delete(`key-${index}`))],
+])("a map that is filled and %s again and again keeps its size in memory", (_, empty) => {
+  const bytes = growth((map) => {
+    for (let round = 0; round < 1_000; round++) {
+      for (let index = 0; index < 100; index++) map.set(`key-${index}`, index);
+      empty(map);
+    }
+  });
+  expect(bytes).toBeLessThan(2_000_000);
 });

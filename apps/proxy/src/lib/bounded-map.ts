@@ -24,11 +24,12 @@ interface Entry<Value> {
 
 export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
   const entries = new Map<string, Entry<Value>>();
-  // One iterator for all drops: a new one would step over every place that earlier drops left empty.
-  let oldestFirst = entries.entries();
+  // One iterator for all drops in a row: a new one would step over every place that earlier drops left empty.
+  let oldestFirst: MapIterator<[string, Entry<Value>]> | null = null;
 
   function drop(): void {
     for (let chances = 0; ; chances++) {
+      oldestFirst ??= entries.entries();
       let oldest = oldestFirst.next();
       if (oldest.done === true) {
         oldestFirst = entries.entries();
@@ -57,6 +58,8 @@ export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
       return;
     }
     if (entries.size >= capacity) drop();
+    // An iterator that does not advance keeps every table that V8 has since replaced, with the entries that were in it.
+    else oldestFirst = null;
     entries.set(key, { value, isUsed: false });
   }
 
