@@ -42,28 +42,33 @@ test("a reader that begins at the oldest event receives only what it may see of 
   expect((await listen(harness, { ...fromOldest, principal: { ...viewer, tenant: "other" } })).events).toEqual([]);
 });
 
-test("while a reader finds none of its events among those of others, other work runs after each page", async () => {
+test.each([
+  { events: "none of its events among those of others", own: 1, hidden: 450, foreign: 1_000, pages: 4 },
+  { events: "events on every page, and takes them at once", own: 1_000, hidden: 0, foreign: 0, pages: 5 },
+])("while a reader finds $events, other work runs after each page", async ({ own, hidden, foreign, pages }) => {
   const harness = createHarness();
   const other = { environmentId: "env-1", deviceId: "d", connectionName: "d", tags: [], agentId: null, data: "{}" };
   const change = { ...other, tenant: "acme", kind: "message" } as const;
-  await harness.store.appendChanges(Array(450).fill(change), harness.clock.now());
-  await harness.store.appendChanges(Array(1_000).fill({ ...change, tenant: "other" }), harness.clock.now());
-  await harness.store.appendChanges([{ ...change, connectionName: "own" }], harness.clock.now());
+  const append = (count: number, members: object): Promise<unknown> =>
+    harness.store.appendChanges(Array(count).fill({ ...change, ...members }), harness.clock.now());
+  await append(hidden, {});
+  await append(foreign, { tenant: "other" });
+  await append(own, { connectionName: "own" });
   const { readChanges } = harness.store;
-  let pages = 0;
+  let reads = 0;
   Object.assign(harness.store, {
     readChanges(...values: Parameters<typeof readChanges>) {
-      pages += 1;
+      reads += 1;
       return readChanges(...values);
     },
   });
   const principal = { ...anyone, connectionNames: ["own"] };
   const sink = readEvents((await openStream(harness, { lastEventId: "oldest", principal })).stream);
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  expect(pages).toBe(1);
+  expect(reads).toBe(1);
   await settleEvents(harness);
-  expect(pages).toBe(4);
-  expect(sink.events).toHaveLength(1);
+  expect(reads).toBe(pages);
+  expect(sink.events).toHaveLength(own);
 });
 
 test("a reader that begins at the oldest event receives no output that is older than an hour, no event that is older than a day, and no gap", async () => {

@@ -187,8 +187,8 @@ async function catchUp(reader: Reader): Promise<void> {
   }
   reader.position = through;
   reader.isCatchingUp = hasMore || reader.hasMissedChange;
-  // A page with texts waits until the host has sent it. After an empty one, other work runs first.
-  if (hasMore && reader.chunks.length === 0) await sleep(reader.clock, 0);
+  // A store may read synchronously, and a host may take every page at once. So other work runs before the next one.
+  if (hasMore) await sleep(reader.clock, 0);
 }
 
 function end(reader: Reader, reason: StreamEnd): void {
