@@ -91,6 +91,8 @@ export interface EnvironmentServer {
   connectedDevices(): readonly ConnectedDevice[];
   /** Viewers with an open socket here, in the same way. */
   connectedViewers(): readonly ConnectedViewer[];
+  /** The number of requests for permission that wait for a decision, for metrics. */
+  pendingApprovals(): number;
   /**
    * Closes, with 1008, the sockets of the devices and viewers for which `isEnded` returns true. Call it after their keys are refused at
    * registration: a device registers again immediately, and exits when that is refused.
@@ -165,6 +167,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     devices,
     connectedDevices: hub.connectedDevices,
     connectedViewers: server.viewers.connectedViewers,
+    pendingApprovals: approvals.count,
     closeEnded(isEnded) {
       hub.closeEnded(isEnded);
       server.viewers.closeEnded(isEnded);

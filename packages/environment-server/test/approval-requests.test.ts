@@ -157,6 +157,24 @@ describe("the list of approval requests", () => {
     expect(await shown(withApprove)).toBe(1);
   });
 
+  test("the server counts the requests of every device that wait for a decision, and after a restart the stored ones", async () => {
+    const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+    const harness = createHarness({ store });
+    const first = await harness.connect("device-1");
+    const second = await harness.connect("device-2");
+    for (const { socket } of [first, second]) socket.ask("call-1");
+    expect(harness.server.pendingApprovals()).toBe(2);
+    const decided = decide(harness, first.connectionId, "call-1", true);
+    await harness.settle();
+    expect(harness.server.pendingApprovals()).toBe(1);
+    first.socket.acknowledge();
+    await decided;
+    await harness.server.close();
+    const after = createHarness({ store });
+    await after.settle();
+    expect(after.server.pendingApprovals()).toBe(1);
+  });
+
   test("rows count no request in a conversation whose mode is beyond the key's maximum, as the list has none", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");

@@ -1,6 +1,6 @@
 import { openSqlite } from "@letta-environments/platform/node";
 import { expect, it } from "vitest";
-import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { createRowCount, createSqliteEnvironmentStore } from "../src/sqlite.ts";
 
 /** The searches that read only rows which the statement needs, or at most a hundred others. See also {@link pages}. */
 const permittedSearches = new Set([
@@ -134,4 +134,18 @@ it("no statement reads more rows than it needs, however many are stored", async 
 
   expect(wasteful).toEqual([]);
   expect(statements.size).toBeGreaterThan(30);
+});
+
+it("rows are counted from an index, without reading them", () => {
+  const { database, planOf } = createRecordingStore();
+  const statements: string[] = [];
+  const prepare: typeof database.prepare = (sql) => {
+    statements.push(sql);
+    return database.prepare(sql);
+  };
+  createRowCount({ ...database, prepare });
+  const steps = statements.flatMap(planOf).filter((step) => step.startsWith("SCAN environment"));
+  database.close();
+
+  expect(steps).toEqual([expect.stringContaining("USING COVERING INDEX")]);
 });

@@ -66,6 +66,8 @@ export interface PendingApprovals {
   ofEnvironment(environmentId: string): readonly PendingApproval[];
   /** The undecided requests of a tenant in the order of their cursors. */
   ofTenant(tenant: string): readonly PendingApproval[];
+  /** The number of undecided requests of all tenants. */
+  countUndecided(): number;
   remove(entry: PendingApproval): void;
   /** Requests of devices that are not connected are evicted first. Initially, no device is connected. */
   setConnected(environmentId: string, isConnected: boolean): void;
@@ -141,6 +143,7 @@ export function createPendingApprovals({
       const pending = shares.ofTenant(tenant).filter(({ sent }) => sent === null);
       return pending.toSorted((left, right) => compareCursors(left.cursor, right.cursor));
     },
+    countUndecided: () => shares.countUndecided(),
     setConnected: (environmentId, isConnected) =>
       shares.setConnected(environmentId, isConnected, rows.of(environmentId)),
   };
@@ -175,6 +178,10 @@ function createTenantShares() {
     add,
     delete: remove,
     ofTenant: (tenant: string): readonly PendingApproval[] => [...connected.of(tenant), ...disconnected.of(tenant)],
+    countUndecided: (): number =>
+      [connected, disconnected]
+        .flatMap((requests) => requests.names().flatMap(requests.of))
+        .filter(({ sent }) => sent === null).length,
     isConnected: (environmentId: string): boolean => connectedRows.has(environmentId),
     /** Records whether the device of these requests is connected. At first, no device is. */
     setConnected(environmentId: string, isConnected: boolean, requests: readonly PendingApproval[]): void {

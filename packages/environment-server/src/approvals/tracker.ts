@@ -70,6 +70,8 @@ export interface ApprovalTracker {
   list(tenant: string): Promise<readonly PendingApproval[]>;
   /** The pending requests of a row. */
   pendingOf(environmentId: string): readonly StoredApproval[];
+  /** The number of pending requests of all rows. */
+  count(): number;
   /** Forgets the requests of a row that was removed. */
   forget(environmentId: string): void;
   /** Resolves when everything is stored. */
@@ -144,6 +146,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     },
     pendingOf: (environmentId) =>
       pending.ofEnvironment(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
+    count: pending.countUndecided,
     forget(environmentId) {
       for (const entry of pending.ofEnvironment(environmentId)) remove(state, entry);
     },

@@ -9,7 +9,7 @@ import {
   type EnvironmentServer,
   type EnvironmentServerEvent,
 } from "@letta-environments/environment-server";
-import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { createRowCount, createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
@@ -233,21 +233,21 @@ async function openEmbeddedServer(
     },
     onStatusChange: invalidate,
   });
-  const countRows = createRowCounts(database);
-  let rows = { environments: 0, pendingApprovals: 0 };
+  const countRows = createRowCount(database);
+  let devices = 0;
   return {
     server,
     counts() {
       try {
-        rows = countRows();
+        devices = countRows();
       } catch {
-        // Another program has locked the file, so the last numbers are the best ones.
+        // Another program has locked the file, so the last number is the best one.
       }
       return {
         connectedDevices: server.connectedDevices().length,
         viewers: server.connectedViewers().length,
-        devices: rows.environments,
-        pendingApprovals: rows.pendingApprovals,
+        devices,
+        pendingApprovals: server.pendingApprovals(),
       };
     },
     async close() {
