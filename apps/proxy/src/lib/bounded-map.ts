@@ -31,11 +31,8 @@ export function createBoundedMap<Value>(capacity: number): BoundedMap<Value> {
     for (let chances = 0; ; chances++) {
       oldestFirst ??= entries.entries();
       let oldest = oldestFirst.next();
-      if (oldest.done === true) {
-        oldestFirst = entries.entries();
-        oldest = oldestFirst.next();
-        if (oldest.done === true) return;
-      }
+      if (oldest.done === true) oldest = (oldestFirst = entries.entries()).next();
+      if (oldest.done === true) return;
       const [key, entry] = oldest.value;
       entries.delete(key);
       if (!entry.isUsed || chances >= maxSecondChances) return;
