@@ -5,7 +5,7 @@
 import type { DeviceAdministration, EnvironmentServer, refuseInput } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
-import type { KeyActor, KeyRecord } from "./keys/key-record.ts";
+import type { KeyActor, KeyQuery, KeyRecord } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** The ports that most features share. */
@@ -64,8 +64,11 @@ export interface Pepper {
 export interface KeyStore {
   /** `null` for an unknown id and for a damaged record. */
   find(id: string): Promise<KeyRecord | null>;
-  /** Every key, ordered by creation, then by id; without damaged records. */
-  list(): Promise<readonly KeyRecord[]>;
+  /**
+   * Every key, or those that a query selects, ordered by creation, then by id; without damaged records. For a query, SQLite reads no more keys
+   * than it needs, and lets other work run in between.
+   */
+  list(query?: KeyQuery): Promise<readonly KeyRecord[]>;
   /** Adds a key. Rejects when the id is taken. */
   create(record: KeyRecord): Promise<void>;
   /**
@@ -75,8 +78,11 @@ export interface KeyStore {
   update(id: string, change: (record: KeyRecord) => KeyRecord): Promise<KeyRecord | null>;
   /** Stores the last use of each key. It changes neither records nor the generation, and ignores unknown keys. */
   recordUse(uses: readonly KeyUse[]): Promise<void>;
-  /** Resolves with the last use of each key in epoch milliseconds, by id. A key that was never used is absent. */
-  lastUses(): Promise<ReadonlyMap<string, number>>;
+  /**
+   * Resolves with the last use of each key in epoch milliseconds, by id. A key that was never used is absent. With `ids`, other keys may be
+   * absent too.
+   */
+  lastUses(ids?: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /**
    * Returns a number that changes soon after any process changes a key: within 20 ms on SQLite, within 5 s elsewhere. A store
    * that has not responded for a minute returns a new number on every call, so that cached keys are not trusted. Synchronous

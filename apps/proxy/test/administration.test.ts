@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { KeyActor } from "../src/keys/key-record.ts";
 import type { ShownKey } from "../src/keys/key-view.ts";
-import { administer, type AdminCall, withAdmin } from "./support/administer.ts";
+import { administer, type AdminAnswer, type AdminCall, withAdmin } from "./support/administer.ts";
+import { createTestKeyRecord } from "./support/create-test-key-record.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy, emptyUpstream } from "./support/test-proxy.ts";
@@ -315,6 +316,18 @@ describe("listing keys", () => {
     expect(await page(`state=revoked`)).toMatchObject({ keys: [{ name: "b" }], hasNextPage: false });
     expect(await page(`state=active&after=${second.keys[0]?.id}`)).toMatchObject({ keys: [{ name: "c" }] });
     expect(await page("tenant=other")).toEqual({ keys: [], hasNextPage: false });
+  });
+
+  test("while a list looks for keys among many others, other work runs", async () => {
+    const { testProxy, adminId, ask } = await withAdmin();
+    const { clock, keyStore } = testProxy;
+    for (let count = 0; count < 1_200; count += 1) await keyStore.create(createTestKeyRecord({ revokedAt: 1 }, 0));
+    let answer: AdminAnswer | null = null;
+    const listed = ask({ query: "state=active" }).then((response) => (answer = response));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(answer).toBeNull();
+    await clock.advance(0);
+    expect((await listed).body).toMatchObject({ keys: [{ id: adminId }], hasNextPage: false });
   });
 
   test.each([

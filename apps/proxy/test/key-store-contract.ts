@@ -15,6 +15,7 @@ import {
 import { credentialIdOf, type KeyRecord, KeyRecordDamagedError } from "../src/keys/key-record.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import type { KeyStore } from "../src/ports.ts";
+import { describeKeyList } from "./key-list-contract.ts";
 import { createTestKeyRecord as newRecord } from "./support/create-test-key-record.ts";
 import { createTestPrincipal } from "./support/create-test-principal.ts";
 import { fakeSockets } from "./support/fake-sockets.ts";
@@ -120,13 +121,7 @@ export function describeKeyStore(
       expect(await store.find(record.id)).toEqual(record);
     });
 
-    test("the store lists keys by creation, then by id", async () => {
-      const { store } = await setUp();
-      const [late, early, same] = [newRecord({}, 20), newRecord({}, 10), newRecord({}, 10)];
-      for (const record of [late, early, same]) await store.create(record);
-      const byId = [early, same].toSorted((left, right) => (left.id < right.id ? -1 : 1));
-      expect(await store.list()).toEqual([...byId, late]);
-    });
+    describeKeyList(async () => (await setUp()).store);
 
     test("the store changes a key in one step and returns the new record", async () => {
       const { store } = await setUp();

@@ -15,7 +15,7 @@ import { createKey, type KeyMint, type KeyPatch, keyState, mintSecret, patchKey 
 import { type KeyRecord, KeyRecordDamagedError } from "../keys/key-record.ts";
 import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
-import { showKey } from "../keys/key-view.ts";
+import { showKey, type ShownKey } from "../keys/key-view.ts";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
 import { type Preconditions, refusePrecondition } from "../http/conditions.ts";
 import type { DecodedInput } from "../http/validate-request.ts";
@@ -120,52 +120,46 @@ export function createAdminister(ports: AdministerPorts): Administer {
 }
 
 function createKeyReader({ clock, digests, keyStore }: AdministerPorts) {
+  async function present(records: readonly KeyRecord[], nowMs: number = clock.now()): Promise<readonly ShownKey[]> {
+    const lastUses = await keyStore.lastUses(records.map(({ id }) => id));
+    return records.map((record) => showKey(record, nowMs, lastUses.get(record.id) ?? null));
+  }
   /** Shows a key, with further members such as the key in clear. */
   async function show(record: KeyRecord, status = 200, headers: PlainHeaders = {}, more = {}): Promise<PlainResponse> {
-    const lastUses = await keyStore.lastUses();
-    const shown = showKey(record, clock.now(), lastUses.get(record.id) ?? null);
+    const [shown] = await present([record]);
     return jsonResponse(status, { ...shown, ...more }, { etag: entityTag(record, digests), ...headers });
   }
+  /** `null` also for a key of which the authority may not know. */
+  async function findKnown(authority: AdminAuthority, id: string): Promise<KeyRecord | null> {
+    const record = await keyStore.find(id);
+    return record !== null && mayKnowKey(authority, record) ? record : null;
+  }
+
   return {
     show,
-    async list(authority: AdminAuthority, query: ListKeysQuery): Promise<PlainResponse> {
-      const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
-      const nowMs = clock.now();
-      const page = pageOfKeys(authority, records, query, nowMs);
-      if (page === null) {
+    findKnown,
+    async list(authority: AdminAuthority, { limit, after, tenant, state }: ListKeysQuery): Promise<PlainResponse> {
+      // A key that no longer matches the filters still marks where the next page begins.
+      if (after !== undefined && (await findKnown(authority, after)) === null) {
         return problemResponse("invalid_request", { issues: [{ member: "after", rule: "must be the id of a key" }] });
       }
-      const keys = page.records.map((record) => showKey(record, nowMs, lastUses.get(record.id) ?? null));
-      return jsonResponse(200, { keys, hasNextPage: page.hasNextPage });
+      const nowMs = clock.now();
+      const matches = (record: KeyRecord): boolean =>
+        mayKnowKey(authority, record) &&
+        (tenant === undefined || record.tenant === tenant) &&
+        (state === undefined || keyState(record, nowMs) === state);
+      const found = await keyStore.list({ after, limit: limit + 1, matches });
+      const keys = await present(found.slice(0, limit), nowMs);
+      return jsonResponse(200, { keys, hasNextPage: found.length > limit });
     },
     async retrieve(authority: AdminAuthority, id: string): Promise<PlainResponse> {
-      const record = await keyStore.find(id);
-      return record === null || !mayKnowKey(authority, record) ? keyNotFound : show(record);
+      const record = await findKnown(authority, id);
+      return record === null ? keyNotFound : show(record);
     },
   };
 }
 
-/**
- * Returns a page of the list in the order of the records, or `null` when `after` is not the id of a key that the authority may
- * know. A key that no longer matches the filters still marks where the next page begins.
- */
-function pageOfKeys(
-  authority: AdminAuthority,
-  records: readonly KeyRecord[],
-  { limit, after, tenant, state }: ListKeysQuery,
-  nowMs: number,
-) {
-  const known = records.filter((record) => mayKnowKey(authority, record));
-  const lastSeen = after === undefined ? -1 : known.findIndex(({ id }) => id === after);
-  if (after !== undefined && lastSeen === -1) return null;
-  const rest = known
-    .slice(lastSeen + 1)
-    .filter((record) => tenant === undefined || record.tenant === tenant)
-    .filter((record) => state === undefined || keyState(record, nowMs) === state);
-  return { records: rest.slice(0, limit), hasNextPage: rest.length > limit };
-}
-
-function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<typeof createKeyReader>) {
+function createKeyWriter(ports: AdministerPorts, { show, findKnown, retrieve }: ReturnType<typeof createKeyReader>) {
   const { clock, configure, digests, keyStore, keyStoreFor, overridable, pepper, policies, randomBytes } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
@@ -176,11 +170,8 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
     decide: (record: KeyRecord) => KeyDecision,
     more?: object,
   ): Promise<PlainResponse> {
-    if (authority.kind === "key") {
-      // Nothing is recorded for a key that it cannot know: it could fill the audit log with ids that it made up.
-      const known = await keyStore.find(id);
-      if (known === null || !mayKnowKey(authority, known)) return keyNotFound;
-    }
+    // Nothing is recorded for a key that it cannot know: it could fill the audit log with ids that it made up.
+    if (authority.kind === "key" && (await findKnown(authority, id)) === null) return keyNotFound;
     return make(async () => {
       const record = await keyStoreFor(actorOf(authority)).update(id, (current) => {
         const decision = decide(current);
@@ -210,8 +201,8 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
     async update(authority: AdminAuthority, id: string, patch: KeyPatch, condition: ChangeCondition) {
       const unknownPolicy = policyRefusal(patch.rateLimits, overridable);
       if (unknownPolicy !== null) return unknownPolicy;
-      const current = patch.scopes === undefined ? null : await keyStore.find(id);
-      if (current !== null && mayKnowKey(authority, current)) {
+      const current = patch.scopes === undefined ? null : await findKnown(authority, id);
+      if (current !== null) {
         const refusal = await conflictRefusal(ports, authority, patchKey(current, patch, clock.now()));
         if (refusal !== null) return refusal;
       }

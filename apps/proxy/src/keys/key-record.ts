@@ -172,6 +172,21 @@ export function byCreation(left: KeyRecord, right: KeyRecord): number {
   return left.id < right.id ? -1 : 1;
 }
 
+/** Selects the first keys of a list. */
+export interface KeyQuery {
+  /** The id of a stored key: only keys that follow it. `undefined`: from the first one. */
+  readonly after: string | undefined;
+  readonly limit: number;
+  readonly matches: (record: KeyRecord) => boolean;
+}
+
+/** Applies a query to the list of all keys, for stores that read every key anyway. */
+export function selectKeys(keys: readonly KeyRecord[], query: KeyQuery | undefined): readonly KeyRecord[] {
+  if (query === undefined) return keys;
+  const start = keys.findIndex(({ id }) => id === query.after) + 1;
+  return keys.slice(start).filter(query.matches).slice(0, query.limit);
+}
+
 /** Parses a stored record. Returns `null` when it is damaged: not JSON, not a key record, or the record of another key. */
 export function readKeyRecord(
   id: string,

@@ -41,11 +41,11 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry, clock: P
 
   return {
     find: (id) => watch(keyStore.find(id)),
-    list: () => watch(keyStore.list()),
+    list: (query) => watch(keyStore.list(query)),
     create: (record) => watch(keyStore.create(record)),
     update: (id, change) => watch(keyStore.update(id, change)),
     recordUse: (uses) => watch(keyStore.recordUse(uses)),
-    lastUses: () => watch(keyStore.lastUses()),
+    lastUses: (ids) => watch(keyStore.lastUses(ids)),
     generation() {
       try {
         // It may come from memory, so it does not end an outage.

@@ -4,7 +4,7 @@
  * the number of changes in the background. Without a response, reads are trusted for four seconds; after that no key is admitted.
  */
 import type { Clock } from "@letta-environments/platform";
-import { changeKeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import { changeKeyRecord, readKeyRecord, selectKeys } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { createUseBatch, useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyStore } from "../../ports.ts";
@@ -90,9 +90,10 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
       const text = await read((stub) => stub.find(id), findMs);
       return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
-    async list() {
+    async list(query) {
       const texts = await read((stub) => stub.list());
-      return texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []);
+      const keys = texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []);
+      return selectKeys(keys, query);
     },
     async create(record) {
       const isNew = await write((stub) => stub.insert(record.id, record.createdAt, JSON.stringify(record)));
@@ -103,8 +104,7 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
         const before = await read((stub) => stub.find(id), findMs);
         if (before === null) return null;
         const next = changeKeyRecord(id, before, change);
-        const text = JSON.stringify(next);
-        if (await write((stub) => stub.replace(id, before, text))) return next;
+        if (await write((stub) => stub.replace(id, before, JSON.stringify(next)))) return next;
       }
       throw new KeyStoreUnavailableError({ cause: new Error("others kept changing the key") });
     },

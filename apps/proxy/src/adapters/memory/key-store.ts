@@ -1,4 +1,4 @@
-import { byCreation, type KeyRecord } from "../../keys/key-record.ts";
+import { byCreation, type KeyRecord, selectKeys } from "../../keys/key-record.ts";
 import type { KeyStore } from "../../ports.ts";
 
 /** The default limit of keys. */
@@ -17,8 +17,8 @@ export function createMemoryKeyStore(maxKeys: number = defaultMaxKeys): KeyStore
     async find(id) {
       return records.get(id) ?? null;
     },
-    async list() {
-      return [...records.values()].toSorted(byCreation);
+    async list(query) {
+      return selectKeys([...records.values()].toSorted(byCreation), query);
     },
     async create(record) {
       if (records.has(record.id)) throw new Error("there is a key with this id");

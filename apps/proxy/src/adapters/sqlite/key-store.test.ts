@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SqliteDatabase } from "@letta-environments/platform";
-import { openSqlite } from "@letta-environments/platform/node";
+import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, expect, test } from "vitest";
 import { describeKeyStore } from "../../../test/key-store-contract.ts";
+import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
 import { issueTestKey } from "../../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "./key-store.ts";
 
@@ -38,6 +39,21 @@ describeKeyStore("in a SQLite file", { generationBoundMs: 20, storesText: true }
     },
     settle: () => Promise.resolve(),
   };
+});
+
+test("a page of keys reads the records of its own keys only, and a damaged one among them does not end it", async () => {
+  const [path, damaged] = [newFile(), [] as string[]];
+  const store = createSqliteKeyStore(open(path), systemClock, (id) => void damaged.push(id));
+  const records = [1, 2, 3, 4, 5].map((createdAt) => createTestKeyRecord({}, createdAt));
+  const [first = "", second = "", , fourth = ""] = records.map(({ id }) => id);
+  for (const record of records) await store.create(record);
+  const damage = open(path).prepare("UPDATE keys SET record = '{}' WHERE id = ?");
+  for (const id of [first, fourth]) damage.run(id);
+  const matches = (): boolean => true;
+  expect(await store.list({ after: first, limit: 1, matches })).toEqual(records.slice(1, 2));
+  expect(damaged).toEqual([]);
+  expect(await store.list({ after: second, limit: 2, matches })).toEqual([records[2], records[4]]);
+  expect(damaged).toEqual([fourth]);
 });
 
 test("keys are still stored when the file is opened again", async () => {

@@ -8,6 +8,7 @@ import {
   createSqliteRetry,
   isSqliteError,
   migrateSqlite,
+  sleep,
   type SqliteDatabase,
   SqliteLockedError,
   type SqliteRetryTime,
@@ -40,6 +41,11 @@ export const saveUseSql =
   "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
   "ON CONFLICT (id) DO UPDATE SET used_at = max(used_at, excluded.used_at)";
 
+const selectUsesSql = "SELECT id, used_at FROM key_uses";
+
+/** Keys that a search reads before other work runs, after a first part that is as long as its page. */
+const keysPerTurn = 500;
+
 /** How often to look for changes by other processes, in milliseconds. */
 const generationCheckMs = 20;
 
@@ -56,10 +62,16 @@ export function createSqliteKeyStore(
   migrateSqlite(database, [keyTables]);
   const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
   const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
+  // Only the ids are sorted: records are larger.
+  const selectPart = database.prepare(`SELECT id, record FROM keys WHERE id IN (
+      SELECT id FROM keys WHERE ? IS NULL OR (created_at, id) > (SELECT created_at, id FROM keys WHERE id = ?)
+      ORDER BY created_at, id LIMIT ?)
+    ORDER BY created_at, id`);
   const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");
   const replace = database.prepare("UPDATE keys SET record = ? WHERE id = ?");
   const saveUse = database.prepare(saveUseSql);
-  const selectUses = database.prepare("SELECT id, used_at FROM key_uses");
+  const selectUses = database.prepare(selectUsesSql);
+  const selectUsesOf = database.prepare(`${selectUsesSql} WHERE id IN (SELECT value FROM json_each(?))`);
   const generation = watchGeneration(database, clock);
 
   function readRow(row: SqliteRow): KeyRecord | null {
@@ -71,8 +83,18 @@ export function createSqliteKeyStore(
       const row = selectOne.get(id);
       return row === undefined ? null : readRow(row);
     },
-    async list() {
-      return selectAll.all().flatMap((row) => readRow(row) ?? []);
+    async list(query) {
+      if (query === undefined) return selectAll.all().flatMap((row) => readRow(row) ?? []);
+      const { after = null, limit, matches } = query;
+      const found: KeyRecord[] = [];
+      // Usually every key matches, so the first part is as long as the page.
+      for (let place = after, size = limit; ; size = keysPerTurn) {
+        const rows = selectPart.all(place, place, size);
+        found.push(...rows.flatMap((row) => readRow(row) ?? []).filter(matches));
+        if (found.length >= limit || rows.length < size) return found.slice(0, limit);
+        place = String(rows.at(-1)?.["id"]);
+        if (size === keysPerTurn) await sleep(clock, 0);
+      }
     },
     async create(record) {
       insert.run(record.id, record.createdAt, JSON.stringify(record));
@@ -94,8 +116,9 @@ export function createSqliteKeyStore(
         for (const { id, usedAt } of uses) saveUse.run(usedAt, id);
       });
     },
-    async lastUses() {
-      return new Map(selectUses.all().map((row) => [String(row["id"]), Number(row["used_at"])]));
+    async lastUses(ids) {
+      const rows = ids === undefined ? selectUses.all() : selectUsesOf.all(JSON.stringify(ids));
+      return new Map(rows.map((row) => [String(row["id"]), Number(row["used_at"])]));
     },
     generation: () => generation.current(),
   };
@@ -155,8 +178,8 @@ export function createLockWaitingKeyStore(keyStore: KeyStore, time: SqliteRetryT
   return {
     ...keyStore,
     find: (id) => keyStore.find(id).catch(fail),
-    list: () => keyStore.list().catch(fail),
-    lastUses: () => keyStore.lastUses().catch(fail),
+    list: (query) => keyStore.list(query).catch(fail),
+    lastUses: (ids) => keyStore.lastUses(ids).catch(fail),
     generation() {
       try {
         return keyStore.generation();

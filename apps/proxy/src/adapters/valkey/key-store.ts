@@ -7,7 +7,7 @@
  * poll trusts its reads for {@link trustMs} only: serverless hosts suspend it between requests, and no timer runs.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
-import { byCreation, changeKeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import { byCreation, changeKeyRecord, readKeyRecord, selectKeys } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore, KeyUse } from "../../ports.ts";
 
@@ -97,9 +97,10 @@ export async function openValkeyKeyStore(
       const [text] = await Promise.all([read(id), generation.refresh()]);
       return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
-    async list() {
+    async list(query) {
       const texts = pairsOf(await translateFailure(valkey.command(["HGETALL", recordsName])));
-      return texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []).toSorted(byCreation);
+      const keys = texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []);
+      return selectKeys(keys.toSorted(byCreation), query);
     },
     async create(record) {
       const isNew = await write(createScript, [record.id, JSON.stringify(record)]);

@@ -48,7 +48,7 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
       }),
     retrieve: (id) =>
       withKeys(settings, async ({ keyStore }) => {
-        const [record, lastUses] = await Promise.all([keyStore.find(id), keyStore.lastUses()]);
+        const [record, lastUses] = await Promise.all([keyStore.find(id), keyStore.lastUses([id])]);
         if (record === null) throw unknownKey();
         return showKey(record, systemClock.now(), lastUses.get(id) ?? null);
       }),
