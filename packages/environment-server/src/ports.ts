@@ -266,8 +266,8 @@ export interface SavedTime {
 /** All stored data of an environment server. A `nowMs` is server time unless something else is said. */
 export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog, MessageLog, ApprovalLog, ChangeLog {
   /**
-   * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
-   * whether there may be more.
+   * Removes message ids and replaced connectionIds that are older than the retention time, and what a process that was killed left of
+   * removed rows, at most `limit` of each. Returns whether there may be more.
    */
   prune(nowMs: number, limit: number): Promise<boolean>;
   /** The stored server time; `null` before anything is stored. */

@@ -16,9 +16,10 @@ import { createSqliteDeviceRows } from "./sqlite/devices.ts";
 import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteMessageLog } from "./sqlite/message-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
+import { createRemovedRows } from "./sqlite/removed-rows.ts";
 import { createRowCache } from "./sqlite/row-cache.ts";
 import { migrate } from "./sqlite/migrations.ts";
-import { readInteger, readText } from "./sqlite/columns.ts";
+import { readInteger, readText, removedTenant } from "./sqlite/columns.ts";
 
 export type { GroupCommitOptions, SqliteDatabase } from "@letta-environments/platform";
 
@@ -35,7 +36,8 @@ export interface EnvironmentStoreLimits {
  * power cut.
  *
  * @param options when changes are committed. By default at the end of the microtask; with `setImmediate` as `defer`, and a timer as
- *   `deferRelaxed`, many more changes share a commit, and with it the wait for the disk.
+ *   `deferRelaxed`, many more changes share a commit, and with it the wait for the disk; and other work runs while the messages of a removed
+ *   device are removed.
  * @throws Error when a newer program has written the database.
  */
 export function createSqliteEnvironmentStore(
@@ -50,6 +52,7 @@ export function createSqliteEnvironmentStore(
   migrate(database);
   const { write: commit } = createGroupCommit(database, { defer, ...options });
   const cache = createRowCache(database);
+  const removed = createRemovedRows(database, commit);
   const forgetConnections = database.prepare(`DELETE FROM environment_connection WHERE id IN (
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
@@ -60,8 +63,8 @@ export function createSqliteEnvironmentStore(
       return time.read();
     },
     saveTime: time.save,
-    ...createSqliteEnvironmentRows(database, commit, cache),
-    ...createSqliteDeviceRows(database, commit, cache),
+    ...createSqliteEnvironmentRows(database, commit, cache, removed),
+    ...createSqliteDeviceRows(database, commit, cache, removed),
     ...createSqliteDeliveryLog(database, commit),
     ...createSqliteMessageLog(database, commit, limits.messages ?? messageLogLimits),
     ...createSqliteApprovalLog(database, commit, limits.approvals ?? approvalLogLimits),
@@ -72,7 +75,8 @@ export function createSqliteEnvironmentStore(
           const connections = forgetConnections.run(nowMs - retentionMs, limit).changes;
           const deliveries = forgetDeliveries.run(nowMs - retentionMs, limit).changes;
           if (connections > 0) cache.clear();
-          return connections >= limit || deliveries >= limit;
+          const mayHaveHidden = removed.removeSome(limit);
+          return connections >= limit || deliveries >= limit || mayHaveHidden;
         },
         { rows: limit },
       ),
@@ -115,6 +119,6 @@ function createTime(
  * when the file cannot be read.
  */
 export function createRowCount(database: SqliteDatabase): () => number {
-  const count = database.prepare("SELECT COUNT(*) AS environments FROM environment");
+  const count = database.prepare(`SELECT COUNT(*) AS environments FROM environment WHERE tenant <> ${removedTenant}`);
   return () => readInteger(count.get(), "environments");
 }

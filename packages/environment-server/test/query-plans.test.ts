@@ -57,6 +57,8 @@ const permittedSearches = new Set([
 const pages: ReadonlyMap<string, RegExp> = new Map([
   ["tenant=? AND id>?", /\b(?:device_id|owner) (?:=|IN)/],
   ["id>?", /\b(?:tenant|device_id|owner) (?:=|IN)/],
+  // A row that was removed.
+  ["tenant=?", /\b(?:device_id|owner) (?:=|IN)/],
   ["rowid>?", /\b(?:tenant|device_id) (?:=|IN)/],
 ]);
 

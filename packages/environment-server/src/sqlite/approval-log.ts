@@ -9,7 +9,7 @@ import {
   type StoredApproval,
   withoutDecidedInput,
 } from "../approval-log.ts";
-import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
+import { readInteger, readOptionalText, readScope, readText, removedTenant } from "./columns.ts";
 
 const columns =
   "environment_id, tool_call_id, agent_id, conversation_id, request, message_id, requested_at, expiry, decision, decided_at";
@@ -23,17 +23,17 @@ export function createSqliteApprovalLog(
 ): ApprovalLog {
   const save = database.prepare(`
     INSERT INTO environment_approval (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)
+    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})
     ON CONFLICT DO UPDATE SET request = excluded.request, message_id = excluded.message_id,
       requested_at = excluded.requested_at, expiry = excluded.expiry, decision = excluded.decision,
       decided_at = excluded.decided_at`);
   const remove = database.prepare(`DELETE FROM environment_approval WHERE ${key} AND decided_at IS NULL`);
   const findPending = database.prepare(`
     SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
-    WHERE decided_at IS NULL AND requested_at >= 0 ORDER BY requested_at LIMIT ?`);
+    WHERE decided_at IS NULL AND requested_at >= 0 AND tenant <> ${removedTenant} ORDER BY requested_at LIMIT ?`);
   const findDecided = database.prepare(`
     SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
-    WHERE ${key} AND decided_at IS NOT NULL`);
+    WHERE ${key} AND decided_at IS NOT NULL AND tenant <> ${removedTenant}`);
   const removeOld =
     database.prepare(`DELETE FROM environment_approval WHERE (environment_id, tool_call_id, agent_id, conversation_id) IN (
       SELECT environment_id, tool_call_id, agent_id, conversation_id FROM environment_approval

@@ -15,6 +15,9 @@ export const environmentColumns: string =
  */
 export const environmentByDevice = "sqlite_autoindex_environment_2";
 
+/** The tenant of a row that was removed, in SQL, until its messages are removed too. No tenant has this name. */
+export const removedTenant = "char(10)";
+
 /** Converts a row with {@link environmentColumns}. */
 export function readEnvironment(row: SqliteRow): EnvironmentRow {
   return {

@@ -10,16 +10,22 @@ import {
   readOptionalText,
   readTags,
   readText,
+  removedTenant,
 } from "./columns.ts";
+import type { RemovedRows } from "./removed-rows.ts";
 import type { RowCache } from "./row-cache.ts";
 
-export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitChange, cache: RowCache): DeviceRows {
+export function createSqliteDeviceRows(
+  database: SqliteDatabase,
+  commit: CommitChange,
+  cache: RowCache,
+  removed: RemovedRows,
+): DeviceRows {
   const list = prepareList(database);
   const release = database.prepare(
     "DELETE FROM environment_device WHERE tenant = ? AND device_id = ? AND owner_key_id IS NOT NULL",
   );
   const removeDevice = database.prepare("DELETE FROM environment_device WHERE tenant = ? AND device_id = ?");
-  const removeRow = database.prepare("DELETE FROM environment WHERE id = ?");
   const labels = prepareLabels(database);
   const findRemoved = database.prepare(
     "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM environment_connection)",
@@ -48,19 +54,21 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitC
     listDevices: async (filter) => list(filter),
     releaseDevice: (tenant, deviceId, permits) =>
       change(tenant, deviceId, permits, () => void release.run(tenant, deviceId)),
-    removeDevice: (tenant, deviceId, permits, environmentId = null) =>
-      change(
+    async removeDevice(tenant, deviceId, permits, environmentId = null) {
+      const found = await change(
         tenant,
         deviceId,
         permits,
         (rows, selected) => {
           cache.clear();
-          // The connectionIds of the rows are removed with them.
-          for (const { id } of selected) removeRow.run(id);
+          removed.hide(selected.map(({ id }) => id));
           if (selected.length === rows.length) removeDevice.run(tenant, deviceId);
         },
         ({ id }) => environmentId === null || id === environmentId,
-      ),
+      );
+      if (found !== null) await removed.removeAll();
+      return found;
+    },
     labelDevice: (tenant, deviceId, patch, permits) =>
       change(tenant, deviceId, permits, ([row]) => {
         if (row === undefined) return;
@@ -84,7 +92,7 @@ function prepareList(database: SqliteDatabase): (filter: DeviceFilter) => readon
       WHERE environment.id > ? AND ${condition} ORDER BY environment.id LIMIT ?`);
   const ofDevice = prepare("environment.tenant = ? AND environment.device_id = ?", `INDEXED BY ${environmentByDevice}`);
   const ofTenant = prepare("environment.tenant = ?");
-  const ofAll = prepare("(? IS NULL OR environment.device_id = ?)");
+  const ofAll = prepare(`(? IS NULL OR environment.device_id = ?) AND environment.tenant <> ${removedTenant}`);
 
   return ({ tenant, deviceId, afterId, limit }) => {
     // SQLite reads a negative limit as no limit.

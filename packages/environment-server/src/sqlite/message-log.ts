@@ -8,7 +8,7 @@ import type {
   MessageStatus,
   StoredMessage,
 } from "../message-log.ts";
-import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
+import { readInteger, readOptionalText, readScope, readText, removedTenant } from "./columns.ts";
 
 const columns =
   "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
@@ -20,7 +20,7 @@ export function createSqliteMessageLog(
 ): MessageLog {
   const save = database.prepare(`
     INSERT INTO environment_message_status (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)
+    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})
     ON CONFLICT DO UPDATE SET delivery_id = excluded.delivery_id, state = excluded.state, detail = excluded.detail,
       reply = excluded.reply, reply_truncated = excluded.reply_truncated, sent_at = excluded.sent_at,
       updated_at = excluded.updated_at`);

@@ -8,13 +8,15 @@ import type {
 } from "@letta-environments/platform";
 import type { EnvironmentFilter, EnvironmentName, EnvironmentRows } from "../ports.ts";
 import { prepareEnrol } from "./enrol.ts";
-import { environmentByDevice, readInteger, readTags, readText } from "./columns.ts";
+import { environmentByDevice, readInteger, readTags, readText, removedTenant } from "./columns.ts";
+import type { RemovedRows } from "./removed-rows.ts";
 import type { RowCache } from "./row-cache.ts";
 
 export function createSqliteEnvironmentRows(
   database: SqliteDatabase,
   commit: CommitChange,
   cache: RowCache,
+  removed: RemovedRows,
 ): EnvironmentRows {
   const enrol = prepareEnrol(database, cache);
   const findOpening = database.prepare(
@@ -42,7 +44,7 @@ export function createSqliteEnvironmentRows(
   }
 
   return {
-    ...createIdleRows(database, commit, cache),
+    ...createIdleRows(database, commit, cache, removed),
     ...createLists(database, cache),
     enrol: (enrolment) => commit(() => enrol(enrolment), { rows: 2, isRelaxed: true }),
     findConnection: async (tenant, connectionId) => cache.findConnection(tenant, connectionId),
@@ -75,9 +77,11 @@ function createIdleRows(
   database: SqliteDatabase,
   commit: CommitChange,
   cache: RowCache,
+  removed: RemovedRows,
 ): Pick<EnvironmentRows, "findIdleEnvironments" | "removeEnvironments"> {
   const findIdle = database.prepare(
-    "SELECT id, tenant, device_id, connection_name, tags FROM environment WHERE last_seen_at <= ? ORDER BY last_seen_at LIMIT ?",
+    `SELECT id, tenant, device_id, connection_name, tags FROM environment
+      WHERE last_seen_at <= ? AND tenant <> ${removedTenant} ORDER BY last_seen_at LIMIT ?`,
   );
   const removeDevices = database.prepare(`
     DELETE FROM environment_device WHERE (tenant, device_id) IN (
@@ -85,22 +89,22 @@ function createIdleRows(
     AND NOT EXISTS (SELECT 1 FROM environment AS other INDEXED BY ${environmentByDevice}
       WHERE other.tenant = environment_device.tenant
       AND other.device_id = environment_device.device_id AND other.id NOT IN (SELECT value FROM json_each(?)))`);
-  const removeRows = database.prepare("DELETE FROM environment WHERE id IN (SELECT value FROM json_each(?))");
   return {
     async findIdleEnvironments(seenAtMs, limit) {
       return findIdle.all(seenAtMs, limit).map((row) => ({ ...readName(row), tenant: readText(row, "tenant") }));
     },
-    removeEnvironments: (environmentIds) =>
-      commit(
+    async removeEnvironments(environmentIds) {
+      await commit(
         () => {
           cache.clear();
           const ids = JSON.stringify(environmentIds);
           removeDevices.run(ids, ids);
-          // The connectionIds of the rows are removed with them.
-          removeRows.run(ids);
+          removed.hide(environmentIds);
         },
         { rows: environmentIds.length },
-      ),
+      );
+      await removed.removeAll();
+    },
   };
 }
 
