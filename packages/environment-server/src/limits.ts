@@ -193,10 +193,10 @@ export const maxMessageConversations = 1_000;
 /** Messages with the same id that are read. Two are enough to see that the id is ambiguous, unless a query selects one. */
 export const maxSameMessages = 100;
 
-/** Stored messages that one list request examines when it filters by state. Its page may be shorter. */
+/** Selected messages that one list request examines when it filters by state. Its page may be shorter. */
 export const maxListedMessages = 1_000;
 
-/** Messages that this request reads at a time. Other work runs before it reads more. */
+/** Stored messages that a list request reads at a time, after its first part. Other work runs before it reads more. */
 export const listedMessagesPerTurn = 100;
 
 /** The texts of one page of a list, in characters. A page ends before it exceeds this, but has at least one message. */

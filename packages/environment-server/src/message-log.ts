@@ -80,15 +80,19 @@ export interface MessagePosition extends Pick<ConversationScope, "agentId" | "co
   readonly messageId: string;
 }
 
-/** Which messages of a row are listed. */
-export interface MessageFilter {
-  readonly environmentId: string;
-  /** Only messages that follow this one; `null`: begins with the latest. */
-  readonly after: MessagePosition | null;
+/** The conversations whose messages are selected. */
+export interface MessageSelection {
   /** Only messages of these agents; `null`: of all. */
   readonly agentIds: readonly string[] | null;
   /** `null`: all. */
   readonly conversationId: string | null;
+}
+
+/** A part of the messages of a row. */
+export interface MessageFilter {
+  readonly environmentId: string;
+  /** Only messages that follow this one; `null`: begins with the latest. */
+  readonly after: MessagePosition | null;
   /** Whether the replies are read. Without them, `reply` is `null`. */
   readonly withReplies: boolean;
   readonly limit: number;
@@ -139,10 +143,7 @@ export function withoutReply(message: StoredMessage): StoredMessage {
 }
 
 /** Whether a message belongs to the agents and the conversation that a list selects. */
-export function isSelected(
-  { scope }: StoredMessage,
-  { agentIds, conversationId }: Pick<MessageFilter, "agentIds" | "conversationId">,
-): boolean {
+export function isSelected({ scope }: StoredMessage, { agentIds, conversationId }: MessageSelection): boolean {
   const isOfAgent = agentIds === null || agentIds.includes(scope.agentId);
   return isOfAgent && (conversationId === null || scope.conversationId === conversationId);
 }

@@ -160,6 +160,30 @@ describe("the messages of a device", () => {
       expect(looks.length).toBeLessThanOrEqual(11);
     }
   });
+
+  test.each([
+    ["agentId=agent-2", anyone],
+    ["conversationId=conv-2", anyone],
+    ["", { ...anyone, agentIds: ["agent-2"] }],
+  ])(
+    "messages behind many of other agents or conversations are found in small steps, between which other work runs: %s",
+    async (query, principal) => {
+      const { harness, connectionId } = await createHistory(maxListedMessages + 50, (index, environmentId) =>
+        index < 3 ? { scope: { environmentId, agentId: "agent-2", conversationId: "conv-2" } } : {},
+      );
+      const order: (number | "other work")[] = [];
+      const { listMessages } = harness.store;
+      harness.store.listMessages = async (filter) => {
+        order.push(filter.limit);
+        harness.clock.setTimer(0, () => order.push("other work"));
+        return listMessages(filter);
+      };
+      const answer = await list(harness, connectionId, `${query}&limit=2`, principal);
+      expect([idsOf(answer), answer.body["hasNextPage"]]).toEqual([["m-2", "m-1"], true]);
+      const turn = ["other work", listedMessagesPerTurn];
+      expect(order.slice(0, 23)).toEqual([3, ...Array.from({ length: 11 }, () => turn).flat()]);
+    },
+  );
 });
 
 describe("the texts of listed messages", () => {

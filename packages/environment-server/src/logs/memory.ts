@@ -23,7 +23,6 @@ import { approvalLogLimits, changeLimits, changePageLimits, messageLogLimits } f
 import type { SeparateApprovalLog, SeparateMessageLog } from "./separate.ts";
 import {
   comparePositions,
-  isSelected,
   latestFirst,
   type MessageLogLimits,
   positionOf,
@@ -61,9 +60,8 @@ export function createMemoryMessageLog({
         .filter((message) => message.messageId === messageId)
         .slice(0, limit);
     },
-    async listMessages({ environmentId, after, withReplies, limit, ...selection }) {
+    async listMessages({ environmentId, after, withReplies, limit }) {
       return ofRow(environmentId)
-        .filter((message) => isSelected(message, selection))
         .filter((message) => after === null || comparePositions(positionOf(message), after) > 0)
         .slice(0, limit)
         .map((message) => (withReplies ? message : withoutReply(message)));

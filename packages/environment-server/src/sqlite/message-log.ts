@@ -57,25 +57,20 @@ function prepareList(database: SqliteDatabase): MessageLog["listMessages"] {
   const prepare = (selected: string): SqliteStatement =>
     database.prepare(`SELECT ${selected} FROM environment_message_status
       WHERE environment_id = ? AND sent_at <= ? AND (sent_at < ? OR (message_id, agent_id, conversation_id) < (?, ?, ?))
-        AND (? IS NULL OR agent_id IN (SELECT value FROM json_each(?))) AND (? IS NULL OR conversation_id = ?)
       ORDER BY sent_at DESC, message_id DESC, agent_id DESC, conversation_id DESC LIMIT ?`);
   const list = prepare(columns);
   // A reply can be long, and is stored on separate pages.
   const listWithoutReplies = prepare(columns.replace("reply, reply_truncated", "NULL AS reply, 0 AS reply_truncated"));
 
-  return async ({ environmentId, after, agentIds, conversationId, withReplies, limit }: MessageFilter) => {
+  return async ({ environmentId, after, withReplies, limit }: MessageFilter) => {
     const { sentAt, ...ids } = after ?? {
       sentAt: Number.MAX_SAFE_INTEGER,
       messageId: "",
       agentId: "",
       conversationId: "",
     };
-    const agents = agentIds === null ? null : JSON.stringify(agentIds);
     return (withReplies ? list : listWithoutReplies)
-      .all(
-        ...[environmentId, sentAt, sentAt, ids.messageId, ids.agentId, ids.conversationId],
-        ...[agents, agents, conversationId, conversationId, limit],
-      )
+      .all(environmentId, sentAt, sentAt, ids.messageId, ids.agentId, ids.conversationId, limit)
       .map(readMessage);
   };
 }

@@ -33,13 +33,9 @@ export function createValkeyMessageLog(
     },
     readMessages: async (environmentId, messageId, limit) =>
       readMessages(await run(readScript, [beginningOf(environmentId, messageId), limit])),
-    async listMessages({ environmentId, after, agentIds, conversationId, withReplies, limit }) {
+    async listMessages({ environmentId, after, withReplies, limit }) {
       const start = after === null ? ["+inf", ""] : [after.sentAt, entryOf(environmentId, after)];
-      const filter = JSON.stringify({
-        ...(agentIds && { agentIds }),
-        ...(conversationId !== null && { conversationId }),
-      });
-      const found = readMessages(await run(listScript, [rowText(environmentId), ...start, filter, limit]));
+      const found = readMessages(await run(listScript, [rowText(environmentId), ...start, limit]));
       return withReplies ? found : found.map(withoutReply);
     },
     findOpenMessages: async (environmentId, limit) =>
@@ -151,28 +147,17 @@ return found(entries)
 `;
 
 /**
- * ARGV: row, the time to start at, the entry to start after or an empty text, a filter as JSON, limit. Returns the same as {@link
+ * ARGV: row, the time to start at, the entry to start after or an empty text, limit. Returns the same as {@link
  * readScript}. Entries of the same time are in descending byte order. If the entry to start after is gone, the list starts after its time.
  */
 const listScript = `${prelude}
-local row, from, after, limit, step = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5]), 100
-local filter = cjson.decode(ARGV[4])
-local agents = nil
-if filter.agentIds then
-  agents = {}
-  for _, id in ipairs(filter.agentIds) do agents[id] = true end
-end
-local function isListed(entry)
-  if not agents and not filter.conversationId then return true end
-  local ids = cjson.decode(entry)
-  return (not agents or agents[ids[3]]) and (not filter.conversationId or filter.conversationId == ids[4])
-end
+local row, from, after, limit, step = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), 100
 local entries, offset, isBehind = {}, 0, after == ''
 while #entries < limit do
   local found = redis.call('ZREVRANGEBYSCORE', ofRow(row), from, '-inf', 'LIMIT', offset, step)
   for _, entry in ipairs(found) do
     isBehind = isBehind or tonumber(redis.call('ZSCORE', sent, entry)) < tonumber(from)
-    if isBehind and #entries < limit and isListed(entry) then entries[#entries + 1] = entry end
+    if isBehind and #entries < limit then entries[#entries + 1] = entry end
     isBehind = isBehind or entry == after
   end
   if #found < step then break end

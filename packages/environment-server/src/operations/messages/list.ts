@@ -23,6 +23,7 @@ import {
   latestFirst,
   type MessageFilter,
   type MessagePosition,
+  type MessageSelection,
   positionOf,
   parseCursor,
   type StoredMessage,
@@ -104,10 +105,13 @@ interface Page {
   readonly end: MessagePosition | null;
 }
 
+/** Which messages of a row are listed, apart from their state. */
+type ListFilter = MessageFilter & MessageSelection;
+
 /** Reads messages until the page is full, in number or in length, or enough were examined. Lets other work run in between. */
 async function readPage(
   server: ServerContext,
-  filter: MessageFilter,
+  filter: ListFilter,
   isListed: (message: StoredMessage) => boolean,
 ): Promise<Page> {
   const messages: StoredMessage[] = [];
@@ -135,11 +139,12 @@ async function readPage(
 }
 
 /** Reads the next messages in any state, including followed messages of the last second that are not stored yet. */
-async function readPart({ store, messages }: ServerContext, filter: MessageFilter): Promise<Page> {
+async function readPart(server: ServerContext, filter: ListFilter): Promise<Page> {
+  const { messages } = server;
   const { environmentId, after, limit } = filter;
   // A message that ends while the store is read was followed before.
   const before = messages.followed(environmentId);
-  const found = await store.listMessages({ ...filter, limit: limit + 1 });
+  const found = await readStored(server, { ...filter, limit: limit + 1 });
   const followed = new Map(
     [...before, ...messages.followed(environmentId)].map((message) => [keyOf(message), message]),
   );
@@ -163,6 +168,25 @@ async function readPart({ store, messages }: ServerContext, filter: MessageFilte
   });
   const all = unsaved.length === 0 ? current : latestFirst([...current, ...unsaved]);
   return { messages: filter.withReplies ? all : all.map(withoutReply), hasNextPage, end };
+}
+
+/**
+ * Reads the next stored messages of the selected conversations, however many others are between them, and lets other work run in between. It does not
+ * stop early, because its cursor would name a message of an agent that the key may not use.
+ */
+async function readStored({ store, clock }: ServerContext, filter: ListFilter): Promise<readonly StoredMessage[]> {
+  const found: StoredMessage[] = [];
+  const { environmentId, withReplies } = filter;
+  let { after, limit } = filter;
+  for (;;) {
+    const part = await store.listMessages({ environmentId, after, withReplies, limit });
+    found.push(...part.filter((message) => isSelected(message, filter)));
+    const last = part.at(-1);
+    if (last === undefined || part.length < limit || found.length >= filter.limit) return found.slice(0, filter.limit);
+    after = positionOf(last);
+    limit = listedMessagesPerTurn;
+    await sleep(clock, 0);
+  }
 }
 
 function keyOf({ scope, messageId }: StoredMessage): string {

@@ -17,15 +17,14 @@ import {
 } from "@letta-environments/schema";
 import { conversationKey } from "../../dialects/conversation.ts";
 import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
-import { isSelected, type MessageFilter, type StoredMessage } from "../../message-log.ts";
+import { isSelected, type MessageFilter, type MessageSelection, type StoredMessage } from "../../message-log.ts";
 import { advance } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
 import type { DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
 
 /** Selects the messages with an id. */
-type MessageSelector = Pick<MessageFilter, "environmentId" | "agentIds" | "conversationId"> &
-  Pick<StoredMessage, "messageId">;
+type MessageSelector = MessageSelection & Pick<MessageFilter, "environmentId"> & Pick<StoredMessage, "messageId">;
 
 /** Retrieves the status of a message, immediately or when the message has ended. Waiting ends early when the server closes. */
 export async function retrieveMessage(
