@@ -1,6 +1,7 @@
 import { choosePaint, displayWidth } from "@letta-environments/command-line";
 import { expect, test } from "vitest";
-import { type AuditFilter, createAuditReader, matchesFilter } from "../src/audit/reader.ts";
+import { findLatest } from "../src/commands/audit-latest.ts";
+import { type AuditFacts, type AuditFilter, factsOf } from "../src/audit/reader.ts";
 import { formatAuditTable } from "../src/commands/audit-text.ts";
 import { createKey } from "../src/keys/key-lifecycle.ts";
 import { unrestricted } from "../src/keys/key-record.ts";
@@ -18,10 +19,14 @@ const records = [
   { time: 8_000, type: "key_change_abandoned", keyId: "k3" },
 ].map((record, index) => JSON.stringify({ writer: "w", sequence: index + 1, ...record }));
 
-function timesOf(filter: AuditFilter): number[] {
-  const read = createAuditReader();
-  const facts = records.map((text) => read(text));
-  return facts.filter((each) => matchesFilter(each, filter)).map(({ time }) => time / 1_000);
+/** The facts of the records that a filter selects, from a log with one chain. */
+function listOf(texts: readonly string[], filter: AuditFilter): readonly AuditFacts[] {
+  const rows = texts.map((text, index) => ({ sequence: index + 1, text }));
+  const tail = {
+    writers: () => [{ writer: "w", sequence: rows.length, firstTime: 1_000, lastTime: 8_000 }],
+    page: (_: string, sequence: number, limit: number) => rows.slice(0, sequence).slice(-limit).toReversed(),
+  };
+  return findLatest(tail, filter, 50).map(({ facts }) => facts);
 }
 
 test.each([
@@ -38,7 +43,7 @@ test.each([
   [{ outcome: "refused" }, [7, 8]],
   [{ keyId: "k2", outcome: "refused" }, [7]],
 ])("the filter %j selects the records %j; the end of a send counts to its key and device", (filter, times) => {
-  expect(timesOf(filter)).toEqual(times);
+  expect(listOf(records, filter).map(({ time }) => time / 1_000)).toEqual(times);
 });
 
 test("the details of a new key are only what differs from a key without restrictions; those of a change are all that changed", () => {
@@ -52,7 +57,7 @@ test("the details of a new key are only what differs from a key without restrict
     { ...change, act: "created", members: created },
     { ...change, act: "updated", members: { maxMode: null, shared: false, scopes: ["list"] } },
   ];
-  const facts = changes.map((entry) => createAuditReader()(JSON.stringify({ time: 1_000, ...entry })));
+  const facts = changes.map((entry) => factsOf({ time: 1_000, ...entry }));
   const [, first, second] = formatAuditTable(facts, null, plain).split("\n");
   const start = `actor {"kind":"start"}  tenant default`;
   expect(first?.endsWith(`${start}  maxMode standard  name ci  owner ada  scopes ["list","send"]`)).toBe(true);
@@ -60,8 +65,7 @@ test("the details of a new key are only what differs from a key without restrict
 });
 
 test("the table has a line a record and fits the window", () => {
-  const read = createAuditReader();
-  const facts = [...records, "no record"].map((text) => read(text));
+  const facts = listOf([...records, "no record"], {});
   const table = formatAuditTable(facts, null, plain).split("\n");
   expect(table[0]).toMatch(/^TIME +EVENT +OUTCOME +KEY +DEVICE +DETAILS$/);
   expect(table[2]).toMatch(/^1970-01-01T00:00:02.000Z {2}key revoked +ok +k1$/);

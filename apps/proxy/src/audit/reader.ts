@@ -2,7 +2,7 @@
  * Reads the records of the audit log for people, and selects those that `audit list` and a search show. A new type of record belongs to
  * {@link outcomeOf} and {@link eventNames}.
  */
-import { type JsonObject, parseJsonObject } from "../lib/json.ts";
+import type { JsonObject } from "../lib/json.ts";
 import { keyActs } from "./entry.ts";
 
 /** A parsed record. Members that are missing or have another type are `null`. */
@@ -15,28 +15,6 @@ export interface AuditFacts {
   readonly deviceId: string | null;
   /** All other members of the record. */
   readonly members: Readonly<Record<string, unknown>>;
-}
-
-/**
- * Returns a reader of records. It must be given the records of each writer in their order: a `send_finished` or `control_finished` record contains no
- * key and no device; it gets them from the start record with the same id.
- */
-export function createAuditReader(): (text: string) => AuditFacts {
-  const started = new Map<string, Pick<AuditFacts, "keyId" | "deviceId">>();
-  return (text) => {
-    const record = parseJsonObject(text);
-    if (record === null) {
-      return { time: 0, type: "unreadable", action: null, outcome: null, keyId: null, deviceId: null, members: {} };
-    }
-    const { keyId, deviceId, ...facts } = factsOf(record);
-    const { sendId, controlId } = facts.members;
-    const id = stringOrNull(sendId ?? controlId) ?? "";
-    if (facts.type === "send_started" || facts.type === "control_started") started.set(id, { keyId, deviceId });
-    if (facts.type !== "send_finished" && facts.type !== "control_finished") return { ...facts, keyId, deviceId };
-    const start = started.get(id) ?? { keyId, deviceId };
-    started.delete(id);
-    return { ...facts, ...start };
-  };
 }
 
 /** Returns the facts of a single record. */

@@ -208,6 +208,18 @@ test("a damaged record is shown as unreadable, to the operator alone", () => {
   expect(searchAudit(tail, everything, "default").records).toEqual([]);
 });
 
+test("a damaged record hides none of the records before it, on every page, and is on one page", () => {
+  const tail = tailOf({ w: [1, 2, 3, 4, 5].map((time) => send(time, `s${time}`)), other: [send(2.5, "s6")] });
+  const page: AuditTail["page"] = (...of) =>
+    tail.page(...of).map((row) => (row.text.includes('"s4"') ? { ...row, text: "{" } : row));
+  const all = [
+    "5 send_started null",
+    "0 unreadable null",
+    ...[3, 2.5, 2, 1].map((time) => `${time} send_started null`),
+  ];
+  for (const limit of [1, 2, 3, 50]) expect(pagesOf({ ...tail, page }, { limit })).toEqual(all);
+});
+
 test("the stored log of several writers is searched, even after it has grown", async () => {
   const clock = createVirtualClock();
   const { store, openWriter } = createTestAudit(clock);

@@ -59,9 +59,12 @@ const maxRead = 2_000;
 const maxLaterRead = 2_000;
 const pageSize = 100;
 
+/** A record, and its text as it was stored. */
 interface Line {
   readonly writer: string;
   readonly sequence: number;
+  readonly text: string;
+  /** 0 for a damaged record. */
   readonly time: number;
   readonly type: string;
   readonly record: Readonly<Record<string, unknown>>;
@@ -156,21 +159,31 @@ function changeOf({ writer, type, record }: Line): string {
   ]);
 }
 
+/** A record in the order of all records. A damaged one has the time of the record after it as its `order`. */
+interface OrderedLine extends Line {
+  readonly order: number;
+}
+
 /** A chain, and the sequence from which it is read downwards. */
 interface OpenedChain extends AuditChainTail {
   readonly from: number;
 }
 
-/** Returns the chains with records before a time, in the order of their last records, and the records that follow in them. */
-function findChains(
-  tail: AuditTail,
-  before: number,
-): { readonly chains: readonly OpenedChain[]; readonly later: readonly Line[] } {
-  const chains = tail
+/** Returns the chains with records before a time, in the order of their last records. */
+export function openChains(tail: AuditTail, before: number): readonly OpenedChain[] {
+  return tail
     .writers()
     .filter(({ firstTime }) => firstTime < before)
     .toSorted((one, other) => other.lastTime - one.lastTime)
     .map((chain) => ({ ...chain, from: chain.lastTime < before ? chain.sequence : lastBefore(tail, chain, before) }));
+}
+
+/** Returns the chains with records before a time, and the records that follow in them. */
+function findChains(
+  tail: AuditTail,
+  before: number,
+): { readonly chains: readonly OpenedChain[]; readonly later: readonly Line[] } {
+  const chains = openChains(tail, before);
   const continued = chains.filter(({ sequence, from }) => from < sequence);
   const limit = Math.ceil(maxLaterRead / Math.max(1, continued.length));
   const later = continued.flatMap(({ writer, sequence, from }) => {
@@ -181,16 +194,16 @@ function findChains(
 }
 
 /** The records of chains, the latest first. A chain is read only once its last record is next, since most chains cover other times. */
-function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generator<Line> {
-  const open: { head: Line; readonly rest: Generator<Line, undefined> }[] = [];
+export function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generator<OrderedLine> {
+  const open: { head: OrderedLine; readonly rest: Generator<OrderedLine, undefined> }[] = [];
   let next = 0;
   for (;;) {
     let latest = open[0];
-    for (const chain of open) if (latest !== undefined && chain.head.time > latest.head.time) latest = chain;
+    for (const chain of open) if (latest !== undefined && chain.head.order > latest.head.order) latest = chain;
     const waiting = chains[next];
-    if (waiting !== undefined && (latest === undefined || waiting.lastTime >= latest.head.time)) {
+    if (waiting !== undefined && (latest === undefined || waiting.lastTime >= latest.head.order)) {
       next += 1;
-      const rest = readBackwards(tail, waiting.writer, waiting.from);
+      const rest = readBackwards(tail, waiting);
       const head = rest.next().value;
       if (head !== undefined) open.push({ head, rest });
       continue;
@@ -203,11 +216,19 @@ function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generato
   }
 }
 
-function* readBackwards(tail: AuditTail, writer: string, from: number): Generator<Line, undefined> {
+function* readBackwards(tail: AuditTail, { writer, from, lastTime }: OpenedChain): Generator<OrderedLine, undefined> {
+  let order = lastTime;
   // For many chains, only the first record is compared.
-  let size = 1;
-  for (let sequence = from; sequence > 0; sequence -= size, size = Math.min(pageSize, 10 * size)) {
-    for (const row of tail.page(writer, sequence, size)) yield readLine(writer, row);
+  for (let [sequence, size] = [from, 1]; sequence > 0; size = Math.min(pageSize, 10 * size)) {
+    const rows = tail.page(writer, sequence, size);
+    for (const row of rows) {
+      const line = readLine(writer, row);
+      order = line.time || order;
+      yield { ...line, order };
+    }
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < size) return undefined;
+    sequence = last.sequence - 1;
   }
   return undefined;
 }
@@ -231,6 +252,7 @@ function readLine(writer: string, { sequence, text }: { readonly sequence: numbe
   return {
     writer,
     sequence,
+    text,
     time: typeof time === "number" ? time : 0,
     type: stringOrNull(type) ?? "unreadable",
     record,

@@ -19,6 +19,12 @@ import { migrateAuditFile } from "./audit-migrations.ts";
 /** Records in memory at a time while all are read. */
 const pageSize = 500;
 
+/** Heads of dropped chains stay forever and soon outnumber the others, so this goes from writer to writer through the records that are left. */
+const remainingWriters =
+  "WITH RECURSIVE remaining (writer) AS (SELECT min(writer) FROM audit_records UNION ALL " +
+  "SELECT (SELECT min(writer) FROM audit_records WHERE audit_records.writer > remaining.writer) " +
+  "FROM remaining WHERE writer IS NOT NULL)";
+
 export interface SqliteAuditStore extends AuditStore, AuditChains {
   readonly tail: AuditTail;
 }
@@ -48,7 +54,11 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
     }
   }
 
-  const selectWriters = database.prepare("SELECT writer, sequence FROM audit_heads ORDER BY ordinal DESC");
+  // The heads may have been changed, and those of dropped chains stay.
+  const selectWriters = database.prepare(
+    `${remainingWriters} SELECT writer, (SELECT max(sequence) FROM audit_records WHERE audit_records.writer = remaining.writer) AS sequence ` +
+      "FROM remaining LEFT JOIN audit_heads USING (writer) WHERE writer IS NOT NULL ORDER BY ordinal DESC",
+  );
   const selectTail = database.prepare(
     "SELECT sequence, text FROM audit_records WHERE writer = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?",
   );
@@ -63,9 +73,15 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
     const last = selectTail.get(writer, sequence, 1);
     if (last === undefined) return null;
     const firstTime = before?.firstTime ?? timeOf(selectFirst.get(writer)?.["text"]);
-    const chain = { writer, sequence, firstTime, lastTime: timeOf(last["text"]) };
+    const lastTime = timeOf(last["text"]) || timeBeforeDamage(writer, sequence);
+    const chain = { writer, sequence, firstTime, lastTime };
     known.set(writer, chain);
     return chain;
+  }
+
+  function timeBeforeDamage(writer: string, sequence: number): number {
+    const times = selectTail.all(writer, sequence, pageSize).map((row) => timeOf(row["text"]));
+    return times.find((time) => time > 0) ?? 0;
   }
 
   return {
@@ -162,12 +178,8 @@ export function createSqliteAuditChains(database: SqliteDatabase, isAlone = fals
  * @param maxHeads maximum number of heads to list; -1: all
  */
 export function createSqliteAuditRetention(database: SqliteDatabase, maxHeads = -1): AuditRetentionStore {
-  // Heads of dropped chains stay forever and soon outnumber the others, so this goes from writer to writer through the records that are left.
   const selectHeads = database.prepare(
-    "WITH RECURSIVE remaining (writer) AS (SELECT min(writer) FROM audit_records UNION ALL " +
-      "SELECT (SELECT min(writer) FROM audit_records WHERE audit_records.writer > remaining.writer) " +
-      "FROM remaining WHERE writer IS NOT NULL) " +
-      "SELECT audit_heads.* FROM remaining CROSS JOIN audit_heads USING (writer) ORDER BY ordinal, writer LIMIT ?",
+    `${remainingWriters} SELECT audit_heads.* FROM remaining CROSS JOIN audit_heads USING (writer) ORDER BY ordinal, writer LIMIT ?`,
   );
   const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
   const selectDropped = database.prepare("SELECT * FROM audit_dropped WHERE writer = ?");

@@ -32,7 +32,7 @@ export function sealingOf(pepper: Pepper): Sealing {
 
 /** The audit records of a data directory. */
 export interface OpenAuditStore {
-  readonly store: AuditStore;
+  readonly store: AuditStore & { readonly tail: AuditTail };
   readonly sealing: Sealing;
   close(): void;
 }

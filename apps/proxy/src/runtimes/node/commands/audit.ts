@@ -4,18 +4,10 @@ import { join } from "node:path";
 import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { loadPepper } from "../../../adapters/node/pepper.ts";
-import type { AuditSnapshot } from "../../../audit/store.ts";
+import { findLatest } from "../../../commands/audit-latest.ts";
 import { hasSealOf, isNewestSealOf } from "../../../audit/chain.ts";
 import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../../audit/verify.ts";
-import {
-  actionNames,
-  type AuditFacts,
-  type AuditFilter,
-  createAuditReader,
-  eventNames,
-  matchesFilter,
-  outcomeNames,
-} from "../../../audit/reader.ts";
+import { actionNames, type AuditFilter, eventNames, outcomeNames } from "../../../audit/reader.ts";
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
@@ -112,7 +104,7 @@ export async function listAuditCommand(context: CommandContext): Promise<void> {
   if (!/^[1-9]\d{0,8}$/.test(limitText)) throw misuse("--limit must be a whole number from 1 to 999999999");
   const filter = readFilter(context);
   const records = await withAudit(context, ({ store }) =>
-    store.snapshot((snapshot) => latest(snapshot, filter, Number(limitText))),
+    store.snapshot(() => findLatest(store.tail, filter, Number(limitText))),
   );
   // A program gets each record byte for byte, as it was hashed.
   const shown = context.width === null ? (text: string) => text : printable;
@@ -147,36 +139,6 @@ function readFilter({ parsed, option }: CommandContext): AuditFilter {
     actions: words("action", actionNames),
     outcome: words("outcome", outcomeNames)?.at(-1),
   };
-}
-
-interface FoundRecord {
-  readonly text: string;
-  readonly facts: AuditFacts;
-  /** Records of different writers are merged by time; records of one writer keep their order, whatever its clock did. */
-  readonly order: number;
-}
-
-function latest({ records }: AuditSnapshot, filter: AuditFilter, limit: number): readonly FoundRecord[] {
-  const found: FoundRecord[] = [];
-  const read = createAuditReader();
-  let writer: string | null = null;
-  let order = 0;
-  for (const record of records) {
-    if (record.writer !== writer) order = 0;
-    ({ writer } = record);
-    const facts = read(record.text);
-    order = Math.max(order, facts.time);
-    if (!matchesFilter(facts, filter)) continue;
-    found.push({ text: record.text, facts, order });
-    if (found.length >= 2 * limit + 1_000) keepLatest(found, limit);
-  }
-  keepLatest(found, limit);
-  return found;
-}
-
-function keepLatest(found: FoundRecord[], limit: number): void {
-  found.sort((left, right) => left.order - right.order);
-  found.splice(0, Math.max(0, found.length - limit));
 }
 
 async function withAudit<Result>(
