@@ -21,7 +21,8 @@ import type { JwtSettings } from "./jwt-settings.ts";
 /** The result of verifying a token. */
 export type TokenVerification =
   | {
-      readonly kind: "valid";
+      /** The signature of an expired token is valid too. */
+      readonly kind: "valid" | "expired";
       readonly claims: Readonly<Record<string, unknown>>;
       /** Epoch milliseconds, clock tolerance included. */
       readonly expiresAt: number;
@@ -31,8 +32,6 @@ export type TokenVerification =
    * which may have a newer key.
    */
   | { readonly kind: "unknown_key"; readonly reason: string }
-  /** The signature is valid. `expiresAt` as above. */
-  | { readonly kind: "expired"; readonly expiresAt: number }
   | {
       readonly kind: "invalid";
       /** For the log only, such as `token_type`. */
@@ -82,7 +81,10 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       if (unknownKeyErrors.some((type) => cause instanceof type) && unverifiedIssuer(token) === settings.issuer)
         return { kind: "unknown_key", reason: reasonOf(cause) };
       if (cause instanceof JWKSNoMatchingKey) return invalid("token_issuer");
-      if (cause instanceof JWTExpired) return { kind: "expired", expiresAt: expiryOf(cause.payload.exp ?? 0) };
+      if (cause instanceof JWTExpired) {
+        const { payload: claims } = cause;
+        return { kind: "expired", claims, expiresAt: expiryOf(claims.exp ?? 0) };
+      }
       // A malformed token, or a key of the set that cannot be imported.
       if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
         return invalid(reasonOf(cause));

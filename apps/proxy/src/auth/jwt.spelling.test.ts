@@ -2,8 +2,10 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
-import { createTestProxy } from "../../test/support/test-proxy.ts";
+import { createTestProxy, testDigests } from "../../test/support/test-proxy.ts";
 import { createExpiryCheck } from "../keys/credential-expiry.ts";
+import { credentialOf } from "../keys/key-record.ts";
+import { createTokenAuthenticator } from "./jwt.ts";
 
 const dayMs = 86_400_000;
 
@@ -23,6 +25,22 @@ test("a token that was seen expired stays expired in every spelling of its signa
   const unseen = await issuer.sign(clock.now(), { claims: { jti: "unseen" } });
   for (const spell of [(own: string) => own, withOtherLastCharacter, withOtherScalar])
     expect([await statusOf(spell(token)), await statusOf(spell(unseen))]).toEqual([401, 200]);
+});
+
+test("a token that the check of its socket saw expired stays expired in requests", async () => {
+  const clock = createVirtualClock();
+  const issuer = await createTestIssuer();
+  const hasExpired = createExpiryCheck(clock);
+  const ports = { clock, hasExpired, digests: testDigests, telemetry: () => undefined, fetchJwks: issuer.fetchJwks };
+  const authenticate = createTokenAuthenticator(ports, testJwtSettings);
+  const token = await issuer.sign(clock.now());
+  const opened = await authenticate(token);
+  if (opened.kind !== "authenticated") throw new Error("the token was refused");
+  const { principal } = opened;
+  clock.shiftWallTime(dayMs);
+  expect(hasExpired(credentialOf(principal), principal.credentialExpiresAt ?? null)).toBe(true);
+  clock.shiftWallTime(-dayMs);
+  expect((await authenticate(token)).kind).toBe("refused");
 });
 
 /** Four bits of the last character encode nothing, and decoders ignore them. */

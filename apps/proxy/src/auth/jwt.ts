@@ -6,6 +6,7 @@
  * cooldown.
  */
 import { type Principal, problemResponse } from "@letta-environments/schema";
+import { credentialOf } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { isDeepEqual } from "../lib/deep-equal.ts";
 import type { MaybePromise } from "../lib/steps.ts";
@@ -20,7 +21,7 @@ import type { VerifyToken } from "./jwt-verify.ts";
 const maxVerifiedTokens = 10_000;
 
 interface VerifiedToken {
-  readonly principal: Principal & { readonly credentialId: string };
+  readonly principal: Principal;
   readonly expiresAt: number;
   readonly version: number;
 }
@@ -86,14 +87,15 @@ export function createTokenAuthenticator(
     if (result.kind === "unknown_key") return refuseUnknownKey(result.reason, freshness, keySets.retryAfterMs());
     if (result.kind === "invalid") return refuseInvalidKey(result.reason);
     const { expiresAt } = result;
-    // Anybody can spell a signature in other ways, and change an ECDSA signature itself, but not what was signed.
-    const credentialId = digests.sha256(token.slice(0, token.lastIndexOf("."))).slice(0, 16);
-    // A token stays expired once it was seen expired, so expired ones are remembered too.
-    if (hasExpired(credentialId, expiresAt) || result.kind === "expired") return refuseInvalidKey("token_expired");
     const claimed = principalOfClaims(result.claims, settings, digests);
     if ("invalidClaim" in claimed) return refuseInvalidKey(`token_claim_${claimed.invalidClaim}`);
+    // Anybody can spell a signature in other ways, and change an ECDSA signature itself, but not what was signed.
+    const credentialId = digests.sha256(token.slice(0, token.lastIndexOf("."))).slice(0, 16);
     // A renewed token has the same key id, so a device socket is identified by the token that opened it.
     const principal = { ...claimed, credentialId, credentialExpiresAt: expiresAt };
+    // A token stays expired once it was seen expired, so expired ones are remembered too.
+    if (hasExpired(credentialOf(principal), expiresAt) || result.kind === "expired")
+      return refuseInvalidKey("token_expired");
     verified.set(digest, { principal, expiresAt, version: keySet.version });
     return { kind: "authenticated", principal };
   }
@@ -104,7 +106,7 @@ export function createTokenAuthenticator(
     const keySet = keySets.current();
     const known = verified.get(digest);
     if (known !== undefined && known.version === keySet?.version) {
-      if (!hasExpired(known.principal.credentialId, known.expiresAt))
+      if (!hasExpired(credentialOf(known.principal), known.expiresAt))
         return { kind: "authenticated", principal: known.principal };
       verified.delete(digest);
       return refuseInvalidKey("token_expired");
