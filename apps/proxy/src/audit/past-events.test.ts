@@ -20,7 +20,7 @@ function setUp(capacity?: number) {
   };
   const past = createPastEvents({ append }, { clock, onFailure: (cause) => failures.push(String(cause)) }, capacity);
   const add = (...ids: readonly string[]): void => ids.forEach((id) => past.add(decision(id)));
-  return { clock, disk, stored, failures, past, add };
+  return { clock, disk, stored, failures, past, add, append };
 }
 
 test("events that could not be recorded are recorded in their order once the log can be written, before later ones", async () => {
@@ -57,6 +57,26 @@ test("a log that closes without some events, or has no room for them, reports th
   await past.end();
   await clock.advance(60_000);
   const full = "Error: 2 other events wait already, so an event is not recorded";
-  expect(failures).toEqual([full, "Error: disk full", "Error: 2 events are not recorded"]);
+  expect(failures).toEqual(["Error: disk full", full, "Error: 2 events are not recorded"]);
+  add("4");
+  await clock.advance(60_000);
+  expect(failures.at(-1)).toBe("Error: the log closes, so an event is not recorded");
   expect(stored).toEqual([]);
+});
+
+test("while the log can be written, events are appended at once and keep their order among all others", () => {
+  const { stored, add, append } = setUp();
+  add("1", "2");
+  void append(decision("of a request"));
+  add("3");
+  expect(stored).toEqual(["1", "2", "of a request", "3"]);
+});
+
+test("events that arrive while the log closes are recorded once", async () => {
+  const { stored, failures, past, add } = setUp();
+  add("1", "2");
+  const ended = past.end();
+  add("3");
+  await ended;
+  expect([stored, failures]).toEqual([["1", "2", "3"], []]);
 });

@@ -1,5 +1,6 @@
 /**
- * Records what has already happened, such as a decision of a policy. Events that cannot be recorded wait and are appended again, in their order.
+ * Records what has already happened, such as a decision of a policy. Events that cannot be recorded wait, and are appended again in their order,
+ * before later ones.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "./entry.ts";
@@ -8,7 +9,7 @@ import type { AuditLog } from "./log.ts";
 /** The most events that wait. */
 const maxWaiting = 10_000;
 
-/** The most events that are appended together, because a commit blocks the process. */
+/** The most events that are appended again together, because a commit blocks the process. */
 const maxTogether = 100;
 
 /** The pause after a failure, in milliseconds. */
@@ -17,7 +18,7 @@ const pauseMs = 1_000;
 /** See {@link createPastEvents}. */
 export interface PastEvents {
   add(entry: AuditEntry): void;
-  /** Appends what still waits. Call it before the log closes. It never rejects. */
+  /** Appends what still waits. Call it before the log closes. It never rejects. Later events are reported as lost. */
   end(): Promise<void>;
 }
 
@@ -32,47 +33,58 @@ export function createPastEvents(
   capacity: number = maxWaiting,
 ): PastEvents {
   const waiting: AuditEntry[] = [];
-  let appending: Promise<void> | null = null;
+  const appending = new Set<Promise<void>>();
   let cancelPause: (() => void) | null = null;
   let isFailing = false;
   let isEnded = false;
 
-  function begin(): void {
-    cancelPause = null;
-    appending ??= appendWaiting();
+  function keep(entry: AuditEntry): void {
+    if (isEnded) return onFailure(new Error("the log closes, so an event is not recorded"));
+    if (waiting.length >= capacity) {
+      return onFailure(new Error(`${capacity} other events wait already, so an event is not recorded`));
+    }
+    waiting.push(entry);
+    cancelPause ??= clock.setTimer(pauseMs, () => follow(appendWaiting()));
+  }
+
+  function noteFailure(cause: unknown): void {
+    if (!isFailing) onFailure(cause);
+    isFailing = true;
+  }
+
+  function follow(work: Promise<void>): void {
+    appending.add(work);
+    void work.finally(() => appending.delete(work));
   }
 
   async function appendWaiting(): Promise<void> {
     while (waiting.length > 0) {
-      const together = waiting.slice(0, maxTogether);
+      const together = waiting.splice(0, maxTogether);
       const results = await Promise.allSettled(together.map((entry) => log.append(entry)));
-      const failure = results.find(({ status }) => status === "rejected");
-      waiting.splice(0, together.length, ...together.filter((_, index) => results[index]?.status === "rejected"));
-      if (failure?.status === "rejected") {
-        if (!isFailing) onFailure(failure.reason);
-        if (!isEnded) cancelPause = clock.setTimer(pauseMs, begin);
-      }
-      isFailing = failure !== undefined;
-      if (isFailing) break;
+      const failed = together.filter((_, index) => results[index]?.status === "rejected");
+      waiting.unshift(...failed);
+      if (failed.length > 0) break;
     }
-    appending = null;
+    isFailing = waiting.length > 0;
+    cancelPause = isFailing && !isEnded ? clock.setTimer(pauseMs, () => follow(appendWaiting())) : null;
   }
 
   return {
     add(entry) {
-      if (waiting.length >= capacity) {
-        onFailure(new Error(`${capacity} other events wait already, so an event is not recorded`));
-        return;
-      }
-      waiting.push(entry);
-      if (cancelPause === null) begin();
+      if (isFailing) return keep(entry);
+      const appended = log.append(entry).catch((cause: unknown) => {
+        noteFailure(cause);
+        keep(entry);
+      });
+      follow(appended);
     },
     async end() {
+      while (appending.size > 0) await Promise.all(appending);
       isEnded = true;
       cancelPause?.();
-      await appending;
       await appendWaiting();
-      if (waiting.length > 0) onFailure(new Error(`${waiting.length} events are not recorded`));
+      const lost = waiting.splice(0).length;
+      if (lost > 0) onFailure(new Error(`${lost} events are not recorded`));
     },
   };
 }
