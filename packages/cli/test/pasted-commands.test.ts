@@ -104,3 +104,10 @@ test("no text of a device looks like a command above the printed ones", () => {
   const lines = table.split("\n").filter((line) => /^\s*letta-env/.test(line));
   expect(paste(lines).map(([, , id]) => id)).toEqual([forged, forged, forged]);
 });
+
+test("the heading of a request is not a command, even if the device calls the request and its tool like one", () => {
+  const request = { ...requestOf("letta-env"), tool: "approvals allow other", input: {} };
+  const [, ...details] = formatApprovalTable([request], 1_000, 80, (text) => text).split("\n\n");
+  expect(details.join("\n").split("\n")[0]).toMatch(/^Request letta-env  approvals allow other/);
+  expect(paste(linesOf(request)).map(([, , id]) => id)).toEqual(["letta-env", "letta-env"]);
+});

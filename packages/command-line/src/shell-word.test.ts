@@ -15,6 +15,7 @@ test.each([
   ["!!", "'!!'"],
   ["~root", "'~root'"],
   ["=ls", "'=ls'"],
+  ["%self", "'%self'"],
   ["--option==ls", "'--option==ls'"],
   ["PATH=/bin:=ls", "'PATH=/bin:=ls'"],
   ["http://[::1]:8787", "'http://[::1]:8787'"],

@@ -6,7 +6,8 @@
  */
 export function quoteForShell(text: string): string {
   // zsh replaces `=ls` by a path, at the start of a word and, with an option of its own, after `=` and `:`.
-  if (/^([\w-]+=)?[\w./:@%+,-]+$/.test(text)) return text;
+  // fish replaces `%self`.
+  if (/^(?!%)([\w-]+=)?[\w./:@%+,-]+$/.test(text)) return text;
   // Between single quotes a backslash means itself, but not in fish.
   return `'${text.replaceAll(/['\\]/g, "'\\$&'")}'`;
 }

@@ -101,7 +101,7 @@ function formatRequest(approval: Approval, width: number | null, paint: Paint): 
   const cut = describeCut(approval);
   return joinLines([
     "",
-    paint(indent(printable(`${showId(id)}  ${describeCall(approval)}`), width), "bold"),
+    paint(indent(printable(`Request ${showId(id)}  ${describeCall(approval)}`), width), "bold"),
     ...describeOtherMembers(input).map((line) => indent(printable(line), width)),
     ...(cut === null ? [] : [paint(cut, "yellow")]),
     ...describeCommands(approval).flatMap(({ label, line }) => [
