@@ -16,6 +16,8 @@ export interface Groups<Member> {
   clear(group: string): void;
   /** The groups that have members now. */
   names(): readonly string[];
+  /** The group that has the most members; of several, the one that was created first. */
+  largest(): string | undefined;
 }
 
 /** @param keyOf identifies a member within its group; by default, the member itself does */
@@ -38,18 +40,12 @@ export function createGroups<Member>(keyOf: (member: Member) => unknown = (membe
     sizeOf: (name) => groups.get(name)?.size ?? 0,
     clear: (name) => void groups.delete(name),
     names: () => [...groups.keys()],
+    largest() {
+      let [largest, most]: [string | undefined, number] = [undefined, 0];
+      for (const [name, { size }] of groups) if (size > most) [largest, most] = [name, size];
+      return largest;
+    },
   };
-}
-
-/** Returns the name of the group that has the most members, counted over several collections; `undefined` if none has any. */
-export function largestGroup(...collections: readonly Groups<unknown>[]): string | undefined {
-  let largest: string | undefined;
-  let most = 0;
-  for (const name of new Set(collections.flatMap((groups) => groups.names()))) {
-    const size = collections.reduce((sum, groups) => sum + groups.sizeOf(name), 0);
-    if (size > most) [largest, most] = [name, size];
-  }
-  return largest;
 }
 
 /** A map or a set, whose entries are in the order in which they were added. */

@@ -5,7 +5,7 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/node";
 import { expect, onTestFinished, test } from "vitest";
 import type { EnvironmentStore, StoredApproval, StoredMessage } from "../src/index.ts";
-import { createRowCounts, createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { createRowCount, createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { enrolment } from "./enrolment.ts";
 
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
@@ -97,7 +97,7 @@ test.each(removals)(
     onTestFinished(() => database.close());
     const next = createSqliteEnvironmentStore(database);
     expect(count(database)).toBeGreaterThan(0);
-    expect(createRowCounts(database)().environments).toBe(0);
+    expect(createRowCount(database)()).toBe(0);
     expect(await next.listDevices(everyDevice)).toEqual([]);
     expect(await next.findIdleEnvironments(9_999, 9)).toEqual([]);
     expect(await next.findPendingApprovals(9)).toEqual([]);

@@ -12,7 +12,7 @@ import {
   type StoredApproval,
 } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
-import { createGroups, largestGroup } from "../collections.ts";
+import { createGroups } from "../collections.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
 
 /** A decision that was sent to the device and has no outcome yet. */
@@ -161,26 +161,28 @@ export function compareCursors(left: ApprovalCursor, right: ApprovalCursor): num
  * that can be decided.
  */
 function createTenantShares() {
-  const connected = createGroups<PendingApproval>();
+  const all = createGroups<PendingApproval>();
   const disconnected = createGroups<PendingApproval>();
   const connectedRows = new Set<string>();
 
   function add(request: PendingApproval): void {
     const { tenant, scope } = request.approval;
-    (connectedRows.has(scope.environmentId) ? connected : disconnected).add(tenant, request);
+    all.add(tenant, request);
+    if (!connectedRows.has(scope.environmentId)) disconnected.add(tenant, request);
   }
 
   function remove(request: PendingApproval): void {
-    for (const requests of [connected, disconnected]) requests.delete(request.approval.tenant, request);
+    for (const requests of [all, disconnected]) requests.delete(request.approval.tenant, request);
   }
 
   return {
     add,
     delete: remove,
-    ofTenant: (tenant: string): readonly PendingApproval[] => [...connected.of(tenant), ...disconnected.of(tenant)],
+    ofTenant: all.of,
     countUndecided: (): number =>
-      [connected, disconnected]
-        .flatMap((requests) => requests.names().flatMap(requests.of))
+      all
+        .names()
+        .flatMap(all.of)
         .filter(({ sent }) => sent === null).length,
     isConnected: (environmentId: string): boolean => connectedRows.has(environmentId),
     /** Records whether the device of these requests is connected. At first, no device is. */
@@ -202,9 +204,9 @@ function createTenantShares() {
      */
     excess(added: PendingApproval): PendingApproval {
       const { tenant } = added.approval;
-      const largest = largestGroup(connected, disconnected) ?? tenant;
+      const largest = all.largest() ?? tenant;
       const oldestOfDisconnected = oldestPending(disconnected.of(largest));
-      return oldestOfDisconnected ?? (largest === tenant ? added : (oldestPending(connected.of(largest)) ?? added));
+      return oldestOfDisconnected ?? (largest === tenant ? added : (oldestPending(all.of(largest)) ?? added));
     },
   };
 }

@@ -16,7 +16,6 @@ export interface UnresolvedDeliveries {
    * messages of a send together, and its queue names only the first.
    */
   confirm(conversation: Conversation, messageIds: Iterable<string | null>): readonly string[];
-  readonly isEmpty: boolean;
 }
 
 export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelivery[]): UnresolvedDeliveries {
@@ -29,13 +28,11 @@ export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelive
     },
     confirm(conversation, messageIds) {
       const key = conversationKey(conversation);
+      if (sends.sizeOf(key) === 0) return [];
       const listed = new Set(messageIds);
       const confirmed = sends.of(key).filter((send) => send.messageIds.some((messageId) => listed.has(messageId)));
       for (const send of confirmed) sends.delete(key, send);
       return confirmed.map(({ deliveryId }) => deliveryId);
-    },
-    get isEmpty() {
-      return sends.names().length === 0;
     },
   };
 }

@@ -3,7 +3,7 @@
  * so that no tenant can displace the sends of another. Sends of unknown state are dropped before sends that the device has reported.
  */
 import type { ApprovalPolicy } from "@letta-environments/schema";
-import { createGroups, largestGroup } from "../collections.ts";
+import { createGroups } from "../collections.ts";
 import { maxFollowedMessages } from "../limits.ts";
 import type { ConversationScope, MessageStatus, StoredMessage } from "../message-log.ts";
 import { advance } from "./state-machine.ts";
@@ -64,24 +64,27 @@ export interface FollowedSends<Send extends FollowedSend> {
 
 export function createFollowedSends<Send extends FollowedSend>(max: number = maxFollowedMessages): FollowedSends<Send> {
   /** By tenant. */
+  const all = createGroups<Send>();
   const unknown = createGroups<Send>();
-  const known = createGroups<Send>();
   let size = 0;
 
   function remove(send: Send): void {
-    if (unknown.delete(send.tenant, send) || known.delete(send.tenant, send)) size -= 1;
+    if (!all.delete(send.tenant, send)) return;
+    unknown.delete(send.tenant, send);
+    size -= 1;
   }
 
   return {
     set(send) {
       remove(send);
-      (send.status.state === "unknown" ? unknown : known).add(send.tenant, send);
+      all.add(send.tenant, send);
+      if (send.status.state === "unknown") unknown.add(send.tenant, send);
       size += 1;
     },
     delete: remove,
     excess() {
-      const tenant = size <= max ? undefined : largestGroup(unknown, known);
-      return tenant === undefined ? undefined : (unknown.firstOf(tenant) ?? known.firstOf(tenant));
+      const tenant = size <= max ? undefined : all.largest();
+      return tenant === undefined ? undefined : (unknown.firstOf(tenant) ?? all.firstOf(tenant));
     },
   };
 }

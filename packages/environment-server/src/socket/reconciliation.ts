@@ -30,7 +30,7 @@ export function confirmListed(
   conversation: Conversation,
   messageIds: readonly (string | null)[],
 ): void {
-  if (unresolved === null || unresolved.isEmpty) return;
+  if (unresolved === null) return;
   for (const deliveryId of unresolved.confirm(conversation, messageIds)) pending.confirm(device, deliveryId);
 }
 
