@@ -9,7 +9,7 @@ export const maxJsonDepth = 64;
 const quote = 0x22;
 const openingBrace = 0x7b;
 const closingBrace = 0x7d;
-/** The bit by which a brace differs from a square bracket. A quote has it too. */
+/** The bit by which a brace differs from a square bracket. A quote has it too, and U+0002 counts as one: JSON has it nowhere outside of strings. */
 const braceBit = 0x20;
 
 /**
@@ -17,6 +17,7 @@ const braceBit = 0x20;
  * Takes linear time for any text.
  */
 export function isNestedDeeply(text: string): boolean {
+  if (!hasManyBrackets(text)) return false;
   let depth = 0;
   for (let index = 0; index < text.length && depth <= maxJsonDepth; index++) {
     const code = text.charCodeAt(index) | braceBit;
@@ -27,10 +28,17 @@ export function isNestedDeeply(text: string): boolean {
   return depth > maxJsonDepth;
 }
 
-/**
- * Returns where the string that begins at an index ends: at the next quote after an even number of backslashes. Searching for a character is much
- * faster than reading each one.
- */
+/** Most texts have few brackets, and searching for a character is much faster than reading each one. */
+function hasManyBrackets(text: string): boolean {
+  let count = 0;
+  for (const bracket of "{[") {
+    for (let index = text.indexOf(bracket); index !== -1 && count <= maxJsonDepth; count++)
+      index = text.indexOf(bracket, index + 1);
+  }
+  return count > maxJsonDepth;
+}
+
+/** Returns where the string that begins at an index ends: at the next quote after an even number of backslashes. */
 function endOfString(text: string, start: number): number {
   let end = start;
   let backslashes: number;
