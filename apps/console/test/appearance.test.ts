@@ -100,7 +100,7 @@ describe.each(browsers)("in %s", () => {
     ["light", { forcedColors: "active" }],
     ["light", { viewport: low, hasTouch: true, isMobile: true }],
     ["light", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
-  ] as const)("no view has findings of axe that are more than minor, in %s with %j", async (colorScheme, options) => {
+  ] as const)("axe finds nothing more than minor issues in any view, in %s with %j", async (colorScheme, options) => {
     const { page, faults } = await signIn({ colorScheme, ...options });
     for (const [view, heading] of views) {
       await show(page, view, heading);
@@ -137,7 +137,7 @@ describe.each(browsers)("in %s", () => {
     },
   );
 
-  test("only the present view is marked with forced colours, and a device that is online still has its dot", async () => {
+  test("with forced colours, only the current view is marked, and an online device still has its dot", async () => {
     const { page } = await signIn({ forcedColors: "active" });
     await page.getByRole("row", { name: "hostile" }).waitFor();
     const looks = await page.evaluate<readonly boolean[]>(`(() => {
@@ -149,7 +149,7 @@ describe.each(browsers)("in %s", () => {
     expect(looks).toEqual([true, false, false, false, false, true]);
   });
 
-  test("in a low window neither the header nor the message box covers the log or a request", async () => {
+  test("in a short window neither the header nor the message box covers the log or a request", async () => {
     const { page } = await signIn({ viewport: low });
     await show(page, `/device/${reportAsHostile.registration.deviceId}`, /./);
     await reply(page);
@@ -165,7 +165,7 @@ describe.each(browsers)("in %s", () => {
       }
   });
 
-  test("a conversation is printed completely, without what only a screen needs", async () => {
+  test("a conversation is printed in full, without screen-only elements", async () => {
     const { page } = await signIn();
     await show(page, `/device/${reportAsHostile.registration.deviceId}`, /./);
     for (let count = 0; count < 4; count += 1) await reply(page);
@@ -185,7 +185,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("no field that a device can set becomes markup, and no script of it runs", async () => {
+  test("no field that a device can set is rendered as markup or runs a script", async () => {
     const { page, faults } = await signIn();
     for (const [view, heading] of views) {
       await show(page, view, heading);
@@ -205,7 +205,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("the policy of the page is active: neither inline scripts nor markup from strings nor other hosts are possible", async () => {
+  test("the page's content security policy blocks inline scripts, markup from strings and other hosts", async () => {
     const { page } = await signIn({}, /./);
     const attempts = await page.evaluate<readonly string[]>(`(async () => {
       const outcome = async (run) => { try { await run(); return "done"; } catch (error) { return error.name; } };
@@ -244,7 +244,7 @@ describe.each(browsers)("in %s", () => {
     expect(await page.getByText("csrf").count()).toBe(0);
   });
 
-  test("a gateway without events is polled, and says that the connection is lost while it does not respond", async () => {
+  test("a gateway without events is polled, and the connection is shown as lost while it does not respond", async () => {
     const { page } = await signIn({}, /404|ERR_FAILED/);
     await page.clock.install();
     await page.route("**/v1/environments/events*", (route) =>
@@ -273,7 +273,7 @@ describe.each(browsers)("in %s", () => {
     await expect.poll(() => state.textContent(), { timeout: 10_000 }).toBe("Every 5 s");
   });
 
-  test("a link signs in once; a used one says what to do next, and is not left in the address", async () => {
+  test("a sign-in link works once; a used link explains what to do next, and is removed from the address bar", async () => {
     const { page } = await signIn({}, /401/);
     const link = await gateway.link();
     await page.context().clearCookies();
@@ -289,7 +289,7 @@ describe.each(browsers)("in %s", () => {
     expect(page.url()).not.toContain("lek_");
   });
 
-  test("a link does not replace a session without a question", async () => {
+  test("a sign-in link asks before it replaces a session", async () => {
     const { page, faults } = await signIn();
     await page.goto("about:blank");
     await page.goto(await gateway.link("--scope", "list"));
@@ -300,7 +300,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a link that is pasted into an open page also asks, signs in, and is not left in the address", async () => {
+  test("a sign-in link pasted into an open page also asks, signs in, and is removed from the address bar", async () => {
     const { page, faults } = await signIn();
     for (const answer of ["Stay signed in", "Use the link"]) {
       const link = new URL(await gateway.link("--scope", "list"));
@@ -315,7 +315,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a link that is refused leaves the session unchanged, and the page says why", async () => {
+  test("a refused sign-in link leaves the session unchanged, and the page gives the reason", async () => {
     const { page } = await signIn({}, /401/);
     const link = await gateway.link();
     const other = await browser.newContext();
@@ -335,7 +335,7 @@ describe.each(browsers)("in %s", () => {
     expect(await page.getByText("This sign-in link cannot be used.").count()).toBe(0);
   });
 
-  test("a key signs in for its rights alone, and signing out ends the session", async () => {
+  test("a key signs in with only its own rights, and signing out ends the session", async () => {
     const key = await gateway.proxy.createKey({ scopes: ["list", "read"] });
     context = await browser.newContext();
     const { page, faults } = await openPage(context, gateway.proxy.url);
@@ -356,7 +356,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a tab whose session another sign-in has replaced says so, and does nothing with the new one", async () => {
+  test("a tab whose session was replaced by another sign-in says so, and does not use the new session", async () => {
     const { page: first } = await signIn({}, /401/);
     const second = await context.newPage();
     await second.goto(await gateway.link("--scope", "list"));
@@ -368,7 +368,7 @@ describe.each(browsers)("in %s", () => {
     expect(await second.getByRole("navigation").getByRole("link").allTextContents()).toEqual(["Devices"]);
   });
 
-  test("a session that ends, and a gateway that is gone, are visible with a way out", async () => {
+  test("an ended session and an unreachable gateway are shown, each with a next step", async () => {
     const { page } = await signIn({}, /./);
     await show(page, "/keys", "Keys");
     const own = page.getByRole("article").filter({ hasText: "this session" });

@@ -83,7 +83,7 @@ describe.each(browsers)("in %s", () => {
   }
 
   const settle = (button?: Locator): Promise<void> => settleCards(page, button);
-  /** The button of a card. While a decision is on its way, it is disabled. */
+  /** The button of a card. While a decision is in flight, it is disabled. */
   const allow = (text: string | RegExp) =>
     page.getByRole("article").filter({ hasText: text }).locator("button").filter({ hasText: "Allow" }).first();
 
@@ -143,7 +143,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("neither a key that is held down nor one that comes after somebody else's decision decides on the next card", async () => {
+  test("neither a held-down key nor a key press after somebody else's decision decides on the next card", async () => {
     await open("/approvals");
     await ask("held command", "next command");
     await page.getByText("2 waiting").waitFor();
@@ -238,7 +238,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a text that is typed after a decision by mouse decides on nothing, even when it has letters that move the focus", async () => {
+  test("typing after a decision by mouse decides nothing, even if the text has letters that move the focus", async () => {
     await open("/approvals");
     await ask("clicked command", "typed command");
     await page.getByText("2 waiting").waitFor();
@@ -259,7 +259,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a key that is pressed twice decides on one request, although the focus is passed to the next", async () => {
+  test("pressing a key twice decides on one request, although the focus moves to the next", async () => {
     await open("/approvals");
     await ask("first command", "second command");
     await page.getByText("2 waiting").waitFor();
@@ -281,7 +281,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a button that is clicked as soon as it has the focus, as by assistive technology, decides if its card stood still", async () => {
+  test("a button that assistive technology clicks as soon as it has the focus works if its card has not moved", async () => {
     await open("/approvals");
     await ask("spoken command");
     await settle();
@@ -290,7 +290,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a request that is made again under its id is a new card, without the focus and its dialogs", async () => {
+  test("a request that is made again under the same id gets a new card, without focus or open dialogs", async () => {
     await open("/approvals");
     await ask("harmless command");
     await page.keyboard.press("j");
@@ -311,7 +311,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a card says above an input that it is not shown completely, and a single press does not allow it", async () => {
+  test("a card with a truncated input says so above it, and cannot be allowed with a single press", async () => {
     await open("/approvals");
     await ask("short command");
     send({ command: `long command ${"x ".repeat(20_000)}` });
@@ -381,7 +381,7 @@ describe.each(browsers)("in %s", () => {
   });
 
   test.each(["/approvals", "/device/desk"])(
-    "a box that does not show all of its lines says how many there are, and fades until the last one is seen (%s)",
+    "a box with hidden lines shows the total, and fades out until the last line is visible (%s)",
     async (view) => {
       await open(view);
       const lines = Array.from({ length: 80 }, (_, index) => `line ${index}`).join("\n");

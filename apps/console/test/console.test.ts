@@ -68,7 +68,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("an invitation is created, shown once, and used by the command that is shown", async () => {
+  test("an invitation is created and shown once, and the displayed command uses it", async () => {
     const page = await open("/devices");
     await page.getByRole("button", { name: "Invite a device" }).click();
     await page.getByLabel("Name").fill("invited");
@@ -157,7 +157,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a revoked key takes its device away", async () => {
+  test("revoking a key disconnects its device", async () => {
     const device = await gateway.connectDevice("leaves");
     const page = await open("/devices");
     await page.getByRole("row", { name: /leaves.*online/ }).waitFor();
@@ -171,7 +171,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a key is disabled only after a question, and enabled again", async () => {
+  test("disabling a key asks for confirmation, and the key can be enabled again", async () => {
     await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "paused"] });
     const page = await open("/keys");
     const card = page.getByRole("article").filter({ hasText: "paused" });
@@ -235,7 +235,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a search of the audit log whose response is late does not replace what a later one has found", async () => {
+  test("a late response to an audit log search does not replace the results of a later search", async () => {
     const page = await open("/audit");
     const row = page.getByRole("row", { name: /Signed in to the console/ }).first();
     await row.waitFor();

@@ -86,7 +86,7 @@ describe.each(browsers)("in %s", () => {
     send({ type: "stream_delta", delta });
   }
 
-  test("no long word of an agent, long name or edit makes the log, the list or the page wider or longer", async () => {
+  test("long words, names and edits do not make the log, the list or the page wider or longer", async () => {
     const page = await open("/device/desk", phone);
     const lines = Array.from({ length: 60 }, (_, index) => `line ${index}`);
     const edit = { file_path: "a.ts", old_string: lines.join("\n"), new_string: lines.toReversed().join("\n") };
@@ -111,7 +111,7 @@ describe.each(browsers)("in %s", () => {
   });
 
   test.each([phone, { width: 1024, height: 640 }])(
-    "the message box stays visible when a request arrives while somebody types, and when it is decided ($width px)",
+    "the message box stays visible when a request arrives while the user types, and when it is decided ($width px)",
     async (size) => {
       const page = await open("/device/desk", size);
       // Nothing covers the middle of what a finger needs.
@@ -155,7 +155,7 @@ describe.each(browsers)("in %s", () => {
     },
   );
 
-  test("a mode is changed by a button and not by choosing it, and one that asks for nothing only after a question", async () => {
+  test("choosing a mode does not apply it until a button is pressed, and a mode without permission requests needs a confirmation", async () => {
     const page = await open("/device/desk", phone);
     say({ message_type: "status", message: "the agent is known" });
     await page.getByRole("log").getByText("the agent is known").waitFor();
@@ -180,7 +180,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a mode goes to the conversation where it was chosen, even while the past arrives, and is chosen again in another", async () => {
+  test("a mode applies to the conversation in which it was chosen, even while history loads, and is not carried to another one", async () => {
     const page = await open("/device/modes", phone);
     // The past does not end.
     await page.clock.setFixedTime(0);
@@ -206,7 +206,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("the button Stop says that it runs, is red while something can be stopped, and needs an agent", async () => {
+  test("the Stop button shows its progress, is red while something can be stopped, and needs an agent", async () => {
     const page = await open("/device/idle", phone);
     const stop = page.getByRole("button", { name: /^Stop/ });
     expect(await stop.isDisabled()).toBe(true);
@@ -234,7 +234,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("an agent that works says so until its message ends, and a tool call does not keep running after that", async () => {
+  test("an agent is shown as working until its message ends, and then no tool call is shown as running", async () => {
     const page = await open("/device/desk", phone);
     await nameAgent(page, "agent-1");
     await page.getByLabel("Message", { exact: true }).fill("Work");
@@ -256,7 +256,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("output that arrives while somebody reads further up is offered, and code and results can be copied", async () => {
+  test("new output is offered as a link while the user is scrolled up, and code and results can be copied", async () => {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await open("/device/desk", phone);
     const log = page.getByRole("log");
@@ -275,7 +275,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("on a touch screen Enter begins a new line, and the fields have the size that browsers do not zoom", async () => {
+  test("on a touch screen Enter inserts a line break, and fields are large enough that browsers do not zoom in", async () => {
     const storageState = await context.storageState();
     const touched = await browser.newContext({ storageState, viewport: phone, hasTouch: true, isMobile: true });
     watched = await openPage(touched, gateway.proxy.url);
@@ -291,7 +291,7 @@ describe.each(browsers)("in %s", () => {
     await touched.close();
   });
 
-  test("Enter without an agent leads to its field, and a known agent is a line that can be changed", async () => {
+  test("Enter without an agent moves to the agent field, and a known agent is one line that can be changed", async () => {
     const page = await open("/device/fresh", phone);
     const box = page.getByLabel("Message", { exact: true });
     await page.getByText("letta agents list").waitFor();
@@ -313,7 +313,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a click anywhere in the row of a device opens its view, which leads back to the list", async () => {
+  test("a click anywhere in a device's row opens its view, which links back to the list", async () => {
     const page = await open("/devices", { width: 1024, height: 640 });
     const {
       x = 0,

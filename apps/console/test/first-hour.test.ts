@@ -86,7 +86,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a message with an unknown outcome is repeated with its id, and the device has it once", async () => {
+  test("a message with an unknown outcome is repeated with its id, and the device receives it once", async () => {
     const { page } = await open("/device/desk", /504/);
     let isLost = true;
     const bodies: string[] = [];
@@ -143,7 +143,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("typed text is still there after another view, and after the session has ended, but only for the same key", async () => {
+  test("typed text survives a change of view and the end of the session, but only for the same key", async () => {
     const { page } = await open("/device/desk", /401/);
     const long = `a long text ${"word ".repeat(1_000)}`.trim();
     await write(page, long);
@@ -215,7 +215,7 @@ describe.each(browsers)("in %s", () => {
     expect(await page.evaluate<boolean>("globalThis.isSamePage")).toBe(true);
   });
 
-  test("a dialog begins with its first field, and a secret that is shown once is lost neither by a click beside it nor by Escape", async () => {
+  test("a dialog focuses its first field, and neither a click outside nor Escape closes a secret that is shown once", async () => {
     const { page, faults } = await open("/devices");
     await page.getByRole("button", { name: "Invite a device" }).press("Enter");
     await page.locator("#invite-name:focus").waitFor();
@@ -255,7 +255,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a page of 360 pixels shows the entry of the present view, and the focus is on its heading", async () => {
+  test("at a width of 360 pixels the current navigation entry is visible, and the focus is on the heading of the view", async () => {
     const { page, faults } = await open("/devices");
     await page.setViewportSize({ width: 360, height: 700 });
     await page.evaluate(`location.hash = "/audit"`);

@@ -75,7 +75,7 @@ describe.each(browsers)("in %s", () => {
       .toMatchObject({ clientMessageId: id, state: "finished" });
   }
 
-  test("the history has everybody's messages with outcome and duration, older ones on demand, and each once", async () => {
+  test("the history lists every client's messages once, with outcome and duration, and older ones on demand", async () => {
     for (let index = 0; index < 25; index += 1) {
       const id = `m-${index}`;
       await send(id);
@@ -137,7 +137,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a session without the scope admin is not offered to change labels", async () => {
+  test("a session without the scope admin cannot edit labels", async () => {
     const other = await browser.newContext();
     watched = await openPage(other, gateway.proxy.url);
     const { page } = watched;
@@ -149,7 +149,7 @@ describe.each(browsers)("in %s", () => {
     await other.close();
   });
 
-  test("a request is allowed together with a lasting permission that it suggests, which the device receives", async () => {
+  test("a request can be allowed together with a suggested lasting permission, which the device receives", async () => {
     const permission_suggestions = [{ id: "save-default", text: "Yes, and don't ask again for 'npm test'" }];
     const asked = {
       subtype: "can_use_tool",

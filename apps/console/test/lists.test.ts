@@ -1,4 +1,4 @@
-/** The lists in Chromium: what they know and do not know, in which order, and what is kept of them. */
+/** The lists in Chromium: unknown data, sort order, and state that survives navigation. */
 import { existsSync } from "node:fs";
 import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
@@ -82,7 +82,7 @@ describe.each(browsers)("in %s", () => {
 
   const loading = () => page.getByRole("main").getByRole("status");
 
-  test("requests that are not read yet, or cannot be read, are not shown as none, and are read again", async () => {
+  test("requests that have not loaded, or cannot load, are not shown as an empty list, and are loaded again", async () => {
     let respond: (() => void) | undefined;
     await open("/approvals", /403/, (opened) =>
       opened.route(list, async (route) => {
@@ -129,7 +129,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a card says where its device works, as the device reports it, and that hides nothing", async () => {
+  test("a card shows the device's working directory as reported, with invisible characters written out", async () => {
     await open("/approvals");
     const card = page.getByRole("article");
     await card.getByText("The device reports:").waitFor();
@@ -138,7 +138,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a report of a device moves no button of its card, and a press after a move of the buttons decides nothing", async () => {
+  test("a device report does not move the buttons of its card, and a press right after the buttons have moved decides nothing", async () => {
     const directory = (path: string): void => report({ current_working_directory: path });
     const rename = (displayName: string | null): Promise<Response> =>
       fetch(`${gateway.proxy.url}/v1/environments/desk`, {
@@ -174,7 +174,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("J moves the focus to a card only from the content, and a request is announced in the other views", async () => {
+  test("J moves the focus to a card only from the content, and other views announce requests", async () => {
     await open("/approvals");
     await page.getByRole("article").waitFor();
     const onCard = "document.activeElement.classList.contains('approval')";
@@ -189,7 +189,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("the direction of a sorted column is the one that the rows have", async () => {
+  test("the sort indicator of a column matches the order of the rows", async () => {
     await open("/devices");
     for (const [name, first] of [
       ["Waiting", "descending"],
@@ -207,7 +207,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("the way back from a device to the list keeps the filters", async () => {
+  test("going back from a device to the list keeps the filters", async () => {
     await open("/devices?status=waiting");
     for (const name of ["‹ Devices", "Devices"]) {
       await page.getByRole("link", { name: "desk" }).click();
@@ -218,7 +218,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("an offline device says what to do, and leads an administrator to its records", async () => {
+  test("an offline device shows what to do, and links administrators to its audit records", async () => {
     const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
     const lost = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "lost" });
     await lost.close();
@@ -232,7 +232,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a record of the audit log has its seconds, and its exact time", async () => {
+  test("an audit log record shows seconds, and its exact time", async () => {
     await open("/audit");
     const time = page.getByRole("cell").locator("time").first();
     expect(await time.textContent()).toMatch(/:\d\d:\d\d/);
@@ -258,7 +258,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a secret that is shown once stays when the user goes back, and its button leads there", async () => {
+  test("a secret that is shown once stays open when the user goes back, and its button then navigates there", async () => {
     await open("/devices");
     await page.getByRole("link", { name: "Keys" }).click();
     await page.getByRole("button", { name: "Create a key" }).click();
@@ -284,7 +284,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a secret that is on its way is shown, whatever the user does meanwhile, and Back leads where it would have led", async () => {
+  test("a secret that is being created is shown whatever the user does in the meantime, and Back still goes to the previous page", async () => {
     await open("/overview");
     let respond: (() => void) | null = null;
     await page.route("**/admin/v1/keys**", async (route) => {
@@ -343,7 +343,7 @@ describe.each(browsers)("in %s", () => {
     await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
   });
 
-  test("a sign-in link that is pasted while a secret is shown leaves the address at once, and is used after that", async () => {
+  test("a sign-in link pasted while a secret is shown is removed from the address bar at once, and used afterwards", async () => {
     await open("/devices?invite=yes");
     await page.getByRole("button", { name: "Create the command" }).click();
     await page.getByRole("button", { name: "Done" }).waitFor();
@@ -355,7 +355,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("the search of a session is not that of the next key", async () => {
+  test("a search does not carry over to the session of another key", async () => {
     const other = await browser.newContext();
     ({ page, faults } = await openPage(other, gateway.proxy.url));
     const signIn = async (): Promise<void> => {
@@ -376,7 +376,7 @@ describe.each(browsers)("in %s", () => {
     await other.close();
   });
 
-  test("a reply that is too long for Markdown is shown to its end", async () => {
+  test("a reply that is too long to be rendered as Markdown is shown in full", async () => {
     await open("/device/desk");
     const lines = Array.from({ length: 9_000 }, (_, index) => `line number ${index}`);
     const content = lines.join("\n");
@@ -387,7 +387,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a decision says on which device it was made", async () => {
+  test("the confirmation of a decision names the device", async () => {
     await open("/approvals");
     await page.getByRole("article").waitFor();
     await passTime(page, 600);

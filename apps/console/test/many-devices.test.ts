@@ -24,7 +24,7 @@ afterAll(async () => {
   await gateway?.stop();
 });
 
-test("rows appear at most a hundred a frame when a search is cleared, until all are there in their order", async () => {
+test("when a search is cleared, at most a hundred rows appear per frame, until all are shown in order", async () => {
   const page = await browser.newPage();
   await page.goto(await gateway.link());
   await page.getByText(`${count} devices, ${count} online`).waitFor();
@@ -38,7 +38,7 @@ test("rows appear at most a hundred a frame when a search is cleared, until all 
   expect(names).toEqual(devices.map((_, index) => `device-${String(index).padStart(3, "0")}`));
 }, 60_000);
 
-test("the list is shown again at the place and the link from which a device was opened, and a device is named in the title", async () => {
+test("going back restores the scroll position and focus of the list, and the page title names the device", async () => {
   const page = await browser.newPage();
   await page.goto(await gateway.link());
   await page.getByText(`${count} devices, ${count} online`).waitFor();

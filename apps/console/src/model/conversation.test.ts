@@ -49,7 +49,7 @@ test("a message moves through its states, and keeps its outcome", () => {
   expect(entries).toMatchObject([{ text: "Hello", status: { state: "finished", durationMs: 700 } }]);
 });
 
-test("a conversation is busy while a message is on its way, queued, running or waiting, and only then", () => {
+test("a conversation is busy only while a message is being sent, queued, running or waiting", () => {
   expect(isBusy([])).toBe(false);
   expect(isBusy(addSent([], "m-1", "Hello"))).toBe(true);
   for (const state of ["accepted", "running", "waiting_for_approval"]) expect(isBusy(after(status(state)))).toBe(true);
@@ -69,7 +69,7 @@ test("the end of a turn stops the tool calls that have no result, and the end of
   expect(stateOf(after(status("running"), call, status("finished"), late))).toMatchObject({ state: "done" });
 });
 
-test("the text of another client's message is what the device repeats of it", () => {
+test("another client's message is shown with the text that the device echoes", () => {
   const repeated = output({
     message_type: "user_message",
     otid: "m-1",
@@ -79,7 +79,7 @@ test("the text of another client's message is what the device repeats of it", ()
   expect(addEvent(addSent([], "m-1", "Mine"), repeated)).toMatchObject([{ text: "Mine" }]);
 });
 
-test("what a device writes is never trusted: members of other types are ignored", () => {
+test("input from a device is never trusted: members of the wrong type are ignored", () => {
   const hostile = [7, null, { toString: "x" }, [], [7], "x".repeat(3)];
   for (const value of hostile)
     for (const type of ["assistant_message", "tool_call_message", "client_tool_start", "loop_error", "status", value])
@@ -107,7 +107,7 @@ test("output of subagents is left out, a gap is shown, and old entries are dropp
   expect(kept.at(-1)).toMatchObject({ text: "n 1099" });
 });
 
-test("a text that is shortened says so at its end, once, whatever follows", () => {
+test("a shortened text ends with exactly one note that it was shortened", () => {
   const text = (content: string) => output({ message_type: "assistant_message", id: "t", content });
   const [entry] = after(text("x".repeat(150_000)), text("y".repeat(150_000)), text("z"));
   const end = "y\n… The rest is not shown.";

@@ -34,7 +34,7 @@ const names = (filter: Readonly<Record<string, string>>): readonly string[] =>
     ({ connectionName }) => connectionName,
   );
 
-test("devices are ordered by name as people count, and by each column in both directions", () => {
+test("devices are sorted by name in natural number order, and by each column in both directions", () => {
   expect(names({})).toEqual(["a10", "b", "a9"]);
   expect(names({ sort: "version" })).toEqual(["a9", "a10", "b"]);
   expect(names({ sort: "-version" })).toEqual(["b", "a10", "a9"]);
@@ -67,7 +67,7 @@ function row(deviceId: string, connectionName: string, displayName?: string): En
   return device(connectionName, { deviceId, ...(displayName !== undefined && { displayName }) });
 }
 
-test("a name hides nothing, whether the device or an administrator wrote it", () => {
+test("invisible characters in a name are shown, whether the device or an administrator set it", () => {
   expect(nameOf(row("1", "build-server\u200b"))).toBe(String.raw`build-server\u200b`);
   expect(nameOf(row("1", "\u202erevres-dliub"))).toBe(String.raw`\u202erevres-dliub`);
   expect(nameOf(row("1", "desk", "build\u3164server"))).toBe(String.raw`build\u3164server`);
@@ -75,7 +75,7 @@ test("a name hides nothing, whether the device or an administrator wrote it", ()
   for (const name of ["Größe", "日本語", "build server 👩‍💻"]) expect(nameOf(row("1", name))).toBe(name);
 });
 
-test("names that look alike are found, even with different spaces, unless they belong to one device", () => {
+test("names that look alike are detected, even with different spaces, unless they belong to one device", () => {
   const all = [row("1", "build server"), row("2", "desk"), row("2", "desk"), row("3", "lab\u200b")];
   expect(ambiguousLooks(all)).toEqual([]);
   for (const name of ["build server", " build\u00a0 server", "\uff42uild server"])
@@ -83,7 +83,7 @@ test("names that look alike are found, even with different spaces, unless they b
   expect(ambiguousLooks([...all, row("4", "x", "desk")])).toEqual(["desk"]);
 });
 
-test("a name that already ends in another device's id is found, and one that ends in its own id is not", () => {
+test("a name that ends in another device's id is detected, and one that ends in its own id is not", () => {
   const all = [row("1", "desk"), row("2", "desk"), row("3", "lab (3)"), row("4", "lab (5)"), row("6", "lab (1) x")];
   expect(ambiguousLooks(all)).toEqual(["desk"]);
   for (const name of ["desk (1)", "other (1)", "desk \uff081\uff09", "desk\u00a0( 1 ) "])

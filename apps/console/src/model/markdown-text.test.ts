@@ -36,27 +36,27 @@ function lettersOf(text: string): string {
 
 // These are cases of the examples of CommonMark's specification in which text was lost or changed.
 test.each([
-  ["code at the beginning of a line is no fence", "```one```\nand **more**", "one\nand more"],
-  ["code whose marks do not match is no fence", "```one``\nmore", "```one``\nmore"],
-  ["a fence with a text behind it ends no code", "```\n``` sh\nls\n```\nmore", "``` sh\nls\nmore"],
-  ["a fence that is indented like code ends no code", "```\nlet a;\n    ```", "let a;\n    ```"],
-  ["a fence of other characters ends no code", "~~~\n```\n~~~\nmore", "```\nmore"],
-  ["a longer fence ends code, and a shorter one does not", "````\n```\n``````  \nmore", "```\nmore"],
-  ["a hash of the last word of a heading stays", "## About C#", "About C#"],
-  ["hashes behind a space end a heading", "## About F# ####  ", "About F#"],
-  ["hashes that are escaped stay", "# About \\#\n## and #\\##", "About #\nand ###"],
+  ["inline code at the start of a line is not a fence", "```one```\nand **more**", "one\nand more"],
+  ["mismatched code marks are not a fence", "```one``\nmore", "```one``\nmore"],
+  ["a fence followed by text does not close a code block", "```\n``` sh\nls\n```\nmore", "``` sh\nls\nmore"],
+  ["a fence indented like code does not close a code block", "```\nlet a;\n    ```", "let a;\n    ```"],
+  ["a fence of other characters does not close a code block", "~~~\n```\n~~~\nmore", "```\nmore"],
+  ["a longer fence closes a code block, and a shorter one does not", "````\n```\n``````  \nmore", "```\nmore"],
+  ["a hash attached to the last word of a heading is kept", "## About C#", "About C#"],
+  ["hashes after a space close a heading", "## About F# ####  ", "About F#"],
+  ["escaped hashes are kept", "# About \\#\n## and #\\##", "About #\nand ###"],
   ["a heading may be empty", "#\n## \n### ###\nmore", "\n\n\nmore"],
-  ["code of an item may have several empty lines", "- one\n\n  ```\n  a\n\n\n  b\n  ```", "one\na\n\n\nb"],
-  ["an item without a text does not end a paragraph", "one\n*\nmore", "one\n*\nmore"],
-  ["a space that does not break makes no item", "*\u00a0one", "*\u00a0one"],
-  ["code binds closer than emphasis", "match *.ts and `*.js`", "match *.ts and *.js"],
-  ["code binds closer than strong emphasis", "match **/*.ts or `**/*.js`", "match **/*.ts or **/*.js"],
-  ["code binds closer than a line through a text", "from ~~a to `~~b`", "from ~~a to ~~b"],
-  ["code ends with as many marks as it begins with", "a ``b` c", "a ``b` c"],
-  ["emphasis ends with the mark that it begins with", "the names _a* and b", "the names _a* and b"],
-  ["marks that are escaped end no emphasis", "*one\\* more", "*one* more"],
-  ["underscores within a word of any script stay", "имя_файла_ и _один", "имя_файла_ и _один"],
-  ["marks without a word between them stay", "stars ***** and ****", "stars ***** and ****"],
+  ["code in a list item may contain several empty lines", "- one\n\n  ```\n  a\n\n\n  b\n  ```", "one\na\n\n\nb"],
+  ["an empty list item does not interrupt a paragraph", "one\n*\nmore", "one\n*\nmore"],
+  ["a non-breaking space does not start a list item", "*\u00a0one", "*\u00a0one"],
+  ["code takes precedence over emphasis", "match *.ts and `*.js`", "match *.ts and *.js"],
+  ["code takes precedence over strong emphasis", "match **/*.ts or `**/*.js`", "match **/*.ts or **/*.js"],
+  ["code takes precedence over strikethrough", "from ~~a to `~~b`", "from ~~a to ~~b"],
+  ["code closes with as many backticks as it opens with", "a ``b` c", "a ``b` c"],
+  ["emphasis closes with the mark that opened it", "the names _a* and b", "the names _a* and b"],
+  ["escaped marks do not close emphasis", "*one\\* more", "*one* more"],
+  ["underscores inside a word of any script are kept", "имя_файла_ и _один", "имя_файла_ и _один"],
+  ["marks without text between them are kept", "stars ***** and ****", "stars ***** and ****"],
 ])("%s", (_name, text, expected) => {
   expect(shown(text)).toBe(expected);
 });
@@ -96,7 +96,7 @@ const marked = fc.array(fc.oneof(mark, word), { maxLength: 40 }).map((pieces) =>
 /** A line that begins code and names its language, which is not shown. */
 const language = /^[\s>*+\-\d.)]*(?:`{3,}[^`\n]*\p{L}[^`\n]*|~{3,}.*\p{L}.*)$/mu;
 
-test("no letter of a text is lost, whatever marks are around it", () => {
+test("Markdown rendering loses no letter, whatever markup surrounds it", () => {
   fc.assert(
     fc.property(marked, (text) => {
       fc.pre(!language.test(text));
@@ -106,7 +106,7 @@ test("no letter of a text is lost, whatever marks are around it", () => {
   );
 });
 
-test("code between fences is shown as it is written, at the top and within items and quotes", () => {
+test("fenced code is shown verbatim, at the top level and inside list items and quotes", () => {
   const opening = fc.tuple(fc.constantFrom("`", "~"), fc.integer({ min: 3, max: 6 }));
   const line = fc.array(fc.oneof(mark, word), { maxLength: 8 }).map((pieces) => {
     const joined = pieces.join("").replaceAll("\n", "");

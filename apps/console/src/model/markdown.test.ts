@@ -4,7 +4,7 @@ import { parseMarkdown, safeAddress } from "./markdown.ts";
 const text = (value: string) => ({ kind: "text", text: value });
 const paragraph = (...children: object[]) => ({ kind: "paragraph", children });
 
-test("paragraphs, headings, code, quotes, rules and emphasis are read", () => {
+test("paragraphs, headings, code, quotes, rules and emphasis are parsed", () => {
   expect(
     parseMarkdown(
       "# Title #\n\nSome **bold**, *em*, ~~gone~~ and `co*d*e`.\nNext line\n\n---\n> said\n\n```ts\nlet a;\n\n# no\n```",
@@ -28,7 +28,7 @@ test("paragraphs, headings, code, quotes, rules and emphasis are read", () => {
   ]);
 });
 
-test("lists have items that may contain blocks and lists", () => {
+test("list items may contain blocks and nested lists", () => {
   expect(parseMarkdown("1. one\n2. two\n   - inner\n   - more\n\nafter")).toEqual([
     {
       kind: "list",
@@ -52,7 +52,7 @@ test("a list continues after several empty lines if an item or an indented line 
   ]);
 });
 
-test("tables have a head and rows, and columns that are aligned", () => {
+test("tables have a header, rows and column alignment", () => {
   expect(parseMarkdown("| a | b |\n|---|:-:|\n| 1 | `x` |")).toEqual([
     {
       kind: "table",
@@ -63,7 +63,7 @@ test("tables have a head and rows, and columns that are aligned", () => {
   ]);
 });
 
-test("markup stays text, and only links to web pages and mail are links", () => {
+test("HTML stays plain text, and only web and mail links become links", () => {
   expect(parseMarkdown("<img src=x onerror=alert(1)>")).toEqual([paragraph(text("<img src=x onerror=alert(1)>"))]);
   for (const address of [
     "javascript:alert(1)",
@@ -133,12 +133,12 @@ test.each([
   expect(parseMarkdown(`[${label}](${address})`)).toEqual([paragraph(link)]);
 });
 
-test("a label hides nothing", () => {
+test("invisible characters in a link label are shown", () => {
   const [block] = parseMarkdown("[moc.buhtig//:sptth\u202e](https://evil.example/)");
   expect(JSON.stringify(block)).toContain(String.raw`moc.buhtig//:sptth\\u202e`);
 });
 
-test("text that is still being written, and hostile text, is read without an error or a long wait", () => {
+test("incomplete and hostile Markdown is parsed without an error or a long delay", () => {
   expect(parseMarkdown("```js\nunfinished")).toEqual([{ kind: "code", text: "unfinished" }]);
   expect(parseMarkdown("**unfinished")).toEqual([paragraph(text("**unfinished"))]);
   for (const piece of ["*", "**a", "`", "[", "](", "> ", "- ", "|", "![a](", "~~x", "_a", "1. "])

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { formatRoute, parseRoute } from "./route.ts";
 
-test("a view and its filters survive the way through the address", () => {
+test("a view and its filters round-trip through the URL", () => {
   const parameters = { q: "a&b=c #d", status: "online", tag: "ci" };
   expect(parseRoute(formatRoute("devices", { parameters }))).toEqual({ view: "devices", id: null, parameters });
   expect(parseRoute(formatRoute("device", { id: "a/b?c%" }))).toEqual({ view: "device", id: "a/b?c%", parameters: {} });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { diffText, foldEmpty, linesToShow } from "./line-diff.ts";
 import { describeInput } from "./tool-input.ts";
 
-test("edits are shown as changes, new files as additions, and commands and paths each have their place", () => {
+test("edits are shown as changes, new files as additions, and commands and paths in their own fields", () => {
   expect(describeInput({ file_path: "/a.ts", old_string: "x", new_string: "y" })).toEqual([
     { kind: "path", text: "/a.ts" },
     { kind: "edit", before: "x", after: "y" },
@@ -22,7 +22,7 @@ test("edits are shown as changes, new files as additions, and commands and paths
   ]);
 });
 
-test("nothing of an input is hidden, whatever its types", () => {
+test("no part of an input is hidden, whatever the types of its members", () => {
   expect(describeInput({ command: 7, edits: "no list", content: null, file_path: ["x"] })).toEqual([
     { kind: "member", name: "command", text: "7" },
     { kind: "member", name: "edits", text: "no list" },
@@ -36,7 +36,7 @@ test("nothing of an input is hidden, whatever its types", () => {
   expect(more[1]).toMatchObject({ kind: "member", name: "edits", text: expect.stringContaining("replace_all") });
 });
 
-test("a character that hides, or turns the direction of a text, is visible wherever the input has it", () => {
+test("invisible and bidirectional control characters are shown wherever the input contains them", () => {
   const turned = "echo \u202e\u2066x\u2069 \u200b\u{e0001}\u001b[2K\rrm";
   const shown = "echo \\u202e\\u2066x\\u2069 \\u200b\\udb40\\udc01\\u001b[2K\\u000drm";
   const edit = { old_string: turned, new_string: turned };
@@ -53,7 +53,7 @@ test("a character that hides, or turns the direction of a text, is visible where
   }
 });
 
-test("a filler character does not look like nothing, and no unusual space looks like a common one in a command or path", () => {
+test("a filler character is visible, and no unusual space looks like an ordinary one in a command or path", () => {
   const edit = { file_path: "/srv/a\u2003b", old_string: "{ timeout }", new_string: "{ timeout,\u3164}" };
   expect(describeInput({ ...edit, command: "rm\u00a0-rf\u3000/\u2800" })).toEqual([
     { kind: "path", text: String.raw`/srv/a\u2003b` },
@@ -62,7 +62,7 @@ test("a filler character does not look like nothing, and no unusual space looks 
   ]);
 });
 
-test("unusual spaces are visible in members, names and lists, but not in texts, which use them for good reasons", () => {
+test("unusual spaces are marked in members, names and lists, but not in prose, where they are legitimate", () => {
   const shown = String.raw`x\u00a0y\u3000z`;
   const spaced = "x\u00a0y\u3000z";
   expect(describeInput({ command: ["bash", "-c", spaced], args: [spaced], env: { [spaced]: spaced } })).toEqual([
@@ -83,13 +83,13 @@ test("unusual spaces are visible in members, names and lists, but not in texts, 
     expect(describeInput({ [name]: spaced })).toEqual([{ kind: "member", name, text: spaced }]);
 });
 
-test("a path is one line, with its line breaks written out", () => {
+test("a path is one line, with its line breaks escaped", () => {
   expect(describeInput({ file_path: "/a.txt\n\r\n  /../b" })).toEqual([
     { kind: "path", text: "/a.txt\\n\\u000d\\n  /../b" },
   ]);
 });
 
-test("many empty lines are shown as their number, with the lines before and after them", () => {
+test("a long run of empty lines is collapsed to its count, with the lines before and after it", () => {
   const text = `a${"\n".repeat(3)}b${"\n".repeat(5)}  \n\t\nc\n`;
   expect(linesToShow(text).map(({ text: line, empty }) => (empty > 0 ? empty : line))).toEqual([
     ...["a", "", "", "b"],
@@ -115,7 +115,7 @@ test.each([
   ["a\n\nb\n", "a\nb\n", " a,-, b"],
   ["one\ntwo\nthree\nfour\n", "zero\ntwo\nfour\nfive\n", "-one,+zero, two,-three, four,+five"],
 ])(
-  "a difference has every line of both texts in their order, and the most common lines as unchanged: %j to %j",
+  "a diff contains every line of both texts in order, with as many unchanged lines as possible: %j to %j",
   (before, after, expected) => {
     const marks = { same: " ", added: "+", removed: "-", skipped: "…" };
     expect(
@@ -126,7 +126,7 @@ test.each([
   },
 );
 
-test("a difference shows changed lines with some lines around them", () => {
+test("a diff shows changed lines with some context lines", () => {
   const before = Array.from({ length: 20 }, (_, index) => `line ${index}`).join("\n");
   const lines = diffText(before, before.replace("line 10", "changed"));
   expect(lines.map(({ kind }) => kind)).toEqual([

@@ -78,7 +78,7 @@ test("an update is offered for an older version only", () => {
   expect(updateHint(undefined, "0.32.18")).toBeNull();
 });
 
-test("every state of a message has words and a tone, even a state that is newer than the console", () => {
+test("every message state has a label and a tone, even a state that is newer than the console", () => {
   const status = { agentId: "a", clientMessageId: "m", conversationId: "default", deviceId: "d" };
   expect(describeState(null)).toEqual({ tone: "busy", text: "sending" });
   expect(describeState({ ...status, state: "finished", durationMs: 1_250 })).toEqual({
@@ -93,7 +93,7 @@ test("every state of a message has words and a tone, even a state that is newer 
   expect(describeState({ ...status, state: "newer" })).toEqual({ tone: "calm", text: "newer" });
 });
 
-test("older names of modes are the same modes, and a free mode is recognised by both", () => {
+test("the older and newer names of a mode are equivalent, and both names identify an unrestricted mode", () => {
   expect([modeText("bypassPermissions"), modeText("default"), modeText("newer")]).toEqual([
     "unrestricted",
     "standard",
@@ -126,7 +126,7 @@ test("times and durations are short", () => {
   expect([agoText(0, 1_000), agoText(0, 8_000), agoText(0, 3_600_000)]).toEqual(["just now", "8 s ago", "1 h ago"]);
 });
 
-test("figures of the last hour are summed, the latency is that of the worst minute, and nothing is divided by zero", () => {
+test("figures of the last hour are summed, the latency is that of the worst minute, and zero counts do not cause a division by zero", () => {
   const bucket = {
     startsAt: 0,
     requests: 3,
@@ -175,7 +175,7 @@ test("audit records are described in words, including types that the console doe
   expect(auditText({ ...record, type: "newer_record", members: { actor: 7, tool: {} } })).toBe("newer_record");
 });
 
-test("a time that is not in any calendar is an empty date, so that it does not break the view", () => {
+test("an invalid time is shown as an empty date, so that it does not break the view", () => {
   expect(dateText(8.64e15 + 1)).toBe("");
   expect(dateText(0)).not.toBe("");
 });

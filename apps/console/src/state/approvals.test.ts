@@ -97,7 +97,7 @@ test("requests of two agents are separate, even with the same id in conversation
   expect(keyOf({ ...request })).toBe(keyOf(request));
 });
 
-test("a request that is reported again, with its message, keeps its place and does not count as new", async () => {
+test("a request that is reported again, with its message, keeps its position and does not count as new", async () => {
   const { withRequest } = await open();
   const second = approvalOf("call-2");
   const known = withRequest(withRequest([], approval), second);
@@ -106,7 +106,7 @@ test("a request that is reported again, with its message, keeps its place and do
   expect(withRequest(known, again)).toEqual([again, second]);
 });
 
-test("another request under a known id is announced, and waits for its own decision", async () => {
+test("a different request under a known id is announced, and needs its own decision", async () => {
   const { approvals: waiting, questionOf } = await open();
   const { decide, deciding } = await import("./decisions.ts");
   tell("call-1", "requested");
@@ -129,7 +129,7 @@ test("another request under a known id is announced, and waits for its own decis
   await settled(() => shown.length, 2);
 });
 
-test("alerts are for requests that still wait, even when events come late, and the second alert is noticed too", async () => {
+test("alerts are only for requests that are still pending, even when events come late, and a second alert is noticed too", async () => {
   await open();
   for (const id of ["call-1", "call-2"]) for (const change of ["requested", "decided"]) tell(id, change);
   tell("call-3", "requested");
@@ -142,7 +142,7 @@ test("alerts are for requests that still wait, even when events come late, and t
   ]);
 });
 
-test("the page also alerts for requests that it finds in the list when it opens, and after it has missed events", async () => {
+test("the page also alerts for requests that are already in the list when it opens or after missed events", async () => {
   listed = ["call-1"];
   const { approvalCount } = await open();
   await settled(() => shown.length, 1);
@@ -158,7 +158,7 @@ test("the page also alerts for requests that it finds in the list when it opens,
   expect(shown).toHaveLength(3);
 });
 
-test("the requests of a device are counted, filtered and sorted as events come, whatever its row said when the list was read", async () => {
+test("a device's requests are counted, filtered and sorted from events, whatever its row contained when the list was loaded", async () => {
   rows = [rowOf("1"), rowOf("2", { deviceId: "d" }), rowOf("3", { pendingApprovals: 2 })];
   const [{ approvalCount, pendingOf }, { devices }, list, { route }] = await Promise.all([
     open(),
@@ -179,7 +179,7 @@ test("the requests of a device are counted, filtered and sorted as events come, 
   await settled(() => list.selectedIds.value, []);
 });
 
-test("a list that could not be read is not taken for an empty one, and is read again", async () => {
+test("a list that failed to load is not shown as empty, and is loaded again", async () => {
   [listed, connectionId] = [["call-1"], undefined];
   const { approvalCount, approvalsFailure } = await open();
   expect(approvalsFailure.value).toBeUndefined();
@@ -190,7 +190,7 @@ test("a list that could not be read is not taken for an empty one, and is read a
   expect(approvalsFailure.value).toBeNull();
 });
 
-test("the requests of other devices are shown while one that asks comes and goes, and are read again after that", async () => {
+test("the requests of other devices stay visible while a device with a request connects and disconnects, and are then reloaded", async () => {
   const { approvals: waiting, approvalsFailure } = await open();
   await settled(() => approvalsFailure.value, null);
   const lists: (() => void)[] = [];
@@ -243,7 +243,7 @@ test("a part of the page that could not be loaded is not shown as an empty list,
   expect(approvalsFailure.value).toBeNull();
 });
 
-test("a request counts while its device is online, and goes to its present connection when it is back", async () => {
+test("a request counts while its device is online, and its decision goes to the device's current connection after a reconnect", async () => {
   listed = ["call-1"];
   const { approvals: waiting, approvalCount } = await open();
   await settled(() => approvalCount.value, 1);

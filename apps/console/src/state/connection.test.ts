@@ -75,7 +75,7 @@ test.each([
   },
 );
 
-test("a stream is not live when the gateway is silent, and lost when it does not respond", async () => {
+test("a stream is not live while the gateway is silent, and is lost when the gateway does not respond", async () => {
   const { api } = await open();
   await settled(() => api.connection.value, "live");
   events = () => new Promise(() => undefined);
@@ -88,7 +88,7 @@ test("a stream is not live when the gateway is silent, and lost when it does not
   await settled(() => api.connection.value, "live");
 });
 
-test("the connection is tried immediately when there is no network: lost, unless the gateway is on this machine", async () => {
+test("when the browser is offline, the connection is checked immediately and is lost unless the gateway is on this machine", async () => {
   const { api } = await open();
   await settled(() => api.connection.value, "live");
   report("offline");

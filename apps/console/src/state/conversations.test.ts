@@ -58,7 +58,7 @@ function report(agentId: string, conversationId = "default"): void {
 const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
   vi.waitFor(() => expect(read()).toEqual(expected), { timeout: 10_000 });
 
-test("a view opens on the latest conversation of the past, and no later event changes it", async () => {
+test("a view opens on the latest stored conversation, and later events do not change it", async () => {
   const conversations = await open();
   await happen(conversations, "agent-old");
   await happen(conversations, "agent-late");
@@ -67,7 +67,7 @@ test("a view opens on the latest conversation of the past, and no later event ch
   expect(conversations.target.value).toEqual({ agentId: "agent-late", conversationId: "default" });
 });
 
-test("a past that takes several seconds ends at its latest conversation, unless a message is begun meanwhile", async () => {
+test("a history that takes several seconds to load opens on its latest conversation, unless the user has started a message", async () => {
   const conversations = await open();
   for (const agentId of ["agent-1", "agent-2", "agent-3"]) {
     await happen(conversations, agentId);
@@ -79,7 +79,7 @@ test("a past that takes several seconds ends at its latest conversation, unless 
   expect(conversations.target.value.agentId).toBe("agent-3");
 });
 
-test("a past that arrives in a hidden tab, whose timers are late, ends at its latest conversation", async () => {
+test("a history that loads in a hidden tab with delayed timers opens on its latest conversation", async () => {
   vi.setSystemTime(300);
   const set = setTimeout;
   const late = (run: () => void, ms = 0): unknown =>
@@ -97,7 +97,7 @@ test("a past that arrives in a hidden tab, whose timers are late, ends at its la
   expect(conversations.target.value.agentId).toBe("agent-9");
 });
 
-test("the conversation that is shown stays after half a minute, even on a device that never rests", async () => {
+test("the displayed conversation does not change after half a minute, even on a device that is always busy", async () => {
   const conversations = await open();
   for (let event = 0; event < 80; event += 1) {
     await happen(conversations, `agent-${event}`);
@@ -107,7 +107,7 @@ test("the conversation that is shown stays after half a minute, even on a device
   expect(Number(agentId.slice("agent-".length))).toBeLessThan(75);
 });
 
-test("the first event of a quiet device fills in the conversation, even without an agent, and no later one changes it", async () => {
+test("the first event of a quiet device selects the conversation, even without an agent, and later events do not change it", async () => {
   const conversations = await open();
   await vi.advanceTimersByTimeAsync(5_000);
   await happen(conversations, "", "conversation-1");
@@ -115,7 +115,7 @@ test("the first event of a quiet device fills in the conversation, even without 
   expect(conversations.target.value).toEqual({ agentId: "", conversationId: "conversation-1" });
 });
 
-test("a conversation to which a message was sent is not changed by events, neither now nor when the view opens again", async () => {
+test("after a message is sent, events do not switch the conversation, even when the view opens again", async () => {
   const conversations = await open();
   await happen(conversations, "", "conversation-1");
   const isSent = conversations.send("c", "hello");
@@ -127,7 +127,7 @@ test("a conversation to which a message was sent is not changed by events, neith
     expect(target.value).toEqual({ agentId: "", conversationId: "conversation-1" });
 });
 
-test("a new browser reads what is stored, and shows the latest conversation of the list with its messages before the events", async () => {
+test("a new browser loads the stored messages, and shows the latest conversation before any event arrives", async () => {
   const message = { deviceId: "device-1", conversationId: "default", state: "finished", sentAt: 1, updatedAt: 1 };
   listed = [
     { ...message, agentId: "agent-1", clientMessageId: "m-9", state: "running", sentAt: 9 },
@@ -189,7 +189,7 @@ test("a message whose outcome is unknown keeps its place when the view opens aga
   expect(keys()).toEqual(all);
 });
 
-test("texts that arrive together are applied together, so that a long reply does not draw the page for each", async () => {
+test("text events that arrive together are applied together, so that a long reply does not re-render the page for each", async () => {
   const conversations = await open();
   let changes = -1;
   const { effect } = await import("@preact/signals");
@@ -208,7 +208,7 @@ test("texts that arrive together are applied together, so that a long reply does
   expect(changes).toBeLessThan(20);
 });
 
-test("a conversation is not known to be empty until the past has arrived and the list was read", async () => {
+test("a conversation is not shown as empty until its history and the list have loaded", async () => {
   const { failure, history } = await open();
   // The events begin a moment after the stream.
   await vi.advanceTimersByTimeAsync(500);
@@ -219,7 +219,7 @@ test("a conversation is not known to be empty until the past has arrived and the
   expect(history.state.value.isReading).toBe(false);
 });
 
-test("a list that the key may not read is not waited for", async () => {
+test("the view does not wait for a list that the key may not read", async () => {
   scopes = ["view"];
   const { history } = await open();
   expect(history.state.value.isReading).toBe(false);

@@ -86,7 +86,7 @@ async function open(key: string): ReturnType<typeof load> {
 const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
   vi.waitFor(() => expect(read()).toEqual(expected), { timeout: 10_000 });
 
-test("data that one session has read is gone when it ends, and never appears in the next one", async () => {
+test("the data of a session is discarded when it ends, and never appears in the next one", async () => {
   const { approvals, environments, session } = await open("a");
   await settled(() => environments.rows.value.size, 1);
   await settled(() => approvals.approvalCount.value, 1);
@@ -143,7 +143,7 @@ test("a sign-out that fails leaves the devices on the page, and they are followe
   await settled(() => streams.length, 2);
 });
 
-test("a late response to a request of the last session changes nothing in the next one", async () => {
+test("a late response to a request of the previous session changes nothing in the current one", async () => {
   const respond: ((response: Response) => void)[] = [];
   const late = (): Promise<Response> => new Promise((resolve) => respond.push(resolve));
   [list, approvalList] = [() => page(rowOf("1")), late];
@@ -158,7 +158,7 @@ test("a late response to a request of the last session changes nothing in the ne
   expect(approvals.approvals.value).toEqual([]);
 });
 
-test("changes that arrive while the list is read are in the result", async () => {
+test("changes that arrive while the list is loading are in the result", async () => {
   let respond: (response: Response) => void = () => undefined;
   list = ({ path }) =>
     path.includes("after=")
@@ -209,7 +209,7 @@ test("a list that could not be read is read again while the events arrive", asyn
 test.each([
   ["was read", () => page(rowOf("1")), "ready"],
   ["could not be read", () => problem(403, "insufficient_scope", "Not yet."), "error"],
-] as const)("an event is not kept once it was applied, after the list %s", async (_outcome, respond, kind) => {
+] as const)("an event is not kept after it was applied, after the list %s", async (_outcome, respond, kind) => {
   list = respond;
   const { environments } = await open("a");
   await settled(() => environments.loading.value.kind, kind);
@@ -251,7 +251,7 @@ test("a list that cannot be read is read again by one loop, however often events
   expect(reads).toBe(5);
 });
 
-test("events that are missing while the list is read do not discard it: it is shown, and read once more", async () => {
+test("if events are missed while the list loads, the list is still shown, and loaded once more", async () => {
   const respond: ((response: Response) => void)[] = [];
   list = () => new Promise((resolve) => respond.push(resolve));
   const { environments } = await open("a");
@@ -270,7 +270,7 @@ test("events that are missing while the list is read do not discard it: it is sh
   expect(respond).toHaveLength(2);
 });
 
-test("requests for permission that are decided or made while the list is read are not undone by it", async () => {
+test("a list does not undo requests for permission that were made or decided while it was loading", async () => {
   let respond: (response: Response) => void = () => undefined;
   let isRead = false;
   approvalList = () => {
@@ -309,7 +309,7 @@ test.each([
   },
 );
 
-test("the page connects immediately after a lost connection when asked to, keeps what it shows, and misses no event", async () => {
+test("after a lost connection the page reconnects on demand, keeps its contents, and misses no event", async () => {
   // Otherwise the page may connect again by itself just before it is asked to.
   const random = vi.spyOn(Math, "random").mockReturnValue(0.99);
   onTestFinished(() => random.mockRestore());

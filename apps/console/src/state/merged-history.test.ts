@@ -13,7 +13,7 @@ const sent = (id: string, text: string, given: MessageStatus | null): Entry => (
 });
 const conversation = (...entries: readonly Entry[]) => [{ agentId: "a", conversationId: "default", entries }];
 
-test("a message that is listed and followed is shown once, with its text and the later status", () => {
+test("a message that is both listed and followed is shown once, with its text and the newer status", () => {
   const running = status("m-1", 5, { state: "running", updatedAt: 6 });
   const ended = status("m-1", 5, { updatedAt: 9 });
   for (const [listed, followed] of [

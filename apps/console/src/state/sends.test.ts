@@ -58,7 +58,7 @@ async function toastTexts(): Promise<string> {
   return toasts.value.map(({ text }) => text).join(" ");
 }
 
-test("a send with an unknown outcome stays, empties the box, and is repeated with the same id and body", async () => {
+test("a send with an unknown outcome stays visible, clears the message box, and is repeated with the same id and body", async () => {
   const conversations = await open();
   expect(await conversations.send("connection-1", "deploy")).toBe(true);
   expect(await shown(conversations)).toEqual([["deploy", "unknown", true]]);
@@ -80,7 +80,7 @@ test("a send with an unknown outcome stays, empties the box, and is repeated wit
   expect(await shown(conversations)).toEqual([["deploy", "accepted", false]]);
 });
 
-test("a send without a response has an unknown outcome, and the page does not say that nothing was lost", async () => {
+test("a send without a response has an unknown outcome, and the page does not claim that the message was not sent", async () => {
   const conversations = await open();
   outcome = () => {
     throw new TypeError("Failed to fetch");
@@ -90,7 +90,7 @@ test("a send without a response has an unknown outcome, and the page does not sa
   expect(await toastTexts()).not.toContain("Nothing was lost");
 });
 
-test("a send that was refused leaves nothing behind, and the text stays in the box", async () => {
+test("a refused send is removed, and its text stays in the message box", async () => {
   const conversations = await open();
   outcome = () => problem(409, "device_offline", "The device is offline.");
   expect(await conversations.send("connection-1", "deploy")).toBe(false);
@@ -98,7 +98,7 @@ test("a send that was refused leaves nothing behind, and the text stays in the b
   expect(await toastTexts()).toBe("The device is offline.");
 });
 
-test("a repeat that does not reach the device says nothing about the first attempt; the device's refusal does", async () => {
+test("a repeat that does not reach the device does not settle the first attempt; a refusal by the device does", async () => {
   const conversations = await open();
   await conversations.send("connection-1", "deploy");
   const { openSends, repeat } = await import("./sends.ts");
@@ -113,7 +113,7 @@ test("a repeat that does not reach the device says nothing about the first attem
   expect(await toastTexts()).toContain("Not now.");
 });
 
-test("an unknown outcome is still there after another view or a reload, even of a page that was left while it sent", async () => {
+test("an unknown outcome survives a change of view and a reload, even if the page was closed during the send", async () => {
   const first = await open();
   await first.send("connection-1", "deploy");
   first.close();
@@ -135,7 +135,7 @@ test("an unknown outcome is still there after another view or a reload, even of 
   ]);
 });
 
-test("a send that ends after its view was left is shown by the view that is open then", async () => {
+test("a send that finishes after the user has left its view is shown in the view that is open then", async () => {
   const first = await open();
   let respond: (response: Response) => void = () => undefined;
   const late = new Promise<Response>((resolve) => (respond = resolve));
@@ -150,7 +150,7 @@ test("a send that ends after its view was left is shown by the view that is open
   expect(await shown(second)).toEqual([["deploy", "accepted", false]]);
 });
 
-test("events about a message count more than a response that does not come", async () => {
+test("events about a message take precedence over a missing response", async () => {
   const conversations = await open();
   const { openSends, settle } = await import("./sends.ts");
   const scope = { deviceId: "device-1", agentId: "agent-1", conversationId: "default" };

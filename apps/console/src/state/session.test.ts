@@ -26,7 +26,7 @@ test("a key that can only connect devices does not sign in, and its session is e
   expect(session.value).toEqual({ kind: "signed_out", reason: null });
 });
 
-test("a search of the last session is not used by the next one", async () => {
+test("a search of the previous session does not carry over to the next one", async () => {
   const [{ href, route }, { noteSessionEnd, signIn }] = await Promise.all([
     import("./route.ts"),
     import("./session.ts"),
@@ -46,7 +46,7 @@ test("a search of the last session is not used by the next one", async () => {
   expect(href("devices")).toBe("#/devices?q=secret-project");
 });
 
-test("every request names the key that the page shows, even once the session has ended, and a refusal ends the session here", async () => {
+test("every request names the displayed key, even after the session has ended, and a refusal ends the session in the page", async () => {
   const { administer, transport } = await import("./api.ts");
   const { listEnvironments } = await import("@letta-environments/client");
   const { readSession, session, signIn, signOut } = await import("./session.ts");

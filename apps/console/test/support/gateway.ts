@@ -28,7 +28,7 @@ export interface ConsoleGateway {
   readonly proxy: LaunchedProxy;
   /** Prints a sign-in link. */
   link(...options: readonly string[]): Promise<string>;
-  /** Starts a real device with a key of its own. */
+  /** Starts a real device with its own key. */
   connectDevice(deviceId: string, asksPermission?: boolean): Promise<LaunchedDevice & { readonly key: string }>;
   /** Starts a real device with the command of an invitation. */
   connectInvited(command: string, deviceId: string): Promise<void>;
