@@ -11,7 +11,7 @@ import { revokeKey } from "./keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "./keys/key-store-outages.ts";
 import type { KeyStore } from "./ports.ts";
 
-/** A proxy over a store that can be taken away. */
+/** A proxy over a store that can be made unavailable. */
 async function setUp() {
   const memory = createMemoryKeyStore();
   const clock = createVirtualClock();
@@ -67,7 +67,7 @@ test("a device receives 503 with Retry-After at its registration and at its sock
   expect(decision).toMatchObject({ kind: "refused", response: { status: 503, headers: { "retry-after": "2" } } });
 });
 
-test("nothing is remembered of a key that could not be looked up", async () => {
+test("a failed key lookup is not cached", async () => {
   const { key, record, codeOf, memory, state } = await setUp();
   state.isDown = true;
   expect(await codeOf(fakeRequest({ key }))).toBe("key_store_unavailable");
@@ -80,7 +80,7 @@ test("nothing is remembered of a key that could not be looked up", async () => {
   expect(await codeOf(fakeRequest({ key }))).toBe("invalid_key");
 });
 
-test("a warm key works on, and malformed keys are still refused without a read", async () => {
+test("cached keys still work, and malformed keys are still refused without a read", async () => {
   const { key, codeOf, state } = await setUp();
   expect(await codeOf(fakeRequest({ key }))).toBe(200);
   state.isDown = true;
@@ -92,7 +92,7 @@ test("a warm key works on, and malformed keys are still refused without a read",
   expect(state.reads).toBe(0);
 });
 
-test("a store that is broken rather than away stays an internal error", async () => {
+test("a defect in the store, as opposed to an outage, is an internal error", async () => {
   const { key, proxy, events, memory } = await setUp();
   memory.find = () => Promise.reject(new Error("the record cannot be read"));
   expect((await proxy.handle(fakeRequest({ key }))).status).toBe(500);

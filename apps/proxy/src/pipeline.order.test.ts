@@ -15,7 +15,7 @@ const faults = [
   ["an invalid body", "malformed_json"],
   ["a key that ends before its late body", "invalid_key"],
   ["an agent beyond the key", "agent_not_allowed"],
-  ["an If-Match that nothing meets", "precondition_failed"],
+  ["an If-Match that does not match", "precondition_failed"],
   ["an unknown connection", "connection_not_found"],
 ] as const;
 type Fault = (typeof faults)[number][0];
@@ -39,7 +39,7 @@ async function refuse(present: readonly Fault[]) {
     headers: {
       "content-type": "application/json",
       ...(has("a malformed Idempotency-Key") && { "idempotency-key": "" }),
-      ...(has("an If-Match that nothing meets") && { "if-match": '"tag"' }),
+      ...(has("an If-Match that does not match") && { "if-match": '"tag"' }),
     },
     body: has("an invalid body") ? "{" : JSON.stringify(body),
   };

@@ -77,7 +77,7 @@ describe("requests that pass", () => {
     expect(testProxy.upstreamRequests[0]?.method).toBe("GET");
   });
 
-  test("every response carries its request id and may be neither stored nor sniffed", async () => {
+  test("every response carries its request id, and may be neither stored by caches nor sniffed", async () => {
     const testProxy = createTestProxy();
     const own = await get(testProxy, { headers: { "x-request-id": "trace-1" } });
     const refused = await testProxy.proxy.handle(fakeRequest({ path: "/nowhere" }));
@@ -97,7 +97,7 @@ describe("requests that pass", () => {
   });
 });
 
-describe("requests with 400", () => {
+describe("requests refused with 400", () => {
   test.each([
     ["9007199254740993", "later"],
     ["-12345678901234567890", "later"],
@@ -105,7 +105,7 @@ describe("requests with 400", () => {
     ["1e400", "later"],
     ['[1,{"x":-1e999}]', "later[1].x"],
   ])(
-    "the number %s, which would not arrive as it was sent, is refused with the name of its member",
+    "the number %s, which cannot be passed on exactly, is refused with the name of its member",
     async (number, member) => {
       const testProxy = createTestProxy();
       const response = await send(testProxy, { body: `${sendBody.slice(0, -1)},"later":${number}}` });
@@ -122,7 +122,7 @@ describe("requests with 400", () => {
     expect(problemOf(response)).toMatchObject({ status: 400, errorCode: "malformed_json" });
   });
 
-  test("a broken rule is 400 and names the member", async () => {
+  test("a body that breaks a rule is 400 naming the member", async () => {
     const response = await send(createTestProxy(), {
       body: JSON.stringify({ messages: [{ ...message, content: 5 }] }),
     });
@@ -137,7 +137,7 @@ describe("requests with 400", () => {
   });
 });
 
-describe("requests with 401", () => {
+describe("requests refused with 401", () => {
   test("a 401 is returned before the body is read and before the upstream is called", async () => {
     const testProxy = createTestProxy();
     const request = fakeRequest({ method: "POST", path: "/v1/environments/c/messages", body: sendBody });
@@ -159,7 +159,7 @@ describe("requests with 401", () => {
   });
 });
 
-describe("requests with 403", () => {
+describe("requests refused with 403", () => {
   test("the 403 for a missing scope names the scope", async () => {
     const testProxy = createTestProxy();
     const { key } = await testProxy.issueKey({ scopes: ["read"] });
@@ -184,7 +184,7 @@ describe("requests with 403", () => {
   });
 });
 
-describe("requests with 404", () => {
+describe("requests refused with 404", () => {
   test.each([
     "/",
     "/v1",
@@ -199,7 +199,7 @@ describe("requests with 404", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ path }))).status).toBe(404);
   });
 
-  test("endpoints of devices do not exist in front of a server elsewhere", async () => {
+  test("device endpoints do not exist with a remote upstream", async () => {
     const testProxy = createTestProxy();
     const { key } = await testProxy.issueKey({ scopes: ["connect"] });
     const register = fakeRequest({ method: "POST", path: "/v1/environments/register", key, body: "{}" });
@@ -219,7 +219,7 @@ describe("requests with 404", () => {
   });
 });
 
-test("a 405 names the methods that there are", async () => {
+test("a 405 lists the supported methods in Allow", async () => {
   const response = await get(createTestProxy(), { method: "DELETE" });
   expect(response).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
 });
@@ -264,7 +264,7 @@ test("an encoded body is 415, and the response names the header and the encoding
   expect(other.headers).not.toHaveProperty("accept-encoding");
 });
 
-test("a body under another transfer encoding than chunked is 400, where the runtime has accepted it", async () => {
+test("a body with a transfer encoding other than chunked is 400, if the runtime has accepted it", async () => {
   const sent = (coding: string) => send(createTestProxy(), { headers: { "transfer-encoding": coding } });
   const refused = await sent("gzip, chunked");
   expect([refused.status, problemOf(refused).errors]).toEqual([
@@ -274,8 +274,8 @@ test("a body under another transfer encoding than chunked is 400, where the runt
   expect((await sent("Chunked")).status).toBe(200);
 });
 
-describe("requests that fail", () => {
-  test("a defect is reported with its cause, and the caller learns nothing of it", async () => {
+describe("requests that fail internally", () => {
+  test("a defect is reported with its cause, and the caller receives no detail", async () => {
     const cause = new Error("secret detail");
     const testProxy = createTestProxy(() => Promise.reject(cause));
     const response = await get(testProxy, {});
@@ -284,7 +284,7 @@ describe("requests that fail", () => {
     expect(testProxy.events).toContainEqual(expect.objectContaining({ type: "internal_error", cause }));
   });
 
-  test("a key store that fails lets nobody in", async () => {
+  test("a failing key store authenticates no request", async () => {
     const testProxy = createTestProxy(emptyUpstream, {
       ports: { keyStore: { ...createTestProxy().keyStore, find: () => Promise.reject(new Error("disk")) } },
     });
@@ -316,7 +316,7 @@ test.each([
   ["a send with Prefer: wait", "POST", "/v1/environments/conn-1/messages", "", 20],
   ["a read with wait", "GET", "/v1/environments/conn-1/messages/m1", "wait=finished&waitSeconds=40", 40],
   ["a read without wait", "GET", "/v1/environments/conn-1/messages/m1", "", undefined],
-])("the event of %s says for how long it was ready to wait", async (_what, method, path, query, waitSeconds) => {
+])("the event of %s contains its maximum wait", async (_what, method, path, query, waitSeconds) => {
   const testProxy = createTestProxy(
     knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }))),
   );

@@ -24,7 +24,7 @@ async function refusalOf(testProxy: TestProxy, path: string, key?: string): Prom
   return decision.kind === "accepted" ? "accepted" : problemOf(decision.response).errorCode;
 }
 
-test("a socket passes the same steps as a request, and the server learns who it is", async () => {
+test("an upgrade passes the same steps as a request, and the server receives its principal", async () => {
   const seen: unknown[] = [];
   const testProxy = embedded({
     upgrade(request, principal) {
@@ -47,7 +47,7 @@ test("a socket without a key, with a bad key, or without the scope is refused be
   expect(await refusalOf(testProxy, socketPath, key)).toBe("insufficient_scope");
 });
 
-test("there is no socket at any other path", async () => {
+test("an upgrade at any other path is refused", async () => {
   const testProxy = embedded(accepting);
   const { key } = await testProxy.issueKey({ scopes: ["list", "read", "send", "connect"] });
   expect(await refusalOf(testProxy, "/v1/environments", key)).toBe("endpoint_not_found");
@@ -55,7 +55,7 @@ test("there is no socket at any other path", async () => {
   expect(await refusalOf(testProxy, "/socket", key)).toBe("endpoint_not_found");
 });
 
-test("a defect in the decision refuses the socket and is reported", async () => {
+test("a defect during the decision refuses the upgrade and is reported", async () => {
   const cause = new Error("broken");
   const testProxy = embedded({ upgrade: () => Promise.reject(cause) });
   const { key } = await testProxy.issueKey({ scopes: ["connect"] });

@@ -120,7 +120,7 @@ function expectNothingForeign({ devices }: World, record: KeyRecord, { body }: P
   if (!record.scopes.includes("details")) expect(text).not.toContain(model.hiddenMark);
 }
 
-test("with the embedded server, no response reveals a device outside a key's restrictions, no message reaches one, and no key takes over another key's device", async () => {
+test("with the embedded server, no response reveals and no message reaches a device outside a key's restrictions, and no key takes over another key's device", async () => {
   const reached = { sent: 0, unsent: 0, registered: 0, kept: 0, opened: 0, closed: 0 };
   const scopes = ["list", "read", "send", "connect", "details"] as const;
   const keys = fc.array(model.anyKey(tenants, scopes), { minLength: 2, maxLength: 4 });

@@ -50,7 +50,7 @@ describe.each([
 ] as const)("administering keys that are restricted in %s", (member, own) => {
   const refusal = [403, "grant_not_allowed", [member]];
 
-  test("a restricted administering key gets no use of a key with the same restriction in shadow mode: it cannot rotate, change, enable or explain it", async () => {
+  test("a restricted administering key cannot rotate, change, enable or explain a key with the same restriction in shadow mode", async () => {
     const world = createWorld();
     const admin = await issueAdmin(world, own);
     const { record } = await world.issueKey(own);
@@ -68,7 +68,7 @@ describe.each([
     expect((await admin.ask({ method: "POST", path: `${path}/revoke` })).status).toBe(200);
   });
 
-  test("a restricted administering key in shadow mode grants only what it is stored with, and rotates itself", async () => {
+  test("a restricted administering key in shadow mode grants only its stored rights, and can rotate itself", async () => {
     const world = createWorld();
     const admin = await issueAdmin(world, own);
     const [within, beyond] = [await world.issueKey(own), await world.issueKey()];
@@ -83,7 +83,7 @@ describe.each([
   });
 });
 
-test("the policy for approvals that the configuration gives an administering key binds the keys that it creates and takes", async () => {
+test("an administering key's configured approval policy also applies to the keys that it creates or takes over", async () => {
   const world = createWorld();
   const admin = await issueAdmin(world);
   const other = await world.issueKey();
@@ -100,7 +100,7 @@ test("the policy for approvals that the configuration gives an administering key
   expect((await admin.ask({ method: "POST", path: `/${admin.id}/rotate` })).status).toBe(200);
 });
 
-test("a policy that the configuration gives the other key, the whole tenant or everybody counts for both", async () => {
+test("a configured policy for the other key, the tenant or everybody counts for both keys", async () => {
   const everybody = { deniedTools: ["Bash"], deadlineMs: 60_000 };
   const world = createWorld({
     everybody,
@@ -125,7 +125,7 @@ test("a tool that an administering key itself denies stays denied, even while th
   expect(outcomeOf(refused)).toEqual([403, "grant_not_allowed", ["deniedTools"]]);
 });
 
-test("stored overrides of policies that count only failures give and take no right, and are not passed on", async () => {
+test("stored overrides of policies that count only failures change no rights, and are not passed on", async () => {
   const policy = { limit: 20, windowMs: 60_000 };
   const policies = {
     sends: { per: ["key" as const], ...policy },

@@ -74,7 +74,7 @@ async function perform(
   return changed.length > 0;
 }
 
-test("no administering key sees or changes a device outside its tenant and restrictions, and a change affects one device alone", async () => {
+test("no administering key sees or changes a device outside its tenant and restrictions, and a change affects only one device", async () => {
   let changes = 0;
   await fc.assert(
     fc.asyncProperty(

@@ -155,7 +155,7 @@ describe("a key that may not administer a device", () => {
     expect((await store.findEnvironments("default", "d1")).length).toBe(1);
   });
 
-  test("a key that may see only some names of a device changes nothing: 403 grant_not_allowed", async () => {
+  test("a key that may access only some names of a device cannot change it: 403 grant_not_allowed", async () => {
     const { devices, issueKey, register, connectKey, store } = await setUp();
     await register(connectKey.key, { deviceId: "d1", connectionName: "prod-1", instance: "second" });
     const restricted = await issueKey({ scopes: ["admin"], connectionNames: ["prod-*"] });
@@ -205,7 +205,7 @@ describe("a key that may not administer a device", () => {
     expect((await proxy.handle(fakeRequest({ key: admin.key, method: "DELETE", path, headers }))).status).toBe(403);
   });
 
-  test("with a separate listener the main one does not serve devices", async () => {
+  test("with a separate administration listener, the main listener does not serve device administration", async () => {
     const world = await createDeviceAdministrationProxy({
       adminListener: { token: operatorToken, guard: createHostGuard([]) },
     });
@@ -250,7 +250,7 @@ describe("releasing a device", () => {
     expect((await devices(admin.key, "/d1")).devices[0]?.ownerKeyId).toBeNull();
   });
 
-  test("a repeated release changes nothing and is not audited", async () => {
+  test("repeating a release changes nothing and is not audited", async () => {
     const { devices, admin, entries } = await setUp();
     await devices(admin.key, "/d1/release", { method: "POST" });
     const before = await entries();
@@ -304,7 +304,7 @@ describe("removing a device", () => {
   });
 });
 
-test("in front of a remote environment server there are no devices to administer: 404", async () => {
+test("device administration is 404 with a remote upstream", async () => {
   const testProxy = createTestProxy();
   const { key } = await testProxy.issueKey({ scopes: ["admin"] });
   for (const [method, path] of [

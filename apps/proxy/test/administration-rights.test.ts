@@ -47,7 +47,7 @@ describe("keys of another tenant", () => {
     },
   );
 
-  test("a change of another tenant's key, or of an unknown key, reaches no store and no audit log, so that nobody can fill the log with them", async () => {
+  test("a change of another tenant's key or an unknown key reaches neither the store nor the audit log, so that nobody can fill the log", async () => {
     const actors: unknown[] = [];
     const keyStoreFor: KeyStoreFor = (actor) => {
       actors.push(actor);
@@ -65,7 +65,7 @@ describe("keys of another tenant", () => {
     expect(actors).toEqual([{ kind: "key", keyId: id, tenant: "t1" }]);
   });
 
-  test("a key of another tenant is not listed, and cannot be the cursor of a page", async () => {
+  test("a key of another tenant is not listed, and is not accepted as a cursor", async () => {
     const testProxy = createTestProxy();
     const theirs = await testProxy.issueKey({ tenant: "t2" });
     const { id, ask } = await administrator(testProxy, { tenant: "t1" });
@@ -169,7 +169,7 @@ test("an administering key with its own rate limits gets no key without them", a
   }
 });
 
-test("an administering key that is exempt from a rate limit neither passes that on nor is kept from the keys of its tenant", async () => {
+test("an administering key that is exempt from a rate limit cannot pass that on, but can administer the keys of its tenant", async () => {
   const testProxy = createTestProxy();
   const { ask } = await administrator(testProxy, { rateLimits: { daily: "none" } });
   const made = await ask({ body: { name: "n", scopes: ["send"] } });
@@ -179,7 +179,7 @@ test("an administering key that is exempt from a rate limit neither passes that 
   expect((await ask({ path: `/${record.id}/rotate`, method: "POST" })).status).toBe(200);
 });
 
-test("an administering key passes on only the rate limits that are below those of the gateway, and changes every key that has no more", async () => {
+test("an administering key passes on only its own rate limits that are below the gateway's, and can change every key with no higher limits", async () => {
   const policies = {
     requests: { per: ["key" as const], limit: 100, windowMs: 60_000 },
     sends: { per: ["key" as const], limit: 20, windowMs: 60_000 },
@@ -199,7 +199,7 @@ test("an administering key passes on only the rate limits that are below those o
   expect(await rename(null)).toBe(403);
 });
 
-test("an administering key passes on the smaller of its own rate limits and those of the gateway in each respect", async () => {
+test("an administering key passes on the lower of its own and the gateway's rate limits, member by member", async () => {
   const policies = {
     requests: { per: ["key" as const], limit: 100, windowMs: 60_000 },
     sends: { per: ["key" as const], limit: 100, windowMs: 60_000 },
@@ -216,7 +216,7 @@ test("an administering key passes on the smaller of its own rate limits and thos
   ]);
 });
 
-test("a rotation, which shows a secret, gives an administering key no rate limit above its own, whether it has that or the gateway's", async () => {
+test("a rotation, which reveals a secret, never gives an administering key a rate limit above its own or the gateway's", async () => {
   const policies = { sends: { per: ["key" as const], limit: 20, windowMs: 60_000 } };
   const testProxy = createLimitedProxy(policies);
   const plain = await administrator(testProxy);
@@ -249,7 +249,7 @@ test("an administering key can rotate itself with its current secret, but not wi
   const rotated = await ask({ path: `/${id}/rotate`, method: "POST" });
   expect(rotated.status).toBe(200);
   expect((await administer(testProxy, rotated.body.key, { path: `/${id}/rotate`, method: "POST" })).status).toBe(200);
-  // The first secret has ended with the second rotation; the second one is on its way out.
+  // The second rotation ended the first secret; the second secret is in its overlap.
   expect((await administer(testProxy, key)).status).toBe(401);
   const retiring = (call: AdminCall): Promise<AdminAnswer> => administer(testProxy, rotated.body.key, call);
   const again = await retiring({ path: `/${id}/rotate`, method: "POST" });
@@ -287,7 +287,7 @@ describe("the separate administration listener", () => {
     });
   const host = { host: "127.0.0.1:9" };
 
-  test("an override of a rate limit that does not exist, or counts only failures, is refused with the names of the others, but can be removed", async () => {
+  test("an override of a policy that does not exist or counts only failures is refused with the valid names, but can be removed", async () => {
     const testProxy = createTestProxy(emptyUpstream, {
       config: {
         adminListener: { token, guard: createHostGuard(["gateway.internal"]) },

@@ -84,7 +84,7 @@ describe("access to the administration", () => {
   });
 
   test.each(["revoked", "expired"])(
-    "an administering key that is %s while the body of its request arrives changes nothing",
+    "an administering key that is %s while its request body arrives changes nothing",
     async (how) => {
       const testProxy = createTestProxy();
       const { key, record } = await testProxy.issueKey({ ...admin, expiresAt: testProxy.clock.now() + 1_000 });
@@ -355,7 +355,7 @@ describe("listing keys", () => {
   });
 });
 
-test("every change of a key is made through the store of its actor", async () => {
+test("every change of a key goes through its actor's store", async () => {
   const actors: KeyActor[] = [];
   const inner = createTestProxy();
   const testProxy = createTestProxy(emptyUpstream, {

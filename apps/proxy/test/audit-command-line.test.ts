@@ -53,7 +53,7 @@ async function records(): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-test("a running gateway bounds the records of a key that is refused again and again, and the commands show how many it left out", async () => {
+test("a running gateway bounds the audit records of a repeatedly refused key, and the commands show how many were omitted", async () => {
   const proxy = await start();
   const lister = await proxy.createKey({ scopes: ["list"] });
   const headers = { authorization: `Bearer ${lister}`, "content-type": "application/json" };
@@ -130,7 +130,7 @@ test("the audit log contains sends and changes by the command line, and is intac
   expect(await run(["audit", "list", "--since", "soon"])).toMatchObject({ code: 2, stdout: "" });
 });
 
-test("audit verify finds edits, a cut tail and a contradicted report, and exits with 1", async () => {
+test("audit verify detects edits, a truncated log and a contradicted report, and exits with 1", async () => {
   for (const name of ["a", "b", "c"]) await run(["keys", "create", "--name", name]);
   const report = join(dataDir, "report.json");
   const { stdout } = await run(["audit", "verify", "--json"]);
@@ -168,7 +168,7 @@ test("audit verify reports a log that was emptied or replaced", async () => {
   expect([ruined.code, ruined.stderr.includes("    at ")]).toEqual([1, false]);
 });
 
-test("audit verify reports nothing as intact without a log", async () => {
+test("audit verify never reports a missing log as intact", async () => {
   await run(["keys", "create", "--name", "a"]);
   await rm(join(dataDir, "audit.sqlite"));
   expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stderr: expect.stringContaining("no audit log") });
@@ -177,7 +177,7 @@ test("audit verify reports nothing as intact without a log", async () => {
   expect(await run(["audit", "list", "--limit", "0"])).toMatchObject({ code: 2, stdout: "" });
 });
 
-test("a pepper that has sealed nothing is a finding of audit verify, which says when the pepper may be the wrong one, and audit prune refuses it", async () => {
+test("audit verify reports a pepper that has sealed nothing, and when it may be the wrong one, and audit prune refuses it", async () => {
   await run(["keys", "create", "--name", "a"]);
   const before = await records();
   const other = { KEY_PEPPER: "another pepper, for nothing here" };
@@ -200,7 +200,7 @@ test("a pepper that has sealed nothing is a finding of audit verify, which says 
   expect([code, stderr]).toEqual([1, expect.stringContaining(`${join(dataDir, "pepper")} may be the wrong one`)]);
 });
 
-test("audit verify reports a log whose seals claim another pepper than that of the keys as tampered with, also against an earlier report", async () => {
+test("audit verify reports a log whose seals claim a different pepper from the keys as tampered with, also against an earlier report", async () => {
   const report = join(dataDir, "report.json");
   for (const name of ["a", "b"]) await run(["keys", "create", "--name", name]);
   // With a byte order mark, as PowerShell may write it.

@@ -46,7 +46,7 @@ test.each([
   expect(listOf(records, filter).map(({ time }) => time / 1_000)).toEqual(times);
 });
 
-test("the details of a new key are only what differs from a key without restrictions; those of a change are all that changed", () => {
+test("the details of a new key list only its restrictions; those of a change list everything that changed", () => {
   const { secrets: _secrets, ...created } = createKey(
     { ...unrestricted, name: "ci", owner: "ada", tenant: "default", scopes: ["list", "send"], maxMode: "standard" },
     1_000,
@@ -64,7 +64,7 @@ test("the details of a new key are only what differs from a key without restrict
   expect(second?.endsWith(`${start}  maxMode null  shared false  scopes ["list"]`)).toBe(true);
 });
 
-test("the table has a line a record and fits the window", () => {
+test("the table has one line per record and fits the terminal", () => {
   const facts = listOf([...records, "no record"], {});
   const table = formatAuditTable(facts, null, plain).split("\n");
   expect(table[0]).toMatch(/^TIME +EVENT +OUTCOME +KEY +DEVICE +DETAILS$/);

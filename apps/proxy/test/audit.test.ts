@@ -71,7 +71,7 @@ function setUp(overrides: Parameters<typeof createTestProxy>[1] = {}, behind: Up
   };
 }
 
-test("a send is audited before it leaves, with its caller, device and message id, and again with its result", async () => {
+test("a send is audited before it is sent, with its caller, device and message id, and again with its result", async () => {
   const { send, entries, issueKey, sentBefore } = setUp();
   const { key, record } = await issueKey({ owner: "somebody" });
   const response = await send(`Bearer ${key}`);
@@ -160,7 +160,7 @@ describe("the audit of refused sends", () => {
     expect(upstreamRequests.filter(({ method }) => method === "POST")).toEqual([]);
   });
 
-  test("refused sends with callers' own unverified upstream keys are not recorded, and only a few of many message ids are", async () => {
+  test("refused sends with unverified upstream keys are not recorded, and a record contains only the first of many message ids", async () => {
     const refusing: UpstreamFetch = () => Promise.resolve(jsonResponse(401, {}));
     const stranger = setUp({ config: { passThrough: true } }, refusing);
     expect((await stranger.send("Bearer sk-invented")).status).toBe(401);
@@ -255,7 +255,7 @@ describe("the audit of the administration over HTTP", () => {
   });
 });
 
-test("a revocation that could not read the key has changed nothing, so its 503 is retryable", async () => {
+test("a revocation that cannot read the key changes nothing, so its 503 is retryable", async () => {
   const memory = createMemoryKeyStore();
   let unreadable: string | null = null;
   const find: KeyStore["find"] = (id) =>
@@ -275,7 +275,7 @@ test("a revocation that could not read the key has changed nothing, so its 503 i
   expect((await revoke()).status).toBe(200);
 });
 
-test("a change that was made, but whose key cannot be shown, is not to be repeated", async () => {
+test("a change that succeeded, but whose key cannot be returned, must not be retried", async () => {
   const memory = createMemoryKeyStore();
   const lastUses = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError());
   const { proxy, clock } = createTestProxy(upstream, {

@@ -34,7 +34,7 @@ describe("callers' own upstream keys", () => {
     expect(sentCredentials(proxy)).toEqual([`Bearer ${ownKey}`, `Bearer ${upstreamCredential}`]);
   });
 
-  test("a caller's own upstream key is its own tenant, named by a digest, and no event contains the key", async () => {
+  test("each caller's own upstream key is a separate tenant, named by a digest, and no event contains the key", async () => {
     const proxy = withPassThrough();
     for (const key of [ownKey, ownKey, "sk-let-another"]) await proxy.proxy.handle(fakeRequest({ key }));
     const tenants = proxy.upstreamRequests.map(({ principal }) => principal.tenant);
@@ -79,7 +79,7 @@ describe("callers' own upstream keys", () => {
     expect([scopes?.has("connect"), scopes?.has("admin")]).toEqual([false, false]);
   });
 
-  test("a caller's own key that the upstream refuses is forgotten, together with all responses that it fetched", async () => {
+  test("a caller's own key that the upstream refuses is forgotten, and its cached responses are invalidated", async () => {
     let isGood = true;
     const lists = knownConnections(emptyUpstream);
     const proxy = withPassThrough((request, signal) =>
@@ -131,7 +131,7 @@ describe("callers' own upstream keys", () => {
     expect(JSON.stringify(await proxy.proxy.handle(fakeRequest({ key: ownKey })))).not.toContain(ownKey);
   });
 
-  test("a refusal of the gateway's own credential is not reported as one of the caller's key", async () => {
+  test("a refusal of the gateway's own credential is not reported as a refusal of the caller's key", async () => {
     const proxy = withPassThrough(() => Promise.resolve(jsonResponse(401, {})));
     const { key } = await proxy.issueKey();
     expect(problemOf(await proxy.proxy.handle(fakeRequest({ key }))).errorCode).toBe("upstream_credential_rejected");

@@ -78,7 +78,7 @@ test("a backup of a running gateway restores its keys, devices and audit log, wh
   expect(await list.json()).toMatchObject({ connections: [{ deviceId: "device-1" }] });
 });
 
-test("a backup without --with-pepper has no pepper, and the restored keys work once it is back", async () => {
+test("a backup without --with-pepper has no pepper, and the restored keys work once the pepper is restored", async () => {
   const { stdout: key } = await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")]);
   expect(await run(["backup", pathOf("b.tar"), "--data-dir", pathOf("data")])).toMatchObject({ code: 0 });
   const pepper = readFileSync(pathOf("data/pepper"));
@@ -95,13 +95,13 @@ test("a backup without --with-pepper has no pepper, and the restored keys work o
   expect(list.status).toBe(200);
 });
 
-test("a failed backup is one line that names what is wrong, and leaves no file", async () => {
+test("a failed backup prints one line with the reason, and leaves no file", async () => {
   await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")]);
   await writeFile(pathOf("taken"), "x");
   const pepper = { KEY_PEPPER: "a pepper of more than 32 characters" };
   const cases: readonly (readonly [words: readonly string[], env: Record<string, string>, text: string])[] = [
     [["backup", pathOf("taken"), "--data-dir", pathOf("data")], {}, "taken exists already"],
-    // Before anything else, so that nobody waits for copies that are thrown away.
+    // Before anything else, so that users do not wait for copies that are discarded.
     [["backup", pathOf("taken"), "--with-pepper", "--data-dir", pathOf("data")], pepper, "taken exists already"],
     [["backup", pathOf("none/b.tar"), "--data-dir", pathOf("data")], {}, "cannot write in"],
     [["backup", pathOf("b.tar"), "--data-dir", pathOf("none")], {}, "this directory does not exist"],
@@ -133,7 +133,7 @@ test("a backup of a directory without keys refuses a pepper that has sealed noth
   expect(restored).toMatchObject({ code: 0, stdout: expect.stringContaining("The audit log is intact") });
 });
 
-test("a backup that is damaged or cut off, or a file that is not a backup, restores nothing", async () => {
+test("a damaged or truncated backup, or another file, restores nothing", async () => {
   await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")]);
   await run(["backup", pathOf("b.tar"), "--with-pepper", "--data-dir", pathOf("data")]);
   const intact = readFileSync(pathOf("b.tar"));

@@ -22,7 +22,7 @@ async function startCached() {
   return { ...server, ...(await server.issueKey()) };
 }
 
-test("many watchers that poll with entity tags make one upstream request per lifetime", async () => {
+test("many clients that poll with entity tags cause one upstream request per freshness lifetime", async () => {
   const { url, key, clock, upstreamRequests } = await startCached();
   const statuses: number[] = [];
   const countingFetch: typeof fetch = async (...request) => {
@@ -47,7 +47,7 @@ test("many watchers that poll with entity tags make one upstream request per lif
   }
 });
 
-test("a program that sends a tag with fetch forces an upstream request only with max-age=0 or no-store", async () => {
+test("a fetch call with an entity tag forces an upstream request only with max-age=0 or no-store", async () => {
   const { url, key, upstreamRequests } = await startCached();
   const ask = async (headers: Readonly<Record<string, string>>): Promise<string | null> => {
     const response = await fetch(`${url}/v1/environments`, { headers: { authorization: `Bearer ${key}`, ...headers } });

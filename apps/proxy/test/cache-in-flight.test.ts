@@ -89,7 +89,7 @@ test("when the upstream hangs, callers wait for at most one deadline and then ge
   expect((await answers).map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
 });
 
-test("a request with no-cache does not wait for another caller's upstream request", async () => {
+test("a request with no-cache does not join another caller's in-flight upstream request", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   cached.answer = () => (cached.asked === 1 ? new Promise(() => undefined) : Promise.resolve(rows));
@@ -130,7 +130,7 @@ test.each([
   ["a refused credential", failing(401), ""],
   ["a status that the gateway replaces with 502", failing(421), ""],
   ["a page instead of JSON", () => Promise.resolve({ status: 200, headers: {}, body: "<p>" }), ""],
-])("after %s, Cache-Status names only a status that the upstream has sent", async (_failure, answer, named) => {
+])("after %s, Cache-Status contains only a status that the upstream has sent", async (_failure, answer, named) => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   cached.answer = answer;
@@ -139,7 +139,7 @@ test.each([
   expect(headers["cache-status"]).toBe(`letta-gateway; fwd=uri-miss${named}; detail=no-store`);
 });
 
-test("a stale response while the upstream counts as down has no status of an upstream that was not called", async () => {
+test("a stale response while the upstream counts as down contains no upstream status, because the upstream was not called", async () => {
   const cached = setUp();
   const { key } = await cached.issueKey();
   await cached.ask(key);

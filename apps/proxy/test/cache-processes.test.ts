@@ -32,7 +32,7 @@ test("a change of a device is visible at once although a fresh response is cache
 
   for (const mode of ["standard", "acceptEdits", "unrestricted", "standard"]) {
     device.send({ type: "update_device_status", device_status: { current_permission_mode: mode } });
-    // The pong to it says that the gateway has read the status.
+    // Its pong shows that the gateway has read the status.
     await device.ping();
     expect((await ask(proxy, caller, "/device-1")).body).toMatchObject({ currentMode: mode });
     expect((await ask(proxy, caller)).body).toMatchObject({ connections: [{ currentMode: mode }] });

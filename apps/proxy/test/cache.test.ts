@@ -311,7 +311,7 @@ test("a store that cannot delete fails neither a send nor a purge, and both are 
   expect([await post("/admin/v1/cache/purge", { group: "lists" }), failures()]).toEqual([204, 3]);
 });
 
-test("a path that resembles a cached one never gets the cached response", async () => {
+test("a path that resembles a cached path never gets its cached response", async () => {
   const { ask, reads, issueKey } = setUp(rowsOf(() => [environmentRow("1")]));
   const { key } = await issueKey();
   await ask(key, device("device-1"));

@@ -1,11 +1,11 @@
-/** Callers who disconnect: what has left runs to its end, and the audit log has its result. The first tests are of the embedded server. */
+/** Callers who disconnect: a request that was sent runs to its end, and the audit log has its result. The first tests use the embedded server. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
 import { controlKey, createDeviceWorld, type ObservedProxy, observeProxy } from "./support/device-world.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { createTestProxy } from "./support/test-proxy.ts";
 
-test("a message that has left runs to its end when its caller disconnects, and the log has its result", async () => {
+test("a message that was sent runs to its end when its caller disconnects, and the audit log has its result", async () => {
   const { send, acknowledge, entries, issueKey, clock } = await createDeviceWorld();
   const { key } = await issueKey({ scopes: ["send"] });
   const caller = new AbortController();
@@ -19,7 +19,7 @@ test("a message that has left runs to its end when its caller disconnects, and t
   expect(entries.at(-1)).toMatchObject({ type: "send_finished", status: 200, code: null });
 });
 
-test("a message whose caller disconnects has its result in the log when the device never acknowledges it", async () => {
+test("a message whose caller disconnects has its result in the audit log even if the device never acknowledges it", async () => {
   const { send, entries, issueKey, clock } = await createDeviceWorld();
   const { key } = await issueKey({ scopes: ["send"] });
   const caller = new AbortController();
@@ -46,7 +46,7 @@ test("a caller that waits for the end of a turn and disconnects ends the wait, a
   expect(entries.at(-1)).toMatchObject({ type: "send_finished", status: 200, code: null });
 });
 
-test("a message whose caller disconnects before it leaves is not sent, and the log does not wait", async () => {
+test("a message whose caller disconnects before it is sent is not sent, and the audit log does not wait", async () => {
   const { send, entries, frames, issueKey, clock } = await createDeviceWorld(undefined, { reportsModes: false });
   const setting = await issueKey({ scopes: ["send"], setMode: "standard" });
   const { key } = await issueKey({ scopes: ["send"] });
@@ -62,7 +62,7 @@ test("a message whose caller disconnects before it leaves is not sent, and the l
   expect(frames.map(({ type }) => type)).not.toContain("input");
 });
 
-test("a command that has left has its result in the log when its caller disconnects", async () => {
+test("a command that was sent has its result in the audit log even if its caller disconnects", async () => {
   const { control, entries, issueKey, connectionId, clock } = await createDeviceWorld(undefined, {
     reportsModes: false,
   });
@@ -80,7 +80,7 @@ test("a command that has left has its result in the log when its caller disconne
 describe.each([
   ["stop", { agentId: "agent-1" }],
   ["mode", { agentId: "agent-1", mode: "standard" }],
-])("commands in front of a remote server: %s", (operation, body) => {
+])("commands with a remote upstream: %s", (operation, body) => {
   const connections = [environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" })];
 
   /** A gateway whose upstream responds to the command, and whose audit log stores its start, when the test says so. */
@@ -105,7 +105,7 @@ describe.each([
     return { ...world, responding, storing, signals, caller, command };
   }
 
-  test("a command that has left continues when its caller disconnects, and the log has its result", async () => {
+  test("a command that was sent continues when its caller disconnects, and the audit log has its result", async () => {
     const { command, responding, storing, signals, caller, entries } = setUp();
     storing.resolve(undefined);
     const response = command();
@@ -120,7 +120,7 @@ describe.each([
   test.each<[string, number, (world: ReturnType<typeof setUp>) => unknown]>([
     ["caller disconnects", 499, ({ caller }) => caller.abort()],
     ["time is over", 504, ({ clock }) => clock.advance(30_000)],
-  ])("a command whose %s before its start is stored does not leave", async (_what, status, end) => {
+  ])("a command whose %s before its start is stored is not sent", async (_what, status, end) => {
     const world = setUp();
     world.responding.resolve(jsonResponse(200, body));
     const response = world.command();

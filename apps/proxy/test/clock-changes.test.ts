@@ -143,7 +143,7 @@ function sendRequest(connectionId: string, key: string, messageId: string): Fake
   };
 }
 
-test("a wall clock that moves changes no send in flight, repeats no message and forgets none", async () => {
+test("changing the wall clock affects no in-flight send, and neither repeats nor forgets a message", async () => {
   const observed = await expectSameObservations(async (clock, move) => {
     const gateway = await openEmbedded(clock);
     const { key } = await gateway.issueKey({ scopes: ["connect", "list", "read", "send"] });
@@ -182,7 +182,7 @@ test("a wall clock that moves changes no send in flight, repeats no message and 
   ]);
 });
 
-test("a wall clock that moves neither takes a device offline nor keeps a silent one online", async () => {
+test("changing the wall clock neither takes a device offline nor keeps a silent one online", async () => {
   const observed = await expectSameObservations(async (clock, move) => {
     const gateway = await openEmbedded(clock);
     const { key } = await gateway.issueKey({ scopes: ["connect", "list", "read"] });
@@ -217,7 +217,7 @@ const limits: RateLimitsFile = {
 test.each([
   ["memory", createMemoryRateLimitStore],
   ["SQLite", (clock: VirtualClock) => createSqliteRateLimitStore(openSqlite(":memory:"), clock)],
-])("a wall clock that moves changes no rate limit and no lease that is counted in %s", async (_name, openStore) => {
+])("changing the wall clock affects no rate limit and no lease that is counted in %s", async (_name, openStore) => {
   const observed = await expectSameObservations(async (clock, move) => {
     const store = openStore(clock);
     const localStore = createMemoryRateLimitStore(clock);
@@ -245,7 +245,7 @@ test.each([
   expect(observed.map((response) => (response as unknown[])[0])).toContain(504);
 });
 
-test("a wall clock that moves changes neither how long a response is fresh or stale, nor which requests are coalesced", async () => {
+test("changing the wall clock affects neither how long a response is fresh or stale, nor which requests are coalesced", async () => {
   const observed = await expectSameObservations(async (clock, move) => {
     const anchored = createAnchoredClock(clock);
     let calls = 0;
@@ -303,7 +303,7 @@ test("the memory cache of a gateway process keeps a response although the wall c
   }
 });
 
-test("a wall clock that moves changes neither how long a refused key is remembered nor how old an issuer's key set gets", async () => {
+test("changing the wall clock affects neither how long a refused key is remembered nor the age of an issuer's key set", async () => {
   const observed = await expectSameObservations(async (clock, move) => {
     const issuer = await createTestIssuer();
     const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);

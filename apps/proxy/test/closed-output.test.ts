@@ -85,14 +85,14 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     return code;
   }
 
-  test("every command ends quietly with 0 when nobody reads its output", async () => {
+  test("every command exits silently with 0 when the reader of its output is gone", async () => {
     await run(["keys", "create", "--name", "n"], "/dev/null");
     for (const words of [["--help"], ["keys", "list"], ["completion", "bash"], ["config", "check"]]) {
       expect([words, await run(words)]).toEqual([words, { code: 0, stderr: "" }]);
     }
   });
 
-  test("output that cannot be written is a failure in words", async () => {
+  test("output that cannot be written is reported as a readable failure", async () => {
     const stderr = "letta-proxy: standard output cannot be written (ENOSPC)\n";
     await run(["keys", "create", "--name", "n"], "/dev/null");
     for (const words of [
@@ -104,13 +104,13 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     }
   });
 
-  test("output that is cut off because a file is full is a failure in words", async () => {
+  test("output that is truncated by a full file is reported as a readable failure", async () => {
     const limited = ["sh", "-c", `trap "" XFSZ && ulimit -f 1 && exec "$@"`, "sh"];
     const stderr = expect.stringMatching(/^letta-proxy: standard output cannot be written \(.+\)\n$/);
     expect(await run(["completion", "bash"], join(folder, "script"), limited)).toEqual({ code: 1, stderr });
   });
 
-  test("a gateway whose log cannot be written continues to serve, and stops in order", async () => {
+  test("a gateway whose log cannot be written continues to serve, and stops gracefully", async () => {
     const full = await open("/dev/full", "w");
     const gateway = start(full.fd);
     await full.close();
@@ -118,14 +118,14 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(await stop(gateway)).toBe(0);
   });
 
-  test("a gateway whose log nobody reads any more continues to serve, and stops in order", async () => {
+  test("a gateway whose log reader is gone continues to serve, and stops gracefully", async () => {
     const gateway = start("pipe");
     gateway.stdout?.destroy();
     expect(await request(await urlOf(gateway), 20)).toEqual([404]);
     expect(await stop(gateway)).toBe(0);
   });
 
-  test("a gateway continues to serve while the reader of its log hangs, and stops in order", async () => {
+  test("a gateway continues to serve while the reader of its log hangs, and stops gracefully", async () => {
     const gateway = start("pipe");
     expect(await request(await urlOf(gateway), 2_000)).toEqual([404]);
     expect(await stop(gateway)).toBe(0);
@@ -150,7 +150,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     return [exitCode, log, stderr];
   }
 
-  test("the log of a program that exits once its gateway is closed is complete", async () => {
+  test("the log is complete when a program exits right after its gateway is closed", async () => {
     const [code, log] = await runProgram("pipe");
     expect([code, log.match(/"event":"(?:request|audit_end)"/g)]).toEqual([3, Array(21).fill(expect.any(String))]);
   });
@@ -161,7 +161,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     await full.close();
   });
 
-  test("the log of a stop is complete", async () => {
+  test("the log of a graceful stop is complete", async () => {
     const gateway = start("pipe");
     await urlOf(gateway);
     const log = gateway.stdout === null ? "" : text(gateway.stdout);
@@ -169,7 +169,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect((await log).trimEnd().split("\n").at(-1)).toContain('"event":"stopped"');
   });
 
-  test("a signal at the first line of a first start waits until the keys are printed, and the gateway stops in order", async () => {
+  test("a signal during the first start waits until the keys are printed, and the gateway stops gracefully", async () => {
     const gateway = start("pipe", "pretty");
     const { stdout } = gateway;
     if (stdout === null) throw new Error("the output is not a pipe");

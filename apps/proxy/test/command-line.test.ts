@@ -1,4 +1,4 @@
-/** `letta-proxy` as a user runs it: processes of their own, a data directory, real sockets. */
+/** `letta-proxy` as a user runs it: separate processes, a data directory, real sockets. */
 import { chmod, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment, EnvironmentList, Problem } from "@letta-environments/schema";
@@ -139,7 +139,7 @@ describe("the pepper of a data directory", () => {
     expect(await readdir(session.dataDir)).not.toContain("pepper");
   });
 
-  test("a start fails if the pepper is not the one of the keys", async () => {
+  test("a start fails if the pepper does not match the keys", async () => {
     await run(["keys", "create", "--name", "n"], { KEY_PEPPER: "one".repeat(11) });
     const other = await run(["start", "--port", "0"], { KEY_PEPPER: "two".repeat(11) });
     const expected = /^letta-proxy: KEY_PEPPER: this is not the pepper of the keys.*unset it to use .*pepper\n$/;
@@ -255,7 +255,7 @@ describe("the embedded server of the command line", () => {
   });
 });
 
-test("with a remote upstream, the gateway replaces the credential, never reveals it, and registers no devices", async () => {
+test("with a remote upstream, the gateway sends its own credential, never reveals it, and registers no devices", async () => {
   const upstream = await createFakeUpstream((_request, response) => {
     response.writeHead(200, { "content-type": "application/json" }).end('{"connections":[],"hasNextPage":false}');
   });

@@ -1,4 +1,4 @@
-/** The texts of `config check` and `start` about the settings, in processes of their own. */
+/** Messages of `config check` and `start` about settings, in separate processes. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
@@ -11,7 +11,7 @@ const { start, run } = session;
 
 const noCredential = "letta-proxy: no credential for the upstream: LETTA_API_KEY is not set\n";
 
-test("config check and a start say that no request will have a credential at the upstream", async () => {
+test("config check and a start warn that upstream requests will have no credential", async () => {
   const env = { UPSTREAM_URL: "http://127.0.0.1:9" };
   expect(await run(["config", "check"], env)).toMatchObject({ code: 0, stderr: noCredential });
   const events = (await start(env)).process.waitForOutput(/"event":"no_upstream_credential","level":"warn"/);
@@ -20,7 +20,7 @@ test("config check and a start say that no request will have a credential at the
   expect(await run(["config", "check"])).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("an error of a setting names the file that it is in, and one of an option or a variable names no file", async () => {
+test("an error in a file setting names the file, and an error in an option or variable does not", async () => {
   const file = join(session.dataDir, "gateway.json");
   await writeFile(file, JSON.stringify({ LETTA_API_KEY: "hunter2", cors: { origins: [] } }));
   for (const command of [["start"], ["config", "check"]]) {
@@ -53,7 +53,7 @@ test("a configuration that is not UTF-8 is refused instead of read with other ch
   });
 });
 
-test("config check says which file was read, or that none was, and shows the upstream with its path", async () => {
+test("config check reports which file was read, or that there was none, and shows the upstream with its path", async () => {
   const file = join(session.dataDir, "gateway.json");
   // Editors on Windows write a byte order mark, which RFC 8259 section 8.1 allows to ignore.
   await writeFile(file, `\ufeff${JSON.stringify({ upstream: { url: "https://api.example/v1/" } })}`);

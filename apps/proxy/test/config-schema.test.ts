@@ -45,7 +45,7 @@ test("a configuration file may contain $schema", () => {
   expect(safeParse(ConfigFileSchema, { $schema: "./apps/proxy/proxy.config.schema.json" }).success).toBe(true);
 });
 
-test("a text may have as many characters as the JSON schema says, which counts a surrogate pair as one", () => {
+test("length limits count a surrogate pair as one character, as the JSON schema does", () => {
   const schema = JSON.parse(configJsonSchema()) as Node;
   const tenants = new Map(membersOf(schema)).get("tenants.*.publicName");
   expect(tenants).toMatchObject({ type: "string", minLength: 1, maxLength: 128 });

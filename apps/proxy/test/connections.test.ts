@@ -37,7 +37,7 @@ describe("clients that close their side of the connection after the request", ()
   });
 });
 
-test("connections over the limit get 503 and are closed, without a request soon, and a device's socket is refused before that", async () => {
+test("connections over the limit get 503 and are closed, even without a request, and device sockets are refused earlier", async () => {
   const { url, issueKey, connections } = await startNodeServer(undefined, {
     maxConnections: 2,
     config: { corsOrigins: ["https://page.example"] },
@@ -62,7 +62,7 @@ test("connections over the limit get 503 and are closed, without a request soon,
   await connections.close();
 });
 
-test("health checks are served although silent connections, and those that wait for a response, use all of the limit", async () => {
+test("health checks are served although silent and waiting connections use the whole limit", async () => {
   const { url, connections, server } = await startNodeServer(undefined, { maxConnections: 1 });
   const silent: Socket[] = [];
   for (let count = 0; count < 17; count++) {

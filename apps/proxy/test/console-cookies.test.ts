@@ -1,4 +1,4 @@
-/** The credentials that the cookie of the console may hold: sessions alone. */
+/** The console's cookie may contain only sessions, and no other credentials. */
 import { expect, test } from "vitest";
 import { AuditUnavailableError } from "../src/audit/store.ts";
 import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
@@ -8,7 +8,7 @@ import { webGatewayRequest } from "../src/host/web/request.ts";
 import { own, setUp } from "./support/console-world.ts";
 import { bodyOf } from "./support/test-proxy.ts";
 
-test("a cookie with a secret that is not a session's counts as no cookie, and signing out of it changes nothing", async () => {
+test("a cookie whose secret is not a session's is ignored, and signing out with it changes nothing", async () => {
   const { issueKey, list, call, keyStore, createSignInLink } = setUp();
   const { key, record } = await issueKey({ scopes: ["list", "admin"] });
   const generation = keyStore.generation();
@@ -37,7 +37,7 @@ test("a cookie is never a caller's own upstream key, nor the operator's token", 
   expect(upstreamRequests).toEqual([]);
 });
 
-test("a session that was signed out of already is not changed again", async () => {
+test("signing out twice changes the session only once", async () => {
   const { signIn, issueKey, call, keyStore } = setUp();
   const { key } = await issueKey();
   const { cookie } = await signIn({ key });
@@ -93,7 +93,7 @@ test.each([
   },
 );
 
-test("a page whose key is another one than that of the cookie has no session, and cannot sign it out", async () => {
+test("a page that shows a different key from the cookie's has no session, and cannot sign it out", async () => {
   const { signIn, issueKey, call, list, keyStore } = setUp();
   const [first, second] = [
     await issueKey({ scopes: ["list", "admin"] }),
@@ -122,7 +122,7 @@ test.each([
   ["a comma without a space", "a=x,"],
   ["a no-break space", "\u00a0"],
   ["a byte order mark", "a=x; \ufeff"],
-])("a cookie of another name does not plant a session with %s", async (_means, before) => {
+])("a cookie with another name cannot plant a session with %s", async (_means, before) => {
   const { signIn, issueKey, list, call } = setUp({ publicUrl: "https://gateway.example" });
   const [victim, attacker] = [await issueKey({ name: "victim" }), await issueKey({ name: "attacker" })];
   const https = { ...own, origin: "https://gateway.example" };

@@ -48,7 +48,7 @@ test("the page forbids other hosts, frames, inline scripts and markup from strin
   expect(headers).not.toHaveProperty("access-control-allow-origin");
 });
 
-test("other files are kept by browsers, and sent in the best encoding that they accept", async () => {
+test("other files are cacheable, and sent in the best content coding that the browser accepts", async () => {
   const encoded = async (accept: string) => {
     const { headers, text } = await get("/console/main-1.js", { "accept-encoding": accept });
     return [headers?.["content-encoding"], text];
@@ -62,7 +62,7 @@ test("other files are kept by browsers, and sent in the best encoding that they 
   expect([again.status, again.body]).toEqual([304, null]);
 });
 
-test("a file that the browser has is 304, however If-None-Match names it: weakly, in a list, or as *", async () => {
+test("a file is 304 if If-None-Match matches: weakly, in a list, or as *", async () => {
   for (const path of ["/console/", "/console/main-1.js"]) {
     const tag = (await get(path)).headers?.["etag"] ?? "";
     for (const ifNoneMatch of [tag, `W/${tag}`, `"a,b" , ${tag}`, `W/"x",W/${tag}`, "*", " * "]) {
@@ -75,7 +75,7 @@ test("a file that the browser has is 304, however If-None-Match names it: weakly
   }
 });
 
-test("no path leads out of the folder, to other kinds of files, or to what does not exist", async () => {
+test("no path leads outside the folder, to other file types, or to missing files", async () => {
   const names = [
     "..",
     "../package.json",

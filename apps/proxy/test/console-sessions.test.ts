@@ -38,7 +38,7 @@ test("an https page gets a cookie that only this host can set, and http beyond l
   });
 });
 
-test("a reverse proxy that changes Host is accepted under the public URL alone", async () => {
+test("a reverse proxy that changes Host is accepted only under the public URL", async () => {
   const { signIn, issueKey } = setUp({ publicUrl: "https://gateway.example/letta" });
   const { key } = await issueKey();
   expect(
@@ -67,7 +67,7 @@ test("behind a reverse proxy that rewrites Host to loopback, an https page still
   expect(await list(cookie, read)).toBe(401);
 });
 
-test("a cookie counts for nothing in a request of another page, whatever it says about itself", async () => {
+test("a cookie is ignored in requests of other origins, whatever headers they send", async () => {
   const { signIn, issueKey, call } = setUp();
   const { key } = await issueKey({ scopes: ["list", "admin"] });
   const { cookie } = await signIn({ key });
@@ -106,7 +106,7 @@ test("a cookie counts for nothing in a request of another page, whatever it says
   expect(write.status).toBe(401);
 });
 
-test("the administration stays closed to pages that send a key themselves", async () => {
+test("the administration refuses web pages that send a key themselves", async () => {
   const { issueKey, call } = setUp();
   const { key } = await issueKey({ scopes: ["admin"] });
   const response = await call("GET", "/admin/v1/keys", { ...own, authorization: `Bearer ${key}` });
@@ -147,7 +147,7 @@ test.each([
   },
 );
 
-test("a secret that a rotation has replaced opens no session, and a rotation ends the sessions before it", async () => {
+test("a rotation ends earlier sessions, and a replaced secret cannot open a new one", async () => {
   const { signIn, issueKey, list, call, clock, keyStore } = setUp();
   const { key, record } = await issueKey({ scopes: ["list", "admin"] });
   const before = await signIn({ key });
@@ -163,7 +163,7 @@ test("a secret that a rotation has replaced opens no session, and a rotation end
   expect(await list((await signIn({ key: next.key })).cookie)).toBe(200);
 });
 
-test("a session of a key, and a sign-in link, end for good when the key is disabled: enabling it brings back neither", async () => {
+test("disabling a key permanently ends its sessions and sign-in links: enabling it does not restore them", async () => {
   const { signIn, issueKey, list, call, clock, keyStore } = setUp();
   const { key: admin } = await issueKey({ scopes: ["admin"] });
   const { key, record } = await issueKey({ scopes: ["list"] });
@@ -197,18 +197,18 @@ test("signing out ends one session, in the gateway and in the browser", async ()
   expect((await call("GET", "/v1/environments", { host: own.host, authorization: `Bearer ${key}` })).status).toBe(200);
 });
 
-test("a sign-in never takes over a session that the browser already has", async () => {
+test("a sign-in never reuses a session that the browser already has", async () => {
   const { signIn, issueKey, list } = setUp();
   const [attacker, victim] = [await issueKey({ name: "attacker" }), await issueKey({ name: "victim" })];
   const planted = await signIn({ key: attacker.key });
   const { response, cookie } = await signIn({ key: victim.key }, { ...own, cookie: planted.cookie });
   expect(cookie).not.toBe(planted.cookie);
   expect(bodyOf(response)).toMatchObject({ keyId: victim.record.id });
-  // Two cookies of one name: nobody can say which one the page has set.
+  // Two cookies with one name: it is unknown which one the page has set.
   expect(await list(`${planted.cookie}; ${cookie}`)).toBe(401);
 });
 
-test("signing in, reading the session and signing out count for the limits of the key, and over them change nothing", async () => {
+test("signing in, reading the session and signing out count towards the key's limits, and have no effect over them", async () => {
   const policies = { few: { per: ["key" as const], limit: 3, routes: ["administerKeys" as const] } };
   const { signIn, issueKey, call, keyStore, clock } = setUp({}, resolveRateLimits({ policies }, false).settings);
   const { key } = await issueKey();
@@ -226,14 +226,14 @@ test("signing in, reading the session and signing out count for the limits of th
   expect((await session("DELETE")).status).toBe(204);
 });
 
-test("guessed links count for the limit on failed authentication of their address", async () => {
+test("guessed links count towards the address's limit on failed authentication", async () => {
   const policies = { guesses: { per: ["address" as const], limit: 2, routes: ["failedAuthentication" as const] } };
   const { signIn } = setUp({}, resolveRateLimits({ policies }, false).settings);
   const guess = async () => (await signIn({ link: "guess" })).response.status;
   expect([await guess(), await guess(), await guess()]).toEqual([401, 401, 429]);
 });
 
-test("a key signs in ten times immediately by default and then once in six seconds, and everything else continues", async () => {
+test("by default a key can sign in ten times at once and then once every six seconds, without affecting other requests", async () => {
   const { signIn, issueKey, call, clock, events } = setUp({}, resolveRateLimits({}, false).settings);
   const { key } = await issueKey({ scopes: ["list"] });
   const attempts = await Promise.all(Array.from({ length: 1_000 }, () => signIn({ key })));
@@ -249,7 +249,7 @@ test("a key signs in ten times immediately by default and then once in six secon
   expect([(await signIn({ key })).response.status, (await signIn({ key })).response.status]).toEqual([201, 429]);
 });
 
-test("by default an address fails ten sign-ins, and its other requests and valid keys are not refused for it", async () => {
+test("by default an address may fail ten sign-ins, and its other requests and valid keys are not affected", async () => {
   const { signIn, issueKey, call } = setUp({}, resolveRateLimits({}, false).settings);
   const { key } = await issueKey();
   const fail = async () => (await signIn({ key: "wrong" })).response.status;
@@ -260,14 +260,14 @@ test("by default an address fails ten sign-ins, and its other requests and valid
   expect((await call("GET", "/v1/environments", { authorization: "Bearer wrong" })).status).toBe(401);
 });
 
-test("an address that failed too often elsewhere cannot go on guessing at the sign-in", async () => {
+test("an address blocked for failed authentication elsewhere cannot guess at the sign-in", async () => {
   const policies = { guesses: { per: ["address" as const], limit: 2, routes: ["failedAuthentication" as const] } };
   const { signIn, call } = setUp({}, resolveRateLimits({ policies }, false).settings);
   for (let failure = 0; failure < 3; failure++) await call("GET", "/v1/environments", { authorization: "Bearer no" });
   expect((await signIn({ key: "wrong" })).response.status).toBe(429);
 });
 
-test("a sign-in that is refused leaves a line in the log with its operation, code and address", async () => {
+test("a refused sign-in is logged with its operation, code and address", async () => {
   const { signIn, issueKey, call, events } = setUp();
   const { key, record } = await issueKey();
   await signIn({ key: `${key}x` });
@@ -344,7 +344,7 @@ test("a key has at most ten sessions; a further one ends the oldest", async () =
   expect((await keyStore.find(record.id))?.secrets).toHaveLength(maxSessions + 1);
 });
 
-test("a sign-in that is not one names its rule, and repeats nothing of it", async () => {
+test("an invalid sign-in request names the broken rule, and does not repeat its input", async () => {
   const { call, signIn } = setUp();
   const form = await call("POST", "/console/session", { ...own, "content-type": "text/plain" }, { key: "x" });
   expect(form.status).toBe(415);
@@ -359,7 +359,7 @@ test("a sign-in that is not one names its rule, and repeats nothing of it", asyn
   expect((await call("PUT", "/console/session", own)).status).toBe(405);
 });
 
-test("the page learns without an error that nobody is signed in", async () => {
+test("reading the session without a sign-in is not an error", async () => {
   const { call } = setUp();
   expect((await call("GET", "/console/session", own)).status).toBe(204);
   expect((await call("GET", "/console/session", { ...own, cookie: "letta-console-8787=wrong" })).status).toBe(204);

@@ -7,8 +7,8 @@ import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
 
-describe("commands in front of the embedded server", () => {
-  test("a stop is audited before it leaves, with who, what and where, and again with what the device reported", async () => {
+describe("commands with the embedded server", () => {
+  test("a stop is audited before it is sent, with its caller, operation and device, and again with the device's report", async () => {
     const { control, entries, issueKey, connectionId } = await createDeviceWorld();
     const { key, record } = await issueKey(controlKey);
     const response = await control(key, `${connectionId}/stop`, { agentId: "agent-1", runId: "run-1" });
@@ -28,7 +28,7 @@ describe("commands in front of the embedded server", () => {
     expect(entries).toHaveLength(2);
   });
 
-  test("a change invalidates what the cache has of the device, and a removed item is named in the log", async () => {
+  test("a change invalidates the device's cached responses, and the audit log names a removed item", async () => {
     const { control, entries, invalidated, issueKey, connectionId } = await createDeviceWorld();
     const { key } = await issueKey(controlKey);
     expect(bodyOf(await control(key, `${connectionId}/mode`, { agentId: "a", mode: "standard" }))).toEqual({
@@ -58,7 +58,7 @@ describe("commands in front of the embedded server", () => {
     expect(entries.at(-1)).toMatchObject({ code: "mode_not_allowed", value: "unrestricted", deviceId: "device-1" });
   });
 
-  test("a message whose time is up while it waits behind others was not sent, and may be repeated", async () => {
+  test("a message that times out while it waits behind others is not sent, and may be repeated", async () => {
     const { send, entries, frames, issueKey, clock } = await createDeviceWorld(undefined, { reportsModes: false });
     const setting = await issueKey({ scopes: ["send"], setMode: "standard" });
     const ordinary = await issueKey({ scopes: ["send"] });
@@ -75,7 +75,7 @@ describe("commands in front of the embedded server", () => {
     expect(frames.map(({ type }) => type)).not.toContain("input");
   });
 
-  test("a message that was sent and has no acknowledgement is unknown, even for a repeat whose time is up", async () => {
+  test("a sent message without an acknowledgement has an unknown outcome, even for a repeat that times out", async () => {
     const { send, frames, issueKey, clock } = await createDeviceWorld();
     const { key } = await issueKey({ scopes: ["send"] });
     const first = send(key, "1");
@@ -86,7 +86,7 @@ describe("commands in front of the embedded server", () => {
     expect(frames.filter(({ type }) => type === "input")).toHaveLength(1);
   });
 
-  test("a command whose start cannot be stored does not leave", async () => {
+  test("a command whose start cannot be stored is not sent", async () => {
     const { control, frames, issueKey, connectionId } = await createDeviceWorld("control_started");
     const { key } = await issueKey(controlKey);
     expect(problemOf(await control(key, `${connectionId}/stop`)).errorCode).toBe("audit_unavailable");
@@ -94,7 +94,7 @@ describe("commands in front of the embedded server", () => {
   });
 });
 
-describe("commands in front of a remote server", () => {
+describe("commands with a remote upstream", () => {
   const row: Environment = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
 
   type End = PlainResponse | UpstreamFailure;
@@ -113,7 +113,7 @@ describe("commands in front of a remote server", () => {
   const sentOf = ({ upstreamRequests }: TestProxy): string[] =>
     upstreamRequests.filter(({ method }) => method !== "GET").map(({ method, path }) => `${method} ${path}`);
 
-  test("a command is forwarded once its device was found, with the body that was checked", async () => {
+  test("a command is forwarded with the validated body after its device was found", async () => {
     const world = setUp(() => jsonResponse(200, { stopped: false }));
     const { key } = await world.issueKey(controlKey);
     const response = await world.control(key, "conn-1/stop");
@@ -124,7 +124,7 @@ describe("commands in front of a remote server", () => {
     expect(world.entries[0]).toMatchObject({ type: "control_started", deviceId: "device-1" });
   });
 
-  test("the log has the value of the operation, and not that of an unknown member with the name of another one", async () => {
+  test("the audit log records the operation's own value, not an unknown member with the name of another operation's value", async () => {
     const world = setUp(() => jsonResponse(200, { stopped: true, resumed: 1 }));
     const { key } = await world.issueKey(controlKey);
     const foreign = { agentId: "agent-1", mode: "plan", directory: "/x" };
@@ -161,7 +161,7 @@ describe("commands in front of a remote server", () => {
     });
   });
 
-  test("the server's own refusals pass, and a broken response is control_unknown and not repeated", async () => {
+  test("the server's own refusals are passed on, and an invalid response is control_unknown and not repeated", async () => {
     const refusing = setUp(() => problemResponse("device_offline"));
     const { key } = await refusing.issueKey(controlKey);
     expect(problemOf(await refusing.control(key, "conn-1/stop")).errorCode).toBe("device_offline");
@@ -177,15 +177,15 @@ describe("commands in front of a remote server", () => {
   test.each<[string, End, safe: string, unsafe: string]>([
     ["breaks", broken, "true", "false"],
     ["sends 100 Continue", { reason: "unexpected_continue", cause: null }, "true", "false"],
-    ["answers that the outcome is unknown", problemResponse("control_unknown"), "true", "false"],
+    ["responds that the outcome is unknown", problemResponse("control_unknown"), "true", "false"],
     ...[409, 429, 500, 503].map((status): [string, PlainResponse, string, string] => [
       `of another vendor answers ${status} and asks for a repeat`,
       ...([foreign(status), "true", "false"] as const),
     ]),
     ["was never reached", { reason: "unreachable", cause: null }, "true", "true"],
-    ["of ours refuses before the device hears of it", problemResponse("overloaded"), "true", "true"],
+    ["is another gateway that refuses before delivery", problemResponse("overloaded"), "true", "true"],
   ])(
-    "when the server %s, a stop of a run may be repeated; a resume, a mode and a stop of any run only if nothing was sent, since a later one could be undone",
+    "when the server %s, a command that may have been sent is safe to repeat only if a repeat cannot undo a later change",
     async (_what, end, safe, unsafe) => {
       const world = setUp(() => end);
       const { key } = await world.issueKey(controlKey);
@@ -199,7 +199,7 @@ describe("commands in front of a remote server", () => {
     },
   );
 
-  test("a resume that the server does not answer in time may not be repeated", async () => {
+  test("a resume without a response in time may not be repeated", async () => {
     const world = setUp(() => new Promise(() => undefined));
     const { key } = await world.issueKey(controlKey);
     const pending = world.control(key, "conn-1/queue/resume");
@@ -220,7 +220,7 @@ describe("commands in front of a remote server", () => {
     });
   });
 
-  test("a key that sets a mode has the conversation switched first; nothing is sent when the device does not report it", async () => {
+  test("a key that sets a mode has the conversation switched first, and sends nothing if the device does not report the mode", async () => {
     let reported = "standard";
     const world = setUp(({ path }) =>
       path.endsWith("/mode")
@@ -264,7 +264,7 @@ describe("commands in front of a remote server", () => {
     expect((await send("m-2")).status).toBe(200);
   });
 
-  test("a key that sets a mode has it set before a message that comes with a decision, and not for a decision alone", async () => {
+  test("a key that sets a mode has it set before a message with a decision, but not for a decision alone", async () => {
     const world = setUp(({ path }) =>
       jsonResponse(200, path.endsWith("/mode") ? { mode: "standard" } : { success: true, message: "ok" }),
     );
@@ -284,9 +284,9 @@ describe("commands in front of a remote server", () => {
     ["is 504 control_unknown", problemResponse("control_unknown"), ["unknown"]],
     ["is 504 of a server in between", jsonResponse(504, { message: "Gateway Timeout" }), ["unknown"]],
     ["is refused", problemResponse("device_offline"), ["rejected"]],
-    ["is refused before it left the upstream", problemResponse("shutting_down"), ["rejected"]],
+    ["is refused before the upstream sends it", problemResponse("shutting_down"), ["rejected"]],
     ["is not implemented", jsonResponse(501, {}), ["rejected"]],
-    ["never left", { reason: "unreachable", cause: null } as const, []],
+    ["was never sent", { reason: "unreachable", cause: null } as const, []],
   ])(
     "a switch of the mode before a message that %s is in the audit log with its outcome",
     async (_what, end, outcomes) => {

@@ -25,7 +25,7 @@ function corsHeaders(headers: Readonly<Record<string, string>>): readonly string
   return Object.keys(headers).filter((name) => name.startsWith("access-control-") || name === "vary");
 }
 
-describe("a gateway without origins", () => {
+describe("a gateway without configured origins", () => {
   test("no response has CORS headers without origins, and a preflight is 405", async () => {
     const { proxy, issueKey } = createTestProxy();
     const { key } = await issueKey();
@@ -36,7 +36,7 @@ describe("a gateway without origins", () => {
   });
 });
 
-describe("a gateway with origins", () => {
+describe("a gateway with configured origins", () => {
   test("a preflight of a listed origin needs no key and allows exactly the supported methods and headers", async () => {
     const { status, headers, body } = await setUp().proxy.handle(preflight(page));
     expect({ status, body }).toEqual({ status: 204, body: null });

@@ -63,7 +63,7 @@ describe("damaged records over HTTP", () => {
     expect((await ask({ method: "PATCH", path, body: { name: "n" } })).body.errorCode).toBe("key_revoked");
   });
 
-  test("an administering key gets 404 for a damaged record, because its tenant is unknown", async () => {
+  test("an administering key gets 404 for a damaged record, because the record's tenant is unknown", async () => {
     const { damaged, administrator, ask } = await setUp();
     const path = `/${damaged.record.id}`;
     for (const call of [
@@ -148,7 +148,7 @@ describe("damaged records in a data directory", () => {
     expect(await readdir(dataDir)).not.toContain("pepper");
   });
 
-  test("a start without keys warns if the audit log names keys, until there is a key; a new gateway without keys does not", async () => {
+  test("a start without keys warns if the audit log names keys, until a key exists; a new gateway without keys does not warn", async () => {
     const start = async (createsKey = false): Promise<string> => {
       const proxy = await launchProxy({ dataDir });
       if (createsKey) await proxy.createKey({ scopes: ["list"] });

@@ -184,7 +184,7 @@ test("while a gateway runs, no command changes tables of an older version: each 
   lock.release();
 });
 
-test("only changed tables are migrated, after a backup, so that the older version can still read the other files", async () => {
+test("only changed tables are migrated, after a backup, so the older version can still read the other files", async () => {
   await start();
   await proxy?.stop();
   expect(versionsOf(dataDir)).toEqual([3, 10, 0, 0]);

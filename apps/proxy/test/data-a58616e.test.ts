@@ -33,7 +33,7 @@ function versionOf(name: string): unknown {
   return version;
 }
 
-test("the audit file is backed up, gets the tables that remember sends and dropped records, and stays intact", async () => {
+test("the audit file is backed up, gets the new tables for sends and deleted records, and stays intact", async () => {
   expect(await verify()).toContain("The audit log is intact: 16 records of 3 writers.");
   expect([versionOf("audit.sqlite"), versionOf("audit.sqlite.before-v3.backup")]).toEqual([3, 1]);
   expect((await readdir(dataDir)).filter((name) => name.includes("backup"))).toEqual(["audit.sqlite.before-v3.backup"]);

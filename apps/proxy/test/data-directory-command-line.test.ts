@@ -47,7 +47,7 @@ const commands: readonly string[] = [
 
 describe("data directories without data", () => {
   test.each(commands)(
-    "a data directory without data is not created by '%s', whose error names it and says what to do",
+    "'%s' does not create a missing data directory: its error names the directory and the next step",
     async (text) => {
       const words = text.split(" ").map((word) => (word === "FILE" ? join(folder, "backup.tar") : word));
       const missing = join(folder, "mistyped");
@@ -70,7 +70,7 @@ describe("data directories without data", () => {
     },
   );
 
-  test("a data directory becomes one with the first key, and 'keys create' says so on standard error, once", async () => {
+  test("the first 'keys create' creates the data directory, and says so once on standard error", async () => {
     const dataDir = join(folder, "new");
     const words = ["keys", "create", "--name", "n", "--data-dir", dataDir];
     const first = await run(words);

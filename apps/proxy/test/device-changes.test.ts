@@ -92,7 +92,7 @@ describe("device changes with an embedded environment server", () => {
     expect(codeOf(await change(world, world.admin.key, { ifMatch: "*" }))).toBe("204");
   });
 
-  test("a body with a broken rule is 400 with the member", async () => {
+  test("a body that breaks a rule is 400 naming the member", async () => {
     const world = await setUp();
     const refused = await change(world, world.admin.key, { body: { tags: ["a b"] } });
     expect(problemOf(refused)).toMatchObject({ errorCode: "invalid_request", errors: [{ member: "tags[0]" }] });
@@ -100,7 +100,7 @@ describe("device changes with an embedded environment server", () => {
   });
 });
 
-describe("device changes in front of a remote upstream", () => {
+describe("device changes with a remote upstream", () => {
   const row = environmentRow("1", { deviceId: "d1", connectionName: "ci-1", tags: ["ci"] });
 
   /** A gateway in front of a server that has one device, and that responds so to changes. */
@@ -155,7 +155,7 @@ describe("device changes in front of a remote upstream", () => {
     expect(String(response.body)).not.toContain("secret");
   });
 
-  test("a change that takes away the tag by which the key reached the device is shown, and audited as made", async () => {
+  test("a change that removes the tag through which the key could access the device returns the row, and is audited as made", async () => {
     const world = await setUp(() => jsonResponse(200, { ...row, tags: ["gpu"] }));
     const { key } = await world.issueKey({ scopes: ["admin"], deviceTags: ["ci"] });
     expect(codeOf(await change(world, key, { body: { tags: ["gpu"] } }))).toBe("200");
@@ -179,7 +179,7 @@ describe("device changes in front of a remote upstream", () => {
     expect(await world.changes()).toEqual(["device_change_started", "device_change_unknown"]);
   });
 
-  test("a device out of reach is 404 like an unknown one, and nothing is forwarded", async () => {
+  test("a device that the key cannot access is 404 like an unknown one, and nothing is forwarded", async () => {
     const world = await setUp(() => removed);
     const unknown = await change(world, world.admin.key, { path: "/v1/environments/d9" });
     for (const restriction of [{ connectionNames: ["prod-*"] }, { deviceTags: ["gpu"] }, { deviceIds: ["d2"] }]) {
@@ -211,7 +211,7 @@ describe("device changes in front of a remote upstream", () => {
   });
 });
 
-describe("the device that ran a conversation last, in front of a remote upstream", () => {
+describe("the device that ran a conversation last, with a remote upstream", () => {
   const runtime = { deviceId: "d1", connectionName: "ci-1", metadata: { self_update: { install_path: "/hidden" } } };
   const path = "/v1/environments/runtimes/agent-1/default/last";
   const row = environmentRow("1", { deviceId: "d1", connectionName: "ci-1", tags: ["ci"] });
@@ -234,7 +234,7 @@ describe("the device that ran a conversation last, in front of a remote upstream
     expect((await get({ scopes: ["read", "details"] })).body).toContain("/hidden");
   });
 
-  test("the last device of an agent that the key may not use looks like an unknown conversation, and the server is not asked", async () => {
+  test("the last device of an agent that the key may not use looks like an unknown conversation, and the server is not called", async () => {
     const known = setUp(() => jsonResponse(200, runtime));
     const unknown = setUp(() => problemResponse("environment_not_found"));
     const get = async (world: TestProxy, agentIds: string[]): Promise<PlainResponse> =>
@@ -255,12 +255,12 @@ describe("the device that ran a conversation last, in front of a remote upstream
   });
 });
 
-describe("lists with tags, in front of a remote upstream", () => {
+describe("lists with tags, with a remote upstream", () => {
   const rows = [["ci"], ["ci", "gpu"], undefined].map((tags, index) =>
     environmentRow(String(index), { deviceId: `d${index}`, ...(tags !== undefined && { tags }) }),
   );
 
-  test("a list with tags has the rows that have them, whether or not the server supports tags", async () => {
+  test("a list with tags contains exactly the rows with those tags, whether or not the server supports them", async () => {
     const proxy = createTestProxy(() => Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false })));
     const list = async (query: string, restriction: object = {}): Promise<readonly string[]> => {
       const { key } = await proxy.issueKey({ scopes: ["list"], ...restriction });
@@ -278,7 +278,7 @@ describe("lists with tags, in front of a remote upstream", () => {
   });
 });
 
-test("extensions that are not served are 404 endpoint_not_found with the reason, for every key", async () => {
+test("unavailable extensions are 404 endpoint_not_found with the reason, for every key", async () => {
   const proxy = createTestProxy(undefined, { remote: { isolatesRequests: true } });
   const response = await change(proxy, "no key");
   expect(problemOf(response)).toMatchObject({

@@ -1,4 +1,4 @@
-/** `letta-proxy devices` as a user runs it: processes of their own, a data directory, a running gateway. */
+/** `letta-proxy devices` as a user runs it: separate processes, a data directory, a running gateway. */
 import { readdir } from "node:fs/promises";
 import { connectScriptedDevice, registerDevice, runLettaProxy } from "@letta-environments/testkit";
 import { expect, test, vi } from "vitest";
@@ -88,7 +88,7 @@ test("the commands for devices work without a running gateway, and create no fil
   expect(await listed()).toEqual([]);
 });
 
-test("the commands for devices with --url work on a gateway elsewhere, with a key of scope admin, and show which devices are online", async () => {
+test("the commands for devices with --url administer a remote gateway with a key of scope admin, and show which devices are online", async () => {
   const proxy = await start();
   const apiKey = await proxy.createKey({ scopes: ["connect"] });
   const admin = await proxy.createKey({ scopes: ["admin"] });
@@ -106,7 +106,7 @@ test("the commands for devices with --url work on a gateway elsewhere, with a ke
   await expect(far("remove", deviceId)).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("404") });
 });
 
-test("the commands say in front of a remote environment server that its devices are not administered here", async () => {
+test("with a remote upstream, the commands report that its devices are not administered here", async () => {
   const env = { UPSTREAM_URL: "http://127.0.0.1:9" };
   expect(await run(["devices", "list"], env)).toMatchObject({
     code: 1,

@@ -29,7 +29,7 @@ test("the description of the API needs no key, and its policy allows nothing but
   expect((await fetch(`${proxy.url}/docs`, { method: "POST" })).status).toBe(405);
 });
 
-test("a page that the browser has is not sent again", async () => {
+test("a page with an unchanged entity tag is 304", async () => {
   for (const path of ["/docs", "/docs/problems/", "/docs/problems/overloaded"]) {
     const { headers } = await fetch(`${proxy.url}${path}`);
     const [etag, caching] = [headers.get("etag") ?? "", headers.get("cache-control")];
@@ -77,7 +77,7 @@ test("links between the pages lead to pages that exist", () => {
   expect(linked.filter((id) => !anchors.has(id))).toEqual([]);
 });
 
-test("HTML in a description is shown as text", () => {
+test("HTML in a description is escaped", () => {
   const toHtml = createMarkdown(() => null);
   expect(toHtml("a <img src=x onerror=alert(1)> [b](javascript:alert(1)) `<i>`")).not.toMatch(/<img|<i>|javascript:/);
 });
@@ -122,7 +122,7 @@ describe.each(browsers)("in %s", () => {
     await page.close();
   }, 60_000);
 
-  test("a page fits a screen of 360 pixels", async () => {
+  test("a page fits a width of 360 pixels", async () => {
     const page = await browser.newPage({ viewport: { width: 360, height: 640 } });
     for (const path of ["/docs", "/docs/problems/overloaded"]) {
       await page.goto(`${proxy.url}${path}`);

@@ -61,7 +61,7 @@ test.each<readonly [what: string, changes: object, method: string, path: string]
   ["without a tenant", { org: undefined }, "GET", "/v1/environments"],
   ["with scopes of a wrong type", { scope: 7 }, "GET", "/v1/environments"],
 ])(
-  "the verdict on claims %s is the response to a token with them, for the same reason",
+  "the explanation of claims %s matches the response to a token with them, with the same reason",
   async (_what, changes, method, path) => {
     const world = await setUp();
     const [pathname = "", query = ""] = path.split("?");
@@ -81,7 +81,7 @@ test.each<readonly [what: string, changes: object, method: string, path: string]
   },
 );
 
-test("requirements of a real token besides the claims are named, and missing claims are taken for granted", async () => {
+test("an explanation of claims names the other requirements of a real token, and assumes missing claims to be valid", async () => {
   const { explain, issue } = await setUp();
   const wanted = { claims: { sub: "alice", org: "acme", scope: "list", agents: [], devices: ["d"] } };
   const response = await explain({ ...wanted, method: "GET", path: "/v1/environments" }, await issue());
@@ -102,7 +102,7 @@ test("an administering key explains no claims with rights beyond its own, and no
   expect((await explain({ claims, ...request }, await issue())).status).toBe(200);
 });
 
-test("claims are no credential: only an administering key can have them explained", async () => {
+test("claims are not a credential: only an administering key can have them explained", async () => {
   const { explain, issue, proxy, issuer, clock } = await setUp();
   const wanted = { claims: { ...claims, scope: "admin list" }, method: "GET", path: "/v1/environments" };
   expect((await explain(wanted, await issue({ scopes: ["list"] }))).status).toBe(403);
@@ -113,7 +113,7 @@ test("claims are no credential: only an administering key can have them explaine
   expect((await proxy.handle(fakeRequest({ key: unsigned }))).status).toBe(401);
 });
 
-test("the explanation says so where no tokens are accepted", async () => {
+test("the explanation says if the gateway accepts no tokens", async () => {
   const { explain, issue } = await setUp(null);
   const response = await explain({ claims, method: "GET", path: "/v1/environments" }, await issue());
   const { verdict, rules, keyId } = bodyOf(response) as Explanation;
@@ -124,7 +124,7 @@ test("the explanation says so where no tokens are accepted", async () => {
 test.each([
   ["neither", {}],
   ["both", { keyId: "k", claims }],
-  ["claims that are no object", { claims: ["sub"] }],
+  ["claims that are not an object", { claims: ["sub"] }],
 ])("an explain request with %s is 400", async (_what, body) => {
   const { explain, issue } = await setUp();
   const response = await explain({ ...body, method: "GET", path: "/v1/environments" }, await issue());

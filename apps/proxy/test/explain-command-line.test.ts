@@ -33,7 +33,7 @@ async function explain(
   }
 }
 
-test("explain without --url decides with what is stored, and says what only the running gateway knows", async () => {
+test("explain without --url decides from stored data, and says what only the running gateway knows", async () => {
   const stored = ["--data-dir", proxy.dataDir];
   const refused = await explain([keyId, "GET", "/v1/environments", ...stored]);
   expect(refused).toMatchObject({ code: 0, stderr: "" });

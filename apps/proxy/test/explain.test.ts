@@ -120,7 +120,7 @@ const alwaysDecided = [
   ...["connection_not_found", "environment_not_found", "message_not_found"],
 ];
 
-test("the verdict of explain is what the request gets, for random keys and requests, and nothing is sent or charged for it", async () => {
+test("the decision of explain matches the actual response for random keys and requests, and explain sends and charges nothing", async () => {
   const seen = { decided: 0, handedOn: 0 };
   await fc.assert(
     fc.asyncProperty(
@@ -224,7 +224,7 @@ test("explain shows each rule with its reason, and what remains of the limits", 
   ]);
 });
 
-test("explain refuses a message of a key that sets a mode which it may not set, but not a decision, and leaves open what a device or a decision before it could refuse first", async () => {
+test("explain refuses a message, but not a decision, of a key that sets a mode beyond its rights, and leaves open earlier refusals by the device", async () => {
   const { issue, ask, connections } = await createExplainWorld();
   const { record } = await issue({
     ...{ scopes: ["send", "approve"], tenant: "one", agentIds: ["agent-1"] },
@@ -252,7 +252,7 @@ test("explain refuses a message of a key that sets a mode which it may not set, 
   expect(deciding.rules.map((shown) => shown.rule)).not.toContain("check the mode");
 });
 
-test("explain refuses the socket of a viewer for its agent first, and then for its device", async () => {
+test("explain checks the agent of a viewer socket first, and then its device", async () => {
   const { issue, ask, connections } = await createExplainWorld();
   const { record } = await issue({ scopes: ["view"], tenant: "one", agentIds: ["agent-1"] });
   const verdictOf = async (connectionId: string, agentId: string) => {
@@ -269,7 +269,7 @@ test("explain refuses the socket of a viewer for its agent first, and then for i
   for (const connectionId of connections) expect(await verdictOf(connectionId, "agent-2")).toEqual(refused);
 });
 
-test("explain of a send does not wait for a send of the same key that waits for its device", async () => {
+test("explain of a send does not wait for an in-flight send of the same key", async () => {
   const { issue, ask, connections, proxy, clock, silenceDevices } = await createExplainWorld();
   const { key, record } = await issue({ scopes: ["send"], tenant: "one", agentIds: ["agent-1"] });
   const request = {
@@ -282,7 +282,7 @@ test("explain of a send does not wait for a send of the same key that waits for 
   const asked = silenceDevices();
   const sending = proxy.handle(fakeRequest({ key, ...request, body: JSON.stringify(request.body) }));
   await asked;
-  // The clock stands, so the send is not over.
+  // The clock is stopped, so the send is not over.
   const explaining = ask("one", { keyId: record.id, ...request });
   expect(await settlesWithin(explaining, 5_000)).toBe(true);
   expect((await explaining).body.verdict).toBeNull();
@@ -290,7 +290,7 @@ test("explain of a send does not wait for a send of the same key that waits for 
   expect((await sending).status).not.toBe(200);
 });
 
-test("explain does not blame the input, nor the listeners of a device, when the server cannot answer", async () => {
+test("explain reports a failing server as such, and does not blame the input or the device", async () => {
   const { issue, ask, connections, server } = await createExplainWorld();
   const { record } = await issue({ scopes: ["control"], tenant: "one" });
   const path = `/v1/environments/${connections[0] ?? ""}/stop`;
@@ -303,7 +303,7 @@ test("explain does not blame the input, nor the listeners of a device, when the 
   ]);
 });
 
-test("an administering key that is limited to devices does not learn from explain which others there are", async () => {
+test("explain does not reveal the existence of other devices to an administering key that is limited to devices", async () => {
   const { issue, ask, connections } = await createExplainWorld();
   const [, foreign = "", absent = ""] = connections;
   const limits = { tenant: "one", deviceIds: ["d1"] };
@@ -378,7 +378,7 @@ test("a key that has expired is refused as expired, as its state says, even if i
   }
 });
 
-test("a list by user, which is empty without the scope details, is not explained as cached", async () => {
+test("a list by user without the scope details, which is always empty, is not explained as cached", async () => {
   const { issue, ask } = await createExplainWorld();
   const wanted = { method: "GET", path: "/v1/environments?userId=user-1" };
   const rulesOf = async (scopes: ("list" | "details")[]) => {
@@ -390,7 +390,7 @@ test("a list by user, which is empty without the scope details, is not explained
   expect(await rulesOf(["list"])).not.toContain("read through the cache");
 });
 
-test("an administering key that ends explains keys that do not end", async () => {
+test("an administering key with an expiry can explain keys without one", async () => {
   const { issue, ask, clock } = await createExplainWorld();
   const { key: admin } = await issue({ scopes: ["admin"], tenant: "one", expiresAt: clock.now() + 10_000 });
   const { record } = await issue({ scopes: ["list"], tenant: "one" });

@@ -37,7 +37,7 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key: await guess() }))).status).toBe(429);
   });
 
-  test("tokens of a key that the issuer has just added do not block their address", async () => {
+  test("tokens signed with a key that the issuer has just added do not block their address", async () => {
     const issuer = await createTestIssuer();
     const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
     const testProxy = createLimitedProxy(file, { fetchJwks, config: { jwt: testJwtSettings } });
@@ -54,7 +54,7 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key: fresh }))).status).toBe(200);
   });
 
-  test("tokens that name keys which the issuer does not have are limited by address, even in the cooldown, and those of another issuer all count", async () => {
+  test("tokens with unknown key ids are limited by address, even during the cooldown, and tokens of another issuer all count", async () => {
     const issuer = await createTestIssuer();
     const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
     const flood = async (claims: Readonly<Record<string, unknown>>): Promise<readonly number[]> => {
@@ -81,7 +81,7 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
   });
 
-  test("a token that nobody has used before is accepted from a blocked address, without a read of the issuer's keys, until 100 wrong ones come in a minute", async () => {
+  test("a new token is accepted from a blocked address without a fetch of the issuer's keys, until 100 wrong tokens arrive in a minute", async () => {
     const issuer = await createTestIssuer();
     const other = await createTestIssuer();
     const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
@@ -106,7 +106,7 @@ describe("failed authentication", () => {
     expect(await ask(await sign("third"))).toBe(200);
   });
 
-  test("tokens that may be valid do not use up the attempts of a blocked address: those of a key that is not known yet, and all while no key is known", async () => {
+  test("tokens that may be valid do not use up the attempts of a blocked address: those with an unknown key id, and all tokens while no key is known", async () => {
     const issuer = await createTestIssuer();
     const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
     const testProxy = createLimitedProxy(file, { fetchJwks, config: { jwt: testJwtSettings } });
@@ -146,7 +146,7 @@ describe("failed authentication", () => {
     expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
   });
 
-  test("each refusal of a blocked address is counted as a decision of the policy, and a credential that is accepted there is not", async () => {
+  test("each refusal of a blocked address counts as a decision of the policy, and an accepted credential does not", async () => {
     const metrics = createMetricTable();
     const testProxy = createLimitedProxy(file, { metrics });
     const { key, record } = await testProxy.issueKey();
@@ -171,7 +171,7 @@ describe("failed authentication", () => {
     expect(testProxy.events.at(-1)).toMatchObject({ status: 401, shadowLimitedBy: ["failures"] });
   });
 
-  test("a blocked address causes at most 5 more look-ups of one key id a minute, and none for a malformed key or another credential", async () => {
+  test("a blocked address causes at most 5 more lookups per key id and minute, and none for a malformed key or another credential", async () => {
     const testProxy = createLimitedProxy(file, { config: { passThrough: true } });
     const { key, record } = await testProxy.issueKey();
     for (let count = 0; count < 4; count++) await testProxy.proxy.handle(fakeRequest({ key: await guess() }));

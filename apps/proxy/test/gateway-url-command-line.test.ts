@@ -43,7 +43,7 @@ async function printed(env: Readonly<Record<string, string>> = {}, ...options: r
 const fileOf = (url: string): string => `${url}\nconsole: off\n`;
 const both = (url: string): string[] => [url, url];
 
-test("both commands print where the running gateway listens, and --gateway and a configured public URL come first", async () => {
+test("both commands print the address of the running gateway, unless --gateway or a configured public URL overrides it", async () => {
   const { url } = await start("--console");
   expect(await printed()).toEqual(both(url));
   expect(await printed({ PORT: "9999", HOST: "0.0.0.0" })).toEqual(both(url));
@@ -66,7 +66,7 @@ test.each([
   expect(await printed()).toEqual(both(`http://${reached}:${new URL(proxy.url).port}`));
 });
 
-test("the file of the address is private, names the main listener and not that of the administration, and is removed at the end", async () => {
+test("the address file is private, names the main listener and not the administration listener, and is removed on shutdown", async () => {
   const config = join(session.dataDir, "gateway.json");
   writeFileSync(config, JSON.stringify({ admin: { port: 0 } }));
   const proxy = await launchProxy({
@@ -91,7 +91,7 @@ test("the address that a killed gateway left behind is not used, and the next on
   expect(await printed()).toEqual(both(next.url));
 });
 
-test("a gateway that cannot listen announces nothing, and a gateway in front of a remote upstream, which holds no lock, neither", async () => {
+test("neither a gateway that cannot listen nor one with a remote upstream writes its address to the data directory", async () => {
   const { url } = await start("--console");
   const other = join(session.dataDir, "other");
   const port = new URL(url).port;
@@ -113,7 +113,7 @@ test("a gateway that cannot listen announces nothing, and a gateway in front of 
   expect(await printed()).toEqual(both(url));
 });
 
-test("console link says how to serve the console while the running gateway does not, and makes no key", async () => {
+test("console link explains how to enable the console if the running gateway does not serve it, and creates no key", async () => {
   await start();
   expect(await run(["console", "link"])).toMatchObject({
     code: 1,
@@ -134,7 +134,7 @@ describe("devices invite --url", () => {
     }
   };
 
-  test("devices invite --url refuses the listener of the administration, which devices do not reach, unless --gateway names their address", async () => {
+  test("devices invite --url refuses the administration listener, which devices cannot reach, unless --gateway names another address", async () => {
     const config = join(session.dataDir, "gateway.json");
     writeFileSync(config, JSON.stringify({ admin: { port: 0 } }));
     const proxy = await launchProxy({
@@ -151,7 +151,7 @@ describe("devices invite --url", () => {
     expect(printedCommand.stdout).toContain(`LETTA_BASE_URL=${proxy.url} `);
   });
 
-  test("devices invite --url refuses a gateway in front of a remote environment server, which no device connects to, and makes no key", async () => {
+  test("devices invite --url refuses a gateway with a remote upstream, because no device can connect to it, and creates no key", async () => {
     const proxy = await launchProxy({ dataDir: session.dataDir, env: { UPSTREAM_URL: "http://127.0.0.1:9" } });
     running.push(proxy);
     const administrator = await proxy.createKey({ scopes: ["admin"] });

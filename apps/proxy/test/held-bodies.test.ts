@@ -20,7 +20,7 @@ function messageOf(id: string, content: string, more: object = {}): string {
   return JSON.stringify({ agentId: `agent-${id}`, messages, ...more });
 }
 
-/** A request whose body nobody but the gateway holds. */
+/** A request whose body is referenced only by the gateway. */
 function requestOf(key: string, path: string, makeBody: () => string, headers: Record<string, string> = {}) {
   const request: GatewayRequest = {
     ...fakeRequest({ key, method: "POST", path, headers: { "content-type": "application/json", ...headers } }),
@@ -35,7 +35,7 @@ async function setUp() {
   return {
     ...world,
     held: bodyMemory.held,
-    /** Sends a message, and waits until it has left or was refused. */
+    /** Sends a message, and waits until it was sent or refused. */
     async begin(key: string, id: string, size = 100_000, headers: Record<string, string> = {}) {
       const path = `/v1/environments/${world.connectionId}/messages`;
       const before = world.frames.length;
@@ -50,7 +50,7 @@ async function setUp() {
 
 const codeOf = (response: PlainResponse) => [response.status, problemOf(response).errorCode];
 
-describe("bodies that have arrived", () => {
+describe("complete bodies in memory", () => {
   test("the bodies of one key are limited: 503 overloaded, nothing is sent, and other keys are served", async () => {
     const { begin, issueKey, frames, held, clock } = await setUp();
     const [greedy, modest] = [await issueKey(), await issueKey()];
@@ -67,7 +67,7 @@ describe("bodies that have arrived", () => {
     expect(held.totalBytes).toBe(0);
   });
 
-  test("the bodies of a few keys leave room for a key that has few", async () => {
+  test("a few keys with many bodies leave memory for a key with few", async () => {
     const { begin, issueKey, frames } = await setUp();
     const greedy = [await issueKey(), await issueKey()];
     for (const { key } of greedy) for (const id of ["a", "b", "c", "d"]) await begin(key, `${key.slice(-4)}-${id}`);
@@ -93,7 +93,7 @@ describe("bodies that have arrived", () => {
     expect(entries.filter(({ type }) => type === "send_refused")).toEqual([]);
   });
 
-  test("bodies are not kept while the ends of their turns are awaited", async () => {
+  test("bodies are released while the end of their turn is awaited", async () => {
     const { begin, issueKey, acknowledge, frames, held } = await setUp();
     const { key } = await issueKey();
     const size = 900_000;
@@ -111,7 +111,7 @@ describe("bodies that have arrived", () => {
     expect(sends).toHaveLength(20);
   });
 
-  test("a body with many small values counts the memory of these", async () => {
+  test("a body with many small values counts with the memory of the parsed values", async () => {
     const { proxy, connectionId, issueKey, frames, held } = await setUp();
     const { key } = await issueKey();
     const path = `/v1/environments/${connectionId}/messages`;
@@ -123,7 +123,7 @@ describe("bodies that have arrived", () => {
     expect(codeOf(await proxy.handle(requestOf(key, path, () => makeBody("m-2"))))).toEqual([503, "overloaded"]);
   });
 
-  test("a body counts until a remote upstream has responded", async () => {
+  test("a body counts until the remote upstream has responded", async () => {
     const bodyMemory = createBodyBudget(createMemoryBudget, limits);
     const seen: number[] = [];
     const upstream = knownConnections(() => {
@@ -139,7 +139,7 @@ describe("bodies that have arrived", () => {
     expect(bodyMemory.held.totalBytes).toBe(0);
   });
 
-  test("bodies of the administration also count, for the key that administers and for the operator", async () => {
+  test("bodies of administration requests also count, for the administering key and for the operator", async () => {
     const bodyMemory = createBodyBudget(createMemoryBudget, limits);
     const config = { operatorToken: "operator-token-of-this-test-only" };
     const { proxy, issueKey } = createTestProxy(undefined, { ports: { bodyMemory }, config });
@@ -165,7 +165,7 @@ describe("bodies that have arrived", () => {
   });
 });
 
-test("a key may have 16 MiB of bodies that have arrived and 16 MiB of others, and all keys together four times as much of each", () => {
+test("a key may hold 16 MiB of complete and 16 MiB of incomplete bodies, and all keys together four times as much of each", () => {
   const { held, unfinished } = createBodyBudget(createMemoryBudget);
   const mebibyte = 1_048_576;
   // A body with one value, which counts as 64 bytes.

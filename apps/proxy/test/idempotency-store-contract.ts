@@ -65,7 +65,7 @@ export function describeIdempotencyStore(
   }
 
   describe(`the idempotency store ${name}`, () => {
-    test("a reservation takes all ids of a send or none", async () => {
+    test("a reservation reserves all ids of a send or none", async () => {
       const { store, reserved, inUse } = setUp();
       const { sendId } = await reserved(["a", "b"]);
       const outcome = await store.reserve(testReservation(["c", "b", "d"]));
@@ -89,7 +89,7 @@ export function describeIdempotencyStore(
       );
     });
 
-    test("an id is known in its own scope only", async () => {
+    test("an id is known only in its own scope", async () => {
       const { reserved, inUse, store } = setUp();
       await reserved(["a"]);
       const others = Object.keys(testScope).map((member): SendScope => ({ ...testScope, [member]: "other" }));
@@ -101,7 +101,7 @@ export function describeIdempotencyStore(
       expect(await store.find(testScope, [])).toEqual([]);
     });
 
-    test("no text in a scope or an id is taken for another one, whatever characters it has", async () => {
+    test("scopes and ids never collide, whatever characters they contain", async () => {
       const { store, inUse } = setUp();
       const scopes: SendScope[] = craftedTexts.flatMap((text) => [
         { tenant: text, environmentId: "a", agentId: "a", conversationId: "a" },
@@ -262,7 +262,7 @@ function describeCapacity(
     inUse(ids: readonly string[]): Promise<readonly string[]>;
   },
 ): void {
-  test("a full store reserves nothing and forgets nothing, and has room again when ids are released or expire", async () => {
+  test("a full store reserves nothing and forgets nothing, until ids are released or expire", async () => {
     const { store, clock, reserved, inUse } = setUp(3);
     const first = await reserved(["a", "b"]);
     await store.settle(first, testResult("a"));
@@ -283,7 +283,7 @@ function describeCapacity(
     expect(await inUse(["a", "b", "c", "d", "e", "f"])).toEqual(["d", "e", "f"]);
   });
 
-  test("a full store refuses a send to a connection that it has no room to remember", async () => {
+  test("a full store refuses a send to a connection that it cannot remember", async () => {
     const { store, clock, reserved, inUse } = setUp(2);
     for (const connectionId of ["one", "two"]) await store.release(await reserved(["a"], { connectionId }));
     expect(await store.reserve(testReservation(["a"], { connectionId: "three" }))).toEqual({ kind: "full" });
@@ -296,7 +296,7 @@ function describeCapacity(
     expect(await store.findConnection("default", "two")).not.toBeNull();
   });
 
-  test("thousands of ids that have expired leave room for as many new ones at once", async () => {
+  test("thousands of expired ids make room for as many new ones at once", async () => {
     const { store, clock, reserved } = setUp(2_000);
     for (let index = 0; index < 100; index++) {
       await reserved(Array.from({ length: 20 }, (_, entry) => `old ${index} ${entry}`));

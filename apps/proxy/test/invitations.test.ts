@@ -23,7 +23,7 @@ async function setUp(
   return { ...world, key, record, admin, stored };
 }
 
-describe("invitations of devices", () => {
+describe("device invitations", () => {
   test("an invitation belongs to the first device that uses it, and gives it its tags", async () => {
     const { register, key, store, stored, connect } = await setUp();
     await connect(key, { deviceId: "d1" });
@@ -33,7 +33,7 @@ describe("invitations of devices", () => {
     expect(await stored()).toMatchObject({ deviceIds: ["d1"], requires: [], invite: { tags: ["ci"] } });
   });
 
-  test("an invitation that no device uses ends at its time, and one that was used stays valid for its device", async () => {
+  test("an unused invitation expires, and a used one stays valid for its device", async () => {
     const unused = await setUp();
     await unused.clock.advance(hourMs);
     await expect(unused.register(unused.key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
@@ -44,7 +44,7 @@ describe("invitations of devices", () => {
     await expect(used.connect(used.key, { deviceId: "d1", connectionName: "renamed" })).resolves.toEqual([]);
   });
 
-  test("an invitation may be used again by its device, before and after its time", async () => {
+  test("an invitation may be used again by its device, before and after its expiry", async () => {
     const { register, key, clock } = await setUp();
     await register(key, { deviceId: "d1" });
     await expect(register(key, { deviceId: "d1" })).resolves.toBeTypeOf("string");
@@ -52,7 +52,7 @@ describe("invitations of devices", () => {
     await expect(register(key, { deviceId: "d1" })).resolves.toBeTypeOf("string");
   });
 
-  test("an invitation is not used up by a device that belongs to another key, and still ends at its time", async () => {
+  test("a device that belongs to another key does not use up an invitation, which still expires", async () => {
     const { register, key, admin, devices, issueKey, stored, clock } = await setUp();
     const owner = await issueKey({ scopes: ["connect"] });
     await register(owner.key, { deviceId: "d1" });
@@ -64,7 +64,7 @@ describe("invitations of devices", () => {
     await expect(register(key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
   });
 
-  test("an invitation is not used up by a registration that the server refuses, whatever the reason", async () => {
+  test("a refused registration does not use up an invitation, whatever the reason", async () => {
     const { proxy, register, key, stored } = await setUp([], ["ci-*"]);
     const before = await stored();
     const requestWith = (metadata: object) => {
@@ -112,7 +112,7 @@ describe("invitations of devices", () => {
     expect(await store.findEnvironments("default", "d1")).toEqual([]);
   });
 
-  test("an invitation adds its tags to a device that was released, and does not add them again to one that it owns", async () => {
+  test("an invitation adds its tags to a released device, and does not add them again to a device that it owns", async () => {
     const { register, key, admin, issueKey, proxy, devices, store } = await setUp(["ci", "gpu"]);
     const owner = await issueKey({ scopes: ["connect"] });
     await register(owner.key, { deviceId: "d1" });
@@ -150,7 +150,7 @@ describe("invitations of devices", () => {
     });
   });
 
-  test("an invitation that is limited to names takes over no device with another name, like every key with these names", async () => {
+  test("an invitation that is limited to names cannot take over a device with another name, like every key with these names", async () => {
     const { register, key, issueKey, admin, devices, stored } = await setUp([], ["ci-*"]);
     const shared = await issueKey({ scopes: ["connect"], shared: true });
     await register(shared.key, { deviceId: "d1", connectionName: "prod-db" });
@@ -164,7 +164,7 @@ describe("invitations of devices", () => {
     await expect(register(key, { deviceId: "d2", connectionName: "ci-7" })).resolves.toBeTypeOf("string");
   });
 
-  test("an invitation that is limited to names is refused a device with another name because of its owner, if another key owns it", async () => {
+  test("an invitation that is limited to names is refused because of the owner for a device with another name that another key owns", async () => {
     const { register, key, issueKey } = await setUp([], ["ci-*"]);
     const owner = await issueKey({ scopes: ["connect"] });
     await register(owner.key, { deviceId: "d1", connectionName: "prod-db" });
@@ -175,7 +175,7 @@ describe("invitations of devices", () => {
     }
   });
 
-  test("an invitation is not used up by a device that the tenant may not have", async () => {
+  test("a device that the tenant may not register does not use up an invitation", async () => {
     const rule = { credential: null, deviceIds: null, connectionNames: ["ci-*"], publicName: null };
     const { register, key, stored } = await setUp([], null, { tenants: new Map([["default", rule]]) });
     await expect(register(key, { deviceId: "d1", connectionName: "prod-1" })).rejects.toThrow("device_not_allowed");
@@ -183,7 +183,7 @@ describe("invitations of devices", () => {
     await expect(register(key, { deviceId: "d2", connectionName: "ci-1" })).resolves.toBeTypeOf("string");
   });
 
-  test("an invitation that a device used before names were kept stays valid for this device under any name", async () => {
+  test("an invitation that was used before device names were stored stays valid for its device under any name", async () => {
     const { register, key, record, keyStore } = await setUp();
     await keyStore.update(record.id, ({ invite: _invite, ...present }) => {
       const invite = { expiresAt: 1, tags: [], usedAt: 1 };
@@ -199,7 +199,7 @@ describe("invitations of devices", () => {
     await expect(register(key, { deviceId: "d1" })).rejects.toThrow("invalid_key");
   });
 
-  test("an invitation can be used for nothing but a registration", async () => {
+  test("an invitation can only be used for a registration", async () => {
     const { proxy, key } = await setUp();
     const response = await proxy.handle(fakeRequest({ key }));
     expect(problemOf(response).errorCode).toBe("insufficient_scope");
@@ -231,7 +231,7 @@ describe("administration of invitations", () => {
     }
   });
 
-  test("the administration of a key that is limited to devices or tags grants no invitation, since its device is not known", async () => {
+  test("an administering key that is limited to devices or tags cannot create an invitation, because the device is not known", async () => {
     const { proxy, issueKey, clock } = await setUp();
     const invite = { expiresAt: clock.now() + hourMs };
     for (const restriction of [{ deviceIds: ["d1"] }, { deviceTags: ["ci"] }]) {

@@ -1,4 +1,4 @@
-/** `letta-proxy keys` as a user runs it: processes of their own, a data directory, a running gateway. */
+/** `letta-proxy keys` as a user runs it: separate processes, a data directory, a running gateway. */
 import { describe, expect, test, vi } from "vitest";
 import { ask, useCommandLine } from "./support/use-command-line.ts";
 
@@ -115,7 +115,7 @@ describe("commands for keys", () => {
     );
   });
 
-  test("keys create warns of a maximum mode that a new device exceeds, and of denied tools about which it does not ask, unless the key also sets its mode or sends nothing", async () => {
+  test("keys create warns of a maximum mode that new devices exceed, and of denied tools for which they do not ask, unless the key sets a mode or cannot send", async () => {
     await run(["keys", "create", "--name", "first"]);
     const create = async (...words: string[]) => (await run(["keys", "create", "--name", "n", ...words])).stderr;
     const limited = ["--scope", "send", "--max-mode", "acceptEdits"];
@@ -129,7 +129,7 @@ describe("commands for keys", () => {
     expect(await create("--scope", "connect", "--deny-tool", "Bash")).toBe("");
   });
 
-  test("keys create warns of denied tools about which a device asks in no mode, and names those that a pattern matches", async () => {
+  test("keys create warns of denied tools for which devices ask in no mode, and names those that a pattern matches", async () => {
     await run(["keys", "create", "--name", "first"]);
     const create = async (...words: string[]) => (await run(["keys", "create", "--name", "n", ...words])).stderr;
     const denying = ["--scope", "send", "--set-mode", "standard", "--deny-tool"];

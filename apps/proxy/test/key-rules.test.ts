@@ -134,7 +134,7 @@ describe("changes of a key", () => {
     expect(() => patch(["--approval-deadline", "soon"])).toThrow("--approval-deadline must be a duration");
   });
 
-  test("the tenant is refused with the reason, on the command line and over HTTP", async () => {
+  test("a change of the tenant is refused with the reason, on the command line and over HTTP", async () => {
     expect(parseCommandLine(program, ["keys", "update", "ID", "--tenant", "other"])).toMatchObject({
       kind: "misused",
       reason: "unknown option --tenant of 'keys update': a key stays in its tenant; create another key",
@@ -296,11 +296,11 @@ describe("stored keys", () => {
   );
 
   test.each<[string, Partial<KeyRequest>, KeyPatch, readonly string[]]>([
-    ["a shorter life", { agentIds: ["a"], scopes: ["files"] }, { expiresAt: 60_000 }, []],
-    ["a longer life", { agentIds: ["a"], scopes: ["files"], expiresAt: 60_000 }, { expiresAt: null }, ["scopes"]],
+    ["an earlier expiry", { agentIds: ["a"], scopes: ["files"] }, { expiresAt: 60_000 }, []],
+    ["a later expiry", { agentIds: ["a"], scopes: ["files"], expiresAt: 60_000 }, { expiresAt: null }, ["scopes"]],
     ["another maximum mode", { agentIds: ["a"], scopes: ["files"] }, { maxMode: "standard" }, ["scopes"]],
     ["other agents", { agentIds: ["a"], scopes: ["files"] }, { agentIds: ["b"] }, ["scopes"]],
-    ["no limit to agents", { agentIds: ["a"], scopes: ["files"] }, { agentIds: null }, []],
+    ["no agent allowlist", { agentIds: ["a"], scopes: ["files"] }, { agentIds: null }, []],
     [
       "other devices",
       { scopes: ["connect"], deviceTags: ["t"], invite: { expiresAt: 60_000 } },
@@ -308,7 +308,7 @@ describe("stored keys", () => {
       ["invite"],
     ],
     ["use again", { agentIds: ["a"], scopes: ["files"] }, { disabled: false }, ["scopes"]],
-  ])("a stored key that breaks a rule gets %s only if that widens nothing", (_what, stored, patch, members) => {
+  ])("a stored key that breaks a rule gets %s only if it gains no rights", (_what, stored, patch, members) => {
     const wanted: KeyRequest = { name: "n", tenant: "default", scopes: ["list"], ...stored };
     const { record } = createKey(wanted, 0, testMint);
     expect(patchIssues(record, patch, 0).map(({ member }) => member)).toEqual(members);

@@ -133,7 +133,7 @@ export function describeKeyStore(
       expect(await store.update("unknown", (current) => current)).toBeNull();
     });
 
-    test("the store leaves a key unchanged when the change throws", async () => {
+    test("the store leaves a key unchanged if the change throws", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -156,7 +156,7 @@ export function describeKeyStore(
       expect(store.generation()).toBe(store.generation());
     });
 
-    test("a change of an unknown key, or one that is refused, does not change the generation, so that nobody can make every key be read again", async () => {
+    test("a refused change, or one of an unknown key, does not change the generation, so that nobody can force every key to be read again", async () => {
       const { store } = await setUp();
       const record = newRecord();
       await store.create(record);
@@ -311,7 +311,7 @@ export function describeKeyStore(
 
     if (storesText) describeDamage(open);
 
-    test("a use does not change the generation, here or in another process", async () => {
+    test("a use does not change the generation, in this or another process", async () => {
       const { store, other, waitForGeneration } = await setUp();
       const record = newRecord();
       await store.create(record);

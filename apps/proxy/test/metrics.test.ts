@@ -136,7 +136,7 @@ async function readMetrics(url: string, key: string, headers: Readonly<Record<st
   return response.text();
 }
 
-test("the metrics need the scope admin, and speak OpenMetrics to callers that accept it", async () => {
+test("the metrics need the scope admin, and use the OpenMetrics format for clients that accept it", async () => {
   const proxy = await start();
   const admin = await proxy.createKey({ scopes: ["admin"] });
   const caller = await proxy.createKey({ scopes: ["list", "read", "details"] });
@@ -159,7 +159,7 @@ test("the metrics need the scope admin, and speak OpenMetrics to callers that ac
   expect(overview).toMatchObject({ bucketMs: 60_000, buckets: [{ refused: 8, failed: 0, devicesOnline: 0 }] });
 });
 
-test("the metrics are served only by the administration listener if there is one, and ids are labels only where they are configured", async () => {
+test("if there is an administration listener, only it serves the metrics, and ids are labels only if configured", async () => {
   const token = "operator-token-of-32-characters-0";
   const proxy = await start(
     { admin: { port: 0 }, metrics: { labels: ["tenant", "key", "device"] } },

@@ -56,7 +56,7 @@ async function authorityOf(target: string, headers: Record<string, string> = {})
   return authority;
 }
 
-describe("paths as they were sent", () => {
+describe("paths are passed on unchanged", () => {
   test.each([
     "/v1/environments/..%2Fagents",
     "/v1/environments/%2e%2e%2fagents",
@@ -104,7 +104,7 @@ describe("paths as they were sent", () => {
     expect(codeOf(await send(method, target))).toBe("invalid_request");
   });
 
-  test("two Host fields are 400, and the request reaches no server", async () => {
+  test("two Host fields are 400, and the request does not reach the handler", async () => {
     const hosts = { host: "gateway.example", Host: "other.example" };
     for (const target of ["/v1/environments", "/livez"]) expect((await send("GET", target, hosts)).status).toBe(400);
     expect(server.upstreamRequests).toEqual([]);
@@ -169,7 +169,7 @@ describe("bodies over HTTP", () => {
     expect(server.upstreamRequests).toEqual([]);
   });
 
-  test("a body with a Content-Length over 1 MiB is refused before it arrives", async () => {
+  test("a body with a Content-Length over 1 MiB is refused before it is read", async () => {
     const socket = await openSocket(server.url);
     socket.write(requestHead("POST", target, { authorization: `Bearer ${key}`, "content-length": "9999999" }));
     const [first] = (await once(socket, "data")) as [Buffer];
@@ -202,7 +202,7 @@ describe("malformed requests", () => {
       "a smuggled length",
       `POST /v1/environments/c/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
     ],
-    ["two lengths", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx"],
+    ["two Content-Length fields", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx"],
     ["a header with a line feed", "GET / HTTP/1.1\r\nhost: x\r\na: b\nc\r\n\r\n"],
   ])("%s is refused with 400, and the connection is closed", async (_what, text) => {
     const response = await sendRaw(server.url, text);
@@ -212,7 +212,7 @@ describe("malformed requests", () => {
 
   test.each([
     ["an unknown method", "FOO /v1/environments HTTP/1.1\r\nhost: x\r\n\r\n", 405],
-    ["a tunnel", "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n", 405],
+    ["a CONNECT request", "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com\r\n\r\n", 405],
     ["no Host", "GET /v1/environments HTTP/1.1\r\nconnection: close\r\n\r\n", 400],
     ["an unknown expectation", "GET /livez HTTP/1.1\r\nhost: x\r\nexpect: foo\r\n\r\n", 417],
   ])("%s is refused with a problem response", async (_what, text, status) => {
@@ -231,7 +231,7 @@ describe("malformed requests", () => {
     ["/v1/nope", 404, undefined],
     ["/admin/v1/nope", 404, undefined],
   ])(
-    "a method that no server knows is treated for %s like PUT: %i, with the methods of the path",
+    "an unknown method is treated like PUT for %s: %i, with the path's methods in Allow",
     async (path, ...expected) => {
       for (const method of ["PUT", "FOO", "M-X", "get", "constructor"]) {
         const response = await send(method, path, { "x-request-id": "trace-1" });
@@ -265,13 +265,13 @@ describe("malformed requests", () => {
     expect(response.status).toBe(200);
   });
 
-  test("a request after an ignored upgrade is not left waiting: the response says that the connection closes", async () => {
+  test("a request after an ignored upgrade is not left hanging, because the response has Connection: close", async () => {
     const upgrade = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n";
     const response = await sendRaw(server.url, `${upgrade}${requestHead("GET", "/livez")}`);
     expect([response.status, response.headers["connection"]]).toEqual([200, "close"]);
   });
 
-  test("a method that no endpoint has is method_not_allowed", async () => {
+  test("a method that the endpoint does not support is method_not_allowed", async () => {
     for (const method of ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]) {
       expect(codeOf(await send(method, "/v1/environments"))).toBe("method_not_allowed");
     }
@@ -295,7 +295,7 @@ test.each([
   expect(broken.failures).toEqual([new Error("defect")]);
 });
 
-test("a server that stops finishes requests in flight and accepts no new ones", async () => {
+test("a stopping server finishes in-flight requests and accepts no new ones", async () => {
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
   const slow = await startNodeServer(async () => {

@@ -115,14 +115,14 @@ describe("refusals before the handshake", () => {
     expect([response.status, codeOf(response)]).toEqual([409, "connection_replaced"]);
   });
 
-  test("a path without a socket and a path with an invalid id are refused with plain HTTP", async () => {
+  test("an upgrade at another path or with an invalid id is refused with plain HTTP", async () => {
     expect(codeOf(await refused({}, "/v1/environments"))).toBe("insufficient_scope");
     expect(codeOf(await refused({}, "/livez"))).toBe("endpoint_not_found");
     expect(codeOf(await refused({}, "/v1/environments/..%2f..%2fx/socket"))).toBe("invalid_id");
     expect(codeOf(await refused({}, "/v1/environments/%2e%2e/socket"))).toBe("invalid_id");
   });
 
-  test("a handshake with a broken key is refused with plain HTTP", async () => {
+  test("a handshake with a malformed Sec-WebSocket-Key is refused with plain HTTP", async () => {
     const response = await refused({ "sec-websocket-key": "short", "x-request-id": "handshake-1" });
     expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
     expect(response.headers["x-request-id"]).toBe("handshake-1");
@@ -130,7 +130,7 @@ describe("refusals before the handshake", () => {
   });
 
   test.each(["7", "8", "14", "13, 8"])(
-    "a handshake of version %s is 426 and says which version is spoken, before the caller is known",
+    "a handshake of WebSocket version %s is 426 with the supported version, before authentication",
     async (version) => {
       const response = await refused({ "sec-websocket-version": version, authorization: "" });
       expect([response.status, codeOf(response)]).toEqual([426, "upgrade_required"]);
@@ -142,7 +142,7 @@ describe("refusals before the handshake", () => {
 });
 
 describe("an open socket", () => {
-  test("a socket carries text in both directions and reports its end once", async () => {
+  test("a socket carries text in both directions and reports its close once", async () => {
     const socket = await open();
     socket.send("from the device");
     attached[0]?.send("to the device");
@@ -162,7 +162,7 @@ describe("an open socket", () => {
   });
 
   test.each([1008, 1013])(
-    "frames that a device sends after it was closed for a limit with %i are not handed over, and a device that does not close is dropped",
+    "frames after a close with %i for a limit are not passed to the handler, and a device that does not close is dropped",
     async (limitCode) => {
       const socket = await open();
       socket.send("before");
@@ -176,7 +176,7 @@ describe("an open socket", () => {
     },
   );
 
-  test("sending to a device that does not read throws at 32 MiB, and nothing more is buffered", async () => {
+  test("sending to a device that does not read throws after 32 MiB, and nothing more is buffered", async () => {
     await open();
     const text = "x".repeat(1_048_576);
     const sendUntilRefused = (): number => {
@@ -215,7 +215,7 @@ describe("an open socket", () => {
     expect(received.slice(2)).toEqual([1009, "A frame is larger than 16 MiB"]);
   });
 
-  test("pings are counted, and answered as long as the listener allows it", async () => {
+  test("pings are counted, and get a pong as long as the listener allows it", async () => {
     const socket = await open();
     const ponged = once(socket, "pong");
     socket.ping("hello");
@@ -298,7 +298,7 @@ describe("an open socket", () => {
     expect(received).toEqual(["small", large, large, large]);
   });
 
-  test("a text that the listener does not want is counted and not handed over", async () => {
+  test("a text that the listener does not want is counted, but not passed to it", async () => {
     const socket = await open();
     socket.send("x".repeat(1_000_001));
     socket.send("small");
@@ -306,7 +306,7 @@ describe("an open socket", () => {
     expect(received).toEqual(["other 1000001", "small"]);
   });
 
-  test("a listener that wants the ends of a long text gets the first and the last 8,192 bytes", async () => {
+  test("a listener that wants only the start and end of a long text gets the first and the last 8,192 bytes", async () => {
     const listener: PlainSocketListener = {
       maxFrameBytes,
       maxTextBytes: 1_000_000,

@@ -144,7 +144,7 @@ interface NumberSchema {
   readonly maximum?: number;
 }
 
-test("every number has a format, or fits into 32 bits, so that generated clients read times and counters exactly", () => {
+test("every number has a format or fits into 32 bits, so that generated clients parse times and counters exactly", () => {
   const numbers = numbersIn(document);
   const lossy = numbers.filter(([, { type, format, maximum = Infinity }]) =>
     type === "integer" ? format !== "int64" && maximum > 2 ** 31 - 1 : format !== "double",
@@ -154,7 +154,7 @@ test("every number has a format, or fits into 32 bits, so that generated clients
   expect(fractions).toEqual(["p50Ms", "p95Ms", "p99Ms"]);
 });
 
-test("a default that is a list is a text, because generated code takes it for a list of any texts", () => {
+test("a default for a list is described as a string, because generated code would type it as a list of arbitrary strings", () => {
   expect(document.components.schemas["NewKey"]?.properties).toMatchObject({
     scopes: { description: expect.stringContaining("By default `list`, `read`.") },
   });

@@ -210,7 +210,7 @@ test("the responses to reads of a missing device match the description, even fro
   }
 });
 
-test("a read that waits is described with the preference that the server has applied", () => {
+test("the description of a read that waits includes Preference-Applied", () => {
   const { get } = document.paths["/v1/environments/{connectionId}/messages/{clientMessageId}"] ?? {};
   expect(get?.responses["200"]?.headers).toHaveProperty("preference-applied");
 });
@@ -237,7 +237,7 @@ test("Server-Timing is described wherever a key with scope details can receive i
   expect(statuses.map(([status]) => status)).toEqual(Object.keys(described).filter((status) => status !== "401"));
 });
 
-test("the responses about devices are as described, and have every row and its owner", async () => {
+test("the responses of device administration are as described, and contain every row and its owner", async () => {
   const world = await createDeviceAdministrationProxy();
   const connectKey = await world.issueKey({ scopes: ["connect"] });
   const { key: adminKey } = await world.issueKey({ scopes: ["admin"] });

@@ -20,14 +20,14 @@ test("the API description needs no key and contains every endpoint for clients",
   expect(document).toMatchObject({ openapi: "3.1.1", paths: { "/v1/environments": { get: {} } } });
 });
 
-test("the server of the API description is the folder that it is in, so that clients find a gateway below a path", async () => {
+test("the API description names its own folder as the server, so that clients find a gateway mounted below a path", async () => {
   const { servers } = (await (await fetch(url)).json()) as { readonly servers: readonly { readonly url: string }[] };
   const at = (document: string): string[] => servers.map((server) => new URL(server.url, document).href);
   expect(at("https://app.example/letta/openapi.json")).toEqual(["https://app.example/letta/"]);
   expect(at("https://gateway.example/openapi.json")).toEqual(["https://gateway.example/"]);
 });
 
-test("a request for the API description with its tag is 304, and HEAD has no body", async () => {
+test("a request for the API description with its entity tag is 304, and HEAD has no body", async () => {
   const head = await fetch(url, { method: "HEAD" });
   expect([head.status, await head.text()]).toEqual([200, ""]);
   const entityTag = head.headers.get("etag") ?? "";

@@ -174,7 +174,7 @@ test.each([
   ["GET", "/livez", 200],
   ["HEAD", "/livez", 200],
   ["GET", "/readyz", 200],
-] as const)("a body of %s %s that nobody reads does not keep its connection open", async (method, target, status) => {
+] as const)("an unread body of %s %s does not keep its connection open", async (method, target, status) => {
   for (const [host, body] of [
     ["gateway.example", "Content-Length: 1000000\r\n\r\n"],
     ["gateway.example:80", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"],

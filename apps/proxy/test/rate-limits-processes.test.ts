@@ -1,4 +1,4 @@
-/** Rate limits as users run them: processes of their own, a configuration file, a real Valkey. */
+/** Rate limits as users run them: separate processes, a configuration file, a real Valkey. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,7 +99,7 @@ describe.skipIf(!canLaunchValkey())("with Valkey", () => {
     const valkey = await launchValkey();
     stops.push(valkey.stop);
     const env = { VALKEY_URL: valkey.url, KEY_PEPPER: "the same pepper for both of them" };
-    // Created before the gateways start, because a later change of keys would need a look-up, to which a paused Valkey does not respond.
+    // Created before the gateways start, because a later change of keys would need a lookup, to which a paused Valkey does not respond.
     const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", join(folder, "a")], env);
     const key = stdout.trim();
     const exact: RateLimitsFile = { ...ten, ...patient };
@@ -116,7 +116,7 @@ describe.skipIf(!canLaunchValkey())("with Valkey", () => {
     // It knows the key now.
     await list(hasty, key);
     valkey.pause();
-    // Valkey responds to nobody until this response has arrived.
+    // Valkey does not respond until this response has arrived.
     const alone = await list(hasty, key);
     valkey.resume();
     expect([alone.status, alone.headers.get("ratelimit-degraded")]).toEqual([200, '"ten";decided=local']);

@@ -26,7 +26,7 @@ function send({ proxy }: TestProxy, key: string, connectionId = "conn-1"): Promi
   );
 }
 
-test("a send over the limit is recorded as refused, with the connection that it names", async () => {
+test("a send over the limit is recorded as refused, with its connection", async () => {
   const entries: AuditEntry[] = [];
   const audit: AuditLog = { append: (entry) => Promise.resolve(void entries.push(entry)) };
   const testProxy = createLimitedProxy(perKey(1), { audit });
@@ -100,7 +100,7 @@ test("keys are counted separately, each by its own override if it has one", asyn
   expect(passed).toEqual([1, 3, 5]);
 });
 
-test("a key with an override of a limit per tenant gets its own counter, which the tenant does not share", async () => {
+test("a key with an override of a limit per tenant gets its own counter, separate from the tenant's", async () => {
   const testProxy = createLimitedProxy({ policies: { mine: { per: ["tenant"], limit: 2 } } });
   const [own, plain] = [await testProxy.issueKey({ rateLimits: { mine: "4/1d" } }), await testProxy.issueKey()];
   const passed = async (key: string): Promise<number> => {
@@ -160,7 +160,7 @@ describe("limits per device", () => {
     },
   );
 
-  test("a key that is limited to names is shown its own counter of reads for a limit per device", async () => {
+  test("a key that is limited to names sees its own read counter for a limit per device", async () => {
     const testProxy = createLimitedProxy(twice, { upstream: devices });
     const [insider, owner] = [await testProxy.issueKey({ connectionNames: ["lap*"] }), await testProxy.issueKey()];
     for (const { key } of [insider, owner, owner]) expect((await read(testProxy, key)).status).toBe(200);
@@ -193,7 +193,7 @@ describe("limits per device", () => {
     ["other ids", { deviceIds: ["d-2"] }],
     ["other names", { connectionNames: ["ci-*"] }],
     ["tags", { deviceTags: ["ci"] }],
-  ])("a limit per device tells a key that is limited to %s nothing of a hidden device", async (_what, allowlist) => {
+  ])("a limit per device reveals no hidden device to a key that is limited to %s", async (_what, allowlist) => {
     const environment = { ...row, tenant: "default" } as unknown as ConnectionRecord["environment"];
     const connection = { connectionId: "conn-1", environment } as ConnectionRecord;
     const server = embedServer({
@@ -294,7 +294,7 @@ test("a shadow policy refuses no request, is not shown, and is reported to telem
   expect(testProxy.events.at(-1)).toMatchObject({ status: 200, shadowLimitedBy: ["mine"] });
 });
 
-describe("a store that is unavailable", () => {
+describe("an unavailable store", () => {
   const away: RateLimitStore = {
     take: () => Promise.reject(new Error("away")),
     release: () => Promise.reject(new Error("away")),

@@ -34,7 +34,7 @@ async function readyz({ url }: LaunchedProxy): Promise<{ readonly status: number
   return { status: response.status, text: await response.text() };
 }
 
-/** Asks until the line of a check says so. */
+/** Polls until the line of a check has this value. */
 async function untilSays(proxy: LaunchedProxy, line: string): Promise<number> {
   for (;;) {
     const { status, text } = await readyz(proxy);
@@ -72,7 +72,7 @@ test("a database file that was overwritten or moved makes the gateway unready wh
   await untilSays(proxy, "[+]audit ok");
 });
 
-test("a data directory that takes no data makes the gateway unready, and it recovers without a restart", async () => {
+test("an unwritable data directory makes the gateway unready, and it recovers without a restart", async () => {
   const proxy = await start();
   await untilSays(proxy, "[+]disk ok");
   const blocker = join(dataDir, ".readiness");
@@ -85,7 +85,7 @@ test("a data directory that takes no data makes the gateway unready, and it reco
   await proxy.process.waitForOutput(/readiness_recovered/);
 });
 
-test("keys in Valkey are part of readiness: unready while the server is away, ready when it is back", async () => {
+test("keys in Valkey are part of readiness: unready while the server is down, ready when it is back", async () => {
   const valkey = await launchValkey();
   const proxy = await start({}, { VALKEY_URL: valkey.url, KEY_PEPPER: "p".repeat(32) });
   await untilSays(proxy, "[+]keys ok");

@@ -79,7 +79,7 @@ test("the log says that the signature of a token is wrong, and that its key is u
   expect(lastRequest(world)?.reason).toBe("token_key_unknown");
 });
 
-test("the log says why a gateway key is refused", async () => {
+test("the log gives the reason why a gateway key is refused", async () => {
   const world = await setUp();
   const { key, record } = await world.issueKey();
   const { key: unknown } = await createTestProxy().issueKey();
@@ -97,7 +97,7 @@ test("the log says why a gateway key is refused", async () => {
   expect(lastRequest(world)?.reason).toBe("key_expired");
 });
 
-test("a code that an upstream invents does not reach the log", async () => {
+test("an unknown error code from the upstream does not reach the log", async () => {
   const testProxy = createTestProxy(() =>
     Promise.resolve({
       status: 410,

@@ -108,7 +108,7 @@ test("callers' own upstream keys are refused as soon as a reload disables pass-t
   expect(await list("own-key")).toEqual([401, undefined]);
 });
 
-test("a body that was held back is refused when a reload has disabled its way to authenticate meanwhile", async () => {
+test("a request with a late body is refused if a reload has disabled its authentication method in the meantime", async () => {
   await start({ passThrough: true });
   const socket = await openSocket(proxy.url);
   const begunAt = performance.now();

@@ -117,7 +117,7 @@ async function setUp(started: Partial<Configuration> = {}) {
     return { ...device, connectionId };
   }
 
-  /** Connects a device with a key of its own, and opens the socket of a viewer. */
+  /** Connects a device with its own key, and opens the socket of a viewer. */
   async function watch(key: string) {
     const { connectionId } = await connect((await issueTestKey(keyStore, clock, { scopes: ["connect"] })).key);
     const errors: unknown[] = [];

@@ -143,7 +143,7 @@ test("a send that is in flight during a reload gets the device's acknowledgement
   await device.close();
 });
 
-test("a reload does not forget that an earlier send delivered nothing", async () => {
+test("a reload keeps the knowledge that an earlier send delivered nothing", async () => {
   let isRefusing = true;
   const upstream = await createFakeUpstream(({ method }, response) => {
     const accepted = { success: true, message: "ok" };

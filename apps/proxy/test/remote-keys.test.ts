@@ -67,7 +67,7 @@ test("a refusal of a remote gateway names the rule, and contains no token and no
   await expect(tenant).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("administering key") });
 });
 
-test("only texts are printed from the explanations of another server, each on the line of the failure", async () => {
+test("only strings from another server's error are printed, on the line of the failure", async () => {
   const errors = [{ member: "na\u001b[2Jme", rule: "must\nbe short" }, { member: 5 }, null];
   const strange = await createFakeUpstream((_request, response) => {
     response.writeHead(400, { "content-type": "application/problem+json" });

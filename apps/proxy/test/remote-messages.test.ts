@@ -45,8 +45,8 @@ function shownOf({ status, body }: PlainResponse): unknown {
   return status === 200 ? list.messages.map(({ clientMessageId, text: shown }) => [clientMessageId, shown]) : status;
 }
 
-describe("messages behind a remote upstream", () => {
-  test("messages behind a remote upstream are those that the server lists, with the same query, and pages continue", async () => {
+describe("messages with a remote upstream", () => {
+  test("messages with a remote upstream are listed by the server with the same query, page by page", async () => {
     const { list, forwarded } = await world();
     const response = await list("conn-1", "limit=3&state=finished&state=failed&include=text&after=1000.WyJhIl0");
     expect(response.status).toBe(200);
@@ -78,7 +78,7 @@ describe("messages behind a remote upstream", () => {
     expect(queries.at(1)?.get("limit")).toBe("3");
   });
 
-  test("messages of other agents alone are an empty page, and nothing is forwarded", async () => {
+  test("a query for only other agents' messages is an empty page, and nothing is forwarded", async () => {
     const { list, forwarded } = await world();
     const response = await list("conn-1", "agentId=agent-1", { agentIds: ["agent-2"] });
     expect([response.status, JSON.parse(String(response.body))]).toEqual([
@@ -108,7 +108,7 @@ describe("messages behind a remote upstream", () => {
     expect(forwarded().map(({ path }) => path)).toEqual(["/v1/environments/server/messages"]);
   });
 
-  test("messages of an unknown device and one out of reach are the same 404, and nothing is forwarded", async () => {
+  test("messages of an unknown device and of one that the key cannot access are the same 404, and nothing is forwarded", async () => {
     const { list, forwarded } = await world();
     for (const id of ["conn-none", "conn-1", "laptop"]) {
       const response = await list(id, "", { deviceIds: ["server"] });
@@ -188,7 +188,7 @@ function namedBy({ cursor }: MessageList): unknown {
 }
 
 describe("keys that are limited to agents", () => {
-  test("a key that is limited to agents learns nothing of the messages of other agents from pages, their number or their cursors", async () => {
+  test("pages, page counts and cursors reveal nothing about other agents' messages to a key that is limited to agents", async () => {
     const { pages } = await realServer(["agent-2", "agent-1", "agent-2", "agent-2", "agent-3", "agent-1", "agent-2"]);
     const own = await pages(["agent-1"], "limit=1");
     expect(own.map(namedBy)).toEqual([
@@ -203,7 +203,7 @@ describe("keys that are limited to agents", () => {
     ]);
   });
 
-  test("a key that is limited to agents learns nothing of the states and conversations of other agents from filters", async () => {
+  test("filters reveal nothing about other agents' states and conversations to a key that is limited to agents", async () => {
     const { pages } = await realServer(["agent-2", "agent-1", "agent-2"]);
     const [failed, ...more] = await pages(["agent-1"], "limit=1&state=failed");
     expect([failed?.messages, failed && namedBy(failed), more]).toEqual([[], ["m-1", "agent-1", "c-agent-1"], []]);

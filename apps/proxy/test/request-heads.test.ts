@@ -30,7 +30,7 @@ test("a request of the API in HTTP/1.0 needs no Host", async () => {
   expect((await sendRaw(server.url, read)).status).toBe(200);
 });
 
-test("an upgrade in HTTP/1.0, which has no upgrades, is ignored", async () => {
+test("an upgrade in HTTP/1.0, which does not support upgrades, is ignored", async () => {
   const { key } = await server.issueKey();
   const fields = `connection: Upgrade\r\nupgrade: websocket\r\nauthorization: Bearer ${key}\r\n\r\n`;
   for (const target of ["/livez", "/v1/environments"]) {
@@ -38,7 +38,7 @@ test("an upgrade in HTTP/1.0, which has no upgrades, is ignored", async () => {
   }
 });
 
-test("a target over the size limit is 414, even where fields follow, and fields over the limit are 431", async () => {
+test("a request target over the size limit is 414, even with fields after it, and fields over the limit are 431", async () => {
   const [long, short] = [`/v1/environments?x=${"x".repeat(20_000)}`, "/v1/environments"];
   const statusOf = async (head: string): Promise<number> => (await sendRaw(server.url, head)).status;
   expect(await statusOf(requestHead("GET", long))).toBe(414);
@@ -62,7 +62,7 @@ test.each([
   ["a target that cannot be read", "GET", "ftp://x/v1/environments", "host: x\r\n"],
   ["the method of a tunnel", "CONNECT", "x:443", "host: x\r\n"],
 ])(
-  "a request with %s has one line in the log, with the caller's request id, and pages may read a refusal of the API",
+  "a request with %s is logged once with the caller's request id, and web pages may read the API's refusal",
   async (_what, method, target, host) => {
     const pages = await startNodeServer(undefined, { config: { corsOrigins: ["https://page.example"] } });
     const fields = "x-request-id: a1\r\norigin: https://page.example\r\nconnection: close\r\n";
@@ -77,7 +77,7 @@ test.each([
   },
 );
 
-test("OPTIONS for the whole server is 204 with the methods, and the connection can be used again", async () => {
+test("OPTIONS * is 204 with Allow, and the connection can be reused", async () => {
   const socket = await openSocket(server.url);
   socket.write("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n" + requestHead("GET", "/livez"));
   const text = await readToEnd(socket);

@@ -29,7 +29,7 @@ const sdks = [
   { version: "1.7.1", Sdk: Letta171 },
 ] as const;
 
-/** Each message has a connection of its own, so that the relay knows it by its path. */
+/** Each message has its own connection, so that the relay knows it by its path. */
 const connectionOf = (version: string, index: number): string => `${version}-${index}`;
 const pathOf = (connectionId: string): string => `/v1/environments/${connectionId}/messages`;
 const indices = Array.from({ length: messageCount }, (_, index) => index);

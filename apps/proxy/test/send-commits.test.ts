@@ -106,8 +106,8 @@ async function setUp({ guard, monotonic = systemClock.monotonic, upstream = acce
   };
 }
 
-describe("sends in front of a remote upstream, with the audit log on disk", () => {
-  test("a send is reserved and recorded in one commit before it leaves, and its result and its end share another", async () => {
+describe("sends to a remote upstream, with the audit log on disk", () => {
+  test("a send is reserved and recorded in one commit before delivery, and its result and end share another", async () => {
     const seen: unknown[] = [];
     const gateway = await setUp({
       upstream(request, signal) {
@@ -133,7 +133,7 @@ describe("sends in front of a remote upstream, with the audit log on disk", () =
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("a send leaves one start and one end in the log for each of several repeats that arrive together, and runs once", async () => {
+  test("a send whose repeats arrive together runs once, and each of them has one start and one end in the audit log", async () => {
     const gateway = await setUp({});
     const responses = await Promise.all(Array.from({ length: 5 }, () => gateway.send("same")));
     expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
@@ -147,7 +147,7 @@ describe("sends in front of a remote upstream, with the audit log on disk", () =
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("a send is refused with 503 and does not leave when the disk is full, and works again when it is not", async () => {
+  test("a send is refused with 503 and not delivered while the disk is full, and works again afterwards", async () => {
     const gateway = await setUp({});
     const { page_count: pages } = gateway.database.prepare("PRAGMA page_count").get() ?? {};
     gateway.database.exec(`PRAGMA max_page_count = ${Number(pages) + 2}`);
@@ -164,7 +164,7 @@ describe("sends in front of a remote upstream, with the audit log on disk", () =
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("a send is refused with 503 and does not leave while another process keeps the file locked", async () => {
+  test("a send is refused with 503 and not delivered while another process keeps the file locked", async () => {
     let time = 0;
     const gateway = await setUp({ monotonic: () => (time += 1_000) });
     await gateway.send("first");
@@ -177,7 +177,7 @@ describe("sends in front of a remote upstream, with the audit log on disk", () =
     expect(await gateway.isIntact()).toBe(true);
   });
 
-  test("a send is never sent twice when a commit failed that was made nevertheless", async () => {
+  test("a send is never delivered twice when a commit reports a failure but took effect", async () => {
     let fails = false;
     const gateway = await setUp({
       async guard(run) {

@@ -65,7 +65,7 @@ describe("sends that delivered nothing", () => {
     ["a 422", jsonResponse(422, { message: "no" }), "422 upstream_error", "false"],
     ["a device that is offline", problemResponse("device_offline"), "409 device_offline", "false"],
     ["a full queue", problemResponse("queue_full"), "429 queue_full", "false"],
-    ["a server of ours that shuts down", problemResponse("shutting_down"), "503 shutting_down", "true"],
+    ["a gateway that shuts down", problemResponse("shutting_down"), "503 shutting_down", "true"],
     ["a refused credential", jsonResponse(401, { message: "no" }), "502 upstream_credential_rejected", "false"],
   ] as const)("a repeat is sent after %s", async (_what, end, expected, retryable) => {
     const { responses, deliveries } = await sendTwice(end);
@@ -91,7 +91,7 @@ describe("sends that delivered nothing", () => {
 });
 
 describe("callers who disconnect", () => {
-  test("a caller who disconnects does not end a send that has left: its result is kept, and the audit log has its outcome", async () => {
+  test("a caller who disconnects does not end a send in progress: its result is stored, and the audit log has its outcome", async () => {
     const world = await createSendWorld();
     const answer = deferred<PlainResponse>();
     let signal: AbortSignal | undefined;
@@ -112,7 +112,7 @@ describe("callers who disconnect", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("a caller who disconnects before a send has left ends it, and it can be repeated", async () => {
+  test("a caller who disconnects before delivery ends the send, and it can be repeated", async () => {
     const started = deferred<null>();
     const audit = { append: () => started.promise.then(() => undefined) };
     const world = await createSendWorld({ ports: { audit } });
@@ -126,7 +126,7 @@ describe("callers who disconnect", () => {
     expect(summarise(await world.send())).toBe("200");
   });
 
-  test("a caller who disconnects leaves the whole request to the runtime, which keeps it alive", async () => {
+  test("after a caller disconnects, the runtime keeps the whole request alive", async () => {
     const background: Promise<unknown>[] = [];
     const world = await createSendWorld({ ports: { background: (work) => void background.push(work) } });
     await world.send();
@@ -155,7 +155,7 @@ describe("failures of the store of sends", () => {
     expect(summarise(await world.send())).toBe("200");
   });
 
-  test("a store that fails after the delivery does not take the result from its caller, and the result is stored when the store recovers", async () => {
+  test("a store that fails after the delivery does not affect the caller's response, and the result is stored when the store recovers", async () => {
     const { world, clock, failing } = await setUp();
     failing.add("settle");
     expect(summarise(await world.send())).toBe("200");
@@ -192,7 +192,7 @@ describe("failures of the store of sends", () => {
   });
 
   test.each([13_000, 60_000])(
-    "a store that fails and carries out a reservation %i ms later does not keep the message from being sent",
+    "a store that fails, but completes a reservation %i ms later, does not prevent the message from being sent",
     async (lateMs) => {
       const { clock } = await createSendWorld();
       const store = createMemoryIdempotencyStore(clock);
@@ -268,7 +268,7 @@ describe("failures of the store of sends", () => {
   test.each([
     ["whose device has another connection by now", 404],
     ["whose list cannot be read", 503],
-  ])("a store that fails is not a missing connection for a repeat %s", async (_what, status) => {
+  ])("a failing store is not reported as a missing connection to a repeat %s", async (_what, status) => {
     const { world, clock, failing } = await setUp();
     expect(summarise(await world.send())).toBe("200");
     await clock.advance(10_000);
@@ -287,7 +287,7 @@ describe("failures of the store of sends", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("a store that fails is not a new send for a repeat that finds no connection", async () => {
+  test("a failing store does not turn a repeat without a connection into a new send", async () => {
     const { world, clock, failing } = await setUp();
     expect(summarise(await world.send())).toBe("200");
     await clock.advance(10_000);

@@ -97,7 +97,7 @@ test.skipIf(!canLaunchValkey()).each([
   [["--appendonly", "no"], "set 'appendonly yes'"],
   [["--maxmemory-policy", "volatile-lru"], "set 'maxmemory-policy noeviction'"],
 ])(
-  "a gateway in front of a remote upstream does not start on a Valkey with %j",
+  "a gateway with a remote upstream does not start on a Valkey with %j",
   async (args, hint) => {
     const valkey = await launchValkey({ args });
     closers.push(() => valkey.stop());

@@ -33,7 +33,7 @@ describe("repeats of sends", () => {
     ["a refusal by the device", jsonResponse(200, { success: false, message: "busy" })],
     ["a rejection", problemResponse("input_rejected")],
     ["an unknown outcome", problemResponse("delivery_unknown")],
-  ])("a repeat receives %s as well", async (_what, answer) => {
+  ])("a repeat also receives %s", async (_what, answer) => {
     const world = await createSendWorld();
     world.upstream = () => Promise.resolve(answer);
     const first = await world.send();
@@ -149,7 +149,7 @@ describe("repeats of sends", () => {
 });
 
 describe("repeats with a caller's own upstream key", () => {
-  test("a repeat with a caller's own key that the upstream refuses by now receives nothing", async () => {
+  test("a repeat with a caller's own key that the upstream now refuses receives no result", async () => {
     const world = await createSendWorld({ config: { passThrough: true } });
     const key = "sk-let-callers-own-key";
     expect(summarise(await world.send({ key }))).toBe("200");
@@ -193,7 +193,7 @@ describe("repeats while the first send is in progress", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("a repeat of a running send is 409 with Retry-After when its own time is up, and can be repeated", async () => {
+  test("a repeat of a running send is 409 with Retry-After when it times out, and can be repeated", async () => {
     const audit = {
       append: ({ type }: AuditEntry) =>
         type === "send_started" ? new Promise<void>(() => undefined) : Promise.resolve(),
@@ -209,7 +209,7 @@ describe("repeats while the first send is in progress", () => {
     expect(problemOf(response).delivery).toBe("unknown");
   });
 
-  test("a repeat of a running send is sent itself when nothing of the first was delivered", async () => {
+  test("a repeat of a running send is sent itself if the first send delivered nothing", async () => {
     const world = await createSendWorld();
     const answers = [deferred<typeof accepted>(), deferred<typeof accepted>()];
     world.upstream = () => answers[world.delivered().length - 1]?.promise ?? Promise.resolve(accepted);
@@ -224,7 +224,7 @@ describe("repeats while the first send is in progress", () => {
     expect([summarise(await first), summarise(await repeat)]).toEqual(["409 device_offline", "200"]);
   });
 
-  test("a repeat of a running send does not wait when its caller is gone", async () => {
+  test("a repeat of a running send stops waiting when its caller disconnects", async () => {
     const world = await createSendWorld();
     world.upstream = () => new Promise(() => undefined);
     void world.send();
@@ -250,7 +250,7 @@ describe("ids and their bodies", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("a batch that was seen in part, a part of a batch, and a batch in another order are 422", async () => {
+  test("a batch with some known ids, a part of a batch, and a reordered batch are 422", async () => {
     const world = await createSendWorld();
     const [one, two, three] = [user("1"), user("2"), user("3")];
     await world.send({ messages: [one, two] });
@@ -311,7 +311,7 @@ describe("the Idempotency-Key of a send", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("an Idempotency-Key does not make a repeat a different message, and cannot be added to it", async () => {
+  test("a new Idempotency-Key does not turn a repeat into a different message, and cannot be added to it", async () => {
     const world = await createSendWorld();
     await world.send();
     expect(summarise(await world.send({ idempotencyKey: "k" }))).toBe("200 replayed");

@@ -38,7 +38,7 @@ async function openMounted(): Promise<{
   readonly server: Server;
   readonly log: readonly string[];
 }> {
-  // The gateway of the next test has the same copy of node-server, which must not find other globals; a bundle has a copy of its own.
+  // The gateway of the next test has the same copy of node-server, which must not find other globals; a bundle has its own copy.
   const options = { overrideGlobalObjects: false };
   const listener = getRequestListener((request) => gateway.fetch(request), options);
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
@@ -66,12 +66,12 @@ async function upgrade(port: number, path: string): Promise<string> {
   return `${data.toString("latin1").split("\r\n\r\n")[0] ?? ""}\r\n`;
 }
 
-test("commands find a gateway in the server of a program by its public URL, once that serves its sockets", async () => {
+test("commands find a gateway inside another program by its public URL, once its server handles upgrades", async () => {
   const { url, port } = await openMounted();
   expect(readRunningGateway(join(folder, `mounted-${port}`))).toEqual({ url: `${url}/letta`, console: "off" });
 });
 
-test("a real device connects below the path of the program, and takes a message that the program passes on", async () => {
+test("a real device connects below the path of the program, and receives a message that the program passes on", async () => {
   const { gateway, url } = await openMounted();
   const apiKey = await gateway.createKey({ name: "devices", scopes: ["connect"] });
   const deviceId = "88fd30f6-6337-4c38-b858-2f1581703994";
@@ -89,13 +89,13 @@ test("a real device connects below the path of the program, and takes a message 
   await device.process.waitForOutput(/pong/, 60_000);
 }, 120_000);
 
-test("an upgrade without a key is refused below the path, and one of another path is 404 if no other listener responds", async () => {
+test("an upgrade without a key below the path is refused, and one at another path is 404 if no other listener responds", async () => {
   const { port } = await openMounted();
   expect(await upgrade(port, "/letta/v1/environments/conn-1/ws")).toMatch(/^HTTP\/1\.1 40[14] /);
   expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/);
 });
 
-test("each of two gateways on one server serves the upgrades below its path, and one of another path is 404 if no other listener responds", async () => {
+test("each of two gateways on one server serves upgrades below its path, and an upgrade at another path is 404 if no other listener responds", async () => {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -147,7 +147,7 @@ test("a gateway at the root leaves an upgrade outside /v1/ to the other listener
   expect(log.filter((line) => line.includes('"event":"request"'))).toHaveLength(1);
 });
 
-test("listeners behind the gateway see the URL of an upgrade as it was sent", async () => {
+test("listeners after the gateway see the original URL of an upgrade", async () => {
   const { port, server } = await openMounted();
   const seen: unknown[] = [];
   server.on("upgrade", ({ url }) => void seen.push(url));
@@ -155,7 +155,7 @@ test("listeners behind the gateway see the URL of an upgrade as it was sent", as
   expect(seen).toEqual(["/letta/v1/environments/conn-1/socket"]);
 });
 
-test("a port that is taken is an error that names the setting of a program, and the gateway listens once it is free", async () => {
+test("a port in use is an error that names the program's setting, and the gateway listens once the port is free", async () => {
   const other = createServer().listen(0, "127.0.0.1");
   await once(other, "listening");
   const { port } = other.address() as AddressInfo;
@@ -185,7 +185,7 @@ test("a gateway below a path does not listen, because its listener would serve t
   await expect(gateway.listen()).rejects.toThrow(/^listen\(\) .* without mountPath/);
 });
 
-test("gateways that write their log to standard output share one listener of the end of the process", async () => {
+test("gateways that log to standard output share one exit listener of the process", async () => {
   const before = process.listenerCount("exit");
   const environment = (name: string) => ({ DATA_DIR: join(folder, name), LOG_LEVEL: "error" });
   const gateways = [await openGateway({ environment: environment("first") })];
@@ -223,7 +223,7 @@ test("the listener serves requests and devices, and closing it disconnects them 
   expect(await response.text()).toContain('"connectionName":"laptop"');
 });
 
-test("closing ends in a process that has nothing else to do, even with a body that never arrives, which ends as that of a caller that has gone", async () => {
+test("closing completes even if a request body never arrives, which then counts as a client disconnect", async () => {
   const program = `
     import { openGateway } from ${JSON.stringify(new URL("../src/runtimes/server.ts", import.meta.url))};
     const environment = { DATA_DIR: ${JSON.stringify(join(folder, "unfinished"))} };

@@ -86,7 +86,7 @@ test("a tenant whose devices the configuration no longer allows loses their sock
   }
 });
 
-test("no earlier key connects a device after a restart with another pepper, and the start says why", async () => {
+test("after a restart with another pepper no existing key connects a device, and the start gives the reason", async () => {
   const env = { KEY_PEPPER: "one".repeat(11) };
   const first = await start(env);
   const created = await run(["keys", "create", "--name", "n", "--scope", "connect"], env);

@@ -93,7 +93,7 @@ test("the unfinished bodies of one key are limited: 503 overloaded, the connecti
   await expect.poll(() => memory.totalBytes).toBe(0);
 });
 
-test("a key with the most unfinished bodies pays when all keys together have too many", async () => {
+test("when all keys together have too many unfinished bodies, the key with the most loses one", async () => {
   const [first = "", second = "", modest = ""] = await issueKeys(3);
   const bodies: Begun[] = [];
   for (const key of [first, first, first, first, second, second, second, second]) bodies.push(await begin(key));
@@ -151,7 +151,7 @@ test("unfinished bodies of sign-ins are limited together, even in tiny parts: 50
   await expect.poll(() => memory.totalBytes).toBe(0);
 });
 
-test("a body gives its memory back when it is complete, too large, or given up by its caller", async () => {
+test("the memory of a body is released when it is complete, too large, or abandoned by its client", async () => {
   const [key = ""] = await issueKeys(1);
   const complete = await begin(key);
   complete.socket.write(" ".repeat(200_000 - part.length - body.length) + body);
@@ -168,7 +168,7 @@ test("a body gives its memory back when it is complete, too large, or given up b
   expect(memory.totalBytes).toBe(0);
 });
 
-test("a body that arrives in tiny parts counts what each part takes besides its bytes", async () => {
+test("a body that arrives in tiny chunks counts with the overhead of each chunk", async () => {
   const [key = ""] = await issueKeys(1);
   const socket = await openSocket(server.url);
   socket.setNoDelay(true);

@@ -133,7 +133,7 @@ test("a client that sends nothing more after the response is cut off after 5 s",
   }
 });
 
-test("a request after a body that the gateway has given up is not performed", async () => {
+test("a request after an abandoned body is not processed", async () => {
   const client = await openHalfOpen();
   client.socket.write(`${head(2)}{`);
   await once(client.socket, "end");
@@ -160,14 +160,14 @@ test("many refused requests with small bodies in separate packets share a connec
 test.each([
   ["without a key", () => head(json.length, { expect: "100-continue" }), 401],
   ["with a body that is too large", () => head(9_999_999, { ...withKey(), expect: "100-continue" }), 413],
-])("a request %s is refused without asking for its body by 100 Continue", async (_what, request, status) => {
+])("a request %s is refused without 100 Continue", async (_what, request, status) => {
   const socket = await openSocket(server.url);
   socket.write(request());
   const { status: first, headers } = parseResponse(await readToEnd(socket));
   expect([first, headers["connection"]]).toEqual([status, "close"]);
 });
 
-test("a good request that expects 100 Continue is asked for its body, once, and one in HTTP/1.0 is not", async () => {
+test("a valid request with Expect: 100-continue gets 100 Continue once, and one in HTTP/1.0 does not", async () => {
   for (const [version, interim] of [
     ["1.1", ["HTTP/1.1 100 Continue", "HTTP/1.1 200 OK"]],
     ["1.0", ["HTTP/1.1 200 OK"]],
@@ -189,7 +189,7 @@ test.each([
   ["with two Hosts", "GET /v1/environments HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400],
   ["with an unknown expectation", head(json.length, { expect: "foo" }) + json, 417],
 ])(
-  "a request after one %s, in the same packet, is not performed, because the refusal closes the connection",
+  "a request after one %s, in the same packet, is not processed, because the refusal closes the connection",
   async (_what, refused, status) => {
     const socket = await openSocket(server.url);
     socket.write(refused + good());
@@ -213,7 +213,7 @@ test.each([
   expect(server.upstreamRequests.at(-1)?.method).toBe("POST");
 });
 
-test("a long response to a slow reader is not cut by bytes that are not HTTP, in however many packets they come", async () => {
+test("invalid bytes after a request do not truncate a long response to a slow reader, in however many packets they arrive", async () => {
   result = { success: true, message: "x".repeat(3_000_000) };
   let release: () => void = () => undefined;
   held = new Promise((resolve) => (release = resolve));
@@ -234,13 +234,13 @@ test("a long response to a slow reader is not cut by bytes that are not HTTP, in
   expect((await readToEnd(socket)).length).toBeGreaterThan(result.message.length);
 });
 
-test("an unknown expectation has one response, whatever follows it in the same packet", async () => {
+test("an unknown expectation gets exactly one response, whatever follows in the same packet", async () => {
   const socket = await openSocket(server.url);
   socket.write(`${head(0, { expect: "foo" })}garbage garbage\r\n\r\n`);
   expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(["417"]);
 });
 
-test("a refused request that Hono handles, with an expectation, keeps the connection for the next send", async () => {
+test("a refused request with Expect that Hono handles keeps the connection for the next send", async () => {
   const socket = await openSocket(server.url);
   const first = `DELETE /v1/environments/d HTTP/1.1\r\nhost: Gateway.Example\r\nexpect: 100-continue\r\n\r\n`;
   socket.write(first + good().replace("host", "connection: close\r\nhost"));

@@ -58,7 +58,7 @@ function viaOf({ headers }: UpstreamRequest): string {
 
 describe("loops of gateways", () => {
   test.each(requests)(
-    "a %s of a gateway that is its own upstream is 508 immediately, after one call",
+    "a %s to a gateway that is its own upstream is 508 immediately, after one call",
     async (_name, request) => {
       const gateway: Gateway = await openGateway(leadTo(() => gateway));
       const response = await ask(gateway, request);
@@ -77,7 +77,7 @@ describe("loops of gateways", () => {
     expect([first.upstreamRequests.length, second.upstreamRequests.length]).toEqual([1, 1]);
   });
 
-  test("a caller who sends the name of the gateway gets the only 508: others that wait for the same read are not affected", async () => {
+  test("only the caller whose Via names the gateway gets 508: others that wait for the same read are not affected", async () => {
     const [held, arrival] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const gateway = await openGateway(async () => {
       arrival.resolve();

@@ -90,7 +90,7 @@ describe.each(Object.entries(failures))("while an upstream %s for 60 seconds", (
     [2, 20],
     [3, 100],
   ])(
-    "an upstream that is down gets at most 1.2 times the load, and works again within one probe interval (seed %d, %d requests a second)",
+    "an upstream that is down gets at most 1.2 times the load, and is used again within one probe interval (seed %d, %d requests a second)",
     async (seed, readsPerSecond) => {
       const outcome = await simulate(fail, seed, readsPerSecond);
       expect(outcome.failedBefore).toBe(0);

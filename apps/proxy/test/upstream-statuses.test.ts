@@ -220,7 +220,7 @@ describe.each(kindsOfKey)("for $name", (kind) => {
     },
   );
 
-  test("a message is sent only if the upstream's list of connections has its success status", async () => {
+  test("a message is sent only if the upstream's connection list succeeded with the expected status", async () => {
     const failures = statuses.filter((status) => status !== endpoints.listEnvironments.successStatus);
     const outcomes: unknown[] = [];
     for (const status of failures) {
@@ -245,7 +245,7 @@ describe.each(kindsOfKey)("for $name", (kind) => {
   });
 });
 
-test("the test matrix covers every endpoint that a remote upstream serves, but those of devices themselves", () => {
+test("the test matrix covers every endpoint of a remote upstream, except those for devices", () => {
   const others: readonly Operation[] = [
     "listMessages",
     "listApprovals",

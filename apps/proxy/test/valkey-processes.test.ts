@@ -1,4 +1,4 @@
-/** Gateways that share their keys through Valkey: `letta-proxy` in processes of their own, as a user runs it. */
+/** Gateways that share their keys through Valkey: `letta-proxy` in separate processes, as a user runs it. */
 import { connect as connectSocket } from "node:net";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -75,7 +75,7 @@ async function readiness(proxy: LaunchedProxy): Promise<string> {
   return (await fetch(`${proxy.url}/readyz?verbose`)).text();
 }
 
-/** Sends one command over a connection of its own, since those of the gateway refuse replicas. */
+/** Sends one command over its own connection, since those of the gateway refuse replicas. */
 async function tellValkey(command: string): Promise<void> {
   const socket = connectSocket(valkey.port, "127.0.0.1");
   socket.write(`AUTH ${password}\r\n${command}\r\n`);
@@ -134,7 +134,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
   test("during an outage of Valkey, gateways respond with 503 to keys that are not cached, accept cached ones, and recover", async () => {
     const proxy = await start("one");
     const [warm, cold] = [await createKey("list"), await createKey("list", "connect")];
-    // The first look-up finds that keys have changed since the start, and nothing from before a change is remembered.
+    // The first lookup finds that keys have changed since the start, and nothing from before a change is remembered.
     for (let count = 0; count < 2; count++) expect(await statusOf(proxy, warm.key)).toBe(200);
     valkey.pause();
     expect(await statusOf(proxy, warm.key)).toBe(200);
@@ -199,7 +199,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("no-such-file")]);
   });
 
-  test("a gateway leaves a Valkey that becomes a replica, says so in /readyz and its log, and uses it again as a primary", async () => {
+  test("a gateway disconnects from a Valkey that becomes a replica, reports it in /readyz and the log, and uses it again as a primary", async () => {
     const proxy = await start("one");
     const { key } = await createKey("list");
     for (let count = 0; count < 2; count++) expect(await statusOf(proxy, key)).toBe(200);
@@ -217,7 +217,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     }
   });
 
-  test("a start without a response of Valkey fails with its host and port, and without its password", async () => {
+  test("a start without a response from Valkey fails with an error that names host and port, but not the password", async () => {
     const wrong = environment({ VALKEY_URL: `valkey://:wrong${password}@127.0.0.1:${valkey.port}` });
     const refused = await run(["start", "--port", "0"], wrong);
     await valkey.stop();
@@ -234,12 +234,12 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
   });
 });
 
-describe.skipIf(!canLaunchValkey())("a Valkey of a cluster", () => {
+describe.skipIf(!canLaunchValkey())("a Valkey cluster", () => {
   beforeEach(async () => {
     valkey = await launchValkey({ args: ["--cluster-enabled", "yes"] });
   });
 
-  test("a gateway does not start with a node of a cluster, and says so in one line", async () => {
+  test("a gateway refuses to start with a cluster node, and says so in one line", async () => {
     for (const words of [
       ["start", "--port", "0"],
       ["config", "check"],

@@ -129,7 +129,7 @@ function say(listener: PlainSocketListener, frame: object): void {
 }
 
 describe("authentication of viewers", () => {
-  test("a viewer path takes the key from the header, or from the query of this path only", async () => {
+  test("a viewer socket accepts the key in the header, or in the query of this path only", async () => {
     const { issueKey, refusal, path, connectionId, proxy } = await setUp();
     const { key } = await issueKey({ scopes: ["view"] });
     expect(await refusal({ key })).toBe("accepted");
@@ -147,7 +147,7 @@ describe("authentication of viewers", () => {
     expect(problemOf(await proxy.handle(plain)).errorCode).toBe("missing_key");
   });
 
-  test("an upgrade with one credential in the header and another one in the query has no valid credential, even if both are valid", async () => {
+  test("an upgrade with a credential in the header and another in the query is unauthenticated, even if both are valid", async () => {
     const { issueKey, issueTicket, refusal } = await setUp();
     const { key } = await issueKey({ scopes: ["view"] });
     const { key: other } = await issueKey({ scopes: ["view"] });
@@ -186,7 +186,7 @@ describe("authentication of viewers", () => {
   });
 });
 
-describe("the rights of tickets when they are redeemed", () => {
+describe("rights of tickets at the time of use", () => {
   type World = Awaited<ReturnType<typeof setUp>>;
 
   test.each<[string, (world: World, record: KeyRecord) => Promise<unknown>]>([
@@ -206,7 +206,7 @@ describe("the rights of tickets when they are redeemed", () => {
     expect(await world.refusal({ query: `token=${ticket}` })).toBe("invalid_key");
   });
 
-  test("the ticket of a key with fewer rights opens a socket with these", async () => {
+  test("a ticket of a key that lost rights opens a socket with the remaining rights", async () => {
     const { issueKey, issueTicket, refusal, keyStore, clock, open, path, received } = await setUp();
     const { key, record } = await issueKey({ scopes: ["view", "send"] });
     const [first, second, third] = [await issueTicket(key), await issueTicket(key), await issueTicket(key)];
@@ -226,7 +226,7 @@ describe("the rights of tickets when they are redeemed", () => {
     expect(await refusal({ query: `token=${third}` })).toBe("insufficient_scope");
   });
 
-  test("the ticket of a session that was signed out is refused, although its key is valid", async () => {
+  test("a ticket of a signed-out session is refused, although its key is valid", async () => {
     const { issueKey, issueTicket, refusal, keyStore, clock } = await setUp();
     const { record } = await issueKey({ scopes: ["view"] });
     const session = mintSecret(record.id, clock.now(), testMint);
@@ -293,7 +293,7 @@ describe("frames of viewers as requests", () => {
     expect(received.filter(({ type }) => type === "input")).toHaveLength(1);
   });
 
-  test("a viewer's command is in the audit log before it leaves, and a refused one with its reason; reads are not", async () => {
+  test("a viewer's command is in the audit log before it is sent, a refused one with its reason; reads are not recorded", async () => {
     const { watch, entries, received, clock } = await setUp();
     const viewer = await watch(["view", "files"]);
     viewer.say({ type: "read_file", request_id: "r", path: "/secret" });
@@ -312,7 +312,7 @@ describe("frames of viewers as requests", () => {
     expect(JSON.stringify(entries)).not.toContain("/secret");
   });
 
-  test("a viewer's command that cannot be recorded does not leave", async () => {
+  test("a viewer's command that cannot be recorded is not sent", async () => {
     const { watch, received, clock } = await setUp({ failing: "viewer_command" });
     const viewer = await watch(["view", "files"]);
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
@@ -351,7 +351,7 @@ describe("limits per device", () => {
     expect(bodyOf(shown)).toMatchObject({ policies: [{ remaining: 0 }] });
   });
 
-  test("a viewer that cannot reach a device is counted as for a connection that does not exist", async () => {
+  test("requests of a viewer that cannot access a device are counted as for an unknown connection", async () => {
     const world = await setUpLimited();
     const { key } = await world.issueKey({ scopes: ["view"], deviceIds: ["device-2"] });
     const codes: string[] = [];
@@ -365,7 +365,7 @@ describe("limits per device", () => {
   });
 });
 
-test("the viewer socket and its tickets do not exist in front of a remote upstream, and the response says why", async () => {
+test("viewer sockets and tickets are unavailable with a remote upstream, and the response gives the reason", async () => {
   const { proxy, issueKey, upstreamRequests } = createTestProxy();
   const { key } = await issueKey({ scopes: ["view"] });
   const path = "/v1/environments/conn-1/status/ws";

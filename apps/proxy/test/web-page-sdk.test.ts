@@ -87,7 +87,7 @@ describe.each(browsers)("in %s", () => {
     return result;
   }
 
-  test("the unmodified SDK lists, sends, and reads the time of the server, why a request was refused and whether to repeat it", async () => {
+  test("the unmodified SDK lists and sends, and can read the server's time, the reason of a refusal and whether to retry", async () => {
     const setting = JSON.stringify({ baseURL: gateway.url, apiKey: key });
     expect(await inPage(listed, `useSdk(${setting})`)).toEqual({
       devices: ["device-laptop"],
@@ -104,7 +104,7 @@ describe.each(browsers)("in %s", () => {
     expect(await inPage(listed, `readList(${url}, ${apiKey})`)).toBe(200);
   });
 
-  test("every page can read health and the API description, which are the same for everyone", async () => {
+  test("every web page can read health and the API description, which are the same for everyone", async () => {
     expect(await inPage(unlisted, `readPublic(${JSON.stringify(gateway.url)})`)).toEqual([200, 200, 200]);
   });
 });

@@ -3,7 +3,7 @@ import { createTestPrincipal } from "../../test/support/create-test-principal.ts
 import type { UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import { withReadClient } from "./bun-client.ts";
 
-test("reads alone use the client for reads, and only as many at the same time as are allowed", async () => {
+test("only reads use the read client, and at most the permitted number run at the same time", async () => {
   const used: string[] = [];
   const ends: (() => void)[] = [];
   const client =

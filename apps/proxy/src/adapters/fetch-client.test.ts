@@ -89,7 +89,7 @@ describe.each(Object.entries(clients))("requests to the upstream with %s", (name
     expect(lengths).toEqual(["70000"]);
   });
 
-  test("a redirect of the upstream is returned and not followed", async () => {
+  test("an upstream redirect is returned and not followed", async () => {
     const paths: (string | undefined)[] = [];
     const origin = await serve((incoming, outgoing) => {
       paths.push(incoming.url);
@@ -147,7 +147,7 @@ describe.each(Object.entries(clients))("requests to the upstream with %s", (name
     expect(closed).toBeDefined();
   });
 
-  test("a refused connection is unreachable where it is certain that nothing was sent, otherwise broken", async () => {
+  test("a refused connection is unreachable if nothing can have been sent, otherwise broken", async () => {
     const origin = await serve(() => undefined);
     const [server] = servers.splice(0);
     await new Promise((resolve) => server?.close(resolve));
@@ -180,7 +180,7 @@ describe("requests for a key set", () => {
     return createHttpJwksFetch(globalThis.fetch, "test")(`http://127.0.0.1:${port}/jwks`, signal);
   }
 
-  test("a key set is returned as text, and the request contains nothing about the gateway but its name", async () => {
+  test("a key set is returned as text, and the request reveals nothing about the gateway except its name", async () => {
     let seen: readonly string[] = [];
     const text = await fetchFrom((incoming, outgoing) => {
       seen = [incoming.headers["user-agent"] ?? "", String(incoming.headers.authorization)];
@@ -189,7 +189,7 @@ describe("requests for a key set", () => {
     expect([text, ...seen]).toEqual(['{"keys":[]}', "test", "undefined"]);
   });
 
-  test("a redirect of the issuer is not followed", async () => {
+  test("a redirect from the issuer is not followed", async () => {
     const targets: (string | undefined)[] = [];
     const reading = fetchFrom((incoming, outgoing) => {
       targets.push(incoming.url);

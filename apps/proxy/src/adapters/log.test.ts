@@ -28,7 +28,7 @@ function linesOf(format: "pretty" | "json", ...events: LogEvent[]): string[] {
 }
 
 describe("JSON log lines", () => {
-  test("a JSON line of a start begins with the event and the URL", () => {
+  test("the JSON line of a start begins with the event and the URL", () => {
     expect(linesOf("json", { type: "listening", url: "http://127.0.0.1:1", host: "0.0.0.0" })).toEqual([
       '{"event":"listening","url":"http://127.0.0.1:1","host":"0.0.0.0","level":"info","time":"2027-01-15T08:30:05.000Z"}\n',
     ]);
@@ -50,7 +50,7 @@ test.each([
   ["::", "http://[::1]:1", " on all addresses"],
   ["127.0.0.1", "http://127.0.0.1:1", ""],
   ["192.0.2.1", "http://192.0.2.1:1", ""],
-])("the line of a start on %s says %s, and whether others reach it too", (host, url, where) => {
+])("the line of a start on %s says %s, and whether other machines can reach it", (host, url, where) => {
   const lines = linesOf("pretty", { type: "listening", url, host }, { type: "admin_listening", url, host });
   expect(lines).toEqual([
     `08:30:05 Listening on ${url}${where}\n`,
@@ -129,7 +129,7 @@ test.each([
   expect(JSON.parse(linesOf("json", { ...request, status })[0] ?? "")).toMatchObject({ status, outcome });
 });
 
-test("secrets that an error repeats are left out of both formats", () => {
+test("secrets that an error message repeats are left out of both formats", () => {
   const secrets = [
     ["lek_abcdefghijkl_0123456789abcdef", "lek_abcdefghijkl_0123456789abcdef"],
     ["Authorization: Bearer s3cr3t.token-value", "s3cr3t"],
@@ -181,7 +181,7 @@ test("lines of one turn of the event loop are written together, in order", () =>
   expect([written, deferred.length]).toEqual([["a\nb\n", "c\n"], 0]);
 });
 
-test("a log that nobody reads keeps a bounded number of lines, warnings for longer, and says what it has dropped", () => {
+test("a log without a reader buffers a bounded number of lines, keeps warnings longest, and reports how many it dropped", () => {
   const written: LogEvent[] = [];
   const output = { unreadBytes: 0, lostLines: 0, isFailing: false };
   const { log, dropped } = dropUnread((event) => void written.push(event), output);

@@ -29,23 +29,26 @@ async function setUp() {
 const spans = (id: number, items = 1) => ["traces", { body: { id }, items }] as const;
 const sums = (id: number) => ["metrics", { body: { id }, items: 5 }] as const;
 
-test.each([429, 502, 503, 504])("after %i the same push is sent again, in order, until it is taken", async (status) => {
-  const { collector, clock, events, drops, receiver, bodies, received, paused } = await setUp();
-  collector.status = status;
-  receiver.push(...spans(1));
-  await paused();
-  receiver.push(...spans(2));
-  await clock.advance(500);
-  await received(2);
-  await paused();
-  collector.status = 200;
-  await clock.advance(1_000);
-  await received(4);
-  expect(bodies()).toEqual([{ id: 1 }, { id: 1 }, { id: 1 }, { id: 2 }]);
-  expect([events, drops]).toEqual([["otlp_failed", "otlp_recovered"], []]);
-});
+test.each([429, 502, 503, 504])(
+  "after %i the same push is sent again, in order, until it is accepted",
+  async (status) => {
+    const { collector, clock, events, drops, receiver, bodies, received, paused } = await setUp();
+    collector.status = status;
+    receiver.push(...spans(1));
+    await paused();
+    receiver.push(...spans(2));
+    await clock.advance(500);
+    await received(2);
+    await paused();
+    collector.status = 200;
+    await clock.advance(1_000);
+    await received(4);
+    expect(bodies()).toEqual([{ id: 1 }, { id: 1 }, { id: 1 }, { id: 2 }]);
+    expect([events, drops]).toEqual([["otlp_failed", "otlp_recovered"], []]);
+  },
+);
 
-test("nothing is sent before Retry-After is over, not even what came later", async () => {
+test("nothing is sent before Retry-After has passed, not even later data", async () => {
   const { collector, clock, receiver, bodies, received, paused } = await setUp();
   Object.assign(collector, { status: 503, headers: { "retry-after": "20" } });
   receiver.push(...spans(1));
@@ -67,7 +70,7 @@ test("a push that is refused is not sent again, and its items are counted as dro
   expect([clock.timerCount, bodies(), events]).toEqual([0, [{ id: 1 }], ["otlp_failed"]]);
 });
 
-test("a part that the receiver rejected is counted and not sent again", async () => {
+test("items that the receiver rejected are counted and not sent again", async () => {
   const { collector, drops, receiver, bodies } = await setUp();
   collector.body = '{"partialSuccess":{"rejectedSpans":"2"}}';
   receiver.push(...spans(1, 3));
@@ -75,7 +78,7 @@ test("a part that the receiver rejected is counted and not sent again", async ()
   expect(bodies()).toEqual([{ id: 1 }]);
 });
 
-test("the newest sums replace older ones that wait, because they contain them", async () => {
+test("the newest sums replace older ones in the queue, because sums are cumulative", async () => {
   const { collector, clock, drops, receiver, bodies, received, paused } = await setUp();
   collector.status = 503;
   receiver.push(...sums(1));
@@ -88,7 +91,7 @@ test("the newest sums replace older ones that wait, because they contain them", 
   expect([bodies(), drops]).toEqual([[{ id: 1 }, { id: 3 }], []]);
 });
 
-test("the queue of spans is bounded: what has no room is dropped and counted", async () => {
+test("the queue of spans is bounded: spans that do not fit are dropped and counted", async () => {
   const { collector, drops, receiver, paused } = await setUp();
   collector.status = 503;
   receiver.push(...spans(1, maxQueuedItems - 10));
@@ -102,7 +105,7 @@ test("the queue of spans is bounded: what has no room is dropped and counted", a
   ]);
 });
 
-test("spans that no receiver takes for five minutes are dropped and counted", async () => {
+test("spans that no receiver accepts for five minutes are dropped and counted", async () => {
   const { clock, drops, receiver, collector } = await setUp();
   await collector.close();
   receiver.push(...spans(1, 4));
@@ -113,7 +116,7 @@ test("spans that no receiver takes for five minutes are dropped and counted", as
   await vi.waitFor(() => expect(drops).toEqual([["traces", 4, "expired"]]));
 });
 
-test("at the end everything that waits is sent once more, and what fails then is counted", async () => {
+test("on shutdown everything in the queue is sent once more, and failures are counted", async () => {
   const { collector, drops, receiver, bodies, paused } = await setUp();
   collector.status = 503;
   receiver.push(...spans(1));
@@ -127,7 +130,7 @@ test("at the end everything that waits is sent once more, and what fails then is
   ]);
 });
 
-test("at the end nothing is sent to a receiver that has asked for a pause", async () => {
+test("on shutdown nothing is sent to a receiver whose Retry-After has not passed", async () => {
   const { collector, drops, receiver, bodies, paused } = await setUp();
   Object.assign(collector, { status: 429, headers: { "retry-after": "60" } });
   receiver.push(...spans(1));
@@ -150,7 +153,7 @@ test("a batch that arrives as a push ends is sent at once, not with the next one
         clock: createVirtualClock(),
         random: () => 0,
         report: () => undefined,
-        // The receiver has taken the batch.
+        // The receiver has accepted the batch.
         onDropped() {
           const push = arrived;
           arrived = null;

@@ -103,9 +103,9 @@ test("an unsolicited 100 Continue has its own error, and other interim responses
 test.each([
   ["an unknown content coding", "new", "x"],
   ["a list of codings", "gzip, br", "x"],
-  ["a body that is not coded as it says", "gzip", "x"],
-  ["a coded body that breaks off", "gzip", gzipSync("x".repeat(100)).subarray(0, 20)],
-])("a response with %s is undecodable, which says nothing about the connection", async (_what, coding, body) => {
+  ["a body that does not match its content coding", "gzip", "x"],
+  ["an encoded body that breaks off", "gzip", gzipSync("x".repeat(100)).subarray(0, 20)],
+])("a response with %s is undecodable, which does not count as a connection failure", async (_what, coding, body) => {
   const address = await serve((_incoming, outgoing) => {
     outgoing.writeHead(200, { "content-encoding": coding }).end(body);
   });
@@ -139,7 +139,7 @@ test("requests use at most as many connections as are allowed", async () => {
   expect(most).toBeLessThanOrEqual(3);
 });
 
-test("a connection takes no more requests after five minutes in use, and finishes those that it has", async () => {
+test("a connection accepts no new requests after five minutes of use, and finishes its current ones", async () => {
   const ports: (number | undefined)[] = [];
   const held = Promise.withResolvers<() => void>();
   const address = await serve((incoming, outgoing) => {

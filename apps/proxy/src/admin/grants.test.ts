@@ -67,7 +67,7 @@ describe("grantIssues", () => {
     [{ setMode: "standard", maxMode: "acceptEdits" }, { setMode: "standard", maxMode: "acceptEdits" }, []],
     [{ setMode: "standard", maxMode: "acceptEdits" }, { setMode: "standard" }, ["maxMode"]],
     [{}, { deniedTools: ["Bash"], approvalDeadlineMs: 1_000, setMode: "standard" }, []],
-  ])("a key of %j lifts its own policy for no key: granting %j exceeds %j", (own, grants, members) => {
+  ])("a key of %j cannot exempt any key from its own policy: granting %j exceeds %j", (own, grants, members) => {
     expect(membersBeyond(own, grants)).toEqual(members);
   });
 
@@ -79,14 +79,14 @@ describe("grantIssues", () => {
         configure: (caller) => liftRestrictions(caller, toShadowSettings([keyId])),
       });
 
-    test("a maximum in shadow mode takes nothing from what an administering key that also sets a mode may grant, and adds nothing", () => {
+    test("a maximum in shadow mode neither reduces nor extends what an administering key that also sets a mode may grant", () => {
       expect(beyondIn("own", both, both)).toEqual([]);
       expect(beyondIn("own", both, { ...both, maxMode: "standard" })).toEqual([]);
       expect(beyondIn("own", both, { ...both, maxMode: "unrestricted" })).toEqual(["maxMode"]);
       expect(beyondIn("own", { setMode: "standard" }, both)).toEqual(["maxMode"]);
     });
 
-    test("a maximum in shadow mode makes a key freer than one that sets a mode, and than one without a maximum", () => {
+    test("a key with a maximum in shadow mode has more rights than one that sets a mode, and than one without a maximum", () => {
       expect(beyondIn("granted", both, both)).toEqual(["maxMode"]);
       const lowest = { setMode: "standard", maxMode: "standard" };
       expect(beyondIn("granted", { setMode: "standard" }, lowest)).toEqual(["maxMode"]);
@@ -120,7 +120,7 @@ describe("grantIssues", () => {
     [{ daily: "none" }, null, []],
     [{ daily: "none" }, { daily: "5/1d" }, []],
     [null, { daily: "none" }, []],
-  ])("a key of the limits %j uses no key of the limits %j without exceeding %j", (own, limits, members) => {
+  ])("a key with the limits %j cannot use a key with the limits %j without exceeding %j", (own, limits, members) => {
     const record = createTestKeyRecord({ scopes: ["admin"], rateLimits: own });
     const grants = createTestKeyRecord({ rateLimits: limits });
     const issues = grantIssues({ kind: "key", record, endsAt: null, isReplaced: false }, grants, grants, enforced);

@@ -78,7 +78,7 @@ test("a change that changes nothing is not recorded", async () => {
   expect(await entries()).toEqual(before);
 });
 
-test("a change that cannot be audited is not made, and one whose result cannot be audited stays made", async () => {
+test("a change that cannot be audited is not made, and one whose result cannot be audited is not undone", async () => {
   const plain = createMemoryKeyStore();
   let left = 0;
   const audit: AuditLog = {

@@ -62,7 +62,7 @@ test("the first refusals of a key in a minute are recorded, and the others are o
   expect(entries).toHaveLength(maxRecordedRefusals.perKey + 5);
 });
 
-test("sends, controls and frames of viewers that are refused share the bound, and those that leave are all recorded", async () => {
+test("refused sends, control operations and viewer frames share the bound, and all that are sent are recorded", async () => {
   const { log, entries } = setUp();
   await repeat(100, async () => {
     await log.append(refusedSend("k"));

@@ -36,7 +36,7 @@ async function fill({ clock, audit }: World): Promise<number> {
   return between;
 }
 
-test("old chains are dropped completely, running ones up to the last old record, and what remains still verifies", async () => {
+test("old chains are deleted completely, running ones up to the last old record, and the remaining log still verifies", async () => {
   const world = createWorld();
   const between = await fill(world);
   const before = await world.audit.verify();
@@ -47,7 +47,7 @@ test("old chains are dropped completely, running ones up to the last old record,
   expect(await world.drop(between)).toEqual({ records: 0, chains: 0, damaged: null });
 });
 
-test("a part ends with the batch that reaches its limit, and the next part continues there", async () => {
+test("a retention pass ends with the batch that reaches its limit, and the next pass continues there", async () => {
   const world = createWorld();
   for (const name of ["a", "b", "c"]) {
     const log = await world.audit.openWriter(name);
@@ -96,8 +96,8 @@ test.each([
   ["a checkpoint that was moved", "UPDATE audit_dropped SET sequence = 4 WHERE writer = 'running'", "dropped_forged"],
   ["a removed checkpoint", "DELETE FROM audit_dropped WHERE writer = 'running'", "record_missing"],
   ["a removed checkpoint of a whole chain", "DELETE FROM audit_dropped WHERE writer = 'ended'", "tail_cut"],
-  ["a cut tail behind a checkpoint", "DELETE FROM audit_records WHERE sequence = 5", "tail_cut"],
-  ["an edit behind a checkpoint", "UPDATE audit_records SET text = text || ' ' WHERE sequence = 4", "record_edited"],
+  ["a truncated end after a checkpoint", "DELETE FROM audit_records WHERE sequence = 5", "tail_cut"],
+  ["an edit after a checkpoint", "UPDATE audit_records SET text = text || ' ' WHERE sequence = 4", "record_edited"],
   ["a removed head", "DELETE FROM audit_heads WHERE writer = 'ended'", "head_missing"],
 ])("the retention check finds %s", async (_name, sql, fault) => {
   const world = createWorld();
@@ -122,7 +122,7 @@ test("nothing but retention can delete records by mistake", async () => {
   expect(() => world.audit.database.exec("DELETE FROM audit_records")).toThrow("retention alone");
 });
 
-test("a clock that jumps ahead ages no record: time passes from the newest one, as the process measures it", () => {
+test("a clock that jumps ahead does not age records: age counts from the newest record by monotonic time", () => {
   const [year, hour] = [31_536_000_000, 3_600_000];
   const newest = 1_700_000_000_000;
   expect(retentionNow({ nowMs: newest + 10 * year, newestMs: newest, elapsedMs: hour })).toBe(newest + hour);

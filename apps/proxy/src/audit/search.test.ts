@@ -44,7 +44,7 @@ const finished = (time: number, id: string, status: number, code: string | null 
 const timesOf = (tail: AuditTail, query: Partial<AuditQuery> = {}, tenant: string | null = null) =>
   searchAudit(tail, { ...everything, ...query }, tenant).records.map(({ time }) => time);
 
-test("records of several writers come latest first, and a send is one record with its outcome", () => {
+test("records of several writers are listed latest first, and a send is one record with its outcome", () => {
   const tail = tailOf({
     newer: [{ time: 20, type: "writer_opened" }, send(40, "s2"), finished(41, "s2", 504, "delivery_unknown")],
     older: [{ time: 10, type: "writer_opened" }, send(30, "s1"), finished(50, "s1", 200), send(60, "s3")],
@@ -95,13 +95,13 @@ test("a change without a result stays visible beside one of another key or anoth
   expect(timesIn({ w: [started(1), started(2), changed(3)] })).toEqual([3, 1]);
 });
 
-test("an administrator of a tenant finds the records of that tenant alone", () => {
+test("an administrator of a tenant finds only the records of that tenant", () => {
   const tail = tailOf({ w: [send(1, "s1"), send(2, "s2", { tenant: "other" }), { time: 3, type: "writer_closed" }] });
   expect(timesOf(tail, {}, "default")).toEqual([1]);
   expect(timesOf(tail, {}, "other")).toEqual([2]);
 });
 
-test("filters select by key, including the one that acted, by device, event and outcome", () => {
+test("filters select by key, acting key, device, event and outcome", () => {
   const actor = { kind: "key", keyId: "k1" };
   const tail = tailOf({
     w: [
@@ -117,7 +117,7 @@ test("filters select by key, including the one that acted, by device, event and 
   expect(timesOf(tail, { outcome: "failed" })).toEqual([1]);
 });
 
-test("pages continue each other: nothing is missing and nothing comes twice, even at equal times", () => {
+test("consecutive pages neither miss nor repeat a record, even at equal times", () => {
   const chains = {
     a: Array.from({ length: 150 }, (_, index) => send(Math.floor(index / 3), `a${index}`)),
     b: Array.from({ length: 130 }, (_, index) => send(Math.floor(index / 2), `b${index}`)),
@@ -163,7 +163,7 @@ function pagesOf(tail: AuditTail, query: Partial<AuditQuery>): string[] {
   }
 }
 
-test("a record has its outcome on every page, and is found by it, even if its end is on the previous page", () => {
+test("a record has its outcome on every page, and can be filtered by it, even if its end is on the previous page", () => {
   const change = (time: number, type: string): Entry => ({ time, type, keyId: "k1", tenant: "default" });
   const tail = tailOf({
     a: [send(1, "s1"), send(2, "s2"), finished(3, "s1", 403, "refused"), finished(4, "s2", 200), send(7, "s3")],
@@ -199,7 +199,7 @@ test("a chain whose first records were dropped is found on every page", () => {
   expect(pagesOf({ ...tail, page }, { limit: 2 })).toHaveLength(10);
 });
 
-test("a damaged record is shown as unreadable, to the operator alone", () => {
+test("a damaged record is shown as unreadable, and only to the operator", () => {
   const tail: AuditTail = {
     writers: () => [{ writer: "w", sequence: 1, firstTime: 0, lastTime: 0 }],
     page: () => [{ sequence: 1, text: "{" }],

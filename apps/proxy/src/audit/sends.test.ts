@@ -89,7 +89,7 @@ test("a log that throws instead of rejecting is reported and does not fail the r
   expect(failures).toHaveLength(1);
 });
 
-test("a send whose start was not stored until the deadline does not leave, and its response says so", async () => {
+test("a send whose start is not stored before the deadline is not sent, and its response says so", async () => {
   const row = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
   const remote: UpstreamFetch = () => Promise.resolve(jsonResponse(200, { connections: [row], hasNextPage: false }));
   const log: AuditLog = {

@@ -24,7 +24,7 @@ test("an untouched log of several writers is intact", async () => {
   expect(await audit.verify()).toMatchObject({ intact: true, records: 706, findings: [] });
 });
 
-test("an emptied log is not intact: every log has a directory from its first record on", async () => {
+test("an emptied log is not intact, because every log has a directory as soon as it has a record", async () => {
   const audit = await filled([3, 2]);
   audit.database.exec("DELETE FROM audit_records; DELETE FROM audit_heads; DELETE FROM audit_directory");
   expect(await audit.verify()).toMatchObject({ intact: false, findings: [{ fault: "directory_missing" }] });
@@ -35,9 +35,9 @@ test.each([
   ["an edit of the last record", "UPDATE audit_records SET text = text || ' ' WHERE sequence = 4", "record_edited"],
   ["a removed record", "DELETE FROM audit_records WHERE sequence = 2", "record_missing"],
   ["a removed first record", "DELETE FROM audit_records WHERE sequence = 1", "record_missing"],
-  ["a cut tail", "DELETE FROM audit_records WHERE sequence >= 3", "tail_cut"],
+  ["a truncated end", "DELETE FROM audit_records WHERE sequence >= 3", "tail_cut"],
   ["a chain without records", "DELETE FROM audit_records WHERE writer = 'writer-0'", "tail_cut"],
-  ["a record behind the end", "INSERT INTO audit_records VALUES ('writer-0', 5, '{}', 'x')", "tail_added"],
+  ["a record after the end", "INSERT INTO audit_records VALUES ('writer-0', 5, '{}', 'x')", "tail_added"],
   ["records of an unknown writer", "INSERT INTO audit_records VALUES ('other', 1, '{}', 'x')", "head_missing"],
   ["a removed head", "DELETE FROM audit_heads WHERE writer = 'writer-0'", "head_missing"],
   ["a moved head", "UPDATE audit_heads SET sequence = 3 WHERE writer = 'writer-0'", "head_forged"],
@@ -60,7 +60,7 @@ test.each([
   expect(await faults(audit)).toContain(fault);
 });
 
-test("a head set back to an older sealed end is found with an earlier report", async () => {
+test("a head set back to an older sealed end is detected with an earlier report", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-0");
   const old = sealHead(log.checkpoint(), testSealing);
@@ -78,7 +78,7 @@ test("a head set back to an older sealed end is found with an earlier report", a
   ]);
 });
 
-test("a head set back to an older sealed end is found once a later chain has noted the newer end", async () => {
+test("a head set back to an older sealed end is detected once a later chain has noted the newer end", async () => {
   const audit = createTestAudit();
   const log = await audit.openWriter("writer-0");
   const old = sealHead(log.checkpoint(), testSealing);
@@ -129,7 +129,7 @@ test("an earlier report matches a log that only grew", async () => {
   expect((await audit.verify(earlier)).findings).toEqual([]);
 });
 
-test("every single change of a stored row is found", async () => {
+test("every change of a stored row is detected", async () => {
   const columns = fc.constantFrom(
     ["audit_records", "text"],
     ["audit_records", "hash"],
@@ -170,7 +170,7 @@ test("every single change of a stored row is found", async () => {
   await fc.assert(property, { numRuns: 200 });
 });
 
-test("a directory sealed for fewer chains, and one sealed for more, are both found", async () => {
+test("a directory sealed for too few or too many chains is detected", async () => {
   for (const count of [1, 3]) {
     const audit = await filled([1, 1]);
     const { seal } = sealDirectory(count, testSealing);

@@ -4,7 +4,7 @@ import { createPassThrough } from "./caller.ts";
 
 const create = () => createPassThrough({ digests: testDigests, pepper: testPepper });
 
-test("an accepted key stays known however many made-up keys come, and nobody has to present it meanwhile", () => {
+test("an accepted key is remembered however many made-up keys are tried, even if it is not used in the meantime", () => {
   const callers = create();
   const { keyId } = callers.principalOf("sk-accepted");
   callers.confirm("sk-accepted");
@@ -13,7 +13,7 @@ test("an accepted key stays known however many made-up keys come, and nobody has
   expect(callers.principalOf("sk-accepted").keyId).toBe(keyId);
 });
 
-test("a key that the upstream refuses is no longer known", () => {
+test("a key that the upstream refuses is forgotten", () => {
   const callers = create();
   callers.confirm("sk-1");
   callers.confirm("sk-2");
@@ -21,7 +21,7 @@ test("a key that the upstream refuses is no longer known", () => {
   expect([callers.knows("sk-1"), callers.knows("sk-2")]).toEqual([false, true]);
 });
 
-test("when too many accepted keys have to be remembered, those in use stay known", () => {
+test("when there are too many accepted keys, the ones in use are remembered", () => {
   const callers = create();
   callers.confirm("sk-used");
   for (let count = 0; count < 20_000; count++) {

@@ -67,7 +67,7 @@ test("an invitation that no device has used is refused once it has ended", async
   expect(codeOf(await present(key))).toBe("invalid_key");
 });
 
-describe("good keys", () => {
+describe("valid keys", () => {
   test("each use of a key is noted and its expiry is checked each time, however often it was used before", async () => {
     const { store, clock, present, uses } = setUp();
     const { key, record } = await issueTestKey(store, clock, { expiresAt: clock.now() + 1_000 });
@@ -145,7 +145,7 @@ describe("good keys", () => {
   });
 });
 
-describe("bad keys", () => {
+describe("invalid keys", () => {
   test("a malformed key is refused without a read of the store", async () => {
     const { found, present, authenticate } = setUp();
     expect(codeOf(await present("lek_nonsense"))).toBe("invalid_key");
@@ -194,7 +194,7 @@ describe("bad keys", () => {
     expect(codeOf(await present(generateKey(record.id, randomBytes)))).toBe("invalid_key");
   });
 
-  test("a key of another pepper is refused", async () => {
+  test("a key hashed with another pepper is refused", async () => {
     const { store, clock } = setUp();
     const { key } = await issueTestKey(store, clock);
     const pepper = { id: "pepper-2", secret: new Uint8Array(32).fill(8) };
@@ -225,7 +225,7 @@ describe("bad keys", () => {
   });
 });
 
-test("a revocation during a lookup is not overwritten by the older result of the lookup", async () => {
+test("a lookup that began before a revocation does not overwrite the revocation", async () => {
   const { store, clock } = setUp();
   const { key, record } = await issueTestKey(store, clock);
   let release = (): void => undefined;
@@ -253,7 +253,7 @@ test("a revocation during a lookup is not overwritten by the older result of the
   expect(codeOf(await authenticate(`Bearer ${key}`))).toBe("invalid_key");
 });
 
-test("a key that was read before it was revoked is not cached, even when another request has noticed the change", async () => {
+test("a key that was read before its revocation is not cached, even if another request has detected the change", async () => {
   const clock = createVirtualClock();
   const store = createSqliteKeyStore(openSqlite(":memory:"), clock);
   let respond = (): void => undefined;

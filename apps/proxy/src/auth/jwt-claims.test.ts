@@ -115,7 +115,7 @@ describe("allowlists", () => {
     });
   });
 
-  test("a text is one entry of an allowlist, even with spaces, so that it permits no more than it says", () => {
+  test("a string claim is one allowlist entry, even with spaces, so that it never permits more than it says", () => {
     const claims = { devices: "d1", names: "Alice *", tags: "two words", agents: "" };
     expect(principalOf(claims, mapped)).toMatchObject({
       deviceIds: ["d1"],

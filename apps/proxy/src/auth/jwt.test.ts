@@ -36,7 +36,7 @@ function encode(value: unknown): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-describe("good tokens", () => {
+describe("valid tokens", () => {
   test("a valid token is verified once and then accepted synchronously until it expires", async () => {
     const { authenticate, sign, clock, issuer } = await setUp();
     const token = await sign({ claims: { exp: Math.floor(clock.now() / 1_000) + 60 } });
@@ -64,7 +64,7 @@ describe("good tokens", () => {
 
   test.each([
     ["an audience among several", { claims: { aud: ["other", "gateway"] } }],
-    ["a type with its full name", { header: { typ: "application/at+jwt" } }],
+    ["a type with its full media type", { header: { typ: "application/at+jwt" } }],
     ["a clock that is 4 s off", { claims: { nbf: 1_800_000_004 } }],
   ])("a valid token may have %s", async (_what, overrides) => {
     const { authenticate, sign } = await setUp();
@@ -72,23 +72,23 @@ describe("good tokens", () => {
   });
 });
 
-describe("bad tokens", () => {
+describe("invalid tokens", () => {
   test.each<readonly [string, TokenOverrides]>([
     ["expired", { claims: { exp: 1_799_999_990 } }],
     ["not yet valid", { claims: { nbf: 1_800_000_010 } }],
     ["without an expiry", { claims: { exp: undefined } as never }],
-    ["with an expiry that is no number", { claims: { exp: "9999999999" } as never }],
+    ["with an expiry that is not a number", { claims: { exp: "9999999999" } as never }],
     ["of another issuer", { claims: { iss: "https://issuer.example/" } }],
     ["for another audience", { claims: { aud: "other" } }],
     ["without an audience", { claims: { aud: undefined } as never }],
     ["of another type", { header: { typ: "JWT" } }],
     ["without a type", { header: { typ: undefined } as never }],
-    ["with a key id that is unknown", { header: { kid: "other" } }],
+    ["with an unknown key id", { header: { kid: "other" } }],
     ["without a tenant", { claims: { org: undefined } }],
-    ["with a tenant that is no id", { claims: { org: "../x" } }],
-    ["with the tenant of somebody's own key", { claims: { org: "passthrough:0" } }],
+    ["with a tenant that is not a valid id", { claims: { org: "../x" } }],
+    ["with the tenant of a caller's own key", { claims: { org: "passthrough:0" } }],
     ["without a subject", { claims: { sub: undefined } as never }],
-    ["with scopes of a wrong form", { claims: { scope: { list: true } } }],
+    ["with malformed scopes", { claims: { scope: { list: true } } }],
   ])("a token %s is 401 invalid_key", async (_what, overrides) => {
     const { authenticate, sign } = await setUp();
     const authentication = await authenticate(await sign(overrides));
@@ -141,12 +141,12 @@ test.each([
   ["{\t}", true],
   ["[1]", false],
   ['"text"', false],
-])("a credential with the header %j has the shape of a JWT: %j, whatever space is in it", (header, isToken) => {
+])("a credential with the header %j counts as a JWT: %j, whatever whitespace it contains", (header, isToken) => {
   expect(looksLikeJwt(`${Buffer.from(header).toString("base64url")}.e30.c2ln`)).toBe(isToken);
 });
 
 describe("the issuer's keys", () => {
-  test("the issuer's keys are read once in a cooldown, however many unknown key ids arrive", async () => {
+  test("the issuer's keys are fetched at most once per cooldown, however many unknown key ids arrive", async () => {
     const { authenticate, sign, issuer, clock } = await setUp();
     const flood = async (): Promise<void> => {
       const tokens = await Promise.all(
@@ -173,7 +173,7 @@ describe("the issuer's keys", () => {
     expect(codeOf(await authenticate(old))).toBe("invalid_key");
   });
 
-  test("old keys of the issuer are read again in the background, and tokens of a removed key are refused", async () => {
+  test("old keys of the issuer are refreshed in the background, and tokens of a removed key are refused", async () => {
     const { authenticate, sign, issuer, clock } = await setUp();
     const token = await sign();
     await authenticate(token);
@@ -238,8 +238,8 @@ describe("the issuer's keys", () => {
   });
 
   test.each([
-    ["names its keys by no id", () => null],
-    ["gives a new key the id of the old one", () => "key"],
+    ["gives its keys no ids", () => null],
+    ["reuses the id of the old key", () => "key"],
   ])("after a rotation by an issuer that %s, and the cooldown, its tokens are accepted", async (_what, keyId) => {
     const { authenticate, sign, issuer, clock } = await setUp({}, keyId);
     const old = await sign();

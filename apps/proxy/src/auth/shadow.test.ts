@@ -63,7 +63,7 @@ test("a rule that is not in shadow mode is still enforced", async () => {
   expect(await ask(agents, ["devices", "maxMode"], { agentId: "agent-2" })).toMatchObject({ status: 403 });
 });
 
-test("the allowlist of devices is decided for reads of a device, and not enforced", async () => {
+test("in shadow mode the device allowlist is evaluated for reads of a device, but not enforced", async () => {
   const devices = { deviceIds: ["device-1"] };
   expect(await ask(devices, null, { deviceId: "device-2" })).toMatchObject({ status: 404, shadowRefusedBy: undefined });
   const shadowed = await ask(devices, shadowRules, { deviceId: "device-2" });
@@ -97,13 +97,13 @@ describe("the mode that a key may choose", () => {
     [{ setMode: "standard" }, ["standard"]],
     [{ maxMode: "standard", approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } }, ["standard", "acceptEdits"]],
   ])(
-    "a maximum in shadow mode does not limit the mode that a key may choose, but a mode that is set without one and denied tools do: %j",
+    "a maximum in shadow mode does not limit a key's choice of mode, but a set mode without a maximum and denied tools do: %j",
     (limits, modes) => {
       expect(modesOf(limits, "maxMode")).toEqual(modes);
     },
   );
 
-  test("the mode that a key may choose stays limited while another restriction is in shadow mode", () => {
+  test("a key's choice of mode stays limited while another restriction is in shadow mode", () => {
     expect(modesOf({ maxMode: "acceptEdits", setMode: "standard" }, "agents")).toEqual(["standard", "acceptEdits"]);
     expect(modesOf({ setMode: "standard" }, "agents")).toEqual(["standard"]);
   });
@@ -169,7 +169,7 @@ describe("the device of a connection, with the embedded server", () => {
   ];
 
   test.each(requests)(
-    "the device of a connection is decided for %s %s with the embedded server, and not enforced",
+    "in shadow mode the device of a connection is evaluated for %s %s with the embedded server, but not enforced",
     async (method, path, body) => {
       expect(await (await setUp({ deviceIds: ["device-2"] }))(method, path, body)).toEqual(["connection_not_found"]);
       expect(await (await setUp({ connectionNames: ["ci-*"] }))(method, path, body)).toEqual(["connection_not_found"]);
@@ -178,7 +178,7 @@ describe("the device of a connection, with the embedded server", () => {
   );
 });
 
-test("the tags of a device that registers are decided with the embedded server, and not enforced", async () => {
+test("in shadow mode the tags of a registering device are evaluated with the embedded server, but not enforced", async () => {
   const { proxy, issueKey, events, keyIds, server, store } = setUpEmbedded();
   const { key, record } = await issueKey({ scopes: ["connect"], deviceTags: ["gpu"] });
   keyIds.add(record.id);

@@ -11,7 +11,7 @@ test("a header is read back, and one changed byte makes it invalid", () => {
   }
 });
 
-test("zeros end an archive, and links, directories and other formats are not accepted", () => {
+test("zero blocks end an archive, and links, directories and other formats are not accepted", () => {
   expect(readTarHeader(new Uint8Array(512))).toBe("end");
   expect(readTarHeader(new Uint8Array(512).fill(1))).toBeNull();
 });

@@ -28,7 +28,7 @@ test.each<Partial<Principal>>([
 });
 
 test.each<Partial<Principal>>([{ agentIds: ["a"] }, { maxMode: "standard" }])(
-  "principals that may decide on requests for permission, one of them limited to %j, share no row that counts these",
+  "principals that may decide on requests for permission do not share rows with request counts if one is limited to %j",
   (limit) => {
     const approving = { scopes: new Set(["list", "read", "approve"] as const) };
     expect(keyOf(createTestPrincipal({ ...approving, ...limit }))).not.toBe(keyOf(createTestPrincipal(approving)));

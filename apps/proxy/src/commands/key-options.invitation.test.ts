@@ -33,7 +33,7 @@ describe("the options of devices invite", () => {
     [{ expires: ["never"] }, /^--expires must be a duration/],
     [{ name: [""] }, "--name must be 1 to 128 characters without control characters"],
     [{ tenant: ["a/b"] }, /^--tenant /],
-  ])("devices invite refuses %j in words", (options, rule) => {
+  ])("devices invite refuses %j with an explanation", (options, rule) => {
     expect(() => read(options)).toThrow(rule);
   });
 });

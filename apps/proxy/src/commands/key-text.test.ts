@@ -52,7 +52,7 @@ test("the table has one line for each key", () => {
   ]);
 });
 
-test("a sign-in link that nobody used and an invitation do not look as if they never expired", () => {
+test("an unused sign-in link and an invitation are not shown as if they never expired", () => {
   const { record: link } = createLink({ ...request, name: "console" }, now, testMint);
   const later = showKey(link, now + 86_400_000, null);
   expect(later.state).toBe("expired");
@@ -69,7 +69,7 @@ test("the table shows every restriction of a key", () => {
   expect(formatKeyTable([free], null, plain)).toContain("  none  ");
 });
 
-test("no line of the table is wider than the window, every restriction is readable, and the state is in one piece", () => {
+test("no line of the table is wider than the terminal, every restriction is readable, and the state is never split", () => {
   for (const width of [60, 80, 120, 200]) {
     const table = formatKeyTable([key, restricted], width, plain);
     for (const line of table.split("\n")) expect(displayWidth(line)).toBeLessThanOrEqual(width);
@@ -111,7 +111,7 @@ test("the details show both secrets while a rotation overlaps, and when the olde
   expect(details).toContain("Old secret   valid until 2027-01-15T01:00:00.000Z\n");
 });
 
-test("the JSON has every member but the digests", () => {
+test("the JSON output has every member except the digests", () => {
   const [shown] = JSON.parse(formatJson([showKey(record, now, null)])) as unknown[];
   const { secrets: _secrets, ...members } = record;
   expect(shown).toEqual({

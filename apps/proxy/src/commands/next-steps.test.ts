@@ -29,7 +29,7 @@ test("a folder with the installed packages runs them, and names no file of the r
   expect(text).not.toMatch(/scripts\/|pnpm/);
 });
 
-test("a copied bundle is run as it was started, and npx does not look for its name in the registry", () => {
+test("a copied bundle runs as it was started, and npx does not look up its name in the registry", () => {
   const gateway = { url, dataDir: ".data", console: "off", programs: folder() } as const;
   expect(commandsIn(firstStartText(gateway, { ...secrets, link: null })).slice(2)).toEqual([
     `node node.js devices invite --name NAME --gateway ${url}`,
@@ -74,7 +74,7 @@ test("an IPv6 address is quoted in every command, because brackets are a pattern
   ]);
 });
 
-test("a gateway in front of another server prints nothing about devices", () => {
+test("a gateway with a remote upstream prints no commands for devices", () => {
   const gateway = { url, dataDir: ".data", console: "off", programs: folder() } as const;
   const text = firstStartText(gateway, { clientKey: "lek_client", deviceKey: null, link: null });
   expect(text).not.toMatch(/for devices|connects a device/);

@@ -21,7 +21,7 @@ function helpOf(line: string): string {
   return parsed.kind === "help" ? parsed.text : parsed.kind;
 }
 
-test("an option takes its value after a space or an equals sign, and repeated options form a list", () => {
+test("an option accepts its value after a space or an equals sign, and repeated options form a list", () => {
   expect(optionsOf("keys create --name=a=b --scope list --scope=read --shared --device d1")).toEqual({
     name: ["a=b"],
     scope: ["list", "read"],

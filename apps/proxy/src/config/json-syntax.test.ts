@@ -44,7 +44,7 @@ test.each([
   ["lists", "[", "]", 65],
   ["objects", '{"a":', "}", 321],
   ["both, with a line for each", '[{"a":\n', "}]", 1],
-])("64 nested %s are accepted, and one more is an error where it begins", (_name, open, close, column) => {
+])("64 nested %s are accepted, and one more is an error at its position", (_name, open, close, column) => {
   const perTurn = open.replaceAll(/[^[{]/g, "").length;
   const nested = (turns: number) => `${open.repeat(turns)}1${close.repeat(turns)}`;
   expect(findJsonSyntaxError(nested(64 / perTurn))).toBeNull();
@@ -55,6 +55,6 @@ test.each([
   }
 });
 
-test("many lists and objects side by side are not deep", () => {
+test("many lists and objects side by side do not count as nesting", () => {
   expect(findJsonSyntaxError(`[${'[{"a":[]}],'.repeat(1_000)}1]`)).toBeNull();
 });

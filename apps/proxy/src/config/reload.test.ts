@@ -84,7 +84,7 @@ test("settings that cannot be applied while a store does not respond are tried a
   expect(events).toHaveLength(2);
 });
 
-test("a change during the outage takes the place of the previous one, and the end of the gateway ends the attempts", async () => {
+test("a change during the outage replaces the previous one, and closing the gateway ends the attempts", async () => {
   let isDown = true;
   let attempts = 0;
   const { clock, reloader, applied, reads } = setUp(async () => {

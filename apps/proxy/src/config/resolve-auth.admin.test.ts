@@ -36,7 +36,7 @@ test.each([undefined, "", token.slice(1), `${token.slice(1)} `, `${token}\u00e9`
   },
 );
 
-test("settings that open no listener need no operator's token", () => {
+test("settings without an administration listener need no operator's token", () => {
   const resolved = resolveSettings({
     ...{ flags: {}, environment: {}, file: { admin: { port: 1 } } },
     withoutAdminToken: true,

@@ -47,7 +47,7 @@ test("the credential of a tenant comes from its variable or its file", () => {
   expect(resolved.get("c")?.credential).toBeNull();
 });
 
-describe("mistakes and their paths", () => {
+describe("errors and their paths", () => {
   const withJwt = (changes: object) => ({ auth: { jwt: { ...jwt, ...changes } } });
   test.each([
     [{ auth: { jwt: { issuer: "i", audience: "a" } } }, "auth.jwt.jwksUrl is required"],
@@ -84,7 +84,7 @@ describe("mistakes and their paths", () => {
     [{ cors: { origins: ["https://a.example", "https://*.a.example"] } }, "cors.origins[1] must be one exact origin"],
     [{ cors: { origins: ["https://a.example/"] } }, "cors.origins[0] must be written as browsers send it"],
     [{ cors: { origins: ["null"] } }, "cors.origins[0] must be an origin"],
-  ])("a mistake is named by its path: %j", (file, expected) => {
+  ])("an error names the path of the setting: %j", (file, expected) => {
     expect(problemsOf(file)).toEqual([expect.stringContaining(expected)]);
   });
 });
@@ -97,7 +97,7 @@ describe("secrets in the file", () => {
     { KEY_PEPPER: "hunter2" },
     { upstream, tenants: { a: { upstream: { apiKey: "hunter2" } } } },
     { auth: { jwt: { ...jwt, clientSecret: "hunter2" } } },
-  ])("a secret in the file is refused with where it belongs, and not repeated: %j", (file) => {
+  ])("a secret in the file is refused with the place where it belongs, and not repeated: %j", (file) => {
     const problems = problemsOf(file);
     expect(problems).toEqual([expect.stringContaining("put it into the environment")]);
     expect(problems.join()).not.toContain("hunter2");

@@ -61,7 +61,7 @@ test.each([
   expect(JSON.stringify(resolved)).not.toContain("secret");
 });
 
-test("ids are labels only beside an administration listener, where the operator alone reads the metrics", () => {
+test("ids are labels only with an administration listener, where only the operator can read the metrics", () => {
   const resolved = resolve({ metrics: { labels: ["key", "key"] }, admin: { port: 0 } }, operator);
   expect(resolved.ok && resolved.settings.metrics.labels).toEqual(["key"]);
 });

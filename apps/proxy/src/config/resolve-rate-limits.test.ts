@@ -60,12 +60,12 @@ test("a policy by device applies to operations on a device", () => {
   ]);
 });
 
-test("disabled limits limit nothing, and their errors are still reported", () => {
+test("disabled limits have no effect, and their errors are still reported", () => {
   expect(resolveRateLimits({ enabled: false }, false).settings.limits).toEqual([]);
   expect(problemsOf({ enabled: false, ...withPolicy({ limit: 10, windowMs: 1, burst: 2 ** 52 }) })).toHaveLength(1);
 });
 
-test("limits are counted in Valkey if there is one, which cannot be chosen otherwise", () => {
+test("limits are counted in Valkey if one is configured, and cannot be set to Valkey otherwise", () => {
   expect(resolveRateLimits({}, true).settings.store).toBe("valkey");
   expect(resolveRateLimits({ store: "sqlite" }, true).settings.store).toBe("sqlite");
   expect(problemsOf({ store: "valkey" })).toEqual(["rateLimits.store valkey needs VALKEY_URL"]);

@@ -56,7 +56,7 @@ test.each(["__proto__", "prototype", "constructor"])("%s is not a setting, in no
   }
 });
 
-test("an address may have the brackets that it has in a URL", () => {
+test("an IPv6 address may have the brackets that it has in a URL", () => {
   expect(resolve({ environment: { HOST: "[::1]" } })).toMatchObject({ host: "::1", console: true });
 });
 
@@ -121,7 +121,7 @@ test("every unknown setting of an object is named, next to those of other object
   expect(JSON.stringify(problems)).not.toContain("secret123");
 });
 
-test("the console is on where only this machine and a person see it, and elsewhere if it is enabled", () => {
+test("the console is on by default for interactive use on loopback, and elsewhere only if it is enabled", () => {
   const isOn = (flags: Readonly<Record<string, string | undefined>>, file: object = {}): unknown => {
     const resolved = resolveSettings({ flags, environment: {}, file });
     return resolved.ok && resolved.settings.console;
@@ -176,7 +176,7 @@ test("a public URL keeps its path and loses its trailing slash", () => {
   );
 });
 
-describe("broken settings", () => {
+describe("invalid settings", () => {
   test.each([
     [{ flags: { port: "80x" } }, "--port"],
     [{ environment: { PORT: "65536" } }, "PORT"],
@@ -194,19 +194,22 @@ describe("broken settings", () => {
     [{ file: { upstream: [] } }, "upstream"],
     [{ environment: { VALKEY_URL: "http://:secret@x" } }, "VALKEY_URL"],
     [{ environment: { UPSTREAM_URL: "https://x.example", LETTA_API_KEY: "a\nb" } }, "UPSTREAM_URL"],
-  ] as const)("a broken setting is named by where it was set, without its value: %j", (sources, setting) => {
-    const problems = problemsOf(sources);
-    expect(problems.map((problem) => problem.setting)).toEqual([setting]);
-    expect(JSON.stringify(problems)).not.toContain("secret");
-  });
+  ] as const)(
+    "an invalid setting is reported with the place where it was set, without its value: %j",
+    (sources, setting) => {
+      const problems = problemsOf(sources);
+      expect(problems.map((problem) => problem.setting)).toEqual([setting]);
+      expect(JSON.stringify(problems)).not.toContain("secret");
+    },
+  );
 
-  test("a query in the address of Valkey is named, with what takes its place", () => {
+  test("a query in the Valkey URL is refused with the setting to use instead", () => {
     const problems = problemsOf({ environment: { VALKEY_URL: "valkey://:secret@x?db=1" } });
     expect(problems).toEqual([{ setting: "VALKEY_URL", rule: expect.stringMatching(/no query: .*database.*path/) }]);
     expect(JSON.stringify(problems)).not.toContain("secret");
   });
 
-  test("all broken settings are reported at once", () => {
+  test("all invalid settings are reported at once", () => {
     expect(problemsOf({ flags: { port: "x", log: "x" } })).toHaveLength(2);
   });
 });

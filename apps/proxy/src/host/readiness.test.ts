@@ -34,7 +34,7 @@ const notReady = [
   { name: "keys", isReady: false },
 ];
 
-test("the checks run at most once in two seconds, however many callers ask", async () => {
+test("the checks run at most once in two seconds, however many probes arrive", async () => {
   const { clock, state, read } = setUp();
   expect(await Promise.all([read(), read(), read()])).toEqual([ready, ready, ready]);
   await clock.advance(1_999);
@@ -61,7 +61,7 @@ test("a failing check makes the process unready until it works again, and each c
   ]);
 });
 
-test("a check that hangs has failed after a second, and does not run again before it has finished", async () => {
+test("a check that hangs counts as failed after a second, and does not run again before it has finished", async () => {
   const { clock, state, read } = setUp();
   state.isHanging = true;
   for (let round = 0; round < 5; round++) {
@@ -74,7 +74,7 @@ test("a check that hangs has failed after a second, and does not run again befor
 });
 
 describe("responses of the readiness check", () => {
-  test("the readiness response names the checks that fail, and not why", () => {
+  test("the readiness response names the failing checks, but not the causes", () => {
     expect(readinessResponse(ready, false, "")).toMatchObject({ status: 200, body: '{"status":"ready"}' });
     const response = readinessResponse(notReady, false, "");
     expect(response).toMatchObject({ status: 503, headers: { "retry-after": "1" } });

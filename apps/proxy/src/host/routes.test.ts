@@ -95,12 +95,15 @@ test.each([
   ["GET", browser],
   ["HEAD", browser],
   ["GET", "application/json;q=0.5, text/html"],
-])("a browser that opens / is redirected to the page that the gateway has (%s, Accept: %s)", async (method, accept) => {
-  const { response, line } = await ask("/", { path: "/", method, headers: { accept } });
-  expect(response).toMatchObject({ status: 307, headers: { location: "console/", vary: "Accept" }, body: null });
-  expect(response.headers["cache-control"]).toBe("private, no-store");
-  expect(line).toMatchObject({ operation: "readConsole", status: 307 });
-});
+])(
+  "a browser that opens / is redirected to the console or the documentation (%s, Accept: %s)",
+  async (method, accept) => {
+    const { response, line } = await ask("/", { path: "/", method, headers: { accept } });
+    expect(response).toMatchObject({ status: 307, headers: { location: "console/", vary: "Accept" }, body: null });
+    expect(response.headers["cache-control"]).toBe("private, no-store");
+    expect(line).toMatchObject({ operation: "readConsole", status: 307 });
+  },
+);
 
 test.each([
   ["POST", browser],
@@ -110,7 +113,7 @@ test.each([
   ["GET", "text/html;q=0"],
   ["GET", "text/html;q=x"],
   ["GET", undefined],
-])("any other request for / is for the pipeline (%s, Accept: %s)", async (method, accept) => {
+])("any other request for / goes to the pipeline (%s, Accept: %s)", async (method, accept) => {
   const request = { path: "/", method, headers: accept === undefined ? {} : { accept } };
   expect((await respond("/", request)).response.headers["from"]).toBe("pipeline");
 });

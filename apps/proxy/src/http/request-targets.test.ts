@@ -21,7 +21,7 @@ const everything = { devices: true, extensions: true };
 const parts = fc.constantFrom("v1", "environments", "device-1", "%2e", "..", "", "register", "messages", "a%20b");
 const queries = fc.constantFrom("", "limit=2", "limit=0", "limit=2&after=a", "onlineOnly=true", "extra=%zz");
 
-test("a remembered target has the endpoint, ids and query that it had the first time", () => {
+test("a cached request target has the same endpoint, ids and query as when it was first parsed", () => {
   const targets = createRequestTargets(everything, reading);
   fc.assert(
     fc.property(
@@ -42,7 +42,7 @@ test("a remembered target has the endpoint, ids and query that it had the first 
   );
 });
 
-test("GET and HEAD share what is remembered, and only valid reads are remembered", () => {
+test("GET and HEAD share cached targets, and only valid reads are cached", () => {
   const targets = createRequestTargets({ devices: false, extensions: true }, reading);
   expect(decide(targets, "GET", "/v1/environments", "limit=2")).toMatchObject({ isKnown: false });
   const decoded = { operation: "listEnvironments", params: {}, query: { limit: 2 }, body: null };

@@ -17,7 +17,7 @@ test("the response to HEAD has the headers of GET and no body, and a stream for 
   expect(isCancelled()).toBe(true);
 });
 
-test("no proxy may transform a response with a strong entity tag, which would become a weak one that no change can have", () => {
+test("a response with a strong entity tag forbids transformation by proxies, because a weak tag would never match If-Match", () => {
   const caching = (headers: Readonly<Record<string, string>>): string | undefined =>
     finishResponse({ status: 200, headers, body: "" }, "req_1", "GET").headers["cache-control"];
   expect(caching({ etag: '"1"' })).toBe("private, no-store, no-transform");
@@ -25,7 +25,7 @@ test("no proxy may transform a response with a strong entity tag, which would be
   expect(caching({ etag: '"1"', "cache-control": revalidated })).toBe(revalidated);
 });
 
-test("no proxy may compress a stream, whose events it would hold back", () => {
+test("a stream forbids transformation, because a compressing proxy would hold back its events", () => {
   const headersOf = (method: string) => {
     const response: StreamedResponse = { status: 200, headers: {}, body: null, stream: stream().body };
     return finishResponse(response, "req_1", method).headers;

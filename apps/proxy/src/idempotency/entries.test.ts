@@ -39,7 +39,7 @@ test.each([
   expect([agentId, conversationId]).toEqual(expected);
 });
 
-test("a message's fingerprint changes with every user message of the body, and with nothing else", () => {
+test("a message's fingerprint depends on every user message of the body, and on nothing else", () => {
   const of = (...messages: object[]): string | undefined => fingerprintsOf({ messages })["message:m"];
   const alone = of(user("m"));
   expect(of({ client_message_id: "m", role: "user", content: "x" })).toBe(alone);
@@ -67,7 +67,7 @@ test("the fingerprint of an Idempotency-Key depends on the whole body, but not o
   expect(of({ messages, agentId: "a", later: 1 })).not.toBe(of({ messages, agentId: "a" }));
 });
 
-test("a body with an id twice, or with too many ids, is 400 naming the member", () => {
+test("a body with a duplicate id or too many ids is 400 naming the member", () => {
   const bodies = [
     { messages: [user("m"), user("m", "y")] },
     { messages: [approvals(decision), approvals(decision)] },

@@ -46,7 +46,7 @@ test.each([
   expect([found.kind, "entries" in found && found.entries.map(({ member }) => member)]).toEqual(["conflict", names]);
 });
 
-test("a request with another decision on a known tool call is decided, whatever else it has", () => {
+test("a request with a different decision on a known tool call is refused as already decided, whatever else it contains", () => {
   const other = known(entry("decision", "call", "other"));
   expect(classifyRequest([decision], [other])).toEqual({ kind: "decided", entries: [decision] });
   expect(classifyRequest([a, decision, key], [known(a), other])).toEqual({ kind: "decided", entries: [decision] });

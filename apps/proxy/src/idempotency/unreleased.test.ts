@@ -7,7 +7,7 @@ import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-sto
 import type { IdempotencyStore } from "./store.ts";
 import { createUnreleased } from "./unreleased.ts";
 
-test("a store that fails for hours is asked less and less often, and not after ten minutes", async () => {
+test("a failing store is called less and less often, and no longer after ten minutes", async () => {
   const clock = createVirtualClock();
   const triedAtMs: number[] = [];
   const work: Promise<unknown>[] = [];

@@ -60,7 +60,7 @@ describe("parsing of keys without the store", () => {
   });
 });
 
-describe("base62 and the checksum", () => {
+describe("base62 and checksum", () => {
   test("the checksum is CRC-32 with the published check value", () => {
     expect(crc32("123456789")).toBe(0xcbf43926);
     expect(crc32("")).toBe(0);
@@ -76,7 +76,7 @@ describe("base62 and the checksum", () => {
     );
   });
 
-  test("every letter is drawn equally often from all bytes", () => {
+  test("every character is equally likely over all byte values", () => {
     const everyByte = Uint8Array.from({ length: 256 }, (_, index) => index);
     const text = randomBase62(248, () => everyByte);
     const counts = base62.split("").map((letter) => text.split(letter).length - 1);

@@ -5,7 +5,7 @@ import type { ProxyEvent } from "../telemetry.ts";
 import { KeyStoreUnavailableError, reportOutages } from "./key-store-outages.ts";
 import { rootCauseMessage } from "../lib/redact.ts";
 
-test("each outage of the key store is reported once, with its cause, however many calls fail", async () => {
+test("an outage of the key store is reported once, with its cause, however many calls fail", async () => {
   const events: ProxyEvent[] = [];
   const clock = createVirtualClock();
   const memory = createMemoryKeyStore();
@@ -27,7 +27,7 @@ test("each outage of the key store is reported once, with its cause, however man
   expect(events).toEqual([event, event]);
 });
 
-test("a store that fails for some keys and not for others is reported once a minute at most", async () => {
+test("a store that fails for only some keys is reported at most once a minute", async () => {
   const events: ProxyEvent[] = [];
   const clock = createVirtualClock();
   const memory = createMemoryKeyStore();
@@ -70,7 +70,7 @@ test("an error other than KeyStoreUnavailableError is not reported as an outage"
   expect(events).toEqual([]);
 });
 
-test("the reason of an outage repeats no secret that a driver was given", () => {
+test("the reported reason of an outage contains no secret that was passed to a driver", () => {
   const cause = new Error("connect redis://user:pa/ss@host:6379 failed");
   expect(rootCauseMessage(new KeyStoreUnavailableError({ cause }))).toBe("connect redis://***@host:6379 failed");
   expect(rootCauseMessage("lek_abc_def")).toBe("lek_***");

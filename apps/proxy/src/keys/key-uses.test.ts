@@ -57,7 +57,7 @@ test("a flush writes the waiting uses", async () => {
   expect(clock.timerCount).toBe(0);
 });
 
-test("uses that could not be written are written later, unless a later use replaced them", async () => {
+test("uses that could not be written are retried, unless a later use replaced them", async () => {
   const { clock, batches, failures, store, uses } = setUp();
   const start = clock.now();
   store.isDown = true;

@@ -165,7 +165,7 @@ test("the socket of a device stays open under the approval policy that it was op
 test.each<[string, Partial<KeyRequest>, Partial<KeyRecord>]>([
   ["its tools are in another order", { deniedTools: ["Bash", "Write"] }, { deniedTools: ["Write", "Bash"] }],
   ["it denies nothing, as before without a policy", {}, { deniedTools: [] }],
-])("the socket of a device stays open when its policy is written in another way: %s", async (_how, before, after) => {
+])("a device socket stays open when its policy is written differently: %s", async (_how, before, after) => {
   const { clock, change, isOpen } = await setUp(before, false, false);
   await change((record) => ({ ...record, ...after }));
   await clock.advance(100);
@@ -187,12 +187,12 @@ test.each<[string, Partial<KeyRequest>, Configured]>([
   ["another key", { deviceIds: ["device-2"] }, () => ({ shadow: toShadowSettings(["other"]) })],
   ["other rules", { deviceIds: ["device-2"] }, ({ id }) => ({ shadow: toShadowSettings([id], ["agents", "maxMode"]) })],
   ["its key, without the scope", { scopes: ["list"] }, ({ id }) => ({ shadow: toShadowSettings([id]) })],
-])("shadow mode for %s keeps no socket of a device open", async (_what, request, configured) => {
+])("shadow mode for %s does not keep device sockets open", async (_what, request, configured) => {
   const { isOpen, shadowed } = await setUp(request, false, false, configured);
   expect([isOpen(), shadowed]).toEqual([false, []]);
 });
 
-test("shadow mode keeps no socket of a device open that its tenant may not connect", async () => {
+test("shadow mode does not keep a device socket open if the tenant may not connect the device", async () => {
   const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
   const { clock, isOpen, restrictTenants } = await setUp({ deviceIds: ["device-2"] }, false, false, shadow);
   restrictTenants(new Map([["default", { deviceIds: ["device-2"], connectionNames: null }]]));
@@ -344,7 +344,7 @@ test("an outage of the store closes no socket, however long it lasts", async () 
   expect(isOpen()).toBe(true);
 });
 
-test("a key that expires during an outage loses its socket", async () => {
+test("the socket of a key that expires during an outage is closed", async () => {
   const { clock, isOpen, store } = await setUp({ expiresAt: createVirtualClock().now() + 10_000 });
   store.isDown = true;
   await clock.advance(9_000);

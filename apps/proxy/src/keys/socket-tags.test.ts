@@ -86,7 +86,7 @@ test("the socket of a device that has lost its tag stays open when its key gets 
   expect([isOpen(), row.reads]).toEqual([false, 2]);
 });
 
-test("shadow mode keeps the socket of a device open that has no tag of its key, which is reported once, until shadow mode ends", async () => {
+test("shadow mode keeps the socket of a device without the tags of its key open, and reports it once, until shadow mode ends", async () => {
   const { isOpen, endShadow, patch, row, shadowed } = await setUp({ deviceTags: ["gpu"] }, true);
   await patch({ description: "checked again" });
   await patch({ deviceTags: ["other"] });
@@ -95,7 +95,7 @@ test("shadow mode keeps the socket of a device open that has no tag of its key, 
   expect([isOpen(), shadowed]).toEqual([false, ["device-1"]]);
 });
 
-test("shadow mode reports no device that has a tag of its key, until the key is restricted to other tags", async () => {
+test("shadow mode does not report a device that has a tag of its key, until the key is restricted to other tags", async () => {
   const { isOpen, patch, row, shadowed } = await setUp({ deviceTags: ["ci"] }, true);
   await patch({ description: "checked again" });
   expect([isOpen(), shadowed, row.reads]).toEqual([true, [], 1]);
@@ -103,7 +103,7 @@ test("shadow mode reports no device that has a tag of its key, until the key is 
   expect([isOpen(), shadowed]).toEqual([true, ["device-1"]]);
 });
 
-test("the socket of a device that loses its tag in shadow mode stays open when shadow mode ends, as it would have without it", async () => {
+test("the socket of a device that loses its tag in shadow mode stays open when shadow mode ends, as it would without shadow mode", async () => {
   const { isOpen, endShadow, row, shadowed } = await setUp({ deviceTags: ["ci"] }, true);
   row.tags = [];
   await endShadow();

@@ -2,7 +2,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createBackgroundWork } from "./background.ts";
 
-test("a process that stops waits for the work in the background, but not longer than its time", async () => {
+test("a stopping process waits for background work, but only up to the time limit", async () => {
   const clock = createVirtualClock();
   const background = createBackgroundWork(clock);
   await background.finish(1_000);

@@ -23,7 +23,7 @@ test("an entry can be deleted, and all of them cleared", () => {
   expect(map.get("b")).toBeUndefined();
 });
 
-test("an entry that is used survives any number of entries that are not", () => {
+test("an entry in use survives any number of unused entries", () => {
   const map = createBoundedMap<number>(10);
   map.set("used", 1);
   for (let index = 0; index < 1_000; index++) {
@@ -44,7 +44,7 @@ test("a full map whose entries are all used still drops one for each new entry, 
   expect(map.get("key-999")).toBe(1);
 });
 
-test("a value that is missing is created once, and one that is there counts as used", () => {
+test("a missing value is created once, and an existing one counts as used", () => {
   const map = createBoundedMap<number>(2);
   const create = (key: string): number => key.length;
   expect([map.getOrCreate("one", create), map.getOrCreate("one", () => 0)]).toEqual([3, 3]);

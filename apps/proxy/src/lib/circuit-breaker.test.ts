@@ -79,7 +79,7 @@ describe("circuit breakers", () => {
     expect(breaker.retryAfterMs()).toBe(500);
   });
 
-  test("a circuit breaker leaves the trial to less patient calls", async () => {
+  test("a circuit breaker leaves the trial to calls with a shorter timeout", async () => {
     const { clock, breaker } = openBreaker();
     await clock.advance(1_500);
     expect(breaker.admit(1_000)).toBeNull();

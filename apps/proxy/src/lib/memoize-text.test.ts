@@ -19,7 +19,7 @@ test("the result of a long text is computed once", () => {
   expect(computed).toHaveLength(1);
 });
 
-test("a text that differs in one character has its own result, and takes the place of the earlier one", () => {
+test("a text that differs in one character has its own result, and replaces the earlier one", () => {
   const { computed, lastOf } = counted();
   expect([lastOf(textOf("a")), lastOf(textOf("b")), lastOf(textOf("a"))]).toEqual([
     { last: "a" },

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { closeInOrder, openInOrder } from "./open-in-order.ts";
 
-test("a resource that cannot be closed does not keep the later ones open, and the first failure is passed on", async () => {
+test("a resource that fails to close does not keep the others open, and the first failure is passed on", async () => {
   const closed: string[] = [];
   const closing = closeInOrder([
     () => Promise.reject(new Error("the first")),
@@ -14,7 +14,7 @@ test("a resource that cannot be closed does not keep the later ones open, and th
   expect(closed).toEqual(["the third"]);
 });
 
-test("when a resource cannot be opened, the earlier ones are closed in reverse order, and the reason is its own", async () => {
+test("when a resource cannot be opened, the earlier ones are closed in reverse order, and its error is passed on", async () => {
   const closed: string[] = [];
   const opening = openInOrder(async (defer) => {
     defer("the lock", (name) => closed.push(name));

@@ -14,10 +14,7 @@ test.each([
   expect(redact(text)).toBe(redacted);
 });
 
-test.each(["a.", "a://", "bearer ", "eyJ-", "lek_"])(
-  "a long text of %j is read in a time that grows with it",
-  (part) => {
-    // A pattern that reads the text again from each of its places would exceed the time of a test here.
-    expect(redact(part.repeat(200_000)).length).toBeGreaterThan(0);
-  },
-);
+test.each(["a.", "a://", "bearer ", "eyJ-", "lek_"])("a long text of %j is redacted in linear time", (part) => {
+  // A pattern that reads the text again from each of its places would exceed the time of a test here.
+  expect(redact(part.repeat(200_000)).length).toBeGreaterThan(0);
+});

@@ -12,7 +12,7 @@ function pipelineWith(second: (exchange: { readonly id: number }) => MaybePromis
     .end("last", ({ id, twice, name }) => `${id} ${twice} ${name}`);
 }
 
-test("a step receives what the steps before it added, and its result type says so", () => {
+test("a step receives the members that earlier steps added, in its types too", () => {
   const run = pipelineWith(() => ({ name: "a" }));
   expect(run({ id: 1 })).toBe("1 2 a");
   expectTypeOf(

@@ -86,7 +86,7 @@ describe("the client's address", () => {
     expect(process.cpuUsage(before).user).toBeLessThan(500_000);
   });
 
-  test("the client's address is null for everything that is not an address", () => {
+  test("the client's address is null for anything that is not an IP address", () => {
     for (const text of [
       null,
       "",

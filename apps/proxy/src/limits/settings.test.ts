@@ -25,7 +25,7 @@ test("default limits are sharded by tenant, and those on failed authentication b
   });
 });
 
-test("a limit that cannot be sharded keeps all limits in its shard that share routes with it, directly or through others", () => {
+test("a limit that cannot be sharded keeps all limits that share routes with it, directly or indirectly, in one shard", () => {
   expect(
     shardsOf({
       byKey: { per: ["key"], limit: 1, routes: ["listEnvironments", "retrieveEnvironment"] },

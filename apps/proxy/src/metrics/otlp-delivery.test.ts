@@ -42,7 +42,7 @@ test.each([
   }
 });
 
-test("a push that would be too old when it is repeated is dropped, and the pause still counts for the next one", () => {
+test("a push that would be too old by the time of its retry is dropped, and the pause still applies to the next one", () => {
   const decision = decidePush(response(429, { "retry-after": "60" }), { ...first, ageMs: maxPushAgeMs - 1_000 });
   expect(decision).toEqual({ kind: "dropped", reason: "expired", pauseMs: 60_000 });
 });

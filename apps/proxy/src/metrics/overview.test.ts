@@ -28,7 +28,7 @@ function createWorld() {
   return { sample, request, waiting, history: createOverviewHistory(sample(0)) };
 }
 
-test("each bucket has what happened in its minute, and the last one goes on until now", () => {
+test("each bucket counts the events of its minute, and the last one extends to now", () => {
   const { sample, request, history } = createWorld();
   request(200, "miss");
   request(200, "hit");
@@ -60,7 +60,7 @@ test("only the last hour is kept", () => {
   expect(buckets[0]).toMatchObject({ startsAt: 141 * 60_000, p50Ms: null });
 });
 
-test("a quantile of nothing is unknown, and beyond the last bound it is that bound", () => {
+test("a quantile without values is unknown, and one beyond the last bound is that bound", () => {
   expect(quantileMs([0, 0], 0.5)).toBeNull();
   expect(quantileMs([...Array.from({ length: 15 }, () => 0), 3], 0.5)).toBe(30_000);
 });

@@ -34,7 +34,7 @@ test("counters survive the growth of the table", () => {
   expect(readingOf(table, metrics.refusals).every(({ value }) => value === 2)).toBe(true);
 });
 
-test("values that callers, upstreams and devices choose make no series of their own", () => {
+test("values chosen by callers, upstreams and devices never create metric series", () => {
   const table = createMetricTable();
   const record = createRecorder(table, { clock: { monotonic: () => 0 }, labels: new Set(["tenant", "key", "device"]) });
   for (let index = 0; index < 20_000; index++) {
@@ -59,7 +59,7 @@ test("values that callers, upstreams and devices choose make no series of their 
   expect(JSON.stringify(table.read())).not.toMatch(/evil|code_1/);
 });
 
-test("ids that are labels are limited as well", () => {
+test("ids used as labels are limited as well", () => {
   const table = createMetricTable(100);
   const record = createRecorder(table, { clock: { monotonic: () => 0 }, labels: new Set(["device"]) });
   for (let index = 0; index < 5_000; index++) {

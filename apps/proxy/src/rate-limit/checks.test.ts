@@ -69,7 +69,7 @@ describe("partition keys", () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  test("remembered partition keys are equal to newly built ones, however many there are", () => {
+  test("cached partition keys are equal to newly built ones, however many there are", () => {
     fc.assert(
       fc.property(dimensions, fc.array(subject, { maxLength: 50 }), (chosen, subjects) => {
         const keyOf = createPartitionKeys(chosen);

@@ -76,14 +76,14 @@ test("after any sequence of outages the store holds exactly the leases of runnin
   );
 });
 
-test("when more releases wait than requests run at the same time, the oldest are dropped", () => {
+test("when more releases are pending than requests may run at the same time, the oldest are dropped", () => {
   const pending = createPendingReleases();
   for (let index = 0; index < 10_001; index++) pending.add({ leaseId: `${index}`, leases: [lease], expiresAtMs: 1 });
   expect(pending.takeBatch(0)[0]).toMatchObject({ leaseId: "1" });
 });
 
 test.each(["take", "release"] as const)(
-  "the %s of a later request continues the releases where a timer ends with its request, as on Workers",
+  "the %s of a later request continues the releases on runtimes whose timers end with their request, such as Workers",
   async (call) => {
     const clock = createVirtualClock();
     const memory = createMemoryRateLimitStore(clock);

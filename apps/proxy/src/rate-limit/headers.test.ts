@@ -26,7 +26,7 @@ function read(field: string | undefined): readonly unknown[] {
   });
 }
 
-test("the headers list every enforced policy with its quota, what remains and when all of it is regained", () => {
+test("the headers list every enforced policy with its quota, the remaining units and the time until the full quota is restored", () => {
   const headers = rateLimitHeaders(
     decide([
       testCheck({ name: "burst", limit: 100, windowMs: 60_000, burst: 50 }, "x", 3),

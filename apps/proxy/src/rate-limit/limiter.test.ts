@@ -92,7 +92,7 @@ describe("rate limiters", () => {
     expect(subject.calls.takes).toBe(1);
   });
 
-  test("a rate limiter sends one request after each cool-down, and reports the loss and the return of the store once each", async () => {
+  test("a rate limiter sends one request after each cool-down, and reports the outage and the recovery of the store once each", async () => {
     const subject = setUp();
     subject.behaviour = "reject";
     for (let request = 0; request < 5; request++) await take(subject, testCheck());
@@ -163,7 +163,7 @@ describe("rate limiters", () => {
     expect([admitted, leases]).toEqual([44, 8]);
   });
 
-  test("one request runs at a time while the store fails, although there are more processes than the limit", async () => {
+  test("while the store fails, one request runs at a time, even with more processes than the limit", async () => {
     const subject = setUp(4);
     subject.behaviour = "reject";
     const lease = testCheck({ unit: "concurrent-requests", limit: 2 });
@@ -221,7 +221,7 @@ describe("rate limiters", () => {
     expect((await takeLease("b")).admitted).toBe(true);
   });
 
-  test("a rate limiter does not release leases in a store that was not called for them", async () => {
+  test("a rate limiter releases no lease in a store that was not called for it", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", windowMs: 60_000 });
     subject.behaviour = "reject";
@@ -278,7 +278,7 @@ describe("rate limiters", () => {
     expect(await take(subject, lease)).toMatchObject({ decisions: [{ remaining: 1 }] });
   });
 
-  test("a lease that cannot be released costs the other requests one cool-down, not one after the other", async () => {
+  test("leases that cannot be released cost other requests one cool-down in total, not one per lease", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", limit: 2, windowMs: 60_000 });
     await subject.limiter.take([lease], { probe: false, leaseId: "stuck" });
@@ -320,7 +320,7 @@ describe("rate limiters", () => {
     expect(subject.calls.releases).toEqual(leaseIds);
   });
 
-  test("a store that throws at a release is not called for the rest of the batch, because each call may block the process", async () => {
+  test("a store that throws during a release is not called for the rest of the batch, because each call may block the process", async () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", windowMs: 120_000 });
     const leaseIds = Array.from({ length: 5 }, (_, index) => `lease-${index}`);

@@ -77,8 +77,8 @@ async function setUp(request: Partial<KeyRequest> = {}) {
   };
 }
 
-describe("reads that have waited", () => {
-  test("a read that has waited has the text of the turn while its key is valid", async () => {
+describe("reads after a wait", () => {
+  test("a read that waited contains the text of the turn if its key is still valid", async () => {
     const { clock, read, calls } = await setUp();
     const waiting = read();
     await clock.advance(4_000);
@@ -101,7 +101,7 @@ describe("reads that have waited", () => {
     expect(events.at(-1)).toMatchObject({ status: 401, reason });
   });
 
-  test("a read is 401 when a reload during the wait has left no way to authenticate it", async () => {
+  test("a read is 401 when a reload during the wait removed its authentication method", async () => {
     const { clock, read, reload } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -121,7 +121,7 @@ describe("reads that have waited", () => {
     }
   });
 
-  test("a read that has waited receives a response while the key store fails", async () => {
+  test("a read that waited gets its response even while the key store fails", async () => {
     const { clock, read, endStore } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -130,7 +130,7 @@ describe("reads that have waited", () => {
     expect(bodyOf(await waiting)).toMatchObject({ text: "the secret" });
   });
 
-  test("a read that has waited shows what its key may see by then, without another wait", async () => {
+  test("a read that waited shows what its key may see after the wait, without another wait", async () => {
     const { clock, keyStore, record, read, calls } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -140,7 +140,7 @@ describe("reads that have waited", () => {
     expect(calls.map(({ waitSeconds }) => waitSeconds)).toEqual([30, 0]);
   });
 
-  test("a read is 403 after the wait when its key may no longer read", async () => {
+  test("a read is 403 after the wait if its key lost the scope read", async () => {
     const { clock, keyStore, record, read } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -150,8 +150,8 @@ describe("reads that have waited", () => {
   });
 });
 
-describe("sends that have waited", () => {
-  test("a send that has waited has the outcome of its turn while its key is valid", async () => {
+describe("sends after a wait", () => {
+  test("a send that waited contains the outcome of its turn if its key is still valid", async () => {
     const { clock, send } = await setUp();
     const waiting = send();
     await clock.advance(4_000);
@@ -160,7 +160,7 @@ describe("sends that have waited", () => {
     expect(response.headers["preference-applied"]).toBe("wait=30");
   });
 
-  test("a send was delivered, but has no outcome, when its key was revoked, expired or restricted during the wait", async () => {
+  test("a send whose key was revoked, expired or restricted during the wait was delivered, but its response has no outcome", async () => {
     const revoked = await setUp();
     const expired = await setUp({ expiresAt: createVirtualClock().now() + 3_000 });
     const restricted = await setUp();

@@ -63,11 +63,11 @@ async function setUp(options: Parameters<typeof createDeviceWorld>[1] = {}) {
 const scopes: KeyRequest["scopes"] = ["send", "control", "connect", "admin"];
 const codeOf = (response: PlainResponse) => [response.status, problemOf(response).errorCode];
 
-describe("requests whose body comes late", () => {
+describe("requests with a late body", () => {
   const operations = ["send", "stop", "change of the mode", "change of a device", "registration"] as const;
 
   test.each(operations)(
-    "a request whose body comes late is 401 when its key has ended meanwhile, and does nothing: %s",
+    "a request with a late body is 401 if its key has ended by then, and has no effect: %s",
     async (name) => {
       for (const end of [revokeKey, disableKey]) {
         const { begin, clock, issueKey, keyStore, frames, entries, logged } = await setUp();
@@ -83,7 +83,7 @@ describe("requests whose body comes late", () => {
   );
 
   test.each(["send", "stop"] as const)(
-    "a request whose body comes late reaches no device that has lost the tag of its key: %s",
+    "a request with a late body does not reach a device that has lost the tag of its key by then: %s",
     async (name) => {
       const { begin, issueKey, label, frames } = await setUp();
       await label(["ci"]);
@@ -95,7 +95,7 @@ describe("requests whose body comes late", () => {
     },
   );
 
-  test("a request whose body comes late reaches a device that has received the tag of its key", async () => {
+  test("a request with a late body reaches a device that has gained the tag of its key by then", async () => {
     const { begin, issueKey, label } = await setUp();
     const { key } = await issueKey({ scopes, deviceTags: ["ci"] });
     const finish = await begin(key, "send");
@@ -108,7 +108,7 @@ describe("requests whose body comes late", () => {
     ["agents", { agentIds: ["agent-2"] }, "agent_not_allowed"],
     ["devices", { deviceIds: ["device-2"] }, "connection_not_found"],
   ])(
-    "a request whose body comes late is limited to the %s that its key has by then",
+    "a request with a late body is limited to the %s that its key has when the body arrives",
     async (_what, restricted, code) => {
       const { begin, issueKey, patch, frames } = await setUp();
       const { key, record } = await issueKey({ scopes });
@@ -126,7 +126,7 @@ describe("requests whose body comes late", () => {
     config: Parameters<typeof createTestProxy>[1] & object = {},
   ) => createTestProxy(undefined, { ...config, ports: { clock, keyStore, currentCheck, ...config.ports } });
 
-  test("a request whose body comes late is limited to the devices that a reload has left its tenant by then", async () => {
+  test("a request with a late body is limited to the devices that its tenant may use after a reload", async () => {
     const currentCheck: CurrentCheck = {};
     const world = await setUp({ ports: { currentCheck } });
     const { key } = await world.issueKey({ scopes });
@@ -139,7 +139,7 @@ describe("requests whose body comes late", () => {
     expect(world.frames).toEqual([]);
   });
 
-  test("a request whose body comes late is 401 when a reload has ended its way to authenticate, and restricted when it has ended shadow mode", async () => {
+  test("a request with a late body is 401 if a reload removed its authentication method, and restricted if a reload ended shadow mode", async () => {
     const issuer = await createTestIssuer();
     const currentCheck: CurrentCheck = {};
     const world = await setUp({
@@ -163,7 +163,7 @@ describe("requests whose body comes late", () => {
     expect([...world.frames, ...shadowed.frames]).toEqual([]);
   });
 
-  test("a request is decided again if its body comes one second or more after its start, and not before", async () => {
+  test("a request is authorised again if its body takes one second or longer, and not otherwise", async () => {
     for (const [heldMs, status] of [
       [999, 200],
       [1_000, 401],
@@ -176,7 +176,7 @@ describe("requests whose body comes late", () => {
     }
   });
 
-  test("a request whose body comes late is carried out and recorded once when nothing has changed", async () => {
+  test("a request with a late body is carried out and recorded once if nothing has changed", async () => {
     const { begin, issueKey, entries } = await setUp();
     const { key } = await issueKey({ scopes });
     const finish = await begin(key, "send");
@@ -189,7 +189,7 @@ describe("requests whose body comes late", () => {
     ["send", "send_"],
     ["stop", "control_"],
   ] as const)(
-    "a request whose body comes late is recorded as refused once, with the key that began it: %s",
+    "a request with a late body is recorded as refused once, with the key that began it: %s",
     async (name, prefix) => {
       const { begin, clock, issueKey, keyStore, entries } = await setUp();
       const { key, record } = await issueKey({ scopes });
@@ -203,7 +203,7 @@ describe("requests whose body comes late", () => {
     },
   );
 
-  test("a request whose body comes late is carried out while the key store fails, and is 401 if its key has expired by then", async () => {
+  test("a request with a late body is carried out while the key store fails, and is 401 if its key has expired by then", async () => {
     for (const expires of [false, true]) {
       const { begin, clock, issueKey, keyStore, frames, logged } = await setUp();
       const { key } = await issueKey({ scopes, expiresAt: expires ? clock.now() + 30_000 : null });
@@ -216,7 +216,7 @@ describe("requests whose body comes late", () => {
     }
   });
 
-  test("a request whose body comes late is 401 when its token has expired meanwhile, and reaches its device while the token is valid", async () => {
+  test("a request with a late body is 401 if its token has expired by then, and otherwise reaches its device", async () => {
     const issuer = await createTestIssuer();
     for (const lastsSeconds of [30, 300]) {
       const { begin, clock, frames, logged } = await setUp({
@@ -233,23 +233,23 @@ describe("requests whose body comes late", () => {
   });
 });
 
-describe("requests in shadow mode whose body comes late", () => {
+describe("requests with a late body in shadow mode", () => {
   const narrow = { agentIds: ["agent-2"] };
   const elsewhere = { deviceIds: ["device-2"] };
 
   test.each<[string, Partial<KeyRequest>, KeyPatch | null, readonly string[] | undefined]>([
-    ["restrictions that stay", narrow, null, ["agent_not_allowed"]],
+    ["unchanged restrictions", narrow, null, ["agent_not_allowed"]],
     [
       "restrictions that stay beside a change of its scopes",
       narrow,
       { scopes: ["send", "read"] },
       ["agent_not_allowed"],
     ],
-    ["a restriction of agents that is new", {}, narrow, ["agent_not_allowed"]],
-    ["a restriction of devices that is new", {}, elsewhere, ["connection_not_found"]],
-    ["a restriction that is gone", narrow, { agentIds: null }, undefined],
+    ["a new restriction of agents", {}, narrow, ["agent_not_allowed"]],
+    ["a new restriction of devices", {}, elsewhere, ["connection_not_found"]],
+    ["a removed restriction", narrow, { agentIds: null }, undefined],
   ])(
-    "a request in shadow mode whose body comes late is logged with the refusal that its key would get by then: %s",
+    "a request with a late body in shadow mode is logged with the refusal that its key would now get: %s",
     async (_what, restrictions, change, codes) => {
       const shadow = { keyIds: new Set<string>(), rules: new Set(shadowRules) };
       const { begin, issueKey, patch, logged } = await setUp({

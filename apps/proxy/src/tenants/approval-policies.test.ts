@@ -12,7 +12,7 @@ const policies = {
   keys: new Map([["key-1", policy([], 1_000)]]),
 };
 
-test("a principal has the combined policies of everybody, of its tenant and of its key, with the earliest deadline", () => {
+test("a principal has the combined policies for everybody, its tenant and its key, with the earliest deadline", () => {
   expect(approvalPolicyOf(policies, { tenant: "acme", keyId: "key-1" })).toEqual(policy(["Bash", "Web*"], 1_000));
   expect(approvalPolicyOf(policies, { tenant: "acme", keyId: "key-2" })).toEqual(policy(["Bash", "Web*"], 60_000));
   expect(approvalPolicyOf(policies, { tenant: "other", keyId: "key-2" })).toBe(policies.everybody);

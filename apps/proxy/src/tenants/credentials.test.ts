@@ -51,13 +51,13 @@ describe("changed credentials", () => {
   const current = [tenant("a", "x"), tenant("b", "y"), tenant("c", "z", ["d1"]), tenant("d", "w", ["d2"])];
   test.each([
     ["another tenant's credential", { a: "y" }, ["a"]],
-    ["credentials that change places", { a: "y", b: "x" }, []],
+    ["swapped credentials", { a: "y", b: "x" }, []],
     ["credentials that each move to the next tenant", { a: "y", b: "z", c: "z2" }, []],
     ["credentials that follow a refused one", { a: "y", b: "w" }, ["b", "a"]],
     ["the same new credential for two tenants", { a: "n", b: "n" }, ["a", "b"]],
     ["sharing with different allowlists", { c: "w" }, []],
     ["sharing where only one has an allowlist", { c: "x" }, ["c"]],
-    ["the other way round", { a: "z" }, ["a"]],
+    ["sharing where only the other has an allowlist", { a: "z" }, ["a"]],
   ])("%s is refused exactly if the tenants would see each other's devices", (_what, changed, refused) => {
     const rules = refuseSharedChanges(current, new Map(Object.entries(changed)));
     expect([...rules.keys()]).toEqual(refused);
@@ -65,13 +65,13 @@ describe("changed credentials", () => {
       expect(rule).toMatch(/^tenants\.\w shares its upstream credential with tenant '\w'/);
   });
 
-  test("tenants that share a credential without a change are not this function's concern", () => {
+  test("the check ignores tenants that share a credential which has not changed", () => {
     const shared = [...current, tenant("e", "x")];
     expect([...refuseSharedChanges(shared, new Map([["b", "n"]]))]).toEqual([]);
   });
 });
 
-describe("a tenant that the configuration does not name", () => {
+describe("tenants that are not in the configuration", () => {
   function setUp(tenants: ReadonlyMap<string, TenantSettings> = new Map(), jwtTenant: string | null = null) {
     const clock = createVirtualClock();
     const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
@@ -166,7 +166,7 @@ describe("a tenant that the configuration does not name", () => {
     expect(await admits("b", "key")).toBe(true);
   });
 
-  test("the tenant of every token is admitted without configuration, and then no other one is", async () => {
+  test("the fixed tenant of tokens is admitted without configuration, and then no other unconfigured tenant is", async () => {
     const { admits } = setUp(new Map(), "a");
     expect([await admits("a", "token"), await admits("b", "key")]).toEqual([true, false]);
   });

@@ -53,7 +53,7 @@ test.each([
   if (expected !== null) expect(parseTraceparent(formatTraceparent(expected))).toEqual(expected);
 });
 
-test("a tracestate reaches the upstream with the trace it belongs to, and not with one that the gateway began", async () => {
+test("a tracestate reaches the upstream with its own trace, and not with a trace that the gateway started", async () => {
   const { ask, upstreamRequests } = createWorld(1);
   await ask(["list"], { traceparent: sampled, tracestate: "vendor=1" });
   await ask(["list"], { tracestate: "vendor=1" });
@@ -67,7 +67,7 @@ test("a tracestate reaches the upstream with the trace it belongs to, and not wi
   ]);
 });
 
-test("Server-Timing is sent to keys with the scope details alone", async () => {
+test("Server-Timing is sent only to keys with the scope details", async () => {
   const { ask } = createWorld(null);
   expect((await ask(["list"])).headers["server-timing"]).toBeUndefined();
   expect((await ask(["list"], sampled)).headers["server-timing"]).toBeUndefined();
@@ -99,21 +99,21 @@ test("the spans of a sampled request continue the caller's trace, and the upstre
   expect(events).toMatchObject([{ type: "request", traceId }]);
 });
 
-test("the upstream learns whether the trace id is random: one that the gateway made is", async () => {
+test("the trace flags tell the upstream whether the trace id is random; one that the gateway generated is", async () => {
   const { ask, upstreamRequests } = createWorld(1);
   await ask(["list"], `00-${traceId}-${parentId}-03`);
   await ask(["list"]);
   expect(upstreamRequests.map(({ headers }) => headers["traceparent"]?.slice(-3))).toEqual(["-03", "-03"]);
 });
 
-test("a trace whose caller records no spans is passed on unchanged, and only the log names it", async () => {
+test("an unsampled trace is passed on unchanged, and appears only in the log", async () => {
   const { ask, spans, upstreamRequests, events } = createWorld(1);
   await ask(["list"], unsampled);
   expect([spans, upstreamRequests[0]?.headers["traceparent"]]).toEqual([[], unsampled]);
   expect(events).toMatchObject([{ traceId }]);
 });
 
-test("without a trace of the caller the ratio decides, and an invalid traceparent counts as none", async () => {
+test("without a trace from the caller the sampling ratio decides, and an invalid traceparent counts as missing", async () => {
   const [always, never] = [createWorld(1), createWorld(0.5)];
   await always.ask(["list"], "nonsense");
   expect(always.spans[0]).toMatchObject({ parentId: null, kind: "server" });
@@ -122,7 +122,7 @@ test("without a trace of the caller the ratio decides, and an invalid traceparen
   expect(never.spans).toEqual([]);
 });
 
-test("callers without a valid key cause no spans", async () => {
+test("requests without a valid key cause no spans", async () => {
   const { proxy, spans } = createWorld(1);
   await proxy.handle(fakeRequest({ key: "lek_nothing", headers: { traceparent: sampled } }));
   expect(spans).toEqual([]);
@@ -142,7 +142,7 @@ test("at most one request in five milliseconds is measured for metrics, and ever
   expect([await countMeasured(1), await countMeasured(5)]).toEqual([8, 40]);
 });
 
-test("spans that wait for a push are limited, are counted when they have no room, and have the form of OTLP", () => {
+test("pending spans are limited, counted when they are dropped, and encoded as OTLP", () => {
   const span: Span = {
     ...{ traceId, spanId: parentId, parentId: null, kind: "server", name: "GET x" },
     ...{ startedAt: 1_800_000_000_000.5, endedAt: 1_800_000_000_001, attributes: { a: 1, b: "x" }, isError: true },

@@ -110,7 +110,7 @@ describe("a failing upstream", () => {
 });
 
 test.each(["unexpected_continue", "undecodable"] as const)(
-  "an upstream that responds in a way that the client does not accept is not down: %s",
+  "an upstream whose response the client does not accept is not down: %s",
   async (reason) => {
     const world = createWorld(() => Promise.resolve({ reason, cause: null }));
     for (let count = 0; count <= failureThreshold; count++) await world.call("read");
@@ -137,7 +137,7 @@ describe("log events about the upstream", () => {
     ]);
   });
 
-  test("the log says nothing about a send that the device of another gateway did not take", async () => {
+  test("the log does not report a send that the device of another gateway did not accept", async () => {
     const world = createWorld(() => Promise.resolve(problemResponse("delivery_unknown")));
     await world.call("send");
     expect(world.events).toEqual([]);
@@ -184,7 +184,7 @@ describe("log events about the upstream", () => {
     expect(logged()).toEqual([403]);
   });
 
-  test("the log says nothing again after a redirect, which accepts no credential", async () => {
+  test("a redirect does not count as accepting the credential, so the log does not report the refusal again", async () => {
     const world = createWorld(works);
     for (const status of [401, 302, 401]) {
       world.fetch = () => Promise.resolve({ ...jsonResponse(status, {}), headers: { location: "/" } });
@@ -193,7 +193,7 @@ describe("log events about the upstream", () => {
     expect(world.events.filter(({ type }) => type === "upstream_credential_rejected")).toHaveLength(1);
   });
 
-  test("the log says nothing about a caller's own credential", async () => {
+  test("the log does not report a refusal of a caller's own credential", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(401, {})));
     const refused: number[] = [];
     await world.exchange("read", {
@@ -203,7 +203,7 @@ describe("log events about the upstream", () => {
   });
 });
 
-describe("tenants with as many calls as they may have", () => {
+describe("tenants at their limit of calls", () => {
   test("a call over the limit of its tenant is refused as overloaded after a short wait, and is not sent; other tenants are served", async () => {
     const world = createWorld(hangs);
     void Promise.all([world.call("read"), world.call("send")]);
@@ -219,7 +219,7 @@ describe("tenants with as many calls as they may have", () => {
     expect((await world.call("read", "two")).status).toBe(200);
   });
 
-  test("a call that waits runs when another one ends, be it by its deadline", async () => {
+  test("a waiting call runs when another one ends, even by its deadline", async () => {
     const world = createWorld(hangs);
     void Promise.all([world.call("read"), world.call("read")]);
     await world.clock.advance(9_950);
@@ -231,7 +231,7 @@ describe("tenants with as many calls as they may have", () => {
 });
 
 describe("sends to the upstream", () => {
-  test("a send is sent once, whatever happens to it", async () => {
+  test("a send is attempted only once, whatever the result", async () => {
     for (const result of [
       { reason: "unreachable", cause: null } as const,
       { reason: "broken", cause: null } as const,
@@ -256,7 +256,7 @@ describe("sends to the upstream", () => {
     expect((await world.call("send")).status).toBe(200);
   });
 
-  test("a send whose time is up before it leaves is an upstream_timeout that may be repeated, and never delivery_unknown", async () => {
+  test("a send whose deadline passes before it is sent is an upstream_timeout that may be repeated, and never delivery_unknown", async () => {
     const world = createWorld(waits);
     const pending = world.call("send");
     await world.clock.advance(10_000);
@@ -265,7 +265,7 @@ describe("sends to the upstream", () => {
     expect(response.headers["x-should-retry"]).toBe("true");
   });
 
-  test("a send whose time is up before the attempt is an upstream_timeout, and nothing is sent", async () => {
+  test("a send whose deadline passes before the attempt is an upstream_timeout, and nothing is sent", async () => {
     const world = createWorld(works);
     const { end, response } = await world.exchange("send", { timeoutMs: 0 });
     expect(problemOf(response).errorCode).toBe("upstream_timeout");
@@ -273,7 +273,7 @@ describe("sends to the upstream", () => {
     expect(world.sent).toEqual([]);
   });
 
-  test("a send whose caller disconnects before it leaves is recorded as not sent", async () => {
+  test("a send whose caller disconnects before it is sent is recorded as not sent", async () => {
     const world = createWorld(waits);
     const caller = new AbortController();
     const pending = world.call("send", "one", caller.signal);
@@ -297,7 +297,7 @@ describe("reads from the upstream", () => {
     expect(world.sent).toHaveLength(3);
   });
 
-  test("a read is repeated within the budget for retries, so an overloaded upstream does not get three times the reads", async () => {
+  test("retries of reads are limited by a budget, so that an overloaded upstream does not get three times the load", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(429, {})));
     const reads = 60;
     for (let count = 0; count < reads; count++) await world.call("read");
@@ -305,7 +305,7 @@ describe("reads from the upstream", () => {
     expect(world.sent.length).toBeLessThanOrEqual(reads + maxSavedRetries + reads * retriesPerRead);
   });
 
-  test("a read that is repeated while the tenant has as many calls as it may have returns the upstream's first response", async () => {
+  test("a read that cannot be retried because its tenant is at its limit returns the upstream's first response", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(503, { message: "busy" }, { "retry-after": "1" })));
     const pending = world.call("read");
     await world.clock.advance(0);

@@ -51,7 +51,7 @@ describe("calls to the upstream", () => {
     expect(world.log).toHaveLength(3);
   });
 
-  test("calls to the upstream count as ended some seconds after their deadline, in case their work was cancelled and cannot end them", async () => {
+  test("calls to the upstream count as ended some seconds after their deadline, in case a cancelled call never reports its end", async () => {
     const world = createWorld({ perTenant: 1, maxWaitMs: 0 });
     world.call("a");
     await world.clock.advance(timeoutMs + overdueMs);
@@ -109,7 +109,7 @@ describe("calls to the upstream", () => {
     expect(world.clock.timerCount).toBe(0);
   });
 
-  test("calls stop waiting when they are aborted, and do not wait where requests must not wait for each other", async () => {
+  test("calls stop waiting when they are aborted, and do not wait at all on runtimes where requests must not wait for each other", async () => {
     const world = createWorld({ total: 1 });
     const caller = new AbortController();
     world.call("a");

@@ -47,7 +47,7 @@ function idOf(found: FoundConnection): string | number {
 }
 
 describe("searches for connections", () => {
-  test("a search is shared by all look-ups of a key that come before it begins, and look-ups that come later get the next one", async () => {
+  test("a search is shared by all lookups of a key that arrive before it starts, and later lookups use the next search", async () => {
     const world = createWorld();
     world.pageDelayMs = 10;
     const first = world.find("a");
@@ -70,7 +70,7 @@ describe("searches for connections", () => {
     expect([idOf(await first), idOf(await second)]).toEqual([404, "new"]);
   });
 
-  test("a search stops at the page that has everything", async () => {
+  test("a search stops at the page with the last id that it looks for", async () => {
     const world = createWorld();
     world.pages = [["a"], ["b"]];
     world.pageDelayMs = 10;
@@ -80,7 +80,7 @@ describe("searches for connections", () => {
     expect(world.clock.timerCount).toBe(0);
   });
 
-  test("a search is not shared by keys", async () => {
+  test("a search is not shared between keys", async () => {
     const world = createWorld();
     await Promise.all([world.find("a", "one"), world.find("a", "two"), world.find("x", "one")]);
     expect(world.searches).toBe(2);
@@ -102,7 +102,7 @@ describe("searches for connections", () => {
     expect(world.searches).toBe(3);
   });
 
-  test("a search that fails gives its response to everyone who waits, and the id is searched for again", async () => {
+  test("a failed search returns its response to every waiting lookup, and the next lookup searches again", async () => {
     const world = createWorld();
     world.failure = { kind: "refused", response: jsonResponse(503, {}), isAtLimit: false };
     expect((await Promise.all([world.find("a"), world.find("a")])).map(idOf)).toEqual([503, 503]);
@@ -110,7 +110,7 @@ describe("searches for connections", () => {
     expect(idOf(await world.find("a"))).toBe("a");
   });
 
-  test("a search that fails after a long time delays no later search, because it has not missed an id", async () => {
+  test("a search that fails after a long time does not delay later searches, because it did not miss an id", async () => {
     const world = createWorld();
     world.pageDelayMs = 30_000;
     world.failure = { kind: "refused", response: jsonResponse(504, {}), isAtLimit: false };
@@ -122,7 +122,7 @@ describe("searches for connections", () => {
     expect(idOf(await world.find("a"))).toBe("a");
   });
 
-  test("a search that throws fails everyone who waits, and the next look-up searches again", async () => {
+  test("a search that throws rejects every waiting lookup, and the next lookup searches again", async () => {
     const search = createConnectionSearch(createVirtualClock(), true);
     const broken: ReadPages = () => {
       throw new Error("broken");
@@ -131,7 +131,7 @@ describe("searches for connections", () => {
     await expect(search.find("key", "a", broken)).rejects.toThrow("broken");
   });
 
-  test("searches for wrong ids are made a few times and then at most once in two seconds, however many ids are tried", async () => {
+  test("after a few misses, searches for unknown ids run at most once in two seconds, however many ids are tried", async () => {
     const world = createWorld();
     const pending: Promise<FoundConnection>[] = [];
     for (let count = 0; count < 600; count++) {
@@ -143,7 +143,7 @@ describe("searches for connections", () => {
     expect(world.searches).toBeLessThanOrEqual(60_000 / missPauseMs + missesBeforeDelay + 2);
   });
 
-  test("searches for wrong ids in a long list take at most a fifth of the time", async () => {
+  test("searches for unknown ids in a long list run at most a fifth of the time", async () => {
     const world = createWorld();
     world.pageDelayMs = 1_000;
     const pending: Promise<FoundConnection>[] = [];
@@ -156,13 +156,13 @@ describe("searches for connections", () => {
     expect(world.searches * 2_000).toBeLessThanOrEqual(260_000 / 5 + 4_000);
   });
 
-  test("a search for a right id is not delayed by a few wrong ones", async () => {
+  test("a search for an existing id is not delayed by a few unknown ones", async () => {
     const world = createWorld();
     for (let count = 0; count < missesBeforeDelay; count++) await world.find(`wrong-${count}`);
     expect(idOf(await world.find("a"))).toBe("a");
   });
 
-  test("each look-up searches for itself where requests must not wait for each other", async () => {
+  test("each lookup runs its own search on runtimes where requests must not wait for each other", async () => {
     const world = createWorld(false);
     expect((await Promise.all(["a", "a", "c", "x"].map((id) => world.find(id)))).map(idOf)).toEqual([
       "a",

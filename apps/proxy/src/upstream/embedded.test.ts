@@ -68,13 +68,13 @@ function setUp(
   return { clock, operations, send, register, control };
 }
 
-test("a send that is refused before it leaves does not reach the embedded server", async () => {
+test("a send that is refused before delivery does not reach the embedded server", async () => {
   const { operations, send } = setUp(() => Promise.resolve(jsonResponse(503, {})));
   expect((await send()).status).toBe(503);
   expect(operations).toEqual([]);
 });
 
-test("a send whose deadline passes before it leaves is safe to repeat", async () => {
+test("a send whose deadline passes before delivery is safe to repeat", async () => {
   const { clock, operations, send } = setUp(async () => {
     await clock.advance(1_000);
     return null;
@@ -85,7 +85,7 @@ test("a send whose deadline passes before it leaves is safe to repeat", async ()
   expect(operations).toEqual([]);
 });
 
-test("a registration whose time is up has no message that could have been delivered, and may be repeated", async () => {
+test("a registration that times out may be repeated, because it delivers no message", async () => {
   const { clock, register } = setUp(
     () => Promise.resolve(null),
     () => new Promise(() => undefined),
@@ -97,7 +97,7 @@ test("a registration whose time is up has no message that could have been delive
   expect(response.headers["x-should-retry"]).toBe("true");
 });
 
-test("a send whose time is up says that the server recognises a repeat, as its other responses do", async () => {
+test("a send that times out announces deduplication, as the server's other responses do", async () => {
   const { clock, send } = setUp(
     () => Promise.resolve(null),
     () => new Promise(() => undefined),
@@ -109,7 +109,7 @@ test("a send whose time is up says that the server recognises a repeat, as its o
   expect(response.headers["x-message-deduplication"]).toBe("86400");
 });
 
-test("a command whose time is up is not declared safe to repeat, since a repeat could undo what came in between", async () => {
+test("a command that times out is not declared safe to repeat, since a repeat could undo later changes", async () => {
   const { clock, control } = setUp(
     () => Promise.resolve(null),
     () => new Promise(() => undefined),

@@ -39,7 +39,7 @@ function idsOf(response: PlainResponse): unknown {
   return [connections.map(({ id }) => id), hasNextPage];
 }
 
-test("a list of a user's devices is empty for a key without the scope details, and the upstream is not asked", async () => {
+test("a list of a user's devices is empty for a key without the scope details, and the upstream is not called", async () => {
   const { proxy, issueKey, upstreamRequests } = createTestProxy(upstreamWith(rowsNamed(3)));
   const listFor = async (request: Partial<KeyRequest>) =>
     proxy.handle(fakeRequest({ key: (await issueKey(request)).key, query: "userId=somebody" }));
@@ -82,7 +82,7 @@ describe("a list for a key with a device allowlist", () => {
     expect(idsOf(await list(many, ["device-00007"]))).toEqual([["00007"], true]);
   });
 
-  test("devices behind the pages that are read for a list are read one by one, in the order of the list", async () => {
+  test("devices beyond the pages that a list reads are read one by one, in the order of the list", async () => {
     const far = upstreamWith(rowsNamed(maxPages + 10), 1);
     const mine = ["device-00057", "device-00007", "nothing", "device-00053", "device-00055"];
     expect(idsOf(await list(far, mine))).toEqual([["00007"], true]);
@@ -100,7 +100,7 @@ describe("a list for a key with a device allowlist", () => {
     expect(problemOf(await list(far, many)).errorCode).toBe("upstream_response_too_large");
   });
 
-  test("a device that cannot be read makes the list fail, so that none is missing without notice", async () => {
+  test("a device that cannot be read makes the list fail, so that no device is silently missing", async () => {
     const far = upstreamWith(rowsNamed(maxPages + 10), 1);
     const failing: UpstreamFetch = (request, signal) =>
       request.path.endsWith("device-00055") ? Promise.resolve(jsonResponse(500, {})) : far(request, signal);
@@ -157,7 +157,7 @@ describe("a send for a key with a device allowlist", () => {
     expect(methods).not.toContain("POST");
   });
 
-  test("a send whose deadline passes before it leaves is safe to repeat", async () => {
+  test("a send whose deadline passes before delivery is safe to repeat", async () => {
     const { proxy, issueKey, clock } = createTestProxy(() => new Promise(() => undefined));
     const { key } = await issueKey({ deviceIds: ["mine"] });
     const pending = proxy.handle(
@@ -176,8 +176,8 @@ describe("the requests for permission that wait on a device", () => {
     ["may do so on its devices", { deviceIds: ["device-1"] }, 2],
     ["may do so in a mode that its maximum allows", { maxMode: "unrestricted" }, 2],
     ["also sees details", { scopes: ["list", "read", "approve", "details"] }, 2],
-    ["has not the scope approve", { scopes: ["list", "read"] }, undefined],
-    ["has not the scope approve, but details", { scopes: ["list", "read", "details"] }, undefined],
+    ["lacks the scope approve", { scopes: ["list", "read"] }, undefined],
+    ["has the scope details but not approve", { scopes: ["list", "read", "details"] }, undefined],
     ["may use some agents only", { agentIds: ["agent-1"] }, undefined],
     ["has a stricter maximum mode", { maxMode: "standard" }, undefined],
   ])(

@@ -84,7 +84,7 @@ test("a client that disconnects cancels the upstream call, and is recorded as 49
   expect(events).toMatchObject([{ type: "request", status: 499 }]);
 });
 
-describe("a call without a response", () => {
+describe("calls without a response", () => {
   test("a call that was never sent is 502 and safe to repeat", async () => {
     const responses = await readAndSend(() => Promise.resolve({ reason: "unreachable", cause: null }));
     expect([problemOf(responses.read).errorCode, problemOf(responses.send).errorCode]).toEqual([
@@ -126,7 +126,7 @@ describe("a call without a response", () => {
   });
 });
 
-describe("a response that cannot be used", () => {
+describe("unusable responses", () => {
   test.each([301, 302, 303, 307, 308])("the upstream's redirect %d is not followed", async (status) => {
     const { read } = await readAndSend(respondWith(status, "", { location: "https://elsewhere.example/" }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_redirected" });
@@ -170,8 +170,8 @@ describe("a response that cannot be used", () => {
   test.each([
     ["a page", "<html>", "text/html"],
     ["JSON that breaks off", '{"connections": [', "application/json"],
-    ["JSON that is no object", "[]", "application/json"],
-    ["JSON that is called text", "{}", "text/plain"],
+    ["JSON that is not an object", "[]", "application/json"],
+    ["JSON with a text content type", "{}", "text/plain"],
     ["nothing", "", "application/json"],
   ])("an upstream success with %s is 502", async (_what, body, contentType) => {
     const { read } = await readAndSend(respondWith(200, body, { "content-type": contentType }));
@@ -186,7 +186,7 @@ test.each([600, 999])("an upstream status of %d, which is not a valid HTTP statu
   }
 });
 
-describe("an error of the upstream", () => {
+describe("upstream errors", () => {
   test.each([
     [400, "false", "false"],
     [404, "false", "false"],
@@ -208,7 +208,7 @@ describe("an error of the upstream", () => {
     [407, "upstream_credential_rejected", "upstream_error", "proxy-authenticate"],
     [426, "upstream_error", "upgrade_required", "upgrade"],
   ] as const)(
-    "an upstream status %d is 502 %s, because the field is not passed on without which callers cannot read it",
+    "an upstream status %d is 502 %s, because the header that callers need for it is not passed on",
     async (status, code, ownCode, field) => {
       const headers = { [field]: "x" };
       for (const body of [{ message: "no" }, problemOf(problemResponse(ownCode))]) {
@@ -227,7 +227,7 @@ describe("an error of the upstream", () => {
     [421, "none", "false"],
     [408, "unknown", "true"],
   ])(
-    "an upstream status %d is 502, because clients repeat a request by themselves after it; a send has delivery %s",
+    "an upstream status %d is 502, because clients automatically retry it; a send has delivery %s",
     async (status, delivery, isReadRepeatable) => {
       const responses = await readAndSend(respondWith(status, { message: "no" }));
       for (const response of [responses.read, responses.send]) {
@@ -264,7 +264,7 @@ describe("an error of the upstream", () => {
     expect(JSON.stringify(problem)).not.toContain(upstreamCredential);
   });
 
-  test("a device that the upstream does not know is environment_not_found for every key, unless a web server responds", async () => {
+  test("a device unknown to the upstream is environment_not_found for every key, unless a generic web server responded", async () => {
     const page = { status: 404, headers: { "content-type": "text/html" }, body: "<html>Not Found</html>" };
     const answers = [jsonResponse(404, { message: "no such device" }), problemResponse("endpoint_not_found"), page];
     for (const deviceIds of [null, ["d"]]) {
@@ -313,7 +313,7 @@ test.each([undefined, "0", "999999999"])(
   },
 );
 
-test("no response promises deduplication where the store of sends ends with the process", async () => {
+test("no response promises deduplication if the store of sends is in memory", async () => {
   const { proxy, issueKey } = createTestProxy(emptyUpstream, { remote: { isStoreVolatile: true } });
   const { key } = await issueKey();
   expect((await proxy.handle(fakeRequest({ key }))).headers).not.toHaveProperty("x-message-deduplication");
@@ -361,7 +361,7 @@ describe("successes without the body of their endpoint", () => {
   });
 });
 
-describe("servers without an operation of this project", () => {
+describe("servers without an extension operation", () => {
   const extensions: readonly KnownEndpoint[] = Object.values(endpoints).filter(({ extension }) => extension === true);
   const missing = problemResponse("endpoint_not_found", {
     detail: "The environment server behind this gateway does not have this operation.",
@@ -378,7 +378,7 @@ describe("servers without an operation of this project", () => {
     expect(answers.map((answer) => validateResponse(endpoint, answer, undefined))).toEqual(answers.map(() => missing));
   });
 
-  test("a server that takes the path of the approvals for that of a device does not have the operation", () => {
+  test("a server that routes the approvals path to a device does not have the operation", () => {
     const answer = problemResponse("environment_not_found");
     expect(validateResponse(endpoints.listApprovals, answer, undefined)).toEqual(missing);
   });

@@ -14,14 +14,14 @@ interface World extends TestProxy {
   readonly rows: Environment[];
   /** Responses that replace the upstream's, by path. */
   readonly broken: Map<string, PlainResponse>;
-  /** Paths that were asked for since the last time. */
+  /** Paths that were requested since the last call. */
   asked(): string[];
   send(key: string, connectionId?: string, body?: string): Promise<unknown>;
 }
 
 let sendCount = 0;
 
-/** A body with a message of its own. */
+/** A body with its own message. */
 function newBody(members: object = { agentId: "agent-1" }): string {
   const message = { role: "user", content: "x", client_message_id: `m-${(sendCount += 1)}` };
   return JSON.stringify({ ...members, messages: [message] });
@@ -88,7 +88,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([post]);
   });
 
-  test("a connection that its device no longer has is looked up again, and refused if it does not exist", async () => {
+  test("a connection that its device has replaced is looked up again, and refused if it no longer exists", async () => {
     const { issueKey, send, asked, clock, rows } = createWorld(row());
     const { key } = await issueKey();
     await send(key);
@@ -101,7 +101,7 @@ describe("a connection", () => {
     expect(await send(key)).toBe("connection_not_found");
   });
 
-  test("a connection of a second listener of a device is found although a read of the device shows the first one", async () => {
+  test("the connection of a device's second listener is found although a read of the device returns the first one", async () => {
     const rows = [
       row({ connectionId: "conn-2" }),
       environmentRow("2", { deviceId: "device-1", connectionId: "conn-1" }),
@@ -134,7 +134,7 @@ describe("a connection", () => {
     expect(asked()).toEqual([list, post]);
   });
 
-  test("a connection is searched in a bounded number of pages", async () => {
+  test("a search for a connection reads a bounded number of pages", async () => {
     const page = jsonResponse(200, { connections: [row()], hasNextPage: true });
     const { issueKey, proxy, upstreamRequests } = createTestProxy(() => Promise.resolve(page));
     const { key } = await issueKey();
@@ -144,14 +144,14 @@ describe("a connection", () => {
     expect(upstreamRequests).toHaveLength(maxSearchPages);
   });
 
-  test("a connection is found behind row 5,000", async () => {
+  test("a connection beyond row 5,000 is found", async () => {
     const many = Array.from({ length: 6_000 }, (_, index) => environmentRow(String(index + 10_000)));
     const { issueKey, send } = createWorld(...many, row());
     const { key } = await issueKey();
     expect(await send(key)).toBe(200);
   });
 
-  test("after a device is renamed, its new name decides once the connection is confirmed", async () => {
+  test("after a device is renamed, its new name applies as soon as the connection is confirmed again", async () => {
     const { issueKey, send, clock, rows } = createWorld(row({ connectionName: "ci-1" }));
     const { key } = await issueKey({ connectionNames: ["ci-*"] });
     expect(await send(key)).toBe(200);
@@ -161,7 +161,7 @@ describe("a connection", () => {
   });
 });
 
-test("a bounded number of resolved connections is remembered, and the oldest is dropped", async () => {
+test("the number of remembered connections is bounded, and the oldest is dropped", async () => {
   const clock = createVirtualClock();
   const lookup = createConnectionLookup(clock, { capacity: 2, sharesSearches: true });
   const calls: string[] = [];
@@ -213,7 +213,7 @@ describe("keys with a maximum mode", () => {
   test.each([
     ["beyond its maximum", { maxMode: "standard" }],
     ["in which a device asks about fewer of the tools that it denies", { deniedTools: ["Bash"] }],
-  ])("a key that was stored with a mode to set %s sends nothing", async (_what, limit) => {
+  ])("a stored key that sets a mode %s cannot send", async (_what, limit) => {
     const { issueKey, send, asked } = createWorld(row({ currentMode: "standard" }));
     const { key } = await issueKey({ setMode: "unrestricted", ...limit });
     expect(await send(key)).toBe("mode_not_allowed");
@@ -253,7 +253,7 @@ test("a key with device ids and name patterns reaches a device by its name alone
   expect([read.status, await send(key)]).toEqual([200, 200]);
 });
 
-describe("a key that is held to some agents", () => {
+describe("a key that is restricted to some agents", () => {
   test.each([
     [{ agentId: "agent-1" }, 200],
     [{ agentId: "agent-2" }, "agent_not_allowed"],
@@ -276,7 +276,7 @@ describe("a key that is held to some agents", () => {
   });
 });
 
-describe("what a key is shown", () => {
+describe("members that a key can see", () => {
   const hidden = row({
     organizationId: "org-secret",
     podId: "pod-secret",

@@ -44,7 +44,7 @@ describe("repeats of reads", () => {
     expect([0, 0.5, 0.99].map((random) => delay({ result, random, retries: 1 }))).toEqual([0, 100, 198]);
   });
 
-  test("a read is repeated after Retry-After at the earliest, unless the caller had to wait too long for it", () => {
+  test("a read is not repeated before Retry-After, and not at all if that takes too long", () => {
     expect(delay({ result: respond(429, { "retry-after": "2" }), random: 0 })).toBe(2_000);
     expect(delay({ result: respond(503, { "retry-after": "Fri, 15 Jan 2027 08:00:03 GMT" }), random: 0 })).toBe(3_000);
     expect(delay({ result: respond(503, { "retry-after": "6" }) })).toBeNull();
@@ -85,7 +85,7 @@ describe("repeats of reads", () => {
   });
 });
 
-test("retries never exceed a fifth of the reads and a fixed reserve, in any order", () => {
+test("retries never exceed a fifth of the reads plus a fixed reserve, in any order", () => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { maxLength: 400 }), (steps) => {
       const budget = createRetryBudget();

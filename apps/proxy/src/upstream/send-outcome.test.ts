@@ -26,7 +26,7 @@ const deduplicating = { "x-message-deduplication": "86400" };
 test.each([
   ["a success", jsonResponse(200, { success: true, message: "ok" }), "settle null"],
   ["a success that says the device refused", jsonResponse(200, { success: false, message: "no" }), "settle null"],
-  ["a call that never left", { reason: "unreachable", cause: null }, "release none"],
+  ["a call that was never sent", { reason: "unreachable", cause: null }, "release none"],
   ["a connection that broke", { reason: "broken", cause: null }, "settle unknown"],
   ["a response that is too large", { reason: "too_large", cause: null }, "settle unknown"],
   ["no response in time", null, "settle unknown"],
@@ -34,11 +34,11 @@ test.each([
   expect(outcome(end)).toBe(expected);
 });
 
-describe("statuses of servers that are not ours", () => {
+describe("statuses from third-party servers", () => {
   test.each([
     [[400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 418, 422, 425, 451, 307, 308], "release none"],
     [[201, 202, 204, 301, 302, 303, 408, 409, 429, 499, 500, 502, 503, 504, 599, 600, 999], "settle unknown"],
-  ])("the statuses %j of a server that is not ours have the outcome %s", (statuses, expected) => {
+  ])("the statuses %j from a third-party server have the outcome %s", (statuses, expected) => {
     expect(statuses.map((status) => [status, outcome(foreign(status))])).toEqual(
       statuses.map((status) => [status, expected]),
     );
@@ -55,7 +55,7 @@ describe("statuses of servers that are not ours", () => {
     },
   );
 
-  test("the status 409 is trusted only with the words by which clients of the hosted API recognise a device that is offline", () => {
+  test("the status 409 is trusted only with the text by which clients of the hosted API recognise an offline device", () => {
     expect(outcome(jsonResponse(409, { message: "Remote environment is offline" }))).toBe("release none");
     expect(outcome(jsonResponse(409, { error: "Conflict", message: "offline" }))).toBe("settle unknown");
   });
@@ -98,7 +98,7 @@ describe("problems of another gateway", () => {
     expect(codes.map((code) => [code, outcome(problemResponse(code))])).toEqual(codes.map((code) => [code, expected]));
   });
 
-  test("every 5xx code of another gateway means that nothing was sent, except those that leave it open", () => {
+  test("every 5xx code of another gateway means that nothing was sent, except the codes for an unknown outcome", () => {
     const codes = problemCodes.filter((code) => problemDefinitions[code].status >= 500);
     const open = codes.filter((code) => outcome(problemResponse(code)) !== "release none");
     expect(open.toSorted()).toEqual([
@@ -131,7 +131,7 @@ describe("responses for the caller", () => {
     headers: { "retry-after": "7" },
   });
 
-  test("an unknown outcome says that the message may have been delivered, and nothing repeats it", () => {
+  test("an unknown outcome says that the message may have been delivered, and is never retried automatically", () => {
     const response = describeDelivery(upstream, { action: "settle", delivery: "unknown" });
     const { detail, message, delivery } = problemOf(response);
     expect(detail).toBe("slow down. The message may have been delivered. Do not send it again with another id.");
@@ -145,7 +145,7 @@ describe("responses for the caller", () => {
     expect(response.headers).toMatchObject({ "x-should-retry": "true", "retry-after": "7" });
   });
 
-  test("a response is unchanged where it says for itself what was delivered", () => {
+  test("a response that states what was delivered is passed on unchanged", () => {
     const accepted = jsonResponse(200, { success: true, message: "ok" });
     expect(describeDelivery(accepted, { action: "settle", delivery: null })).toBe(accepted);
   });

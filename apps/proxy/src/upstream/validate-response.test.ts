@@ -10,7 +10,7 @@ function shownFor(body: object): Problem {
   return JSON.parse(String(validateResponse(endpoints.listApprovals, response, credential).body)) as Problem;
 }
 
-test("the broken rules that another gateway names reach the caller, without its credential and control characters", () => {
+test("the validation errors of another gateway reach the caller, without the credential and control characters", () => {
   const errors = [
     { member: "after", rule: `must be the cursor\u0000of an earlier page, not ${credential.value}`, more: 1 },
     { member: "limit" },
@@ -34,7 +34,7 @@ test("the text and the code of an error are read only from a short body, because
   });
 });
 
-test("errors of a server of another kind, whose members mean something else, are not passed on", () => {
+test("error members from other kinds of servers, which may mean something else, are not passed on", () => {
   const shown = shownFor({ message: "no", errors: [{ member: "after", rule: "must be a cursor" }] });
   expect(shown).toMatchObject({ errorCode: "upstream_error", detail: "no" });
   expect(shown.errors).toBeUndefined();

@@ -81,7 +81,7 @@ test("the files of the console are the same on Workers as on other runtimes, wit
   expect([again.status, again.headers.get("x-frame-options")]).toEqual([304, "DENY"]);
 });
 
-test("a file can only be read, and its folder leads to it", async () => {
+test("static files accept only reads, and a folder path redirects to its page", async () => {
   expect((await ask(withConsole.url, "/console/", { method: "POST" })).status).toBe(405);
   expect((await ask(plain.url, "/docs", { method: "DELETE" })).status).toBe(405);
   const folder = await ask(withConsole.url, "/console");
@@ -122,7 +122,7 @@ describe.each([
     }
   });
 
-  test("no spelling of a path of the API bypasses the key", async () => {
+  test("no alternative spelling of an API path bypasses authentication", async () => {
     const { key } = await administerKeys(worker().url).createKey({ scopes: ["list"] });
     expect((await ask(worker().url, "/v1/environments", { key })).status).toBe(200);
     for (const path of ["/v1/environments", "/%761/environments", "//v1/environments", "/docs/../v1/environments"]) {
@@ -133,7 +133,7 @@ describe.each([
   });
 });
 
-test("the two configurations deploy one Worker: they differ in its code and its files alone", () => {
+test("the two configurations deploy the same Worker and differ only in its code and static files", () => {
   const [one, other] = ["wrangler.jsonc", "wrangler.console.jsonc"].map((name) => {
     const text = readFileSync(join(appFolder, name), "utf8").replaceAll(/^\s*\/\/.*$/gm, "");
     return text.replaceAll(/\/worker-console(?=[/"-])/g, "/worker").replaceAll(/\s+/g, "");

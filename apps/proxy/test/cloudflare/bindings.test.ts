@@ -36,14 +36,14 @@ async function allowedOrigin(changed: Bindings): Promise<string | null> {
   return headers.get("access-control-allow-origin");
 }
 
-test("a deleted or replaced token of the operator administers nothing, and the new one does", async () => {
+test("a deleted or replaced operator's token is refused, and the new one is accepted", async () => {
   expect(await listKeys({})).toBe(200);
   expect(await listKeys({ ADMIN_TOKEN: undefined })).toBe(401);
   expect(await listKeys({ ADMIN_TOKEN: "n".repeat(40) })).toBe(401);
   expect(await listKeys({})).toBe(200);
 });
 
-test("requests to the upstream have the changed credential", async () => {
+test("requests to the upstream use a changed credential", async () => {
   const headers = { authorization: `Bearer ${await createKey()}` };
   credentials.length = 0;
   await isolate.fetch("/v1/environments?limit=1", { headers });
@@ -52,7 +52,7 @@ test("requests to the upstream have the changed credential", async () => {
   expect(credentials).toEqual([`Bearer ${workerSecrets.LETTA_API_KEY}`, "Bearer sk-changed"]);
 });
 
-test("no key of the earlier pepper is valid under a changed one", async () => {
+test("no key is valid after the pepper has changed", async () => {
   const headers = { authorization: `Bearer ${await createKey()}` };
   expect((await isolate.fetch("/v1/environments", { headers })).status).toBe(200);
   expect((await isolate.fetch("/v1/environments", { headers }, { KEY_PEPPER: "n".repeat(40) })).status).toBe(401);
@@ -72,7 +72,7 @@ test("changed bindings that break a rule stop the gateway, and corrected ones st
   expect(await listKeys({})).toBe(200);
 });
 
-test("objects that the platform creates anew for each request change nothing", async () => {
+test("new but equal binding objects for each request change nothing", async () => {
   const headers = { authorization: `Bearer ${await createKey()}` };
   const read = async (): Promise<unknown> => {
     expect((await isolate.fetch("/v1/environments", { headers }, { PROXY_CONFIG: {}, ASSETS: {} })).status).toBe(200);
@@ -82,7 +82,7 @@ test("objects that the platform creates anew for each request change nothing", a
   expect(await read()).not.toHaveProperty("KEYS.find");
 });
 
-test("two versions that are deployed at the same time each have their gateway, which keeps what it knows", async () => {
+test("two versions that are deployed at the same time each have their own gateway, which keeps its state", async () => {
   const headers = { authorization: `Bearer ${await createKey()}` };
   const read = async (changed: Bindings): Promise<unknown> => {
     expect((await isolate.fetch("/v1/environments", { headers }, changed)).status).toBe(200);
@@ -92,7 +92,7 @@ test("two versions that are deployed at the same time each have their gateway, w
   for (const changed of [{}, { ADMIN_TOKEN: undefined }]) expect(await read(changed)).not.toHaveProperty("KEYS.find");
 });
 
-test("a Worker whose pepper fits no key is not ready and says why in its log, and one whose pepper fits reads the keys once", async () => {
+test("a Worker whose pepper matches no key is not ready and logs the reason; one whose pepper matches reads the keys once", async () => {
   const written = vi.spyOn(console, "log").mockReturnValue();
   onTestFinished(() => written.mockRestore());
   const ready = async (changed: Bindings = {}): Promise<readonly unknown[]> => {
@@ -110,7 +110,7 @@ test("a Worker whose pepper fits no key is not ready and says why in its log, an
   expect(await isolate.takeCalls()).toEqual({});
 });
 
-test("the client behind one proxy is the entry that the proxy appended, whether or not the platform appended the proxy, and no entry of the client's own", async () => {
+test("behind one proxy, the client's address is the entry that the proxy appended, and never an entry that the client sent", async () => {
   const [own, appended, peer] = ["198.51.100.1", "192.0.2.1", "203.0.113.9"];
   const authorization = `Bearer ${await createKey()}`;
   const policies = { address: { per: ["address"], limit: 2, windowMs: 60_000 } };

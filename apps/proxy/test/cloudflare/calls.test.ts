@@ -51,7 +51,7 @@ function countCalls(calls: Calls): { readonly objects: number; readonly cache: n
   return { objects: count(false), cache: count(true) };
 }
 
-test("a hit needs at most one Durable Object call and two calls of the Cache API, and a busy caller's hits need none of the first", async () => {
+test("a hit needs at most one Durable Object call and two Cache API calls, and a busy caller's hits need no Durable Object call", async () => {
   for (const path of ["/v1/environments", "/v1/environments/device-1"]) {
     await callsOf(get(path));
     let objects = 0;

@@ -56,7 +56,7 @@ const list = async (cookie: string, headers: Readonly<Record<string, string>> = 
   (await ask(url, "/v1/environments", { headers: { ...headers, cookie } })).status;
 
 describe("console sessions on Workers", () => {
-  test("a session on Workers has the rights of its key and no more, says what this gateway lacks, and is stored as a digest", async () => {
+  test("a session on Workers has exactly the rights of its key, lists the missing features, and is stored as a digest", async () => {
     const { id, key } = await keys.createKey({ scopes: ["list"] });
     const response = await session("POST", {}, { key });
     expect(response.json).toMatchObject({
@@ -76,7 +76,7 @@ describe("console sessions on Workers", () => {
     expect(stored).not.toContain(cookie.split("=")[1]);
   });
 
-  test("a session on Workers counts for nothing in a request of another page, and a foreign page cannot sign in or out", async () => {
+  test("a session on Workers is ignored in requests of other origins, and another origin cannot sign in or out", async () => {
     const { key } = await keys.createKey({ scopes: ["list", "admin"] });
     const cookie = await signIn(key);
     const others: Readonly<Record<string, string>>[] = [
@@ -104,7 +104,7 @@ describe("console sessions on Workers", () => {
     expect([refused.status, refused.json["errors"]]).toEqual([403, [expect.objectContaining({ member: "origin" })]]);
   });
 
-  test("a session on Workers is never one that the browser had before, and two of one name count for nothing", async () => {
+  test("a sign-in on Workers never reuses an existing session, and two cookies with one name are ignored", async () => {
     const [attacker, victim] = [await keys.createKey({ scopes: ["list"] }), await keys.createKey({ scopes: ["list"] })];
     const planted = await signIn(attacker.key);
     const cookie = await signIn(victim.key, planted);
@@ -154,7 +154,7 @@ describe("console sessions on Workers", () => {
     await vi.waitUntil(async () => (await list(first)) === 401, { timeout: 20_000 });
   });
 
-  test("a session on Workers is opened by no token of the operator, no link, and no other session", async () => {
+  test("an operator's token, a link or another session cannot open a session on Workers", async () => {
     const { key } = await keys.createKey({ scopes: ["list"] });
     const [, secret = ""] = (await signIn(key)).split("=");
     for (const credential of [{ key: workerSecrets.ADMIN_TOKEN }, { key: secret }, { link: key }, { link: secret }]) {
@@ -250,7 +250,7 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
-  test("no view that a Worker lacks is a blank page, and none causes an error", async () => {
+  test("views that a Worker does not support are neither blank nor cause an error", async () => {
     const { page, faults } = await openSignedIn("list", "approve", "admin");
     expect(await page.getByRole("navigation").getByRole("link").allTextContents()).toEqual(["Devices", "Keys"]);
     expect(await page.getByRole("button", { name: "Invite a device" }).count()).toBe(0);

@@ -235,7 +235,7 @@ test("a send object drops its old audit records in its alarm, and nothing else c
   expect(await sql.exec("SELECT sequence FROM audit_records")).toEqual([{ sequence: 3 }]);
 });
 
-test("a start of a send object reads as many rows after thousands of starts as after two", async () => {
+test("starting a send object reads as many rows after thousands of starts as after two", async () => {
   const name = "sends with many starts";
   const stub = sendObject(name);
   const sql = await server.getWorker().getDurableObjectStorage("TENANTS", { name });

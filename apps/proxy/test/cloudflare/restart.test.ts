@@ -78,7 +78,7 @@ function left(headers: Headers): number {
   return Number(/;r=(\d+)/.exec(headers.get("ratelimit") ?? "")?.[1]);
 }
 
-test("the official SDK lists, reads and sends through the Worker, and the device takes the message", async () => {
+test("the official SDK lists, reads and sends through the Worker, and the device accepts the message", async () => {
   const { key } = await administerKeys(url).createKey({ scopes: ["list", "read", "send"] });
   const sdk = new Letta({ baseURL: url, apiKey: key });
   const { connections } = await sdk.environments.list({ onlineOnly: "true" });

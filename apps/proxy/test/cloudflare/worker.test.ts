@@ -87,7 +87,7 @@ test("when the client of the leading request disconnects, the waiting requests s
   const waiting = Array.from({ length: 5 }, () => ask(url, path, { key }));
   client.abort();
   const answered = Promise.all(waiting);
-  // Well before anybody is taken for gone because it said nothing.
+  // Well before a silent caller counts as disconnected.
   const isInTime = await settlesWithin(answered, leadMs - 1_000);
   const answers = await answered;
   answerAfterMs = 0;
@@ -115,7 +115,7 @@ test("a revoked key is refused even by an isolate that cached it as valid", asyn
   const keys = administerKeys(url);
   const { id, key } = await keys.createKey({ scopes: ["list"] });
   expect((await ask(url, "/v1/environments", { key })).status).toBe(200);
-  // Directly in the object, so that no isolate learns of it.
+  // Directly in the object, so that no isolate is notified.
   const sql = await server.getWorker().getDurableObjectStorage("KEYS", { name: "keys" });
   await sql.exec("UPDATE keys SET record = json_set(record, '$.revokedAt', 1) WHERE id = ?", id);
   // The contract of key stores holds it to five seconds (`contracts.test.ts`).
@@ -172,7 +172,7 @@ test("every send is in the audit log, whose chain is intact and sealed with the 
   expect(heads.every((head) => constantTimeEqual(String(head["pepper_id"]), pepper.id))).toBe(true);
 });
 
-test("a send is refused while the audit log cannot be written, and nothing leaves", async () => {
+test("a send is refused while the audit log cannot be written, and nothing is sent", async () => {
   const { key } = await administerKeys(url).createKey({ scopes: ["send"] });
   const sql = await server.getWorker().getDurableObjectStorage("TENANTS", { name: "tenant default" });
   await sql.exec("CREATE TRIGGER full BEFORE INSERT ON audit_records BEGIN SELECT RAISE(ABORT, 'disk full'); END");

@@ -88,7 +88,7 @@ function request(
   return { type: "request", ...ids, method: "GET", operation, status, durationMs: seconds * 1_000, ...members };
 }
 
-test("no alert fires while nothing is wrong", async () => {
+test("no alert fires during normal operation", async () => {
   expect(await evaluate({ 2: [], 30: [] }, () => [request(200, 0.01), request(404, 0.01)])).toBe("SUCCESS");
 });
 
@@ -184,14 +184,14 @@ test("slow sends fire their alert, and sends that waited for the end of a turn d
   expect(await evaluate({ 30: ["GatewaySlowSends"] }, () => [waited, request(200, 4, ids)])).toBe("SUCCESS");
 });
 
-test("probes do not hide the failures of a few callers, and are not such failures", async () => {
+test("probes do not mask the failures of a few callers, and do not count as failures", async () => {
   const probes = Array.from({ length: 60 }, () => request(200, 0.001, { operation: "checkLiveness" }));
   const failing = request(500, 0.01, { errorCode: "internal_error" });
   const events = [...probes, request(200, 0.01), failing];
   expect(await evaluate({ 20: ["GatewayFailingRequests"] }, () => events)).toBe("SUCCESS");
 });
 
-test("one address that guesses keys fires the alert about wrong keys, and an address that reaches its limit once does not", async () => {
+test("an address that guesses keys fires the alert about wrong keys, and an address that reaches its limit once does not", async () => {
   /** Each minute 60 failures pass the limit of the address, and these do not. */
   const guess = (refused: (minute: number) => number): ((table: MetricTable) => void) => {
     let minute = 0;

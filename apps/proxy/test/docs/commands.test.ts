@@ -17,7 +17,7 @@ test("the page about commands has every command, option and exit code as the pro
   }
 });
 
-test("a page without a mark is refused, so that a part cannot go missing unnoticed", () => {
+test("a page without a marker is refused, so that a generated part cannot go missing unnoticed", () => {
   expect(() => writeCommandReference(page.replace("<!-- end of commands -->", ""), program)).toThrow(
     "docs/commands.md lacks the mark <!-- commands",
   );

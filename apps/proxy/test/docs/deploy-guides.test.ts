@@ -40,7 +40,7 @@ test.each([
 });
 
 test.each(["node.md", "bun.md", "deno.md"])(
-  "the commands of %s lead from a build to a response without a key and one with it",
+  "the commands of %s lead from a build to a response with a key and one without",
   async (name) => {
     const session = await openSession({ withGateway: false });
     onTestFinished(() => session.stop());
@@ -101,7 +101,7 @@ const analyse = "/usr/bin/systemd-analyze";
 const systemds = existsSync(analyse) ? ["systemd"] : [];
 if (systemds.length === 0) process.stderr.write(`\nSKIPPED: the service file. There is no ${analyse}\n\n`);
 
-test.each(systemds)("the service file of node.md is one that %s accepts, and leaves little exposed", () => {
+test.each(systemds)("the service file of node.md is accepted by %s and rated well for sandboxing", () => {
   const [unit] = blocksOf(guide("node.md")).filter(({ language }) => language === "ini");
   const home = mkdtempSync(join(tmpdir(), "letta-unit-"));
   onTestFinished(() => rmSync(home, { recursive: true }));
@@ -126,7 +126,7 @@ test.each(guides.flatMap(([name, text]) => blocksOf(text).map((block) => [name, 
   },
 );
 
-test.each(guides)("every file that %s links to exists", (name, text) => {
+test.each(guides)("every file linked from %s exists", (name, text) => {
   const targets = [...text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target = ""]) => target);
   const missing = targets.filter((target) => !existsSync(resolve(dirname(join(folder, name)), target)));
   expect(missing).toEqual([]);
@@ -152,7 +152,7 @@ const nginxes = ["/usr/sbin/nginx", "/usr/bin/nginx"].filter((path) => existsSyn
 if (nginxes.length === 0) process.stderr.write("\nSKIPPED: the server of nginx in node.md. nginx is not installed\n\n");
 
 test.each(nginxes)(
-  "the server of node.md in front of the gateway passes on a device with its socket, messages to it, and every path as it was sent: %s",
+  "the reverse proxy of node.md passes on device sockets, messages and every path unchanged: %s",
   async (command) => {
     const gateway = await launchProxy();
     onTestFinished(() => gateway.stop());

@@ -11,7 +11,7 @@ import { openSession, type Session } from "./session.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-// The blocks of `administration` start a gateway with data of its own, which the blocks behind them use. `explain` needs a key of the first one.
+// The blocks of `administration` start a gateway with its own data, which the blocks behind them use. `explain` needs a key of the first one.
 const guides = [
   ...["explain", "administration", "audit", "caching", "configuration", "rate-limits", "authorisation", "storage"],
 ].map((name) => [`docs/${name}.md`, blocksOf(readDocument(`docs/${name}.md`))] as const);

@@ -82,7 +82,7 @@ function namesIn(cell: string): readonly string[] {
   return [...cell.replaceAll(/\([^)]*\)/g, "").matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name);
 }
 
-test("the page about the log has a row for every event, and no other, with members that the event has", () => {
+test("the page about the log has exactly one row per event, with members that the event has", () => {
   const described = rows.map(([name = "", , , members = ""]) => [namesIn(name).join(), namesIn(members)] as const);
   expect(described.length).toBe(Object.keys(events).length);
   expect(Object.fromEntries(described)).toEqual(events);

@@ -93,7 +93,7 @@ export async function openSession({ withGateway }: { readonly withGateway: boole
       return { code: exitCode, output: launched.output() };
     },
     async start(text, printed) {
-      // A gateway that the text starts beside that of the session needs a data directory of its own.
+      // A gateway that the text starts beside that of the session needs its own data directory.
       const launched = launch(
         proxy === null ? text : `export DATA_DIR=${join(folder, `data-${running.length}`)}\n${text}`,
       );
@@ -140,7 +140,7 @@ function idOf(key: string): string {
   return key.slice(4, 16);
 }
 
-/** Resolves with a port of loopback that nobody listens on. */
+/** Resolves with a port of loopback on which nothing listens. */
 export async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -19,7 +19,7 @@ afterAll(async () => {
   await session?.stop();
 });
 
-test("the skill says what it is for in front matter that agents read", () => {
+test("the skill has front matter that tells agents what it is for", () => {
   const [, matter = ""] = /^---\n([\s\S]*?)\n---\n/.exec(readDocument(path)) ?? [];
   expect(matter).toMatch(/^name: letta-devices$/m);
   expect(matter.replaceAll("\n  ", " ")).toMatch(/^description: .{80,1024}$/m);

@@ -28,7 +28,7 @@ function rulesOf(sentence: RegExp, more: readonly string[] = []): readonly strin
   const [, list = "", names = ""] = sentence.exec(page) ?? [];
   const commands = [...list.matchAll(/`([A-Z]+)`/g)].map(([, name = ""]) => `+${name.toLowerCase()}`);
   if (commands.length === 0) throw new Error(`docs/configuration.md has no sentence like ${sentence.source}`);
-  // Most stores of this test have prefixes of their own, so that each one is empty.
+  // Most stores of this test have their own prefixes, so that each one is empty.
   return [...new Set([...more, `~${names}`, `~${names.replace("letta-proxy", "test-*")}`, ...commands])];
 }
 
@@ -40,7 +40,7 @@ const users: Readonly<Record<string, readonly string[]>> = {
   sends: rulesOf(/Sends to a remote upstream also need (.*?), with those of the keys on `([^`]+)`/, keys),
 };
 
-describe.runIf(canLaunchValkey())("users of Valkey with the listed commands alone", () => {
+describe.runIf(canLaunchValkey())("Valkey users with only the listed commands", () => {
   let server: LaunchedValkey;
   let prefixes = 0;
   const opened = new Map<string, CountedConnection>();
@@ -71,7 +71,7 @@ describe.runIf(canLaunchValkey())("users of Valkey with the listed commands alon
 
   const nextPrefix = (): string => `test-${prefixes++}`;
 
-  test("a user of Valkey with the listed commands alone passes the checks of a start", async () => {
+  test("a Valkey user with only the listed commands passes the checks at startup", async () => {
     const connection: ValkeyConnection = connect("keys");
     await expect(assertSingleServer(connection).then(() => assertDurableValkey(connection))).resolves.toBeUndefined();
   });

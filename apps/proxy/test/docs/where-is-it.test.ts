@@ -37,7 +37,7 @@ function resolvePath(path: string): string {
 }
 
 test.each(pages)(
-  "$path explains the abbreviations of its paths, and is short enough for tools that cut long files",
+  "$path explains the abbreviations of its paths, and is short enough for tools that truncate long files",
   ({ text }) => {
     const used = Object.entries(folders).filter(([name]) => text.includes(`\`${name}/`));
     expect(used.length).toBeGreaterThan(0);
@@ -49,7 +49,7 @@ test.each(pages)(
 );
 
 test.each(rows.filter(([, path = ""]) => path.startsWith("`")))(
-  "'%s' leads to a file that has what to look for",
+  "'%s' names a file that contains its search terms",
   (...row) => {
     const [, path = "", symbols = ""] = row;
     const paths = codesIn(path);
@@ -114,7 +114,7 @@ test("the README of the gateway describes each folder and file of the source, in
   const { folderOrder } = (await import(rules)) as { folderOrder: ReadonlyMap<string, readonly string[]> };
   const described = tableRows(sectionOf(readDocument("apps/proxy/README.md"), "The source")).map(([path = ""]) => path);
   const topFiles = globSync("*.ts", { cwd: resolvePath("proxy"), exclude: ["*.test.ts"] });
-  // Entries such as "keys/key-record.ts" are a part of a folder with a place of its own.
+  // Entries such as "keys/key-record.ts" are a part of a folder with its own place.
   const ordered = (folderOrder.get("apps/proxy/src") ?? []).filter((entry) => !/\/.|\*/.test(entry));
   const unordered = topFiles.filter((file) => !ordered.includes(file));
   expect(described).toEqual([...ordered, ...unordered].map((entry) => `\`${entry}\``));

@@ -15,7 +15,7 @@ import { expect, test } from "vitest";
 const scopes: readonly Scope[] = ["list", "read", "send", "view", "control"];
 
 test.each<DeviceVersion>(["0.30.28", "0.32.18"])(
-  "a key that is limited to an agent uses its own conversations of a device of version %s, and none of another agent's",
+  "a key that is limited to an agent can use that agent's conversations on a device of version %s, and no other agent's",
   async (version) => {
     const proxy = await launchProxy();
     const relay = await createRelay(proxy.url);

@@ -184,7 +184,7 @@ describe("approvals with the API backend, on a fake agents API", () => {
     expect(decided).toHaveLength(1);
   }, 60_000);
 
-  test("a key with a deadline has the requests of its messages denied with a text when nobody decides", async () => {
+  test("requests from messages of a key with a deadline are denied with a text when nobody decides in time", async () => {
     const strictKey = await proxy.createKey({ scopes: ["read", "send"], more: ["--approval-deadline", "1s"] });
     await asking.send(user("run touch late.txt"), strictKey);
     await asking.turnEnd();
@@ -216,7 +216,7 @@ test("a policy of the configuration denies a tool with a text, and the audit log
   await rm(folder, { recursive: true });
 }, 60_000);
 
-test("a device whose turns fail for want of an agents API shows it, and receives no further messages", async () => {
+test("a device whose turns fail because it has no agents API says so in its row, and receives no further messages", async () => {
   const relay = await createRelay(proxy.url);
   const connectKey = await proxy.createKey({ scopes: ["connect"] });
   const device = await launchDevice({

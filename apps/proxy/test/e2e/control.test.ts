@@ -82,7 +82,7 @@ test("a key with a maximum mode sends to a conversation that has reported no mod
 }, 60_000);
 
 // A turn of this device waits for permission until it is stopped.
-test("a running turn is stopped, its queue is kept and resumed, and a second stop finds nothing", async () => {
+test("a running turn is stopped, its queue is kept and can be resumed, and a second stop has nothing to stop", async () => {
   const connection = await connectionId();
   const waits = next((frame) => frame.type === "control_request");
   expect(await call(keys.full, "POST", `${connection}/messages`, message("Read $TRANSCRIPT_PATH"))).toMatchObject({
@@ -105,7 +105,7 @@ test("a running turn is stopped, its queue is kept and resumed, and a second sto
   await resumed;
 }, 60_000);
 
-test("a waiting message is removed from the queue, and runs no more", async () => {
+test("a waiting message that is removed from the queue never runs", async () => {
   const connection = await connectionId();
   const waits = next((frame) => frame.type === "control_request");
   await call(keys.full, "POST", `${connection}/messages`, message("Read $TRANSCRIPT_PATH"));

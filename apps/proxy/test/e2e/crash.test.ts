@@ -128,7 +128,7 @@ test.each(["embedded", "remote"] as const)(
     expect(contradictions).toEqual([]);
     expect(counts).toMatchObject({ sends, doubled: 0, untyped: 0 });
     expect(kills).toBeGreaterThan(0);
-    // An unknown outcome needs a kill while the send was on its way.
+    // An unknown outcome needs a kill while the send was in flight.
     expect(counts.unknown).toBeLessThanOrEqual(kills * concurrency);
   },
   60_000 + sends * 500,

@@ -21,7 +21,7 @@ test(
   60_000 + kills * 5_000,
 );
 
-test("a reader sees a real device come, what its turn says, and how the message moves through its states", async () => {
+test("a reader receives a real device's connection, the output of its turn, and each state of the message", async () => {
   const proxy = await launchProxy();
   const key = await proxy.createKey({ scopes: ["list", "read", "send", "view"] });
   const authorization = `Bearer ${key}`;

@@ -58,7 +58,7 @@ test("the first device that runs the command appears with its tag, and a second 
   expect((await environments.list()).connections).toHaveLength(1);
 }, 60_000);
 
-test("without a name the device has its host name, and its invitation serves it after a restart", async () => {
+test("without a name the device uses its host name, and its invitation stays valid after a restart", async () => {
   const command = await invite();
   const device = await launch(command, "device-unnamed");
   await proxy.process.waitForOutput(/"event":"device_connected"[^\n]*"deviceId":"device-unnamed"/);

@@ -38,7 +38,7 @@ export interface KillResult {
 }
 
 /**
- * Timeout of upstream calls, in milliseconds. After a kill, a repeat of a send that was on its way waits as long, and its outcome is
+ * Timeout of upstream calls, in milliseconds. After a kill, a repeat of a send that was in flight waits as long, and its outcome is
  * unknown ten seconds later.
  */
 const timeoutMs = 2_000;

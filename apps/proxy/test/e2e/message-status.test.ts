@@ -52,7 +52,7 @@ function send(id: string, content: string, headers: Headers = {}): Promise<Recor
 const statusOf = (id: string, query = ""): Promise<Record<string, unknown>> =>
   ask(`/v1/environments/${connectionId}/messages/${encodeURIComponent(id)}${query}`);
 
-test("a send that prefers to wait has the outcome of its turn, and so has the status of the message", async () => {
+test("a send with Prefer: wait returns the outcome of its turn, as does the status of the message", async () => {
   const sent = await send("wait 1/2", "ping", { prefer: "wait=30" });
   expect(sent).toMatchObject({ success: true, disposition: "started" });
   const outcome = {
@@ -66,7 +66,7 @@ test("a send that prefers to wait has the outcome of its turn, and so has the st
   expect(await statusOf("wait 1/2")).toMatchObject(outcome);
 }, 60_000);
 
-test("a message waits for a permission, and is unknown and never finished when its device is killed in the turn", async () => {
+test("a message waits for permission, and becomes unknown, never finished, when its device is killed during the turn", async () => {
   await send("m-2", "Read $TRANSCRIPT_PATH");
   await relay.fromDevice.waitFor((frame) => frame.type === "control_request");
   expect(await statusOf("m-2")).toMatchObject({ state: "waiting_for_approval" });

@@ -43,7 +43,7 @@ async function replyAfter(send: () => Promise<unknown>): Promise<string> {
   return JSON.stringify(relay.fromDevice.frames.slice(before).filter((frame) => frame.type === "stream_delta"));
 }
 
-describe("a real device behind a proxy that was started as a user starts it", () => {
+describe("a real device connected to a gateway that was started as a user would start it", () => {
   test("a real device is listed and retrieved by our client and by the official SDK with the same values", async () => {
     const client = createClient({ baseUrl: proxy.url, apiKey: callerKey });
     const sdk = new Letta({ baseURL: proxy.url, apiKey: callerKey });
@@ -104,7 +104,7 @@ describe("a real device behind a proxy that was started as a user starts it", ()
     expect(metadata?.workingDirectory).toMatch(/work$/);
   });
 
-  test("a device that stops goes offline, and a new message to it is refused at once and not retried", async () => {
+  test("a stopped device goes offline, and a new message to it is refused at once and not retried", async () => {
     const client = createClient({ baseUrl: proxy.url, apiKey: callerKey });
     const sdk = new Letta({ baseURL: proxy.url, apiKey: callerKey });
     const { connectionId } = await client.environments.retrieve(deviceId);

@@ -122,7 +122,7 @@ test("a rotation without an overlap closes the sockets that the old secret opene
   expect((await registerDevice({ ...options, apiKey: leaked })).status).toBe(401);
 }, 60_000);
 
-test("a real device that is closed for a limit waits as long as the gateway says, and then returns", async () => {
+test("a real device that is disconnected for a limit waits for the requested time, and then reconnects", async () => {
   const relay = await createRelay(proxy.url);
   const deviceKey = await proxy.createKey({ scopes: ["connect"] });
   const device = await launchDevice({ baseUrl: relay.url, apiKey: deviceKey, deviceId: "limited" });

@@ -110,7 +110,7 @@ test("a viewer receives info, starts a runtime, sends input, sees live output, a
   expect(frames.filter(({ type }) => type === "error")).toEqual([]);
 }, 60_000);
 
-test("a key without a scope, and one with a maximum mode, receive an error that names what they lack", async () => {
+test("a key without a scope, and one with a maximum mode, receive an error that names the missing permission", async () => {
   const authToken = await proxy.createKey({ scopes: ["view", "control"], more: ["--max-mode", "standard"] });
   const { client, frames, waitFor } = await connect({ authToken });
   expect(await client.submitInput(say("hello"))).toMatchObject({ accepted: false });

@@ -37,7 +37,7 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))("
     );
 
     test.each(groups)(
-      "a fault on the hop of the %s with the effect %s, on %s connections, delivers at most once, has a typed outcome and does not last",
+      "a fault on the %s hop with the effect %s, on %s connections, delivers at most once, has a typed outcome and leaves no lasting effect",
       async (hop, effect, connection) => {
         const isReused = connection === "reused";
         const cases = faultCases(hop).filter((fault) => fault.effect === effect && fault.isReused === isReused);
@@ -85,7 +85,7 @@ async function expectRecovery(gateway: GatewayUnderFaults, when: string): Promis
   gateway.chooseFault = () => null;
   for (const operation of operations) {
     const endMs = performance.now() + recoveryMs;
-    // Each attempt is a message of its own: one whose outcome is not known stays so.
+    // Each attempt is its own message: one whose outcome is not known stays so.
     let attempts = 0;
     const attempt = async (): Promise<string | null> => {
       const request = requestOf(gateway, operation, `after-${when}-${(attempts += 1)}`);

@@ -109,7 +109,7 @@ const policies = {
   },
 };
 
-/** A device behind a proxy of its own, which opens its socket again whenever it breaks. */
+/** A device behind its own proxy, which opens its socket again whenever it breaks. */
 interface ConnectedDevice {
   readonly connectionId: string;
   readonly deliveries: ReadonlyMap<string, number>;

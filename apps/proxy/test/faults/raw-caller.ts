@@ -1,4 +1,4 @@
-/** A caller that sends one request after the other on a connection of its own, and sees how each ends. */
+/** A caller that sends one request after the other on its own connection, and sees how each ends. */
 import { connect, type Socket } from "node:net";
 import { parseJsonObject } from "../../src/lib/json.ts";
 

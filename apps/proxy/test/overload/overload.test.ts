@@ -67,7 +67,7 @@ describe.each([createServerLauncher("node"), createServerLauncher("bun"), create
       await upstream.close();
     });
 
-    test("callers of an overloaded gateway get the upstream's response or 503 overloaded, and messages that were not sent are not of unknown result", async () => {
+    test("callers of an overloaded gateway get the upstream's response or 503 overloaded, and messages that were not sent have no unknown outcome", async () => {
       const outcomes = new Map<string, number>();
       const endsAt = performance.now() + durationMs;
       let sends = 0;
@@ -105,7 +105,7 @@ describe.each([createServerLauncher("node"), createServerLauncher("bun"), create
       await expect.poll(() => gateway.log?.()).toContain('"event":"overloaded"');
     }, 60_000);
 
-    test("callers are served again when the load is gone", async () => {
+    test("callers are served again after the load ends", async () => {
       const head = requestHead("GET", `/v1/environments/${row.deviceId}`, { authorization: `Bearer ${key}` });
       expect(await call(gateway.url, head, "")).toEqual({ status: 200, code: null });
     });

@@ -37,7 +37,7 @@ export interface GatewayOptions {
   readonly tenants?: ReadonlyMap<string, TenantSettings>;
   readonly rateLimits?: RateLimitsFile;
   readonly cache?: boolean;
-  /** Administration on a listener of its own, with {@link operatorToken}. */
+  /** Administration on its own listener, with {@link operatorToken}. */
   readonly adminListener?: boolean;
   /** Administration on the main listener with {@link operatorToken}. */
   readonly mainOperator?: boolean;

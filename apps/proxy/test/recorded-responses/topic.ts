@@ -29,7 +29,7 @@ export interface RecordedRequest {
 export interface Topic {
   readonly name: string;
   readonly gateway: GatewayOptions;
-  /** Each request has a gateway of its own, because a gateway remembers that its upstream failed. */
+  /** Each request has its own gateway, because a gateway remembers that its upstream failed. */
   readonly isolatesRequests?: boolean;
   /** Keys by the name under which requests use them. */
   readonly keys: Readonly<Record<string, Partial<KeyRequest>>>;

@@ -57,7 +57,7 @@ async function codeOf(answer: Response | Promise<Response>): Promise<unknown> {
   return ((await response.json()) as Record<string, unknown>)["errorCode"];
 }
 
-test("a handler whose store is unavailable is alive and not ready, and a handler without settings is refused with the names of the missing ones", async () => {
+test("a handler with an unavailable store is live but not ready, and a handler without settings is refused with the names of the missing ones", async () => {
   const environment = { UPSTREAM_URL: upstream.url, VALKEY_URL: "valkey://127.0.0.1:1", KEY_PEPPER: pepper };
   const handler = built.createFetchHandler({ environment });
   const alive = await handler(get("/livez", { "x-request-id": "mine-1" }));
@@ -108,14 +108,14 @@ describe("a fetch handler without stores", () => {
   });
 
   test.each([[null], [5], [{ clientAddress: { hostname: "192.0.2.1" } }]])(
-    "a context of another shape, %j, means an unknown address and causes no failure",
+    "an unexpected context, %j, means an unknown client address and causes no failure",
     async (context) => {
       const answer = withoutStores()(get("/v1/environments"), context as unknown as FetchContext);
       expect(await codeOf(answer)).toBe("missing_key");
     },
   );
 
-  test("the pages of /docs are served from the text that the caller reads, and a failure to read it is not permanent", async () => {
+  test("the pages of /docs are served from text that the host program provides, and a failed read is retried", async () => {
     expect(await codeOf(withoutStores()(get("/docs")))).toBe("endpoint_not_found");
     const texts = [
       () => Promise.reject(new Error("no file")),
@@ -156,7 +156,7 @@ describe("a fetch handler without stores", () => {
     expect(create(upstreamOnly, { otlp: { endpoint: "https://o.example" } })).toThrow("otlp must be absent");
   });
 
-  test("a gateway that could authenticate nobody is refused, and variables of OpenTelemetry, which it does not use, are not", () => {
+  test("a gateway without any authentication method is refused, and unused OpenTelemetry variables are ignored", () => {
     const environment = { UPSTREAM_URL: "https://u.example", LETTA_API_KEY: "sk-1", KEY_PEPPER: pepper };
     expect(() => built.createFetchHandler({ environment })).toThrow(/^VALKEY_URL .*auth\.jwt.*auth\.passThrough/);
     const hosts = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector.example:4318", OTEL_EXPORTER_OTLP_HEADERS: "a=b" };
@@ -196,7 +196,7 @@ describe.skipIf(!canLaunchValkey())(
       await again.stop();
     });
 
-    test("a pepper that is not the one of the keys makes the handler unready, with the reason in the log", async () => {
+    test("a pepper that does not match the keys makes the handler unready, with the reason in the log", async () => {
       const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
       const valkey = await launchValkey();
       onTestFinished(async () => {
@@ -221,7 +221,7 @@ describe.skipIf(!canLaunchValkey())(
       expect((await built.createFetchHandler({ environment })(get("/readyz"))).status).toBe(200);
     });
 
-    test("stores that cannot be opened are 503 with the reason in the log once, and leave no connection open", async () => {
+    test("stores that cannot be opened are 503, log the reason once, and leave no connection open", async () => {
       const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
       const lines = (): string[] => written.mock.calls.map(([text]) => String(text));
       const forgetful = await launchValkey({ args: ["--appendonly", "no"] });

@@ -20,7 +20,7 @@ test.each([
   },
 );
 
-test("no source detects its runtime, because each build is for one", () => {
+test("no source file detects its runtime, because each build targets one", () => {
   const root = join(import.meta.dirname, "../../../..");
   const folders = [
     "apps/proxy/src",

@@ -28,7 +28,7 @@ export interface IssuedKey {
   readonly key: string;
 }
 
-/** A gateway that runs, with stores of its own that are gone when it stops. */
+/** A gateway that runs, with its own stores that are gone when it stops. */
 export interface LaunchedGateway {
   /** Such as `http://127.0.0.1:41234`. */
   readonly url: string;

@@ -36,7 +36,7 @@ function urlIn({ body }: RawResponse): unknown {
 describe("Bun.serve", () => {
   const send = useServer("bun", ["bun-serve.js"]);
 
-  test("Bun.serve resolves dot segments, also encoded ones, before the handler sees the path", async () => {
+  test("Bun.serve resolves dot segments, including encoded ones, before the handler sees the path", async () => {
     expect(urlIn(await send(read("/v1/../livez")))).toBe("http://a.example/livez");
     expect(urlIn(await send(read("/v1/environments/%2E%2e")))).toBe("http://a.example/v1/");
     expect(urlIn(await send(read("/v1\\environments")))).toBe("http://a.example/v1/environments");

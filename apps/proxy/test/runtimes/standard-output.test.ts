@@ -53,7 +53,7 @@ function openPipe(): { readonly reader: number; readonly writer: number } {
 }
 
 test.each(["node", "bun", "deno"] as const)(
-  "output for a reader that hangs is counted without holding up the program, and arrives later, on %s",
+  "output for a hanging reader is counted without blocking the program, and arrives later, on %s",
   async (runtime) => {
     const child = launch(runtime, "pipe");
     const [said] = child.stderr === null ? [] : await once(child.stderr.setEncoding("utf8"), "data");
@@ -70,7 +70,7 @@ test.each(["node", "bun", "deno"] as const)(
 );
 
 test.each(["node", "bun", "deno"] as const)(
-  "output lines that cannot be written are counted, and end nothing, on %s",
+  "output lines that cannot be written are counted, and do not end the program, on %s",
   async (runtime) => {
     const full = openSync("/dev/full", "w");
     const child = launch(runtime, full);
@@ -97,7 +97,7 @@ const goneProgram = `${start}
 `;
 
 test.each(["node", "bun", "deno"] as const)(
-  "what waits when a reader that hangs ends is counted as lost, and so is every later line, on %s",
+  "lines still waiting when a hanging reader exits are counted as lost, and so is every later line, on %s",
   async (runtime) => {
     const { reader, writer } = openPipe();
     const child = launch(runtime, writer, goneProgram);
@@ -126,7 +126,7 @@ const replacedProgram = (replacement: string): string => `
 `;
 
 test.each(["node", "bun", "deno"] as const)(
-  "a program that silences process.stdout.write does not end before its wait for the output does, on %s",
+  "a program that silences process.stdout.write does not exit before it has waited for the output, on %s",
   async (runtime) => {
     const child = launch(runtime, "pipe", replacedProgram("() => true"));
     child.stdout?.resume();
@@ -137,7 +137,7 @@ test.each(["node", "bun", "deno"] as const)(
   30_000,
 );
 
-test("nothing counts as unread once a slow reader has read it, although a tee drops the callbacks of process.stdout.write, on Node", async () => {
+test("lines that a slow reader has read do not count as unread, even if a wrapper drops the callbacks of process.stdout.write, on Node", async () => {
   const child = launch("node", "pipe", replacedProgram("(chunk) => original(chunk)"));
   const read = async (stream: Readable | null): Promise<string> => (stream === null ? "" : text(stream));
   const [written, said] = await Promise.all([read(child.stdout), read(child.stderr)]);
@@ -169,7 +169,7 @@ const cutProgram = `${start}
 `;
 
 test.each(["node", "bun", "deno"] as const)(
-  "a full file cuts off no later line and leaves no empty one, on %s",
+  "a full file neither truncates later lines nor leaves an empty one, on %s",
   async (runtime) => {
     const path = join(newFolder(), "file");
     const file = openSync(path, "a");
@@ -192,7 +192,7 @@ const partsProgram = `${start}
 `;
 
 test.each(["node", "bun", "deno"] as const)(
-  "parts of a line are one line in a file, and a file that was closed ends nothing, on %s",
+  "a line written in parts is one line in a file, and a closed file does not end the program, on %s",
   async (runtime) => {
     const path = join(newFolder(), "file");
     const file = openSync(path, "a");

@@ -34,7 +34,7 @@ export function describeThreeEndpoints(
   launcher: RuntimeLauncher,
   describeMore: (gateway: GatewayUnderTest) => void = () => undefined,
 ): void {
-  describe("in front of another server", () => {
+  describe("with a remote upstream", () => {
     const gateway = useGateway(launcher, { cors: { origins: [listedOrigin] } });
     describe("authentication and scopes", () => {
       describeAuthentication(gateway);
@@ -111,7 +111,7 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
     });
   });
 
-  describe("with the environment server inside", () => {
+  describe("with the embedded environment server", () => {
     describeDevices(launcher);
     describe("streams of events", () => {
       describeEvents(launcher, unreadReader);

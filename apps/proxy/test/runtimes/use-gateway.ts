@@ -97,7 +97,7 @@ export function useGateway(
 }
 
 /**
- * Observes a gateway of its own from the start of the file, while the other tests run. For time limits of half a minute: a test asks for the
+ * Observes its own gateway from the start of the file, while the other tests run. For time limits of half a minute: a test asks for the
  * result when nothing else is left to do.
  */
 export function beginWithSuite<Result>(

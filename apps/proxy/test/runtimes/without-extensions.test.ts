@@ -44,7 +44,7 @@ describe("without extensions", () => {
     });
   });
 
-  describe("with the environment server inside", () => {
+  describe("with the embedded environment server", () => {
     describeDevices(launcher);
   });
 });

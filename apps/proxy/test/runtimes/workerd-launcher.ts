@@ -11,7 +11,7 @@ export const workerSecrets = {
   LETTA_API_KEY: "sk-upstream-of-a-test",
 } as const;
 
-/** Environment variables that stop wrangler from sending requests of its own. It reads them when it is loaded. */
+/** Environment variables that stop wrangler from sending its own requests. It reads them when it is loaded. */
 export const quietWrangler = {
   DO_NOT_TRACK: "1",
   WRANGLER_SEND_METRICS: "false",

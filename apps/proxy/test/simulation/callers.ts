@@ -200,7 +200,7 @@ function toBodyMessage({ id, text, decision }: Message) {
       };
 }
 
-/** The code of a problem, `null` where there is none, and what it says about the delivery. */
+/** The code of a problem, `null` if there is none, and what it says about the delivery. */
 function readProblem({ status, headers, body }: PlainResponse): {
   readonly code: string | null;
   readonly delivery: unknown;

@@ -36,7 +36,7 @@ export interface EmbeddedDevice {
   connect(): Promise<void>;
   /** The network drops its socket. The gateway learns of it unless it was killed. */
   drop(): void;
-  /** Sends a frame of its own, such as a status. */
+  /** Sends an unsolicited frame, such as a status. */
   say(frame: unknown): void;
   /** Kills its process. The next one registers again. */
   kill(): void;
@@ -52,7 +52,7 @@ export interface EmbeddedDeviceOptions {
   readonly trace: Trace;
   readonly truth: Truth;
   readonly faults: () => DeviceFaults;
-  /** The pipeline of the running gateway; `null` while there is none. */
+  /** The pipeline of the running gateway; `null` while none runs. */
   readonly pipeline: () => Pipeline | null;
   readonly onDelivery: (message: Message) => void;
   /**

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A directory of its own. */
+/** A separate directory. */
 export interface DataDirectory {
   readonly path: string;
   remove(): void;

@@ -195,7 +195,7 @@ async function openAudit(parts: Parts): Promise<OpenFile> {
   );
   const transactions = createGroupCommit(database, {
     guard: (run) => file.transact(run),
-    // The clock stands still while a process starts.
+    // The clock is stopped while a process starts.
     defer: (run) => void (isOpen ? clock.setTimer(random.below(2), run) : queueMicrotask(run)),
   });
   const store = plant?.auditChains?.(plain) ?? plain;

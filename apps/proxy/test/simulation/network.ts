@@ -46,7 +46,7 @@ export interface ExchangeRequest {
   readonly signal: AbortSignal | null;
 }
 
-/** Creates the network in front of the running gateway; `pipeline` returns `null` while there is none. */
+/** Creates the network in front of the running gateway; `pipeline` returns `null` while none runs. */
 export function createNetwork(options: {
   readonly clock: Clock;
   readonly random: Random;

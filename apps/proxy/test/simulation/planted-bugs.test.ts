@@ -49,7 +49,7 @@ test("a store of sends that forgets reservations delivers messages twice to a re
   expect(found).toMatch(/was delivered twice/);
 });
 
-test("a store of sends that releases what it should keep delivers messages twice to a remote upstream", async () => {
+test("a store of sends that releases ids too early delivers messages twice to a remote upstream", async () => {
   const found = await findViolations("remote", {
     idempotencyStore: (store) => ({ ...store, settle: (reservation) => store.release(reservation) }),
   });
@@ -93,14 +93,14 @@ test("an upstream adapter that repeats a POST delivers messages twice", async ()
   expect(found).toMatch(/was delivered twice/);
 });
 
-test("an audit log that is written after the send is missing at the delivery", async () => {
+test("an audit log that is written after the send has no record at the time of delivery", async () => {
   const found = await findViolations("embedded", {
     auditChains: (chains) => ({ ...chains, insert: () => undefined, saveHead: () => undefined }),
   });
   expect(found).toMatch(/before its send_started was durable/);
 });
 
-test("an audit log that is changed afterwards is damaged", async () => {
+test("an audit log that is changed afterwards is reported as damaged", async () => {
   const found = await findViolations("embedded", {
     auditChains: (chains) => ({
       ...chains,
@@ -129,7 +129,7 @@ test("a cache that all tenants share shows data of another tenant", async () => 
   expect(found).toMatch(/received data of/);
 });
 
-test("a refusal that says that nothing was sent, for a message that was, is untrue", async () => {
+test("a refusal that says nothing was sent, for a message that was sent, is detected", async () => {
   const offline = problemResponse("device_offline");
   const found = await findViolations(
     "embedded",
@@ -138,7 +138,7 @@ test("a refusal that says that nothing was sent, for a message that was, is untr
   expect(found).toMatch(/every response says that nothing was sent/);
 });
 
-test("an unknown outcome is not accepted where nothing was lost", async () => {
+test("an unknown outcome without a fault is detected", async () => {
   const unknown = problemResponse("delivery_unknown");
   const found = await findViolations(
     "embedded",
@@ -147,7 +147,7 @@ test("an unknown outcome is not accepted where nothing was lost", async () => {
   expect(found).toMatch(/although no acknowledgement was lost/);
 });
 
-test("a success for a message that no device received is untrue", async () => {
+test("a success for a message that no device received is detected", async () => {
   const success = jsonResponse(200, { success: true });
   const found = await findViolations(
     "embedded",
@@ -166,7 +166,7 @@ test("an error without a code is not a typed outcome", async () => {
   expect(found).toMatch(/without an errorCode/);
 });
 
-test("a request that never gets a response is left at the end", async () => {
+test("a request that never gets a response is detected at the end", async () => {
   const found = await findViolations("embedded", {
     pipeline: (pipeline) => ({
       ...pipeline,
@@ -179,7 +179,7 @@ test("a request that never gets a response is left at the end", async () => {
 
 const unfinishedState = /"state":"(?:queued|running|waiting_for_approval)"/;
 
-test("a status that is ahead of the device contradicts its record", async () => {
+test("a status that is ahead of the device is detected", async () => {
   const found = await findViolations(
     "conversations",
     changeResponses((request, response) => {
@@ -190,7 +190,7 @@ test("a status that is ahead of the device contradicts its record", async () => 
   expect(found).toMatch(/is reported as .*"state":"finished"/);
 });
 
-test("a decision that came second and is reported as made contradicts the one that the device took", async () => {
+test("reporting a late second decision as successful contradicts the decision that the device applied", async () => {
   const found = await findViolations(
     "conversations",
     changeResponses((_request, response) =>
@@ -218,7 +218,7 @@ test("a relay that mixes up agents shows viewers what they may not see", async (
   expect(found).toMatch(/is shown a frame of agent-2, which it may not see/);
 });
 
-test("a log of changes that leaves one out makes a reader that resumes miss an event", async () => {
+test("a change log that omits a change makes a resuming reader miss an event", async () => {
   const found = await findViolations("conversations", {
     environmentStore: (store) => ({
       ...store,
@@ -231,7 +231,7 @@ test("a log of changes that leaves one out makes a reader that resumes miss an e
   expect(found).toMatch(/event \d+ of .* is .*, and stored is/s);
 });
 
-test("a log of changes that repeats one makes a reader that resumes see an event twice", async () => {
+test("a change log that repeats a change makes a resuming reader receive an event twice", async () => {
   const found = await findViolations("conversations", {
     environmentStore: (store) => ({
       ...store,

@@ -33,13 +33,13 @@ describe.each(worldKinds)("%s", (kind) => {
     60_000,
   );
 
-  test("enough messages are sent and delivered in spite of the faults", () => {
+  test("enough messages are sent and delivered despite the faults", () => {
     process.stdout.write(`${kind}: ${JSON.stringify(total)}, new seeds ${newSeeds.join(", ")}\n`);
     expect(total.sends).toBeGreaterThan(kind === "conversations" ? 500 : 1_000);
     expect(total.delivered).toBeGreaterThan(total.sends * leastShares[kind]);
   });
 
-  test("turns are run, stopped and allowed, and are watched by readers of events and by viewers", () => {
+  test("the simulation covers turns that run, stop and need approval, event readers and viewers", () => {
     process.stdout.write(`${kind}: ${JSON.stringify(conversations)}\n`);
     const least = kind === "conversations" ? 3 : 0;
     const rare: readonly string[] = ["gaps", "late decisions"];

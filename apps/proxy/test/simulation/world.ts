@@ -68,7 +68,7 @@ export interface World {
   readonly upstream: RemoteUpstream | null;
   /** Those who watch and decide; `null` where devices run no turns. */
   readonly conversations: Conversations | null;
-  /** The running gateway; `null` while there is none. */
+  /** The running gateway; `null` while none runs. */
   readonly gateway: SimulatedGateway | null;
   /** When the present gateway started, in monotonic milliseconds. */
   readonly startedAtMs: number;

@@ -21,7 +21,7 @@ export interface AdminCall {
   readonly query?: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Through the listener of its own. */
+  /** Through the separate administration listener. */
   readonly listener?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Runs `letta-proxy` as a user does: processes of their own over a new data directory for each test. */
+/** Runs `letta-proxy` as a user does: separate processes over a new data directory for each test. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

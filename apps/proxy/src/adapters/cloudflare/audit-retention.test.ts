@@ -76,7 +76,7 @@ function openStorage(PROXY_CONFIG: unknown = { audit: { retentionDays: 30 } }) {
   };
 }
 
-test("the alarm of a tenant's object drops old records, and what remains still verifies", async () => {
+test("the alarm of a tenant's object deletes old records, and the remaining log still verifies", async () => {
   const { send, ring, verify, rows } = openStorage();
   await send("a");
   await ring(startMs + 20 * dayMs);
@@ -101,7 +101,7 @@ test("a tenant's object is not woken again once no record is left, and its heads
   expect(verify().chains).toHaveLength(1);
 });
 
-test("many old chains are dropped in parts, one alarm after the other", async () => {
+test("many old chains are deleted in batches, one alarm after the other", async () => {
   const { send, ring, verify } = openStorage({ audit: { retentionDays: 1 } });
   for (let index = 0; index < 45; index++) {
     await send(`s-${index}`);
@@ -115,7 +115,7 @@ test("many old chains are dropped in parts, one alarm after the other", async ()
   expect(verify()).toMatchObject({ intact: true, records: 27, findings: [] });
 });
 
-test("without the setting, or with a value that breaks its rule, every record stays", async () => {
+test("without the retention setting, or with an invalid value, every record is kept", async () => {
   for (const config of [null, {}, "{", { audit: { retentionDays: 0 } }, { audit: { retentionDays: "1" } }]) {
     const { send, ring, verify, storage } = openStorage(config);
     await send("a");
@@ -136,7 +136,7 @@ test("a tenant's log that was changed stays as it is, and the log of the Worker 
   expect(log.some((line) => line.includes("audit_failed") && line.includes("not intact"))).toBe(true);
 });
 
-test("the log of changes of keys drops its old records in the same way", async () => {
+test("the audit log of key changes deletes its old records in the same way", async () => {
   const { startAudit, ring, verify, storage } = openStorage();
   await startAudit().append(entry);
   await ring(startMs + 20 * dayMs, startAudit);

@@ -89,7 +89,7 @@ const lastingEntry = (name: string, groups: readonly string[]): CacheEntry => ({
 const groupsOf = (tenant: string, group: string): readonly string[] =>
   ["everything", group].map((name) => groupKeyOf("upstream", tenant, name));
 
-test("a read takes two calls, a repeated one in the same isolate takes one, and one of an unknown response takes one", async () => {
+test("a read makes two calls, a repeated read in the same isolate makes one, and a miss makes one", async () => {
   const { stores, calls } = createTestStores(2);
   const [first, second = first] = stores;
   await first.put("key", lastingEntry("a", groupsOf("t", "lists")));
@@ -107,7 +107,7 @@ test("a read takes two calls, a repeated one in the same isolate takes one, and 
   expect(await callsOf(second.get("key"))).toBe(2);
 });
 
-test("a response that was requested before another isolate deleted one of its groups is not returned, and costs no more calls", async () => {
+test("a response that was requested before another isolate deleted one of its groups is not returned, and needs no extra calls", async () => {
   const { stores, calls } = createTestStores(2);
   const [first, second = first] = stores;
   const groups = groupsOf("t", "lists");
@@ -143,7 +143,7 @@ test("a body that is too large for the memory of an isolate is read from the cac
   expect(calls).toEqual(["match", "match"]);
 });
 
-test("a response is not returned once one of its groups was deleted, and deletions reach no other tenant", async () => {
+test("a response is not returned once one of its groups was deleted, and deletions do not affect other tenants", async () => {
   const tenant = fc.constantFrom("t", "u");
   const group = fc.constantFrom("lists", "device 1", "device 2");
   const kind = fc.constantFrom("put", "get", "delete", "purge");

@@ -23,7 +23,7 @@ function setUp(stub: Partial<FlightObjectStub>) {
   return { clock, coalescer, left };
 }
 
-test("a request fetches alone after a second while the object does not respond, and leads nobody", async () => {
+test("a request fetches on its own after a second while the object does not respond, and leads no other request", async () => {
   const { clock, coalescer, left } = setUp({});
   let role: unknown = null;
   void Promise.resolve(coalescer.enter("key")).then((entered) => (role = entered));
@@ -34,7 +34,7 @@ test("a request fetches alone after a second while the object does not respond, 
   expect(clock.timerCount).toBe(0);
 });
 
-test("a request that waits for an object that no longer responds fetches alone after 15 seconds, and leads nobody", async () => {
+test("a request that waits for an object that no longer responds fetches on its own after 15 seconds, and leads no other request", async () => {
   const { clock, coalescer, left } = setUp({ enter: () => Promise.resolve("follower") });
   const follower = await coalescer.enter("key");
   let action: unknown = null;

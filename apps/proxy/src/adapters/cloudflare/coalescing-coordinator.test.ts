@@ -23,7 +23,7 @@ test("when the leader fails, a follower leads, and only the leader can settle", 
   expect(await third).toBe("look-up");
 });
 
-test("a leader that exceeds its time is replaced, and its late result has no effect", async () => {
+test("a leader that times out is replaced, and its late result has no effect", async () => {
   const clock = createVirtualClock();
   const coordinator = createCoalescingCoordinator(clock);
   for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
@@ -35,7 +35,7 @@ test("a leader that exceeds its time is replaced, and its late result has no eff
   expect(await third).toBe("lead");
 });
 
-test("a follower that left never leads, and an unknown request fetches alone", async () => {
+test("a follower that left never leads, and an unknown request fetches on its own", async () => {
   const coordinator = createCoalescingCoordinator(createVirtualClock());
   for (const id of ["a", "b", "c"]) coordinator.enter("key", id);
   const third = coordinator.actionOf("c");
@@ -55,7 +55,7 @@ test("when a follower leaves just as it becomes the leader, the next follower le
   expect(await third).toBe("lead");
 });
 
-test("a follower that never collects its action delays the others by at most the time of a leader", async () => {
+test("a follower that never collects its action delays the others by at most one leader timeout", async () => {
   const clock = createVirtualClock();
   const coordinator = createCoalescingCoordinator(clock);
   for (const id of ["a", "gone", "c"]) coordinator.enter("key", id);

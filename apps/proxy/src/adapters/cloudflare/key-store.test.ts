@@ -19,7 +19,7 @@ function setUp() {
   return { clock, generation, looks: () => looks };
 }
 
-test("the generation changes with every call before the first response, and stays after it", () => {
+test("the generation changes with every call until the first response, and stays the same after it", () => {
   const { clock, generation } = setUp();
   const before = generation.current();
   expect(generation.current()).not.toBe(before);
@@ -38,7 +38,7 @@ test("a response with another number of changes is a new generation, and one wit
   expect(generation.current()).not.toBe(first);
 });
 
-test("one request a second asks for changes, and without a response the generation changes with every call after four seconds", () => {
+test("the store polls for changes once a second, and after four seconds without a response the generation changes with every call", () => {
   const { clock, generation, looks } = setUp();
   generation.noteResponse(3, clock.monotonic());
   const trusted = generation.current();
@@ -54,7 +54,7 @@ test("one request a second asks for changes, and without a response the generati
   expect([late === trusted, generation.current() === late]).toEqual([false, false]);
 });
 
-test("a clock that is set back does not extend the bounds", () => {
+test("setting the clock back does not extend the time limits", () => {
   const { clock, generation } = setUp();
   generation.noteResponse(3, clock.monotonic());
   const trusted = generation.current();
@@ -64,7 +64,7 @@ test("a clock that is set back does not extend the bounds", () => {
   expect(generation.current()).not.toBe(trusted);
 });
 
-test("an own change is a new generation immediately, and after one with an unknown result the generation changes with every call", () => {
+test("a change through this store starts a new generation immediately, and after a change with an unknown result every call does", () => {
   const { clock, generation } = setUp();
   generation.noteResponse(3, clock.monotonic());
   const first = generation.current();
@@ -75,7 +75,7 @@ test("an own change is a new generation immediately, and after one with an unkno
   expect(generation.current()).not.toBe(generation.current());
 });
 
-test("the first use is written at once, later ones together after 30 s, and those that failed with the next write", async () => {
+test("the first use is written at once, later uses are batched every 30 s, and failed writes are included in the next one", async () => {
   const clock = createVirtualClock();
   const batches: (readonly KeyUse[])[] = [];
   const failures: unknown[] = [];

@@ -82,7 +82,7 @@ function expectWithin(policy: RateLimitPolicy, admitted: readonly Admitted[]): v
   }
 }
 
-test("no span of time has more units than the policy says, whatever isolates take in advance and however late responses are", async () => {
+test("no time span exceeds the policy's units, however many units isolates reserve in advance and however late responses are", async () => {
   const cost = fc.constantFrom(1, 1, 1, 2, 30);
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant("take"), isolate: fc.nat(1), cost }) },
@@ -108,7 +108,7 @@ test("no span of time has more units than the policy says, whatever isolates tak
   );
 });
 
-test("units that are spent late fit beside a whole burst that was regained since they were taken", async () => {
+test("units that are spent late stay within the limit even when a whole burst was regained since they were reserved", async () => {
   const policy = testPolicy({ limit: 300, windowMs: 60_000, burst: 60 });
   const { clock, admitted, take } = setUp({ isolates: 2 });
   // The second request takes a unit in advance, and all three are regained before it is spent.
@@ -134,7 +134,7 @@ test("a busy caller needs about a call a second, and a caller with a request a s
   expect(takeCalls()).toBe(10);
 });
 
-test("a request is decided locally only if each of its policies has an allowance, and small or slow limits have none", async () => {
+test("a request is decided locally only if each of its policies has a local allowance, and small or slow limits have none", async () => {
   const others = [
     testCheck({ name: "small", limit: 40, burst: 40 }),
     testCheck({ name: "daily", limit: 1_000, windowMs: 86_400_000, burst: 1_000 }),
@@ -147,7 +147,7 @@ test("a request is decided locally only if each of its policies has an allowance
   }
 });
 
-test("a caller that has spent half of its burst is decided by the object alone", async () => {
+test("only the object decides the requests of a caller that has spent half of its burst", async () => {
   const { clock, take, counter, takeCalls } = setUp();
   for (let request = 0; request < 20; request++) await take([check()]);
   expect(takeCalls()).toBeLessThan(20);
@@ -158,7 +158,7 @@ test("a caller that has spent half of its burst is decided by the object alone",
   expect(takeCalls()).toBe(20);
 });
 
-test("each response shows less than the one before while nothing is regained, in whichever isolate it is decided", async () => {
+test("each response reports a lower remaining quota than the previous one until units are regained, whichever isolate decides", async () => {
   const { take, takeCalls } = setUp();
   let last = Infinity;
   for (let request = 0; request < 60; request++) {
@@ -169,7 +169,7 @@ test("each response shows less than the one before while nothing is regained, in
   expect(takeCalls()).toBeLessThan(20);
 });
 
-test("an allowance that is not spent within a second is lost, so an isolate that was idle asks the object", async () => {
+test("a local allowance that is not spent within a second expires, so an idle isolate calls the object again", async () => {
   const { clock, take } = setUp();
   for (let request = 0; request < 10; request++) await take([check()]);
   expect(take([check()])).not.toBeInstanceOf(Promise);

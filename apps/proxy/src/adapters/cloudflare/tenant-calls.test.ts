@@ -103,7 +103,7 @@ test("a reservation and the record of its start are one call, and so are the res
   expect(ends).toEqual([{ stored, entry: end, leases: [{ leaseId: "lease", checks: [check] }] }]);
 });
 
-test("a result without the record of an end, and leases without a send, are stored alone after a moment", async () => {
+test("a result without an end record, and leases without a send, are stored separately after a moment", async () => {
   const { clock, ends, work, tenant } = setUp();
   const settled = tenant.sends.release(reservation);
   await tenant.limitsOf("other").release("lease", []);
@@ -116,7 +116,7 @@ test("a result without the record of an end, and leases without a send, are stor
   expect(clock.timerCount).toBe(0);
 });
 
-test("a result that could not be stored and an entry that could not be recorded are reported apart", async () => {
+test("a result that could not be stored and an entry that could not be recorded are reported separately", async () => {
   for (const [storeFailure, auditFailure] of [
     ["full", null],
     [null, "full"],
@@ -160,7 +160,7 @@ test("a result is sent once more, marked as a repeat, if its object was restarte
   }
 });
 
-test("an entry without a result is not told again, because it could be in the log already", async () => {
+test("an entry without a result is not sent again, because it could already be in the log", async () => {
   const { ends, tenant, log } = setUp(undefined, [new Error("reset")]);
   await tenant.sends.reserve(reservation, () => log.appendInTransaction(start));
   await expect(log.append(finishedSend(sendId))).rejects.toMatchObject({ name: "AuditUnavailableError" });

@@ -40,7 +40,7 @@ async function sendAndRecord(object: InstanceType<typeof TenantObject>): Promise
   expect(ended).toEqual({ storeFailure: null, auditFailure: null });
 }
 
-test("an object that starts again does not push its alarm on", async () => {
+test("restarting an object does not postpone its alarm", async () => {
   const { storage, start } = openStorage();
   await sendAndRecord(start());
   const firstAlarm = await storage.getAlarm();

@@ -23,7 +23,7 @@ function reservation(name: string, change: Partial<Reservation> = {}): Reservati
   };
 }
 
-test("a full store refuses new sends and forgets nothing, until the oldest ids have been kept for 24 hours", async () => {
+test("a full store refuses new sends and forgets no id until the oldest have been kept for 24 hours", async () => {
   const clock = createVirtualClock();
   const store = createMemoryIdempotencyStore(clock, { maxIds: 2 });
   expect(await store.reserve(reservation("1"))).toEqual({ kind: "reserved" });
@@ -37,7 +37,7 @@ test("a full store refuses new sends and forgets nothing, until the oldest ids h
   expect(await store.find(scope, ["message:1", "message:2"])).toMatchObject([{ id: "message:2" }]);
 });
 
-test("a store whose results are too long refuses new sends, and keeps the result that filled it", async () => {
+test("a store that is full of long results refuses new sends, and keeps the result that filled it", async () => {
   const store = createMemoryIdempotencyStore(createVirtualClock(), { maxResultLength: 10 });
   const first = reservation("1");
   await store.reserve(first);
@@ -54,7 +54,7 @@ test("a change of the wall clock forgets nothing", async () => {
   expect(await store.find(scope, ["message:1"])).toMatchObject([{ state: { kind: "in_progress" } }]);
 });
 
-test("a released id is free, and a connection is remembered although the send was released", async () => {
+test("a released id can be used again, and its connection is still remembered", async () => {
   const store = createMemoryIdempotencyStore(createVirtualClock());
   const first = reservation("1");
   await store.reserve(first);

@@ -8,7 +8,7 @@ describeKeyStore("in memory", { generationBoundMs: 0, storesText: false }, () =>
   return { connect: () => Promise.resolve(store), settle: () => Promise.resolve() };
 });
 
-test("a full store refuses another key and keeps the ones that it has", async () => {
+test("a full store refuses another key and keeps the existing ones", async () => {
   const store = createMemoryKeyStore(1);
   const record = createTestKeyRecord();
   await store.create(record);

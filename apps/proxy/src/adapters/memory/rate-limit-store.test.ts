@@ -14,7 +14,7 @@ test("the memory store decides synchronously", () => {
 });
 
 test.each([-86_400_000, 86_400_000])(
-  "a wall clock that is set by %i ms neither returns what was spent nor delays its return",
+  "setting the wall clock by %i ms neither restores spent units nor delays their recovery",
   async (byMs) => {
     const clock = createVirtualClock();
     const store = createMemoryRateLimitStore(clock);
@@ -100,7 +100,7 @@ test("a refused request evicts no key from a full store", () => {
   expect(store.size).toBe(2);
 });
 
-test("a policy that is not charged takes no memory, even if other policies of the request are charged", () => {
+test("a policy that is not charged uses no memory, even if other policies of the request are charged", () => {
   const store = createMemoryRateLimitStore(createVirtualClock());
   store.take(
     [testCheck(), testCheck({ name: "free" }, "x", 0), testCheck({ name: "trial", mode: "shadow" }, "x", 11)],

@@ -17,7 +17,7 @@ async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-test("a backup and a restore from it are complete even if the system takes only a part of each write", async () => {
+test("a backup and its restore are complete even if the system writes only a part of the data each time", async () => {
   const [source, target] = [await temporaryFolder(), await temporaryFolder()];
   const contents = databaseNames.map((name, index) => [name, Buffer.alloc(5_000 + index, index + 1)] as const);
   for (const [name, bytes] of contents) await writeFile(join(source, name), bytes);
@@ -29,7 +29,7 @@ test("a backup and a restore from it are complete even if the system takes only 
   for (const [name, bytes] of contents) expect((await readFile(join(target, name))).equals(bytes)).toBe(true);
 });
 
-test("a restore takes all of its files back if one cannot be moved completely", async () => {
+test("a restore removes all of its files again if one of them cannot be moved completely", async () => {
   const target = await temporaryFolder();
   const folder = join(target, ".restored");
   await mkdir(folder);
@@ -65,7 +65,7 @@ describe.each([
   ["with hard links", () => undefined],
   ["without hard links", forbidLinks],
 ])("on a file system %s", (_name, prepare) => {
-  test("a backup gets its name when it is complete, and replaces no file that appeared meanwhile", async () => {
+  test("a backup gets its final name only when it is complete, and does not overwrite a file that appeared in the meantime", async () => {
     prepare();
     const folder = await temporaryFolder();
     const manifest = { format: manifestFormat, version: "1", createdAt: 0, pepperId: null, files: [] } as const;
@@ -77,7 +77,7 @@ describe.each([
     expect(await readFile(join(folder, "taken"), "utf8")).toBe("x");
   });
 
-  test("a restore replaces no file that appeared meanwhile, and takes its own files back", async () => {
+  test("a restore does not overwrite a file that appeared in the meantime, and removes its own files again", async () => {
     prepare();
     const target = await temporaryFolder();
     const folder = join(target, ".restored");
@@ -115,7 +115,7 @@ test.each([
   expect(await readdir(folder)).toEqual([]);
 });
 
-test("a signal after the end of the work does not end the process as if it had not been done", async () => {
+test("a signal after the work is done does not make the process exit as if it had been interrupted", async () => {
   const place = await temporaryFolder();
   const before = process.listenerCount("SIGHUP");
   let after: number | null = null;

@@ -13,7 +13,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test("only its owner can access a data directory, whether it existed before or not", async () => {
+test("a data directory is accessible to its owner only, whether it existed before or not", async () => {
   const there = join(folder, "there");
   mkdirSync(there);
   chmodSync(there, 0o755);
@@ -23,7 +23,7 @@ test("only its owner can access a data directory, whether it existed before or n
   }
 });
 
-test("a directory that is writable for everybody is refused and not changed", async () => {
+test("a world-writable directory is refused and not changed", async () => {
   chmodSync(folder, 0o777);
   await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow("every user can write to the data directory");
   expect(statSync(folder).mode & 0o777).toBe(0o777);
@@ -39,7 +39,7 @@ test.each([
   ["ENOSPC", "the disk is full"],
   ["EMFILE", "this process may open no more files; see ulimit -n"],
   ["EOTHER", "unable to open database file"],
-])("an error %s of another file explains why SQLite cannot use its own", (code, reason) => {
+])("an error %s for a probe file explains why SQLite cannot use its own file", (code, reason) => {
   const write = (): never => {
     throw Object.assign(new Error("failed"), { code });
   };
@@ -47,7 +47,7 @@ test.each([
   expect(describeUnusable(new Error("not a database"), folder, write)).toBe("not a database");
 });
 
-test("where another file can be written, the error is that of SQLite, and nothing is left behind", () => {
+test("if a probe file can be written, the error is the one from SQLite, and the probe file is removed", () => {
   expect(describeUnusable(cannotOpenFile, folder)).toBe("unable to open database file");
   expect(readdirSync(folder)).toEqual([]);
 });
@@ -60,7 +60,7 @@ test("a data directory that is a file, or below a file, is refused with an error
   await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
 });
 
-test("a directory has data of a gateway as soon as one of its files is there, and other files do not count", async () => {
+test("a directory contains gateway data if it has at least one gateway file; other files do not count", async () => {
   const dataDir = join(folder, "data");
   expect(hasGatewayData(dataDir)).toBe(false);
   (await openDatabase(dataDir, "x.sqlite")).close();
@@ -70,13 +70,13 @@ test("a directory has data of a gateway as soon as one of its files is there, an
   assertGatewayData(dataDir);
 });
 
-test("a data directory that the system does not show is not taken for a missing one", () => {
+test("a data directory without access permission is not mistaken for a missing one", () => {
   const endless = join(folder, "endless");
   symlinkSync(endless, endless);
   expect(() => assertGatewayData(endless)).toThrow(/^--data-dir .*endless: ELOOP/);
 });
 
-test("a database that this user may not open is refused with this reason, and not with that of SQLite", async () => {
+test("a database that this user may not open is refused with that reason, not with SQLite's error", async () => {
   const path = join(folder, "x.sqlite");
   mkdirSync(path);
   await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow(`${path} cannot be opened: this is a directory`);
@@ -85,11 +85,8 @@ test("a database that this user may not open is refused with this reason, and no
   expect(describeAccess(new Error("no"))).toBeNull();
 });
 
-test.runIf(process.platform === "linux")(
-  "a path where the system allows no new directories fails immediately",
-  async () => {
-    await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
-      "--data-dir /proc/letta/data: the system does not allow new directories there",
-    );
-  },
-);
+test.runIf(process.platform === "linux")("a path at which no directory can be created fails immediately", async () => {
+  await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
+    "--data-dir /proc/letta/data: the system does not allow new directories there",
+  );
+});

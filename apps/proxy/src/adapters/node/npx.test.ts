@@ -37,7 +37,7 @@ test.skipIf(process.platform !== "linux").each([
   ["itself", words],
   ["through a shell", throughShell],
 ])(
-  "a program that npx has started %s learns that npx alone has been ended",
+  "a program started by npx %s detects that only npx was terminated",
   async (_how, command) => {
     expect(await endParent("npm exec letta-proxy start", command)).toBe("running\nnpx has ended\n");
   },
@@ -45,7 +45,7 @@ test.skipIf(process.platform !== "linux").each([
 );
 
 test.skipIf(process.platform !== "linux")(
-  "a program that another program below npx has started does not end with npx",
+  "a program started by another program under npx does not end with npx",
   async () => {
     const launch = 'require("node:child_process").spawn(process.argv[1], process.argv.slice(2), { stdio: "inherit" })';
     const between = [process.execPath, "--eval", launch, "sh", "-c", 'timeout 3 "$@"; exit 0', "sh", ...words];

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { openFileLimit, parseLimit } from "./open-files.ts";
 
-test("the limit of open files is the one that the shell shows", () => {
+test("the limit on open files is the one that the shell reports", () => {
   const shown = execFileSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" }).trim();
   expect(openFileLimit()).toBe(shown === "unlimited" ? Number.MAX_SAFE_INTEGER : Number(shown));
 });

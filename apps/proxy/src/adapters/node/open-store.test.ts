@@ -26,7 +26,7 @@ async function open(version: number, options?: StoreOptions): Promise<void> {
   database.close();
 }
 
-test("tables of an older version are not changed while a gateway runs with the directory, except by its own start", async () => {
+test("older tables are not migrated while a gateway runs on the directory, except by the start of that gateway", async () => {
   const before = readFileSync(path);
   const lock = await lockDataDir(folder);
   await expect(open(2)).rejects.toThrow(`${path} cannot be opened: its tables have an older version, and a running`);
@@ -36,7 +36,7 @@ test("tables of an older version are not changed while a gateway runs with the d
   lock.release();
 });
 
-test("tables of an older version are changed when no gateway runs with the directory, unless that is ruled out", async () => {
+test("older tables are migrated when no gateway runs on the directory, unless the command excludes that", async () => {
   await expect(open(2, { migrates: false })).rejects.toThrow("its tables have an older version");
   await open(2);
   await expect(open(1)).rejects.toThrow("a newer program wrote them");

@@ -23,7 +23,7 @@ test("a pepper of 32 bytes is created once in a file that only its owner can rea
   expect(loadPepper(folder, null, true)).toEqual(first);
 });
 
-test("no new pepper is created while keys exist", () => {
+test("a missing pepper is not replaced by a new one while keys exist", () => {
   expect(() => loadPepper(folder, null, true)).toThrow(CommandError);
   expect(readdirSync(folder)).toEqual([]);
 });
@@ -41,7 +41,7 @@ test("a pepper file that is damaged or unreadable is not overwritten", () => {
   expect(() => loadPepper(join(folder, "missing", "\0"), null, false)).toThrow(CommandError);
 });
 
-test("a pepper that is set as text needs no file and creates none", () => {
+test("a pepper from KEY_PEPPER needs no file and creates none", () => {
   const given = loadPepper(folder, "from the environment", true);
   expect(new TextDecoder().decode(given.secret)).toBe("from the environment");
   expect(readdirSync(folder)).toEqual([]);

@@ -14,7 +14,7 @@ function locksOn(path: string): number {
   return lines.filter((line) => line.includes(` ${process.pid} `) && line.includes(file)).length;
 }
 
-test("a disk that takes only a part of the probe is full", async () => {
+test("a disk that accepts only a part of the probe counts as full", async () => {
   const folder = mkdtempSync(join(tmpdir(), "readiness-checks-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const check = createDiskCheck(folder);
@@ -31,7 +31,7 @@ test("a disk that takes only a part of the probe is full", async () => {
 });
 
 test.skipIf(process.platform !== "linux")(
-  "a check of a database file leaves SQLite's lock on it, without which another process could remove its log",
+  "checking a database file keeps SQLite's lock on it, so that no other process can remove its WAL",
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "readiness-checks-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));

@@ -60,7 +60,7 @@ describe("watched files", () => {
     expect(changes()).toBe(3);
   });
 
-  test("a watched path that cannot be read for a while counts as removed, and the watch continues", async () => {
+  test("a watched path that is temporarily unreadable counts as removed, and is still watched", async () => {
     const path = join(folder, "config.json");
     symlinkSync("config.json", path);
     const { clock, changes, stop } = watched(path);
@@ -87,7 +87,7 @@ describe("watched files", () => {
     stop();
   });
 
-  test("a directory that is replaced behind a symbolic link, as Kubernetes does it, is reported as a change", async () => {
+  test("replacing the directory behind a symbolic link, as Kubernetes does, is reported as a change", async () => {
     for (const name of ["first", "second"]) {
       mkdirSync(join(folder, name));
       writeFileSync(join(folder, name, "config.json"), "{}");
@@ -154,7 +154,7 @@ describe("credential files", () => {
     return { write, use, events, outage, keys };
   }
 
-  test("a credential file that gets the credential of another tenant is reported once with the rule, and the old credential stays in use until the file is corrected", async () => {
+  test("a credential file that contains another tenant's credential is reported once with the rule, and the old credential stays in use until the file is corrected", async () => {
     const { write, use, events } = openSeveral({ acme: "sk-acme", globex: "sk-globex" });
     write("acme", "sk-globex");
     for (let second = 0; second < 3; second++) expect(await use("acme", "globex")).toEqual(["sk-acme", "sk-globex"]);
@@ -169,7 +169,7 @@ describe("credential files", () => {
     expect(events.slice(1)).toEqual(["acme recovered"]);
   });
 
-  test("a credential that its former tenant no longer uses can be that of another tenant", async () => {
+  test("a tenant may use a credential that its previous tenant no longer uses", async () => {
     const { write, use, events } = openSeveral({ acme: "sk-acme", globex: "sk-globex" });
     write("acme", "sk-globex");
     expect(await use("acme")).toEqual(["sk-acme"]);
@@ -231,7 +231,7 @@ describe("credential files", () => {
     expect([keys.reads, events.slice(1)]).toEqual([3, ["acme recovered"]]);
   });
 
-  test("a key that ends while the keys are being read is noticed a second later", async () => {
+  test("a key that ends while the keys are being read is detected a second later", async () => {
     const live = new Set(["only-keys"]);
     const { write, use, keys } = openSeveral({ acme: "sk-acme" }, live);
     write("acme", "sk-default");
@@ -252,7 +252,7 @@ describe("credential files", () => {
     expect(await use("acme")).toEqual(["sk-default"]);
   });
 
-  test("a changed credential may be one that the configuration lets tenants share", async () => {
+  test("a changed credential may be one that tenants share by configuration", async () => {
     const { write, use, events } = openSeveral({ b2: "sk-b", c2: "sk-c", d: "sk-d" });
     write("b2", "sk-c");
     expect(await use("b2", "c2")).toEqual(["sk-c", "sk-c"]);
@@ -261,7 +261,7 @@ describe("credential files", () => {
     expect(events).toEqual([]);
   });
 
-  test("a changed credential is not that of tenants that only have keys, and is not used while the keys cannot be read", async () => {
+  test("a changed credential must not match that of a tenant known only from its keys, and is not used while the keys cannot be read", async () => {
     const { write, use, events, outage } = openSeveral({ acme: "sk-acme" }, new Set(["only-keys"]));
     write("acme", "sk-default");
     outage.cause = new Error("no connection");
@@ -315,7 +315,7 @@ describe("credential files", () => {
     expect(credentialOf("a")).toBe("sk-three3");
   });
 
-  test("a credential file that is removed or invalid is reported once, without its content, and its return too; the old credential stays in use", async () => {
+  test("a removed or invalid credential file is reported once, without its content, and so is its recovery; the old credential stays in use", async () => {
     writeFileSync(path, "sk-1");
     const { credentialOf, clock, failures, recovered } = open();
     writeFileSync(path, "sk 2\nsecret");

@@ -58,7 +58,7 @@ describe("the idempotency store in a SQLite file", () => {
     return Number(open(path).prepare(`SELECT count(*) AS count FROM ${table}`).get()?.["count"]);
   }
 
-  test("ids, results and connections survive a restart, and a lease ends on time", async () => {
+  test("ids, results and connections survive a restart, and a lease still ends on time", async () => {
     const [path, time] = [newFile(), clock()];
     const before = start(path, time);
     const [finished, lost] = [testReservation(["a"]), testReservation(["b"])];
@@ -76,7 +76,7 @@ describe("the idempotency store in a SQLite file", () => {
     expect(await store.findConnection("default", "connection-1")).toEqual(finished.connection);
   });
 
-  test("if the clock was set back before a restart, ids, connections and leases keep the rest of their time", async () => {
+  test("if the clock was set back before a restart, ids, connections and leases keep their remaining lifetime", async () => {
     const [path, before] = [newFile(), clock(1_800_000_000_000)];
     const earlier = start(path, before);
     await earlier.reserve(testReservation(["a"], { connectionId: "c" }));
@@ -97,7 +97,7 @@ describe("the idempotency store in a SQLite file", () => {
     expect(await store.findConnection("default", "connection-1")).not.toBeNull();
   });
 
-  test("a process that starts after the clock was set back forgets nothing of the others, nor they of it", async () => {
+  test("a process that starts after the clock was set back shares all ids with the others, in both directions", async () => {
     const [path, early] = [newFile(), clock(1_800_000_000_000)];
     const first = start(path, early);
     await first.reserve(testReservation(["a"]));
@@ -183,7 +183,7 @@ describe("the idempotency store in a SQLite file", () => {
     expect(await store.find(testScope, ["a"])).toEqual([]);
   });
 
-  test("a reservation that fails in the middle leaves nothing behind", async () => {
+  test("a reservation that fails halfway leaves nothing behind", async () => {
     const path = newFile();
     const store = start(path, clock());
     const vandal = open(path);
@@ -196,7 +196,7 @@ describe("the idempotency store in a SQLite file", () => {
     expect(await store.reserve(testReservation(["first"]))).toEqual({ kind: "reserved" });
   });
 
-  test("after kill -9 nothing that was confirmed is missing, and the counts are right", async () => {
+  test("after kill -9 no confirmed id is missing, and the counts are right", async () => {
     const path = newFile();
     const worker = join(import.meta.dirname, "../../../test/support/reserve-in-process.ts");
     let confirmed = "";

@@ -65,7 +65,7 @@ test("keys are still stored when the file is opened again", async () => {
   expect(await createSqliteKeyStore(open(path), clock).find(record.id)).toEqual(record);
 });
 
-test("a process notices the changes of another one although its clock was set back", async () => {
+test("a process detects the changes of another process although its clock was set back", async () => {
   const path = newFile();
   const clock = createVirtualClock();
   const store = createSqliteKeyStore(open(path), clock);
@@ -76,7 +76,7 @@ test("a process notices the changes of another one although its clock was set ba
   expect(store.generation()).not.toBe(before);
 });
 
-test("a change of another process is noticed although the first read of it failed, and until then nothing is said to be unchanged", async () => {
+test("a change by another process is detected although the first read of it failed, and until then the store never reports that nothing changed", async () => {
   const path = newFile();
   const clock = createVirtualClock();
   const database = open(path);

@@ -71,7 +71,7 @@ test("processes that share a file share the limits although some started before 
   expect([spend(after), spend(before), spend(after)]).toEqual([true, false, false]);
 });
 
-test("after a restart, a clock that was set back meanwhile delays nobody longer than an empty bucket", async () => {
+test("after a restart with the clock set back, no request waits longer than for an empty bucket", async () => {
   const path = newFile();
   const clock = createVirtualClock();
   const database = openSqlite(path);

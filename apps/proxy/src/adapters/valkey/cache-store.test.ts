@@ -35,7 +35,7 @@ function entry(text: string, language: string): CacheEntry {
   };
 }
 
-test("the first call of an outage says why it failed, later trials do not, and its end is reported with its length", async () => {
+test("the first failed call of an outage is reported with its cause, later attempts are not, and the recovery is reported with the duration", async () => {
   const clock = createVirtualClock();
   const cause = new Error("it hangs");
   let call = (): Promise<unknown> => Promise.reject(cause);
@@ -128,7 +128,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     expect(fetches).toBe(2);
   });
 
-  test("a response is not stored over one of its variant that another gateway requested later", async () => {
+  test("a response does not overwrite the same variant that another gateway requested later", async () => {
     const store = await open();
     const [first, second] = [await store.begin?.("key", []), await store.begin?.("key", [])];
     const [old, current, other] = [entry("old", "en"), entry("new", "en"), entry("other", "de")];
@@ -157,7 +157,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     }
   });
 
-  test("a server that hangs is a miss: the first lookup times out, later ones fail immediately", async () => {
+  test("a hanging server counts as a miss: the first lookup times out, later ones fail immediately", async () => {
     const store = await open(50);
     const failures: string[] = [];
     const cache = createHttpCache({ store, clock: systemClock, onError: (failure) => void failures.push(failure) });

@@ -130,7 +130,7 @@ describe.runIf(canLaunchValkey())("the idempotency store with a server", () => {
     expect(await restarted.findConnection("default", "connection-1")).toEqual(finished.connection);
   });
 
-  test("the store rejects in time while the server hangs and after it was killed, and works with its successor", async () => {
+  test("the store rejects in time while the server hangs and after it was killed, and recovers when the server restarts", async () => {
     const node = await launchValkey();
     const store = createValkeyIdempotencyStore(connect(node.url, 500));
     const reservation = testReservation(["a"]);
@@ -162,7 +162,7 @@ describe.runIf(canLaunchValkey())("the idempotency store with a server", () => {
       .toMatchObject({ kind: "reserved" });
   });
 
-  test("the store rejects when a key holds something that it did not write", async () => {
+  test("the store rejects if a key contains a value that it did not write", async () => {
     const store = open();
     const key = `{test-${prefixes - 1}:"default"}:send:id:["environment-1","agent-1","conversation-1","a"]`;
     await shared.command(["SET", key, "garbage"]);
@@ -198,7 +198,7 @@ describe.runIf(canLaunchValkey())("the idempotency store with a server", () => {
     expect(await store.find(testScope, ["a"])).toHaveLength(1);
   });
 
-  test("the store needs no more of the server than docs/configuration.md says", async () => {
+  test("the store needs no server command or setting beyond those in docs/configuration.md", async () => {
     const commands = "get set hget hset hsetnx hexists hgetall info eval evalsha time hmget pexpire exists del mget";
     const rules = ["on", "nopass", "~{letta-proxy:*", "-@all", ...commands.split(" ").map((name) => `+${name}`)];
     const node = await launch({ directory: await newFolder(), args: ["--user", "default", ...rules] });
@@ -236,7 +236,7 @@ describe.runIf(canLaunchValkey())("the idempotency store with a server", () => {
       });
     });
 
-    test("a server for sends must say what its settings are", async () => {
+    test("a server for sends must allow its settings to be read", async () => {
       const rules = ["on", "nopass", "~*", "+@all", "-info"];
       const node = await launch({ args: ["--user", "default", ...rules] });
       await expect(assertDurableValkey(connect(node.url))).rejects.toMatchObject({ name: "ValkeyError" });

@@ -70,8 +70,8 @@ describe("reads of keys when an outage of Valkey begins", () => {
   });
 });
 
-describe("polls that have only begun", () => {
-  test("a poll that has only begun is no reason to trust reads for more than five seconds after the last response", async () => {
+describe("unfinished polls", () => {
+  test("an unfinished poll does not extend trust in reads beyond five seconds after the last response", async () => {
     const { clock, server, store, suspend } = await setUp();
     const before = store.generation();
     server.replyMs = null;
@@ -85,7 +85,7 @@ describe("polls that have only begun", () => {
     expect(store.generation()).not.toBe(before);
   });
 
-  test("a poll that has only begun is no reason to trust reads for more than four seconds after a quick response, if the process is suspended then", async () => {
+  test("an unfinished poll does not extend trust in reads beyond four seconds after a quick response, if the process is then suspended", async () => {
     const { clock, server, store, suspend } = await setUp();
     server.replyMs = null;
     await clock.advance(1_000);
@@ -93,7 +93,7 @@ describe("polls that have only begun", () => {
     expect(store.generation()).not.toBe(store.generation());
   });
 
-  test("a poll that has only begun does not renew the trust of a process that was suspended", async () => {
+  test("an unfinished poll does not renew trust in reads after the process was suspended", async () => {
     const { clock, store, suspend, server } = await setUp();
     server.replyMs = 500;
     suspend(4_001);

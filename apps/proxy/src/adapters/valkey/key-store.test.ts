@@ -82,7 +82,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     settle,
   }));
 
-  test("a change of another process changes the generation within two seconds", async () => {
+  test("a change by another process changes the generation within two seconds", async () => {
     const clock = createVirtualClock();
     const [store, other] = [await open(connect(), clock), await open(connect(), clock)];
     const before = store.generation();
@@ -114,7 +114,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect((await first.find(record.id))?.description).toBe("x".repeat(40));
   });
 
-  test("all uses are stored when there are more than one script writes", async () => {
+  test("all uses are stored even if they do not fit into one script call", async () => {
     const store = await open(connect(), createVirtualClock());
     const records = Array.from({ length: 1_001 }, () => createTestKeyRecord());
     for (const record of records) await store.create(record);
@@ -122,7 +122,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     expect((await store.lastUses()).size).toBe(1_001);
   });
 
-  test("all names of keys in Valkey have one prefix and are in one hash slot", async () => {
+  test("all keys in Valkey have one prefix and are in one hash slot", async () => {
     const connection = connect();
     const store = await open(connection, createVirtualClock());
     const record = createTestKeyRecord();
@@ -143,7 +143,7 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
   });
 });
 
-test.skipIf(!canLaunchValkey())("every script runs on a cluster node, which refuses names of two slots", async () => {
+test.skipIf(!canLaunchValkey())("every script runs on a cluster node, which refuses keys of two slots", async () => {
   const node = await launchValkey({ args: ["--cluster-enabled", "yes"] });
   const connection = connect(node.url);
   await connection.command(["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]);
@@ -184,7 +184,7 @@ test.skipIf(!canLaunchValkey())(
   },
 );
 
-describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
+describe.skipIf(!canLaunchValkey())("keys in a failing Valkey", () => {
   let failing: LaunchedValkey;
   let clock: VirtualClock;
   let connection: CountedConnection;
@@ -280,7 +280,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(thawed.generation()).not.toBe(thawed.generation());
   });
 
-  test("a clock that is set back does not extend the 60 seconds for which reads stay valid", async () => {
+  test("setting the clock back does not extend the 60 seconds for which reads stay valid", async () => {
     let setBackMs = 0;
     const moved = { ...clock, now: () => clock.now() - setBackMs };
     const onMoved = await openValkeyKeyStore(connection, moved);

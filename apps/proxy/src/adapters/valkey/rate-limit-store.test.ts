@@ -120,7 +120,7 @@ describe.runIf(canLaunchValkey())("the rate limit store with a server", () => {
     expect(calls).toBe(1);
   });
 
-  test("the store rejects if a key holds a value that it did not write", async () => {
+  test("the store rejects if a key contains a value that it did not write", async () => {
     const store = open();
     const key = `{test-${prefixes - 1}}:limit:rate:4:testsomebody`;
     for (const value of ["garbage", "nan"]) {

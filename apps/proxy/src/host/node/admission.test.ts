@@ -77,7 +77,7 @@ function createWorld(maxConnections: number) {
 }
 
 describe("admission", () => {
-  test("admission refuses what is over the limit with 503 and Retry-After, until a request has ended", () => {
+  test("admission refuses requests over the limit with 503 and Retry-After, until a request has ended", () => {
     const { ask } = createWorld(2);
     const first = ask();
     ask();
@@ -87,7 +87,7 @@ describe("admission", () => {
     expect(ask().status).toBeNull();
   });
 
-  test("admission closes connections over the limit, and leaves the last fifth to callers and to single requests", () => {
+  test("admission closes connections over the limit, and reserves the last fifth for callers and single requests", () => {
     const { connect, ask, admission } = createWorld(10);
     const sockets = Array.from({ length: 8 }, connect);
     expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([true, true]);
@@ -136,7 +136,7 @@ describe("admission", () => {
     expect(statusAt(401)).toBeNull();
   });
 
-  test("admission reports at most once in a second how much was refused", async () => {
+  test("admission reports at most once a second how many requests were refused", async () => {
     const { clock, connect, ask, reports } = createWorld(1);
     connect();
     connect();

@@ -56,7 +56,7 @@ test("the frame budget drops the largest socket of the owner that exceeds its li
   expect([dropped, small.unfinishedBytes, small.isClosed]).toEqual([["small: owner"], 0, true]);
 });
 
-test("frames that wait to be written count until they are written, each with what it costs besides its bytes", () => {
+test("frames that wait to be written count until they are written, including the overhead of each", () => {
   const dropped: string[] = [];
   const socket = createFrameBudget(limits).open("key", (limit) => void dropped.push(limit));
   const written = Array.from({ length: 1_100 }, () => socket.addWaitingFrame(2));
@@ -67,7 +67,7 @@ test("frames that wait to be written count until they are written, each with wha
   expect(dropped).toEqual(["owner"]);
 });
 
-test("a frame that arrives in many small chunks counts with what each chunk costs", () => {
+test("a frame that arrives in many small chunks counts with the overhead of each chunk", () => {
   const dropped: string[] = [];
   const socket = createFrameBudget(limits).open("key", (limit) => void dropped.push(limit));
   for (let chunk = 0; chunk < 1_200; chunk++) socket.addChunk(1);

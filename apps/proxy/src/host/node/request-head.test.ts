@@ -9,7 +9,7 @@ function head(fields: readonly (readonly [string, string])[], version: "1.0" | "
 const chunked = ["Transfer-Encoding", "chunked"] as const;
 const length = ["Content-Length", "2"] as const;
 
-test("a head with one Host and no transfer encoding, or with chunked alone, is good", () => {
+test("a request head with one Host and no transfer encoding, or with chunked alone, is accepted", () => {
   const good = [[], [chunked], [["transfer-encoding", " Chunked "]], [length]] as const;
   expect(good.map((fields) => refuseHead(head(fields)))).toEqual([null, null, null, null]);
   expect(refuseHead(head([], "1.0"))).toBeNull();
@@ -34,13 +34,13 @@ test.each([
   ["a transfer encoding of HTTP/1.0", head([chunked], "1.0"), 400],
   ["a second Content-Length, even an equal one", head([length, length]), 400],
   ["a second Host", head([["hOST", "y"]]), 400],
-  ["another major version", head([], "2.0"), 400],
+  ["an unsupported major version", head([], "2.0"), 400],
   ["more than 100 fields", head(Array.from({ length: 100 }, () => ["X", "y"] as const)), 431],
 ])("%s is refused", (_what, given, status) => {
   expect(refuseHead(given)).toMatchObject({ status });
 });
 
-test("a head of HTTP/1.1 without Host is refused, and one of HTTP/1.0 is good", () => {
+test("an HTTP/1.1 request without Host is refused, and an HTTP/1.0 request without it is accepted", () => {
   const [lacking, old] = [head([]), head([], "1.0")].map((given) => ({ ...given, rawHeaders: ["Accept", "*/*"] }));
   expect(lacking && refuseHead(lacking)).toMatchObject({ status: 400 });
   expect(old && refuseHead(old)).toBeNull();
@@ -50,13 +50,13 @@ test("100 fields are accepted", () => {
   expect(refuseHead(head(Array.from({ length: 99 }, () => ["X", "y"] as const)))).toBeNull();
 });
 
-test("OPTIONS with an asterisk alone is about the whole server", () => {
+test("only OPTIONS * targets the whole server", () => {
   expect(isServerOptions({ method: "OPTIONS", url: "*" })).toBe(true);
   expect(isServerOptions({ method: "OPTIONS", url: "/*" })).toBe(false);
   expect(isServerOptions({ method: "GET", url: "*" })).toBe(false);
 });
 
-test("a request asks for another protocol if it has Upgrade and names it in Connection", () => {
+test("a request is an upgrade if it has Upgrade and lists it in Connection", () => {
   expect(requestsUpgrade({ rawHeaders: ["Upgrade", "h2c", "Connection", "keep-alive, Upgrade"] })).toBe(true);
   expect(requestsUpgrade({ rawHeaders: ["Upgrade", "h2c"] })).toBe(false);
   expect(requestsUpgrade({ rawHeaders: ["Connection", "upgrade"] })).toBe(false);

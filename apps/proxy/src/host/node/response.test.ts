@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { sendResponse } from "./response.ts";
 
-test("a stream for which there is no room is cancelled, and the page that requested it can read why", async () => {
+test("a stream over the limit is cancelled, and the web page that requested it can read the reason", async () => {
   const cancelled = Promise.withResolvers<undefined>();
   const stream = new ReadableStream<Uint8Array>({ cancel: () => cancelled.resolve(undefined) });
   const page = "https://page.example";

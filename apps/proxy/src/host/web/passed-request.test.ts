@@ -13,7 +13,7 @@ function readSent(text: string, contentLength: number): Promise<unknown> {
   return passedRequest(new Request("https://app.example/letta/x", init), null, "/letta").readBody({ maxBytes: 4 });
 }
 
-test("a body that is empty despite its Content-Length was read before the gateway, as by a parser of Express or Fastify", async () => {
+test("a body that is empty despite its Content-Length was consumed before the gateway, as by a body parser of Express or Fastify", async () => {
   await expect(readSent("", 3)).rejects.toThrow("was read before it reached the gateway");
   expect(await readSent("", 0)).toBeNull();
 });

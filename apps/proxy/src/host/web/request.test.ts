@@ -55,7 +55,7 @@ test("a body over the limit is cancelled, and a body with a Content-Length over 
   expect([await readWebBody(announced, atMost4), announced.isCancelled()]).toEqual(["too_large", true]);
 });
 
-test("a body for which there is no room is cancelled, and one that has ended takes no room", async () => {
+test("a body over the memory limit is cancelled, and a body that has ended uses no memory", async () => {
   const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const limits = { maxBytes: 4_000, memory: { budget, owner } };
   const growing = requestOf(["x".repeat(1_000), "x".repeat(1_000), "never"]);
@@ -75,7 +75,7 @@ test("a body counts until its stream ends, with all the bytes that it declares",
   expect(await Promise.race([first, reading()])).toBe("no_room");
 });
 
-test("a body that waits for its caller is dropped when others need its room", async () => {
+test("a body that is waiting for its client is dropped when others need the memory", async () => {
   const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const memory = { budget, owner };
   let isCancelled = false;
@@ -89,7 +89,7 @@ test("a body that waits for its caller is dropped when others need its room", as
   expect(await other).toHaveLength(400);
 });
 
-test("a body that was dropped because there is no room is not aborted, even where its stream fails then", async () => {
+test("a body that was dropped for lack of memory does not count as aborted, even if its stream fails afterwards", async () => {
   const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const sources: ReadableStreamDefaultController<Uint8Array>[] = [];
   const body = new ReadableStream<Uint8Array>({ start: (controller) => void sources.push(controller) });
@@ -118,7 +118,7 @@ const readers: readonly (readonly [by: string, read: (body: Request) => unknown]
   ],
 ];
 test.each(readers)(
-  "a body that %s before the gateway is 500 with its cause in the log, not a caller that has gone",
+  "a body that %s before the gateway is 500 with its cause in the log, and does not count as a client disconnect",
   async (_how, read) => {
     const { proxy, issueKey, events } = createTestProxy();
     const { key } = await issueKey();

@@ -18,7 +18,7 @@ function start(outcomes: readonly (Error | null)[]) {
   return { clock, events, open, attempts: () => attempts };
 }
 
-test("a failed opening is the response for a second, then the next request opens again, and an open gateway stays open", async () => {
+test("after the gateway fails to open, requests fail for a second, then the next one tries again; an open gateway stays open", async () => {
   const cause = new Error("no such file");
   const { clock, events, open, attempts } = start([cause, cause, null]);
   expect(await Promise.all([open(), open()])).toMatchObject([

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { auditFile } from "../../adapters/node/data-dir.ts";
 import { openAudit } from "./audit.ts";
 
-test("an audit log whose last record cannot be written is closed all the same, and rejects", async () => {
+test("an audit log whose last record cannot be written is closed anyway, and close() rejects", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "audit-"));
   onTestFinished(() => rmSync(dataDir, { recursive: true }));
   const audit = await openAudit({ dataDir }, { id: "pepper", secret: new Uint8Array(32) });

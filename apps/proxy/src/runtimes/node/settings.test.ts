@@ -80,7 +80,7 @@ test("a change while the keys cannot be read names their store, and is applied w
   rmSync(folder, { recursive: true });
 });
 
-test("with a port for the administration, only a start and its check need the operator's token", () => {
+test("with an administration port, only a start and config check need the operator's token", () => {
   const folder = mkdtempSync(join(tmpdir(), "settings-"));
   const file = join(folder, "proxy.config.json");
   writeFileSync(file, JSON.stringify({ admin: { port: 8_788 } }));

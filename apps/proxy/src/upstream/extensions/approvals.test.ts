@@ -75,7 +75,7 @@ describe("requests for permission of a remote server", () => {
     ["a maximum mode", { maxMode: "standard" }, ["call-1"], 3],
     ["agents and devices", { agentIds: ["agent-2"], deviceIds: ["laptop"] }, [], 0],
   ])(
-    "only the requests that a principal restricted to %s can reach are shown to it",
+    "a principal restricted to %s sees only the requests that it can access",
     async (_, restriction, ids, readCount) => {
       const { read, reads } = createServer(pending);
       const principal = { ...everybody, ...restriction };
@@ -86,7 +86,7 @@ describe("requests for permission of a remote server", () => {
     },
   );
 
-  test("requests of others change neither pages nor cursors of a restricted principal", async () => {
+  test("requests that a principal cannot access affect neither its pages nor its cursors", async () => {
     const own = Array.from({ length: 5 }, (_, index) => approval(`own-${index}`, "laptop", "agent-1", 10 * index));
     const others = Array.from({ length: 23 }, (_, index) => approval(`other-${index}`, "laptop", "agent-2", 2 * index));
     const mixed = [...own, ...others].toSorted((left, right) => left.requestedAt - right.requestedAt);
@@ -107,7 +107,7 @@ describe("requests for permission of a remote server", () => {
     });
   });
 
-  test("requests of the same time are each on one page", async () => {
+  test("requests with equal times each appear on exactly one page", async () => {
     const all = Array.from({ length: 9 }, (_, index) => approval(`call-${index}`, "laptop", "agent-1", 7));
     for (const [limit, pageSize] of [
       [2, 3],
@@ -128,13 +128,13 @@ describe("requests for permission of a remote server", () => {
     }
   });
 
-  test("a cursor of requests that no page had is 400", async () => {
+  test("a cursor that no page has returned is 400", async () => {
     const { read } = createServer(pending);
     const response = await listRemoteApprovals({ ...everybody, agentIds: [] }, { after: "1.x" }, read, sha256Hex);
     expect(response.status).toBe(400);
   });
 
-  test("requests that a server fails to list are its failure for every principal", async () => {
+  test("a server's failure to list requests is passed on to every principal", async () => {
     const failed = problemResponse("storage_unavailable");
     const restricted = await listRemoteApprovals(
       { ...everybody, agentIds: ["agent-1"] },

@@ -24,7 +24,7 @@ const sendTo = (world: SendWorld, id: string): Promise<PlainResponse> =>
   world.send({ messages: [user(id)], members: { agentId: "agent-1" } });
 
 describe("statuses of messages to a remote server", () => {
-  test("a message to a remote server that the device accepted is accepted, whatever its turn did", async () => {
+  test("a message to a remote server is reported as accepted once its device has accepted it, whatever the turn did", async () => {
     const world = await createSendWorld();
     const response = { success: true, message: "ok", disposition: "queued" };
     world.upstream = () => Promise.resolve(jsonResponse(200, response));
@@ -76,7 +76,7 @@ describe("statuses of messages to a remote server", () => {
     expect(body).toMatchObject({ state: expect.stringMatching(/^(?:unknown|received)$/) });
   });
 
-  test("the end of a message to a remote server is not waited for, because it is not known here", async () => {
+  test("a read does not wait for the end of a message to a remote server, because the gateway never learns it", async () => {
     const world = await createSendWorld();
     await sendTo(world, "m-1");
     const response = await retrieve(world, "m-1", "agentId=agent-1&wait=finished&waitSeconds=60");
@@ -100,7 +100,7 @@ describe("statuses of messages to a remote server", () => {
     expect((await retrieve(world, "m-1")).status).toBe(200);
   });
 
-  test("a message status without the agent is the same 404 for everyone, which says that agentId is missing", async () => {
+  test("a message status without the agent is the same 404 for every key, and says that agentId is missing", async () => {
     const world = await createSendWorld();
     await sendTo(world, "m-1");
     const { key: otherDevice } = await world.issueKey({ scopes: ["read"], deviceIds: ["device-2"] });
@@ -161,7 +161,7 @@ describe("statuses of messages to a remote server", () => {
     expect((await retrieve(world, "m-1")).status).toBe(200);
   });
 
-  test("a message whose reservation failed, but was carried out nevertheless, was not sent", async () => {
+  test("a message whose reservation reported a failure, but took effect, was not sent", async () => {
     const { clock } = await createSendWorld();
     const store = failingStore(createMemoryIdempotencyStore(clock));
     const reserve: typeof store.reserve = async (reservation) => {

@@ -54,7 +54,7 @@ const brokenKeys: readonly (readonly [title: string, body: unknown])[] = [
 ];
 
 const operations: readonly RecordedRequest[] = [
-  get("list of keys"),
+  get("the list of keys"),
   get("a page of keys", "", "limit=2"),
   get("the next page of keys", "", "limit=2&after=<id admin>"),
   get("keys of a state", "", "state=active"),

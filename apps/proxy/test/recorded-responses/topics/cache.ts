@@ -42,8 +42,8 @@ export const cache: Topic = {
     { title: "the list of a limited key", as: "one device" },
     { title: "a first device", ...device },
     { title: "a device that is fresh", ...device },
-    { title: "a device that is not there", ...device, path: "/v1/environments/nothing" },
-    { title: "a device that is not there, again", ...device, path: "/v1/environments/nothing" },
+    { title: "an unknown device", ...device, path: "/v1/environments/nothing" },
+    { title: "an unknown device again", ...device, path: "/v1/environments/nothing" },
     { title: "a list after a second", as: "details", before: after(1_000) },
     ...controls.map(([title, headers]): RecordedRequest => ({
       title: `a fresh list with ${title}`,
@@ -76,7 +76,7 @@ export const cache: Topic = {
       as: "details",
       headers: { "cache-control": "no-cache" },
     },
-    { title: "a list that is too old for a failure", as: "details", before: after(120_000) },
+    { title: "a list that is too old to be served on an error", as: "details", before: after(120_000) },
     {
       title: "a list that is read again",
       as: "details",

@@ -175,7 +175,12 @@ export const requests: Topic = {
       body: {},
     },
     ...queries.map((query): RecordedRequest => ({ title: `query ${query.slice(0, 20)}`, as, query })),
-    { title: "a query where none is known", as, path: "/v1/environments/laptop", query: "limit=abc&future=1" },
+    {
+      title: "a query on an endpoint without parameters",
+      as,
+      path: "/v1/environments/laptop",
+      query: "limit=abc&future=1",
+    },
     ...ids.map((id): RecordedRequest => ({ title: `a send to ${id.slice(0, 20)}`, as, ...send(id, messageBody("m")) })),
     ...bodies.map(([title, body]): RecordedRequest => ({
       title: `a send with ${title}`,

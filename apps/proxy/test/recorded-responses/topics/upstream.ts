@@ -59,7 +59,7 @@ const responses: readonly (readonly [title: string, fetch: UpstreamFetch])[] = [
   ["a success without a content type", () => Promise.resolve({ status: 200, headers: {}, body: "{}" })],
 ];
 
-/** The look-up of a connection succeeds, so that a send reaches the response under test. */
+/** The lookup of a connection succeeds, so that a send reaches the response under test. */
 function exceptLookUp(fetch: UpstreamFetch): UpstreamFetch {
   return (request, signal) => (request.method === "POST" ? fetch : remoteServer)(request, signal);
 }
@@ -118,14 +118,14 @@ export const upstreamResponses: Topic = {
       before: () => void (upstream.current = exceptLookUp(never)),
     },
     {
-      title: "a caller who leaves a send",
+      title: "a caller who disconnects during a send",
       as: "plain",
       ...send("conn-laptop", messageBody("m")),
       isAbandoned: true,
       whileWaitingMs: 30_000,
     },
     {
-      title: "a caller who leaves a list",
+      title: "a caller who disconnects during a list",
       as: "plain",
       isAbandoned: true,
       before: () => void (upstream.current = never),

@@ -15,8 +15,8 @@ export function describeAuthentication(gateway: GatewayUnderTest): void {
 
   test.each([
     ["a malformed key", "lek_wrong"],
-    ["one of the right form that nobody made", "lek_000000000000_0000000000000000000000000000000000000000000000000"],
-    ["the upstream's own", "sk-of-the-upstream"],
+    ["a well-formed key that was never created", "lek_000000000000_0000000000000000000000000000000000000000000000000"],
+    ["the upstream's own credential", "sk-of-the-upstream"],
   ])("a wrong key is 401: %s", async (_what, key) => {
     const answer = await list(key);
     expect([answer.status, answer.json["errorCode"]]).toEqual([401, "invalid_key"]);

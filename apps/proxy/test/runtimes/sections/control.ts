@@ -22,7 +22,7 @@ export function describeControl({ name }: Pick<RuntimeLauncher, "name">, gateway
     }
   });
 
-  test("an operation that the upstream does not have is 404 endpoint_not_found", async () => {
+  test("an operation that the upstream does not support is 404 endpoint_not_found", async () => {
     const key = await gateway.keyFor("list", "read", "control");
     const answer = await gateway.ask(`${path}/queue/q-1?agentId=agent-1`, { method: "DELETE", key });
     expect([answer.status, answer.json["errorCode"]]).toEqual([404, "endpoint_not_found"]);

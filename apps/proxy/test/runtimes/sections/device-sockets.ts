@@ -90,7 +90,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     await box.close();
   });
 
-  test("a device that registers again replaces its socket, and one that leaves is offline at once", async () => {
+  test("a device that registers again replaces its socket, and one that disconnects is offline at once", async () => {
     const first = await connectScriptedDevice(device("again"));
     const second = await connectScriptedDevice(device("again"));
     expect(await first.closed).toBe(1000);
@@ -119,7 +119,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     }
   });
 
-  test("a plain request to the socket's path is 426, whose connection has the option `upgrade` and closes", async () => {
+  test("a plain request to the socket's path is 426 with Connection: upgrade, and the connection closes", async () => {
     const { body } = await registerDevice(device("plain"));
     const target = `/v1/environments/${String(body["connectionId"])}/socket`;
     const socket = await openSocket(gateway.url);

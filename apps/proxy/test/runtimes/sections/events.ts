@@ -104,7 +104,7 @@ export function describeEvents(launcher: RuntimeLauncher, unread: () => ReturnTy
     key: string = readerKey,
   ): Promise<OpenStream> => openStream(gateway, key, query, headers);
 
-  test("events arrive as they happen, in the order of the device, and Last-Event-ID continues behind them", async () => {
+  test("events arrive as they happen, in device order, and Last-Event-ID resumes after them", async () => {
     const first = await open("?include=output");
     expect(Object.fromEntries(first.response.headers)).toMatchObject({
       "content-type": "text/event-stream",
@@ -166,7 +166,7 @@ export function describeEvents(launcher: RuntimeLauncher, unread: () => ReturnTy
     }
   });
 
-  test("a reader that reads nothing is disconnected after a while, and others receive everything in the meantime", async () => {
+  test("a client that does not read its stream is disconnected after a while, and others receive everything in the meantime", async () => {
     expect(await unread()).toEqual({ received: largePieces, reason: "unread" });
   }, 120_000);
 

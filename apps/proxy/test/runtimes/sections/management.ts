@@ -39,7 +39,7 @@ export function describeManagement({ name }: Pick<RuntimeLauncher, "name">, gate
     expect(changes()).toHaveLength(before);
   });
 
-  test("a device out of reach is not removed, and a caller without the scope removes nothing", async () => {
+  test("a device that the key cannot access is not removed, and a caller without the scope removes nothing", async () => {
     const before = changes().length;
     const { key } = await gateway.createKey({ scopes: ["admin"], deviceIds: ["another"] });
     const hidden = await gateway.ask(path, { method: "DELETE", key });

@@ -49,7 +49,7 @@ export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway
     expect(findSent()).toHaveLength(1);
   });
 
-  test("a send whose response comes after an unsolicited 100 Continue has an unknown outcome, and a process names the reason", async () => {
+  test("a send whose response follows an unsolicited 100 Continue has an unknown outcome, and server runtimes name the reason", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const answer = await gateway.ask(path, { key, body: message("m-continued", continuedContent) });
     // A Worker calls the upstream with the `fetch` of its platform; that of the test harness responds with 500 itself.
@@ -59,7 +59,7 @@ export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway
   });
 
   test.each([
-    ["no JSON", "{", 400, "malformed_json"],
+    ["invalid JSON", "{", 400, "malformed_json"],
     ["nothing", "", 400, "malformed_json"],
     ["a text", '"x"', 400, "invalid_request"],
     ["no messages", '{"agentId":"a","messages":[]}', 400, "invalid_request"],
@@ -73,7 +73,7 @@ export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway
     expect(gateway.upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(before);
   });
 
-  test("the status of a message is what the gateway knows of its send; a gateway without it says that it does not offer it", async () => {
+  test("the status of a message is the gateway's record of its send; a gateway without message statuses says that it does not offer them", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     await gateway.ask(path, { key, body: message("status/1") });
     const answer = await gateway.ask(`${path}/status%2F1?agentId=agent-1`, { key });
@@ -88,7 +88,7 @@ export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway
     expect((await gateway.ask(`${path}/unknown?agentId=agent-1`, { key })).json["errorCode"]).toBe("message_not_found");
   });
 
-  test("a body with another content type than JSON is 415", async () => {
+  test("a body with a content type other than JSON is 415", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const headers = { "content-type": "text/plain" };
     const answer = await gateway.ask(path, { key, body: message("m-2"), headers });

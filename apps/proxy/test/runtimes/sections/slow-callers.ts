@@ -73,7 +73,7 @@ export function describeRefusedBodies(gateway: GatewayUnderTest): void {
     ["GET", "/livez", 200],
     ["GET", "/readyz", 200],
   ])(
-    "%s %s whose unread body arrived leaves its connection to the next request; one whose body does not arrive is closed",
+    "%s %s keeps its connection if its unread body has arrived, and closes it otherwise",
     async (method, target, status) => {
       const complete = await openSocket(gateway.url);
       complete.write(`${unread(method, target, 2)}{}`);
@@ -111,7 +111,7 @@ export function describeRefusedBodies(gateway: GatewayUnderTest): void {
     ["without a key", {}, 401],
     ["with a body that is too large", { "content-length": "9999999" }, 413],
   ])(
-    "a request %s that asks for 100 Continue gets its refusal instead, and a good one is asked for its body",
+    "a request %s with Expect: 100-continue gets its refusal without 100 Continue, and a valid one gets 100 Continue",
     async (_what, fields, status) => {
       const body = JSON.stringify(message(`expects-${status}`));
       const authorization = `Bearer ${await gateway.keyFor("list", "read", "send")}`;

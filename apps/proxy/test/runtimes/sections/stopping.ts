@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { RuntimeLauncher } from "../launcher.ts";
 
-/** A gateway that receives SIGTERM: a load balancer learns it from `/readyz` before the listener closes. */
+/** A gateway that receives SIGTERM: `/readyz` tells load balancers before the listener closes. */
 export function describeStopping(launcher: RuntimeLauncher): void {
   test("/readyz is 503 after SIGTERM while requests are still accepted, then the listener closes", async () => {
     // Long enough for three requests on a busy machine.

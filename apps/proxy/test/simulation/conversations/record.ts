@@ -86,7 +86,7 @@ export interface DeviceRecord {
   checkStatus(message: Message, reported: ReportedStatus, beganAtMs: number): void;
 }
 
-/** How long a frame may be on its way, in milliseconds, with some spare time. */
+/** The longest time that a frame may be in flight, in milliseconds, with a margin. */
 const lagMs = 60;
 
 /** Creates an empty {@link DeviceRecord}. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { LogEvent } from "../../../adapters/log-event.ts";
 import { composeMetrics } from "./metrics.ts";
 
-test("figures that cannot be read, as without a free file descriptor, are reported, and end neither the timer nor the stop", async () => {
+test("process metrics that cannot be read, as without a free file descriptor, are reported, and break neither the timer nor the shutdown", async () => {
   const cause = new Error("EMFILE: too many open files, uv_resident_set_memory");
   const otlp = { endpoint: "http://127.0.0.1:9", headers: {}, serviceName: "test", intervalMs: 1, sampleRatio: 0 };
   const metrics = composeMetrics({ metrics: { enabled: true, labels: [] }, otlp }, () => 0);
