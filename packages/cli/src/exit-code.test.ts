@@ -31,7 +31,7 @@ test("a message that the device rejected is refused, even when an earlier attemp
   expect(exitCodeOf({ code: "input_rejected", status: 409, outcome: "unknown" }, true)).toBe(exitCodes.refused);
 });
 
-test("the exit code of a refused send is unknown only for codes that leave it open, or that no send of the program gets", () => {
+test("the exit code of a refused send is unknown only for codes that leave delivery open, or that the program's sends never get", () => {
   const refusal = { outcome: "refused", problem: { delivery: "none" } } as const;
   const unknown = problemCodes.filter((code) => {
     const { status } = problemDefinitions[code];
@@ -76,7 +76,7 @@ test("a failed read is never unknown", () => {
   );
 });
 
-test("the end of a followed turn has its own exit codes, and only a good end is 0", () => {
+test("the end of a followed turn has its own exit codes, and only success is 0", () => {
   const outcomes = ["finished", "failed", "cancelled", "evicted", "unfinished", "unknown"] as const;
   expect(outcomes.map((outcome) => exitCodeOfTurn[outcome])).toEqual([0, 8, 9, 9, 5, 5]);
 });

@@ -33,7 +33,7 @@ const broken = (): Response => {
 };
 const delivery = { idempotencyKey: undefined, waitMs: 0 };
 
-test("a send after a broken connection is repeated if an earlier response of the command showed deduplication", async () => {
+test("a send after a broken connection is repeated if an earlier response to the command announced deduplication", async () => {
   const accepted = (): Response => Response.json({ success: true, message: "ok" });
   const { operations, count } = connect([list, broken, accepted]);
   await operations.list({});

@@ -42,7 +42,7 @@ test("the help of a command names its options and the common ones", () => {
   }
 });
 
-test("a value that may be left out is taken only when it looks like one", () => {
+test("an optional value is consumed only if it looks like one", () => {
   expect(parse("send laptop --wait-online hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["5m"] }]);
   expect(parse("send laptop --wait-online 5m hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["5m"] }]);
   expect(parse("send laptop --wait-online 2w hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["2w"] }]);

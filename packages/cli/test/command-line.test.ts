@@ -1,4 +1,4 @@
-/** `letta-env` as a user runs it: a process of its own, a real gateway, scripted devices. */
+/** `letta-env` as a user runs it: a separate process, a real gateway, scripted devices. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { open, writeFile } from "node:fs/promises";
@@ -35,7 +35,7 @@ async function label(deviceId: string, labels: object): Promise<void> {
 }
 
 describe("the command list", () => {
-  test("list prints a line for each device in columns separated by tabs in a pipe, without colours", async () => {
+  test("in a pipe, list prints one line per device with tab-separated columns and no colours", async () => {
     const { code, stdout, stderr } = await run(["list"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const rows = stdout
@@ -94,7 +94,7 @@ describe("the command list", () => {
     expect((await run(["list", "--user", "nobody"])).stdout).toBe("");
   });
 
-  test("a reader of list that goes away is not a failure, and nothing is printed", async () => {
+  test("a closed pipe is not a failure of list, and prints no message", async () => {
     const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "list"], {
       env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
     });
@@ -103,24 +103,21 @@ describe("the command list", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
-  test.each(["list", "--help", "--version"])(
-    "an output of list that cannot be written is a failure: %s",
-    async (word) => {
-      const full = await open("/dev/full", "w");
-      const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, word], {
-        env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
-        stdio: ["ignore", full.fd, "pipe"],
-      });
-      const ended = once(child, "close");
-      const stderr = child.stderr === null ? "" : await text(child.stderr);
-      const [code] = await ended;
-      await full.close();
-      expect({ code, stderr }).toEqual({
-        code: 1,
-        stderr: "letta-env: standard output cannot be written (ENOSPC)\n",
-      });
-    },
-  );
+  test.each(["list", "--help", "--version"])("list fails if its output cannot be written: %s", async (word) => {
+    const full = await open("/dev/full", "w");
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, word], {
+      env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
+      stdio: ["ignore", full.fd, "pipe"],
+    });
+    const ended = once(child, "close");
+    const stderr = child.stderr === null ? "" : await text(child.stderr);
+    const [code] = await ended;
+    await full.close();
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: "letta-env: standard output cannot be written (ENOSPC)\n",
+    });
+  });
 });
 
 describe("the command get", () => {
@@ -152,7 +149,7 @@ describe("the command get", () => {
     expect((await run(["get", "a/../b"])).code).toBe(6);
   });
 
-  test("the name that an administrator gave selects no device, and the answer says whose it is", async () => {
+  test("a display name set by an administrator does not select a device, and the error names the device that has it", async () => {
     for (const deviceId of ["twin-1", "twin-2"]) await label(deviceId, { displayName: "Build machine" });
     const { code, stdout, stderr } = await run(["get", "Build machine"]);
     expect({ code, stdout }).toEqual({ code: 6, stdout: "" });
@@ -161,7 +158,7 @@ describe("the command get", () => {
     );
   });
 
-  test("a key that may read and not list finds devices by id; one that may list and not read finds them too", async () => {
+  test("a key with only the scope read finds devices by id, and so does a key with only the scope list", async () => {
     for (const [scope, device, code] of [
       ["read", "device-1", 0],
       ["read", "laptop", 6],
@@ -231,7 +228,7 @@ describe("command lines that are refused before any request", () => {
     expect(await runCli(words, { env })).toEqual({ code: 2, stdout: "", stderr: `letta-env: ${reason}\n` });
   });
 
-  test("a message that is not text, or too long, is refused before any request", async () => {
+  test("a message that is invalid text or too long is refused before any request", async () => {
     const words = ["send", "laptop", "--agent", "a"];
     expect((await run(words, new Uint8Array([0xff, 0xfe]))).stderr).toBe("letta-env: MESSAGE must be text in UTF-8\n");
     expect((await run(words, "x".repeat(1_100_000))).stderr).toBe(
@@ -239,7 +236,7 @@ describe("command lines that are refused before any request", () => {
     );
   });
 
-  test("a missing address or key is named", async () => {
+  test("an error names a missing address or key", async () => {
     const without = (env: Record<string, string>) => runCli(["list"], { env });
     expect((await without({ LETTA_API_KEY: "k" })).stderr).toMatch(/^letta-env: LETTA_BASE_URL is not set/);
     expect((await without({ LETTA_BASE_URL: fleet.gateway.proxy.url })).stderr).toMatch(
@@ -307,7 +304,7 @@ describe("failures of commands", () => {
     });
   });
 
-  test("a key that comes through a pipe in pieces is read to its end", async () => {
+  test("a key that arrives through a pipe in pieces is read completely", async () => {
     const pipe = join(fleet.folder, "pipe");
     spawnSync("mkfifo", [pipe]);
     const listed = runCli(["list", "--api-key-file", pipe], { env: { LETTA_BASE_URL: fleet.gateway.proxy.url } });
@@ -318,7 +315,7 @@ describe("failures of commands", () => {
   });
 });
 
-test("help, version and completion are printed on standard output, a mistake on standard error", async () => {
+test("help, version and completion are printed on standard output, usage errors on standard error", async () => {
   const env = {};
   expect(await runCli(["--version"], { env })).toEqual({ code: 0, stdout: "0.0.0\n", stderr: "" });
   expect(await runCli(["help", "send"], { env })).toMatchObject({ code: 0, stderr: "" });

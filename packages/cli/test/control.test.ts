@@ -1,4 +1,4 @@
-/** `letta-env stop` and `letta-env mode` as a user runs them: a process of its own, a real gateway, a scripted device. */
+/** `letta-env stop` and `letta-env mode` as a user runs them: a separate process, a real gateway, a scripted device. */
 import { createFakeUpstream } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
@@ -66,7 +66,7 @@ test("an unknown mode and a missing agent are refused before any request; an off
   expect([asleep.code, asleep.stderr]).toEqual([3, expect.stringContaining("asleep is offline")]);
 });
 
-test("a key without the scope is refused with its name, and the command that adds one, without the key", async () => {
+test("a key without the scope gets an error that names the scope and the command that adds it, without the key", async () => {
   const { code, stderr } = await runCli(["stop", "laptop", "--agent", "a1"], { env: fleet.gateway.env });
   const id = fleet.gateway.callerKey.slice(4, 16);
   expect([code, stderr]).toEqual([
@@ -76,7 +76,7 @@ test("a key without the scope is refused with its name, and the command that add
   ]);
 });
 
-test("control commands say what is missing in front of a server without control", async () => {
+test("control commands against a server without control explain what is missing", async () => {
   const row = {
     ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
     ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },

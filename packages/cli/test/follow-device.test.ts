@@ -71,7 +71,7 @@ describe.runIf(canOpenTerminal())("following with a real device", () => {
     expect((await runCli(["approvals", "allow", id], { env })).code).toBe(6);
   });
 
-  test("any other reply to Ctrl-C only ends following, and the same message id follows the turn again", async () => {
+  test("any other reply to Ctrl-C only stops following, and the same message id resumes it", async () => {
     const run = follow(asking, "--message-id", "follow-again");
     await run.shows(/Allow Bash: .*\[y\/n/s);
     run.press("\u0003");

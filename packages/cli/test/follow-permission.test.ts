@@ -1,4 +1,4 @@
-/** Lasting permissions that a device suggests, in `letta-env send --follow`: a process of its own, a real gateway, a scripted device. */
+/** Lasting permissions that a device suggests, in `letta-env send --follow`: a separate process, a real gateway, a scripted device. */
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -77,7 +77,7 @@ test("the lines about a request in a pipe name each lasting permission and the c
   );
 });
 
-test("a request of another message in the conversation, or of another device, is not one of the turn", async () => {
+test("requests of other messages in the conversation or of other devices do not belong to the turn", async () => {
   const connection = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
   const tower = await connectScriptedDevice({ ...connection, deviceId: "device-2", connectionName: "tower" });
   onTestFinished(() => tower.terminate());
@@ -111,7 +111,7 @@ describe.runIf(canOpenTerminal())("permission questions on a terminal", () => {
     expect(text).toContain("2 also grants, from now on: Yes, and allow everything\r\n");
   });
 
-  test("a decision that is refused is reported, and the question comes again", async () => {
+  test("a refused decision is reported, and the question is asked again", async () => {
     const apiKey = await gateway.proxy.createKey({
       scopes: ["list", "read", "send", "view", "approve"],
       more: ["--agent", "a1"],

@@ -1,4 +1,4 @@
-/** `letta-env send --follow` in a pipe: a process of its own, a real gateway, a scripted device. */
+/** `letta-env send --follow` in a pipe: a separate process, a real gateway, a scripted device. */
 import { connectScriptedDevice, createFakeUpstream, type ScriptedDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
@@ -58,7 +58,7 @@ function finish(messageId: string, members: object = { stop_reason: "end_turn" }
   report("turn_finished", { turn_id: `turn-${messageId}`, run_id: `run-${messageId}`, ...members });
 }
 
-test("texts are printed while they arrive, tool calls and errors on standard error, and nothing controls the terminal", async () => {
+test("text is printed as it arrives, tool calls and errors on standard error, and no output controls the terminal", async () => {
   const cli = await follow("follow-1");
   say("The tests");
   await cli.printed("The tests");
@@ -88,7 +88,7 @@ test("a turn that fails ends with 8 and its error, one that is stopped with 9", 
   expect(await stopped.result).toMatchObject({ code: 9, stderr: expect.stringContaining("the turn was stopped") });
 });
 
-test("--json prints one document a line: what was sent, states, output, and the end", async () => {
+test("--json prints one document per line: the send, the states, the output and the end", async () => {
   const cli = await follow("follow-4", ["--json"]);
   say("pong");
   finish("follow-4");
@@ -115,7 +115,7 @@ test("the output of another conversation, and of an earlier turn, is left out", 
   expect(await cli.result).toMatchObject({ code: 0, stdout: "mine\n" });
 });
 
-test("a message that has ended before is followed from its status", async () => {
+test("a message that has already ended is followed from its status", async () => {
   const words = ["send", "laptop", "--agent", "a1", "--message-id", "follow-5", "--follow", "hello"];
   expect(await runCli(words, { env })).toMatchObject({ code: 0, stdout: "mine\n" });
 });
@@ -148,7 +148,7 @@ test.each([
   expect(laptop.received.frames.slice(before).filter(({ type }) => type === "input")).toEqual([]);
 });
 
-test("nothing is sent in front of a server without events, and the message says what is missing", async () => {
+test("nothing is sent to a server without events, and the error says what is missing", async () => {
   const row = {
     ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
     ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },
@@ -201,7 +201,7 @@ test("following a message whose turn the device no longer reports begins the min
   await again.terminate();
 });
 
-test("a reader that goes away ends following with 0, while the turn continues", async () => {
+test("a closed pipe ends following with 0, while the turn continues", async () => {
   const cli = await follow("follow-head");
   say("The first part, ");
   await cli.printed("The first part, ");

@@ -1,4 +1,4 @@
-/** `letta-env` when a request has left and its response, or the rest of its turn, does not come: nobody may read that nothing was done. */
+/** `letta-env` when a request was sent, but its response or the rest of its turn is lost: the output must not say that nothing was done. */
 import type { ServerResponse } from "node:http";
 import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
 import { afterEach, expect, test, vi } from "vitest";
@@ -43,7 +43,7 @@ async function start(
 const hangUp = (_request: SeenRequest, response: ServerResponse): void => void response.socket?.destroy();
 const posts = (): readonly SeenRequest[] => (server?.seen ?? []).filter(({ method }) => method === "POST");
 
-test("a decision that was sent and has no response is unknown, and the command that shows more is named", async () => {
+test("a decision without a response has an unknown outcome, and the output names the command that shows more", async () => {
   const env = await start(hangUp);
   const { code, stdout, stderr } = await runCli(["approvals", "allow", "t1"], { env });
   expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
@@ -65,7 +65,7 @@ test.each([
 });
 
 test.each(["allow", "deny"])(
-  "approvals %s --requested-at refuses what the device has requested since then under the id",
+  "approvals %s --requested-at refuses a later request under the same id",
   async (action) => {
     const env = await start(hangUp);
     const words = ["approvals", action, "t1", "--requested-at", "1970-01-01T00:00:00.002Z"];
@@ -119,7 +119,7 @@ test.each([
   [["stop", "d1"], "stop"],
   [["mode", "d1", "standard"], "mode"],
 ])(
-  "the command %j has an unknown outcome without a response, and is not repeated, because a repeat acts on what runs then",
+  "the command %j without a response has an unknown outcome, and is not repeated, because a repeat could affect a later turn",
   async (words, path) => {
     const env = await start(hangUp);
     const { code, stdout, stderr } = await runCli([...words, "--agent", "a1"], { env });
@@ -143,7 +143,7 @@ test("a stop whose result the server does not know is unknown, even if the serve
 test.each([
   [503, "overloaded"],
   [504, "upstream_timeout"],
-])("a stop that every attempt was refused with %d %s did nothing", async (status, errorCode) => {
+])("a stop whose every attempt was refused with %d %s had no effect", async (status, errorCode) => {
   const env = await start((_request, response) =>
     reply(response, status, { errorCode, message: "busy" }, { "retry-after-ms": "1" }),
   );
@@ -153,7 +153,7 @@ test.each([
 const send = ["send", "d1", "--agent", "a1", "--message-id", "m1", "hi"];
 const repeatSend = "Repeat the same command with --message-id m1 to get the outcome; the message runs once.\n";
 
-test("a message whose first response was lost is unknown and its id is printed, although a proxy answers the repeats with its own 429", async () => {
+test("a message whose first response was lost is unknown and its id is printed, even if a proxy responds to the repeats with its own 429", async () => {
   server = await createFakeUpstream(({ method }, response) => {
     response.setHeader("x-message-deduplication", "86400");
     if (method === "GET") reply(response, 200, row);
@@ -181,7 +181,7 @@ test.each([
     "Check the device before you run the command again: it would act on whatever runs then.\n",
   ],
 ])(
-  "a 429 of a server that shows no deduplication leaves %j unknown, and no line says anything about a repeat but the hint",
+  "a 429 from a server that does not announce deduplication leaves %j unknown, and only the hint mentions a repeat",
   async (words, stdout, hint) => {
     const env = await start((_request, response) => reply(response, 429, { message: "Too many." }));
     const { stderr, ...result } = await runCli([...words, "--verbose"], { env });
@@ -226,7 +226,7 @@ async function accept(
   });
 }
 
-test("events that lack their member are left out, and the turn is followed to its end", async () => {
+test("events without their documented member are skipped, and the turn is followed to its end", async () => {
   const event = (type: string, data: object): string => `id: 1\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
   const message = { agentId: "a1", clientMessageId: "m1", conversationId: "default", deviceId: "d1" };
   const output = { agentId: "a1", conversationId: "default" };
@@ -317,7 +317,7 @@ test.each([
   [429, "rate_limited"],
   [503, "overloaded"],
 ])(
-  "a stream of events that stays refused with %d ends after --timeout, before anything is sent",
+  "if the event stream keeps being refused with %d, the command ends after --timeout, before anything is sent",
   async (status, errorCode) => {
     const env = await start((_request, response) =>
       reply(response, status, { errorCode, message: "Come back later." }, { "retry-after-ms": "10" }),

@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => fleet.stop());
 
-test("each message is a line of columns in a pipe, the latest first", async () => {
+test("in a pipe, each message is one line of columns, the latest first", async () => {
   const { code, stdout, stderr } = await runCli(["messages", "laptop"], { env });
   expect([code, stderr]).toEqual([0, ""]);
   const lines = stdout
@@ -53,7 +53,7 @@ test("--json, --limit, --agent and --state select messages, and the output says 
   expect([none.code, none.stdout]).toEqual([0, ""]);
 });
 
-test("a device that is offline has its messages, and words that break a rule are refused before any request", async () => {
+test("messages of an offline device are listed, and invalid arguments are refused before any request", async () => {
   expect(await runCli(["messages", "asleep"], { env })).toMatchObject({ code: 0, stdout: "", stderr: "" });
   for (const [words, text] of [
     [["--state", "done"], "--state must be one of received, sent"],

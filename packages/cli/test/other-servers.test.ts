@@ -1,4 +1,4 @@
-/** `letta-env` in front of a server that is not ours: decisions, hostile texts, connections that change. */
+/** `letta-env` against a server that is not ours: decisions, hostile texts, connections that change. */
 import type { ServerResponse } from "node:http";
 import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
 import { afterEach, expect, test, vi } from "vitest";
@@ -77,7 +77,7 @@ test("names and errors of a server cannot control the terminal, in any format", 
   expect(JSON.parse(stdout)).toMatchObject({ connections: [{ connectionName: name }] });
 });
 
-test("pages that never end are a failure, not a loop", async () => {
+test("endless pages cause a failure, not a loop", async () => {
   const env = await start((_request, response) =>
     reply(response, 200, { connections: [row("c1")], hasNextPage: true }),
   );
@@ -86,7 +86,7 @@ test("pages that never end are a failure, not a loop", async () => {
   expect(stderr).toBe("letta-env: the server says that there are more devices but returns none\n");
 });
 
-test("a request that waits for its rate limit says so, even in a pipe", async () => {
+test("waiting for a rate limit is reported, even in a pipe", async () => {
   let isLimited = true;
   const env = await start((_request, response) => {
     if (!isLimited) return reply(response, 200, { connections: [], hasNextPage: false });

@@ -22,7 +22,7 @@ afterAll(async () => {
   await gateway?.proxy.stop();
 }, 60_000);
 
-test("a message sent by the device's name runs on it, and its agent answers", async () => {
+test("a message sent to a device by name runs on it, and its agent replies", async () => {
   const { code, stdout } = await runCli(["send", "real box", "--agent", demoAgentId, "ping"], { env: gateway.env });
   expect(code).toBe(0);
   expect(stdout).toMatch(/^started\t[0-9a-f-]{36}\tdevice-cli\n$/);

@@ -1,4 +1,4 @@
-/** `letta-env send` as a user runs it: a process of its own, a real gateway, scripted devices. */
+/** `letta-env send` as a user runs it: a separate process, a real gateway, scripted devices. */
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
@@ -54,7 +54,7 @@ describe("send", () => {
     expect(second.stdout).not.toBe(first.stdout);
   });
 
-  test("send reads the message from standard input, without an operand or with a dash, without the last line break", async () => {
+  test("send reads the message from standard input, without an operand or with a dash, and drops the last line break", async () => {
     for (const words of [
       ["send", "laptop", "--agent", "a1"],
       ["send", "laptop", "-", "--agent", "a1"],
@@ -126,7 +126,7 @@ describe("send", () => {
     await device.close();
   });
 
-  test("send to a device that does not accept is exit code 4, with its reason made harmless", async () => {
+  test("send to a device that rejects the message is exit code 4, with the reason escaped", async () => {
     const { code, stdout, stderr } = await run(["send", "grumpy", "--agent", "a1", "hello"]);
     expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
     expect(stderr).toMatch(/^letta-env: input_rejected: .*No such agent/);
@@ -149,7 +149,7 @@ describe("send", () => {
     await expect.poll(async () => (await run(words)).stdout, { timeout: 20_000 }).toBe("duplicate\tm-5\tdevice-2\n");
   });
 
-  test("SIGINT after a message has left ends with 130 and says how to get the outcome", async () => {
+  test("SIGINT after a message was sent ends with 130 and says how to get the outcome", async () => {
     const received = fleet.silent.received.frames.length;
     const sending = startCli(["send", "silent", "--agent", "a1", "--message-id", "m-6", "hello"], {
       env: fleet.gateway.env,

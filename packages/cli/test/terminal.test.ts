@@ -44,14 +44,14 @@ describe.runIf(canOpenTerminal())("output on a terminal", () => {
     }
   });
 
-  test("send says in words which device accepted the message", async () => {
+  test("on a terminal, send says which device accepted the message", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1", "--message-id", "m1", "hello"]).result;
     // On a slow machine a progress line comes first. What is left of it is what follows its removal.
     const left = shown.split("\u001b[K").at(-1);
     expect({ code, left }).toEqual({ code: 0, left: "Started by 日本語 laptop.  Message id: m1\r\n" });
   });
 
-  test("a missing message is an immediate error on a terminal, instead of a hidden prompt", async () => {
+  test("on a terminal, a missing message is an immediate error instead of a silent wait for input", async () => {
     const { code, shown } = await run(["send", "d1", "--agent", "a1"]).result;
     expect(code).toBe(2);
     expect(shown).toContain("MESSAGE is missing");

@@ -1,4 +1,4 @@
-/** `letta-env` in front of servers and devices that change under it, answer less than promised, or have another clock. */
+/** `letta-env` against servers and devices that change under it, answer less than promised, or have another clock. */
 import type { ServerResponse } from "node:http";
 import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
 import { afterEach, expect, test, vi } from "vitest";
@@ -57,7 +57,7 @@ test.each([
   expect(await runCli(send, { env })).toMatchObject({ code: 0, stdout: "started\tm1\td1\n" });
 });
 
-test("a device that has not been seen for an hour is offline, though this machine's clock is an hour slow", async () => {
+test("a device that has not been seen for an hour is offline, even if the local clock is an hour slow", async () => {
   const env = await start((_request, response) => {
     const header = { date: new Date(Date.now() + hourMs).toUTCString() };
     reply(response, 200, row("c1"), header);
@@ -71,7 +71,7 @@ test("a device that has not been seen for an hour is offline, though this machin
 });
 
 test.each([{ Name: ["is odd"] }, ["is odd", null, { field: "name" }], "odd"])(
-  "broken rules in a server's own form, %j, are left out of the text of an error",
+  "validation errors in an unknown format, %j, are left out of the error text",
   async (errors) => {
     const env = await start((_request, response) =>
       reply(response, 400, { title: "Bad request", detail: "Odd.", errors }),
@@ -98,7 +98,7 @@ test.each(["connection_replaced", "connection_not_found", "device_offline"])(
   },
 );
 
-test("when nothing was sent to the old connection and the new one cannot be found, nothing is unknown", async () => {
+test("if nothing was sent to the old connection and the new one cannot be found, the outcome is not unknown", async () => {
   let isLost = false;
   const env = await start(({ method }, response) => {
     if (method === "POST") {
@@ -112,7 +112,7 @@ test("when nothing was sent to the old connection and the new one cannot be foun
   expect(stderr).toMatch(/^letta-env: http_error: HTTP 503 from http:.*\n$/);
 });
 
-test("--wait-online outlasts a server that fails for a while", async () => {
+test("--wait-online survives temporary server failures", async () => {
   let looks = 0;
   const env = await start(({ method }, response) => {
     if (method === "POST") return reply(response, 200, { success: true, message: "ok" });
@@ -123,7 +123,7 @@ test("--wait-online outlasts a server that fails for a while", async () => {
   expect(await runCli([...send, "--wait-online"], { env })).toMatchObject({ code: 0, stdout: "accepted\tm1\td1\n" });
 });
 
-test("a success with less than was promised is a success, and one that says no is a refusal", async () => {
+test("a success without documented members is a success, and one with success: false is a refusal", async () => {
   let answer: object = { success: true };
   const env = await start(({ method }, response) => reply(response, 200, method === "GET" ? row("c1") : answer));
   expect(await runCli(send, { env })).toEqual({ code: 0, stdout: "accepted\tm1\td1\n", stderr: "" });
@@ -146,7 +146,7 @@ test("two rows of one device are one device: its name selects it once, and its l
   expect(posts()).toEqual(["c2"]);
 });
 
-test("a key that may list and send, and read no single device, sends to a device by name and by id", async () => {
+test("a key with the scopes list and send, but not read, can send to a device by name and by id", async () => {
   const env = await start(({ method, target }, response) => {
     if (method === "POST") reply(response, 200, { success: true, message: "ok" });
     else if (/environments\/./.test(target)) reply(response, 403, { errorCode: "insufficient_scope", message: "no" });

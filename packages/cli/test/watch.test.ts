@@ -34,7 +34,7 @@ test("watch prints a line for each event as it happens, and ends cleanly on SIGI
   await again.close();
 });
 
-test("watch --json prints a document in each line", async () => {
+test("watch --json prints one document per line", async () => {
   const laptop = await device("d2", "desk");
   const watching = startCli(["watch", "--json", "--interval", "50ms"], { env: gateway.env });
   await watching.printed('"connectionName":"desk"');
@@ -49,7 +49,7 @@ test("watch --json prints a document in each line", async () => {
   await laptop.close();
 });
 
-test("watch ends with 0, and says nothing, when its reader goes away", async () => {
+test("watch exits silently with 0 when its pipe is closed", async () => {
   const laptop = await device("d3", "first");
   const args = ["--disable-warning=ExperimentalWarning", entry, "watch", "--interval", "50ms"];
   const child = spawn(process.execPath, args, { env: { ...baseEnvironment, ...gateway.env } });

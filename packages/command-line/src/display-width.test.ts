@@ -32,7 +32,7 @@ test("a text is cut between characters and never takes more cells than it may", 
   expect(truncate("laptop", 0)).toBe("");
 });
 
-test("a text that is broken into lines is complete, and no line after the first begins where other lines do", () => {
+test("a wrapped text is complete, and its continuation lines are indented", () => {
   expect(indent("key: one two three", 14)).toBe("key: one two t\n    hree");
   for (const text of ["a".repeat(50), "日本語".repeat(9), `x${" ".repeat(19)}1 also grants`, "👩‍👩‍👧".repeat(20), ""]) {
     const [first = "", ...others] = indent(text, 20).split("\n");
@@ -42,7 +42,7 @@ test("a text that is broken into lines is complete, and no line after the first 
   }
 });
 
-test("a text without a width is one line, and a very narrow terminal still gets lines", () => {
+test("text is one line without a known width, and is still wrapped on a very narrow terminal", () => {
   expect(indent("a".repeat(500), null)).toBe("a".repeat(500));
   expect(indent("abcdefghijklmn", 3)).toBe("abcdefghijkl\n    mn");
 });

@@ -35,7 +35,7 @@ test("a double dash ends the options, and a single dash is an operand", () => {
   expect(parse("send laptop -")).toEqual(["send", "laptop", "-", {}]);
 });
 
-test("a value that can be left out is taken only if it looks like one", () => {
+test("an optional value is consumed only if it looks like one", () => {
   expect(parse("send laptop --wait-online hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["5m"] }]);
   expect(parse("send laptop --wait-online 9s hi")).toEqual(["send", "laptop", "hi", { "wait-online": ["9s"] }]);
   expect(parse("send laptop --wait-online=9s")).toEqual(["send", "laptop", { "wait-online": ["9s"] }]);

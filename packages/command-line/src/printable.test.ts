@@ -8,7 +8,7 @@ import {
   printableLines,
 } from "./printable.ts";
 
-test("characters that move the cursor, hide text or turn its direction are shown as in a JSON string", () => {
+test("characters that move the cursor, hide text or change its direction are escaped as in JSON", () => {
   expect(printable("a\u001b[2Jb\u009b1mc\u202ed\u2028e\u200bf\u{e0001}g\ud800h\r\n")).toBe(
     "a\\u001b[2Jb\\u009b1mc\\u202ed\\u2028e\\u200bf\\udb40\\udc01g\\ud800h\\u000d\\u000a",
   );
@@ -40,12 +40,12 @@ test("letters of every script and emoji stay unchanged", () => {
     expect(printable(text)).toBe(text);
 });
 
-test("a joiner that is not inside an emoji is shown", () => {
+test("a joiner outside an emoji is escaped", () => {
   expect(printable("a\u200db")).toBe("a\\u200db");
   expect(printable("👩\u200d")).toBe("👩\\u200d");
 });
 
-test("a selector that changes no emoji is shown", () => {
+test("a variation selector outside an emoji is escaped", () => {
   expect(printable("1\ufe0f2")).toBe("1\\ufe0f2");
   expect(printable("❤️\ufe0f")).toBe("❤️\\ufe0f");
 });
@@ -59,29 +59,29 @@ test("columns stay one line for each row and JSON one document, whatever a name 
   expect(formatJson({ a: 1 }, 0)).toBe('{"a":1}\n');
 });
 
-test("lines and tabs of a text stay, and everything else that controls a terminal is written out", () => {
+test("line breaks and tabs of a text are kept, and all other control characters are escaped", () => {
   expect(printableLines("a\tb\r\nc\u001b[2J\rd\u202e")).toBe("a\tb\nc\\u001b[2J\\u000dd\\u202e");
 });
 
 test.each(["می\u200cخواهم", "خانهٔ\u200cما", "क्\u200dष", "ශ්\u200dරී"])(
-  "a joiner that belongs to the spelling of %s stays",
+  "a joiner that belongs to the spelling of %s is kept",
   (word) => {
     expect(printable(word)).toBe(word);
   },
 );
 
-test("a joiner between letters of other scripts is shown, since it hides there", () => {
+test("a joiner between letters of other scripts is escaped, because it is invisible there", () => {
   expect(printable("pro\u200cd")).toBe("pro\\u200cd");
   expect(printable("\u200dक")).toBe("\\u200dक");
 });
 
-test("a joiner stays after at most four marks, because more of them can hide it", () => {
+test("a joiner is kept after at most four combining marks, because more could hide it", () => {
   const word = (marks: number): string => `क${"\u0301".repeat(marks)}\u200dष`;
   expect(printable(word(4))).toBe(word(4));
   expect(printable(word(5))).toContain("\\u200d");
 });
 
-test("a text is printed alike, wherever it is cut into pieces", () => {
+test("a text is printed the same however it is split into pieces", () => {
   const text =
     "سلام\u061c\u200dabc a👩\u200d💻b می\u200cخواهم\r\nc\u200d\u001b[2J \ud83d👩🏽\u200d🚀\u200d\ud83d1️⃣2\ufe0f❤️\u200d🔥";
   const whole = printableLines(text);

@@ -44,7 +44,7 @@ test("no line is wider than the terminal, at any width", () => {
   }
 });
 
-test("columns that may shrink give way before those that may not, and a sliver of a column is left out", () => {
+test("shrinkable columns are shortened first, and a column that becomes too narrow is left out", () => {
   const rows = [["a very long name", "device-0123456789", "/home/somebody"]];
   expect(lines(rows, 43)[1]).toBe("a very lon…  device-0123456789  /home/some…");
   expect(lines(rows, 36)[1]).toBe("a very …  device-0123456789");

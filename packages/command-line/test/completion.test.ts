@@ -83,7 +83,7 @@ describe.each(installed)("in %s", (_name, complete) => {
     expect(completed("sample-tool keys list --v")).toEqual(["--verbose"]);
   });
 
-  test("options are those of the command, common ones included", () => {
+  test("the offered options are those of the command, including common ones", () => {
     expect(completed("sample-tool keys create --")).toEqual([
       "--config",
       "--help",
@@ -102,7 +102,7 @@ describe.each(installed)("in %s", (_name, complete) => {
     expect(completed("sample-tool keys list --config one").join("\n").replaceAll("\\", "")).toBe("one file.json");
   });
 
-  test("a value behind an equals sign is completed as one behind a space", () => {
+  test("a value after an equals sign is completed like one after a space", () => {
     expect(completed("sample-tool keys create --scope=")).toEqual(["list", "read", "send"]);
     expect(completed("sample-tool keys create --scope=list --scope=se")).toEqual(["send"]);
     expect(completed("sample-tool keys list --config=one").join("\n").replaceAll("\\", "")).toBe("one file.json");
@@ -130,7 +130,7 @@ test("the scripts for zsh and fish name every command and every option of it", (
   }
 });
 
-test("a script of a program that is not on the PATH says how to load it as it was called, and how to define the command", () => {
+test("the script of a program that is not on the PATH explains how to load it with the same invocation, and how to define the command", () => {
   for (const [shell, load, definition] of [
     ["bash", "source <(npx sample-tool completion bash)", `sample-tool() { npx sample-tool "$@"; }`],
     ["zsh", "source <(npx sample-tool completion zsh)", `sample-tool() { npx sample-tool "$@"; }`],

@@ -14,7 +14,7 @@ function start() {
   return { clock, said, timer, reason: () => ended };
 }
 
-test("a party that has been away for a minute ends the wait, and this is reported once", async () => {
+test("a minute of absence of either side ends the wait, and is reported once", async () => {
   const { clock, said, timer, reason } = start();
   await timer.markAbsent("server", "the server sends no events: overloaded");
   await clock.advance(30_000);
@@ -26,7 +26,7 @@ test("a party that has been away for a minute ends the wait, and this is reporte
   expect(said).toEqual(["the server sends no events: overloaded"]);
 });
 
-test("a party that returns starts a new minute, and the other one's minute continues", async () => {
+test("a side that returns gets a new minute, and the other side's minute continues", async () => {
   const { clock, timer, reason } = start();
   await timer.markAbsent("server", "no events");
   await clock.advance(50_000);
@@ -41,7 +41,7 @@ test("a party that returns starts a new minute, and the other one's minute conti
   expect(clock.timerCount).toBe(0);
 });
 
-test("a party that was away for too long, and came back, does not end a wait that begins afterwards", async () => {
+test("an earlier absence that was too long does not end a wait that begins afterwards", async () => {
   const { clock, timer } = start();
   await timer.markAbsent("server", "no events");
   await clock.advance(90_000);

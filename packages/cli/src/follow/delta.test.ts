@@ -14,7 +14,7 @@ test("texts of the agent are read from strings and lists of parts; parts without
     expect(read(delta)).toBeNull();
 });
 
-test("a tool call is one line, when it starts, with its command or path", () => {
+test("a tool call is shown once, when it starts, on one line with its command or path", () => {
   const read = createDeltaReader();
   const call = { name: "Bash", tool_call_id: "t-1", arguments: '{"command":"npm test","description":"x"}' };
   expect(read({ message_type: "approval_request_message", tool_call: call })).toBeNull();
@@ -33,7 +33,7 @@ test("a tool call is one line, when it starts, with its command or path", () => 
   });
 });
 
-test("a tool that runs beside the model is shown with its result, from arguments that came in parts", () => {
+test("a tool that runs on the server is shown with its result, from arguments that arrived in parts", () => {
   const read = createDeltaReader();
   for (const part of ['{"pa', 'th":"/a"}'])
     read({ message_type: "tool_call_message", tool_calls: [{ name: "memory", tool_call_id: "t-2", arguments: part }] });

@@ -80,7 +80,7 @@ test("20 requests whose inputs are as long as the server returns them fit into a
   expect(output).toMatchObject({ hasMore: true });
 });
 
-test("a long input has the start and the end of its texts in the list, and the request by its id has all of it", async () => {
+test("the list has the start and end of long input texts, and a request by id has the complete input", async () => {
   const command = `start ${"x".repeat(5_000)} end`;
   const many = Object.fromEntries(Array.from({ length: 400 }, (_, index) => [`name-${index}`, index]));
   const client = await start([

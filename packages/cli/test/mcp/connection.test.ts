@@ -82,7 +82,7 @@ async function connect(protocolVersion: string, output: "pipe" | number = "pipe"
 
 const errorOf = ({ id, error }: Answer) => [id, error?.code];
 
-test("a client that no longer reads ends the program with 0, and without a message", async () => {
+test("the program exits silently with 0 when its client no longer reads", async () => {
   const client = await connect("2025-06-18");
   client.closeOutput();
   client.send(ping(1));
@@ -90,7 +90,7 @@ test("a client that no longer reads ends the program with 0, and without a messa
   expect(await client.ended).toEqual({ code: 0, stderr: "" });
 });
 
-test("an output that cannot be written ends the program with 1 and the reason", async () => {
+test("the program exits with 1 and the reason if its output cannot be written", async () => {
   const client = await connect("2025-06-18", openSync("/dev/full", "w"));
   expect(await client.ended).toEqual({
     code: 1,

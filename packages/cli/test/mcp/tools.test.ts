@@ -51,7 +51,7 @@ test("list_devices returns the devices of the key, with their presence", async (
   expect(all.output["devices"]).toHaveLength(2);
 });
 
-test("the name of a device in list_devices is the one by which the other tools find it, whatever it is called for people", async () => {
+test("list_devices returns the device name that the other tools accept, whatever its display name is", async () => {
   const { url, createKey } = fleet.gateway.proxy;
   const key = await createKey({ scopes: ["admin"] });
   const label = async (displayName: string | null): Promise<void> => {
@@ -80,7 +80,7 @@ test("send_message runs a repeated id once, and the text of the result is the st
   expect(status.output).toMatchObject({ outcome: "unfinished", state: "accepted", reply: null });
 });
 
-test("list_messages returns what became of the messages of a device, the latest first, even while it is offline", async () => {
+test("list_messages returns a device's messages with their outcomes, the latest first, even while it is offline", async () => {
   for (const messageId of ["mcp-2", "mcp-3"])
     await mcp.call("send_message", {
       device: "laptop",

@@ -13,7 +13,7 @@ export interface ToolResult {
   readonly output: Readonly<Record<string, unknown>>;
 }
 
-/** An MCP client of the official SDK, connected to `letta-env mcp` in a process of its own. */
+/** An MCP client of the official SDK, connected to `letta-env mcp` in its own process. */
 export interface McpClient {
   readonly client: Client;
   call(name: string, input?: Readonly<Record<string, unknown>>): Promise<ToolResult>;

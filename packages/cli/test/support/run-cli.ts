@@ -34,7 +34,7 @@ export interface StartedCli {
   closeOutput(): void;
 }
 
-/** Starts the program in a process of its own, with pipes. */
+/** Starts the program in its own process, with pipes. */
 export function startCli(args: readonly string[], options: CliOptions = {}): StartedCli {
   const [command, ...before] = options.runtime ?? [process.execPath, "--disable-warning=ExperimentalWarning"];
   const child = spawn(command, [...before, entry, ...args], {
