@@ -18,7 +18,7 @@ const expected: readonly ParsedEvent[] = [
   { id: "", type: "message", data: "three" },
 ];
 
-test("events are the same wherever their text is cut", () => {
+test("events are parsed the same however the text is split into chunks", () => {
   const plain = text.slice(1);
   for (let size = 1; size <= plain.length; size += 1) {
     const parser = createEventParser();
@@ -30,7 +30,7 @@ test("events are the same wherever their text is cut", () => {
   }
 });
 
-test("an id counts from the end of its block on, even of a block without data", () => {
+test("an id takes effect at the end of its block, even if the block has no data", () => {
   const parser = createEventParser();
   parser.push("id: 1\n");
   expect(parser.lastEventId).toBe("");
@@ -38,13 +38,16 @@ test("an id counts from the end of its block on, even of a block without data", 
   expect(parser.lastEventId).toBe("2");
 });
 
-test.each(["漢", "é", "a\tb", "\u007f"])("the id %j, which no header can carry back, is ignored", (id) => {
-  const parser = createEventParser();
-  const events = parser.push(`id: 1\n\nid: ${id}\ndata: x\n\n`);
-  expect([parser.lastEventId, events]).toEqual(["1", [{ id: "1", type: "message", data: "x" }]]);
-});
+test.each(["漢", "é", "a\tb", "\u007f"])(
+  "the id %j, which cannot be a Last-Event-ID header value, is ignored",
+  (id) => {
+    const parser = createEventParser();
+    const events = parser.push(`id: 1\n\nid: ${id}\ndata: x\n\n`);
+    expect([parser.lastEventId, events]).toEqual(["1", [{ id: "1", type: "message", data: "x" }]]);
+  },
+);
 
-test("an event that comes in many pieces takes time in proportion to its size", () => {
+test("an event that arrives in many pieces is parsed in linear time", () => {
   const data = "x".repeat(4 * 2 ** 20);
   const body = `id: 1\nevent: output\ndata: ${data}\r\n\r\n`;
   const parser = createEventParser();
@@ -64,7 +67,7 @@ test("a line that ends with a carriage return is complete, and an empty piece ch
   expect(parser.push("\n")).toEqual([{ id: "", type: "message", data: "2" }]);
 });
 
-test("data that waits for the end of its event is counted, so that it can be limited", () => {
+test("buffered data of an incomplete event is counted, so that it can be limited", () => {
   const parser = createEventParser();
   parser.push("data: 12345\ndata: 123");
   expect(parser.pendingLength).toBe(15);

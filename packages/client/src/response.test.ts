@@ -50,7 +50,7 @@ describe("descriptions of connection failures", () => {
     expect(describeConnectionFailure(url, cause)).toBe("cannot reach https://gateway.example:8787: no response");
   });
 
-  test("a response that cannot be read to its end is distinguished from a server that cannot be reached", () => {
+  test("a response that breaks off is distinguished from an unreachable server", () => {
     const closed = new TypeError("terminated", { cause: coded("UND_ERR_SOCKET", "other side closed") });
     const prefix = "cannot read the response from https://gateway.example:8787";
     expect(describeConnectionFailure(url, closed, true)).toBe(`${prefix}: connection closed`);
@@ -79,7 +79,7 @@ describe("readText", () => {
 });
 
 test.each(["Tue, 24 Nov 2026 12:00:30 GMT", "Tuesday, 24-Nov-26 12:00:30 GMT", "Tue Nov 24 12:00:30 2026"])(
-  "the time of the server is in GMT, wherever the client is: %s",
+  "the server's Date is read as GMT, whatever the client's time zone: %s",
   (date) => {
     vi.stubEnv("TZ", "America/New_York");
     expect(serverTimeMs(new Response(null, { headers: { date } }))).toBe(Date.UTC(2026, 10, 24, 12, 0, 30));

@@ -146,7 +146,7 @@ describe("isUndelivered", () => {
     },
   );
 
-  test("a 409 says that nothing was delivered with the type of a problem, with a code that no device was there, or with the words by which clients of the hosted API recognise a device that is offline", () => {
+  test("a 409 means that nothing was delivered if it has a problem type, an offline code, or the text by which clients of the hosted API recognise an offline device", () => {
     const attempt = { safety: "deduplicated", status: 409, deduplicates: false } as const;
     const code = "approval_decided";
     expect(isUndelivered({ ...attempt, code, type: "urn:letta-environments:problem:approval_decided" })).toBe(true);
@@ -192,7 +192,7 @@ describe("isUndelivered", () => {
   });
 });
 
-test("a 504 whose problem says that nothing was sent reached no device; one of another server may have", () => {
+test("a 504 problem that says nothing was sent means no delivery; a 504 of another server leaves delivery open", () => {
   const attempt = { safety: "deduplicated", status: 504, deduplicates: false } as const;
   const timedOut = { ...attempt, code: "upstream_timeout", shouldRetry: "true" } as const;
   expect([isUndelivered(timedOut), isRepeatable(timedOut)]).toEqual([true, true]);
@@ -219,7 +219,7 @@ describe("readRetryAfterMs", () => {
     expect(readRetryAfterMs(new Headers(headers), nowMs)).toBe(expected);
   });
 
-  test("a date in the format of asctime is in GMT, wherever the client is", () => {
+  test("a date in asctime format is read as GMT, whatever the client's time zone", () => {
     vi.stubEnv("TZ", "America/New_York");
     expect(new Date(nowMs).getHours()).toBe(7);
     expect(readRetryAfterMs(new Headers({ "retry-after": "Tue Nov 24 12:00:30 2026" }), nowMs)).toBe(30_000);

@@ -16,7 +16,7 @@ function setUp(...responses: readonly (() => Response)[]) {
   return { script, environments, approvals: environments.approvals };
 }
 
-test("approvals.list returns a page, and says what is missing on a server without approvals", async () => {
+test("approvals.list returns a page, and on a server without approvals an error that says what is missing", async () => {
   const page = { approvals: [approval], hasNextPage: false, cursor: "x.1" };
   const { script, approvals } = setUp(respondWithJson(200, page), respondWithProblem("environment_not_found"));
   expect(await approvals.list({ after: "x.0", limit: 2 })).toEqual(page);
@@ -27,7 +27,7 @@ test("approvals.list returns a page, and says what is missing on a server withou
     expect(await catchError(approvals.list(query))).toMatchObject({ code: "invalid_argument" });
 });
 
-test("approvals.decide sends the decision to the conversation that waits", async () => {
+test("approvals.decide sends the decision to the waiting conversation", async () => {
   const { script, approvals } = setUp(respondWithJson(200, { success: true, message: "ok" }));
   await approvals.decide(approval, { approve: false, reason: "not here" });
   await approvals.decide({ ...approval, agentId: null }, { approve: true, updatedInput: { command: "pwd" } });
@@ -96,7 +96,7 @@ test("a decision with an unknown member is refused before any request, because t
   expect(script.seen).toEqual([]);
 });
 
-test("a page of approvals that promises another one without a cursor is an invalid response", async () => {
+test("a page of approvals with a next page but no cursor is an invalid response", async () => {
   for (const cursor of [undefined, null]) {
     const { approvals } = setUp(respondWithJson(200, { approvals: [], hasNextPage: true, cursor }));
     expect(await catchError(approvals.list())).toMatchObject({ code: "invalid_response", status: 200 });

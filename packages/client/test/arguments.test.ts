@@ -35,7 +35,7 @@ test.each(["a\nb", "\u00fc\u20ac"])(
   },
 );
 
-test("an interval of 0 between polls is refused, because it would request without end", async () => {
+test("a poll interval of 0 is refused, because it would send requests in a tight loop", async () => {
   const script = scriptFetch();
   const { environments } = createClient({ ...options, fetch: script.fetch });
   const error = await catchError(environments.watch({}, { intervalMs: 0 }).next());
@@ -84,14 +84,14 @@ test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>, str
     ({ sendMessage }) => sendMessage("c-1", hello, { idempotencyKey: "" }),
     "idempotencyKey must be a non-empty string",
   ],
-])("%s is refused in words before any request, as a rejection", async (_case, call, message) => {
+])("%s is refused with an explanation before any request, as a rejected promise", async (_case, call, message) => {
   const script = scriptFetch();
   const error = await catchError(call(createClient({ ...options, fetch: script.fetch }).environments));
   expect(error).toMatchObject({ code: "invalid_argument", message: expect.stringContaining(message) });
   expect(script.seen).toEqual([]);
 });
 
-test.each([null, {}, { messages: "hello" }])("assignMessageIds refuses %j in words", (body) => {
+test.each([null, {}, { messages: "hello" }])("assignMessageIds refuses %j with an explanation", (body) => {
   expect(() => assignMessageIds(odd(body))).toThrow(/^(body must be an object|messages must be a non-empty list)$/);
 });
 
@@ -108,7 +108,7 @@ describe("arguments that break a rule", () => {
   const { environments } = createClient({ ...options, fetch: script.fetch });
 
   test.each([null, undefined, "", ".", "..", "../agents", "a/b", "a%2Fb", "a b", "register", "é", 5])(
-    "the id %j is refused in words before any request",
+    "the id %j is refused with an explanation before any request",
     async (id) => {
       const retrieve = await catchError(environments.retrieve(id as string));
       const send = await catchError(environments.sendMessage(id as string, hello));
@@ -140,7 +140,7 @@ describe("arguments that break a rule", () => {
     ["my-box", "query must be an object"],
     [["my-box"], "query must be an object"],
     [5, "query must be an object"],
-  ])("the query %j is refused in words before any request", async (query, message) => {
+  ])("the query %j is refused with an explanation before any request", async (query, message) => {
     const error = await catchError(environments.list(query as ListEnvironmentsInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
     await expect(environments.listAll(query as ListEnvironmentsInput).next()).rejects.toMatchObject({
@@ -198,7 +198,7 @@ describe("arguments that break a rule", () => {
     [{ messages: [{ role: "user", content: 5n }] }, "body must be serialisable as JSON"],
     [{ messages: [{ role: "user", content: [] }] }, "messages[0].content must be a non-empty list"],
     [{ messages: [{ role: "user", content: ["x"] }] }, "messages[0].content[0] must be an object"],
-  ])("the body %# is refused in words before any request", async (body, message) => {
+  ])("the body %# is refused with an explanation before any request", async (body, message) => {
     const error = await catchError(environments.sendMessage("c-1", body as SendMessageInput));
     expect(error).toMatchObject({ code: "invalid_argument", message, retryable: false });
     expect(script.seen).toEqual([]);
@@ -212,13 +212,13 @@ describe("arguments that break a rule", () => {
     ],
     ["is undefined", () => undefined, "body must be serialisable as JSON"],
     ["has no messages", () => ({}), "messages must be a non-empty list"],
-  ])("a body whose JSON %s is refused in words before any request", async (_case, toJSON, message) => {
+  ])("a body whose JSON %s is refused with an explanation before any request", async (_case, toJSON, message) => {
     const error = await catchError(environments.sendMessage("c-1", { ...hello, toJSON } as SendMessageInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
     expect(script.seen).toEqual([]);
   });
 
-  test("an invalid argument of a send has an outcome, because nothing was sent", async () => {
+  test("an invalid argument of a send has the outcome refused, because nothing was sent", async () => {
     const wrong = { messages: [] };
     for (const call of [
       environments.sendMessage("c-1", wrong),
@@ -314,7 +314,7 @@ describe("arguments that break a rule", () => {
     [{}, "device must be a deviceId, { deviceId }, { name } or a function"],
     [{ name: "" }, "device.name must be a non-empty string"],
     [{ deviceId: "a/b" }, `deviceId must be ${identifierRule}`],
-  ])("the device selector %j is refused in words before any request", async (device, message) => {
+  ])("the device selector %j is refused with an explanation before any request", async (device, message) => {
     const error = await catchError(environments.sendToDevice(device as string, hello));
     expect(error).toMatchObject({ code: "invalid_argument", message, outcome: "refused" });
     expect(script.seen).toEqual([]);

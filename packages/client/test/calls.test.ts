@@ -43,7 +43,7 @@ describe("the outcome of a send", () => {
   test.each<[string, object, Record<string, string>, string]>([
     ["started", { success: true, message: "ok", disposition: "started" }, {}, "started"],
     ["queued", { success: true, message: "ok", disposition: "queued" }, {}, "queued"],
-    ["taken by a server that says no more", { success: true, message: "ok" }, {}, "accepted"],
+    ["accepted without further members", { success: true, message: "ok" }, {}, "accepted"],
     ["an unknown disposition", { success: true, message: "ok", disposition: "parked" }, {}, "accepted"],
     [
       "known already",
@@ -51,7 +51,7 @@ describe("the outcome of a send", () => {
       { "idempotency-replayed": "true" },
       "duplicate",
     ],
-    ["not taken", { success: false, message: "no" }, {}, "refused"],
+    ["not accepted", { success: false, message: "no" }, {}, "refused"],
   ])("the outcome of a send is read from its response: %s", async (_case, body, headers, outcome) => {
     const result = await clientOver(scriptFetch(respondWithJson(200, body, headers))).sendMessage("c-1", hello);
     expect(result).toMatchObject({ ...body, outcome });

@@ -90,7 +90,7 @@ describe("control operations", () => {
     ["no response", () => new TypeError("fetch failed"), "connection_failed"],
     ["control_unknown", respondWithProblem("control_unknown"), "control_unknown"],
     ["a foreign 503", respondWithJson(503, {}, { "x-should-retry": "true" }), "http_error"],
-  ])("no command is repeated after %s, because a repeat acts on what runs then", async (_case, failure, code) => {
+  ])("no command is repeated after %s, because a repeat could affect a later turn", async (_case, failure, code) => {
     // Deduplication covers the ids of messages, which commands do not have.
     const found = respondWithJson(200, onlineDevice, { "x-message-deduplication": "86400" });
     for (const run of [
@@ -111,7 +111,7 @@ describe("control operations", () => {
 
   test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>, string]>([
     ["a stop of an offline device", ({ stop }) => stop("d-1", agent), "device_offline"],
-    ["a mode that is no text", ({ setMode }) => setMode("d-1", "", agent), "invalid_argument"],
+    ["a mode that is not a string", ({ setMode }) => setMode("d-1", "", agent), "invalid_argument"],
     ["a removal of an invalid id", ({ remove }) => remove(".."), "invalid_argument"],
   ])("the outcome of %s is refused, because nothing was sent", async (_case, run, code) => {
     const script = scriptFetch(respondWithJson(200, { ...onlineDevice, connectionId: null }));
@@ -137,7 +137,7 @@ describe("control operations", () => {
     ["our code", respondWithProblem("endpoint_not_found"), "endpoint_not_found"],
     ["a plain 404", respondWithJson(404, { message: "Not Found" }), "http_error"],
     ["a plain 405", respondWithJson(405, {}), "http_error"],
-  ])("a server without the operation (%s) is explained in words", async (_case, respond, code) => {
+  ])("a server without the operation (%s) gets a readable error", async (_case, respond, code) => {
     const { environments } = setUp(respond);
     const error = await catchError(environments.setMode("d-1", "standard", agent));
     expect([error.code, error.message]).toEqual([

@@ -30,7 +30,7 @@ beforeEach(() => {
   installRandom(1);
 });
 
-describe("servers that have not shown that they deduplicate", () => {
+describe("servers that have not announced deduplication", () => {
   test.each<[string, Respond]>([
     ["a broken connection", broken],
     ["a foreign 429", respondWithJson(429, {})],
@@ -79,7 +79,7 @@ describe("servers that have not shown that they deduplicate", () => {
   );
 
   test.each(["", "0", "-1", "yes", "true", "86400, 86400", "1e3", "Infinity", "0x10"])(
-    "the header value %j does not show deduplication",
+    "the header value %j does not announce deduplication",
     async (value) => {
       const list = respondWithJson(200, page, { "x-message-deduplication": value });
       const { environments, posts } = clientOver(list, broken, sent);
@@ -141,7 +141,7 @@ describe("repeats once an earlier response carried x-message-deduplication", () 
       (environments) => environments.sendMessage("c-1", hello),
     ],
   ])(
-    "a send is repeated after a broken connection if an earlier response showed deduplication: %s",
+    "a send is repeated after a broken connection if an earlier response announced deduplication: %s",
     async (_case, first, call) => {
       const { environments, posts } = clientOver(first, broken, sent);
       await call(environments);
@@ -151,7 +151,7 @@ describe("repeats once an earlier response carried x-message-deduplication", () 
     },
   );
 
-  test("a send is repeated after a broken connection if an earlier attempt of it showed deduplication", async () => {
+  test("a send is repeated after a broken connection if one of its earlier attempts announced deduplication", async () => {
     const limited = respondWithJson(429, {}, deduplicates);
     const { environments, posts } = clientOver(limited, broken, sent);
     await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
@@ -199,7 +199,7 @@ describe("repeats once an earlier response carried x-message-deduplication", () 
     expect(posts()).toBe(1);
   });
 
-  test("a transport does not learn from another transport", async () => {
+  test("announced deduplication is not shared between transports", async () => {
     const { fetch } = scriptFetch(respondWithJson(200, page, deduplicates), broken, sent);
     await createClient({ ...base, fetch }).environments.list();
     const { environments } = createClient({ ...base, fetch });

@@ -57,7 +57,7 @@ const row = (id: string, connectionId: string | null, lastHeartbeat: number) => 
   podId: null,
 });
 
-test("an error from elsewhere ends a send immediately, because the message may be running", async () => {
+test("an error from another source ends a send immediately, because the message may be running", async () => {
   const { server, transport } = setUp();
   const broken = Object.assign(new Error("the log store is down"), { retryable: true });
   const logged: Transport = {
@@ -77,7 +77,7 @@ test("an error from elsewhere ends a send immediately, because the message may b
 });
 
 test.each([undefined, null, "no", Object.assign(new Error("no"), { retryable: true })])(
-  "an error that a rule throws reaches the caller unchanged and ends the send: %s",
+  "an error thrown by a selector function reaches the caller unchanged and ends the send: %s",
   async (thrown) => {
     const { server, transport } = setUp();
     const rule = (): never => {
@@ -152,7 +152,7 @@ test.each<[DeviceSelector, () => Response]>([
   expect(await catchError(sendToDevice(transport, selector, hello))).toMatchObject({ code: "environment_not_found" });
 });
 
-test("if the second look-up fails, a refusal without a code is the error, and the failure its cause", async () => {
+test("if the second lookup fails, the error is the refusal without a code, and its cause is the failure", async () => {
   const { server, transport, row: present } = setUp();
   server.interrupt(present, respondWithJson(404, { message: "no" }), () => new TypeError("fetch failed"));
   expect(await catchError(sendToDevice(transport, "d-1", hello))).toMatchObject({
@@ -162,7 +162,7 @@ test("if the second look-up fails, a refusal without a code is the error, and th
   expect(server.requests).toHaveLength(3);
 });
 
-test("a device that is offline after its connection was refused is reported as offline", async () => {
+test("a device that went offline after its connection was refused is reported as offline", async () => {
   const { server, transport, posts, row: present } = setUp();
   server.interrupt(present, () => {
     server.disconnect("d-1");
@@ -173,7 +173,7 @@ test("a device that is offline after its connection was refused is reported as o
   expect(posts()).toBe(1);
 });
 
-test("an abort during the second look-up ends the call as aborted, and nothing was sent", async () => {
+test("an abort during the second lookup ends the call as aborted, and nothing was sent", async () => {
   const { server, transport, row: present } = setUp();
   const controller = new AbortController();
   server.interrupt(present, respondWithProblem("connection_replaced"), () => {
@@ -197,7 +197,7 @@ test("the outcome is unknown if a part of the body was delivered, and the error 
 });
 
 test.each<SendToDeviceOptions>([{}, { waitUntilOnlineMs: 60_000 }])(
-  "a message that may be running is not sent to another connection after the first one is gone: %j",
+  "a message that may be running is not sent to a new connection after the first one is gone: %j",
   async (options) => {
     const { server, posts, row: present } = setUp();
     const transport = createTransport({ ...base, maxRetries: 1, fetch: server.fetch });
@@ -228,14 +228,14 @@ test("a device that does not exist is refused immediately, by id and by name, an
   for (const { init } of server.requests) expect(init.headers).toMatchObject({ "x-project": "a" });
 });
 
-test("a rule receives only the row, so a function with more parameters can be a rule", async () => {
+test("a selector function receives only the row, so a function with optional parameters can be used", async () => {
   const { transport } = setUp();
   const matches = (environment: { deviceId: string }, isStrict = true): boolean =>
     isStrict && environment.deviceId === "d-1";
   await expect(sendToDevice(transport, matches, hello)).resolves.toMatchObject({ outcome: "started" });
 });
 
-test("the next look-up waits as long as Retry-After says", async () => {
+test("the next lookup waits for Retry-After", async () => {
   const { server, transport } = setUp();
   server.interrupt(respondWithProblem("rate_limited", { retryAfterSeconds: 9 }));
   const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, intervalMs: 1_000 };
@@ -287,7 +287,7 @@ test("presence of a device found by name is decided by the server's clock", asyn
 
 test.each([
   ["with the words of the hosted API: the same message goes to the new connection", "Remote environment is offline", 2],
-  ["may be about a message that is on its way: nothing is sent again", "a request with this id is in progress", 1],
+  ["may be about an in-flight message: nothing is sent again", "a request with this id is in progress", 1],
 ])("a foreign 409 %s", async (_case, message, expected) => {
   const { server, transport, posts, row: present } = setUp();
   server.interrupt(present, () => {
@@ -299,7 +299,7 @@ test.each([
   expect(posts()).toBe(expected);
 });
 
-test("a row whose connectionId cannot be used is a mistake of the server, and nothing is sent", async () => {
+test("a row with an unusable connectionId is an invalid response, and nothing is sent", async () => {
   const { server, transport, posts } = setUp();
   server.put({ deviceId: "d-1", connectionId: "../admin" });
   for (const call of [sendToDevice(transport, "d-1", hello), stop(transport, "d-1", { agentId: "a" })])

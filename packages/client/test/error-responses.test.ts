@@ -74,7 +74,7 @@ describe("error responses", () => {
     ["nothing", () => new Response(null, { status: 500 }), { message: "HTTP 500 from http://127.0.0.1:1" }],
     ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
     ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
-    ["a code that is no code", json(400, { errorCode: "a b\n", message: "x" }), { code: "http_error" }],
+    ["an invalid code", json(400, { errorCode: "a b\n", message: "x" }), { code: "http_error" }],
     ["a code of two words", json(400, { errorCode: "a b", message: "x" }), { code: "http_error" }],
     ["a code that is too long", json(400, { errorCode: "x".repeat(65), message: "x" }), { code: "http_error" }],
     ["several lines", json(400, { message: "a b\r\n\u0000c\u001b[31m" }), { message: "a b" }],
@@ -82,7 +82,7 @@ describe("error responses", () => {
     expect(await catchError(clientOver(respond).retrieve("d-1"))).toMatchObject(expected);
   });
 
-  test("a server cannot send the code aborted, which only the caller's signal produces", async () => {
+  test("a server cannot produce the code aborted, which only the caller's signal does", async () => {
     const error = await catchError(clientOver(json(400, { errorCode: "aborted", message: "x" })).list());
     expect(error).toMatchObject({ code: "http_error", message: "x" });
   });
@@ -113,14 +113,14 @@ describe("error responses", () => {
     expect(error.message).toHaveLength(500);
   });
 
-  test("an error whose body is cut off keeps its status", async () => {
+  test("an error response with a truncated body keeps its status", async () => {
     const torn = (): Response =>
       new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 404 });
     expect(await catchError(clientOver(torn).list())).toMatchObject({ code: "http_error", status: 404 });
   });
 });
 
-test("a success whose body is cut off is a connection failure that says so, and a read may be repeated", async () => {
+test("a success with a truncated body is a connection failure that says so, and a read may be repeated", async () => {
   const torn = (): Response =>
     new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 200 });
   const error = await catchError(clientOver(torn).list());
@@ -128,7 +128,7 @@ test("a success whose body is cut off is a connection failure that says so, and 
   expect(error).toMatchObject({ code: "connection_failed", message, retryable: true });
 });
 
-test("a response that is cut off, or does not end in time, is identified by its request id", async () => {
+test("an error for a truncated or stalled response contains its request id", async () => {
   const start = (after: (stream: ReadableStreamDefaultController) => void) => (): Response =>
     new Response(new ReadableStream({ start: after }), { headers: { "x-request-id": "r-1" } });
   const cut = start((stream) => stream.error(new TypeError("terminated")));
@@ -177,7 +177,7 @@ describe("success responses that differ from the documented shape", () => {
     expect(await clientOver(text(200, JSON.stringify(page), "text/plain")).list()).toEqual(page);
   });
 
-  test("a 304 to an entity tag among the caller's headers is an error that says so", async () => {
+  test("a 304 caused by an If-None-Match in the caller's headers is an error that says so", async () => {
     const headers = { "if-none-match": '"x"' };
     const error = await catchError(clientOver(() => new Response(null, { status: 304 })).list({}, { headers }));
     expect(error).toMatchObject({ code: "redirected", status: 304, message: "HTTP 304 from http://127.0.0.1:1" });
@@ -273,7 +273,7 @@ test.each(["null", "401", "true"])(
 );
 
 test.each(["key", "error", "rate", "e", "503"])(
-  "the API key %j, a common word, changes neither the code of a problem nor what the code says about delivery",
+  "an API key %j that is a common word changes neither the code of a problem nor what it says about delivery",
   async (apiKey) => {
     const code = apiKey === "key" ? "key_store_unavailable" : "rate_limited";
     const { status, headers, body } = problemResponse(code, { detail: `Bad key ${apiKey}` });
@@ -292,7 +292,7 @@ test.each(["key", "error", "rate", "e", "503"])(
 );
 
 test.each(["k", "no", "now"])(
-  "the API key %j, a part of a word, does not change whether a message may have been delivered",
+  "an API key %j that is a part of a word does not change whether a message may have been delivered",
   async (apiKey) => {
     const respond = respondWithProblem("send_in_progress", { members: { delivery: "unknown" }, retryable: false });
     const { environments } = createClient({ baseUrl: "https://a.example", apiKey, fetch: scriptFetch(respond).fetch });
@@ -302,7 +302,7 @@ test.each(["k", "no", "now"])(
 );
 
 test.each(["opensesame", "open_sesame_and_everything_behind_it"])(
-  "the API key %j is not taken for a code or a name of a member of an error",
+  "the API key %j is not redacted from codes and member names of an error",
   async (apiKey) => {
     const body = { title: "Bad", errorCode: apiKey, [apiKey]: { [apiKey]: [apiKey] } };
     const { environments } = createClient({

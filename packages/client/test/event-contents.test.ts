@@ -25,7 +25,7 @@ async function follow(...streams: readonly WrittenStream[]) {
   return { clock, events, seen, ended, headers };
 }
 
-test("an event whose documented member is not an object is left out, and the reader moves on behind it", async () => {
+test("an event whose documented member is not an object is skipped, and reading continues after it", async () => {
   const [first, second] = [createWrittenStream(), createWrittenStream()];
   const { clock, events, seen, headers } = await follow(first, second);
   const members = { environment: "environment", message: "message", approval: "approval", output: "delta" };

@@ -139,7 +139,7 @@ test.each([
   ["endpoint_not_found", respondWithProblem("endpoint_not_found")],
   ["environment_not_found", respondWithProblem("environment_not_found")],
   ["http_error", respondWithJson(404, {})],
-])("the error says what is missing in front of a server without events: %s", async (code, respond) => {
+])("a server without events causes an error that says what is missing: %s", async (code, respond) => {
   const { events } = setUp({}, respond);
   const error = await catchError(events.next());
   expect(error).toMatchObject({
@@ -149,7 +149,7 @@ test.each([
 });
 
 test.each(["application/json", "text/event-streams", "x-text/event-stream", ""])(
-  "a success of the type %j is not a stream of events, but an error",
+  "a success with the content type %j is an error, not an event stream",
   async (type) => {
     const { events } = setUp({}, respondWithJson(200, {}, { "content-type": type }));
     expect(await catchError(events.next())).toMatchObject({ code: "invalid_response" });
@@ -157,7 +157,7 @@ test.each(["application/json", "text/event-streams", "x-text/event-stream", ""])
 );
 
 test.each(["Text/Event-Stream", "text/event-stream;charset=utf-8", "text/event-stream \t; charset=utf-8"])(
-  "the type %s is a stream of events",
+  "the content type %s is an event stream",
   async (type) => {
     const body = 'id: 1\nevent: gap\ndata: {"reason":"lost"}\n\n';
     const { events } = setUp({}, () => new Response(body, { headers: { "content-type": type } }));
@@ -195,7 +195,7 @@ test.each([
   expect(script.seen).toEqual([]);
 });
 
-test("onClose is called whenever a stream that was open has ended, and not for one that did not open", async () => {
+test("onClose is called whenever an open stream ends, and not for a stream that never opened", async () => {
   const [first, second] = [createWrittenStream(), createWrittenStream()];
   const calls: string[] = [];
   const options = { onOpen: () => void calls.push("open"), onClose: () => void calls.push("close") };
@@ -210,7 +210,7 @@ test("onClose is called whenever a stream that was open has ended, and not for o
   expect(calls).toEqual(["open", "close", "open", "close"]);
 });
 
-test("waits grow while no stream opens, however long each refusal takes", async () => {
+test("waits grow while no stream opens, however long each refusal takes to arrive", async () => {
   const clock = createVirtualClock();
   installClock(clock);
   installRandom(0.999);
@@ -229,7 +229,7 @@ test("waits grow while no stream opens, however long each refusal takes", async 
   await ended;
 });
 
-test("a server chooses how long the waits before further streams are", async () => {
+test("a server can set the wait before reconnecting", async () => {
   const stream = createWrittenStream();
   const { clock, events, headers } = setUp({}, stream.response, createWrittenStream().response);
   const { ended } = follow(events);
@@ -244,7 +244,7 @@ test("a server chooses how long the waits before further streams are", async () 
   await ended;
 });
 
-test("a character whose bytes arrive one by one is read as it was written", async () => {
+test("a character whose bytes arrive one by one is decoded correctly", async () => {
   const stream = createWrittenStream();
   const { clock, events } = setUp({}, stream.response);
   const { seen, ended } = follow(events);
@@ -290,7 +290,7 @@ test("a stream that opens after the iteration has ended is cancelled, even by a 
 });
 
 test.each(["events", "watch"] as const)(
-  "the call %s takes the signal of a polyfill, and leaves no listener on it",
+  "the call %s accepts a polyfilled signal, and leaves no listener on it",
   async (operation) => {
     const listeners = new Set<() => void>();
     const polyfill = {
@@ -343,7 +343,7 @@ test("the caller's abort closes the stream immediately, even while the last even
   expect([stream.isCancelled, clock.timerCount]).toEqual([true, 0]);
 });
 
-test("a stream that broke before its first id is followed by a gap, because what happened meanwhile is not known", async () => {
+test("a stream that broke before its first id is followed by a gap, because events may have been missed", async () => {
   const [first, second, third] = [createWrittenStream(), createWrittenStream(), createWrittenStream()];
   // The id of such a gap, which a program may have stored, is that of a stream that begins now.
   const { clock, events, headers } = setUp({ lastEventId: "" }, first.response, second.response, third.response);
@@ -365,7 +365,7 @@ test("a stream that broke before its first id is followed by a gap, because what
   await events.return();
 });
 
-test.each(["a b", 'a"b', "a\\b"])("the id %j of a server continues a stream, even as an option", async (id) => {
+test.each(["a b", 'a"b', "a\\b"])("a stream can resume from the server's id %j, even as an option", async (id) => {
   const [first, second] = [createWrittenStream(), createWrittenStream()];
   const { clock, events, headers } = setUp({ lastEventId: id }, first.response, second.response);
   const { seen } = follow(events);

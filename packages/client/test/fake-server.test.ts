@@ -57,7 +57,7 @@ describe("turns on a fake device", () => {
     return { server, connectionId, environments };
   }
 
-  test("the turn of a message on a fake device is accepted until the test reports more, and a request that waits has its end", async () => {
+  test("a message to a fake device stays accepted until the test reports more, and a waiting request then gets the end of its turn", async () => {
     const { server, connectionId, environments } = start();
     await environments.sendMessage(connectionId, { agentId: "a", messages: [message] });
     expect(await environments.messages.retrieve(connectionId, "m-1")).toMatchObject({

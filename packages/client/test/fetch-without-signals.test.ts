@@ -32,7 +32,7 @@ describe("a fetch that ignores signals", () => {
     },
   );
 
-  test("a fetch that ignores signals does not keep a call open when the response comes too late: its body is cancelled", async () => {
+  test("a fetch that ignores signals does not keep a call open when the response is late: its body is cancelled", async () => {
     const clock = createHandClock();
     const given = createGate();
     const late = createGate();

@@ -21,7 +21,7 @@ function setUp(...responses: readonly (() => Response)[]) {
   return { transport: createTransport({ baseUrl: "https://fake.example", apiKey: "key", fetch }), seen };
 }
 
-test("the device that ran a conversation last is read by its encoded ids, and without a conversation the default one is meant", async () => {
+test("lastRuntime encodes its ids, and defaults to the default conversation", async () => {
   const { transport, seen } = setUp(respondWithJson(200, last));
   expect(await retrieveLastRuntime(transport, { agentId: "agent/1", conversationId: "conv 1" })).toEqual(last);
   await retrieveLastRuntime(transport, { agentId: "agent-1" });
@@ -31,7 +31,7 @@ test("the device that ran a conversation last is read by its encoded ids, and wi
   ]);
 });
 
-test("a conversation that no device has run is an error with its code, and a server without the operation is named as such", async () => {
+test("a conversation that no device has run is an error with its own code, and a server without the operation is reported as such", async () => {
   const { transport } = setUp(respondWithProblem("environment_not_found"), respondWithProblem("endpoint_not_found"));
   const runtime = { agentId: "agent-1" };
   expect((await catchError(retrieveLastRuntime(transport, runtime))).code).toBe("environment_not_found");
@@ -39,7 +39,7 @@ test("a conversation that no device has run is an error with its code, and a ser
   expect(missing.message).toContain("does not offer retrieveLastRuntime");
 });
 
-test("ids that cannot be in the path are refused before a request", async () => {
+test("ids that are invalid in a path are refused before any request", async () => {
   const { transport, seen } = setUp(respondWithJson(200, last));
   for (const runtime of [{ agentId: "" }, { agentId: "a", conversationId: "" }])
     expect((await catchError(retrieveLastRuntime(transport, runtime))).code).toBe("invalid_argument");

@@ -19,7 +19,7 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
-/** Installs a clock that drives only the deadline of calls, because sockets have timers of their own. */
+/** Installs a clock that drives only the deadline of calls, because sockets have their own timers. */
 const installDeadline = (): HandClock => createHandClock(60_000, undefined, (delayMs) => delayMs === 60_000);
 
 // No wait before a retry.
@@ -151,7 +151,7 @@ describe("the caller's signal", () => {
   });
 });
 
-test("a redirect is not followed, so the key reaches no other server", async () => {
+test("a redirect is not followed, so the key is not sent to another server", async () => {
   const other = await start((_request, response) => response.writeHead(200, jsonHead).end(page));
   const server = await start((_request, response) => response.writeHead(302, { location: other.url }).end());
   const error = await catchError(list(server));

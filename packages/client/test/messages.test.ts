@@ -43,7 +43,7 @@ test("a list with null selects everything, as in the other lists", async () => {
   expect(script.seen.map(({ url }) => new URL(url).search)).toEqual(["", ""]);
 });
 
-test("messages.listAll goes through all pages, even empty ones, and ends when a server repeats one", async () => {
+test("messages.listAll reads all pages, even empty ones, and ends when a server repeats a page", async () => {
   const page = (id: string, cursor: string | null, hasNextPage = true) =>
     respondWithJson(200, { messages: id === "" ? [] : [{ ...message, clientMessageId: id }], hasNextPage, cursor });
   const { script, messages } = setUp(
@@ -64,14 +64,14 @@ test("messages.listAll goes through all pages, even empty ones, and ends when a 
 });
 
 test.each(["method_not_allowed", "endpoint_not_found"] as const)(
-  "a server without the list, which responds %s, is said to lack it",
+  "a server without message lists, which responds %s, is reported as such",
   async (code) => {
     const { messages } = setUp(respondWithProblem(code));
     expect((await catchError(messages.list("c-1"))).message).toMatch(/^the server does not offer listMessages/);
   },
 );
 
-test("an argument that breaks a rule is an error before anything is sent", async () => {
+test("an invalid argument is an error before any request", async () => {
   const { script, messages } = setUp();
   for (const query of [{ limit: 0 }, { conversationId: "" }])
     expect(await catchError(messages.list("c-1", query))).toMatchObject({ code: "invalid_argument" });
@@ -79,7 +79,7 @@ test("an argument that breaks a rule is an error before anything is sent", async
   expect(script.seen).toEqual([]);
 });
 
-test("the fake server lists the messages that its devices took", async () => {
+test("the fake server lists the messages that its devices received", async () => {
   const server = createFakeServer();
   server.put({ deviceId: "d-1" });
   const connectionId = server.connect("d-1");

@@ -113,7 +113,7 @@ describe("middleware", () => {
     expect(events).toEqual(["start", "end"]);
   });
 
-  test("middleware that fails without having called `next` is said to have failed, and nothing is repeated; it may have sent a message itself", async () => {
+  test("middleware that fails without calling `next` is named as the cause, and nothing is repeated, because it may have sent the message itself", async () => {
     const cause = new Error("login expired");
     const script = scriptFetch(sent);
     const environments = await deduplicatingClient(script, {

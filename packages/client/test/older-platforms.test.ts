@@ -47,8 +47,8 @@ function setUpWhole(listed: () => Response) {
   return { clock, environments, streams: () => streams };
 }
 
-describe("platforms whose fetch resolves with whole bodies only", () => {
-  test("a fetch that resolves with whole bodies only is given up for streams of events after two time limits", async () => {
+describe("platforms whose fetch buffers bodies", () => {
+  test("event streams over a fetch that buffers bodies are given up after two time limits", async () => {
     const { clock, environments, streams } = setUpWhole(respondWithJson(200, {}));
     const failure = catchError(environments.events({ timeoutMs: 10_000 }).next());
     await clock.advance(30_000);
@@ -56,7 +56,7 @@ describe("platforms whose fetch resolves with whole bodies only", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("a fetch that resolves with whole bodies only lets watch poll alone", async () => {
+  test("watch only polls over a fetch that buffers bodies", async () => {
     let lists = 0;
     const { clock, environments, streams } = setUpWhole(() => {
       lists += 1;
@@ -93,7 +93,7 @@ describe.each<[string, () => unknown]>([
     expect(await catchError(environments.list())).toMatchObject({ code: "response_too_large" });
   });
 
-  test("responses without a readable body still give the reason of an error", async () => {
+  test("responses without a readable body still provide the reason of an error", async () => {
     const { environments, server, connectionId } = setUp(bodyOf);
     server.interrupt(respondWithProblem("queue_full"));
     const error = await catchError(environments.sendMessage(connectionId, body));
@@ -107,7 +107,7 @@ describe.each<[string, () => unknown]>([
     expect(error).toMatchObject({ code: "redirected", outcome: "refused" });
   });
 
-  test("responses without a readable body cannot be streams of events, which the error says", async () => {
+  test("responses without a readable body cannot be event streams, and the error says so", async () => {
     const { environments } = setUp(bodyOf);
     expect(await catchError(environments.events().next())).toMatchObject({
       code: "invalid_response",

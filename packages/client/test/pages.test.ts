@@ -89,7 +89,7 @@ test.each(["listAll", "listPages", "messages.listAll"] as const)(
   },
 );
 
-test("a page whose last id cannot request the next one is the mistake of the server", async () => {
+test("a page whose last id is not a valid cursor is an invalid response", async () => {
   const page = { connections: [exampleEnvironment({ id: "a/b", deviceId: "d-1" })], hasNextPage: true };
   const { fetch, seen } = scriptFetch(respondWithJson(200, page));
   const { environments } = createClient({ ...options, fetch });
@@ -139,7 +139,7 @@ test.each(["listAll", "listPages", "messages.listAll"] as const)(
 );
 
 test.each(["listAll", "listPages"] as const)(
-  "the iteration %s refuses an empty page that promises another one, whose rows would be missing",
+  "the iteration %s refuses an empty page with a next page, because rows would be missing",
   async (operation) => {
     const { fetch } = scriptFetch(respondWithJson(200, { connections: [], hasNextPage: true }));
     const iteration = (async () => {

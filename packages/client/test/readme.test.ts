@@ -30,7 +30,7 @@ async function run(sample: string): Promise<void> {
 }
 
 test.each(samples.map((sample, index) => [index + 1, sample] as const))(
-  "sample %i of the README runs as it is against a server that has its devices",
+  "sample %i of the README runs unchanged against a server that has its devices",
   async (_number, sample) => {
     const server = createFakeServer();
     for (const [deviceId, connectionName] of [

@@ -39,7 +39,7 @@ describe("requests of the client", () => {
     });
   });
 
-  test("a list request has numbers and booleans as strings and only two headers", async () => {
+  test("a list request encodes numbers and booleans as strings and sends only two headers", async () => {
     const script = scriptFetch(json(200, { connections: [row], hasNextPage: true }));
     const page = await createClient({ ...options, fetch: script.fetch }).environments.list({
       limit: 5,

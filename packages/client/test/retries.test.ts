@@ -137,7 +137,7 @@ describe("delays requested by the server", () => {
     [{ "retry-after": "60" }, 60_500],
     [{ "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT" }, 500],
     [{ "retry-after": "0" }, 500],
-  ])("a delay of %j is waited for, and then half a second of jitter: %i ms", async (headers, delayMs) => {
+  ])("a retry waits for the delay of %j plus half a second of jitter: %i ms", async (headers, delayMs) => {
     clock = createHandClock(120_000);
     const script = scriptFetch(json(429, {}, headers), emptyPage);
     await clientOver(script, { timeoutMs: 120_000 }).list();
@@ -152,7 +152,7 @@ describe("delays requested by the server", () => {
     expect(clock.waits).toEqual([]);
   });
 
-  test("a delay that is a date is measured by the server's clock, because the local one may be wrong", async () => {
+  test("a delay given as a date is measured against the server's clock, because the local one may be wrong", async () => {
     const clock = createHandClock();
     const date = (afterMs: number): string => new Date(clock.now() + 3_600_000 + afterMs).toUTCString();
     const headers = { date: date(0), "retry-after": date(4_000) };

@@ -40,21 +40,24 @@ test.each<[string, unknown]>([
   ["a promise", Promise.resolve(false)],
   ["a text", "d-1"],
   ["a number", 1],
-])("a rule that returns %s selects no device, because it would match every one", async (_case, result) => {
-  const { server, environments } = setUp();
-  server.connect("d-1");
-  for (const call of [
-    environments.sendToDevice((() => result) as () => boolean, hello),
-    environments.stop((() => result) as () => boolean, { agentId: "agent-1" }),
-  ])
-    expect(await catchError(call)).toMatchObject({
-      code: "invalid_argument",
-      message: "device(environment) must be true or false",
-    });
-  expect(posts(server)).toBe(0);
-});
+])(
+  "a selector function that returns %s selects no device, because it would match all of them",
+  async (_case, result) => {
+    const { server, environments } = setUp();
+    server.connect("d-1");
+    for (const call of [
+      environments.sendToDevice((() => result) as () => boolean, hello),
+      environments.stop((() => result) as () => boolean, { agentId: "agent-1" }),
+    ])
+      expect(await catchError(call)).toMatchObject({
+        code: "invalid_argument",
+        message: "device(environment) must be true or false",
+      });
+    expect(posts(server)).toBe(0);
+  },
+);
 
-test("a rule that returns undefined does not match", async () => {
+test("a selector function that returns undefined does not match", async () => {
   const { server, environments } = setUp();
   server.connect("d-1");
   const error = await catchError(environments.sendToDevice((() => undefined) as unknown as () => boolean, hello));
@@ -97,7 +100,7 @@ describe("selectors of devices", () => {
     expect(server.requests).toHaveLength(3);
   });
 
-  test("a device is selected by a name that several devices have, if only one of them is online", async () => {
+  test("a name that several devices have selects the only one that is online", async () => {
     const { server, environments } = setUp();
     for (const deviceId of ["d-1", "d-2"]) server.put({ deviceId, connectionName: "box" });
     server.connect("d-2");
@@ -106,7 +109,7 @@ describe("selectors of devices", () => {
     });
   });
 
-  test("a name of several online devices is a typed error with their rows, and nothing is sent", async () => {
+  test("a name that several online devices have is a typed error with their rows, and nothing is sent", async () => {
     const { server, environments } = setUp();
     for (const deviceId of ["d-1", "d-2"]) {
       server.put({ deviceId, connectionName: "box" });
@@ -178,7 +181,7 @@ describe("devices that are offline", () => {
     await expect(environments.sendToDevice("d-1", hello)).resolves.toMatchObject({ success: true });
   });
 
-  test("an offline device is waited for, and the message is sent when it is online", async () => {
+  test("a send can wait for an offline device, and is sent when it comes online", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const call = environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 60_000 });
@@ -190,7 +193,7 @@ describe("devices that are offline", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("an offline device is waited for through failures that may pass, but no longer than waitUntilOnlineMs", async () => {
+  test("a wait for an offline device survives transient failures, but never exceeds waitUntilOnlineMs", async () => {
     const { clock, server, environments } = setUp();
     const options: SendToDeviceOptions = { waitUntilOnlineMs: 10_000, maxRetries: 0 };
     server.put({ deviceId: "d-1" });
@@ -220,7 +223,7 @@ describe("devices that are offline", () => {
     expect([server.requests.length, clock.timerCount]).toEqual([1, 0]);
   });
 
-  test("a device that stays offline is refused when the wait is over", async () => {
+  test("a send to a device that stays offline is refused when the wait is over", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const call = catchError(environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 5_000 }));
@@ -229,7 +232,7 @@ describe("devices that are offline", () => {
     expect(clock.timerCount).toBe(0);
   });
 
-  test("an offline device is not waited for after the caller aborts, and no timer is left", async () => {
+  test("a wait for an offline device ends when the caller aborts, and leaves no timer", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });
     const controller = new AbortController();
@@ -242,7 +245,7 @@ describe("devices that are offline", () => {
   });
 });
 
-describe("devices that have a new connection", () => {
+describe("devices with a new connection", () => {
   test.each(["connection_not_found", "connection_replaced", "device_offline"] as const)(
     "a refusal %s looks the device up once more, and the same message goes to the new connection under the same ids",
     async (code) => {
@@ -372,7 +375,7 @@ describe("decisions on tool calls", () => {
   });
 });
 
-test("waiting for a device ends in time, even when look-ups are slow", async () => {
+test("waiting for a device ends in time, even if lookups are slow", async () => {
   const clock = createVirtualClock();
   installClock(clock);
   const startedAtMs = clock.now();
@@ -387,6 +390,6 @@ test("waiting for a device ends in time, even when look-ups are slow", async () 
   const failure = catchError(environments.sendToDevice("d-1", hello, options));
   await clock.advance(60_000);
   expect(await failure).toMatchObject({ code: "device_offline" });
-  // The last look-up starts when the time is over.
+  // The last lookup starts when the time is over.
   expect(seconds).toEqual([0, 30]);
 });

@@ -110,7 +110,7 @@ test("a turn that ended during the send needs no further request; without wait n
   expect(new Headers(script.seen[3]?.init.headers).has("prefer")).toBe(false);
 });
 
-test("a turn that does not end in time, or whose end nobody knows, is an outcome", async () => {
+test("a turn that does not end in time, or whose end is unknown, is an outcome", async () => {
   const { environments, clock, script } = setUp(
     found,
     respondWithJson(200, accepted),
@@ -156,7 +156,7 @@ test("the error says that the message was sent, and what is missing, when the tu
   expect(server.taken).toHaveLength(1);
 });
 
-test("waiting ends with the caller's signal; decisions alone and other values of wait are refused before any request", async () => {
+test("waiting ends with the caller's signal; a body with only decisions and invalid values of wait are refused before any request", async () => {
   const controller = new AbortController();
   const { environments, clock, script } = setUp(
     found,
@@ -183,7 +183,7 @@ test("waiting ends with the caller's signal; decisions alone and other values of
 });
 
 test.each([1_000, 2_999])(
-  "requests of at most %i ms are no reason to give up: the status is read until the turn ends",
+  "short waits of at most %i ms per request do not end the wait: the status is read until the turn ends",
   async (timeoutMs) => {
     const running = respondWithJson(200, status({ state: "running" }));
     const ended = respondWithJson(200, status({ state: "finished", stopReason: "end_turn", text: "pong" }));
@@ -211,7 +211,7 @@ test("short requests are repeated once a second, and no longer than waitUntilFin
   expect(clock.timerCount).toBe(0);
 });
 
-test("a failure after the time is over is thrown", async () => {
+test("a failure after the time limit is thrown", async () => {
   const { environments, script } = setUp(respondWithProblem("shutting_down"));
   const options = { waitUntilFinishedMs: 0, maxRetries: 0 };
   const error = await catchError(environments.messages.wait("c-1", "m 1", undefined, options));
@@ -219,7 +219,7 @@ test("a failure after the time is over is thrown", async () => {
   expect(script.seen).toHaveLength(1);
 });
 
-test("a transient failure at the end of the time does not hide the last known status", async () => {
+test("a transient failure at the end of the wait does not hide the last known status", async () => {
   const running = respondWithJson(200, status({ state: "running" }));
   const { clock, environments, script } = setUp(running, respondWithProblem("shutting_down"));
   const options = { waitUntilFinishedMs: 1_500, maxRetries: 0 };

@@ -23,14 +23,14 @@ async function readAll(rows: AsyncIterable<unknown>): Promise<unknown[]> {
 test.each<[string, unknown, string]>([
   ["nothing", {}, "connections"],
   ["another list", { connections: {}, hasNextPage: false }, "connections"],
-  ["no word on a next page", { connections: [row] }, "hasNextPage"],
+  ["no hasNextPage", { connections: [row] }, "hasNextPage"],
   [
     "a row that is null behind a row with a harmless difference",
     { connections: [odd, null], hasNextPage: false },
     "connections[1]",
   ],
   ["a last row without id", { connections: [row, rowWithoutId], hasNextPage: true }, "connections[1].id"],
-])("a list of environments with %s is an error for every reader", async (_case, value, path) => {
+])("a list of environments with %s is an error for every method that reads it", async (_case, value, path) => {
   const expected = { code: "invalid_response", message: `invalid response: ${path}`, status: 200 };
   for (const validate of ["report", "off"] as const) {
     const { environments, seen } = setUp(Array(4).fill(value), { validate });
@@ -53,7 +53,7 @@ test("members that an operation does not need may differ from the documented sha
 
 test.each<[string, unknown, string]>([
   ["nothing", {}, "messages"],
-  ["no word on a next page", { messages: [] }, "hasNextPage"],
+  ["no hasNextPage", { messages: [] }, "hasNextPage"],
   ["a message without state", { messages: [{ clientMessageId: "m-1" }], hasNextPage: false }, "messages[0].state"],
   ["a next page but no cursor", { messages: [], hasNextPage: true, cursor: null }, "cursor"],
 ])("a list of messages with %s is an error", async (_case, value, path) => {

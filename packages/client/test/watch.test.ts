@@ -136,7 +136,7 @@ test("waits are the interval and up to a second more, so that watchers spread th
   }
 });
 
-test("polling continues after failures that may pass, and waits at least as long as Retry-After says", async () => {
+test("polling continues after transient failures, and waits at least for Retry-After", async () => {
   const { clock, server, watch } = setUp();
   server.put({ deviceId: "d-1" });
   const events = watch();
@@ -158,7 +158,7 @@ test("polling continues after failures that may pass, and waits at least as long
   await events.return();
 });
 
-test("a failure that does not pass is thrown, and no timer is left", async () => {
+test("a permanent failure is thrown, and no timer is left", async () => {
   const { clock, server, watch } = setUp();
   server.interrupt(respondWithProblem("invalid_key"));
   expect(await catchError(watch().next())).toMatchObject({ code: "invalid_key" });
@@ -213,7 +213,7 @@ test("watching ends by return() during a request", async () => {
   expect(await next).toEqual({ done: true, value: undefined });
 });
 
-test("a Retry-After beyond the longest timer does not make watch request without end", async () => {
+test("a Retry-After beyond the longest timer does not make watch poll in a tight loop", async () => {
   const { clock, server, watch } = setUp();
   const delays: number[] = [];
   installClock({ now: clock.now, setTimer: (ms, run) => (delays.push(ms), clock.setTimer(ms, run)) });
@@ -252,7 +252,7 @@ test("a poll that fails halfway repeats no event, loses none, and reports no row
   await ended;
 });
 
-test("a row that is gone is reported as not online", async () => {
+test("a row that disappears from the list is reported as offline", async () => {
   const { clock, server, watch } = setUp();
   server.connect("d-1");
   const events = watch();
@@ -270,7 +270,7 @@ test("a signal that is already aborted ends watching before any request", async 
   expect(server.requests).toEqual([]);
 });
 
-test("a change is seen immediately where the server streams events, and otherwise the list is rarely read", async () => {
+test("with an event stream, a change is reported immediately, and the list is rarely read", async () => {
   const clock = createVirtualClock();
   installClock(clock);
   installRandom(0);
