@@ -23,7 +23,7 @@ function open(budget: MemoryBudget, owner: string, name: string, released: strin
   };
 }
 
-test("an owner that exceeds its limit loses its own largest account, and no other owner loses one", () => {
+test("an owner over its limit loses its own largest account, and other owners lose none", () => {
   const budget = createMemoryBudget(limits);
   const released: string[] = [];
   const other = open(budget, "other", "other", released);
@@ -38,7 +38,7 @@ test("an owner that exceeds its limit loses its own largest account, and no othe
   expect([small.bytes, large.bytes, other.bytes, budget.totalBytes]).toEqual([11, 0, 100, 111]);
 });
 
-test("when the total is exceeded, an owner with more than its share pays for its own growth", () => {
+test("when the total is exceeded, an owner over its share loses its own account", () => {
   const budget = createMemoryBudget(limits);
   const released: string[] = [];
   open(budget, "a", "a", released).resize(100);
@@ -48,7 +48,7 @@ test("when the total is exceeded, an owner with more than its share pays for its
   expect(budget.totalBytes).toBe(190);
 });
 
-test("when the total is exceeded, an owner with less than its share does not pay; the one with the most does", () => {
+test("when the total is exceeded, an owner below its share loses nothing; the one with the most does", () => {
   const budget = createMemoryBudget(limits);
   const released: string[] = [];
   open(budget, "a", "a", released).resize(100);

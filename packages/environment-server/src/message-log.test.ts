@@ -8,14 +8,14 @@ describe("the order of messages and its cursors", () => {
     {},
     { messageId: '"],["\\', agentId: "", conversationId: "ä\u0001\n" },
     { messageId: "🙂".repeat(128), agentId: "語".repeat(256), conversationId: "🙂".repeat(128) },
-  ])("a cursor is read as it was written: %j", (change) => {
+  ])("a cursor round-trips: %j", (change) => {
     const cursor = formatCursor({ ...place, ...change });
     expect(cursor).toMatch(/^\d+\.[\w-]{4,4096}$/);
     expect(parseCursor(cursor)).toEqual({ ...place, ...change });
   });
 
   test.each(["5000.AAAA", "5000.W10", "5000.WzFd", "5000.", "5000.WyJhIiwiYiIsMV0", "x", "5000._____w"])(
-    "a text that no page returned is not a cursor: %s",
+    "a text that was not returned by a page is not a cursor: %s",
     (text) => {
       expect(parseCursor(text)).toBeNull();
     },

@@ -22,7 +22,7 @@ async function send(harness: Harness, connectionId: string, socket: FakeSocket, 
 const shownProblem = async (harness: Harness): Promise<unknown> =>
   (await harness.call("GET", "/v1/environments/device-1")).body["sendProblem"];
 
-test("after a turn failed because it has no agents API, the row says so and messages are refused with the backend to choose", async () => {
+test("after a turn failed for lack of an agents API, the row says so and messages are refused with the backend to choose", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   expect((await send(harness, connectionId, socket, "m-1")).status).toBe(200);
@@ -46,7 +46,7 @@ test("after a turn failed because it has no agents API, the row says so and mess
   expect((await decided).status).toBe(200);
 });
 
-test("a missing agents API is remembered over a reconnect, until a new registration or a turn that ends well", async () => {
+test("a missing agents API is remembered across reconnects, until a new registration or a successful turn", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.say({

@@ -49,7 +49,7 @@ export function describeApprovalLogContract(
       (await log.findDecidedApproval({ scope, toolCallId })) !== null;
     beforeEach(() => open());
 
-    test("a pending request is read with everything, and no longer once it is removed", async () => {
+    test("a pending request is returned with all its members until it is removed", async () => {
       await log.saveApprovals([pending], []);
       expect(await log.findPendingApprovals(10)).toEqual([pending]);
       expect(await log.findDecidedApproval(keyOf(pending))).toBeNull();
@@ -57,7 +57,7 @@ export function describeApprovalLogContract(
       expect(await log.findPendingApprovals(10)).toEqual([]);
     });
 
-    test("pending requests are read the oldest first, up to a limit", async () => {
+    test("pending requests are returned oldest first, up to a limit", async () => {
       const older = call("call-0", { requestedAt: 500, messageId: null, expiry: null });
       const elsewhere = call("call-1", {
         scope: { ...scope, environmentId: "env-2", agentId: "" },
@@ -68,7 +68,7 @@ export function describeApprovalLogContract(
       expect(await log.findPendingApprovals(1)).toEqual([older]);
     });
 
-    test("a decided request is not pending, is read with its decision and without its input, and is not removed with pending ones", async () => {
+    test("a decided request is not pending, is returned with its decision and without its input, and is not removed with pending ones", async () => {
       await log.saveApprovals([pending], []);
       await log.saveApprovals([{ ...pending, decision }], []);
       await log.saveApprovals([], [keyOf(pending)]);
@@ -119,7 +119,7 @@ export function describeApprovalLogContract(
       expect(await log.findPendingApprovals(10)).toHaveLength(1);
     });
 
-    test("a row that is removed takes its requests with it, and anything saved for it later is left out", async () => {
+    test("removing a row removes its requests, and later saves for it are ignored", async () => {
       const elsewhere = { ...pending, scope: { ...scope, environmentId: "env-2" } };
       await log.saveApprovals([pending, decidedAt(1), elsewhere], []);
       await store.removeRow("env-1");

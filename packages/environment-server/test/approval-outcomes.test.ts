@@ -16,7 +16,7 @@ test("a repeated decision receives the first result and is not sent again", asyn
   expect(socket.inputs()).toHaveLength(1);
 });
 
-test("another decision about the same tool call is 409 approval_decided naming it, and not repeated by clients", async () => {
+test("a different decision on the same tool call is 409 approval_decided naming it, which clients do not retry", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   const sent = decide(harness, connectionId, [allow]);
@@ -46,7 +46,7 @@ test("a decision that the device rejected had no effect, so it can be sent again
   expect(socket.inputs()).toHaveLength(2);
 });
 
-test("a decision that the device rejects after its deadline can be sent again, as if it had rejected it in time", async () => {
+test("a decision that the device rejects late can be sent again, as if it had been rejected in time", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   const sent = decide(harness, connectionId, [allow]);
@@ -62,7 +62,7 @@ test("a decision that the device rejects after its deadline can be sent again, a
   expect(socket.inputs()).toHaveLength(2);
 });
 
-test("the remaining frames of a body are not sent when the caller leaves before the device has acknowledged the first, and the result says which was delivered", async () => {
+test("if the caller disconnects before the first frame is acknowledged, the remaining frames are not sent, and the result says which was delivered", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   const caller = new AbortController();
@@ -90,7 +90,7 @@ test("a decision without an acknowledgement is 504, and its repeat sends nothing
   expect(socket.inputs()).toHaveLength(1);
 });
 
-describe("decisions that the device has taken, because it no longer lists the request", () => {
+describe("decisions that count as accepted because the device no longer lists the request", () => {
   const status = { type: "update_device_status", device_status: { pending_control_requests: [] } };
   const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
@@ -224,7 +224,7 @@ test("a decision on a request that was beyond the limit is not sent again when t
   expect(await Promise.all([first, repeat])).toMatchObject([{ status: 200 }, { status: 200 }]);
 });
 
-test("a decision with requested_at is never left to the device, even if a frame of it was not understood", async () => {
+test("a decision with requested_at is never left to the device, even if one of the device's frames was not understood", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.say({ type: "control_request", request_id: 1 });
@@ -239,7 +239,7 @@ test("a decision with requested_at is never left to the device, even if a frame 
   expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected" } });
 });
 
-test("a device decides on unknown requests only until the socket ends on which there were too many", async () => {
+test("decisions on unknown requests are left to the device only until the end of the socket on which there were too many", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   for (let call = 0; call <= maxApprovalsPerDevice; call += 1) socket.ask(`other-${call}`);
@@ -251,7 +251,7 @@ test("a device decides on unknown requests only until the socket ends on which t
   expect(await decided).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
 });
 
-test("a failure of the store is not mistaken for a caller who has left", async () => {
+test("a failure of the store is not mistaken for a disconnected caller", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   const caller = new AbortController();

@@ -95,7 +95,7 @@ describe("approval policies", () => {
     expect(denials(socket)).toMatchObject([{ behavior: "deny" }]);
   });
 
-  test("a policy denies the tool of a request beyond those that are remembered", async () => {
+  test("a policy denies the tool of a request beyond the limit of remembered requests", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     socket.onFrame = ({ request_id: id }) => socket.acknowledge({ accepted: true }, String(id));
@@ -116,7 +116,7 @@ describe("approval policies", () => {
     ]);
   });
 
-  test("a policy repeats its denial of a request that is not remembered when the device had too much to acknowledge", async () => {
+  test("a policy repeats its denial of an unremembered request if the device had too many unacknowledged sends", async () => {
     const harness = createHarness();
     const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
@@ -132,7 +132,7 @@ describe("approval policies", () => {
     expect([outcomes.length, outcomes.filter((outcome) => outcome === "accepted").length]).toEqual([70, 1]);
   });
 
-  test("a policy repeats no denial that the device has rejected, and none when the device is gone", async () => {
+  test("a policy does not repeat a denial that the device rejected, or after the device disconnected", async () => {
     const harness = createHarness();
     const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
@@ -149,7 +149,7 @@ describe("approval policies", () => {
     expect(denials(socket)).toHaveLength(65);
   });
 
-  test("a policy holds for a tenant whatever devices of another tenant ask for before they disconnect", async () => {
+  test("a tenant's policy applies whatever devices of another tenant request before they disconnect", async () => {
     const harness = createHarness();
     for (let device = 0; device < 50; device++) {
       const principal = { ...anyone, tenant: "other", keyId: `other-${Math.floor(device / 10)}` };
@@ -173,7 +173,7 @@ describe("approval policies", () => {
     expect(denials(socket)).toHaveLength(2);
   });
 
-  test("a policy holds for a device of a key whatever other devices of this key have asked for before they disconnected", async () => {
+  test("a policy applies to a device whatever other devices of its key requested before they disconnected", async () => {
     const harness = createHarness();
     for (let device = 0; device < 10; device++) {
       const { socket } = await harness.connect(`gone-${device}`);
@@ -250,7 +250,7 @@ describe("approval policies", () => {
     },
   );
 
-  test("a policy denies later when the device has too much to acknowledge", async () => {
+  test("a policy denies later if the device has too many unacknowledged sends", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     const sends = Array.from({ length: 64 }, (_, index) =>
@@ -385,7 +385,7 @@ describe("approval policies", () => {
   test.each([
     [denyBash, anyone],
     [anyone, denyBash],
-  ])("the policies of all senders apply to a turn that takes in their messages", async (first, second) => {
+  ])("the policies of all senders apply to a turn that includes their messages", async (first, second) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     await sendAs(harness, socket, connectionId, { id: "m-1", principal: first });

@@ -43,7 +43,7 @@ function reportPending(socket: FakeSocket, toolCallIds: readonly string[]): void
 }
 
 describe("the list of approval requests", () => {
-  test("the list has the tool, input, suggestions, age and causing message of a request of a real device", async () => {
+  test("the list contains the tool, input, suggestions, age and causing message of a real device's request", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-approval-and-abort");
     const sent = harness.send(connectionId, { ...replayedScope, messages: [userMessage("m-1")] });
@@ -100,7 +100,7 @@ describe("the list of approval requests", () => {
     });
   });
 
-  test("the list needs the scope approve, and has only devices and agents that the key can reach, and no mode beyond it", async () => {
+  test("the list needs the scope approve, and contains only devices, agents and modes that the key may access", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     socket.ask("call-1");
@@ -142,7 +142,7 @@ describe("the list of approval requests", () => {
     expect(matched).toBe(1);
   });
 
-  test("rows show keys that may decide how many requests wait", async () => {
+  test("rows show the number of waiting requests to keys that may decide", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     const shown = async (principal: Principal): Promise<unknown> =>
@@ -175,7 +175,7 @@ describe("the list of approval requests", () => {
     expect(after.server.pendingApprovals()).toBe(1);
   });
 
-  test("rows count no request in a conversation whose mode is beyond the key's maximum, as the list has none", async () => {
+  test("rows do not count requests in a conversation whose mode exceeds the key's maximum, just as the list omits them", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     const strict: Principal = { ...withApprove, maxMode: "standard" };
@@ -258,7 +258,7 @@ describe("the end of a request", () => {
   });
 });
 
-test("an unknown request is 404 and nothing is sent, and on a device out of reach it looks like a connection that does not exist", async () => {
+test("an unknown request is 404 and nothing is sent; on a device that the key cannot access it looks like an unknown connection", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.ask("call-1");
@@ -374,7 +374,7 @@ describe("requests that survive a disconnect", () => {
   });
 });
 
-test("endless requests of a device are not remembered beyond a limit, and can still be decided", async () => {
+test("a device's requests beyond a limit are not remembered, but can still be decided", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   for (let call = 0; call < 150; call += 1) socket.ask(`call-${call}`);

@@ -132,7 +132,7 @@ test("a caller without the scope 'approve' cannot block a decision with a messag
 describe("bodies with several frames", () => {
   const second: Decision = { approve: false, tool_call_id: "call-2" };
 
-  test("the frames of a body are delivered in order, each after the earlier one was acknowledged", async () => {
+  test("the frames of a body are delivered in order, each after the previous one was acknowledged", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const messages = [userMessage("m-1"), { type: "approval", approvals: [allow, second] }, userMessage("m-2")];
@@ -152,7 +152,7 @@ describe("bodies with several frames", () => {
     ]);
   });
 
-  test("a body stops at the first failure, says what was delivered, and its repeat delivers the rest", async () => {
+  test("a body stops at the first failure and reports what was delivered, and its repeat delivers the rest", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const sent = decide(harness, connectionId, [allow, second]);
@@ -239,7 +239,7 @@ describe("bodies with several frames", () => {
     ]);
   });
 
-  test("a body may decide on a request that its device makes only after an earlier decision of the body", async () => {
+  test("a body may contain a decision on a request that the device makes only after the body's previous decision", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     socket.onFrame = ({ request_id: requestId, payload }) => {
@@ -251,7 +251,7 @@ describe("bodies with several frames", () => {
     expect(socket.inputs()).toHaveLength(3);
   });
 
-  test("a failed body names the part that failed, with its code and what a repeat does, when earlier parts were delivered", async () => {
+  test("a partly delivered body names the failed part, its code and the effect of a repeat", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);
     const sent = sendMixed(harness, connectionId, [allow, { approve: true, tool_call_id: "call-9" }]);

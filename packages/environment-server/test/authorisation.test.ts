@@ -43,7 +43,7 @@ describe("keys with name patterns", () => {
     ]);
   });
 
-  test("a list with many name patterns lets other work run after a few names", async () => {
+  test("a list with many name patterns yields to other work after a few names", async () => {
     const harness = createHarness();
     for (let number = 1; number <= 30; number++) await registerNamed(harness, `device-${number}`, `ci-${number}`);
     const patterns = Array.from({ length: 1_000 }, (_, index) => `*-${index}-`).concat("*-30");
@@ -111,7 +111,7 @@ describe("keys with name patterns", () => {
   });
 });
 
-test("a key of a tenant that is limited to some devices sees none of the others", async () => {
+test("a key of a tenant that is limited to some devices cannot see the others", async () => {
   const harness = createHarness();
   await registerNamed(harness, "device-1", "ci-1");
   await registerNamed(harness, "device-2", "ci-2");
@@ -174,7 +174,7 @@ describe("keys with a maximum mode", () => {
     expect(socket.inputs()).toHaveLength(3);
   });
 
-  test("a maximum mode is checked against the mode when the frame leaves, not when the request arrives, and the id stays free", async () => {
+  test("a maximum mode is checked against the mode when the frame is sent, not when the request arrives, and the id stays free", async () => {
     const { connectionId, socket, send, store } = await connected();
     socket.say(statusFrame("standard"));
     const { reserve } = store;

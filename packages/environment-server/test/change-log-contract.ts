@@ -30,7 +30,7 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       log = createLog(smallLimits);
     });
 
-    test("changes are read with everything, in the order and at the positions that appending returned", async () => {
+    test("changes are returned complete, in order and at the positions that append returned", async () => {
       const { epoch } = await log.readChangeLog();
       const two = [change, { ...change, kind: "environment" as const, agentId: null, tags: [] }];
       expect(await log.appendChanges(two, 10)).toEqual({ first: 1, epoch });
@@ -87,7 +87,7 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       expect(await log.readChanges(everything)).toMatchObject({ through: 1, hasMore: true });
     });
 
-    test("the oldest events and the oldest output are removed when their size is exceeded, and the log says up to where", async () => {
+    test("the oldest events and output are removed when they exceed their size, and the log reports up to which position", async () => {
       for (let index = 0; index < 100; index += 1) {
         await log.appendChanges([change, { ...change, kind: "output" }], 10);
         const { changes } = await log.readChanges(everything);
@@ -109,7 +109,7 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       expect(state.outputRemovedThrough).toBeGreaterThan(state.removedThrough);
     });
 
-    test("changes and recordings are removed when they are old, output earlier than events", async () => {
+    test("old changes and recordings are removed, output earlier than events", async () => {
       await log.appendChanges([change, { ...change, kind: "output" }], 1_000);
       await log.saveRecording({ tenant: "acme", untilMs: 1_500, outputSinceMs: 0, outputUntilMs: 1_200 });
       while (await log.pruneChanges(1_100, 10));
@@ -138,7 +138,7 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       expect(await log.appendChanges([change], 20)).toEqual({ first: 3, epoch: "00000000000000ff" });
     });
 
-    test("changes that begin another series continue the present one, and the log knows where the former ones have ended", async () => {
+    test("changes that start a new epoch continue the positions, and the log knows where earlier epochs ended", async () => {
       const { epoch } = await log.readChangeLog();
       expect(await log.appendChanges([change, change], 10)).toEqual({ first: 1, epoch });
       const [second, third] = ["00000000000000aa", "00000000000000bb"];
@@ -165,14 +165,14 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       expect((await log.readChangeLog()).former).toEqual([]);
     });
 
-    test("a log remembers its latest 100 earlier series", async () => {
+    test("a log remembers its latest 100 earlier epochs", async () => {
       const name = (index: number): string => index.toString(16).padStart(16, "0");
       for (let index = 0; index <= 101; index += 1) await log.appendChanges([change], 10, name(index));
       const { former } = await log.readChangeLog();
       expect(former.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 100 }, (_, index) => name(100 - index)));
     });
 
-    test("a change among many others is found, and nothing remains unread after it", async () => {
+    test("a change among many others is found, and the page reports that nothing follows", async () => {
       log = createLog({ ...smallLimits, events: { durationMs: 1_000, maxSize: 10_000_000 } });
       for (let batch = 0; batch < 13; batch += 1) await log.appendChanges(numbered(100, { tenant: "other" }), 10);
       await log.appendChanges([{ ...change, deviceId: "device-b" }], 10);

@@ -31,7 +31,7 @@ test("a wall clock that jumps forward by an hour does not take devices offline",
 });
 
 test.each([-24 * hourMs, 24 * hourMs])(
-  "a wall clock that moves by %i ms neither hides an online device from clients nor changes how old its heartbeat is",
+  "changing the wall clock by %i ms neither hides an online device from clients nor changes the age of its heartbeat",
   async (byMs) => {
     const harness = createHarness();
     await harness.connect("device-1");
@@ -52,7 +52,7 @@ test("a replaced connection is remembered as replaced although the wall clock wa
   expect((await harness.send(connectionId)).body).toMatchObject({ errorCode: "connection_replaced" });
 });
 
-test("after a restart, times that a clock ahead of this one has stored count from the restart", async () => {
+test("after a restart, stored times that are ahead of the clock count from the restart", async () => {
   const harness = createHarness();
   harness.clock.shiftWallTime(365 * 24 * hourMs);
   const ahead = createHarness({ store: harness.store, clock: harness.clock });
@@ -148,7 +148,7 @@ async function openRestartable() {
 const steps = [30 * hourMs, -30 * hourMs, 40 * 24 * hourMs, -40 * 24 * hourMs, 200 * 24 * hourMs, -200 * 24 * hourMs];
 
 test.each(steps.flatMap((byMs) => [true, false].map((isOrderly) => ({ byMs, isOrderly }))))(
-  "a wall clock that moves by $byMs ms while the server runs, and again before a start, repeats no message and removes none: $isOrderly",
+  "changing the wall clock by $byMs ms while the server runs, and again before a start, neither repeats nor removes a message: $isOrderly",
   async ({ byMs, isOrderly }) => {
     const world = await openRestartable();
     expect(await world.send("m-0")).toEqual([200, "false"]);
@@ -167,7 +167,7 @@ test.each(steps.flatMap((byMs) => [true, false].map((isOrderly) => ({ byMs, isOr
   },
 );
 
-test("an id is forgotten after 24 hours in which the server has run, not counting the time in between", async () => {
+test("an id is forgotten after 24 hours of running time, not counting time while the server was stopped", async () => {
   const world = await openRestartable();
   await world.send("m-0");
   await world.clock.advance(12 * hourMs);
@@ -192,7 +192,7 @@ test("a message shows when it was sent by the wall clock of that moment, also af
   expect([await world.sentAt("m-0"), await world.sentAt("m-1")]).toEqual(times);
 });
 
-test("statuses are removed when they are old by both clocks: by the wall clock, and by the time that the server has run", async () => {
+test("statuses are removed only when they are old by both the wall clock and the running time of the server", async () => {
   const world = await openRestartable();
   await world.send("m-0");
   await world.restart({ isOrderly: true }, 31 * 24 * hourMs);
@@ -206,7 +206,7 @@ test("statuses are removed when they are old by both clocks: by the wall clock, 
   expect(await world.listIds()).toEqual([]);
 });
 
-test("a start with a clock that is behind changes no stored time, so the right times are shown again when the clock is right", async () => {
+test("a start with a slow clock changes no stored time, so correct times are shown again once the clock is right", async () => {
   const world = await openRestartable();
   const sentAt = world.clock.now();
   await world.send("m-0");
@@ -218,7 +218,7 @@ test("a start with a clock that is behind changes no stored time, so the right t
 });
 
 test.each([-200, 200])(
-  "a start with a clock that is wrong by %i days removes no device, nor does the next one",
+  "a start with a clock that is wrong by %i days removes no device, and neither does the next start",
   async (days) => {
     const world = await openRestartable();
     await world.harness.register("offline");

@@ -22,7 +22,7 @@ test("a send that waits for its acknowledgement is 504, and its outcome is store
   expect(await store.findMessages(scope, ["m-1"], clock.now())).toMatchObject([{ outcome: { kind: "unknown" } }]);
 });
 
-test("a send that is still queued when the server closes is 503, and nothing of it is stored or sent", async () => {
+test("a send that is still queued when the server closes is 503, and is neither stored nor sent", async () => {
   const { connect, send, server, store, clock } = createHarness();
   const { connectionId, socket } = await connect("device-1");
   const sends = [send(connectionId), send(connectionId, { messages: [userMessage("m-2")] })];
@@ -40,7 +40,7 @@ test("a send that is still queued when the server closes is 503, and nothing of 
   expect(await store.findMessages(scope, ["m-1", "m-2"], clock.now())).toEqual([]);
 });
 
-test("a command that has not left when the server closes is 503, and is not sent", async () => {
+test("a command that is still waiting when the server closes is 503, and is not sent", async () => {
   const { connect, call, server } = createHarness();
   const { connectionId, socket } = await connect("device-1");
   const principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
@@ -50,7 +50,7 @@ test("a command that has not left when the server closes is 503, and is not sent
   expect(socket.frames).toEqual([]);
 });
 
-test("close() does not leave a socket open that was refused for a limit and has not closed", async () => {
+test("close() also closes a socket that was refused for a limit and has not closed", async () => {
   const { connect, server, clock } = createHarness();
   const { socket } = await connect("device-1");
   for (let frame = 0; frame <= frameRate.burst; frame += 1) socket.say({ type: "other" });
@@ -110,7 +110,7 @@ test("events contain ids and no content", async () => {
   expect(JSON.stringify(events)).not.toContain("secret");
 });
 
-test("closeEnded() closes the named devices with 1008 and takes them offline at once, and no others", async () => {
+test("closeEnded() closes only the named devices, with 1008, and takes them offline at once", async () => {
   const { connect, open, register, server, send, events } = createHarness();
   const connectionId = await register("device-1");
   const ended = { connectionId, socket: await open(connectionId, { ...anyone, credentialId: "secret-1" }) };
@@ -134,7 +134,7 @@ test("closeEnded() closes the named devices with 1008 and takes them offline at 
   );
 });
 
-test("closeChanged() closes the named devices with 1013, after which they keep their turns, and no others", async () => {
+test("closeChanged() closes only the named devices, with 1013, and their turns continue", async () => {
   const { connect, server, events } = createHarness();
   const [changed, kept] = [await connect("device-1"), await connect("device-2")];
   server.closeChanged(({ deviceId }) => deviceId === "device-1");

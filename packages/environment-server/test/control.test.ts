@@ -36,7 +36,7 @@ function reportStatus(socket: FakeSocket, status: object, scope: object = runtim
 const last = (socket: FakeSocket): Record<string, unknown> => socket.frames.at(-1) ?? {};
 
 describe("commands that the device answers", () => {
-  test("a stop responds with what the device says, for the run that the request names", async () => {
+  test("a stop returns the device's response, for the run that the request names", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     for (const aborted of [true, false]) {
@@ -160,7 +160,7 @@ describe("changes of the mode by a key that sets one, or denies tools", () => {
     [{ maxMode: null, approvalPolicy: denying("Bash") }, ["default", "standard", "acceptEdits"]],
     [{ maxMode: "unrestricted", approvalPolicy: denying("Write") }, ["default", "standard"]],
   ] as const)(
-    "a key with the limits %j can change the mode to %j alone, so that it does not undo its own mode or denial",
+    "a key with the limits %j can change the mode only to %j, so that it cannot undo its own mode or denials",
     async (own, allowed) => {
       const harness = createHarness();
       const { connectionId, socket } = await harness.connect("device-1");
@@ -258,7 +258,7 @@ describe("commands without an answer", () => {
     expect(await sent).toMatchObject({ status: 403 });
   });
 
-  test("a device that answers nothing gets a bounded number of commands", async () => {
+  test("a device that never answers receives a bounded number of commands", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const waiting: Promise<Answer>[] = [];
@@ -273,8 +273,8 @@ describe("commands without an answer", () => {
   });
 });
 
-describe("who may control", () => {
-  test("a key needs the scope, the device and the agent to control it; what it may not use looks as if it did not exist", async () => {
+describe("access to control", () => {
+  test("control needs the scope and access to the device and agent; anything else looks as if it did not exist", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const code = async (principal: Principal, body: unknown = agent): Promise<unknown> =>
@@ -290,7 +290,7 @@ describe("who may control", () => {
     expect(socket.frames).toEqual([]);
   });
 
-  test("a command to a device that is offline or has registered again is 409, and nothing waits", async () => {
+  test("a command to a device that is offline or has registered again is 409 at once", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     socket.listener.onClose(1005);
@@ -305,7 +305,7 @@ describe("who may control", () => {
 describe("keys that set a mode", () => {
   const setting: Principal = { ...anyone, setMode: "standard", maxMode: "standard" };
 
-  test("a key that sets a mode has the conversation switched before its message leaves, and sends immediately when it is in the mode", async () => {
+  test("a key that sets a mode has the conversation switched before its message is sent, and sends immediately if it is already in that mode", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     reportStatus(socket, { current_permission_mode: "unrestricted" }, { ...runtime, conversation_id: "conv-2" });
@@ -334,7 +334,7 @@ describe("keys that set a mode", () => {
       "a mode in which it asks about fewer denied tools",
       { maxMode: null, setMode: "unrestricted", approvalPolicy: denying("Bash") },
     ],
-  ])("a key that sets a mode never has a device switched beyond %s", async (_what, own) => {
+  ])("a key that sets a mode never causes a switch beyond %s", async (_what, own) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const refused = await harness.send(connectionId, {}, { principal: { ...setting, ...own } });

@@ -38,7 +38,7 @@ async function connected(agents: Readonly<Record<string, string | null>> | null)
   return { ...harness, connectionId, socket, send };
 }
 
-describe("messages to a named conversation, by a key that is limited to agents", () => {
+describe("messages to a named conversation from a key that is limited to agents", () => {
   const agents = { own: "agent-1", other: "agent-2", secret: "agent-9", free: null };
 
   test("a message of a key that is limited to agents reaches the device only when the device confirms the agent that the message names, and the device is asked once", async () => {
@@ -66,7 +66,7 @@ describe("messages to a named conversation, by a key that is limited to agents",
     expect((await send("secret")).body["detail"]).toBe((await send("missing")).body["detail"]);
   });
 
-  test("a device that cannot tell the agent of a conversation refuses the message and is not asked again for a while; the default conversation needs no answer", async () => {
+  test("a message is refused if the device cannot report the conversation's agent, and the device is not asked again for a while; the default conversation needs no answer", async () => {
     const { socket, send, settle, clock } = await connected(null);
     const sent = send("own");
     await clock.advance(commandTimeoutMs);
@@ -85,7 +85,7 @@ describe("messages to a named conversation, by a key that is limited to agents",
     expect(await send("own")).toMatchObject({ status: 200 });
   });
 
-  test("a message waits for the agent of its conversation without holding up other keys, and before later messages of its own key", async () => {
+  test("a message that waits for the agent of its conversation does not delay other keys, and stays ahead of later messages of its own key", async () => {
     const { socket, send, settle, connectionId, call } = await connected(null);
     const body = (id: string) => ({ messages: [userMessage(id)], agentId: "agent-1", conversationId: "own" });
     const path = `/v1/environments/${connectionId}/messages`;
@@ -113,7 +113,7 @@ describe("messages to a named conversation, by a key that is limited to agents",
     expect(order[0]).toBeLessThan(order[1] ?? 0);
   });
 
-  test("the device is asked again for the agent of a conversation on the socket that replaced the one that was asked, before the message leaves", async () => {
+  test("after a reconnect the device is asked again for the agent of a conversation, before the message is sent", async () => {
     const { socket, send, settle, open, connectionId } = await connected(null);
     const sent = send("own");
     await settle();
@@ -153,7 +153,7 @@ describe("messages to a named conversation, by a key that is limited to agents",
     },
   );
 
-  test("a body with only a decision is refused like a message, whatever the device asks for", async () => {
+  test("a body with only a decision is refused like a message, whatever the device requests", async () => {
     const { socket, send } = await connected(agents);
     socket.say({
       type: "control_request",
@@ -166,7 +166,7 @@ describe("messages to a named conversation, by a key that is limited to agents",
     expect(others(socket)).toEqual([]);
   });
 
-  test("a message that was sent before receives its first result without a question, although the device is offline", async () => {
+  test("a repeated message receives its first result without asking the device, even if the device is offline", async () => {
     const { socket, send } = await connected(agents);
     const messages = [userMessage("m-first")];
     expect(await send("own", { messages })).toMatchObject({ status: 200 });
@@ -207,7 +207,7 @@ describe("messages to a named conversation, by a key that is limited to agents",
   });
 });
 
-test("a command for a conversation of another agent is refused, whatever agent it names, and reaches no device", async () => {
+test("a command for another agent's conversation is refused, whichever agent it names, and reaches no device", async () => {
   const { call, connectionId, socket, settle } = await connected({ secret: "agent-9", own: "agent-1" });
   const path = `/v1/environments/${connectionId}`;
   const target = { agentId: "agent-1", conversationId: "secret" };
@@ -278,7 +278,7 @@ describe("viewers whose key is limited to agents", () => {
     },
   );
 
-  test("a viewer keeps its socket when its device does not answer about a conversation, and loses it for conversations of others", async () => {
+  test("a viewer keeps its socket if its device does not answer about a conversation, and loses it for other agents' conversations", async () => {
     const harness = await connected(null);
     const viewer = await watch(harness, harness.connectionId);
     const sync = (count: number, conversation_id: string) => {
@@ -297,7 +297,7 @@ describe("viewers whose key is limited to agents", () => {
     expect(viewer.closes).toMatchObject([{ code: 1008 }]);
   });
 
-  test("a viewer starts a new conversation of its agent without a question to the device", async () => {
+  test("a viewer can start a new conversation of its agent without asking the device", async () => {
     const harness = await connected({});
     const viewer = await watch(harness, harness.connectionId);
     viewer.say({ type: "runtime_start", request_id: "r", agent_id: "agent-1", create_conversation: {} });

@@ -11,7 +11,7 @@ function reportMode(socket: FakeSocket, mode: string, scope: object = runtime): 
   socket.say({ type: "update_device_status", runtime: scope, device_status: { current_permission_mode: mode } });
 }
 
-test("the mode of a named conversation counts whatever agent was named with it, for a maximum mode and for a mode that is set", async () => {
+test("the mode of a named conversation applies whichever agent was named with it, for a maximum mode and for a set mode", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const named = { ...runtime, conversation_id: "conv-1" };

@@ -25,7 +25,7 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       ]);
     });
 
-    test("the same id in another row, agent or conversation is another message", async () => {
+    test("the same id in another row, agent or conversation is a different message", async () => {
       await store.reserve(delivery, 1_000);
       for (const change of [{ environmentId: "env-2" }, { agentId: "" }, { conversationId: "conv-2" }]) {
         const other = { ...scope, ...change };
@@ -50,7 +50,7 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await store.findUses("env-1", "m-9", 3_000, 10)).toEqual([]);
     });
 
-    test("settle never replaces a result of the device with unknown, and replaces unknown with a result", async () => {
+    test("settle replaces unknown with a device result, and never the reverse", async () => {
       await store.reserve(delivery, 1_000);
       const outcome = async (): Promise<unknown> => (await store.findMessages(scope, ["m-1"], 1_000))[0]?.outcome;
       expect(await store.settle("msg-1", "env-1", { kind: "unknown" })).toBe(true);
@@ -149,7 +149,7 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await store.findUnresolved("env-1", 1_000 + 24 * hourMs, 100)).toEqual([second]);
     });
 
-    test("findLastUses returns what was sent shortly before the last send, to any row, without rejected sends, the latest first", async () => {
+    test("findLastUses returns the sends shortly before the last one, to any row, latest first, without rejected ones", async () => {
       const other = { ...scope, agentId: "", conversationId: "conv-2" };
       const another = { ...scope, environmentId: "env-2" };
       await store.enrol(enrolment);
@@ -175,7 +175,7 @@ export function describeDeliveryLogContract(name: string, createStore: () => Env
       expect(await idsOf(60_000, 2)).toEqual([]);
     });
 
-    test("prune removes at most as many sends as it is told, and says whether there may be more", async () => {
+    test("prune removes at most the given number of sends, and returns whether there may be more", async () => {
       for (const number of [1, 2, 3]) {
         await store.reserve({ ...delivery, id: `msg-${number}`, messageIds: [`m-${number}`] }, 1_000);
       }

@@ -79,7 +79,7 @@ test("a queue report with more than 1,000 messages closes the socket with 1008 a
   expect(limitExceeded(harness)).toEqual(["A queue report lists more than 1000 messages"]);
 });
 
-test("frames that a device sends after it exceeded a limit are not read", async () => {
+test("frames after a device exceeded a limit are not read", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = harness.send(connectionId);
@@ -114,7 +114,7 @@ test("when the devices of a key report more than 16 MiB of queues, a device of t
   expect(limitExceeded(harness)).toEqual(["The devices of one key report more than 16 MiB of queues"]);
 });
 
-test("when all devices report more than 64 MiB of queues, a key with more than its share pays, whoever reports", async () => {
+test("when all devices report more than 64 MiB of queues, a device of a key over its share is closed, whichever device reports", async () => {
   const harness = createHarness();
   const victim = await harness.connect("victim");
   for (let key = 0; key < 5; key++) {
@@ -226,7 +226,7 @@ test("a device that exceeded a limit is refused with 429 at registration and upg
   expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
 });
 
-test("a device that sends too much once returns immediately with its connection, its queue and the message of its turn", async () => {
+test("a device that sends too much once can reconnect immediately, and keeps its connection id, queue and running message", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = harness.send(connectionId);
@@ -340,7 +340,7 @@ test("a status that changes all the time is written once a second, and the last 
   expect((await harness.call("GET", "/v1/environments/device-1")).body["currentMode"]).toBe("unrestricted");
 });
 
-test("acknowledgements of ids that this server never sent do not reach the store", async () => {
+test("acknowledgements of ids that were never sent do not reach the store", async () => {
   const harness = createHarness();
   const settles = countCalls(harness.store, "settle");
   const { socket } = await harness.connect("device-1");
@@ -379,7 +379,7 @@ test("a device that sends invalid frames causes one event per broken rule", asyn
   expect(rules).toEqual(["must be JSON", "must be an object"]);
 });
 
-test("frames cause no event each; their number is reported when the socket closes", async () => {
+test("frames cause no individual events; their number is reported when the socket closes", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   for (let frame = 0; frame < 10; frame++) socket.say({ type: "stream_delta" });
@@ -392,7 +392,7 @@ test("frames cause no event each; their number is reported when the socket close
   expect(harness.events.at(-1)).toMatchObject({ frames: 10 });
 });
 
-test("the first frame of a device may be as large as a later one, because a device that reconnects reports first what waits for permission", async () => {
+test("a device's first frame may be as large as any other, because a reconnecting device first reports its pending requests", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   expect(socket.listener.maxFrameBytes).toBe(16 * 1_048_576);

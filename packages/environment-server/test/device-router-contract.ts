@@ -17,7 +17,7 @@ export interface RouterWorld {
 
 /** The contract suite of a way to devices. Both servers of a world have the same store and clock. */
 export function describeDeviceRouterContract(name: string, createWorld: () => RouterWorld): void {
-  describe(`the way to devices: ${name}`, () => {
+  describe(`device router: ${name}`, () => {
     let world: RouterWorld;
     beforeEach(() => {
       world = createWorld();
@@ -38,7 +38,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
     }
 
     describe("presence", () => {
-      test("a device is present with its connection and process while it is online, in the order of the ids", async () => {
+      test("presence lists online devices with connection and process, ordered by id", async () => {
         const [first, second] = [await connect("device-a"), await connect("device-b")];
         const connected = { podId: world.farPodId, connectionId: first.connectionId, status: {} };
         expect(await world.router.presence([second.id, "unknown", first.id])).toMatchObject([
@@ -81,7 +81,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
     });
 
     describe("routing", () => {
-      test("a row is located at its present registration, and nowhere after its socket has ended", async () => {
+      test("a row is located at its current registration, and nowhere after its socket has closed", async () => {
         const { id, connectionId, socket } = await connect("device-a");
         const location = await world.router.locate(id);
         expect(location).toEqual({ podId: world.farPodId, connectionId, generation: expect.any(Number) });
@@ -103,7 +103,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect(socket.inputs()).toEqual([]);
       });
 
-      test("a registration that was replaced cannot open its socket again, wherever the present one is", async () => {
+      test("a replaced registration cannot open its socket again, whichever process has the current one", async () => {
         const { connectionId } = await connect("device-a");
         await world.far.connect("device-a");
         await world.near.settle();
@@ -112,7 +112,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
     });
 
     describe("delivery", () => {
-      test("a message reaches the device once, and the response is what the device says", async () => {
+      test("a message reaches the device once, and the response is the device's acknowledgement", async () => {
         const { connectionId, socket } = await connect("device-a");
         const [answer] = await begin(connectionId, "m-1");
         expect(socket.inputs().map(({ payload }) => payload.messages[0]?.client_message_id)).toEqual(["m-1"]);
@@ -134,7 +134,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect(socket.inputs()).toHaveLength(1);
       });
 
-      test("messages are written in the order in which they were passed, and none waits for an acknowledgement in another conversation", async () => {
+      test("messages are written in the order of the calls, and none waits for an acknowledgement in another conversation", async () => {
         const { connectionId, socket } = await connect("device-a");
         const ids = Array.from({ length: 20 }, (_, index) => `m-${index}`);
         const answers = ids.map((id) =>
@@ -146,7 +146,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect((await Promise.all(answers)).every(({ status }) => status === 200)).toBe(true);
       });
 
-      test("a device that is offline, not known or out of reach is refused as if there were no router", async () => {
+      test("a send to an offline, unknown or inaccessible device is refused as it would be without a router", async () => {
         const { connectionId, socket } = await connect("device-a");
         const stranger = { ...anyone, deviceIds: ["another"] };
         const refused = [
@@ -163,7 +163,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect(socket.frames).toEqual([]);
       });
 
-      test("a device that leaves before it acknowledges makes the outcome unknown, once for the message and its repeat", async () => {
+      test("a device that disconnects before it acknowledges leaves the outcome unknown for the message and its repeat", async () => {
         const { connectionId, socket } = await connect("device-a");
         const [answer] = await begin(connectionId, "m-1");
         socket.listener.onClose(1006);
@@ -173,7 +173,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect(socket.inputs()).toHaveLength(1);
       });
 
-      test("a caller that has left sends nothing", async () => {
+      test("a send of a disconnected caller is not sent", async () => {
         const { connectionId, socket } = await connect("device-a");
         const leaving = new AbortController();
         leaving.abort(new Error("gone"));
@@ -182,7 +182,7 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect(socket.frames).toEqual([]);
       });
 
-      test("commands reach the device, and the status of a message is read where it is followed", async () => {
+      test("commands reach the device, and a message's status is read from the process that follows it", async () => {
         const { connectionId, socket } = await connect("device-a");
         const [sent] = await begin(connectionId, "m-1");
         socket.acknowledge();

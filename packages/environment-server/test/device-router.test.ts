@@ -25,7 +25,7 @@ function createLinkedWorld() {
 
 describeDeviceRouterContract("two processes that exchange messages", createLinkedWorld);
 
-test("a process that is lost during a send makes its outcome unknown, and nothing repeats it", async () => {
+test("a process that is lost during a send leaves its outcome unknown, and the send is not repeated", async () => {
   const { near, far, links } = createLinkedWorld();
   const { connectionId, socket } = await far.connect("device-a");
   const sent = near.send(connectionId, { messages: [userMessage("m-1")] });
@@ -40,7 +40,7 @@ test("a process that is lost during a send makes its outcome unknown, and nothin
   expect(again.socket.inputs()).toEqual([]);
 });
 
-test("a caller that leaves while its message waits in another process sends nothing", async () => {
+test("a message that waits in another process is not sent if its caller disconnects", async () => {
   const { near, far } = createLinkedWorld();
   const { connectionId, socket } = await far.connect("device-a");
   const leaving = new AbortController();

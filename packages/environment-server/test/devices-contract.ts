@@ -139,7 +139,7 @@ export function describeDevicesContract(name: string, createStore: () => Environ
       ]);
     });
 
-    test("labels stay after a release, and are gone after a removal", async () => {
+    test("labels survive a release, but not a removal", async () => {
       await enrol();
       await store.labelDevice("acme", "device-1", { tags: ["ci"] }, always);
       await store.labelDevice("acme", "device-1", { displayName: "Box" }, always);
@@ -153,7 +153,7 @@ export function describeDevicesContract(name: string, createStore: () => Environ
       expect(await labelsOf()).toEqual([["env-2", null, []]]);
     });
 
-    test("the labels of an enrolment are for a device that becomes the key's own, and not for one that is", async () => {
+    test("the labels of an enrolment apply to a device that becomes the key's own, not to one that it already owns", async () => {
       const labels = { displayName: "CI", tags: ["ci"] };
       await enrol({ labels });
       expect(await labelsOf()).toEqual([["env-1", "CI", ["ci"]]]);

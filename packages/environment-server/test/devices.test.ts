@@ -103,7 +103,7 @@ test("a release leaves the socket open, and after it another key can enrol and c
   await expect(register("d-1")).rejects.toThrow("device_owned_by_another_key");
 });
 
-test("a failing store is reported, and the removal is noticed once the store works again", async () => {
+test("a failing store is reported, and the removal takes effect once the store works again", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   let isDown = false;
   const { clock, connect, events } = createHarness({

@@ -22,7 +22,7 @@ function holdReservation({ store }: Harness): () => void {
   return release;
 }
 
-test("a message that is sent under the old and the new connectionId during a change is sent once, under the new one", async () => {
+test("a message that is requested under the old and the new connectionId during a change is sent once, under the new one", async () => {
   const harness = createHarness();
   const old = await harness.connect("device-1");
   const newId = await harness.register("device-1");
@@ -42,7 +42,7 @@ test("a message that is sent under the old and the new connectionId during a cha
 });
 
 test.each(["does not come back", "is back under the same connectionId"])(
-  "a message whose device %s before the message leaves is 409, and was never on its way",
+  "a message whose device %s before it is sent is 409, and does not count as sent",
   async (way) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
@@ -64,7 +64,7 @@ test.each(["does not come back", "is back under the same connectionId"])(
   },
 );
 
-test("a stop that waits for a message is not written to a socket that its device has replaced meanwhile", async () => {
+test("a stop that waits for a message is not written to a socket that its device has since replaced", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const release = holdReservation(harness);

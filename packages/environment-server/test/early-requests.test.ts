@@ -49,7 +49,7 @@ async function list(harness: Harness): Promise<unknown> {
   return body["approvals"];
 }
 
-describe("requests that an early status lists before the end of the previous turn", () => {
+describe("requests listed in an early status, before the end of the previous turn", () => {
   async function setUp(policies: readonly (ApprovalPolicy | null)[] = []) {
     const harness = createHarness();
     const connected = await harness.connect("device-1");
@@ -59,7 +59,7 @@ describe("requests that an early status lists before the end of the previous tur
     return { harness, ...connected };
   }
 
-  test("a request that an early status lists stays pending, is reported once, and ends with its own turn", async () => {
+  test("a request listed in an early status stays pending, is reported once, and ends with its own turn", async () => {
     const { harness, connectionId, socket } = await setUp();
     const reported = (): unknown[] =>
       harness.events.map(({ type }) => type).filter((type) => type.startsWith("approval"));
@@ -102,7 +102,7 @@ describe("requests that an early status lists before the end of the previous tur
     expect(await list(harness)).toMatchObject([{ id: "call-1", clientMessageId: "m-2" }]);
   });
 
-  test("a request that an early status lists does not keep the deadline, or the message, of the previous turn", async () => {
+  test("a request listed in an early status does not keep the deadline or message of the previous turn", async () => {
     const { harness, socket } = await setUp([deadlineOf(10_000), deadlineOf(60_000)]);
     expect(await list(harness)).toMatchObject([{ id: "call-1", clientMessageId: null, expiresAt: null }]);
     endTurn(socket, "run-1");
@@ -150,7 +150,7 @@ describe("requests that an early status lists before the end of the previous tur
     expect(payloads(socket).at(-1)).toMatchObject({ decision: { behavior: "deny" } });
   });
 
-  test("a request that is gone from the status has taken a decision that was made before the end of the previous turn", async () => {
+  test("a request that disappears from the status has accepted a decision that was made before the end of the previous turn", async () => {
     const { harness, connectionId, socket } = await setUp();
     const sent = decide(harness, connectionId, [allow]);
     await harness.settle();

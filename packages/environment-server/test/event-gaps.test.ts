@@ -24,7 +24,7 @@ function createSmallHarness(): Harness {
 
 const textOf = (data: Record<string, unknown>): unknown => (data["delta"] as { content: string }).content;
 
-test("a reader so slow that unread changes are removed receives a gap and then the changes that are left", async () => {
+test("a reader so slow that unread changes are removed receives a gap and then the remaining changes", async () => {
   const harness = createSmallHarness();
   const { socket } = await harness.connect("device-a");
   const stream = await openStream(harness, { principal: viewer, include: "output" });
@@ -44,7 +44,7 @@ test("a reader so slow that unread changes are removed receives a gap and then t
   expect(textOf(sink.events.at(-1)?.data ?? {})).toBe("text 301");
 });
 
-test("a reader that resumes behind removed output receives one gap, and reads the events", async () => {
+test("a reader that resumes before removed output receives one gap, and then the events", async () => {
   const harness = createSmallHarness();
   const { socket } = await harness.connect("device-a");
   const before = await listen(harness, { principal: viewer, include: "output" });
@@ -153,7 +153,7 @@ function createLosingHarness() {
   };
 }
 
-test("after a loss, a reader that is behind receives ids with which it can resume without a gap", async () => {
+test("after a loss, a lagging reader receives ids from which it can resume without a gap", async () => {
   const harness = createLosingHarness();
   const { socket } = await harness.connect("device-a");
   const stream = await openStream(harness, { principal: viewer, include: "output" });
@@ -208,7 +208,7 @@ test("a page that was read before a loss is not sent after the gap", async () =>
   ]);
 });
 
-test("a server that starts on an earlier copy of the data gives a gap to readers of what came after the copy, and to no others", async () => {
+test("a server that starts on an older copy of the data sends a gap only to readers that had received later events", async () => {
   const directory = mkdtempSync(join(tmpdir(), "event-gaps-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const database = openSqlite(join(directory, "server.sqlite"));
@@ -243,7 +243,7 @@ test("a server that starts on an earlier copy of the data gives a gap to readers
   expect(lost.events).toMatchObject([{ type: "gap", data: { reason: "unknown" } }]);
 });
 
-test("several servers that share a log continue each other's readers, and what each one stores, whichever began last", async () => {
+test("readers can resume at any of several servers that share a log, whichever server stored the events or started last", async () => {
   const first = createHarness();
   const second = createHarness({ store: first.store, clock: first.clock, podId: "pod-2" });
   const options = { principal: viewer, include: "output" } as const;
@@ -265,7 +265,7 @@ test("several servers that share a log continue each other's readers, and what e
   }
 });
 
-test("a start that stores no events takes no place among the starts whose ids are known", async () => {
+test("a start that stores no events does not use up one of the remembered epochs", async () => {
   const first = createHarness();
   const { socket } = await first.connect("device-a");
   const options = { principal: viewer, include: "output" } as const;
@@ -281,7 +281,7 @@ test("a start that stores no events takes no place among the starts whose ids ar
   expect(after.events).toEqual([]);
 });
 
-test("a heartbeat that was begun before a series of ids has an id that continues after the first event of the series", async () => {
+test("a heartbeat prepared before a new epoch has an id that resumes after the epoch's first event", async () => {
   const first = createHarness();
   const device = await first.connect("device-a");
   const options = { principal: viewer, include: "output" } as const;
@@ -313,7 +313,7 @@ test("a heartbeat that was begun before a series of ids has an id that continues
   expect(after.events).toEqual([]);
 });
 
-test("a reader that has received nothing but heartbeats continues after the last one, even before the very first event", async () => {
+test("a reader that has received only heartbeats can resume after the last one, even before the very first event", async () => {
   const harness = createHarness();
   const reader = await listen(harness);
   const { lastEventId } = reader;

@@ -137,11 +137,11 @@ async function run(seed: number): Promise<void> {
 }
 
 test.each(Array.from({ length: 15 }, (_, seed) => seed))(
-  "each event reaches exactly the keys that may read the same over REST, live and after resuming (seed %i)",
+  "each event reaches exactly the keys that may read the same data over REST, live and after resuming (seed %i)",
   run,
 );
 
-test("a stream whose key has ended hands over nothing that its reader had not taken by then", async () => {
+test("a stream whose key has ended delivers no event that its reader had not yet received", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-a");
   const { stream, end } = await openStream(harness);
@@ -160,7 +160,7 @@ test("a stream whose key has ended hands over nothing that its reader had not ta
   await expect(reader.read()).rejects.toThrow("credential_ended");
 });
 
-test("nothing in the ids of a reader counts the events that it may not see, of other tenants and of other devices", async () => {
+test("a reader's event ids do not reveal the number of hidden events of other tenants and devices", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-a");
   await listen(harness);

@@ -18,7 +18,7 @@ const viewer: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view"
 const typesOf = (sink: EventSink): string[] => sink.events.map(({ type }) => type);
 
 describe("events of environments", () => {
-  test("the first event of an environment has all its members, and the next ones only what differs", async () => {
+  test("the first event of an environment has all members, and later ones only the changes", async () => {
     const harness = createHarness();
     const sink = await listen(harness);
     const { connectionId, socket } = await harness.connect("device-a");
@@ -74,7 +74,7 @@ describe("events of environments", () => {
     ]);
   });
 
-  test("a device that reports the same again causes no event, and one that changes all the time one a second", async () => {
+  test("an unchanged report causes no event, and constant changes cause one event a second", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const sink = await listen(harness);
@@ -155,7 +155,7 @@ describe("events of approvals", () => {
 });
 
 describe("events of messages and output", () => {
-  test("each state of a message is an event, without what the turn says", async () => {
+  test("each state of a message is an event, without the text of the turn", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-a");
     const sink = await listen(harness);
@@ -202,7 +202,7 @@ describe("events of messages and output", () => {
     );
   });
 
-  test("output that would be too costly to parse is left out and reported once, and the device stays connected", async () => {
+  test("output that is too costly to parse is omitted and reported once, and the device stays connected", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const sink = await listen(harness, { principal: viewer, include: "output" });
@@ -224,7 +224,7 @@ describe("events of messages and output", () => {
     await expect(openStream(harness, { include: "output" })).rejects.toThrow("insufficient_scope");
   });
 
-  test("nothing is stored for a tenant whose events nobody reads, and output only for readers of output", async () => {
+  test("nothing is stored for a tenant without event readers, and output only while somebody reads output", async () => {
     const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
     const harness = createHarness({ store });
     const { socket } = await harness.connect("device-a");
@@ -240,7 +240,7 @@ describe("events of messages and output", () => {
 });
 
 describe("resuming", () => {
-  test("a reader that comes back to a restarted server misses nothing and sees nothing twice", async () => {
+  test("a reader that resumes at a restarted server misses nothing and receives nothing twice", async () => {
     const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
     const first = createHarness({ store });
     const device = await first.connect("device-a");
@@ -282,7 +282,7 @@ describe("resuming", () => {
     ]);
   });
 
-  test("a reader that never received an event continues from the id that the stream began with", async () => {
+  test("a reader that never received an event resumes from the id at the start of the stream", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const before = await listen(harness);
@@ -296,7 +296,7 @@ describe("resuming", () => {
   test.each([
     ["of another log", "0".repeat(44)],
     ["of an earlier version", "5be1c3f0a7d2e964.2f.mkq0x1c8"],
-  ])("an id %s gives a gap and then what happens next", async (_what, lastEventId) => {
+  ])("an id %s results in a gap and then new events", async (_what, lastEventId) => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const sink = await listen(harness, { lastEventId });
@@ -312,7 +312,7 @@ describe("resuming", () => {
       await expect(openStream(harness, { lastEventId })).rejects.toThrow("last-event-id");
   });
 
-  test("an id older than everything that is stored gives a gap", async () => {
+  test("an id older than all stored events results in a gap", async () => {
     const harness = createHarness();
     const first = await listen(harness);
     await first.cancel();
@@ -323,7 +323,7 @@ describe("resuming", () => {
 });
 
 describe("limits of streams", () => {
-  test("a comment keeps a stream open, and moves its reader over events that it may not see", async () => {
+  test("a heartbeat keeps a stream open, and advances its reader past events that it may not see", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const sink = await listen(harness, { principal: { ...anyone, deviceIds: ["device-b"] } });
@@ -337,7 +337,7 @@ describe("limits of streams", () => {
     expect(sink.lastEventId).not.toBe(before);
   });
 
-  test("a key has a limited number of streams, and a stream that ends makes room", async () => {
+  test("a key has a limited number of streams, and a stream that ends frees its place", async () => {
     const harness = createHarness();
     const streams = [];
     for (let count = 0; count < maxStreamsPerKey; count += 1) streams.push(await openStream(harness));
@@ -367,7 +367,7 @@ describe("limits of streams", () => {
     expect(sink.events.filter(({ type }) => type === "output")).toHaveLength(count);
   });
 
-  test("a reader receives a burst that is larger than what may wait in memory, without a gap and without repeats", async () => {
+  test("a reader receives a burst larger than the memory limit, without a gap and without repeats", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const sink = await listen(harness, { principal: viewer, include: "output" });

@@ -78,7 +78,7 @@ test("a wall clock that jumps forward by a year while the server runs removes no
   expect(await names(harness)).toEqual(["idle", "online"]);
 });
 
-test("nothing is removed in the first hour after a start, so that devices can come back", async () => {
+test("nothing is removed in the first hour after a start, so that devices can reconnect", async () => {
   const clock = createVirtualClock();
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const before = createHarness({ clock, store });

@@ -46,7 +46,7 @@ async function runUntilKilled(args: readonly string[], count: number): Promise<r
 }
 
 test.runIf(canLaunchValkey())(
-  "every event, status and decision that was seen is stored once, in order, with kill -9 at random points and logs in Valkey",
+  "every observed event, status and decision is stored once, in order, with kill -9 at random points and logs in Valkey",
   async () => {
     const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
     const random = createRandom(seed);

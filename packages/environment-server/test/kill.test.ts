@@ -25,7 +25,7 @@ async function runUntilKilled(file: string): Promise<{ connectionId: string; sta
   return JSON.parse(line);
 }
 
-test("after kill -9 the row, the first result and the open reservation are stored, nothing is sent twice, and the device settles what it has", async () => {
+test("after kill -9 the row, the first result and the open reservation are stored, nothing is sent twice, and the device's report settles open sends", async () => {
   const directory = mkdtempSync(join(tmpdir(), "environment-server-kill-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, "server.sqlite");

@@ -44,13 +44,13 @@ test("the device that accepted a message of the conversation last is shown with 
   expect((await last(harness)).body).toMatchObject({ status: "offline", isOnline: false });
 });
 
-test("a principal is shown the last device that it may use", async () => {
+test("a principal sees the last device that it may use", async () => {
   const harness = await setUp();
   expect((await last(harness, { deviceIds: ["d-1"] })).body).toMatchObject({ deviceId: "d-1" });
   expect((await last(harness, { connectionNames: ["*d-1"] })).body).toMatchObject({ deviceId: "d-1" });
 });
 
-test("an unknown conversation, and agents and devices out of reach, are the same 404", async () => {
+test("an unknown conversation and inaccessible agents or devices are the same 404", async () => {
   const harness = await setUp();
   const unknown = await last(harness, {}, "/v1/environments/runtimes/agent-1/other/last");
   expect(unknown).toMatchObject({ status: 404, body: { errorCode: "environment_not_found" } });

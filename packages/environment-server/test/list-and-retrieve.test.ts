@@ -78,7 +78,7 @@ describe("list queries", () => {
     expect((await list(harness, "userId=nobody")).rows).toEqual([]);
   });
 
-  test("userId selects no row without the scope details, because the rows would tell whose device it is", async () => {
+  test("userId selects no row without the scope details, because the rows would reveal the owner", async () => {
     const harness = createHarness();
     await harness.register("device-1");
     const principal: Principal = { ...anyone, scopes: new Set(["list"]) };
@@ -130,7 +130,7 @@ describe("retrieving a device", () => {
     }
   });
 
-  test("a device with several rows is shown with the online one that has the latest heartbeat, else the one seen last", async () => {
+  test("a device with several rows is shown as its online row with the latest heartbeat, or else as the row seen last", async () => {
     const { call, register, open, clock } = createHarness();
     const shown = async (): Promise<unknown> =>
       parse(EnvironmentSchema, (await call("GET", "/v1/environments/device-1")).body).id;

@@ -9,7 +9,7 @@ async function list(harness: Harness): Promise<unknown> {
   return (await harness.call("GET", "/v1/environments/approvals", { principal: withApprove })).body["approvals"];
 }
 
-describe("requests of several megabytes, whose middle the host does not read", () => {
+describe("requests of several megabytes, of which the host reads only the start and end", () => {
   const start = (toolCallId: string): string =>
     `{"type":"control_request","request_id":"perm-${toolCallId}","request":{"subtype":"can_use_tool","tool_name":"Write","input":{"content":"xx`;
   const end = `xx"}},"agent_id":"agent-1","conversation_id":"default","runtime":${JSON.stringify(runtime)},"event_seq":3}`;
@@ -34,7 +34,7 @@ describe("requests of several megabytes, whose middle the host does not read", (
     );
   });
 
-  test("a request of several megabytes can be decided even if its tool cannot be read, because the device knows whether it asked", async () => {
+  test("a request of several megabytes can be decided even if its tool cannot be read, because the device knows its own requests", async () => {
     const { harness, connectionId, socket } = await askLong(start("call-1").replace("Write", '\\"'), end);
     expect(await list(harness)).toEqual([]);
     const messages: SendMessageBody["messages"] = [
@@ -47,7 +47,7 @@ describe("requests of several megabytes, whose middle the host does not read", (
     expect(socket.inputs().at(-1)?.payload).toMatchObject({ request_id: "perm-call-1" });
   });
 
-  test("a request of several megabytes belongs to the conversation that its frame names last, whatever its input names", async () => {
+  test("a request of several megabytes belongs to the conversation at the end of its frame, whatever its input contains", async () => {
     const named = `xx","runtime":{"agent_id":"agent-2","conversation_id":"default"}`;
     const { harness } = await askLong(start("call-1"), end.replace('xx"', named));
     expect(await list(harness)).toMatchObject([{ id: "call-1", agentId: "agent-1" }]);

@@ -55,7 +55,7 @@ describe("DELETE of a device", () => {
     expect(codeOf(again)).toBe("404 environment_not_found");
   });
 
-  test("the key that enrolled a device needs only the scope connect to remove it, and reaches no other device", async () => {
+  test("the key that enrolled a device needs only the scope connect to remove it, and cannot remove other devices", async () => {
     const harness = await twoListeners();
     const stranger = withScopes(["connect"]);
     expect(codeOf(await harness.call("DELETE", path, { principal: stranger }))).toBe("404 environment_not_found");
@@ -69,7 +69,7 @@ describe("DELETE of a device", () => {
     expect(codeOf(await harness.call("DELETE", path, { principal }))).toBe("403 insufficient_scope");
   });
 
-  test("DELETE of an unknown device and of one out of reach are the same 404", async () => {
+  test("DELETE of an unknown device and of an inaccessible one are the same 404", async () => {
     const harness = await twoListeners();
     const unknown = await harness.call("DELETE", "/v1/environments/d-9", { principal: admin });
     const others = [
@@ -83,7 +83,7 @@ describe("DELETE of a device", () => {
     expect(await idsOf(harness)).toEqual(["d-1", "d-1", "d-2"]);
   });
 
-  test("DELETE of a device with a row out of reach is refused", async () => {
+  test("DELETE of a device with an inaccessible row is refused", async () => {
     const harness = await twoListeners();
     await harness.call("POST", "/v1/environments/register", {
       body: { deviceId: "d-1", listenerInstanceId: "third", connectionName: "hidden" },
@@ -124,7 +124,7 @@ describe("PATCH of a device", () => {
     expect(codeOf(answer)).toBe("403 insufficient_scope");
   });
 
-  test("PATCH of a device out of reach is the same 404 as of an unknown one, and a body without a change is 400", async () => {
+  test("PATCH of an inaccessible device is the same 404 as of an unknown one, and a body without a change is 400", async () => {
     const harness = await twoListeners();
     const patch = (target: string, principal: Principal, body: object = { tags: ["ci"] }): Promise<Answer> =>
       harness.call("PATCH", target, { principal, body });
@@ -136,7 +136,7 @@ describe("PATCH of a device", () => {
     });
   });
 
-  test("a principal that removes its own last tag from a device still receives the row, and then reaches it no more", async () => {
+  test("a principal that removes its own last tag from a device still receives the row, and then loses access", async () => {
     const harness = await twoListeners();
     await harness.call("PATCH", path, { principal: admin, body: { tags: ["ci"] } });
     const principal = withScopes(["admin", "read"], { deviceTags: ["ci"] });
@@ -145,7 +145,7 @@ describe("PATCH of a device", () => {
     expect(codeOf(await harness.call("GET", path, { principal }))).toBe("404 environment_not_found");
   });
 
-  test("a change that the caller's administration refuses ends with its response", async () => {
+  test("a change that the device administration refuses ends with that response", async () => {
     const harness = await twoListeners();
     const refuse = (): Promise<never> =>
       Promise.reject(new ChangeRefusedError({ status: 503, headers: {}, body: '{"errorCode":"audit_unavailable"}' }));

@@ -7,7 +7,7 @@ import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
 const viewer: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view"] as const) };
 
-test("the end of a message has the text of its turn for readers of output, and for nobody else", async () => {
+test("the end event of a message contains the text of its turn only for readers of output", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-a");
   const sinks = [
@@ -41,7 +41,7 @@ test("the end of a message has the text of its turn for readers of output, and f
   ]);
 });
 
-test("a message that was received and could not be sent has failed in its events", async () => {
+test("the events of a message that was received but could not be sent show it as failed", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-a");
   const runtime = { agent_id: "agent-1", conversation_id: "default" };

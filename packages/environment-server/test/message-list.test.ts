@@ -91,7 +91,7 @@ describe("the messages of a device", () => {
     expect(idsOf(await list(harness, "device-1"))).toEqual(["m-1"]);
   });
 
-  test("listed messages have their present state: received, sent and followed ones before they are stored, others unknown", async () => {
+  test("listed messages have their current state, even before it is stored; messages that are no longer followed are unknown", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.say({ type: "update_loop_status", runtime, loop_status: { status: "PROCESSING_API_RESPONSE" } });
     void harness.send(connectionId, { messages: [userMessage("m-2")], conversationId: "other" });
@@ -129,7 +129,7 @@ describe("the messages of a device", () => {
     expect(await readPages(harness, connectionId, "agentId=agent-2&conversationId=default")).toEqual([]);
   });
 
-  test("messages in a state are found behind many others, while one request looks at a limited number", async () => {
+  test("messages in a state are found behind many others, although each request examines a limited number", async () => {
     const { harness, connectionId } = await createHistory(maxListedMessages + 250, (index) => {
       const status = { disposition: null, stopReason: null, error: null, usage: null, durationMs: null, reply: null };
       return index < 3 ? { status: { ...status, state: index === 0 ? "running" : "failed" } } : {};
@@ -142,7 +142,7 @@ describe("the messages of a device", () => {
     expect(await readPages(harness, connectionId, "state=running")).toEqual([]);
   });
 
-  test("messages are searched in small steps, between which other work runs, however short the page is", async () => {
+  test("messages are searched in small steps that yield to other work, however short the page is", async () => {
     const { harness, connectionId } = await createHistory(maxListedMessages + 50);
     const looks: number[] = [];
     const { listMessages } = harness.store;
@@ -187,7 +187,7 @@ describe("the messages of a device", () => {
 });
 
 describe("the texts of listed messages", () => {
-  test("texts are only in lists that ask for them, with keys that have the scope view", async () => {
+  test("lists contain texts only on request and with the scope view", async () => {
     const { harness, connectionId } = await createHistory(1);
     const texts = await Promise.all(
       (
@@ -201,7 +201,7 @@ describe("the texts of listed messages", () => {
     expect(texts).toEqual([undefined, undefined, "text 0"]);
   });
 
-  test("long texts make a page shorter, and every message is listed nevertheless", async () => {
+  test("long texts make pages shorter, but every message is listed", async () => {
     const reply = { text: "x".repeat(65_536), isTruncated: true };
     const { harness, connectionId } = await createHistory(40, () => ({
       status: {
@@ -215,8 +215,8 @@ describe("the texts of listed messages", () => {
   });
 });
 
-describe("who may list messages", () => {
-  test("a key that is limited to agents sees the messages of its agents, whatever it asks for", async () => {
+describe("access to message lists", () => {
+  test("a key that is limited to agents sees only its agents' messages, whatever it queries", async () => {
     const { harness, connectionId } = await createHistory(6);
     const limited = { ...anyone, agentIds: ["agent-2"] };
     const [row] = await harness.store.findEnvironments("acme", "device-1");
@@ -232,7 +232,7 @@ describe("who may list messages", () => {
     expect(idsOf(await list(harness, connectionId, "", limited))).toEqual(["own"]);
   });
 
-  test("a list for an unknown connection or device, and for one out of reach or of another tenant, is the same 404", async () => {
+  test("a list for an unknown, inaccessible or foreign connection or device is the same 404", async () => {
     const { harness, connectionId } = await createHistory(1);
     const refused = [
       await list(harness, "conn-none"),

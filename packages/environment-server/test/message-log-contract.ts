@@ -61,7 +61,7 @@ export function describeMessageLogContract(
       (await log.readMessages("env-1", messageId, 1)).length === 1;
     beforeEach(() => open());
 
-    test("a saved message is read with everything, and saving it again replaces its status", async () => {
+    test("a saved message is returned complete, and saving it again replaces its status", async () => {
       await log.saveMessages([inState("running", { status: { ...message.status, state: "running", reply: null } })]);
       await log.saveMessages([message]);
       expect(await log.readMessages("env-1", "m-1", 10)).toEqual([message]);
@@ -191,7 +191,7 @@ export function describeMessageLogContract(
       expect(await log.readMessages("env-2", "m-1", 1)).toHaveLength(1);
     });
 
-    test("a row that keeps exceeding its limit costs no other row its messages", async () => {
+    test("a row that keeps exceeding its limit causes no loss of messages in other rows", async () => {
       await open({ maxPerRow: 2, maxMessages: 5 });
       await log.saveMessages([message]);
       const scope = { ...message.scope, environmentId: "env-2" };
@@ -228,7 +228,7 @@ export function describeMessageLogContract(
       expect(await Promise.all(["m-4", "m-10", "m-19", "m-29"].map(isStored))).toEqual([false, true, true, true]);
     });
 
-    test("a row that is removed takes its messages with it, and anything saved for it later is left out", async () => {
+    test("removing a row removes its messages, and later saves for it are ignored", async () => {
       await log.saveMessages([...numbered(3), { ...message, scope: { ...message.scope, environmentId: "env-2" } }]);
       await store.removeRow("env-1");
       await log.saveMessages(numbered(2));
@@ -237,7 +237,7 @@ export function describeMessageLogContract(
       expect(await log.readMessages("env-2", "m-1", 1)).toHaveLength(1);
     });
 
-    test("ids and texts of every kind are read as they were saved", async () => {
+    test("ids and texts of every kind are returned as they were saved", async () => {
       const strange = ['"],["', "\\", "ä\u0001\n", "emoji 🙂", ""];
       const scopes = strange.map((text) => ({ environmentId: "env-1", agentId: text, conversationId: text }));
       const all = scopes.map((scope, index) => ({ ...message, scope, sentAt: 9_000 - index }));

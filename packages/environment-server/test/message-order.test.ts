@@ -54,7 +54,7 @@ function acknowledge(socket: FakeSocket, id: string, answer?: Record<string, unk
 }
 
 describe("the order of messages", () => {
-  test("a message leaves when the previous one in its conversation was acknowledged or rejected, and not earlier", async () => {
+  test("a message is sent when the previous one in its conversation was acknowledged or rejected, and not earlier", async () => {
     const { harness, connectionId, socket } = await setUp();
     const sent = ["a", "b", "c"].map((id) => sendTo(harness, connectionId, id));
     await harness.clock.advance(500);
@@ -69,7 +69,7 @@ describe("the order of messages", () => {
     expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 409, 200]);
   });
 
-  test("a message leaves after a second without an acknowledgement, however many wait, in the order of the requests", async () => {
+  test("messages are sent after a second without an acknowledgement, however many wait, in request order", async () => {
     const { harness, connectionId, socket } = await setUp();
     const ids = Array.from({ length: 10 }, (_, index) => `m-${index}`);
     for (const id of ids) void sendTo(harness, connectionId, id);
@@ -79,7 +79,7 @@ describe("the order of messages", () => {
     expect(written(socket)).toEqual(ids);
   });
 
-  test("a message has its result within ten seconds, the wait included", async () => {
+  test("a message has its result within ten seconds, including the wait", async () => {
     const { harness, connectionId } = await setUp();
     const sent = ["a", "b"].map((id) => sendTo(harness, connectionId, id));
     const results: number[] = [];
@@ -90,7 +90,7 @@ describe("the order of messages", () => {
     expect(results).toEqual([504, 504]);
   });
 
-  test("a message waits for no other conversation, even behind one that waits", async () => {
+  test("a message does not wait for another conversation, even behind a waiting message", async () => {
     const { harness, connectionId, socket } = await setUp();
     for (const id of ["a", "b"]) void sendTo(harness, connectionId, id);
     for (const id of ["c", "d"]) void sendTo(harness, connectionId, id, `conversation of ${id}`);
@@ -154,7 +154,7 @@ describe("the order of messages", () => {
     expect(written(socket)).toEqual(["a", "b", "c", "d"]);
   });
 
-  test("a message leaves before a stop of its conversation that was requested after it", async () => {
+  test("a message is sent before a stop of its conversation that was requested after it", async () => {
     const { harness, connectionId, socket } = await setUp();
     for (const id of ["a", "b", "c"]) void sendTo(harness, connectionId, id);
     for (const id of ["d", "e"]) void sendTo(harness, connectionId, id, "conv-1");
@@ -165,7 +165,7 @@ describe("the order of messages", () => {
     expect(socket.frames.at(-1)).toMatchObject({ type: "abort_message" });
   });
 
-  test("a message leaves before a stop that arrives immediately after it", async () => {
+  test("a message is sent before a stop that arrives immediately after it", async () => {
     const { harness, connectionId, socket } = await setUp();
     for (const id of ["a", "b", "c"]) void sendTo(harness, connectionId, id);
     stop(harness, connectionId, "default");
@@ -241,7 +241,7 @@ describe("the end of a wait", () => {
     expect(written(socket)).toEqual(["a"]);
   });
 
-  test("the wait of a message ends when its caller leaves: it is not sent, and the next one is", async () => {
+  test("the wait of a message ends when its caller disconnects: it is not sent, and the next one is", async () => {
     const { harness, connectionId, socket } = await setUp();
     void sendTo(harness, connectionId, "a");
     const caller = new AbortController();

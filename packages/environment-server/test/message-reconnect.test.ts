@@ -9,8 +9,8 @@ import { listen, settleEvents } from "./support/event-streams.ts";
 import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, stateOf } from "./support/message-status.ts";
 
-describe("devices that are lost in the middle of a turn", () => {
-  test("a device that is lost in the middle of a turn leaves its message unknown, and never finished", async () => {
+describe("devices that disconnect during a turn", () => {
+  test("a device that disconnects for good during a turn leaves its message unknown, never finished", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.say({ type: "update_loop_status", runtime, loop_status: { status: "PROCESSING_API_RESPONSE" } });
     expect(await stateOf(harness, connectionId, "m-1")).toBe("running");
@@ -29,7 +29,7 @@ describe("devices that are lost in the middle of a turn", () => {
     expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
   });
 
-  test("a device that no longer knows its messages is asked about them until it has answered, and not again", async () => {
+  test("a device that has lost its messages is asked about them until it answers, and not again", async () => {
     const { harness, connectionId, socket } = await startMessage();
     let present = socket;
     const reconnect = async (): Promise<unknown> => {
@@ -56,7 +56,7 @@ describe("devices that are lost in the middle of a turn", () => {
     expect(await reconnect()).toMatchObject(asked);
   });
 
-  test("a device that comes back in the middle of a turn says that the turn still runs, and how it ends", async () => {
+  test("a device that reconnects during a turn reports that it still runs, and how it ends", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -75,7 +75,7 @@ describe("devices that are lost in the middle of a turn", () => {
     expect(body).not.toHaveProperty("durationMs");
   });
 
-  test("a device that comes back in the middle of a turn has a truncated text, unless all of it was said after the return", async () => {
+  test("after a reconnect during a turn the text is truncated, unless all of it came after the reconnect", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const say = (to: typeof socket, id: string, content: string): void =>
       to.say({ type: "stream_delta", runtime, delta: { message_type: "assistant_message", id, content } });
@@ -114,7 +114,7 @@ describe("devices that are lost in the middle of a turn", () => {
     expect(await textOf("m-2")).toEqual({ text: "whole", textTruncated: false });
   });
 
-  test("a device that comes back in the middle of a turn has a whole text if the agent begins another one", async () => {
+  test("after a reconnect during a turn the text is complete if the agent begins a new one", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -131,7 +131,7 @@ describe("devices that are lost in the middle of a turn", () => {
     expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({ text: "b", textTruncated: false });
   });
 
-  test("a device that comes back after the end of a turn says that the turn has ended, without a reason", async () => {
+  test("a device that reconnects after the end of a turn reports that it ended, without a reason", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -144,7 +144,7 @@ describe("devices that are lost in the middle of a turn", () => {
     });
   });
 
-  test("a device that comes back at the start of the next turn does not make the earlier message a part of it", async () => {
+  test("a reconnect at the start of the next turn does not make the earlier message a part of it", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);
     const again = await harness.open(connectionId);
@@ -165,7 +165,7 @@ describe("devices that are lost in the middle of a turn", () => {
     expect(body).not.toHaveProperty("error");
   });
 
-  test("a device that comes back during the next turn says at the end of that one that the earlier one has ended", async () => {
+  test("after a reconnect during the next turn, the earlier turn counts as ended at the end of that one", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const second = harness.send(connectionId, { messages: [userMessage("m-2")] });
     await harness.settle();

@@ -252,7 +252,7 @@ describe("messages whose turn is reported before the end of the previous turn", 
   });
 });
 
-test("a message without an end is unknown after a kill of the server until its device reports it; an end stays", async () => {
+test("after a kill of the server, an unfinished message is unknown until its device reports it; a finished one stays finished", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();
   const before = createHarness({ store, clock });
@@ -301,7 +301,7 @@ test("a message whose process was killed immediately is unknown, and known to ha
   ]);
 });
 
-describe("who may see a message", () => {
+describe("access to messages", () => {
   test("the text of a message needs the scope view, everything else the scope read", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const delta = { message_type: "assistant_message", id: "a-1", content: "po" };

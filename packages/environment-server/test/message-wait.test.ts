@@ -4,7 +4,7 @@ import { type Answer, userMessage } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, viewer } from "./support/message-status.ts";
 
 describe("waiting for the end of a message", () => {
-  test("a wait responds when the message ends", async () => {
+  test("a waiting read returns when the message ends", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const waiting = retrieve(harness, connectionId, "m-1", "wait=finished");
     await harness.clock.advance(20_000);
@@ -15,7 +15,7 @@ describe("waiting for the end of a message", () => {
     });
   });
 
-  test("a wait ends after the time, of at most 60 seconds, with the present state, and can be repeated", async () => {
+  test("a waiting read returns the current state after its time, at most 60 seconds, and can be repeated", async () => {
     const { harness, connectionId } = await startMessage();
     const waiting = retrieve(harness, connectionId, "m-1", "wait=finished&waitSeconds=3600");
     await harness.clock.advance(59_999);
@@ -28,7 +28,7 @@ describe("waiting for the end of a message", () => {
     expect((await retrieve(harness, connectionId, "m-1", "wait=finished&waitSeconds=x")).status).toBe(400);
   });
 
-  test("a wait ends when the server closes, and when the caller goes", async () => {
+  test("a waiting read ends when the server closes or the caller disconnects", async () => {
     const { harness, connectionId } = await startMessage();
     const controller = new AbortController();
     const path = `/v1/environments/${connectionId}/messages/m-1`;
@@ -42,7 +42,7 @@ describe("waiting for the end of a message", () => {
     await closed;
   });
 
-  test("a send that prefers to wait has the outcome, or the state after the time", async () => {
+  test("a send with Prefer: wait returns the outcome, or the state after the time", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const sendAndWait = async (id: string, prefer: string): Promise<Promise<Answer>[]> => {
       const sent = harness.send(connectionId, { messages: [userMessage(id)] }, { prefer, principal: viewer });
@@ -71,7 +71,7 @@ describe("waiting for the end of a message", () => {
     });
   });
 
-  test("a send without the preference to wait is unchanged", async () => {
+  test("a send without Prefer: wait does not wait", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const sent = harness.send(connectionId, { messages: [userMessage("m-2")] }, { prefer: "respond-async" });
     await harness.settle();

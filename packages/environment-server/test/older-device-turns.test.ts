@@ -46,14 +46,14 @@ async function shown(harness: Harness, connectionId: string, id: string): Promis
   return [body["state"], body["text"]];
 }
 
-describe("messages and the turns of others", () => {
+describe("messages and turns of other messages", () => {
   test.each(
     ["0.22.4", "0.25.9", "0.30.2"].flatMap((version) => [
       { version, order: "its start before its departure from the queue" },
       { version, order: "its departure from the queue before its start" },
     ]),
   )(
-    "a message on its way does not get the turn of a queued one from a device $version that reports $order",
+    "an in-flight message is not matched to the turn of a queued one on a device $version that reports $order",
     async ({ version, order }) => {
       const harness = createHarness();
       const { connectionId, socket } = await connect(harness, version);
@@ -83,7 +83,7 @@ describe("messages and the turns of others", () => {
   );
 
   test.each(["m-1", "another message"])(
-    "a message on its way does not get the turn of %s, which an idle device has queued first",
+    "an in-flight message is not matched to the turn of %s, which an idle device has queued first",
     async (queued) => {
       const harness = createHarness();
       const { connectionId, socket } = await connect(harness, "0.22.4");

@@ -41,7 +41,7 @@ describe("recorded devices", () => {
     expect(await sent).toMatchObject({ status: 200, body: { success: true, disposition } });
   });
 
-  test("a device of version 0.22.4 that takes three sends into its queue gives each of them 200 (queued)", async () => {
+  test("a device of version 0.22.4 that queues three sends gets each of them 200 (queued)", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.22.4-queue");
     const sent = ["m-1", "m-2", "m-3"].map((id) =>
@@ -54,7 +54,7 @@ describe("recorded devices", () => {
   });
 });
 
-test("the recorded device 0.25.9 asks in its status alone, and shows in it that it has taken the decision", async () => {
+test("the recorded device 0.25.9 reports requests only in its status, which also shows that it accepted the decision", async () => {
   const harness = createHarness();
   const { connectionId, replay } = await connectReplayed(harness, "0.25.9-approval");
   const principal = { ...withApprove, scopes: new Set([...withApprove.scopes, "view"] as const) };
@@ -84,7 +84,7 @@ test("the recorded device 0.25.9 asks in its status alone, and shows in it that 
 });
 
 describe("devices that do not acknowledge inputs", () => {
-  test("a device without acknowledgements has not taken a decision on a request that is gone because its turn was stopped", async () => {
+  test("a device without acknowledgements has not accepted a decision on a request that is gone because its turn was stopped", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.25.9");
     const reportPending = (...pending: readonly unknown[]): void =>

@@ -17,7 +17,7 @@ async function speak(harness: Harness, deviceId: string): Promise<void> {
   await settleEvents(harness);
 }
 
-test("a reader that begins at the oldest event receives what an earlier one has received, and then new events", async () => {
+test("a reader that starts at the oldest event receives the same events as an earlier reader, and then new ones", async () => {
   const harness = createHarness();
   const early = await listen(harness, { principal: viewer, include: "output" });
   await speak(harness, "device-a");
@@ -31,7 +31,7 @@ test("a reader that begins at the oldest event receives what an earlier one has 
   expect(again.events).toEqual(early.events.slice(1, count));
 });
 
-test("a reader that begins at the oldest event receives only what it may see of the device that it asks for", async () => {
+test("a reader that starts at the oldest event receives only visible events of the requested device", async () => {
   const harness = createHarness();
   const early = await listen(harness, { principal: viewer, include: "output" });
   for (const deviceId of ["device-a", "device-b"]) await speak(harness, deviceId);

@@ -30,14 +30,14 @@ test("operate returns what handle returns for the same request", async () => {
   expect(toAnswer(socket)).toEqual(await call("GET", "/v1/environments/conn-1/socket"));
 });
 
-test("operate runs the operation that its caller names, also with the decoded input of another one", async () => {
+test("operate runs the operation that its caller names, even with the decoded input of another operation", async () => {
   const harness = createHarness();
   const { connectionId } = await harness.connect("device-1");
   const input = { operation: "openViewerSocket", params: { connectionId }, query: null, body: null } as const;
   expect((await harness.server.operate("createViewerTicket", input, anyone, context)).status).toBe(200);
 });
 
-test("lists, single environments and sends declare for how many seconds message ids are remembered", async () => {
+test("responses to lists, reads and sends declare for how many seconds message ids are remembered", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.onFrame = () => socket.acknowledge();
@@ -109,7 +109,7 @@ test("an error of beforeSend is 500, and nothing is sent", async () => {
   expect(socket.frames).toEqual([]);
 });
 
-test("sends of a connection leave in their order of arrival, however long beforeSend takes", async () => {
+test("sends to a connection are delivered in order of arrival, however long beforeSend takes", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
@@ -126,7 +126,7 @@ test("sends of a connection leave in their order of arrival, however long before
   expect(ids).toEqual(["m-0", "m-1", "m-2", "m-3"]);
 });
 
-test("a connection that was found before is not looked up again", async () => {
+test("a connection that was already looked up is not looked up again", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.onFrame = () => socket.acknowledge();
@@ -160,7 +160,7 @@ test("beforeSend is not called for a caller that disconnects while the connectio
   expect([callCount, socket.frames]).toEqual([0, []]);
 });
 
-test("a command says that it was sent as soon as its frame is written, and not before", async () => {
+test("a command reports that it was sent as soon as its frame is written, and not before", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const progress = { isSent: true };
@@ -180,7 +180,7 @@ test("a command says that it was sent as soon as its frame is written, and not b
   expect((await stopped).status).toBe(504);
 });
 
-test("a command whose caller leaves while the device is asked about the conversation is not sent", async () => {
+test("a command whose caller disconnects while the device is asked about the conversation is not sent", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const caller = new AbortController();

@@ -37,14 +37,14 @@ function written(socket: FakeSocket): string[] {
 }
 
 test.each(seeds)(
-  "frames of a row leave in the order in which the requests arrived, however long each store call takes (seed %i)",
+  "frames of a row are sent in the order in which the requests arrived, however long each store call takes (seed %i)",
   async (seed) => {
     for (const device of await sendMany(seed, 1)) expect(device.written).toEqual(device.asked);
   },
 );
 
 test.each(seeds)(
-  "frames of a conversation leave in the order of the requests although some are never acknowledged, so that messages behind them wait (seed %i)",
+  "frames of a conversation are sent in request order although some are never acknowledged and later messages have to wait (seed %i)",
   async (seed) => {
     for (const device of await sendMany(seed, 0.5)) {
       for (const conversationId of ["default", "conv-1"]) {

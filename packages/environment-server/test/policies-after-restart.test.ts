@@ -115,7 +115,7 @@ describe("policies after a restart", () => {
     expect(again.closes).toEqual([]);
   });
 
-  test("the deadline of a request that was held begins when its device asked", async () => {
+  test("the deadline of a withheld request starts when its device made the request", async () => {
     const clock = createVirtualClock();
     const { store, reading } = createStore(clock);
     const harness = createHarness({ store, clock });

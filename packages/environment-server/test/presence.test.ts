@@ -62,7 +62,7 @@ test("frames on a socket that was dropped for silence do not take the device onl
   expect(harness.events.filter((event) => event.type === "device_disconnected")).toHaveLength(1);
 });
 
-test("while no device is connected, the only timer is that of the removal of old records, which ends with the server", async () => {
+test("while no device is connected, the only timer is the one for removing old records, which ends with the server", async () => {
   const harness = createHarness();
   expect(harness.clock.timerCount).toBe(1);
   const { socket } = await harness.connect("device-1");
@@ -115,7 +115,7 @@ test("after a restart a device is offline until it reconnects, with the connecti
   expect(await row(after)).toMatchObject({ connectionId });
 });
 
-test("the row shows the device's status, without a mode that the API has no name for", async () => {
+test("the row shows the device's status, without modes that the API has no name for", async () => {
   const harness = createHarness();
   const { socket, connectionId } = await harness.connect("device-1");
   const say = (status: unknown): void => socket.say({ type: "update_device_status", device_status: status });

@@ -62,7 +62,7 @@ const pages: ReadonlyMap<string, RegExp> = new Map([
   ["rowid>?", /\b(?:tenant|device_id) (?:=|IN)/],
 ]);
 
-/** The command `devices show`, which is a process of its own, looks for a device of any tenant. */
+/** The command `devices show`, which runs in a separate process, looks for a device of any tenant. */
 const inCommand = /WHERE environment\.id > \? AND \(\? IS NULL OR environment\.device_id = \?\)/;
 
 /** Whether a statement with this search reads no more rows than it needs. */

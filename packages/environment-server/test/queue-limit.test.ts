@@ -222,7 +222,7 @@ test("a message that is too long for the queue is taken again when the device re
   expect((await sent).status).toBe(200);
 });
 
-test("a message whose queue is too long to be parsed waits alone, so the report of its removal is short and ends it", async () => {
+test("a message that makes the queue report too long to parse waits alone, so that the report of its removal is short and ends it", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   queueEverything(socket);

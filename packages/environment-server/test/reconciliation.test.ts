@@ -56,7 +56,7 @@ test.each([
   },
 );
 
-test("a result that could not be read when the device connected is read again, so that its report still counts", async () => {
+test("results that could not be read when the device connected are read again, so that its report still counts", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   let fails = false;
   const harness = createHarness({
@@ -80,7 +80,7 @@ test("a result that could not be read when the device connected is read again, s
   expect(again.frames).toMatchObject([{ type: "sync", runtime }]);
 });
 
-test("a device that reports another conversation, or another device, settles nothing", async () => {
+test("a report about another conversation or from another device settles nothing", async () => {
   const { after, connectionId } = await restartAfterSends();
   const socket = await after.open(connectionId);
   const stranger = await after.connect("device-2");
@@ -92,7 +92,7 @@ test("a device that reports another conversation, or another device, settles not
   expect(await statusOf(after, connectionId, "m-1")).toBe(504);
 });
 
-test("a send that broke with the socket is settled when the device reconnects to the same process", async () => {
+test("a send interrupted by the loss of the socket is settled when the device reconnects to the same process", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = harness.send(connectionId);
@@ -106,7 +106,7 @@ test("a send that broke with the socket is settled when the device reconnects to
   expect(await statusOf(harness, connectionId, "m-1")).toBe(200);
 });
 
-test("a device is asked after the pause of a new socket, and one without unknown sends is not asked", async () => {
+test("a device is asked after the settle time of a new socket, and not at all without unknown sends", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const clock = createVirtualClock();
   const harness = createHarness({ store, clock, settleMs: 300 });

@@ -127,7 +127,7 @@ test("a late acknowledgement replaces the unknown outcome", async () => {
   }
 });
 
-test("an acknowledgement of another device does not take the place of a late one", async () => {
+test("an acknowledgement from another device does not count as a late one", async () => {
   const { connect, send, settle, clock } = createHarness();
   const { connectionId, socket } = await connect("device-1");
   const other = await connect("device-2");
@@ -198,7 +198,7 @@ describe("ids and their bodies", () => {
     expect(socket.inputs()).toHaveLength(1);
   });
 
-  test("the same id for another agent, conversation or device is another message", async () => {
+  test("the same id for another agent, conversation or device is a different message", async () => {
     const { connect, send, settle } = createHarness();
     const first = await connect("device-1");
     const second = await connect("device-2");
@@ -263,7 +263,7 @@ describe("the Idempotency-Key of a send", () => {
     expect(await third).toMatchObject({ status: 200 });
   });
 
-  test("an Idempotency-Key takes no place in the device's queue", async () => {
+  test("an Idempotency-Key does not count towards the device's queue", async () => {
     const { connect, send, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const many = Array.from({ length: maxWaitingMessages }, (_, index) => userMessage(`m-${index}`));

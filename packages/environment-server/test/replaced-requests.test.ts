@@ -107,7 +107,7 @@ test("a decision on the earlier request is 404 and nothing is sent; one on the l
   expect(payloads(socket)).toEqual([{ kind: "approval_response", request_id: "perm-call-1", decision }]);
 });
 
-test("a decision that has arrived but not left is not applied to what the device asks for then", async () => {
+test("a decision that was received but not sent is not applied to a later request", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.ask("call-1", harmless);
@@ -125,7 +125,7 @@ test("a decision that has arrived but not left is not applied to what the device
   expect((await again).status).toBe(200);
 });
 
-test("a decision whose checks take a while is not applied to what the device asks for meanwhile", async () => {
+test("a decision whose checks take a while is not applied to a request that the device makes in the meantime", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);
   const { findMessages } = harness.store;
@@ -139,7 +139,7 @@ test("a decision whose checks take a while is not applied to what the device ask
   expect(payloads(socket)).toEqual([]);
 });
 
-test("a repeat of a delivered decision receives its result, even when the device asks for something else by then", async () => {
+test("a repeat of a delivered decision receives its result, even if the device has made another request by then", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.ask("call-1", harmless);
@@ -206,7 +206,7 @@ test.each([
 });
 
 test.each(["at once", "after a withdrawal"])(
-  "a decision that waits behind another one does not apply to what the device asks for later, %s",
+  "a decision that waits behind another one does not apply to a later request, %s",
   async (way) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
@@ -229,7 +229,7 @@ test.each(["at once", "after a withdrawal"])(
 );
 
 test.each(["asks", "lists in its status"])(
-  "a deadline does not begin again for what a device %s after a replacement",
+  "a deadline does not restart for a request that a device %s after a replacement",
   async (way) => {
     const harness = createHarness();
     const approvalPolicy = { deniedTools: [], deadlineMs: 10_000 };
@@ -255,7 +255,7 @@ test.each(["asks", "lists in its status"])(
   },
 );
 
-test("a request that the device makes while the decision on the earlier one is on its way is pending after it", async () => {
+test("a request that the device makes while the decision on the earlier one is in flight is pending after it", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.ask("call-1", harmless);
@@ -273,7 +273,7 @@ test("a request that the device makes while the decision on the earlier one is o
   expect(payloads(socket)).toHaveLength(2);
 });
 
-test("a request that the device makes while a decision is on its way is a later request, even within one millisecond", async () => {
+test("a request that the device makes while a decision is in flight is a later request, even within one millisecond", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.ask("call-1", harmless);
@@ -311,7 +311,7 @@ test("a decision whose checks take a while is not applied to a request that nobo
   expect(await answer).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
 });
 
-test("a status without the input does not hide that a device asks for something else while a decision is on its way", async () => {
+test("a status without the input does not hide that a device makes another request while a decision is in flight", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   socket.ask("call-1", harmless);
@@ -327,7 +327,7 @@ test("a status without the input does not hide that a device asks for something 
   expect(await list(harness)).toMatchObject([{ id: "call-1", ...other }]);
 });
 
-test("a request that the device makes while a decision is on its way has the policy of its sender, even if a status lists it", async () => {
+test("a request that the device makes while a decision is in flight has the policy of its sender, even if a status lists it", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const approvalPolicy = { deniedTools: [], deadlineMs: 10_000 };
@@ -361,7 +361,7 @@ test("a request that the device no longer makes when the earlier decision arrive
   expect(await list(harness)).toEqual([]);
 });
 
-test("the denial of a tool by a policy does not apply to another tool that is requested then", async () => {
+test("a policy's denial of a tool does not apply to another tool that is requested afterwards", async () => {
   const harness = createHarness();
   const approvalPolicy = { deniedTools: ["Bash"], deadlineMs: null };
   const socket = await harness.open(await harness.register("device-1"), { ...withApprove, approvalPolicy });
@@ -372,7 +372,7 @@ test("the denial of a tool by a policy does not apply to another tool that is re
   expect(await list(harness)).toMatchObject([{ tool: "Read", expiresAt: null }]);
 });
 
-test("a retry with the same Idempotency-Key receives the result of its first decision, whatever the device asks for by then", async () => {
+test("a retry with the same Idempotency-Key receives the result of its first decision, whatever the device requests by then", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const options = { principal: withApprove, idempotencyKey: "key-1" };

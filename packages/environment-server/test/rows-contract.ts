@@ -109,7 +109,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol(elsewhere)).toEqual({ kind: "enrolled", environmentId: "env-2" });
     });
 
-    test("a device first enrolled by a shared key may be enrolled by any key, and a later key does not take it", async () => {
+    test("a device first enrolled by a shared key may be enrolled by any key, and a later key does not become its owner", async () => {
       await enrol({ shared: true });
       expect(await enrol({ keyId: "key-2", connectionId: "conn-2" })).toMatchObject({ kind: "enrolled" });
       expect(await enrol({ keyId: "key-3", connectionId: "conn-3" })).toMatchObject({ kind: "enrolled" });
@@ -135,7 +135,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol({ ...other, knownNames: ["ci-*", "prod-*"] })).toMatchObject({ kind: "enrolled" });
     });
 
-    test("name patterns do not prevent a key from enrolling its own, a new, or another tenant's deviceId", async () => {
+    test("name patterns do not prevent a key from enrolling a deviceId that it owns, a new one, or one of another tenant", async () => {
       await enrol({ connectionName: "old-1" });
       const knownNames = ["ci-*"];
       expect(await enrol({ connectionName: "ci-1", connectionId: "conn-2", knownNames })).toMatchObject({
@@ -148,7 +148,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect(await enrol(elsewhere)).toMatchObject({ kind: "enrolled" });
     });
 
-    test("a full key enrols no new row, still enrols known devices, and does not affect other keys", async () => {
+    test("a key at its limit enrols no new row, still enrols known devices, and does not affect other keys", async () => {
       await enrol({ maxEnvironments: 1 });
       const other = { deviceId: "device-2", environmentId: "env-2", connectionId: "conn-2", maxEnvironments: 1 };
       expect(await enrol(other)).toEqual({ kind: "too_many_environments" });
@@ -179,7 +179,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       expect((await store.listNames(everything)).map(({ id }) => id)).toEqual(["env-1", "env-2", "env-3"]);
     });
 
-    test("idle rows are found by when they were seen last, and a removed device leaves nothing, not even an owner", async () => {
+    test("idle rows are found by the time they were last seen, and a removed device leaves nothing, not even an owner", async () => {
       await enrol({ nowMs: 3_000 });
       await enrol({ listenerInstanceId: "second", environmentId: "env-2", connectionId: "conn-2", nowMs: 1_000 });
       await enrol({ deviceId: "device-3", environmentId: "env-3", connectionId: "conn-3", nowMs: 2_000 });
@@ -258,7 +258,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
       ]);
     });
 
-    test("a replaced connectionId is kept for 24 hours, the present one without limit", async () => {
+    test("a replaced connectionId is kept for 24 hours, the current one without limit", async () => {
       await enrol();
       await enrol({ connectionId: "conn-2" });
       await store.openConnection("conn-2", 1_000, 1_000);

@@ -93,7 +93,7 @@ describe("responses to a send", () => {
     expect(String(answer.body["message"]).length).toBeLessThanOrEqual(500);
   });
 
-  test("a send is 504, not to be retried, when the device does not acknowledge within 10 s", async () => {
+  test("a send is 504 with x-should-retry: false when the device does not acknowledge within 10 s", async () => {
     const { connect, send, settle, clock } = createHarness();
     const { connectionId } = await connect("device-1");
     const sent = send(connectionId);

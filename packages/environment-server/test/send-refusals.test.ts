@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { anyone, createHarness, userMessage, withApprove } from "./support/harness.ts";
 
-describe("refused sends, of which nothing is sent or stored", () => {
+describe("refused sends, which are neither sent nor stored", () => {
   const code = (answer: { body: Record<string, unknown> }): unknown => answer.body["errorCode"];
 
   test("a send is refused for the result of a tool, for a body without agent or conversation, and for an id that occurs twice", async () => {
@@ -113,7 +113,7 @@ describe("refused sends, of which nothing is sent or stored", () => {
   });
 });
 
-test("a repeat sends what could not be sent before although its ids could not be released, even with another body", async () => {
+test("a repeat is sent if the first send was not sent, even if its ids could not be released and the body differs", async () => {
   for (const content of ["hello", "changed"]) {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
@@ -137,7 +137,7 @@ test("a repeat sends what could not be sent before although its ids could not be
   }
 });
 
-test("a repeat sends what was not sent because its reservation failed after it was stored", async () => {
+test("a repeat is sent if the first send was not sent because its reservation failed after it was stored", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const { reserve } = harness.store;

@@ -24,7 +24,7 @@ function createStore(logs: SeparateLogs): EnvironmentStore {
   return withSeparateLogs(createSqliteEnvironmentStore(openSqlite(":memory:")), logs);
 }
 
-/** Waits for real time to pass until a value is as expected: a server of its own answers when it likes. */
+/** Waits for real time to pass until a value is as expected: a real server responds at any time. */
 const eventually = (read: () => Promise<unknown>, expected: unknown): Promise<void> =>
   expect.poll(read, { timeout: 5_000, interval: 5 }).toEqual(expected);
 
@@ -127,7 +127,7 @@ test("while a log in Valkey does not respond, messages are delivered, and a stat
   expect({ status, errorCode: body["errorCode"] }).toEqual({ status: 503, errorCode: "storage_unavailable" });
 });
 
-test("when a log cannot forget a removed device, the server tries again, and the removal stands", async () => {
+test("if a log cannot delete a removed device, the server retries, and the removal stands", async () => {
   const messages = createMemoryMessageLog();
   const told: (readonly string[])[] = [];
   let fails = true;
@@ -153,7 +153,7 @@ test("when a log cannot forget a removed device, the server tries again, and the
   expect(told).toEqual([[row?.id]]);
 });
 
-test("rows stay in the first store when events go to another one that has rows too", async () => {
+test("rows stay in the first store if events go to another store that also supports rows", async () => {
   const rows = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const events = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const store = withSeparateLogs(rows, { changes: events });

@@ -4,7 +4,7 @@ import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
 const settleMs = defaultSettleMs;
 
-test("messages to a device whose socket has just opened wait until the device is ready, and then leave in order", async () => {
+test("messages to a device whose socket has just opened wait until the device is ready, and are then sent in order", async () => {
   const harness = createHarness({ settleMs });
   const { connectionId, socket } = await harness.connect("dev-1");
   const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
@@ -44,7 +44,7 @@ test("when a device disconnects while a message waits, nothing is sent and nothi
   expect((await repeat).headers).not.toHaveProperty("idempotency-replayed");
 });
 
-test("a message to a device that has been connected for longer leaves immediately", async () => {
+test("a message to a device that has been connected for longer is sent immediately", async () => {
   const harness = createHarness({ settleMs });
   const { connectionId, socket } = await harness.connect("dev-1");
   await harness.clock.advance(settleMs);

@@ -81,7 +81,7 @@ test("prune removes expired records from the file", async () => {
   expect([count("environment_delivery"), count("environment_message")]).toEqual([0, 0]);
 });
 
-test("a page of changes looks at 1,000 changes of all tenants, and says that there are more", async () => {
+test("a page of changes examines 1,000 changes of all tenants, and reports that there are more", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const subject = { environmentId: "env-1", deviceId: "d", connectionName: "d", tags: [], agentId: null };
   const append = (tenant: string, count: number): Promise<unknown> =>
@@ -101,7 +101,7 @@ test("a page of changes looks at 1,000 changes of all tenants, and says that the
   ]);
 });
 
-test("the server time after a crash is not before the latest send, change or recording", async () => {
+test("the server time after a crash is not earlier than the latest send, change or recording", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   await store.saveTime({ now: 1_000, changes: [] });
   const scope = { environmentId: "env-1", agentId: "", conversationId: "conv-1" };

@@ -47,7 +47,7 @@ async function beginDecision(approvalPolicy: ApprovalPolicy | null = null) {
   return { harness, connectionId, socket, sent, fail };
 }
 
-test("a request that is gone before its decision fails is not pending again, nor after a restart", async () => {
+test("a request that is gone before its decision fails is not pending again, even after a restart", async () => {
   const { harness, connectionId, socket, sent, fail } = await beginDecision();
   socket.say(listing([]));
   expect(withdrawals(harness)).toBe(0);

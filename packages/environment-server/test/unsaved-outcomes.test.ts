@@ -123,7 +123,7 @@ describe("several outcomes that could not be stored", () => {
     expect(attempts).toEqual([failing, ...others, failing, failing]);
   });
 
-  test("outcomes that could not be stored are all stored or tried when the server has closed, even when one of them fails immediately", async () => {
+  test("closing the server stores or tries to store every unsaved outcome, even if one of them fails immediately", async () => {
     const { promise: storing, resolve: end } = Promise.withResolvers<void>();
     const { harness, stored, others } = await sendThree(storing);
     const closed = harness.server.close().then(() => [...stored]);

@@ -21,7 +21,7 @@ describe("policies that deny a tool", () => {
     return socket.inputs().flatMap(({ payload }) => ("decision" in payload ? [payload.decision] : []));
   }
 
-  test("a policy repeats no denial of a request that its conversation no longer asks for, or that ended with the socket", async () => {
+  test("a policy does not repeat a denial of a request that its conversation no longer has, or that ended with the socket", async () => {
     const { harness, connectionId, socket } = await connectFull();
     const endTurnOf = (agentId: string) =>
       socket.say({

@@ -60,7 +60,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     createValkeyChangeLog(shared, { prefix: newPrefix(), newEpoch, limits }),
   );
 
-  /** A log of changes with a server of its own. */
+  /** A log of changes with its own server. */
   async function launchChanges(directory?: string) {
     const options = directory === undefined ? {} : { directory };
     let launched = await launchValkey(options);
@@ -120,7 +120,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     expect(await log.appendChanges([numbered("3")], 30)).toMatchObject({ first: 1 });
   });
 
-  test("an append whose reply did not arrive is not read until its changes are appended again, and then once", async () => {
+  test("changes of an append without a reply are not read until they are appended again, and then only once", async () => {
     const { open, pause, resume } = await launchChanges();
     const log = open();
     await log.appendChanges([numbered("1")], 10);
@@ -140,7 +140,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     expect((await log.readChangeLog()).former).toHaveLength(1);
   });
 
-  test("a server that appends takes the log over, one that reads does not, and what the earlier one appends is refused", async () => {
+  test("a server that appends takes over the log, one that only reads does not, and appends of the previous server are refused", async () => {
     const prefix = newPrefix();
     const [earlier, later] = [1, 2].map(() => createValkeyChangeLog(shared, { prefix, newEpoch }));
     await earlier?.appendChanges([numbered("0")], 10, newEpoch());

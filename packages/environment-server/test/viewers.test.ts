@@ -31,7 +31,7 @@ async function watch(...parameters: Parameters<typeof openViewer>): Promise<Fake
 }
 
 describe("the upgrade of a viewer", () => {
-  test("the upgrade of a viewer is refused like a send: out of reach is not found, offline and replaced say so", async () => {
+  test("the upgrade of a viewer is refused like a send: inaccessible devices are not found, offline and replaced ones are reported", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     expect([
@@ -75,7 +75,7 @@ describe("viewer tickets", () => {
     expect(harness.server.redeemTicket(String(body["ticket"]), connectionId)).toBeNull();
   });
 
-  test("a ticket is not given for a device out of reach, nor without the scope view", async () => {
+  test("a ticket is not issued for an inaccessible device, or without the scope view", async () => {
     const harness = createHarness();
     const { connectionId } = await harness.connect("device-1");
     const path = `/v1/environments/${connectionId}/status/ws-ticket`;
@@ -85,7 +85,7 @@ describe("viewer tickets", () => {
   });
 });
 
-describe("viewers at a device", () => {
+describe("viewers of a device", () => {
   test("a viewer sends a message as the API does, and a repeat of it is not sent again", async () => {
     const harness = createHarness();
     const { connectionId, socket: device } = await harness.connect("device-1");
@@ -105,28 +105,25 @@ describe("viewers at a device", () => {
     ]);
   });
 
-  test.each(["of the same viewer", "over HTTP"])(
-    "a viewer sends messages that leave before a later stop %s",
-    async (by) => {
-      const harness = createHarness();
-      const { connectionId, socket: device } = await harness.connect("device-1");
-      const viewer = await watch(harness, connectionId);
-      for (const id of ["a", "b", "c"]) {
-        const messages = [{ role: "user", content: id, client_message_id: id }];
-        viewer.say({ type: "input", request_id: `r-${id}`, runtime, payload: { kind: "create_message", messages } });
-      }
-      await harness.settle();
-      const body = { agentId: "agent-1", conversationId: "default" };
-      if (by === "over HTTP")
-        void harness.call("POST", `/v1/environments/${connectionId}/stop`, { principal: operator, body });
-      else viewer.say({ type: "abort_message", request_id: "r-stop", runtime });
-      await harness.settle();
-      const written = device.frames.map(
-        ({ type, payload }) => /"content":"(.)"/.exec(JSON.stringify(payload))?.[1] ?? type,
-      );
-      expect(written).toEqual(["a", "b", "c", "abort_message"]);
-    },
-  );
+  test.each(["of the same viewer", "over HTTP"])("a viewer's messages are sent before a later stop %s", async (by) => {
+    const harness = createHarness();
+    const { connectionId, socket: device } = await harness.connect("device-1");
+    const viewer = await watch(harness, connectionId);
+    for (const id of ["a", "b", "c"]) {
+      const messages = [{ role: "user", content: id, client_message_id: id }];
+      viewer.say({ type: "input", request_id: `r-${id}`, runtime, payload: { kind: "create_message", messages } });
+    }
+    await harness.settle();
+    const body = { agentId: "agent-1", conversationId: "default" };
+    if (by === "over HTTP")
+      void harness.call("POST", `/v1/environments/${connectionId}/stop`, { principal: operator, body });
+    else viewer.say({ type: "abort_message", request_id: "r-stop", runtime });
+    await harness.settle();
+    const written = device.frames.map(
+      ({ type, payload }) => /"content":"(.)"/.exec(JSON.stringify(payload))?.[1] ?? type,
+    );
+    expect(written).toEqual(["a", "b", "c", "abort_message"]);
+  });
 
   test("a viewer sends messages of several conversations that do not wait for each other", async () => {
     const harness = createHarness();
@@ -189,7 +186,7 @@ describe("viewers at a device", () => {
   });
 });
 
-test("no frame of a viewer reaches a device, or an agent, that its key cannot reach over HTTP", async () => {
+test("a viewer's frames never reach a device or agent that its key cannot access over HTTP", async () => {
   let reached = 0;
   for (let seed = 1; seed <= 150; seed++) reached += await runRandomFrames(seed);
   // Otherwise it would say nothing.

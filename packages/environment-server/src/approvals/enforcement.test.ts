@@ -32,7 +32,7 @@ function entry(at: number): PendingApproval {
   };
 }
 
-test("a request is denied once, however often its device asks while the denial is on its way", async () => {
+test("a request is denied once, however often its device repeats it while the denial is in flight", async () => {
   const clock = createVirtualClock();
   let count = 0;
   const { promise, resolve } = Promise.withResolvers<"accepted">();
@@ -51,7 +51,7 @@ test("a request is denied once, however often its device asks while the denial i
   resolve("accepted");
 });
 
-test("a request is denied at its deadline even when its timer fires a moment too early", async () => {
+test("a request is denied at its deadline even if its timer fires slightly early", async () => {
   const clock = createVirtualClock();
   const denied: string[] = [];
   const enforcement = createPolicyEnforcement({

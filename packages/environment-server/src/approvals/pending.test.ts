@@ -28,7 +28,7 @@ function approvalOf(
   };
 }
 
-test("the requests of a device, of a key and of all devices are bounded, and none pushes out another", () => {
+test("requests are bounded per device, per key and in total, and no request evicts another", () => {
   const pending = createPendingApprovals();
   const add = (environmentId: string, call: number, owner: string): boolean => {
     pending.setConnected(environmentId, true);
@@ -67,7 +67,7 @@ describe("when there are too many requests", () => {
     return { pending, add, names, evicted };
   }
 
-  test("when there are too many requests, the tenant with the most gives one up, of a device that is not connected first", () => {
+  test("when there are too many requests, the tenant with the most loses one, first of a disconnected device", () => {
     const { pending, add, names, evicted } = fill(4);
     for (const row of ["env-1", "env-3"]) pending.setConnected(row, true);
     for (const name of ["big:env-1:a", "big:env-2:b", "big:env-1:c", "big:env-2:d"]) add(name);
@@ -86,7 +86,7 @@ describe("when there are too many requests", () => {
     expect([evicted.length, names("small").length]).toEqual([2, 2]);
   });
 
-  test("when there are too many requests, a connected device of another tenant gives up its oldest, and not one whose decision was sent", () => {
+  test("when there are too many requests, a connected device of the largest tenant loses its oldest one, but never one whose decision was sent", () => {
     const { pending, add, names, evicted } = fill(3);
     for (const row of ["env-1", "env-2"]) pending.setConnected(row, true);
     const [first] = ["big:env-1:a", "big:env-1:b", "big:env-1:c"].map(add);
@@ -98,7 +98,7 @@ describe("when there are too many requests", () => {
     expect(names("big")).toEqual(["big:env-1:c"]);
   });
 
-  test("the oldest request of a device that must give one up is the one that was made first, even after a reconnect", () => {
+  test("a device loses the request that was made first, even after a reconnect", () => {
     const evicted: string[] = [];
     const pending = createPendingApprovals({
       max: 2,
@@ -112,7 +112,7 @@ describe("when there are too many requests", () => {
     expect(evicted).toEqual(["first"]);
   });
 
-  test("disconnected devices of a key take no place from its connected ones", () => {
+  test("disconnected devices of a key do not use up the limit of its connected ones", () => {
     const evicted: string[] = [];
     const pending = createPendingApprovals({ onEvicted: ({ approval }) => evicted.push(approval.request.toolCallId) });
     const add = (row: number, call: number, requestedAt: number): boolean =>
@@ -128,7 +128,7 @@ describe("when there are too many requests", () => {
     expect([add(99, 2, 2_002), evicted.length]).toEqual([false, 2]);
   });
 
-  test("disconnected devices take no place from a connected one of the same tenant", () => {
+  test("disconnected devices do not use up the limit of a connected device of the same tenant", () => {
     const { pending, add, evicted } = fill(2);
     pending.setConnected("env-1", true);
     for (const name of ["acme:env-1:a", "acme:env-2:b", "acme:env-1:c"]) expect(add(name)).not.toBeNull();

@@ -10,7 +10,7 @@ test("any of several policies may deny a tool immediately, and the earliest dead
   expect(expiryOf([fast, slow], "WebFetch", now)).toEqual({ at: now, policy: "denied_tool" });
 });
 
-test("a request waits if there is no policy, or none that mentions it", () => {
+test("a request waits if no policy applies to it", () => {
   expect(expiryOf([], "Bash", now)).toBeNull();
   expect(expiryOf([{ deniedTools: ["bash", "Bas"], deadlineMs: null }], "Bash", now)).toBeNull();
 });

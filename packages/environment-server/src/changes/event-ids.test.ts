@@ -17,13 +17,13 @@ test.each([
   { ...cursor, position: Number.MAX_SAFE_INTEGER, atMs: Number.MAX_SAFE_INTEGER },
   { ...cursor, epoch: "00000000000000aa" },
   { ...cursor, epoch: "00000000000000bb" },
-])("the id of an event is read as it was written: %j", (written) => {
+])("an event id round-trips: %j", (written) => {
   const id = ids.write(written);
   expect(id).toMatch(/^[0-9a-f]{44}$/);
   expect(ids.read(id, series)).toEqual(written);
 });
 
-test("the id of another log is unknown, and so is one in which any digit was changed or an invented one", () => {
+test("ids of another log, ids with a changed digit and invented ids are unknown", () => {
   expect(ids.read(ids.write({ ...cursor, epoch: "00000000000000cc" }), series)).toBe("unknown");
   const id = ids.write(cursor);
   for (let index = 0; index < id.length; index += 1) {
@@ -33,7 +33,7 @@ test("the id of another log is unknown, and so is one in which any digit was cha
   expect(ids.read("0".repeat(id.length), series)).toBe("unknown");
 });
 
-test("nothing in the ids of events that were stored one after the other, or together, says which is later", () => {
+test("event ids do not reveal the order of events, whether stored separately or together", () => {
   for (const stepMs of [0, 1]) {
     const sealed = Array.from({ length: 16 }, (_, index) =>
       ids.write({ ...cursor, position: 100 + index, atMs: cursor.atMs + index * stepMs }),
@@ -43,7 +43,7 @@ test("nothing in the ids of events that were stored one after the other, or toge
   }
 });
 
-test("masks cover only their own place: the difference of two places is not that of their ids", () => {
+test("each id is masked separately: the distance between two ids does not reveal that between their positions", () => {
   const [first, second] = [100, 101].map((position) => BigInt(`0x${ids.write({ ...cursor, position }).slice(16)}`));
   expect((first ?? 0n) ^ (second ?? 0n)).toBeGreaterThan(1n << 64n);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
 import { createFrameDeduplicator } from "./feed.ts";
 
-test("a key of a row is a repeat when the row has sent it before", () => {
+test("a dedupe key is a repeat if the same row has sent it before", () => {
   const isRepeat = createFrameDeduplicator();
   expect([isRepeat("a", "1"), isRepeat("b", "1"), isRepeat("a", "1"), isRepeat("a", "2")]).toEqual([
     false,

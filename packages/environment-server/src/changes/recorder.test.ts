@@ -86,7 +86,7 @@ test("changes that are recorded while a batch is stored form the next one, and a
   expect(state.batches.length).toBeLessThan(5);
 });
 
-test("a change of a tenant that nobody reads, and one of a device that does not exist, is not stored", async () => {
+test("changes of a tenant without readers and of a device that does not exist are not stored", async () => {
   const { clock, stored, recorder } = setUp();
   await recorder.extendRecording("acme", false);
   recorder.record({ ...change, device: { ...change.device, tenant: "other" } });
@@ -96,7 +96,7 @@ test("a change of a tenant that nobody reads, and one of a device that does not 
   expect(stored).toEqual([]);
 });
 
-test("changes are stored for as long as a reader may come back, and output for a shorter time", async () => {
+test("changes are stored for as long as a reader may resume, and output for a shorter time", async () => {
   const { clock, recorder } = setUp();
   await recorder.extendRecording("acme", true);
   await clock.advance(changeLimits.output.durationMs);
@@ -107,7 +107,7 @@ test("changes are stored for as long as a reader may come back, and output for a
   expect(recorder.isRecording("acme", "message")).toBe(false);
 });
 
-test("a reader of output that comes back after nobody read it learns since when output is stored again", async () => {
+test("a reader of output that resumes after a time without readers is told from when output is stored again", async () => {
   const { clock, recorder } = setUp();
   const first = await recorder.extendRecording("acme", true);
   await clock.advance(first.outputUntilMs - clock.now() - 1);
@@ -140,7 +140,7 @@ test("while the store fails, changes wait and then are stored in their order", a
   expect(events[0]).toMatchObject({ type: "store_failed", operation: "appendChanges" });
 });
 
-test("when too many changes wait they are lost, and the log begins another series of positions", async () => {
+test("when too many changes are waiting they are lost, and the log starts a new epoch", async () => {
   const { clock, memory, state, stored, lost, recorder } = setUp();
   await recorder.extendRecording("acme", false);
   recorder.record(change);
@@ -158,7 +158,7 @@ test("when too many changes wait they are lost, and the log begins another serie
   expect(stored.at(-1)?.data).toBe('{"n":2}');
 });
 
-test("when the log has lost changes that it had confirmed, it begins another series of positions, and what waited is stored", async () => {
+test("when the log has lost confirmed changes, it starts a new epoch, and the waiting changes are stored", async () => {
   const { clock, memory, state, stored, lost, recorder } = setUp();
   await recorder.extendRecording("acme", false);
   recorder.record({ ...change, data: { n: 1 } });
@@ -174,7 +174,7 @@ test("when the log has lost changes that it had confirmed, it begins another ser
   expect(stored.map(({ data }) => data)).toEqual(['{"n":1}', '{"n":2}']);
 });
 
-test("a loss is announced once, however many ask for the positions of the log meanwhile", async () => {
+test("a loss is announced once, however many readers ask for the log's positions in the meantime", async () => {
   const { clock, state, lost, recorder } = setUp();
   await recorder.extendRecording("acme", false);
   state.failure = new ChangesLostError("gone");
@@ -198,7 +198,7 @@ test("a loss is announced even when the store fails between the restart of the l
   expect(stored).toHaveLength(1);
 });
 
-test("changes are passed on with the series in which they are stored, even when it began while their devices were read", async () => {
+test("changes are passed on with the epoch in which they are stored, even if it started while their devices were read", async () => {
   const { clock, memory, state, epochs, recorder } = setUp();
   await recorder.extendRecording("acme", false);
   let endReading = (): void => undefined;
@@ -212,7 +212,7 @@ test("changes are passed on with the series in which they are stored, even when 
   expect(epochs).toEqual([(await memory.readChangeLog()).epoch]);
 });
 
-test("closing stores what was recorded", async () => {
+test("closing stores all recorded changes", async () => {
   const { clock, stored, recorder } = setUp();
   await recorder.extendRecording("acme", false);
   recorder.record(change);

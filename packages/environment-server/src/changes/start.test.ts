@@ -12,7 +12,7 @@ test("a reader without a last event receives what happens from now on", () => {
   expect(decideStart(null, { state, nowMs: now, outputSinceMs: 0 })).toEqual({ after: 100, gap: null });
 });
 
-test("a reader that asks for the oldest event receives everything that is kept, and no gap", () => {
+test("a reader that asks for the oldest event receives all stored events, and no gap", () => {
   expect(decideStart("oldest", { state, nowMs: now, outputSinceMs: now })).toEqual({ after: 10, gap: null });
 });
 
@@ -41,7 +41,7 @@ test("a reader continues after its last event while everything is kept", () => {
 test.each([
   ["another epoch", { epoch: "fedcba9876543210" }, "unknown"],
   ["a position that does not exist yet", { position: 101 }, "unknown"],
-  ["a position that its series had only in other data", { epoch: "00000000000000aa", position: 71 }, "unknown"],
+  ["a position that its epoch had only in other data", { epoch: "00000000000000aa", position: 71 }, "unknown"],
   ["removed events", { position: 9 }, "expired"],
   ["the time for which events are kept", { atMs: now - events.durationMs }, "expired"],
 ] as const)(
@@ -59,7 +59,7 @@ test.each([
   ["the time for which output is kept", { atMs: now - output.durationMs }, 0],
   ["output that was not stored", {}, now],
 ] as const)(
-  "a reader that has missed output only, by %s, receives a gap and continues",
+  "a reader that has missed only output, by %s, receives a gap and continues",
   (_why, change, outputSinceMs) => {
     const given = { ...cursor, ...change };
     expect(decideStart(given, { state, nowMs: now, outputSinceMs })).toEqual({

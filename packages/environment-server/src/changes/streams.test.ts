@@ -15,7 +15,7 @@ function takeAll(take: ReturnType<typeof createStreamSlots>, tenant: string): ((
   }
 }
 
-test("a tenant with any number of keys leaves a quarter of the streams of events to others", () => {
+test("a tenant with any number of keys leaves a quarter of the event streams to others", () => {
   const take = createStreamSlots();
   expect(takeAll(take, "first")).toHaveLength(maxStreams * 0.75);
   expect(takeAll(take, "second")).toHaveLength(maxStreams * 0.25);

@@ -66,7 +66,7 @@ function startFailing() {
   return { pending, stored, heal: () => void (fails = false) };
 }
 
-test("a late acknowledgement counts for the newest sends without one, so that a device cannot fill the memory", async () => {
+test("late acknowledgements are matched only to the newest sends without one, so that a device cannot fill the memory", async () => {
   const { pending, stored } = startFailing();
   const send = (id: string) => pending.open({ ...delivery, id }, device, { isDecision: false, length: 1 });
   const opened = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => send(`delivery-${count}`));
@@ -79,7 +79,7 @@ test("a late acknowledgement counts for the newest sends without one, so that a 
   expect(stored).toEqual(["delivery-1"]);
 });
 
-test("the newest ids that could not be released are released again, so that a store that fails does not fill the memory", async () => {
+test("only the newest ids that could not be released are retried, so that a failing store does not fill the memory", async () => {
   const { pending, heal } = startFailing();
   const ids = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => `delivery-${count}`);
   await Promise.allSettled(ids.map((id) => pending.release(id)));

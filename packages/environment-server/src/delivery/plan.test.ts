@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { maxReferenceLength } from "@letta-environments/schema";
 import { planDelivery } from "./plan.ts";
 
-test("the id under which a decision is deduplicated is longer than any id that a caller can choose for a message", () => {
+test("a decision is deduplicated under an id longer than any message id, so that the two cannot collide", () => {
   const decision = { approve: true, tool_call_id: "c" };
   const planned = planDelivery(
     { agentId: "a", messages: [{ type: "approval", approvals: [decision] }] },

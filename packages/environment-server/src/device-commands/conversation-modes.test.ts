@@ -19,7 +19,7 @@ test("each conversation of each device has its own mode, until its socket ends",
   expect(modes.modesOf("env-1").size).toBe(0);
 });
 
-test("a named conversation has one mode whatever agent a report names with it, and each agent has its own default conversation", () => {
+test("a named conversation has one mode whichever agent a report names, and each agent has its own default conversation", () => {
   const modes = createConversationModes();
   modes.report("env-1", { agentId: "agent-1", conversationId: "a" }, "standard");
   modes.report("env-1", { agentId: "", conversationId: "a" }, "unrestricted");

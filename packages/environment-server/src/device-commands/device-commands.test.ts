@@ -29,7 +29,7 @@ test("a failure to change the state of a conversation does not end a stop, which
   expect(await stopped).toEqual({ kind: "done", effect: true });
 });
 
-test("the agent of a conversation is the one in the answer about it, in whatever order a device answers", async () => {
+test("the agent of a conversation is taken from the device's answer about it, in whatever order answers arrive", async () => {
   const commands = setUp();
   const ids = ["conv-1", "conv-2"];
   const asked = ids.map((conversationId) => commands.askAgent(target, { ...runtime, conversationId }));
@@ -42,7 +42,7 @@ test("the agent of a conversation is the one in the answer about it, in whatever
 
 const at = (directory: string | null, revision: number | null = 0) => ({ directory, revision });
 
-test("a report of the requested directory is the change, whether or not it ends with a slash", () => {
+test("a report of the requested directory confirms the change, with or without a trailing slash", () => {
   expect(decideDirectoryChange("/code/app/", null, at("/code/app"))).toEqual({
     kind: "changed",
     directory: "/code/app",
@@ -51,17 +51,17 @@ test("a report of the requested directory is the change, whether or not it ends 
   expect(decideDirectoryChange("C:\\code\\", at("C:\\"), at("C:\\code"))).toMatchObject({ kind: "changed" });
 });
 
-test("another directory than before is the change, because devices resolve symbolic links", () => {
+test("a different directory than before confirms the change, because devices resolve symbolic links", () => {
   const decision = decideDirectoryChange("/link", at("/home"), at("/real", 1));
   expect(decision).toEqual({ kind: "changed", directory: "/real" });
 });
 
-test("the old directory under a new revision is a refusal, and under the same revision it says nothing", () => {
+test("the old directory under a new revision is a refusal, and under the same revision it is ignored", () => {
   expect(decideDirectoryChange("/missing", at("/home", 3), at("/home", 4))).toEqual({ kind: "refused" });
   expect(decideDirectoryChange("/missing", at("/home", 3), at("/home", 3))).toBeNull();
 });
 
-test("the first report, and a report without a directory, say nothing", () => {
+test("the first report and a report without a directory are ignored", () => {
   expect(decideDirectoryChange("/code", null, at("/home"))).toBeNull();
   expect(decideDirectoryChange("/code", at("/home"), at(null, 1))).toBeNull();
   expect(decideDirectoryChange("/code", at("/home", null), at("/home", null))).toBeNull();

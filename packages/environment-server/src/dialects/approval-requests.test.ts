@@ -27,13 +27,13 @@ test("a request for permission has its conversation in the frame or in its envel
   expect(parse(request).kind).toBe("invalid");
 });
 
-test("a request without an id is not understood, even where the id would follow from another one", () => {
+test("a request without an id is not understood, even if another id would imply it", () => {
   const { tool_call_id: _id, ...without } = body;
   for (const request_id of ["perm-", "", 1])
     expect(parse({ ...request, runtime, request_id, request: without }).kind).toBe("invalid");
 });
 
-test("a status may list more requests than a device can have, and the rest are not read", () => {
+test("a status may list more requests than a device can have, and the excess is not read", () => {
   const listed = Array.from({ length: maxApprovalsPerDevice + 1 }, (_, index) => ({
     ...request,
     request: { ...body, tool_call_id: `call-${index}` },

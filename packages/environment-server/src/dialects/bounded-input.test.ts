@@ -19,7 +19,7 @@ describe("inputs that are too long", () => {
     ["a long name", { ["x".repeat(100_000)]: 1 }],
     ["a list", { todos: Array.from({ length: 10_000 }, () => ({ text: "Look at the next file." })) }],
     ["other texts that decide what runs", { url: "x".repeat(9_000), path: "y".repeat(9_000) }],
-  ])("an input that is too long shows the command whatever comes before it: %s", (_, before) => {
+  ])("an input that is too long shows the command, whatever precedes it: %s", (_, before) => {
     const { input, isCut } = bound({ ...before, command });
     expect(input).toHaveProperty("command", command);
     expect(isCut).toBe(true);
@@ -56,7 +56,7 @@ describe("inputs that are too long", () => {
     expect(shown).toContain(`[${5_003 - (shown.length - 1)} more items are not shown]`);
   });
 
-  test("names stay different even if they are equal after they were cut", () => {
+  test("member names stay distinct even if they are equal after truncation", () => {
     const names = ["a", "b"].map((letter) => `${"x".repeat(500)}${letter}${"x".repeat(500)}`);
     const { input, isCut } = bound(Object.fromEntries(names.map((name) => [name, 1])));
     expect(Object.keys(input ?? {})).toHaveLength(2);
@@ -78,7 +78,7 @@ describe("inputs that are too long", () => {
     ["a list of numbers", { edits: Array.from({ length: 100_000 }, () => 1) }],
     ["many names", Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`${"n".repeat(90)}${index}`, {}]))],
     ["empty lists", { edits: Array.from({ length: 100_000 }, () => []) }],
-  ])("a shortened input takes little room: %s", (_, input) => {
+  ])("a shortened input has a bounded size: %s", (_, input) => {
     const cut = bound(input);
     expect(cut.isCut).toBe(true);
     expect(JSON.stringify(cut.input).length).toBeLessThan(1.1 * maxApprovalInputLength);

@@ -45,7 +45,7 @@ test("classifyUnparsed recognises frames that need not be parsed: of another typ
   expect(classifyUnparsed(queue + "[".repeat(64))).toMatchObject({ kind: "invalid" });
 });
 
-test("brackets in a text are not nesting, so a command cannot hide its request for permission", () => {
+test("brackets in a string do not count as nesting, so a command cannot hide its request for permission", () => {
   const command = `echo "${"[".repeat(80)}" '${"{".repeat(80)}' \\\\`;
   const body = { subtype: "can_use_tool", tool_name: "Bash", tool_call_id: "call-1", input: { command } };
   const request = { type: "control_request", request_id: "perm-call-1", request: body, runtime };
@@ -68,11 +68,11 @@ test.each([
   expect(classifyUnparsed(nested(65))).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
 });
 
-test("many lists and objects side by side are not deep", () => {
+test("many lists and objects side by side do not count as nesting", () => {
   expect(classifyUnparsed(`{"type":"update_queue","queue":[${'{"a":[]},'.repeat(1_000)}{}]}`)).toBeNull();
 });
 
-test("the depth of a frame is found in linear time, so that hostile texts do not exceed the time of a test", () => {
+test("the depth of a frame is computed in linear time, even for hostile input", () => {
   const start = `{"type":"update_queue","queue":[${"[],".repeat(80)}`;
   for (const hostile of ["[],", '"",', '"\\\\",', "\\", '"', '\\"'])
     expect(classifyUnparsed(start + hostile.repeat(100_000))).toBeNull();

@@ -7,7 +7,7 @@ const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const conversation = { agentId: "agent-1", conversationId: "default" };
 const parse = (frame: unknown): ReturnType<typeof parseFrame> => parseFrame(JSON.stringify(frame));
 
-test("a loop status has the runs with their messages, and what the loop does", () => {
+test("a loop status contains the runs with their messages, and the state of the loop", () => {
   const loop_status = {
     status: "PROCESSING_API_RESPONSE",
     active_run_ids: ["run-2", 1],
@@ -47,7 +47,7 @@ test("a loop status may list many runs, and only the latest are read", () => {
   expect(runs?.map(({ runId }) => runId)).toEqual(ids.slice(-64));
 });
 
-test("a queue report has the removals that are well formed, and null when the device reports none", () => {
+test("a queue report contains the well-formed removals, or null if the device reports none", () => {
   const removed = [
     { client_message_id: "a", disposition: "dequeued" },
     { client_message_id: "b", disposition: "cancelled" },
@@ -136,7 +136,7 @@ test("the assistant's text and errors are read from deltas; those of subagents a
   expect(delta({ message_type: "reasoning_message" })).toMatchObject({ kind: "other" });
 });
 
-test("deltas of another kind are not parsed, whatever their text says", () => {
+test("other kinds of deltas are not parsed, whatever their text contains", () => {
   const skipped = (delta: unknown): unknown =>
     classifyUnparsed(JSON.stringify({ type: "stream_delta", delta, runtime }));
   expect(skipped({ id: "a", message_type: "assistant_message" })).toBeNull();

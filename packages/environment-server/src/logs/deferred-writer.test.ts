@@ -59,7 +59,7 @@ test("a failed write is repeated until it succeeds, counts until then, and is re
   expect(await writer.flush()).toBe(true);
 });
 
-test("a failed write is not repeated after a later one of its key, after it was cancelled, or after the end", async () => {
+test("a failed write is not repeated after a later write of its key, after cancellation, or after closing", async () => {
   const { clock, written, writer, calls } = createWorld(failingAt(1, 3, 4));
   await writer.writeNow("a", "a1");
   await writer.writeNow("a", "a2");
@@ -76,7 +76,7 @@ test("a failed write is not repeated after a later one of its key, after it was 
   expect(calls()).toBe(4);
 });
 
-test("a change of a key that was cancelled before is written", async () => {
+test("a change of a previously cancelled key is written", async () => {
   const { written, writer } = createWorld();
   const first = writer.writeNow("a", "a1");
   writer.cancel("a");

@@ -8,7 +8,7 @@ const send = (tenant: string, state: MessageState = "running"): FollowedSend & {
   status: { ...receivedStatus, state },
 });
 
-test("a tenant with too many sends gives up its own, those of unknown state first, and the oldest of them", () => {
+test("a tenant with too many sends loses its own, those with an unknown state first, the oldest first", () => {
   const followed = createFollowedSends<FollowedSend>(4);
   const [other, first, lost, lostLater, second] = [
     send("other"),
@@ -28,7 +28,7 @@ test("a tenant with too many sends gives up its own, those of unknown state firs
   }
 });
 
-test("a send whose state becomes known again is the youngest of the known ones, and counts once", () => {
+test("a send whose state becomes known again becomes the newest of the known ones, and counts once", () => {
   const followed = createFollowedSends<FollowedSend>(1);
   const [back, known] = [send("acme", "unknown"), send("acme")];
   followed.set(back);

@@ -38,7 +38,7 @@ test("a message goes from received to its end, with the outcome of its turn", ()
   });
 });
 
-test("a message that is lost is unknown, and becomes known again by evidence", () => {
+test("a lost message is unknown, and becomes known again by a device report", () => {
   const lost: Evidence = { kind: "lost" };
   expect(after(started, { kind: "running" }, lost).state).toBe("unknown");
   expect(after(started, lost, { kind: "queued" }).state).toBe("accepted");
@@ -46,7 +46,7 @@ test("a message that is lost is unknown, and becomes known again by evidence", (
   expect(after(started, lost, ended(unknownReason))).toMatchObject({ state: "finished", stopReason: "unknown" });
 });
 
-test("an end is final; only a missing reason is added later", () => {
+test("an end state is final; only a missing reason can be added later", () => {
   const all: readonly Evidence[] = [
     { kind: "sent" },
     started,
@@ -83,7 +83,7 @@ test("an end is final; only a missing reason is added later", () => {
   expect(advance(open, { kind: "running" })).toBe(open);
 });
 
-test("no state goes back, whatever the order of evidence, unless it is unknown", () => {
+test("no state goes back, whatever the order of reports, unless it is unknown", () => {
   const order: readonly MessageState[] = ["received", "sent", "accepted", "running"];
   const steps: readonly Evidence[] = [{ kind: "sent" }, queued, { kind: "queued" }, { kind: "running" }];
   for (const first of steps) {

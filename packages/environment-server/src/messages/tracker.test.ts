@@ -82,7 +82,7 @@ describe("writes of statuses", () => {
     expect(writes.map((messages) => messages.length)).toEqual([150]);
   });
 
-  test("a waiter for an end is called when the end is stored, even if the store fails", async () => {
+  test("a waiter for an end is called once the write of the end has finished, even if the store fails", async () => {
     const { clock, tracker, log } = setUp();
     start(tracker, "m-1");
     let ends = 0;
@@ -112,7 +112,7 @@ describe("resuming after a reconnect", () => {
   });
 });
 
-describe("messages that an earlier process has not stored", () => {
+describe("messages that an earlier process did not store", () => {
   const status = { ...receivedStatus, state: "unknown" } as const;
   const unsavedOf = (id: string, sentAt: number): StoredMessage => {
     const { id: deliveryId } = deliveryOf(id);
@@ -279,7 +279,7 @@ describe("policies of messages", () => {
   });
 
   test.each(["is discarded", "has lost its device when its policy is stored"])(
-    "the policies of a message that %s do not count, and the device is not asked about it",
+    "the policies of a message that %s do not apply, and the device is not asked about it",
     async (what) => {
       const { tracker, log } = setUp();
       const opened = tracker.open(deliveryOf("m-1"), policy);
@@ -304,7 +304,7 @@ describe("policies of messages", () => {
     expect(tracker.triggerOf("env-1", runtime).policies).toEqual([]);
   });
 
-  test("the policies of one tenant do not push out those of another, however many there are", async () => {
+  test("the policies of one tenant do not evict those of another, however many there are", async () => {
     const { tracker } = setUp();
     const add = async (tenant: string, environmentId: string, count: number): Promise<void> => {
       tracker.connect({ environmentId, tenant }, true);

@@ -187,7 +187,7 @@ describe("turns and their messages", () => {
     ],
     ["the link is slow", { ...conditions, runsOthers: false, acknowledgesEarly: false }],
     ["the link is slow, and acknowledgements pass what waits", { ...conditions, runsOthers: false }],
-  ])("each message has the end and the text of its own turn when %s", (_, given) => {
+  ])("each message gets the end and the text of its own turn when %s", (_, given) => {
     let messages = 0;
     for (const seed of seeds) {
       const { statuses, expected } = simulate(seed, given);
@@ -203,7 +203,7 @@ describe("turns and their messages", () => {
 
 // A turn of other messages may start and end while the link is stalled. Then its end cannot be distinguished from a message's.
 test.each([true, false])(
-  "every message gets an end, even after turns that were not reported in time (runs: %s)",
+  "every message ends, even after turns that were not reported in time (runs: %s)",
   (reportsRuns) => {
     for (const seed of seeds) {
       const { statuses } = simulate(seed, { ...conditions, reportsRuns });

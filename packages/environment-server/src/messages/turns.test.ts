@@ -89,13 +89,13 @@ test("a message keeps its own reply and end when both turns are over before the 
   ]);
 });
 
-test("the end of a turn without a run is not that of a message that some run lists", () => {
+test("the end of a turn without a run does not end a message that a run lists", () => {
   const { ends, receive, current } = createTurns({ started: ["a"], queued: ["b"] });
   receive(loop("active", { "run-1": ["b"] }, ["run-1"]), end(null, "error"));
   expect([ends, current()]).toEqual([[["a", "error", null, 30]], ["b"]]);
 });
 
-test("the end of a turn without a run ends its message that an earlier run lists: the turn had sent the result of a tool, and no run followed", () => {
+test("the end of a turn without a run ends a message that an earlier run lists, if the turn had sent a tool result and no run followed", () => {
   const { ends, receive, current } = createTurns({ started: ["a"], queued: [] });
   receive(loop("active", { "run-1": ["a"] }, ["run-1"]), loop("active", { "run-1": ["a"] }));
   receive(loop("idle", { "run-1": ["a"] }), end(null, "error"));
@@ -135,7 +135,7 @@ test("the end of the current turn ends all its messages: of several runs, of one
   expect(continued.ends).toEqual([["a", "end_turn", null, 20]]);
 });
 
-test("a late reason of a turn that ended without one does not end the next message, whose acknowledgement has passed it", () => {
+test("a late reason for a turn that ended without one does not end the next message, even if that was already acknowledged", () => {
   const { ends, turns, receive, add, current } = createTurns({ started: [], queued: [] });
   add("a");
   turns.handleDisconnect();
@@ -151,32 +151,32 @@ test("a late reason of a turn that ended without one does not end the next messa
   expect(ends.at(-1)).toEqual(["b", "end_turn", "answer to b", 30]);
 });
 
-describe("messages next to an earlier turn", () => {
+describe("messages that follow an earlier turn", () => {
   const ofA = ["a", "error", "of a"];
   const ofB = ["b", "end_turn", "of b"];
 
-  test("a message whose run is reported before the end of a turn of other messages takes nothing from that turn", () => {
+  test("a message whose run is reported before the end of a turn of other messages is not affected by that turn", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active", {}, ["run-x"]), loop("active", { "run-1": ["b"] }, ["run-1"]));
     receive(text("of others"), end("run-x", "error"), dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("a message takes nothing from a turn of other messages that fails before its first run", () => {
+  test("a message is not affected by a turn of other messages that fails before its first run", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active"), loop("active", { "run-1": ["b"] }, ["run-1"]));
     receive(end(null, "error"), dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("a message takes nothing from a turn of other messages when both turns are over before that end is reported", () => {
+  test("a message is not affected by a turn of other messages when both turns are over before that end is reported", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active", {}, ["run-x"]), loop("idle", { "run-1": ["b"] }));
     receive(text("of others"), end("run-x", "error"), dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("a message takes no text from a turn of other messages when that text comes before its own turn", () => {
+  test("a message does not get the text of a turn of other messages that precedes its own turn", () => {
     const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
     receive(loop("active", {}, ["run-x"]), text("of others"), loop("idle"), end("run-x"), dequeue("b"));
     receive(loop("active", { "run-1": ["b"] }, ["run-1"]), text("of b"), loop("idle", { "run-1": ["b"] }));
@@ -184,7 +184,7 @@ describe("messages next to an earlier turn", () => {
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("a message whose acknowledgement passes the end of a turn of other messages takes nothing from that turn", () => {
+  test("a message acknowledged before the reported end of a turn of other messages is not affected by that turn", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: [], queued: [] });
     receive(loop("active", {}, ["run-x"]));
     turns.start(add("b"));
@@ -193,14 +193,14 @@ describe("messages next to an earlier turn", () => {
     expect(outcomes()).toEqual([ofB]);
   });
 
-  test("a message takes nothing from a turn without a run when both turns are over before that end is reported", () => {
+  test("a message is not affected by a turn without a run when both turns are over before that end is reported", () => {
     const { receive, outcomes } = createTurns({ started: ["a"], queued: ["b"] });
     receive(loop("active"), loop("idle", { "run-1": ["b"] }), end(null, "error"));
     receive(dequeue("b"), text("of b"), end("run-1"));
     expect(outcomes()).toEqual([["a", "error", null], ofB]);
   });
 
-  test("a message whose acknowledgement passes the end of an earlier turn takes nothing from that turn", () => {
+  test("a message acknowledged before the reported end of an earlier turn is not affected by that turn", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
     receive(loop("active", { "run-1": ["a"] }, ["run-1"]));
     turns.start(add("b"));
@@ -209,7 +209,7 @@ describe("messages next to an earlier turn", () => {
     expect(outcomes()).toEqual([ofA, ofB]);
   });
 
-  test("a message whose acknowledgement passes the end of an earlier turn takes nothing from it, even if the device does not say which messages its runs have", () => {
+  test("a message acknowledged before the reported end of an earlier turn is not affected by it, even if the device does not list the messages of its runs", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
     receive(loop("active", {}, ["run-1"]));
     turns.start(add("b"));
@@ -222,7 +222,7 @@ describe("messages next to an earlier turn", () => {
     ["after the loop was idle", true],
     ["before the loop is idle", false],
   ])(
-    "a message whose acknowledgement passes the end of a turn without a run takes nothing from it, %s",
+    "a message acknowledged before the reported end of a turn without a run is not affected by it, %s",
     (_, isIdle) => {
       const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
       receive(loop("active"), ...(isIdle ? [loop("idle")] : []));
@@ -234,7 +234,7 @@ describe("messages next to an earlier turn", () => {
     },
   );
 
-  test("a queued message whose acknowledgement passes the start and the end of an earlier turn takes nothing from it", () => {
+  test("a queued message acknowledged before the reported start and end of an earlier turn is not affected by it", () => {
     const { turns, receive, outcomes, add } = createTurns({ started: [], queued: ["a"] });
     receive(loop("active", {}, ["run-x"]));
     turns.start(add("b"));
@@ -284,7 +284,7 @@ test("a turn that continues after a recovery ends a message that it took out of 
   expect(outcomes()).toEqual([["m", "error", null]]);
 });
 
-test("the end of a turn that started later is not that of a message that ended without a reason", () => {
+test("the end of a later turn does not supply the reason of a message that ended without one", () => {
   const { receive, outcomes } = createTurns({ started: ["m"], queued: [] });
   receive(loop("active"), loop("idle"), end(null, "unknown"), loop("active", {}, ["run-x"]), end("run-x", "error"));
   expect(outcomes()).toEqual([["m", "unknown", null]]);

@@ -27,7 +27,7 @@ test("messages without a stored status are found, but not decisions or Idempoten
   ]);
 });
 
-test("the status of an earlier message with the same id is not that of the message", async () => {
+test("the status of an earlier message with the same id does not count as the message's own", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   await store.reserve({ id: "msg-1", scope, messageIds: ["m-1"], fingerprint: "f" }, 1_000);
   const saved = ["msg-0"];
@@ -39,7 +39,7 @@ test("the status of an earlier message with the same id is not that of the messa
   expect(await findUnsaved("env-1")).toEqual([]);
 });
 
-test("messages of an earlier process are found even when this one has sent others long after them", async () => {
+test("messages of an earlier process are found even if the current one has sent others long after them", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   await store.reserve({ id: "msg-1", scope, messageIds: ["m-1"], fingerprint: "f" }, 1_000);
   const findUnsaved = createUnsavedFinder(store, time);

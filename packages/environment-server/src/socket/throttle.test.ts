@@ -20,7 +20,7 @@ test("violations are forgotten ten minutes after the refusal has ended", () => {
   expect(increasePenalty(first, 0, 601_000)).toEqual({ violations: 1, untilMs: 602_000 });
 });
 
-test("a device that keeps violating is refused alone; the other devices of its key are not", () => {
+test("a device that keeps violating limits is refused, and the other devices of its key are not", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
   for (let violation = 0; violation < 20; violation++) throttle.recordViolation(device, "limit");
   expect(throttle.remainingMs(device)).toBe(300_000);
@@ -29,7 +29,7 @@ test("a device that keeps violating is refused alone; the other devices of its k
   expect(throttle.remainingMs({ ...device, tenant: "other" })).toBe(0);
 });
 
-test("a key whose devices change their names to continue is refused completely, and no other key is", () => {
+test("a key whose devices change names to evade the limit is refused completely, and other keys are not", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
   for (let index = 0; index < 3; index++) throttle.recordViolation({ ...device, deviceId: `device-${index}` }, "limit");
   expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(0);
@@ -39,7 +39,7 @@ test("a key whose devices change their names to continue is refused completely, 
   expect(throttle.remainingMs({ ...device, keyId: "key-2", deviceId: "new" })).toBe(0);
 });
 
-test("a rate that a device exceeded once costs neither it nor its key anything; the second time both pay, the key once", () => {
+test("the first violation of a rate by a device has no consequence; the second counts for the device and once for its key", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
   const flood = (deviceId: string): void => throttle.recordViolation({ ...device, deviceId }, "rate");
   const delays = (): readonly number[] =>
@@ -54,7 +54,7 @@ test("a rate that a device exceeded once costs neither it nor its key anything; 
   expect(delays()).toEqual([2_000, 1_000]);
 });
 
-test("a key pays for each device that sent the most when the rate of the key was exceeded", () => {
+test("when the rate of a key is exceeded, the violation of each busiest device counts for the key", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
   for (let index = 0; index < 4; index++)
     throttle.recordViolation({ ...device, deviceId: `device-${index}` }, "key_rate");

@@ -25,7 +25,7 @@ function admit(socket: TestSocket, count: number, length: number = 10): number {
   return admitted;
 }
 
-test("a bucket is refilled evenly, never above its burst", () => {
+test("a bucket refills evenly, never above its burst", () => {
   const rate = { perSecond: 10, burst: 5 };
   const emptied = takeTokens(fillBucket(rate, 0), rate, 5, 0);
   expect(emptied).toEqual({ tokens: 0, filledAtMs: 0 });

@@ -55,7 +55,7 @@ test("history expires by the lowest time that the wall clock has shown while the
   expect(time.expiryNow(hourMs)).toBe(clock.now());
 });
 
-test("an earlier time is shown as the wall clock showed it, but never in the future", async () => {
+test("a stored time is shown as the wall clock showed it at that moment, but never in the future", async () => {
   const { clock, time } = open();
   const [first, shown] = [time.now(), clock.now()];
   await clock.advance(1_000);
@@ -68,7 +68,7 @@ test("an earlier time is shown as the wall clock showed it, but never in the fut
   expect(time.wallAt(second)).toBe(clock.now());
 });
 
-test("the changes of a clock that is set again and again stay bounded, and the lowest time still counts", async () => {
+test("the record of clock changes is bounded even if the clock is set repeatedly, and the lowest time still counts", async () => {
   const { clock, time, saves } = open();
   clock.shiftWallTime(-dayMs);
   time.wall();

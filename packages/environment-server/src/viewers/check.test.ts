@@ -82,7 +82,7 @@ describe("scopes", () => {
     expect(frames.map((frame) => check(frame).kind)).toEqual(frames.map(() => "command"));
   });
 
-  test("a decision needs approve and not send, and a message the other way round", () => {
+  test("a decision needs the scope approve and not send, and a message needs send and not approve", () => {
     const decision = { kind: "approval_response", request_id: "perm-1", decision: { behavior: "allow" } };
     const message = { kind: "create_message", messages: [] };
     const results = [decision, message].map((payload) =>
@@ -98,7 +98,7 @@ describe("scopes", () => {
 });
 
 describe("calls of the API", () => {
-  test("a message becomes a send with an id, and keeps the id that it has", () => {
+  test("a message becomes a send with an id, and an existing id is kept", () => {
     const messages = [
       { role: "user", content: "a" },
       { role: "user", content: "b", client_message_id: "m" },
@@ -123,7 +123,7 @@ describe("calls of the API", () => {
     });
   });
 
-  test("an option of a turn that the API does not have is refused, because a key could loosen what the turn may do", () => {
+  test("a turn option that the API does not have is refused, because it could loosen the key's restrictions", () => {
     const payload = { kind: "create_message", messages: [], client_tool_allowlist: ["Bash"] };
     expect(refusalCode(check({ type: "input", runtime, payload }))).toBe("invalid_frame -");
   });
@@ -147,7 +147,7 @@ describe("calls of the API", () => {
     ]);
   });
 
-  test("a request of another kind cannot be answered", () => {
+  test("a control request of another kind cannot be answered", () => {
     const payloads = [
       { kind: "approval_response", request_id: "other-1", decision: { behavior: "allow" } },
       { kind: "teleport_continue", teleport_id: "t" },
@@ -183,7 +183,7 @@ describe("calls of the API", () => {
   });
 });
 
-test("the rule that a request broke is stated once, even if the text of the problem repeats it", () => {
+test("the broken rule is stated once, even if the problem's detail repeats it", () => {
   const issues = [{ member: "content", rule: "must not be empty" }];
   const messages = [{}, { detail: "content must not be empty" }].map(
     (options) => refusalOf(problemResponse("invalid_request", { issues, ...options })).message,
@@ -260,7 +260,7 @@ describe("runtime_start", () => {
   });
 });
 
-test("the caller's claim to act for somebody never reaches the device", () => {
+test("the caller's acting_user_id never reaches the device", () => {
   const decision = check({
     type: "update_model",
     acting_user_id: "eve",

@@ -12,7 +12,7 @@ import {
 } from "../limits.ts";
 
 describe("frames of the device", () => {
-  test("frames of the device go to every viewer of its row that may see them, numbered for each from 1", () => {
+  test("device frames go to every viewer of its row that may see them, numbered from 1 for each viewer", () => {
     const world = createViewerWorld();
     const [all, limited] = [world.open(), world.open({ principal: { ...operator, agentIds: ["agent-2"] } })];
     const other = world.open({ environmentId: "env-2" });
@@ -26,7 +26,7 @@ describe("frames of the device", () => {
     expect(other.frames).toEqual([]);
   });
 
-  test("frames of the device that are not JSON objects, deeply nested or too long reach nobody", () => {
+  test("device frames that are not JSON objects, deeply nested or too long reach no viewer", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     const long = JSON.stringify({ type: "stream_delta", runtime, delta: "x".repeat(maxParsedLength) });
@@ -37,7 +37,7 @@ describe("frames of the device", () => {
     expect(viewer.frames).toEqual([]);
   });
 
-  test("frames of the device with brackets in a text are shown like any other", () => {
+  test("device frames with brackets in a string are passed on like any other", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     const delta = { text: "[".repeat(80) };
@@ -45,7 +45,7 @@ describe("frames of the device", () => {
     expect(viewer.frames).toEqual([{ type: "stream_delta", runtime, delta, seq: 1 }]);
   });
 
-  test("frames of the device with repeated members are shown as this server understood them", () => {
+  test("device frames with duplicate members are passed on as the server parsed them", () => {
     const world = createViewerWorld();
     const text = `{"type":"stream_delta","runtime":{"agent_id":"agent-9","conversation_id":"c"},"runtime":${JSON.stringify(runtime)}}`;
     const [viewer, limited] = [world.open(), world.open({ principal: { ...operator, agentIds: ["agent-9"] } })];
@@ -84,7 +84,7 @@ describe("requests", () => {
     expect(second.frames).toHaveLength(1);
   });
 
-  test("a device of another row cannot answer", async () => {
+  test("a device of another row cannot respond", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     world.open({ environmentId: "env-2" });
@@ -104,7 +104,7 @@ describe("requests", () => {
     expect(viewer.frames.map(({ done }) => done)).toEqual([false, true]);
   });
 
-  test("a response that is too long to be read becomes an error", async () => {
+  test("a response that is too long to be parsed becomes an error", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
@@ -117,7 +117,7 @@ describe("requests", () => {
     ]);
   });
 
-  test("a response so long that the host reads only its start and end becomes an error, too", async () => {
+  test("a response of which the host reads only the start and end because of its length becomes an error, too", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
@@ -143,7 +143,7 @@ describe("requests", () => {
     expect(world.device.at(-1)).toEqual({ type: "terminal_kill", terminal_id: firstId });
   });
 
-  test("commands of one viewer leave in order", async () => {
+  test("commands of one viewer are sent in order", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "terminal_spawn", terminal_id: "t", cols: 80, rows: 24 });
@@ -154,7 +154,7 @@ describe("requests", () => {
     expect(world.device.map(({ data = "-" }) => data)).toEqual(["-", "a", "b", "c"]);
   });
 
-  test("a command that is not admitted, or whose device is offline, does not leave", async () => {
+  test("a command that is not admitted, or whose device is offline, is not sent", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     world.admit = () => Promise.resolve(problemResponse("rate_limited"));
@@ -205,7 +205,7 @@ describe("calls of the API", () => {
     ]);
   });
 
-  test("a failure of the server is an error frame, and later messages still leave", async () => {
+  test("a server failure is an error frame, and later messages are still sent", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     world.respond = () => Promise.reject(new Error("a defect"));
@@ -221,7 +221,7 @@ describe("calls of the API", () => {
     ]);
   });
 
-  test("messages leave immediately and in order, and so does a stop after them", async () => {
+  test("messages are sent immediately and in order, and so is a stop after them", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     world.respond = () => new Promise(() => undefined);
@@ -261,7 +261,7 @@ describe("violations", () => {
     expect(viewer.frames).toHaveLength(11);
   });
 
-  test("a frame that the runtime does not hand over gets an error frame, too", () => {
+  test("a frame that the runtime does not pass on gets an error frame, too", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     expect(viewer.listener.onOtherFrame(100)).toBe(true);
@@ -305,7 +305,7 @@ describe("violations", () => {
 });
 
 describe("the life of a socket", () => {
-  test("pings get a pong, and the server sends a ping twice a minute", async () => {
+  test("a ping gets a pong, and the server sends a ping twice a minute", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "ping" });
@@ -322,7 +322,7 @@ describe("the life of a socket", () => {
     expect(world.hub.isFull(operator)).toBe(false);
   });
 
-  test("a short absence of the device is bridged; a long one, and another registration, end the sockets", async () => {
+  test("viewer sockets survive a short disconnect of the device, but not a long one or a new registration", async () => {
     const world = createViewerWorld();
     const [first, second] = [world.open(), world.open({ environmentId: "env-2" })];
     world.hub.disconnected("env-1");
@@ -351,7 +351,7 @@ describe("the life of a socket", () => {
     expect([viewer.closes, other.closes]).toMatchObject([[{ code: 1008 }], []]);
   });
 
-  test("the viewers of a key that has ended are closed with 1008, and all of them at the end of the server", () => {
+  test("viewers are closed with 1008 when their key ends, and all viewers when the server closes", () => {
     const world = createViewerWorld();
     const [ended, other] = [world.open(), world.open({ principal: { ...operator, keyId: "key-2" } })];
     world.hub.closeEnded(({ keyId }) => keyId === operator.keyId);

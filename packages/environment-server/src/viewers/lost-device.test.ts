@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createViewerWorld, operator } from "../../test/support/viewer-world.ts";
 
-test("requests that the device did not answer and terminals end with its socket, each once", async () => {
+test("unanswered requests and terminals end once with the device's socket", async () => {
   const world = createViewerWorld();
   const viewer = world.open();
   viewer.say({ type: "read_file", request_id: "r", path: "/a" });

@@ -10,14 +10,14 @@ function conversation(agentId: string, conversationId: string = "c"): Extract<Au
   return { kind: "conversation", runtime: { agentId, conversationId } };
 }
 
-test("a frame of a conversation is for those who may use its agent; the frame itself may name the conversation", () => {
+test("a conversation frame goes to viewers who may use its agent; the frame itself may name the conversation", () => {
   const expected = conversation("agent-1");
   expect(audienceOf({ type: "stream_delta", runtime, delta: {} })).toEqual(expected);
   expect(audienceOf({ type: "control_request", ...runtime, request_id: "perm-1" })).toEqual(expected);
   expect(audienceOf({ type: "stream_delta", delta: {} })).toBeNull();
 });
 
-test("responses are for the viewer that asked, and acknowledgements of sends for nobody: they belong to the server", () => {
+test("responses go only to the requesting viewer, and acknowledgements of sends to no viewer, because they belong to the server", () => {
   expect(audienceOf({ type: "read_file_response", request_id: "r" })).toEqual({ kind: "asker", requestId: "r" });
   expect(audienceOf({ type: "read_file_response" })).toBeNull();
   const hidden = ["input_accepted", "ping", "external_tool_call_request", "teleport_ready", "unknown"];
@@ -28,7 +28,7 @@ test("responses are for the viewer that asked, and acknowledgements of sends for
   expect(mayBeShown('{"runtime":{},"type":"stream_delta"}')).toBe(true);
 });
 
-test("a viewer sees the agents of its key, narrowed to what it chose", () => {
+test("a viewer sees the agents of its key, narrowed to its own selection", () => {
   const limited = { principal: { ...everything.principal, agentIds: ["agent-1"] } };
   const seen = [conversation("agent-1"), conversation("agent-2"), conversation(""), conversation("agent-1", "d")];
   const sights = [

@@ -32,7 +32,7 @@ test("every command of the pinned device has a scope or is refused, and none has
   expect(known.filter((type, index) => known.indexOf(type) !== index)).toEqual([]);
 });
 
-test("the responses of the pinned device have the types that the table says", () => {
+test("the responses of the pinned device have the types listed in the table", () => {
   const responses = new Set(typesOf(/(?:ResponseMessage|Response)$/));
   const listed = Object.values(viewerFrameTypes).flat().map(responseTypeOf);
   // Some responses are declared as a union or under another name.

@@ -4,7 +4,7 @@ import { anyone, createCountingId } from "../../test/support/harness.ts";
 import { maxTicketsPerKey, ticketLifetimeMs } from "../limits.ts";
 import { createViewerTickets } from "./tickets.ts";
 
-test("a ticket represents its principal once, at its connection, for 60 seconds", async () => {
+test("a ticket authenticates its principal once, for its connection, within 60 seconds", async () => {
   const clock = createVirtualClock();
   const tickets = createViewerTickets(clock, createCountingId());
   const [first, second, third, fourth] = [1, 2, 3, 4].map(() => tickets.issue(anyone, "conn-1") ?? "");

@@ -37,7 +37,7 @@ function send(id: string): Promise<unknown> {
 socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
 const status = await send("acknowledged");
 socket.onFrame = () => {
-  // Says nothing: the message is on its way when the process dies.
+  // Says nothing: the message is in flight when the process dies.
   process.stdout.write(`${JSON.stringify({ connectionId, status })}\n`);
 };
 // Keeps the process alive: the timers of the server do not.
