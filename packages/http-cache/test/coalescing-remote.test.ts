@@ -41,7 +41,7 @@ test("a request that becomes leader after the previous fetch ended uses its stor
   expect(harness.requests).toHaveLength(1);
 });
 
-test("a late leader whose client went away hands over", async () => {
+test("a late leader whose client disconnected hands over", async () => {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
     open = resolve;

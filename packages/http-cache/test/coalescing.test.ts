@@ -64,7 +64,7 @@ test("a failed leader does not fail its followers: one of them takes over", asyn
   expect(harness.requests).toHaveLength(2);
 });
 
-test("after a second leader fails, the remaining requests fetch alone without waiting", async () => {
+test("after a second leader fails, the remaining requests fetch on their own without waiting", async () => {
   const harness = createHarness();
   const open = gate(harness, new Error("reset"), new Error("reset"), reply({}, "down", 503));
   const all = sendMany(harness, 10);
@@ -72,7 +72,7 @@ test("after a second leader fails, the remaining requests fetch alone without wa
   expect(texts(await all)).toEqual(["rejected", "rejected", ...Array(8).fill("down")]);
 });
 
-test("a leader whose client goes away hands over without waiting for the origin", async () => {
+test("a leader whose client disconnects hands over without waiting for the origin", async () => {
   const harness = createHarness();
   const never = new Promise<never>(() => undefined);
   harness.replies.push(() => never, reply(minute));
@@ -104,7 +104,7 @@ test("a fetch that hangs blocks its resource only for a time, even in the backgr
   }
 });
 
-test("a follower whose client goes away rejects at once, and the others are served", async () => {
+test("a follower whose client disconnects rejects at once, and the others are served", async () => {
   const harness = createHarness();
   const open = gate(harness, reply(minute));
   const leader = harness.send();
@@ -158,7 +158,7 @@ test("followers that need another variant wait once more, for that variant", asy
   expect(harness.requests).toHaveLength(3);
 });
 
-test("a conditional follower that finds another variant fetches alone", async () => {
+test("a conditional follower that finds another variant fetches on its own", async () => {
   const { clock, store: memory } = createHarness();
   const store: CacheStore = {
     ...memory,

@@ -37,7 +37,7 @@ test.each<[keyof typeof runtimes, string[]]>([
   ["Node.js", codings],
   ["Bun", Object.keys(encoders)],
   ["Deno", ["br", "gzip"]],
-])("on %s, a body has the codings that its fields name", async (runtime, decoded) => {
+])("on %s, a body has the content codings that its Content-Encoding names", async (runtime, decoded) => {
   const program = join(import.meta.dirname, "runtimes", "content-codings.ts");
   const [command, ...words] = runtimes[runtime];
   const args = [...words, program, await listen(), JSON.stringify(codings), text];
@@ -55,20 +55,23 @@ test.each([
   ["Node.js 24.4", { undici: "7.11.0" }, codings],
   ["Workers", { undici: "" }, ["br", "gzip"]],
   ["a runtime without versions", {}, ["br", "gzip"]],
-])("on %s, a coding is removed from the fields only if its fetch decodes it", async (_, versions, decoded) => {
-  vi.stubGlobal("process", Object.create(process, { versions: { value: versions } }));
-  const removed: string[] = [];
-  for (const coding of codings) {
-    const headers = { "content-encoding": coding };
-    const next = createOriginFetch({ origin: "http://127.0.0.1", fetch: async () => new Response("x", { headers }) });
-    const response = await next(new Request("https://example.test"));
-    if (!response.headers.has("content-encoding")) removed.push(coding);
-  }
-  vi.unstubAllGlobals();
-  expect(removed.toSorted()).toEqual(decoded.toSorted());
-});
+])(
+  "on %s, a coding is removed from Content-Encoding only if the runtime's fetch decodes it",
+  async (_, versions, decoded) => {
+    vi.stubGlobal("process", Object.create(process, { versions: { value: versions } }));
+    const removed: string[] = [];
+    for (const coding of codings) {
+      const headers = { "content-encoding": coding };
+      const next = createOriginFetch({ origin: "http://127.0.0.1", fetch: async () => new Response("x", { headers }) });
+      const response = await next(new Request("https://example.test"));
+      if (!response.headers.has("content-encoding")) removed.push(coding);
+    }
+    vi.unstubAllGlobals();
+    expect(removed.toSorted()).toEqual(decoded.toSorted());
+  },
+);
 
-test("a range of a resource that the origin would code applies to the bytes that are not coded", async () => {
+test("a range of a resource that the origin would encode applies to the unencoded bytes", async () => {
   const seen: (string | null)[] = [];
   const fetchOnce: typeof fetch = async (_url, init) => {
     seen.push(new Headers(init?.headers).get("accept-encoding"));
@@ -91,7 +94,7 @@ test.each([
   expect((await next(new Request("https://example.test"))).headers.get("etag")).toBe(expected);
 });
 
-test("a 304 with the strong entity tag of the coded body confirms the stored body that was decoded", async () => {
+test("a 304 with the strong entity tag of the encoded body validates the stored decoded body", async () => {
   const statuses: number[] = [];
   const next = createOriginFetch({
     origin: "http://127.0.0.1",
@@ -112,7 +115,7 @@ test("a 304 with the strong entity tag of the coded body confirms the stored bod
 });
 
 test.each([undefined, 'W/"a"'])(
-  "a 304 has no coding and no length of the coded body (If-None-Match: %s)",
+  "a 304 has neither the Content-Encoding nor the Content-Length of the encoded body (If-None-Match: %s)",
   async (tag) => {
     const next = createOriginFetch({
       origin: "http://127.0.0.1",

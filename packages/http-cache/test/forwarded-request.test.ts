@@ -24,7 +24,7 @@ test("a request with integrity goes to fetch, which checks the body, and neither
   expect(await read({})).toBe("evil");
 });
 
-test("a validation keeps the parts of the request that are not fields, even in the background", async () => {
+test("a validation keeps the request's properties other than fields, even in the background", async () => {
   for (const directives of ["max-age=1", "max-age=1, stale-while-revalidate=60"]) {
     const clock = createVirtualClock();
     const cached = createCacheMiddleware({ clock });
@@ -46,7 +46,7 @@ test("a validation keeps the parts of the request that are not fields, even in t
   }
 });
 
-test("a validation of a request with force-cache does not get its response from a cache behind fetch", async () => {
+test("a validation of a request with force-cache is not served from the HTTP cache of fetch", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });
   const modes: string[] = [];
@@ -82,7 +82,7 @@ test("a validation goes through the dispatcher that the request was made with", 
   expect(paths).toEqual(["/a"]);
 });
 
-test("a validation of a request that the platform did not make is sent without its own parts", async () => {
+test("a request that is not a platform Request is validated with its fields and redirect mode", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });
   const { signal } = new AbortController();
@@ -112,7 +112,7 @@ function createEndless(): { readonly response: Response; readonly cancelled: Pro
   return { response: new Response(body, { headers: minute }), cancelled };
 }
 
-test("a body is no longer read when its client goes away, and none of it is stored", async () => {
+test("a body is no longer read after its client disconnects, and none of it is stored", async () => {
   const cached = createCacheMiddleware();
   for (const isEarly of [true, false]) {
     const { response, cancelled } = createEndless();

@@ -68,7 +68,7 @@ test("Cache-Group-Invalidation deletes the group's responses at the same origin,
   expect(store.entryCount).toBe(2);
 });
 
-test("a response from before an invalidation is not stored after it", async () => {
+test("a response requested before an invalidation is not stored after it", async () => {
   const { cache, replies, requests, send, store } = createHarness();
   let release: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => {
@@ -190,7 +190,7 @@ test("after an invalidation overtakes a validation, one of the waiting requests 
   expect([others.map(textOf), requests.length]).toEqual([["new", "new"], 3]);
 });
 
-test("a POST response from before an invalidation is not stored for GET", async () => {
+test("a POST response requested before an invalidation is not stored for GET", async () => {
   const { cache, clock, replies, send, store } = createHarness();
   let release: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => {
@@ -232,7 +232,7 @@ test.each<[string, (cached: CacheMiddleware) => Promise<void>]>([
   expect(await read(() => new Response("last", { headers }))).toBe("last");
 });
 
-test("the middleware invalidates only in the partition that is named, and rejects a URL that is not absolute", async () => {
+test("the middleware invalidates only the given partition, and rejects a URL that is not absolute", async () => {
   const cached = createCacheMiddleware({ partition: () => ["tenant"] });
   const headers = { ...minute, "cache-groups": '"products"' };
   const read = async (): Promise<string | null> =>

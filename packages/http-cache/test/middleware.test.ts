@@ -64,7 +64,7 @@ test("a body that is not stored is streamed", async () => {
   await reader?.cancel();
 });
 
-test("a body that turns out to be too large is passed on whole", async () => {
+test("a body that turns out to be too large is passed on complete", async () => {
   const cached = createCacheMiddleware({ policy: { maxBodyBytes: 5 } });
   const next = (): Response => new Response(streamOf("abc", "def", "ghi"), { headers: minute });
   const response = await cached(new Request(url), next);
@@ -85,7 +85,7 @@ test("a truncated body is neither stored nor passed on as complete", async () =>
   expect(await response.text()).toBe("whole");
 });
 
-test("a body that fetch has decoded is stored, although its length differs from the announced one", async () => {
+test("a body that fetch has decoded is stored, although its length differs from Content-Length", async () => {
   const zipped = gzipSync("a".repeat(1_000));
   const headers = { ...minute, "content-encoding": "gzip", "content-length": zipped.length };
   const origin = await listen((_request, response) => response.writeHead(200, headers).end(zipped));
@@ -97,7 +97,7 @@ test("a body that fetch has decoded is stored, although its length differs from 
   }
 });
 
-test("no range is cut from a body that fetch has decoded: its ETag and its length are about the coded bytes", async () => {
+test("no range is served from a body that fetch has decoded, because its ETag and length describe the encoded bytes", async () => {
   const zipped = gzipSync("a".repeat(1_000));
   const headers = { ...minute, "content-encoding": "gzip", etag: '"1"' };
   const origin = await listen(({ url: path }, response) => {
@@ -119,7 +119,7 @@ test("no range is cut from a body that fetch has decoded: its ETag and its lengt
   }
 });
 
-test("a body whose coding fetch cannot decode is stored only if it is complete", async () => {
+test("a body whose content coding fetch cannot decode is stored only if it is complete", async () => {
   const headers = { ...minute, "content-encoding": "aes128gcm", "content-length": "5" };
   for (const [body, reason] of [
     ["cut", "detail=incomplete"],
@@ -170,7 +170,7 @@ test("partitions separate responses, and a request without a partition bypasses 
   ]).toEqual(["0", "1", "0", "2", "3"]);
 });
 
-test("the cache mode of a Request applies: no-store uses and stores nothing, reload and no-cache ask the origin", async () => {
+test("the cache mode of a Request applies: no-store neither uses nor stores responses, reload and no-cache go to the origin", async () => {
   for (const [cache, texts] of [
     ["default", ["0", "0", "0"]],
     ["no-store", ["0", "1", "0"]],
@@ -214,14 +214,14 @@ test("background work is passed to the request's own background function", async
   expect((await cached(new Request(url), next)).headers.get("cache-status")).toContain("hit; ttl=1");
 });
 
-test("statuses without a body are sent without one, even from the store", async () => {
+test("responses with null-body statuses have no body, even from the store", async () => {
   const cached = createCacheMiddleware();
   const next = (): Response => new Response(null, { status: 204, headers: minute });
   for (let index = 0; index < 2; index++)
     expect(await cached(new Request(url), next)).toMatchObject({ status: 204, body: null });
 });
 
-test("a response to HEAD without a body stays one without a body, so that servers state no length for it", async () => {
+test("a response to HEAD has a null body, so that servers send no Content-Length of their own", async () => {
   const cached = createCacheMiddleware();
   const response = await cached(new Request(url, { method: "HEAD" }), () => new Response(null));
   expect([response.body, response.headers.get("content-type")]).toEqual([null, null]);
@@ -359,7 +359,7 @@ test("a redirect invalidates the stored response of its URL, and a 304 of its ta
 });
 
 test.each([101, 0])(
-  "a response that cannot be built again, with status %i, is the one that next returned",
+  "a response that cannot be reconstructed, with status %i, is returned as next returned it",
   async (status) => {
     const cached = createCacheMiddleware();
     // As for an upgraded WebSocket, whose socket is a member of the response, or a redirect that a browser hides.

@@ -21,7 +21,7 @@ async function hold(harness: Harness, response: UpstreamResponse, request: Parti
   };
 }
 
-test("a slow response is not stored over one that was requested later", async () => {
+test("a slow response does not overwrite one that was requested later", async () => {
   const harness = createHarness();
   const { clock, replies, send } = harness;
   const arrive = await hold(harness, reply({ ...minute, date: harness.date() }, "v1"));
@@ -74,7 +74,7 @@ test("a slow response is stored beside a later one of another variant, and of an
   }
 });
 
-test("requests that wait for a slow response use the one that was requested later", async () => {
+test("requests that wait for a slow response use the newer one that was requested later", async () => {
   const harness = createHarness();
   const arrive = await hold(harness, reply(minute, "v1"));
   const waiting = [harness.send(), harness.send(), harness.send()];
@@ -85,7 +85,7 @@ test("requests that wait for a slow response use the one that was requested late
   expect(harness.requests).toHaveLength(2);
 });
 
-test("a POST response that serves GET is stored although a GET was sent and answered meanwhile", async () => {
+test("a POST response that serves GET is stored even if a GET was sent and completed in the meantime", async () => {
   const harness = createHarness();
   const arrive = await hold(harness, reply({ ...minute, "content-location": "/a" }, "made"), { method: "POST" });
   harness.replies.push(reply(minute, "before"));
@@ -94,7 +94,7 @@ test("a POST response that serves GET is stored although a GET was sent and answ
   expect(textOf(await harness.send())).toBe("made");
 });
 
-test("a request that many variants overtake keeps no list of them all, and is not stored", async () => {
+test("a response overtaken by many variants is not stored, and the cache keeps no list of all of them", async () => {
   const harness = createHarness();
   const varied = { ...minute, vary: "foo" };
   const arrive = await hold(harness, reply(varied, "slow"), { headers: { foo: "slow" } });
@@ -115,25 +115,22 @@ async function staleHarness(): Promise<Harness> {
 test.each([
   ["304", reply({ ...hour, etag: '"1"' }, "", 304), { headers: reload }],
   ["HEAD response", reply({ ...hour, etag: '"1"', "content-length": "2" }, ""), { headers: reload, method: "HEAD" }],
-])(
-  "a %s that arrives late does not restore what was replaced, whichever was requested first",
-  async (_, late, request) => {
-    for (const isLateFirst of [true, false]) {
-      const harness = await staleHarness();
-      const newer = reply({ ...hour, etag: '"2"', "content-length": "2" }, "v2");
-      const holdLate = () => hold(harness, late, request);
-      const arriveLate = isLateFirst ? await holdLate() : null;
-      const arrive = await hold(harness, newer, { headers: reload });
-      const arriveLater = arriveLate ?? (await holdLate());
-      await arrive();
-      await arriveLater();
-      const next = await harness.send();
-      expect([textOf(next), next.report.outcome]).toEqual(["v2", "hit"]);
-    }
-  },
-);
+])("a late %s does not restore a replaced response, whichever was requested first", async (_, late, request) => {
+  for (const isLateFirst of [true, false]) {
+    const harness = await staleHarness();
+    const newer = reply({ ...hour, etag: '"2"', "content-length": "2" }, "v2");
+    const holdLate = () => hold(harness, late, request);
+    const arriveLate = isLateFirst ? await holdLate() : null;
+    const arrive = await hold(harness, newer, { headers: reload });
+    const arriveLater = arriveLate ?? (await holdLate());
+    await arrive();
+    await arriveLater();
+    const next = await harness.send();
+    expect([textOf(next), next.report.outcome]).toEqual(["v2", "hit"]);
+  }
+});
 
-test("the second of two validations of one response leaves what the first stored", async () => {
+test("the second of two validations of one response keeps what the first stored", async () => {
   const harness = await staleHarness();
   const arrivals = [];
   for (const mark of ["a", "b"]) {
@@ -190,7 +187,7 @@ test("a response that was requested and dated later replaces one that arrived be
 
 const noStore = reply({ "cache-control": "no-store" }, "v2");
 
-test("a response that may not be stored outdates those that were requested before it, even if nothing was stored", async () => {
+test("an unstorable response supersedes those that were requested before it, even if nothing was stored", async () => {
   for (const isSlowLast of [true, false]) {
     const harness = createHarness();
     const arrivals = [await hold(harness, reply(hour, "v1")), await hold(harness, noStore, { headers: reload })];
@@ -200,7 +197,7 @@ test("a response that may not be stored outdates those that were requested befor
   }
 });
 
-test("a response that may not be stored outdates none that was requested after it", async () => {
+test("an unstorable response does not supersede one that was requested after it", async () => {
   for (const isForbiddenLast of [true, false]) {
     const harness = createHarness();
     const arrivals = [await hold(harness, noStore, { headers: reload }), await hold(harness, reply(hour, "v3"))];
@@ -215,7 +212,7 @@ test.each([
   ["private", reply({ "cache-control": "private" }), { headers: { ...reload, foo: "1" } }],
   ["a part", reply({}, "part", 206), { headers: { ...reload, foo: "1", range: "bytes=0-3" } }],
   ["to HEAD", noStore, { method: "HEAD", headers: { ...reload, foo: "1" } }],
-])("a response that is %s and not stored outdates no other", async (_, later, request) => {
+])("a response that is %s and not stored supersedes no other", async (_, later, request) => {
   const harness = createHarness();
   const arrive = await hold(harness, reply({ ...hour, vary: "foo" }, "v1"), { headers: { foo: "1" } });
   harness.replies.push(later);

@@ -33,7 +33,7 @@ test.each(["http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1//"])
   },
 );
 
-test("Expect, which fetch refuses, is not sent to an origin", async () => {
+test("Expect is not forwarded, because fetch refuses it", async () => {
   const origin = await listen((request, response) => void request.resume().on("end", () => response.end("ok")));
   const headers = { expect: "100-continue" };
   const request = new Request(url, { method: "POST", body: "hello", headers });
@@ -71,7 +71,7 @@ test.each([["content-length", "5"] as const, ["transfer-encoding", "chunked"] as
   },
 );
 
-test("a body without a length and without bytes is not sent at all, since some origins refuse one that comes in chunks", async () => {
+test("an empty body of unknown length is not sent, because some origins refuse an empty chunked body", async () => {
   const sent: unknown[] = [];
   const fetchOnce = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     sent.push([init?.body === null, await new Request(input, init).text()]);
@@ -89,13 +89,13 @@ test("a body without a length and without bytes is not sent at all, since some o
   ]);
 });
 
-test("a body that was already read is not taken for an empty one", async () => {
+test("a body that was already consumed is not mistaken for an empty one", async () => {
   const request = new Request(url, { method: "POST", body: "hello" });
   await request.text();
   await expect(createOriginFetch({ origin: "http://127.0.0.1:1" })(request)).rejects.toThrow(TypeError);
 });
 
-test("an upload is sent once, although the origin breaks the connection and a stale response is stored", async () => {
+test("an upload is sent only once, even if the origin closes the connection and a stale response is stored", async () => {
   const methods: unknown[] = [];
   const origin = await listen((request, response) => {
     methods.push(request.method);
@@ -126,7 +126,7 @@ async function forward(init: RequestInit, name?: string): Promise<readonly [stat
   return [status, seen];
 }
 
-test("the Via field tells an origin who forwards, after the proxies nearer to the client", async () => {
+test("Via lists this proxy after the proxies nearer to the client", async () => {
   const via = async (...sent: Parameters<typeof forward>) => (await forward(...sent))[1]?.get("via");
   expect(await via({})).toBe("1.1 http-cache");
   expect(await via({}, "edge-1")).toBe("1.1 edge-1");
@@ -138,7 +138,7 @@ test("the Via field tells an origin who forwards, after the proxies nearer to th
     expect(() => createOriginFetch({ origin: url, name })).toThrow(TypeError);
 });
 
-test("TRACE, which only Bun has, is not forwarded: the origin would reflect what this proxy adds", async () => {
+test("TRACE, which only Bun accepts, is not forwarded, because the origin would reflect the fields that this proxy adds", async () => {
   const request = Object.defineProperty(new Request(url), "method", { value: "TRACE" });
   const next = createOriginFetch({ origin: url, fetch: () => Promise.reject(new Error("forwarded")) });
   expect((await next(request)).status).toBe(501);

@@ -59,7 +59,7 @@ test("a background fetch has no signal, so it continues when the caller of the s
   expect([textOf(result), signals]).toEqual(["one", [undefined]]);
 });
 
-test("a background fetch tells a shared store its groups first, so a purge by another process during it is not missed", async () => {
+test("a background fetch first registers its groups with a shared store, so that a purge by another process is not missed", async () => {
   const clock = createVirtualClock();
   const begun: (readonly string[])[] = [];
   const store: CacheStore = Object.assign(createMemoryCacheStore({ clock }), {
@@ -123,7 +123,7 @@ test.each([
   ] as const,
   ["no response", new Error("reset"), "fwd=stale; ttl=-28"] as const,
 ])(
-  "a stale response is served within staleIfErrorMs instead of %s, whose status Cache-Status names",
+  "a stale response is served within staleIfErrorMs instead of %s, and Cache-Status contains the error's status",
   async (_what, reply, status) => {
     const harness = createResponseHarness();
     await harness.read();
@@ -184,7 +184,7 @@ test("50 concurrent reads fetch once", async () => {
   expect(result[1]?.cacheStatus).toBe("test; fwd=uri-miss; ttl=2; collapsed");
 });
 
-test("a reader whose signal aborts hands over and rejects with the signal's reason", async () => {
+test("an aborted read hands over and rejects with the signal's reason", async () => {
   const harness = createResponseHarness();
   const controller = new AbortController();
   harness.replies = [new Promise(() => undefined), fetched("two")];
@@ -199,7 +199,7 @@ test("a reader whose signal aborts hands over and rejects with the signal's reas
   expect(textOf(await second)).toBe("two");
 });
 
-test("a reader that leaves during a fetch gets the signal's reason, although a stale response could be served", async () => {
+test("a read that is aborted during a fetch rejects with the signal's reason, although a stale response could be served", async () => {
   const harness = createResponseHarness();
   await harness.read();
   await harness.clock.advance(6_000);
@@ -213,7 +213,7 @@ test("a reader that leaves during a fetch gets the signal's reason, although a s
   await expect(read).rejects.toThrow("gone");
 });
 
-test("a response from before an invalidation is not stored after it", async () => {
+test("a response requested before an invalidation is not stored after it", async () => {
   const harness = createResponseHarness();
   let finish: (reply: FetchedResponse<Value>) => void = () => undefined;
   harness.replies = [new Promise((resolve) => (finish = resolve)), fetched("after")];
@@ -277,7 +277,7 @@ test("a cache name that is not a token throws, since it would break Cache-Status
   expect(() => createResponseHarness({ name: "two words" })).toThrow(new TypeError("name must be a token: two words"));
 });
 
-test("a read that becomes leader by a promise looks in the store again before it fetches", async () => {
+test("a read that becomes leader asynchronously looks in the store again before it fetches", async () => {
   const harness = createResponseHarness();
   const coalescer: Coalescer = {
     enter: async () => {
@@ -293,7 +293,7 @@ test("a read that becomes leader by a promise looks in the store again before it
   expect([shared.fetchCount, second.fetchCount]).toEqual([1, 0]);
 });
 
-test("a slow response is not stored over one that was requested later, and those who wait for it use the later one", async () => {
+test("a slow response does not overwrite one that was requested later, and waiting reads use the newer one", async () => {
   const harness = createResponseHarness();
   const slow = deferred<FetchedResponse<Value>>();
   harness.replies = [slow.promise, fetched("later")];

@@ -57,11 +57,11 @@ test.each([
   ["copy bodies", ["put copies the body, which its caller may write to afterwards"]],
   ["notice deleted keys", ["a response that was requested before its key was deleted is not stored"]],
   ["notice deleted groups", ["a response that was requested before one of its groups was deleted is not returned"]],
-] as const)("the contract finds what a shared store forgets: %s", async (fault, failures) => {
+] as const)("the contract detects a faulty shared store: %s", async (fault, failures) => {
   expect(await failuresOf(() => createSharedStore(fault))).toEqual(failures);
 });
 
-test("a store that is known not to notice deleted keys passes the contract without that test", async () => {
+test("a store that does not detect deleted keys passes the contract without that test", async () => {
   const create = (): CacheStore => createSharedStore("notice deleted keys");
   expect(await failuresOf(create, { noticesDeletedKeys: false })).toEqual([]);
 });

@@ -28,7 +28,7 @@ async function send(port: number, head: readonly string[], text: string): Promis
 }
 
 test.each(["Node.js", "Bun", "Deno"] as const)(
-  "on %s, a request without a body reaches the origin without one, since some origins take the end of chunks for a request",
+  "on %s, a request without a body reaches the origin without one, because some origins mistake the last chunk for a request",
   async (runtime) => {
     const codings: unknown[] = [];
     const origin = await listen((request, response) => {
@@ -50,7 +50,7 @@ test.each([
   ["Bun", "before", "", ""],
   ["Deno", "before", "", ""],
 ] as const)(
-  "on %s, an origin can refuse an upload %s its first byte, so that a client that waits for that sends no more",
+  "on %s, an origin can refuse an upload %s its first byte, so that the client can stop sending",
   async (runtime, _, chunk, part) => {
     const origin = await listen((_request, response) => response.writeHead(401).end());
     const port = await launchProxy(runtime, origin);

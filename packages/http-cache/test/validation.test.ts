@@ -46,7 +46,7 @@ test("a stale response is validated; 304 updates its fields except those that de
   expect(requests).toHaveLength(2);
 });
 
-test("fields of a 304 that must not be stored reach only the client that it is for", async () => {
+test("unstorable fields of a 304 reach only the client that requested it", async () => {
   const { clock, replies, send } = createHarness({ policy: { setCookie: "omit" } });
   const own = { "set-cookie": "id=1", "x-user": "ada", "x-trace": "t1" };
   const directives = 'max-age=60, private="x-user", no-cache="x-trace"';
@@ -162,7 +162,7 @@ test.each([
   // The type allows a function that returns a promise.
   ["rejects", (): unknown => Promise.reject(new Error("This context has no ExecutionContext"))],
 ])(
-  "a background function that %s does not fail the request: it is reported, and the validation goes on",
+  "a background function that %s does not fail the request: it is reported, and the validation continues",
   async (_case, background) => {
     const { clock, replies, send, failures } = createHarness({ background });
     replies.push(reply({ "cache-control": "max-age=10, stale-while-revalidate=60" }), reply(minute, "new"));
@@ -174,7 +174,7 @@ test.each([
   },
 );
 
-test("a background validation that gets an error does not replace a response that may be used instead", async () => {
+test("a background validation that gets an error does not replace a response that may still be served stale", async () => {
   const { background, clock, replies, send } = createHarness();
   const directives = "max-age=10, stale-while-revalidate=60, stale-if-error=60";
   replies.push(reply({ "cache-control": directives }), reply(minute, "error", 503));
@@ -216,7 +216,7 @@ test("other errors are passed on and do not invalidate the stored response", asy
   expect(store.entryCount).toBe(1);
 });
 
-test("without a connection a stale response is used unless forbidden", async () => {
+test("a stale response is served when the origin is unreachable, unless forbidden", async () => {
   for (const [directive, mayUse] of [
     ["public", true],
     ["must-revalidate", false],
@@ -294,7 +294,7 @@ test.each([301, 404, 410, 500])(
   },
 );
 
-test("a validation in the background does not forward that the client wanted a stored response only", async () => {
+test("a background validation does not forward only-if-cached", async () => {
   const { clock, replies, requests, background, send } = createHarness();
   replies.push(reply({ "cache-control": "max-age=60, stale-while-revalidate=60", etag: '"a"' }), reply(minute, "new"));
   await send();

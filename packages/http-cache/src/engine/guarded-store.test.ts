@@ -30,7 +30,7 @@ function createSlowStore() {
   return { store: createGuardedStore(remote, () => undefined), writes };
 }
 
-test("an invalidation that the program asks for rejects if the store fails, after all deletions were tried; one by a response does not", async () => {
+test("an explicit invalidation rejects if the store fails, after all deletions were tried; an invalidation by a response does not", async () => {
   const deleted: string[] = [];
   const failures: CacheFailure[] = [];
   const remove = (name: string): void => {
@@ -85,7 +85,7 @@ test("a response that is invalidated while it is written to a remote store is de
   }
 });
 
-test("an invalidation rejects if a response stays that was written meanwhile", async () => {
+test("an invalidation rejects if a response written in the meantime remains", async () => {
   let [land, isUp] = [(): void => undefined, true];
   const failures: CacheFailure[] = [];
   const remove = (): Promise<void> => (isUp ? Promise.resolve() : Promise.reject(new Error("down")));
@@ -153,7 +153,7 @@ test("a response is superseded only while a newer one is stored or written", asy
   expect(older.put(entry, recency)).toBe("outdated");
 });
 
-test("a response of unknown order to one that was not stored is not stored either, and nothing is deleted for it", async () => {
+test("if it is unknown whether a response is newer than one that was not stored, it is not stored either, and nothing is deleted", async () => {
   const deleted: string[] = [];
   const nothing = { get: () => [], put: () => undefined, deleteGroup: () => undefined };
   const store = createGuardedStore({ ...nothing, delete: (key) => void deleted.push(key) }, () => undefined);
@@ -180,7 +180,7 @@ const overlapping = fc.array(
   { minLength: 2, maxLength: 6 },
 );
 
-test("the stored response is older than no other, however requests and writes overlap", async () => {
+test("the stored response is always the newest, however requests and writes overlap", async () => {
   let kept = 0;
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), overlapping, async (scheduler, responses) => {
@@ -236,7 +236,7 @@ function createSharedStore(begin: NonNullable<CacheStore["begin"]>) {
   return { store, failures };
 }
 
-test("a response is stored as a shared store decides, which learns of the request before it is sent", async () => {
+test("a shared store is notified before the request is sent, and decides whether the response is stored", async () => {
   const begun: unknown[] = [];
   for (const isStored of [true, false]) {
     const { store } = createSharedStore(async (...given) => {
@@ -250,7 +250,7 @@ test("a response is stored as a shared store decides, which learns of the reques
   expect(begun).toEqual(Array.from({ length: 2 }, () => ["key", ["group"]]));
 });
 
-test("a response is not stored when a shared store did not learn of its request", async () => {
+test("a response is not stored if the shared store was not notified of its request", async () => {
   const { store, failures } = createSharedStore(() => Promise.reject(new Error("down")));
   const request = store.begin("key", ["group"]);
   await request.ready;
@@ -258,7 +258,7 @@ test("a response is not stored when a shared store did not learn of its request"
   expect(failures).toEqual(["store-put"]);
 });
 
-test("a response that will not be stored costs a shared store nothing", () => {
+test("a response that will not be stored causes no call to a shared store", () => {
   const { store } = createSharedStore(() => {
     throw new Error("it was called");
   });

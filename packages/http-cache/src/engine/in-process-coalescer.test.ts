@@ -35,7 +35,7 @@ test("after the response is stored, followers look it up and the next request le
   lead(coalescer);
 });
 
-test("after an unshared response, followers fetch alone and later requests for the key do not wait for a while", async () => {
+test("after an unshareable response, followers fetch on their own and later requests for the key do not wait for a while", async () => {
   const clock = createVirtualClock();
   const coalescer = createInProcessCoalescer({ clock, soloForMs: 1_000 });
   const leader = lead(coalescer);
@@ -47,7 +47,7 @@ test("after an unshared response, followers fetch alone and later requests for t
   lead(coalescer);
 });
 
-test("a failed leader hands over once; after a second failure the remaining followers fetch alone", async () => {
+test("a failed leader hands over once; after a second failure the remaining followers fetch on their own", async () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock() });
   const leader = lead(coalescer);
   const [second, third] = [follow(coalescer), follow(coalescer)];
@@ -69,7 +69,7 @@ test("after a leader is abandoned, the next follower that is still waiting leads
   expect(coalescer.enter("k").role).toBe("leader");
 });
 
-test("a leader that takes too long hands over to the first that waits, or to the next request", async () => {
+test("a leader that takes too long hands over to the first waiting follower, or to the next request", async () => {
   const clock = createVirtualClock();
   const coalescer = createInProcessCoalescer({ clock, leadMs: 1_000 });
   lead(coalescer);
@@ -85,7 +85,7 @@ test("a leader that takes too long hands over to the first that waits, or to the
   lead(coalescer, "other");
 });
 
-test("a leader that was replaced because it took too long frees those that wait if it stores its response, and not if it fails", async () => {
+test("a replaced slow leader releases the waiting followers if it stores its response, but not if it fails", async () => {
   const clock = createVirtualClock();
   const coalescer = createInProcessCoalescer({ clock, leadMs: 1_000 });
   for (const outcome of ["stored", "unshared", "failed", "abandoned"] as const) {
@@ -107,7 +107,7 @@ test("a leader that was replaced because it took too long frees those that wait 
   }
 });
 
-test("a clock that is set back does not lengthen the time of a leader", () => {
+test("setting the clock back does not extend the time limit of a leader", () => {
   let nowMs = 1_000_000;
   const coalescer = createInProcessCoalescer({ clock: { now: () => nowMs }, leadMs: 1_000 });
   lead(coalescer);

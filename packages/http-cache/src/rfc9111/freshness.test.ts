@@ -82,6 +82,6 @@ test("the first of several Age values counts, and an invalid Age is ignored", ()
   expect(initialAgeMs({ age: "99999999999" }, times)).toBe(2_147_483_650_000);
 });
 
-test("a clock that goes back during a request does not produce a negative age", () => {
+test("setting the clock back during a request does not produce a negative age", () => {
   expect(initialAgeMs({}, { requestedAtMs: now, receivedAtMs: now - 60_000 })).toBe(0);
 });

@@ -41,7 +41,7 @@ test("HEAD gets the header fields and no body", () => {
   expect(prepare({}, {}, "HEAD")).toMatchObject({ status: 200, body: null, headers: { "content-length": "10" } });
 });
 
-test("HEAD states the length that GET would have, if the origin did not, but none for a body that may have been decoded", () => {
+test("HEAD has the Content-Length that GET would have, even if the origin sent none, but not for a body that may have been decoded", () => {
   const length = (headers: HeaderRecord, stored: Partial<CacheEntry> = {}) =>
     prepare({}, { headers, ...stored }, "HEAD").headers["content-length"];
   expect(length({})).toBe("10");
@@ -50,7 +50,7 @@ test("HEAD states the length that GET would have, if the origin did not, but non
   expect(length({}, { status: 204, body: new Uint8Array() })).toBe(undefined);
 });
 
-test("a client that has the response gets 304 without representation fields", () => {
+test("a client with a current copy gets 304 without representation fields", () => {
   const { status, headers, body } = prepare({ "if-none-match": '"x", W/"a"' });
   expect([status, body]).toEqual([304, null]);
   expect(headers).toEqual({ etag: '"a"', date: at(0), "x-a": "1", age: "3", "cache-status": "test; hit" });
@@ -101,7 +101,7 @@ test("a range applies only if If-Range strongly matches the stored response", ()
   expect(prepare({ range, "if-range": at(0) }, justNow).status).toBe(200);
 });
 
-test("a range of a coded body is served only if its length shows that it was not decoded", () => {
+test("a range of an encoded body is served only if its length shows that it was not decoded", () => {
   for (const [length, status] of [
     ["10", 206],
     ["5", 200],

@@ -54,7 +54,7 @@ test("a POST response is stored for GET only with explicit freshness and the tar
   expect(refusal({ ...fresh, "content-location": url }, post, 201)).toBe("method");
 });
 
-test("response no-store prevents storing, in any letter case and with garbage after it", () => {
+test("response no-store prevents storing, in any letter case and with trailing garbage", () => {
   for (const value of ["no-store", "No-StOrE, max-age=9", "max-age=9, no-store=foo", 'max-age=9, no-store ="x"'])
     expect(refusal({ "cache-control": value })).toBe("no-store");
 });
@@ -69,7 +69,7 @@ test("must-understand overrides no-store for an understood status and prevents s
   expect(refusal(headers, {}, 599)).toBe("status");
 });
 
-test("a directive that permits something does so only if it can be read", () => {
+test("a permissive directive takes effect only if it is well-formed", () => {
   for (const [name, others, reason] of [
     ["public", "max-age=60", "authorization"],
     ["public", 'max-age=60, public="', "authorization"],

@@ -23,7 +23,7 @@ test("an IntMap behaves like a Map, whatever is set and deleted", () => {
   );
 });
 
-test("an IntMap keeps keys that share their places while it grows and others are deleted", () => {
+test("an IntMap keeps colliding keys while it grows and other keys are deleted", () => {
   const map = new IntMap();
   // Multiples of the inverse of the map's factor: 128 keys share each place, so all are in one cluster.
   const keys = Array.from({ length: 5_000 }, (_, index) => Math.imul(index, 0xe8b2f51));

@@ -142,7 +142,7 @@ test("groups whose names have the same hash are different groups, with any numbe
   }
 });
 
-test("a response that is put again with other groups leaves the old ones", () => {
+test("a response that is stored again with other groups is removed from the old ones", () => {
   const store = createMemoryCacheStore({ clock });
   store.put("k", entry(filled(1, 1), { groups: ["a", "b"] }));
   store.put("k", entry(filled(1, 2), { groups: ["a", "b"] }));
@@ -153,7 +153,7 @@ test("a response that is put again with other groups leaves the old ones", () =>
   expect([store.get("k"), store.entryCount, store.byteCount]).toEqual([[], 0, 0]);
 });
 
-test("an entry keeps every text and number exactly, however often it is read", () => {
+test("an entry preserves every string and number exactly, however often it is read", () => {
   const store = createMemoryCacheStore({ clock });
   const headers = Object.fromEntries([
     ["__proto__", "a"],

@@ -65,7 +65,7 @@ test("records keep their bytes while others are released and moved", () => {
   );
 });
 
-test("a view keeps its bytes after its record is released and its slot is used again", () => {
+test("a view keeps its bytes after its record is released and its slot is reused", () => {
   const { table, blocks, store, remove } = setUp();
   const first = store(new Uint8Array(1_000).fill(7));
   const view = table.body(first);
