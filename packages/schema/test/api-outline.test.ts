@@ -147,7 +147,7 @@ test("the endpoint table has exactly the caller operations of the API text, besi
   expect(ours).toEqual(api);
 });
 
-describe("failures of this comparison", () => {
+describe("detection of differences", () => {
   const outlineOf = (object: OutlineObject): FieldMap => outlineFields({ object }, types);
 
   test("the comparison fails if the schema lacks a field, has an extra one, or differs in presence or type", () => {

@@ -115,7 +115,7 @@ describe("the OpenAPI document", () => {
     expect(document.components.schemas["SendMessageResponse"]?.properties).toHaveProperty("disposition");
   });
 
-  test("the OpenAPI document declares a header where a response has it, and not where none can have it", () => {
+  test("the OpenAPI document declares a header exactly for the responses that can have it", () => {
     const having = (name: string, path: string, method: string): string[] =>
       Object.entries(document.paths[path]?.[method]?.responses ?? {})
         .filter(([, { headers }]) => Object.hasOwn(headers ?? {}, name))
@@ -133,7 +133,7 @@ describe("the OpenAPI document", () => {
     expect(having("x-accel-buffering", endpoints.streamEvents.path, "get")).toEqual(["200"]);
   });
 
-  test("the OpenAPI document declares what a change of a device takes: its media types, its preconditions, and at least one member", () => {
+  test("the OpenAPI document declares the media types, the preconditions and the minimum of one member of a device change", () => {
     const { path } = endpoints.updateEnvironment;
     const change = document.paths[path]?.["patch"];
     expect(Object.keys((change as { requestBody?: { content: object } }).requestBody?.content ?? {})).toEqual([
@@ -163,7 +163,7 @@ describe("the OpenAPI document", () => {
     });
   });
 
-  test("the OpenAPI document has realistic examples: each body is valid and has no member that the schemas do not know", () => {
+  test("the OpenAPI document has realistic examples: each body is valid and has no unknown member", () => {
     for (const { name, schema } of guardedTypes) {
       const example = examples.get(name);
       if (example === undefined) continue;
@@ -173,7 +173,7 @@ describe("the OpenAPI document", () => {
     expect(JSON.stringify(document)).not.toContain("future_member");
   });
 
-  test("the OpenAPI document describes the data of every event as a component, with examples that are valid and have no other member", () => {
+  test("the OpenAPI document describes the data of every event as a component, with valid examples without unknown members", () => {
     const formats = { int64: true, double: true } as const;
     const validator = new Ajv2020({ strict: false, formats }).addSchema({
       $id: "api",

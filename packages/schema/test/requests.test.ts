@@ -19,7 +19,7 @@ const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.str
 const issuesOf = (response: PlainResponse): ProblemIssue[] =>
   (JSON.parse(String(response.body)) as { errors?: ProblemIssue[] }).errors ?? [];
 
-describe("bodies of real clients and devices", () => {
+describe("bodies from real clients and devices", () => {
   test.each(["letta-code-send", "approval-send"])(
     "decodeBody accepts the body of a real client, and keeps every member: %s",
     (name) => {
@@ -184,7 +184,7 @@ describe("problems and values", () => {
   });
 });
 
-test("an id with an unpaired surrogate is refused, because no store would find it again", () => {
+test("an id with an unpaired surrogate is refused, because stores cannot preserve it", () => {
   const encode = (id: string): Uint8Array =>
     new TextEncoder().encode(`{"agentId":"a","messages":[{"role":"user","content":"x","client_message_id":"${id}"}]}`);
   const refused = decodeBody(SendMessageBodySchema, encode("\\ud800abc"), "application/json");

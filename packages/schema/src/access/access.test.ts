@@ -180,7 +180,7 @@ describe("principals that deny tools", () => {
     [["*"], "standard"],
     [[], null],
   ])(
-    "a principal that denies %j may choose no mode beyond %s, so none in which a device asks about fewer of them than in standard",
+    "a principal that denies %j may choose no mode beyond %s, so that devices still ask for all of these tools",
     (tools, ceiling) => {
       const policy = denying(...tools);
       expect(modeCeiling({ maxMode: null, ...policy })).toBe(ceiling);

@@ -45,7 +45,7 @@ describe("isIdentifier", () => {
     expect(isIdentifier(word.toUpperCase())).toBe(true);
   });
 
-  test("isIdentifier reserves every word that an endpoint has where others have an id", () => {
+  test("isIdentifier reserves every fixed path segment that could be an id", () => {
     const words = Object.values<Endpoint>({ ...endpoints })
       .map(({ path }) => path.split("/")[3] ?? "")
       .filter((segment) => segment !== "" && !segment.startsWith("{"));

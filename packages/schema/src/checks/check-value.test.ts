@@ -63,7 +63,7 @@ describe("describeIssues for every kind of schema", () => {
   });
 });
 
-describe("texts and settings of valibot that a program sets for itself", () => {
+describe("a program's own valibot messages and settings", () => {
   afterEach(() => {
     v.deleteGlobalConfig();
     v.deleteGlobalMessage();
@@ -86,7 +86,7 @@ describe("texts and settings of valibot that a program sets for itself", () => {
       },
     ],
     ["a check that ends at the first issue", () => v.setGlobalConfig({ abortEarly: true })],
-  ])("a check is not changed by settings of valibot: %s", (_setting, set) => {
+  ])("a check is not affected by valibot settings: %s", (_setting, set) => {
     set();
     const schema = v.object({ role: v.literal("user"), id: v.string(), mode: v.picklist(["a"], "must be one of a") });
     expect(checkValue(schema, { role: "secret", mode: "secret" }, "body")).toEqual({

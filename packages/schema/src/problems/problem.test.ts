@@ -74,7 +74,7 @@ describe("problemResponse", () => {
 });
 
 describe("problem definitions", () => {
-  test("problem codes are lower-case words, statuses are errors, texts are sentences", () => {
+  test("problem codes are lower-case words, statuses are error statuses, and texts are sentences", () => {
     for (const code of problemCodes) {
       const { status, title, text } = problemDefinitions[code];
       expect(code).toMatch(/^[a-z]+(?:_[a-z]+)*$/);

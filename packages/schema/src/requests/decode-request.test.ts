@@ -78,7 +78,7 @@ describe("decodeBody", () => {
     expect(refusal(send(fill(maxBodyBytes + 1)))).toMatch(/^413 body_too_large: /);
   });
 
-  test("decodeBody reads less where an endpoint needs no more, and says how much", () => {
+  test("decodeBody enforces an endpoint's lower size limit, and the problem states it", () => {
     const match = matchEndpoint("POST", "/v1/environments/register");
     if (match.kind === "refused") throw new Error("the endpoint does not match");
     const register = (length: number) => {
@@ -106,7 +106,7 @@ describe("decodeBody", () => {
   });
 
   test.each([20, 20_000, 300_000])(
-    "%d invalid members are checked up to the sixteenth, in a body of any size",
+    "checking stops after the sixteenth of %d invalid members, in a body of any size",
     (count) => {
       let checked = 0;
       const item = v.custom<string>(() => {
@@ -120,7 +120,7 @@ describe("decodeBody", () => {
     },
   );
 
-  test("members that lack several members are checked up to the sixteenth broken rule", () => {
+  test("checking stops after the sixteenth broken rule, even for objects that lack several members", () => {
     const decoded = send(`{"messages":[${"{},".repeat(20_000)}{}],"agentId":5}`);
     const body = JSON.parse(decoded.ok ? "{}" : String(decoded.response.body)) as { errors: { member: string }[] };
     expect(body.errors).toHaveLength(16);
@@ -135,20 +135,23 @@ describe("decodeBody", () => {
     expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
   });
 
-  test("a member that only __proto__ has counts as missing", () => {
+  test("a member that is only in __proto__ counts as missing", () => {
     expect(refusal(send('{"__proto__":{"messages":[]}}'))).toBe("400 invalid_request: messages is required");
   });
 
-  test.each(["5", "null", '{"text":"x"}'])("the content %s is refused with both forms that it may have", (content) => {
-    const body = good.replace('"hi"', content);
-    expect(refusal(send(body))).toBe(
-      "400 invalid_request: messages[0].content must be a string or a list of text parts",
-    );
-    const result = `{"tool_call_id":"t","status":"success","tool_return":${content}}`;
-    expect(refusal(send(`{"messages":[{"type":"approval","approvals":[${result}]}]}`))).toBe(
-      "400 invalid_request: messages[0].approvals[0].tool_return must be a string or a list of text parts",
-    );
-  });
+  test.each(["5", "null", '{"text":"x"}'])(
+    "the content %s is refused, and the rule names both permitted forms",
+    (content) => {
+      const body = good.replace('"hi"', content);
+      expect(refusal(send(body))).toBe(
+        "400 invalid_request: messages[0].content must be a string or a list of text parts",
+      );
+      const result = `{"tool_call_id":"t","status":"success","tool_return":${content}}`;
+      expect(refusal(send(`{"messages":[{"type":"approval","approvals":[${result}]}]}`))).toBe(
+        "400 invalid_request: messages[0].approvals[0].tool_return must be a string or a list of text parts",
+      );
+    },
+  );
 
   test("an unpaired surrogate in the content is kept", () => {
     const decoded = send(good.replace("hi", String.raw`\ud800`));
@@ -215,7 +218,7 @@ describe("decodeQuery", () => {
     expect(decodeQuery(schema, "state=failed&state=unknown")).toEqual(both);
   });
 
-  test("a schema that does not name its members takes every parameter once", () => {
+  test("a schema without named members accepts every parameter once", () => {
     expect(refusal(decodeQuery(v.record(v.string(), v.unknown()), "x=1&x=2"))).toBe(
       "400 invalid_request: x must be given once",
     );
@@ -228,7 +231,7 @@ describe("decodeQuery", () => {
   });
 });
 
-test("every control operation, and no other one, has a conversation that it controls", () => {
+test("every control operation, and no other one, names the conversation that it controls", () => {
   const [inQuery, inBody] = [{ agentId: "of-query" }, { agentId: "of-body" }];
   // A record, so that the compiler requires every control operation.
   const expected: Record<ControlOperation, object> = {

@@ -38,7 +38,7 @@ describe("patches of the labels", () => {
       "tags[0] must be 1 to 64 characters from A-Z a-z 0-9 . _ : - and begin with a letter or a digit",
     ],
     [{ tags: Array.from({ length: 21 }, (_, index) => `t${index}`) }, "tags must have at most 20 tags"],
-  ])("a patch of the labels refuses %j in words", (body, rule) => {
+  ])("a patch of the labels refuses %j with an explanation", (body, rule) => {
     expect(rulesOf(body)).toEqual([rule]);
   });
 

@@ -5,7 +5,7 @@ import { decodeQuery } from "../requests/decode-request.ts";
 import { ListEnvironmentsQuerySchema } from "./list-query.ts";
 import { maxListLimit } from "../base/rules.ts";
 
-test("decoding the query of a URL returns the values that were written in it", () => {
+test("decoding the query of a URL returns the original values", () => {
   const query = fc.record(
     {
       after: arbitraryIdentifier,
