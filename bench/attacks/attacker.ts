@@ -1,4 +1,4 @@
-/** Runs one attack in a process of its own until it is killed: `attacker.ts NAME URL KEY`. */
+/** Runs one attack in its own process until it is killed: `attacker.ts NAME URL KEY`. */
 import process from "node:process";
 import { attacks, type Attack } from "./attacks.ts";
 import { openRawSocket } from "./raw-socket.ts";

@@ -30,7 +30,7 @@ function many(build: (index: number) => Buffer): Buffer {
   return Buffer.concat(Array.from({ length: batch }, (_, index) => build(index)));
 }
 
-/** Builds reports of 14 MB, each about a conversation of its own. */
+/** Builds reports of 14 MB, each about its own conversation. */
 function createHugeQueues(): () => Buffer {
   const queue = Array.from({ length: 1_000 }, (_, index) => ({
     client_message_id: `${index}`.padEnd(200, "x"),
@@ -41,7 +41,7 @@ function createHugeQueues(): () => Buffer {
   const position = frame.indexOf(conversationId);
   let count = 0;
   return () => {
-    // The frame may still be on its way, so each is a copy.
+    // The frame may still be in flight, so each is a copy.
     const copy = Buffer.from(frame);
     copy.write(`c-${String((count += 1)).padStart(8, "0")}`, position);
     return copy;

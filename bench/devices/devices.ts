@@ -24,7 +24,7 @@ const dist = resolve(import.meta.dirname, "../../apps/proxy/dist");
 const runtimes = (process.env["RUNTIMES"] ?? "node,bun").split(",");
 const limitsOfRuns = (process.env["LIMITS"] ?? "raised,default").split(",");
 
-/** With limits raised, nobody waits for them. */
+/** With raised limits, so that no device waits for them. */
 const raisedLimits = { policies: { "gateway-devices": { per: ["key"], limit: 1_000_000, windowMs: 60_000 } } };
 
 /** A status as real devices send it, of about 3 KB. */
@@ -264,7 +264,7 @@ function register(agent: Agent, url: string, deviceId: string, key: string): Pro
   });
 }
 
-/** Runs a storm and observes the gateway meanwhile, from a process of its own, because the fleet is busy. */
+/** Runs a storm and observes the gateway in the meantime, from a separate process, because the fleet is busy. */
 async function observe(gateway: Gateway, storm: () => Promise<number>): Promise<Storm> {
   const cpuBefore = await cpuSeconds(gateway);
   const watcher = launchProcess({

@@ -7,7 +7,7 @@ import { summariseDifference } from "./summary.ts";
 
 /** The loads whose latency is measured. */
 export const latencyLoads: readonly LoadName[] = ["hit-one", "miss-one", "send"];
-/** The origin, as a server of its own. */
+/** The origin, as its own server. */
 export const originId = "origin";
 
 /** The table of added times; `names` has the servers in the order of the rows. */

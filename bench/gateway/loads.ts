@@ -21,7 +21,7 @@ export interface LoadRequest {
   readonly values: readonly string[];
 }
 
-/** The load, in words of the tables. */
+/** The name of the load in the tables. */
 export const loadTitles: Readonly<Record<LoadName, string>> = {
   "hit-one": "Cache hit, one device (0.8 KB)",
   "hit-list": "Cache hit, list of 20 (16 KB)",

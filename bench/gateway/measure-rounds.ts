@@ -80,7 +80,7 @@ export async function measureRounds(
   return { slices, dropped };
 }
 
-/** Whether a slice says something about its server. */
+/** Whether a slice is a valid measurement of its server. */
 function counts(slice: Slice, toleratedShare: number, what: string): boolean {
   if (slice.failed > 0 && !isDisturbed(slice)) {
     throw new Error(`${what}: ${slice.failed} of ${slice.requests} requests failed.`);

@@ -13,7 +13,7 @@ const slice: Slice = {
   loadCore: quiet,
 };
 
-test("a slice is kept when the measurement itself explains how busy the cores were", () => {
+test("a slice is kept if the measurement itself explains the load of the cores", () => {
   expect(isDisturbed(slice)).toBe(false);
   // Times of processes are exact, those of cores count in ticks and may be smaller.
   expect(isDisturbed({ ...slice, gatewayCore: { ...quiet, busyUs: 900_000 } })).toBe(false);
@@ -22,7 +22,7 @@ test("a slice is kept when the measurement itself explains how busy the cores we
 test.each<[string, Partial<CoreUse>]>([
   ["another process used the core", { ownUs: 900_000 }],
   ["the hypervisor took the core away", { busyUs: 900_000, ownUs: 900_000, stolenUs: 60_000 }],
-])("a slice is dropped when %s, be it the gateway's or that of the load", (_, use) => {
+])("a slice is dropped when %s, for the gateway or the load generator", (_, use) => {
   const disturbed = { ...quiet, ...use };
   expect(isDisturbed({ ...slice, gatewayCore: disturbed })).toBe(true);
   expect(isDisturbed({ ...slice, loadCore: disturbed })).toBe(true);

@@ -4,7 +4,7 @@ import type { LoadFigures } from "./run-load.ts";
 /** How a core was used during a slice, in microseconds. */
 export interface CoreUse {
   readonly wallUs: number;
-  /** Not idle, whoever it worked for. */
+  /** Not idle, whatever process it worked for. */
   readonly busyUs: number;
   /** Taken away by the hypervisor. */
   readonly stolenUs: number;

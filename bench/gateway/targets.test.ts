@@ -27,7 +27,7 @@ test("a goal is met or missed by the ratio to nginx in the same round", () => {
   ]);
 });
 
-test("the best peer of the run decides, whatever it is", () => {
+test("the comparison uses the best peer of the run", () => {
   const found = goals("hit-one", { node: 30, fastify: 10, express: 25 }, { peers: ["fastify", "express"] });
   expect(found).toEqual([
     { goal: "hit-one on node, x the best JavaScript peer (express): at least 1.5", shown: "1.20", met: false },

@@ -24,7 +24,7 @@ function statusOf(port: number, path: string): Promise<number | null> {
   });
 }
 
-/** A port of loopback that nobody has. */
+/** A port of loopback that is not in use. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,5 +1,5 @@
 /**
- * The load: a process of its own that keeps a number of connections busy, one request at a time on each (no pipelining). It obeys
+ * The load: a separate process that keeps a number of connections busy, one request at a time on each (no pipelining). It obeys
  * its parent: `open`, `run` within a time and a number of requests, `close`. Any answer but 200 ends it with an error.
  */
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-/** A table as it is printed and as it stands in the README. */
+/** A table as it is printed and as it is in the README. */
 export interface Table {
   readonly caption: string;
   readonly columns: readonly string[];

@@ -5,7 +5,7 @@ import process from "node:process";
 import { type MeasuringEnvironment, renderEnvironment } from "./environment.ts";
 import { type BenchmarkResult, renderResult, renderTable, wrap } from "./result.ts";
 
-/** A result as it stands in a file. */
+/** A result as it is in a file. */
 export interface SavedResult extends BenchmarkResult {
   readonly name: string;
   readonly environment: MeasuringEnvironment;

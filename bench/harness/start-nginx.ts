@@ -34,7 +34,7 @@ export function nginxVersion(command: string): string {
   return /nginx\/\S+/.exec(spawnSync(command, ["-v"], { encoding: "utf8" }).stderr)?.[0] ?? "nginx";
 }
 
-/** Starts nginx on one core, with one worker and a configuration of its own. */
+/** Starts nginx on one core, with one worker and its own configuration. */
 export async function startNginx(command: string, core: number, options: NginxOptions): Promise<RunningNginx> {
   const prefix = await mkdtemp(join(tmpdir(), "letta-bench-nginx-"));
   await options.prepare?.(prefix);

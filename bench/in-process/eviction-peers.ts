@@ -1,4 +1,4 @@
-/** Eviction policies that ours is compared with, by number of entries: each tells whether a key was there, and takes it in if not. */
+/** Eviction policies that ours is compared with, by number of entries: each returns whether a key was present, and inserts it if not. */
 export type Policy = (key: string) => boolean;
 
 /** Least recently used. */

@@ -17,7 +17,7 @@ export interface ProgramResult {
   readonly output: string;
 }
 
-/** A project in a folder of its own. */
+/** A project in its own folder. */
 export interface Project {
   readonly folder: string;
   /** Writes files of the project, by their names. */

@@ -46,7 +46,7 @@ function commandsOf(blocks: readonly Block[]): readonly string[] {
 const sectionOfReadme = blocksOf(sectionOf(readDocument("README.md"), "In your own project"));
 const programOf = (blocks: readonly Block[]): string => blocks.find(({ language }) => language === "ts")?.code ?? "";
 
-test("the README leads from an empty folder to a message that a real device takes, command by command", async () => {
+test("the commands of the README, from an empty folder, send a message that a real device accepts", async () => {
   const project = emptyFolder("project");
   const [install = "", start = "", invite = "", send = "", ...more] = commandsOf(sectionOfReadme);
   expect(more).toEqual([]);
@@ -121,7 +121,7 @@ test.each(supported)("npx starts the gateway from its tarball on Node.js %s", as
   }
 });
 
-test("npx on Node.js 20 ends with one line that names the version that is needed", async () => {
+test("npx on Node.js 20 prints one line that names the required version", async () => {
   const project = emptyFolder("npx-20");
   const tarball = inject("tarballs").find(({ folder }) => folder === "apps/proxy")?.path ?? "";
   const { code, output } = await project.run("npx", ["--yes", `file:${tarball}`, "start"], { node: nodes["20"] });

@@ -111,7 +111,7 @@ test.each([
   expect(output.split("\n").at(-2)).toBe("200,401,200,200,404");
 });
 
-test("a program with a setting that breaks a rule gets an error that names it", async () => {
+test("a program with an invalid setting gets an error that names it", async () => {
   everything.write({
     "broken.mjs": `import { createGateway } from "${scope}proxy";
       try { createGateway({ environment: {} }); } catch (error) { console.log(error.message); }`,

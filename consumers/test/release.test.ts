@@ -67,7 +67,7 @@ test("a release without its settings fails with one line that names the file and
   });
 });
 
-test("two builds of the same files in different folders give the same tarballs", async () => {
+test("two builds of the same files in different folders produce identical tarballs", async () => {
   const copy = join(root, "a-folder-with-a-longer-name/copy");
   for (const file of repositoryFiles()) {
     mkdirSync(dirname(join(copy, file)), { recursive: true });
@@ -93,7 +93,7 @@ test("two builds of the same files in different folders give the same tarballs",
   expect(digests(JSON.parse(packed) as Tarball[])).toEqual(digests(inject("tarballs")));
 });
 
-test("an upload publishes the packages in the order of their dependencies, and a repeated one publishes what is missing", async () => {
+test("an upload publishes the packages in dependency order, and a repeat publishes the missing ones", async () => {
   const release = {
     repository: "https://git.example/r",
     homepage: "https://git.example/r",

@@ -65,7 +65,7 @@ function createHost(overrides = {}) {
 }
 
 describe("deployments", () => {
-  test("a deployment uploads secrets, makes the first key and returns it; a repeat asks nothing, and makes neither secrets nor a key again", async () => {
+  test("a deployment uploads secrets, creates the first key and returns it; a repeat asks nothing, and creates neither secrets nor a key again", async () => {
     expect(await deploy(given, createHost())).toBe("lek_first");
     const { secrets } = account;
     expect(Object.keys(secrets ?? {}).sort()).toEqual(["ADMIN_TOKEN", "KEY_PEPPER", "LETTA_API_KEY"]);
@@ -74,7 +74,7 @@ describe("deployments", () => {
     expect(reported.join("\n") + account.message).not.toMatch(/sk-upstream|0000/);
   });
 
-  test("the console is offered once, stays with every repeat, and goes when that is requested", async () => {
+  test("the console is offered once, is kept by every repeat, and is removed on request", async () => {
     await deploy({ ...given, hasConsole: true }, createHost());
     expect(reported.join("\n")).toContain("The console is at https://letta-proxy.someone.workers.dev/console/");
     await deploy({ isDryRun: false }, createHost({ environment: {} }));
@@ -83,7 +83,7 @@ describe("deployments", () => {
     expect([account.hasConsole, stored.hasConsole]).toEqual([false, false]);
   });
 
-  test("a console that does not respond is named with its address, and leaves the first key for the next run", async () => {
+  test("a console that does not respond is reported with its address, and the first key is left for the next run", async () => {
     const { request } = createHost();
     const without = createHost({
       request: async (url, path, key) => (path === "/console/" ? 404 : request(url, path, key)),
@@ -108,7 +108,7 @@ describe("deployments", () => {
     expect(await deploy(given, createHost())).toBe("lek_first");
   });
 
-  test("an address at which another server responds gets no key", async () => {
+  test("no key is sent to an address at which another server responds", async () => {
     const open = createHost({ request: async () => 200 });
     await expect(deploy(given, open)).rejects.toThrow(/returns 200 instead of 401 without a key/);
     expect(account.keys).toEqual([]);
@@ -123,7 +123,7 @@ describe("deployments", () => {
     expect(account.secrets["KEY_PEPPER"]).toBe("of the account");
   });
 
-  test("a secret that was changed or deleted in the account stays so, unless the environment gives it", async () => {
+  test("a secret that was changed or deleted in the account is not restored, unless the environment provides it", async () => {
     await deploy(given, createHost());
     const { KEY_PEPPER } = account.secrets ?? {};
     account.secrets = { KEY_PEPPER: KEY_PEPPER ?? "", ADMIN_TOKEN: "rotated", LETTA_API_KEY: "rotated" };
@@ -140,7 +140,7 @@ describe("deployments", () => {
     expect(stored.adminToken).toBe(token);
   });
 
-  test("a deployment without its state file does not make a deleted operator's token again", async () => {
+  test("a deployment without its state file does not recreate a deleted operator's token", async () => {
     account.secrets = { KEY_PEPPER: "of the account" };
     expect(await deploy(given, createHost())).toBeNull();
     expect([account.secrets, account.keys]).toEqual([
@@ -196,7 +196,7 @@ describe("deployments", () => {
     expect([account.keys, stored.url]).toEqual([["lek_first"], "https://letta-proxy.someone.workers.dev"]);
   });
 
-  test("a first key that is refused is still handed over, because it was made, and no second one is made", async () => {
+  test("a first key that is refused is still returned, because it was created, and no second one is created", async () => {
     const { request } = createHost();
     const refusing = createHost({
       request: async (url, path, key) => (key === undefined ? request(url, path) : 503),
@@ -256,7 +256,7 @@ describe("settings of a deployment", () => {
 test.each([
   ["with other secrets", { keyPepper: "p" }, ["OTHER"]],
   ["without secrets", {}, []],
-])("a Worker of somebody else under the same name, %s, is not overwritten", (_, state, secrets) => {
+])("somebody else's Worker with the same name, %s, is not overwritten", (_, state, secrets) => {
   const where = { name: "x", upstreamUrl: "https://a.example", credential: "c", url: null };
   const options = { ...where, hasConsole: false, isDryRun: false };
   const account = { id: "a", secrets, pepper: null };

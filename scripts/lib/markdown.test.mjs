@@ -10,7 +10,7 @@ const problems = async (text) => [...(await findMarkdownProblems({ "sample.md": 
 
 const long = "word ".repeat(33).trim();
 
-test("links to files and to headings that exist pass", async () => {
+test("links to existing files and headings pass", async () => {
   const text =
     "# Start here\n\n[file](docs/storage.md) [heading](#start-here) [rules](AGENTS.md#rules) [site](https://example.com)";
   expect(await problems(text)).toEqual([]);
@@ -30,14 +30,14 @@ test.each([
   ],
   ["one in an item of another list", "- words\n  2) b", "An empty line separates"],
   ["a line of 164 characters", long, "Expected: 160; Actual: 164"],
-])("a mistake in Markdown is reported with its line: %s", async (_name, text, reason) => {
+])("an error in Markdown is reported with its line: %s", async (_name, text, reason) => {
   const [found, ...others] = await problems(text);
   expect(others).toEqual([]);
   expect(found).toMatch(/^sample\.md:\d+: /);
   expect(found).toContain(reason);
 });
 
-test("numbered items after an item, after an empty line or in code pass, and so do 1 and a status", async () => {
+test("a line that begins with a number passes after an item or an empty line, in code, and with 1 or a status", async () => {
   expect(
     await problems("words\n1. a\n2. b\n   more\n\nwords\n\n3. c\n\n```\nwords\n4. d\n```\n\nIt was\n503. Then"),
   ).toEqual([]);

@@ -36,7 +36,7 @@ test("a file with its own entry is ordered separately from its folder", () => {
   ).toEqual([]);
 });
 
-test("two folders that import each other are reported, even where a file with its own entry hides it from the order", () => {
+test("two folders that import each other are reported, even if a file with its own entry hides this from the order check", () => {
   expect(
     violations({
       "apps/proxy/src/keys/key-record.ts": 'import type { A } from "../lib/a.ts";',
@@ -46,7 +46,7 @@ test("two folders that import each other are reported, even where a file with it
   ).toContain("folder pairs: apps/proxy/src/keys <-> apps/proxy/src/lib");
 });
 
-test("a folder that has no place in the order is reported", () => {
+test("a folder that is missing from the order is reported", () => {
   expect(violations({ "apps/proxy/src/newcomer/a.ts": "", "packages/command-line/src/newcomer/a.ts": "" })).toEqual([
     "folder order: apps/proxy/src/newcomer/",
     "folder order: packages/command-line/src",

@@ -25,14 +25,14 @@ describe("settings of a workspace", () => {
   const settings = (/** @type {string} */ builds, age = 4_320) =>
     `minimumReleaseAge: ${age}\nblockExoticSubdeps: true\nallowBuilds:\n${builds}\ncatalog:\n  a: 1.0.0\n`;
 
-  test("each package that wants to run a script needs a reason above it", () => {
+  test("each package that may run install scripts needs a comment with the reason", () => {
     expect(findSettingProblems(settings("  # Puts its program in place.\n  bun: true\n"), "w")).toEqual([]);
     expect(findSettingProblems(settings("  # Why.\n  bun: true\n  deno: true\n"), "w")).toEqual([
       "w: allowBuilds: deno needs a comment above it that says why",
     ]);
   });
 
-  test("an age of less than three days, and exceptions, are refused", () => {
+  test("a minimum release age below three days, and exceptions to it, are refused", () => {
     expect(findSettingProblems(settings("", 0), "w")).toEqual([expect.stringContaining("at least 4320")]);
     expect(findSettingProblems(`${settings("")}minimumReleaseAgeExclude:\n  - a\n`, "w")).toHaveLength(1);
   });

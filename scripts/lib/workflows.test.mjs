@@ -4,7 +4,7 @@ import { findWorkflowProblems } from "./workflows.mjs";
 const head = "permissions:\n  contents: read\n";
 const digest = "0123456789abcdef0123456789abcdef01234567";
 
-test("an action that is pinned by digest and names its version is accepted", () => {
+test("an action pinned by digest with a version comment is accepted", () => {
   expect(findWorkflowProblems(`${head}steps:\n  - uses: owner/name/part@${digest} # v1.2.3\n`)).toEqual([]);
 });
 
@@ -17,7 +17,7 @@ test.each(["owner/name@v1", "owner/name@main", `owner/name@${digest}`, "docker:/
   },
 );
 
-test("a workflow needs read-only rights from its start, and takes no text of an event", () => {
+test("a workflow must declare read-only permissions at the top level, and must not interpolate event text", () => {
   expect(findWorkflowProblems("run: echo ${{ github.event.issue.title }}\n")).toEqual([
     expect.stringContaining("permissions"),
     expect.stringContaining("untrusted"),

@@ -7,7 +7,7 @@ import { latestChanges } from "./plan.mjs";
 import { findObstacle } from "./publish.mjs";
 
 describe("settings of a release", () => {
-  test("the settings of a release have a page and an address for problems that follow from the repository", () => {
+  test("the homepage and bug tracker of a release are derived from the repository", () => {
     expect(parseReleaseConfig('{"repository":"https://git.example/a/b.git"}')).toEqual({
       ok: true,
       config: {
@@ -49,7 +49,7 @@ describe("published manifests", () => {
   };
   const isBundled = (/** @type {string} */ name) => name === "@letta-environments/platform";
 
-  test("a published manifest has no bundled dependencies and nothing that only the repository needs", () => {
+  test("a published manifest has no bundled dependencies and no members that only the repository needs", () => {
     const published = publishedManifest(packed, { folder: "packages/sample", isBundled, release: null });
     expect(published["dependencies"]).toEqual({ valibot: "^1.5.0" });
     for (const name of ["scripts", "devDependencies", "imports", "repository"])
@@ -99,7 +99,7 @@ describe("refused releases", () => {
   });
 });
 
-test("the preview of a changelog has the newest section, without commits of the copy", () => {
+test("the changelog preview contains the newest section, without commits of the working copy", () => {
   const text = [
     "# sample",
     "## 0.2.0",

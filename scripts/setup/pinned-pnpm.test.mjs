@@ -29,7 +29,7 @@ test("a pnpm with the pinned hash is installed", async () => {
   expect(existsSync(join(folder, "node_modules", registry.sample.name, "package.json"))).toBe(true);
 }, 60_000);
 
-test("a pnpm with another hash is refused before anything is unpacked or run, even when the registry vouches for it", async () => {
+test("a pnpm with another hash is refused before anything is unpacked or run, even if the registry's metadata matches it", async () => {
   const folder = join(registry.folder, "wrong");
   const tampered = { ...registry.sample, integrity: integrityOf(Buffer.from("what was reviewed")) };
   expect(await installVerified(folder, [tampered], registry.url)).not.toBe(0);

@@ -40,7 +40,7 @@ test("a package with the pinned hash is installed", async () => {
   expect(existsSync(join(target, "node_modules", registry.sample.name, "package.json"))).toBe(true);
 }, 60_000);
 
-test("a package with another hash is refused before anything is unpacked, even when the registry vouches for it", async () => {
+test("a package with another hash is refused before anything is unpacked, even if the registry's metadata matches it", async () => {
   const target = join(registry.folder, "wrong");
   const integrity = integrityOf(Buffer.from("what was reviewed"));
   const code = await installPinned(target, { ...registry.sample, integrity }, registry.url);

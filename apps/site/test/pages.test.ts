@@ -14,7 +14,7 @@ describe("links", () => {
   const options = { pages, isAsset: (path: string) => path === "docs/images/a.svg", sourceUrl: null };
   const rewrite = (text: string) => rewriteLinks(text, "packages/cli/README.md", options);
 
-  test("a link to a file that is a page leads to the page, with its fragment", () => {
+  test("a link to a file that is a page points to the page, with its fragment", () => {
     expect(rewrite("[a](../../docs/devices.md#tags) [b](../../docs/problems)")).toBe(
       "[a](../devices.md#tags) [b](../problems/index.md)",
     );
@@ -24,7 +24,7 @@ describe("links", () => {
     expect(rewrite("![a](../../docs/images/a.svg)")).toBe("![a](../docs/images/a.svg)");
   });
 
-  test("a link to a source file is plain text until the address of the repository is known", () => {
+  test("a link to a source file is plain text until the repository URL is configured", () => {
     expect(rewrite("see [`x`](src/x.ts#L1).")).toBe("see `x`.");
     const sourceUrl = "https://code.example/tree/main";
     expect(rewriteLinks("[x](src/x.ts)", "packages/cli/README.md", { ...options, sourceUrl })).toBe(
@@ -32,7 +32,7 @@ describe("links", () => {
     );
   });
 
-  test("links to other hosts, and what looks like a link in a block of code, stay as they are", () => {
+  test("links to other hosts, and link syntax in code blocks, are unchanged", () => {
     const text = "[a](https://example.com)\n\n```text\n[a](b.md)\n```\n";
     expect(rewrite(text)).toBe(text);
   });
@@ -47,7 +47,7 @@ test("pages of the documentation and READMEs of packages are pages; other Markdo
   expect([".changeset/cli.md", "apps/proxy/test/fixtures/x/README.md"].map(pageOf)).toEqual([null, null]);
 });
 
-test("headings have the ids that they have on GitHub", () => {
+test("headings have the same ids as on GitHub", () => {
   expect(slugOf("`letta-env send DEVICE --agent ID`: what's sent?")).toBe(
     "letta-env-send-device---agent-id-whats-sent",
   );

@@ -42,7 +42,7 @@ async function buildSite(): Promise<string> {
 }
 
 describe.each(browsers)("in %s", () => {
-  test("a word is found without a server, and nothing is loaded from another host", async () => {
+  test("search works without a server, and loads nothing from other hosts", async () => {
     const folder = await buildSite();
     const server = createServer((request, response) => {
       const path = new URL(request.url ?? "/", "http://site").pathname;

@@ -14,20 +14,20 @@ describe("the framework Fastify", () => {
   const post = (connectionId: string, payload: object) =>
     app.inject({ method: "POST", url: `/v1/environments/${connectionId}/messages`, payload });
 
-  test("a message that fits the schema is delivered, with members that the schema does not know", async () => {
+  test("a valid message is delivered, including members unknown to the schema", async () => {
     const response = await post("conn-1", { ...body, trace: "t-1" });
     expect([response.statusCode, response.json()]).toEqual([200, { message: "Delivered", success: true }]);
     expect(sent.pop()).toEqual(["conn-1", { ...body, trace: "t-1" }]);
   });
 
-  test("a body that breaks a rule is the problem of the API, with the member and the rule", async () => {
+  test("an invalid body gets the API's problem response, with the member and the rule", async () => {
     const response = await post("conn-1", { messages: [{ ...body.messages[0], role: "system" }] });
     expect(response.headers["content-type"]).toContain("application/problem+json");
     expect([response.statusCode, response.json()]).toMatchObject([400, { errors: [{ member: "messages[0].role" }] }]);
     expect(sent).toEqual([]);
   });
 
-  test("a message to an offline device is the problem of the API, which says whether a repeat is safe", async () => {
+  test("a message to an offline device gets the API's problem response, which says whether a repeat is safe", async () => {
     const response = await post("conn-2", body);
     expect([response.json().errorCode, response.headers["x-should-retry"]]).toEqual(["device_offline", "false"]);
   });
@@ -37,7 +37,7 @@ describe("the framework tRPC", () => {
   const list = { connections: [], hasNextPage: false };
   const caller = createDevicesCaller({ devices: { list: () => Promise.resolve(list), send: deliver } });
 
-  test("tRPC inputs have the types of the schemas, and the rules", async () => {
+  test("tRPC inputs have the types and rules of the schemas", async () => {
     expectTypeOf(caller.list).parameter(0).toHaveProperty("limit");
     expect(await caller.list({ limit: "5" })).toEqual(list);
     await expect(caller.list({ limit: "0" })).rejects.toMatchObject({ code: "BAD_REQUEST" });

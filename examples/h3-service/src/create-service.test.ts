@@ -54,7 +54,7 @@ describe("the Environments API on h3", () => {
     expect(sent).toEqual([["conn-1", { messages: [message] }]]);
   });
 
-  test("the h3 service responds with 502 if the list of the backend has another shape", async () => {
+  test("the h3 service responds with 502 if the backend's list has an unexpected shape", async () => {
     listed = { connections: [[]], hasNextPage: false };
     expect((await service.request("/v1/environments")).status).toBe(502);
   });
@@ -68,7 +68,7 @@ describe("the service's own endpoint, with a schema made from one of the API", (
       headers: { "content-type": "application/json" },
     });
 
-  test("the service's own endpoint takes a body that fits", async () => {
+  test("the service's own endpoint accepts a valid body", async () => {
     const body = { deviceId: "device-1", labels: ["gpu"] };
     expect((await label(body)).status).toBe(204);
     expect(labelled).toEqual([body]);

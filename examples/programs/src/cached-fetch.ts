@@ -4,7 +4,7 @@
  */
 import { createCacheMiddleware } from "@letta-environments/http-cache/rfc9111";
 
-/** Returns a `fetch` with a cache of its own. */
+/** Returns a `fetch` with its own cache. */
 export function createCachedFetch(
   forward: (request: Request) => Promise<Response> = (request) => fetch(request),
 ): typeof fetch {

@@ -1,5 +1,5 @@
 /**
- * A service with routes of its own, and below `/letta` the gateway with its environment server: devices connect to this program. One HTTP
+ * A service with its own routes, and below `/letta` the gateway with its environment server: devices connect to this program. One HTTP
  * server has the requests and the sockets of both.
  */
 import type { Server } from "node:http";

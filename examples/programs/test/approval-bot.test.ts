@@ -13,7 +13,7 @@ import { decide, runApprovalBot } from "../src/approval-bot.ts";
 describe("the rule of the approval bot", () => {
   const bash = (command: string) => decide({ tool: "Bash", input: { command }, inputTruncated: false });
 
-  test("the rule allows only whole commands of the list", () => {
+  test("the rule allows only complete commands from its list", () => {
     expect(bash(" git status ")).toEqual({ approve: true });
     expect([bash("git status; rm -rf ."), bash("npm test && ls"), bash("ls")]).toEqual([null, null, null]);
   });
@@ -22,7 +22,7 @@ describe("the rule of the approval bot", () => {
     expect(bash("sudo reboot")).toEqual({ approve: false, reason: expect.stringContaining("sudo") });
   });
 
-  test("the rule leaves other tools, and inputs that were cut, to people", () => {
+  test("the rule leaves other tools and truncated inputs to people", () => {
     expect(decide({ tool: "Write", input: { command: "git status" }, inputTruncated: false })).toBeNull();
     expect(decide({ tool: "Bash", input: { command: "git status" }, inputTruncated: true })).toBeNull();
     expect(decide({ tool: "Bash", input: null, inputTruncated: false })).toBeNull();

@@ -17,7 +17,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-test("a device connects to a program that contains the gateway, takes a message, and the program keeps its own routes", async () => {
+test("a device connects to a program that embeds the gateway and receives a message, and the program keeps its own routes", async () => {
   const dataDir = await mkdtemp(join(tmpdir(), "letta-embedded-"));
   onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
   const port = await freePort();

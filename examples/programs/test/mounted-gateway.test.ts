@@ -19,6 +19,6 @@ test("the gateway keeps its rules below the path of the other app, and the app k
   ]);
 });
 
-test("an upstream that the credential must not be sent to is refused at the start", async () => {
+test("an upstream to which the credential must not be sent is refused at startup", async () => {
   await expect(createApp({ url: "http://upstream.example", credential: "x" })).rejects.toThrow(/^upstream\.url /);
 });

@@ -54,6 +54,6 @@ test("a key that may not send is an error for each device, and the exit code is 
   expect([code, output]).toEqual([1, expect.stringMatching(/^tagged\tnot sent\tinsufficient_scope: /)]);
 });
 
-test("a missing argument is one line of usage, and the exit code is 2", async () => {
+test("a missing argument prints one line of usage and exits with 2", async () => {
   expect(await run("x", ["ci"])).toEqual({ code: 2, output: expect.stringMatching(/^usage: [^\n]*\n$/) });
 });

@@ -14,7 +14,7 @@ const browsers = existsSync(program) || process.env["CI"] ? ["Chromium"] : [];
 if (browsers.length === 0) process.stderr.write(`\nSKIPPED: the example in a web page. There is no ${program}\n\n`);
 
 describe.each(browsers)("in %s", () => {
-  test("a person enters a key, chooses a device and sends a task; a wrong key is explained in words", async () => {
+  test("a person enters a key, chooses a device and sends a task; a wrong key gets a readable explanation", async () => {
     let html = "";
     const pages = await servePage(() => html);
     onTestFinished(pages.close);

@@ -36,7 +36,7 @@ afterAll(async () => {
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 });
 
-test("the Worker lists online devices, sends a task, and passes on the code of an error", async () => {
+test("the Worker lists online devices, sends a task, and passes on error codes", async () => {
   const listed = await worker.fetch("/devices");
   expect(await listed.json()).toEqual(["laptop"]);
   const send = (device: string) =>

@@ -81,7 +81,7 @@ test("relaxed changes wait for their time, or share the commit of an urgent one"
   expect(stored()).toEqual([1, 2, 3]);
 });
 
-test("a change that throws fails alone, and leaves nothing behind", async () => {
+test("a change that throws fails on its own, and leaves nothing behind", async () => {
   const results = await Promise.allSettled([
     commit.write(() => insert(1)),
     commit.write(() => {
@@ -109,7 +109,7 @@ test("when another process holds the file for too long, all changes that wait fa
   expect(stored()).toEqual([5]);
 });
 
-test("a participant in every transaction begins and completes it, and learns whether it was committed", async () => {
+test("a participant begins and completes every transaction, and is notified whether it was committed", async () => {
   const calls: string[] = [];
   commit.addHooks({
     begin: () => void calls.push("begin"),

@@ -66,7 +66,7 @@ test("a write waits until the lock is released, and writes run in the order in w
   expect(ended).toEqual([1, 2, 3]);
 });
 
-test("a lock is waited for once: later writes fail when the first one does, and then immediately", async () => {
+test("writes wait for a lock together: later writes fail when the first one does, and then immediately", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const errors: string[] = [];
@@ -85,7 +85,7 @@ test("a lock is waited for once: later writes fail when the first one does, and 
   expect(errors[2]).toBe(`third SqliteLockedError ${clock.monotonic()}`);
 });
 
-test("a lock that no call has met for longer than the wait counts as another one", async () => {
+test("a lock that no call has encountered for longer than the wait counts as a new lock", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const first = retry.write(use(1)).catch((cause: Error) => cause.name);
@@ -99,7 +99,7 @@ test("a lock that no call has met for longer than the wait counts as another one
   expect(await second).toBe(2);
 });
 
-test("the next lock after a lock is waited for again", async () => {
+test("writes wait again for the next lock", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const first = retry.write(use(1)).catch((cause: Error) => cause.name);
@@ -116,7 +116,7 @@ test("the next lock after a lock is waited for again", async () => {
   expect(await third).toBe(3);
 });
 
-test("thousands of waiting writes cost one attempt for each pause, and all are done in the end", async () => {
+test("thousands of waiting writes make one attempt per pause, and all complete in the end", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const first = retry.write(use(0));
@@ -129,7 +129,7 @@ test("thousands of waiting writes cost one attempt for each pause, and all are d
   expect(await Promise.all([first, ...others])).toHaveLength(5_001);
 });
 
-test("a read is tried immediately and waits only if it is locked out itself", async () => {
+test("a read is tried immediately and waits only if it encounters the lock itself", async () => {
   const { clock, retry, file, use } = setUp();
   file.locked = true;
   const write = retry.write(use("written"));

@@ -73,7 +73,7 @@ test("a new database gets every step, its version and no backup", () => {
   expect(files()).toEqual(["x.sqlite"]);
 });
 
-test("an older database is backed up for its owner alone, then gets the steps that it lacks", () => {
+test("an older database is backed up with owner-only permissions, and then migrated", () => {
   migrateTo(1);
   insert("a");
   migrateTo(3);
@@ -84,7 +84,7 @@ test("an older database is backed up for its owner alone, then gets the steps th
   expect(contents(backup)).toEqual([1, ["id"], ["a"]]);
 });
 
-test("a file from before versions were recorded has version 1: it stays unchanged until the tables change", () => {
+test("a file from before versions were recorded counts as version 1, and stays unchanged until the tables change", () => {
   within(path, (database) => database.exec(`${steps[0]}; INSERT INTO item VALUES ('a')`));
   const before = readFileSync(path);
   migrateTo(1);
@@ -124,7 +124,7 @@ test("a database of a newer program is refused and not changed", () => {
   expect(files()).toEqual(["x.sqlite"]);
 });
 
-test("no backup is overwritten, and the latest two stay", () => {
+test("no backup is overwritten, and the latest two are kept", () => {
   migrateTo(1);
   insert("a");
   const first = join(folder, "first.sqlite");
@@ -149,7 +149,7 @@ test("no backup is overwritten, and the latest two stay", () => {
   expect(existsSync(join(folder, "x.sqlite.before-v9.backup.mine"))).toBe(true);
 });
 
-test("a backup holds what another process committed last, and nobody can write between it and the migration", () => {
+test("a backup contains the last commit of another process, and no process can write between it and the migration", () => {
   migrateTo(1);
   const other = openSqlite(path);
   other.exec("PRAGMA busy_timeout = 1; INSERT INTO item (id) VALUES ('late')");
@@ -168,7 +168,7 @@ test("a backup holds what another process committed last, and nobody can write b
   expect(contents(path)[2]).toEqual(["late"]);
 });
 
-test("a full disk stops the migration with one line that says so, and leaves the database and no partial backup", () => {
+test("a full disk stops the migration with one line that says so, and leaves the database unchanged and no partial backup", () => {
   migrateTo(1);
   insert("a");
   const before = readFileSync(path);
@@ -190,7 +190,7 @@ test("a full disk stops the migration with one line that says so, and leaves the
   expect(files()).toEqual(["x.sqlite"]);
 });
 
-test("a folder in which no backup can be written stops the migration, and leaves the database", () => {
+test("a folder in which no backup can be written stops the migration, and leaves the database unchanged", () => {
   migrateTo(1);
   const before = readFileSync(path);
   mkdirSync(join(folder, "x.sqlite.backup.partial"));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { findProgram } from "./device.ts";
 
-test("a device of one version is never started from a folder that has another one", async () => {
+test("a device version is never started from a folder that contains another version", async () => {
   const folder = await mkdtemp(join(tmpdir(), "letta-program-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, "package.json"), JSON.stringify({ version: "0.33.0" }));

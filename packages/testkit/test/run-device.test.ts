@@ -8,7 +8,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 
 const entry = join(import.meta.dirname, "../src/run-device.ts");
 
-test("the device gets the authority and the proxies through which it reaches the gateway, and no other variable", async () => {
+test("the device gets only the CA and proxy variables that it needs to reach the gateway", async () => {
   const folder = await mkdtemp(join(tmpdir(), "run-device-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const network = { NODE_EXTRA_CA_CERTS: join(folder, "no-such-ca.pem"), https_proxy: "http://127.0.0.1:9" };

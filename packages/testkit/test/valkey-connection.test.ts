@@ -197,7 +197,7 @@ test("a peer that accepts connections and never replies causes a timeout in the 
 });
 
 test.each(["valkey://127.0.0.1", "valkey://user:secret@127.0.0.1"])(
-  "a server that closes the connection of %s before it replies, as a TLS port does, is one reason that names the scheme for TLS",
+  "a server that closes the connection of %s before it replies, as a TLS port does, causes an error that names the scheme for TLS",
   async (url) => {
     const server = createServer((socket) => {
       socket.on("error", () => undefined).once("data", () => socket.resetAndDestroy());

@@ -21,7 +21,7 @@ function reasonOf(failure: Error): string {
 }
 
 describe.skipIf(!canLaunchValkey())("connections to Valkey that are lost", () => {
-  test("commands wait for the next connection after a loss, and none is refused", async () => {
+  test("commands wait for the next connection after a connection loss, and none is refused", async () => {
     const address = await createMovableAddress((await launch()).port);
     const { valkey, failures } = connect(address.url);
     await valkey.command(["SET", "count", 0]);
@@ -36,7 +36,7 @@ describe.skipIf(!canLaunchValkey())("connections to Valkey that are lost", () =>
     }
   });
 
-  test("a command that meets a connection which the server has ended waits for the next one", async () => {
+  test("a command on a connection that the server has closed waits for the next one", async () => {
     const address = await createMovableAddress((await launch()).port);
     const { valkey } = connect(address.url);
     await valkey.command(["PING"]);
@@ -81,7 +81,7 @@ describe.skipIf(!canLaunchValkey())("connections to Valkey that are lost", () =>
     expect(Number(await valkey.command(["INCR", "count"]))).toBe(count + 1);
   });
 
-  test("a refusal during an outage has the reason for which the last attempt failed", async () => {
+  test("a refusal during an outage contains the reason of the last failed attempt", async () => {
     const server = await launch();
     const { valkey } = connect(server.url);
     await valkey.command(["PING"]);

@@ -35,7 +35,7 @@ test("a killed process runs no timer, and leaves none", async () => {
   expect(runs).toBe(0);
 });
 
-test("a call that is on its way when the process is killed has no effect and never returns", async () => {
+test("a call that is in flight when the process is killed has no effect and never returns", async () => {
   const { clock, process, store, written } = setUp({ reject: 0, slow: 1, slowMs: 10 });
   let isSettled = false;
   void store.write("late").finally(() => (isSettled = true));
@@ -45,7 +45,7 @@ test("a call that is on its way when the process is killed has no effect and nev
   expect(() => store.count()).toThrow("the process was killed");
 });
 
-test("failing calls are reported, and some fail after they had their effect", async () => {
+test("failing calls are reported, and some fail after they took effect", async () => {
   const { store, written, failures } = setUp({ reject: 1, slow: 0, slowMs: 0 });
   for (let count = 0; count < 20; count++) await expect(store.write("x")).rejects.toThrow("write failed");
   expect(written.length).toBe(failures.filter(Boolean).length);

@@ -10,7 +10,7 @@ test("the same seed gives the same choices, and another seed gives others", () =
   expect(choices(7)).not.toEqual(choices(8));
 });
 
-test("an item is picked in proportion to its weight, and one without weight never is", () => {
+test("items are picked in proportion to their weights, and an item without weight is never picked", () => {
   const random = createRandom(1);
   const counts = { often: 0, seldom: 0, never: 0 };
   for (let count = 0; count < 1_000; count++) {

@@ -114,7 +114,7 @@ export async function createMovableAddress(initialPort: number): Promise<Movable
   };
 }
 
-/** Sends one command over a connection of its own, since those of the platform refuse replicas. Resolves once the server has confirmed it. */
+/** Sends one command over its own connection, since those of the platform refuse replicas. Resolves once the server has confirmed it. */
 export async function tell(port: number, command: string): Promise<void> {
   const socket = connectTo(port, "127.0.0.1");
   socket.write(`${command}\r\n`);
