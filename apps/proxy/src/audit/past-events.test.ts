@@ -73,10 +73,15 @@ test("while the log can be written, events are appended at once and keep their o
 });
 
 test("events that arrive while the log closes are recorded once", async () => {
-  const { stored, failures, past, add } = setUp();
+  const { clock, disk, stored, failures, past, add } = setUp();
+  disk.isFull = true;
   add("1", "2");
+  await clock.advance(0);
+  disk.isFull = false;
   const ended = past.end();
   add("3");
+  await Promise.resolve();
+  add("4");
   await ended;
-  expect([stored, failures]).toEqual([["1", "2", "3"], []]);
+  expect([stored, failures]).toEqual([["1", "2", "3", "4"], ["Error: disk full"]]);
 });

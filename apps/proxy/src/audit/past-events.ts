@@ -36,6 +36,7 @@ export function createPastEvents(
   const appending = new Set<Promise<void>>();
   let cancelPause: (() => void) | null = null;
   let isFailing = false;
+  let isEnding = false;
   let isEnded = false;
 
   function keep(entry: AuditEntry): void {
@@ -44,12 +45,7 @@ export function createPastEvents(
       return onFailure(new Error(`${capacity} other events wait already, so an event is not recorded`));
     }
     waiting.push(entry);
-    cancelPause ??= clock.setTimer(pauseMs, () => follow(appendWaiting()));
-  }
-
-  function noteFailure(cause: unknown): void {
-    if (!isFailing) onFailure(cause);
-    isFailing = true;
+    if (!isEnding) cancelPause ??= clock.setTimer(pauseMs, () => follow(appendWaiting()));
   }
 
   function follow(work: Promise<void>): void {
@@ -66,23 +62,26 @@ export function createPastEvents(
       if (failed.length > 0) break;
     }
     isFailing = waiting.length > 0;
-    cancelPause = isFailing && !isEnded ? clock.setTimer(pauseMs, () => follow(appendWaiting())) : null;
+    cancelPause = isFailing && !isEnding ? clock.setTimer(pauseMs, () => follow(appendWaiting())) : null;
   }
 
   return {
     add(entry) {
       if (isFailing) return keep(entry);
       const appended = log.append(entry).catch((cause: unknown) => {
-        noteFailure(cause);
+        if (!isFailing) onFailure(cause);
+        isFailing = true;
         keep(entry);
       });
       follow(appended);
     },
     async end() {
+      isEnding = true;
+      cancelPause?.();
+      while (appending.size > 0) await Promise.all(appending);
+      await appendWaiting();
       while (appending.size > 0) await Promise.all(appending);
       isEnded = true;
-      cancelPause?.();
-      await appendWaiting();
       const lost = waiting.splice(0).length;
       if (lost > 0) onFailure(new Error(`${lost} events are not recorded`));
     },
