@@ -1,13 +1,16 @@
 /** Responses of a remote upstream that nest deeply: parsing and serialising one would hold up every tenant for up to a minute. */
 import { jsonResponse, maxJsonDepth, type PlainResponse } from "@letta-environments/schema";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { createDeviceWorld } from "./support/device-world.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
-import { createTestProxy, problemOf } from "./support/test-proxy.ts";
+import { bodyOf, createTestProxy, problemOf } from "./support/test-proxy.ts";
 
 const row = environmentRow("env-1", { deviceId: "laptop", connectionId: "conn-1" });
 const own = { agentId: "agent-1", conversationId: "default", deviceId: "laptop" };
 const list = { connections: [row], hasNextPage: false };
+
+const maxDepth = 2 * maxJsonDepth;
 
 /** A response whose members nest this deeply. Brackets in a text are no levels. */
 function respond(status: number, members: object, depth: number): PlainResponse {
@@ -25,8 +28,8 @@ describe("responses of an upstream that nest deeply", () => {
     ["GET", "/v1/environments/runtimes/agent-1/default/last", own],
     ["POST", "/v1/environments/conn-1/messages", { success: true }],
     ["POST", "/v1/environments/conn-1/stop", { stopped: true }],
-  ])("the response to %s %s may have 64 levels of nesting, and more are invalid", async (method, path, members) => {
-    let depth = maxJsonDepth;
+  ])("the response to %s %s may have 128 levels of nesting, and more are invalid", async (method, path, members) => {
+    let depth = maxDepth;
     const { proxy, issueKey } = createTestProxy((request) => {
       const isAsked = request.path === path && request.method === method && request.query !== "limit=100";
       return Promise.resolve(isAsked ? respond(200, members, depth) : jsonResponse(200, list));
@@ -40,13 +43,44 @@ describe("responses of an upstream that nest deeply", () => {
       return response.status === 200 ? 200 : problemOf(response).errorCode;
     };
     expect(await call()).toBe(200);
-    for (depth of [maxJsonDepth + 1, 100_000]) expect(await call()).toBe("upstream_invalid_response");
+    for (depth of [maxDepth + 1, 100_000]) expect(await call()).toBe("upstream_invalid_response");
   });
 
   test("the text of an error that nests deeply is not passed on", async () => {
-    const { proxy, issueKey } = createTestProxy(async () => respond(400, { message: "secret" }, maxJsonDepth + 1));
+    const { proxy, issueKey } = createTestProxy(async () => respond(400, { message: "secret" }, maxDepth + 1));
     const { key } = await issueKey();
     const detail = "The upstream returned status 400.";
     expect(problemOf(await proxy.handle(fakeRequest({ key })))).toMatchObject({ errorCode: "upstream_error", detail });
   });
+});
+
+test("a device with the deepest metadata that is accepted keeps neither lists nor sends from passing through two gateways", async () => {
+  const back = await createDeviceWorld();
+  const { key } = await back.issueKey({ scopes: ["list", "read", "send", "connect"] });
+  const front = createTestProxy(async ({ method, path, query, headers, body }) => {
+    const more = { method, path, query, headers: { ...headers, authorization: `Bearer ${key}` }, body };
+    const response = await back.proxy.handle(fakeRequest(more));
+    return { ...response, body: response.body ?? "" };
+  });
+  const register = async (depth: number): Promise<number> => {
+    const deep = "[".repeat(depth - 2) + "]".repeat(depth - 2);
+    const body = `{"deviceId":"deep","connectionName":"deep","metadata":{"deep":${deep}}}`;
+    const request = fakeRequest({ key, method: "POST", path: "/v1/environments/register", body });
+    return (await back.proxy.handle(request)).status;
+  };
+  expect([await register(maxJsonDepth + 1), await register(maxJsonDepth)]).toEqual([400, 200]);
+
+  const caller = await front.issueKey();
+  const list = await front.proxy.handle(fakeRequest({ key: caller.key }));
+  expect(bodyOf(list)).toMatchObject({ connections: [{ deviceId: "device-1" }, { deviceId: "deep" }] });
+  const messages = [{ role: "user", content: "x", client_message_id: "m-1" }];
+  const sent = front.proxy.handle(
+    fakeRequest({
+      ...{ key: caller.key, method: "POST", path: `/v1/environments/${back.connectionId}/messages` },
+      body: JSON.stringify({ agentId: "agent-1", messages }),
+    }),
+  );
+  await vi.waitUntil(() => back.frames.some(({ type }) => type === "input"));
+  back.acknowledge();
+  expect(await sent).toMatchObject({ status: 200 });
 });

@@ -1,5 +1,5 @@
 /** Reads JSON from outside without exceptions. Malformed text is never quoted in an error. */
-import { isNestedDeeply } from "@letta-environments/schema";
+import { isNestedDeeply, maxJsonDepth } from "@letta-environments/schema";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -10,8 +10,11 @@ export function isJsonObject(value: unknown): value is JsonObject {
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** A response wraps what an accepted request or frame contains, and then still has to be read. */
+const maxDepth = 2 * maxJsonDepth;
+
 /**
- * Parses JSON in UTF-8; `undefined` when it is malformed or nests more than 64 levels, which would take too much time. The parser's error quotes its
+ * Parses JSON in UTF-8; `undefined` when it is malformed or nests more than 128 levels, which would take too much time. The parser's error quotes its
  * input, so it is dropped.
  */
 export function parseJson(text: string | Uint8Array): unknown {
@@ -19,7 +22,7 @@ export function parseJson(text: string | Uint8Array): unknown {
 }
 
 function parseShallow(text: string): unknown {
-  return isNestedDeeply(text) ? undefined : JSON.parse(text);
+  return isNestedDeeply(text, maxDepth) ? undefined : JSON.parse(text);
 }
 
 /** Applies `read` to a text in UTF-8; `undefined` when the text is malformed, or `read` throws. */

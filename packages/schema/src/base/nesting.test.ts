@@ -10,6 +10,11 @@ describe("isNestedDeeply", () => {
     expect([isNestedDeeply(nested(maxJsonDepth)), isNestedDeeply(nested(maxJsonDepth + 1))]).toEqual([false, true]);
   });
 
+  test("a caller can allow more levels than 64", () => {
+    const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
+    expect([isNestedDeeply(nested(100), 100), isNestedDeeply(nested(101), 100)]).toEqual([false, true]);
+  });
+
   test("brackets in strings neither add levels nor hide any, whatever is escaped", () => {
     const brackets = "[".repeat(maxJsonDepth + 1);
     for (const text of ["", "\\", '"', '\\"', '"\\']) {

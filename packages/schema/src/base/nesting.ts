@@ -1,7 +1,7 @@
 /** The limit on the nesting of JSON from outside, which is checked before a text is parsed. */
 
 /**
- * The deepest nesting of arrays and objects that is parsed. Neither clients, devices nor servers nest this deeply. Parsing deeper texts takes much time
+ * The deepest nesting of arrays and objects in a request or a frame. Neither clients, devices nor servers nest this deeply. Parsing deeper texts takes much time
  * and memory, and serialising them takes time that grows with the square of the depth: seconds for a million levels, and in Bun for thousands.
  */
 export const maxJsonDepth = 64;
@@ -13,29 +13,29 @@ const closingBrace = 0x7d;
 const braceBit = 0x20;
 
 /**
- * Whether a JSON text nests more than {@link maxJsonDepth} arrays and objects. Brackets in its strings do not count: any command or file may have them.
+ * Whether a JSON text nests more than `maxDepth` arrays and objects. Brackets in its strings do not count: any command or file may have them.
  * Takes linear time for any text.
  */
-export function isNestedDeeply(text: string): boolean {
-  if (!hasManyBrackets(text)) return false;
+export function isNestedDeeply(text: string, maxDepth: number = maxJsonDepth): boolean {
+  if (!hasManyBrackets(text, maxDepth)) return false;
   let depth = 0;
-  for (let index = 0; index < text.length && depth <= maxJsonDepth; index++) {
+  for (let index = 0; index < text.length && depth <= maxDepth; index++) {
     const code = text.charCodeAt(index) | braceBit;
     if (code === quote) index = endOfString(text, index);
     else if (code === openingBrace) depth += 1;
     else if (code === closingBrace) depth -= 1;
   }
-  return depth > maxJsonDepth;
+  return depth > maxDepth;
 }
 
 /** Most texts have few brackets, and searching for a character is much faster than reading each one. */
-function hasManyBrackets(text: string): boolean {
+function hasManyBrackets(text: string, maxDepth: number): boolean {
   let count = 0;
   for (const bracket of "{[") {
-    for (let index = text.indexOf(bracket); index !== -1 && count <= maxJsonDepth; count++)
+    for (let index = text.indexOf(bracket); index !== -1 && count <= maxDepth; count++)
       index = text.indexOf(bracket, index + 1);
   }
-  return count > maxJsonDepth;
+  return count > maxDepth;
 }
 
 /** Returns where the string that begins at an index ends: at the next quote after an even number of backslashes. */
