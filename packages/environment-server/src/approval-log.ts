@@ -35,7 +35,7 @@ export interface ApprovalExpiry {
 /** A decision on a request. */
 export interface Decision {
   readonly behavior: "allow" | "deny";
-  /** The text that the device receives; a denial always has one. */
+  /** The text that the device receives, cut if it is long; a denial always has one. */
   readonly reason: string | null;
   /** Id of the key that decided, or `policy:` and the name of the policy. */
   readonly decidedBy: string;

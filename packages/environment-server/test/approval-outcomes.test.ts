@@ -1,5 +1,6 @@
 /** The outcome of an approval decision: acknowledged, rejected, repeated or unknown. */
 import { describe, expect, test } from "vitest";
+import { maxReasonLength } from "../src/dialects/approval-requests.ts";
 import { maxApprovalsPerDevice } from "../src/limits.ts";
 import { allow, connectAsking, decide, noLongerPending, payloads } from "./support/decisions.ts";
 import { createHarness, type Harness, withApprove } from "./support/harness.ts";
@@ -29,6 +30,21 @@ test("a different decision on the same tool call is 409 approval_decided naming 
     body: { errorCode: "approval_decided", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
   });
   expect(socket.inputs()).toHaveLength(1);
+});
+
+test("the device receives the whole reason of a decision, and approval_decided shows its start and its end", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const reason = `start ${"x".repeat(70_000)} end`;
+  const sent = decide(harness, connectionId, [{ ...allow, approve: false, reason }]);
+  await harness.settle();
+  expect(payloads(socket)).toMatchObject([{ decision: { message: reason } }]);
+  socket.acknowledge({ accepted: true });
+  await sent;
+  const { body } = await decide(harness, connectionId, [allow]);
+  const { approval } = body as { readonly approval: { readonly reason: string } };
+  expect(approval.reason).toMatch(/^start x+…\[\d+ characters are not shown\]…x+ end$/);
+  expect(approval.reason.length).toBeLessThanOrEqual(maxReasonLength);
 });
 
 test("a decision that the device rejected had no effect, so it can be sent again when the device asks again", async () => {

@@ -113,6 +113,11 @@ describe("problems of another gateway", () => {
     ]);
   });
 
+  test("a decision that came too late was not delivered, however long the reason of the first one is", () => {
+    const members = { approval: { reason: "x".repeat(1_048_576) } };
+    expect(outcome(problemResponse("approval_decided", { members }), decisions)).toBe("release none");
+  });
+
   test("a rejected decision can be sent again, a rejected message cannot", () => {
     const rejected = problemResponse("input_rejected");
     const known = problemResponse("input_rejected", { headers: deduplicating });

@@ -22,16 +22,23 @@ test("the validation errors of another gateway reach the caller, without the cre
   expect(shown).toHaveLength(15);
 });
 
-test("the text and the code of an error are read only from a short body, because 8 MB would hold up other callers", () => {
+test("the text and the code of an error are read from any body that a gateway may send, and not from one that would hold up other callers", () => {
   const padded = (length: number): object => {
     const problem = { ...problemBody("invalid_request"), message: "no", more: "" };
     return { ...problem, more: "x".repeat(length - JSON.stringify(problem).length) };
   };
-  expect(shownFor(padded(65_536))).toMatchObject({ errorCode: "invalid_request", detail: "no" });
-  expect(shownFor(padded(65_537))).toMatchObject({
+  expect(shownFor(padded(2_097_152))).toMatchObject({ errorCode: "invalid_request", detail: "no" });
+  expect(shownFor(padded(2_097_153))).toMatchObject({
     errorCode: "upstream_error",
     detail: "The upstream returned status 400.",
   });
+});
+
+test("the beginning of a long text is shown, and the credential is removed before the text is cut", () => {
+  const shown = (text: string): string => shownFor({ message: text }).detail;
+  const start = "\u0000".repeat(65_530);
+  expect(shown(`${credential.value}${"x\u0000".repeat(200_000)}`)).toBe(`[removed]${"x ".repeat(250)}`.slice(0, 500));
+  expect(shown(`${start}${credential.value}`)).toBe("[remov");
 });
 
 test("error members from other kinds of servers, which may mean something else, are not passed on", () => {

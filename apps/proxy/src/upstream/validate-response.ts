@@ -121,8 +121,11 @@ const unknownOperation = problemResponse("endpoint_not_found", {
  */
 const maskedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
 
-/** Maximum size of an error whose members are read, in bytes: replacing the credential and other characters in 8 MB takes a second. */
-const maxErrorLength = 65_536;
+/** Maximum size of an error whose members are read, in bytes. A problem of another gateway may repeat texts of a request, which has at most 1 MiB. */
+const maxErrorLength = 2_097_152;
+
+/** Maximum length of a text whose control characters are replaced, in characters: in a text of 2 MB that takes a quarter of a second. */
+const maxCleanedLength = 65_536;
 
 /** Maximum length of an upstream's error text, in characters. */
 const maxDetailLength = 500;
@@ -193,6 +196,7 @@ function publicText(text: unknown, credential: string | null): string | null {
   if (typeof text !== "string") return null;
   const scrubbed = credential === null || credential === "" ? text : text.replaceAll(credential, "[removed]");
   const shown = scrubbed
+    .slice(0, maxCleanedLength)
     .replace(/\p{Cc}+/gu, " ")
     .trim()
     .slice(0, maxDetailLength);

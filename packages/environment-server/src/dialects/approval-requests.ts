@@ -11,7 +11,8 @@ import { isMembers, type Members, membersOf, parseMembers, readId, readLine, rea
 /** Suggestions of one request that are read. Devices send at most three. */
 const maxSuggestions = 10;
 const maxToolLength = 128;
-const maxReasonLength = 500;
+/** The reason of a request, or of the decision on one, in characters. Longer reasons are cut. */
+export const maxReasonLength = 500;
 /** The path in a reason that has nothing else. */
 const maxBlockedPathLength = 400;
 /** A lasting permission is not offered if its text is longer: a click would grant more than is shown. */

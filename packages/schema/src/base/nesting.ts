@@ -1,8 +1,8 @@
 /** The limit on the nesting of JSON from outside, which is checked before a text is parsed. */
 
 /**
- * The deepest nesting of arrays and objects in a request or a frame. Neither clients, devices nor servers nest this deeply. Parsing deeper texts takes much time
- * and memory, and serialising them takes time that grows with the square of the depth: seconds for a million levels, and in Bun for thousands.
+ * The deepest nesting of arrays and objects in a request or a frame. Neither clients nor devices nest this deeply. Parsing deeper texts takes
+ * much time and memory, and serialising them takes time that grows with the square of the depth: seconds for a million levels, and in Bun for thousands.
  */
 export const maxJsonDepth = 64;
 

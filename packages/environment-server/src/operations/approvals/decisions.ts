@@ -7,6 +7,8 @@ import type { ApprovalKey, Decision, StoredApproval } from "../../approval-log.t
 import { denialText, policyActor } from "../../approvals/policy.ts";
 import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDenial, storedIds } from "../../delivery/plan.ts";
 import { classifyRepeat } from "../../delivery/repeat.ts";
+import { maxReasonLength } from "../../dialects/approval-requests.ts";
+import { shortenText } from "../../dialects/bounded-input.ts";
 import type { InputPayload } from "../../dialects/build.ts";
 import type { ConversationScope, KnownMessage } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
@@ -187,9 +189,10 @@ export function recordDecision(
   deliveryId: string,
 ): void {
   if (toolCallId === null || payload.kind !== "approval_response") return;
-  const { behavior, message = null } = payload.decision;
+  const { behavior, message } = payload.decision;
+  const reason = message === undefined ? null : shortenText(message, maxReasonLength);
   const decidedAt = server.time.wall();
-  const decision: Decision = { behavior, reason: message, decidedBy: principal.keyId, decidedAt };
+  const decision: Decision = { behavior, reason, decidedBy: principal.keyId, decidedAt };
   server.approvals.recordDecision({ scope, toolCallId }, deliveryId, decision);
 }
 
