@@ -123,6 +123,8 @@ export interface UpstreamFailure {
    */
   readonly reason: "unreachable" | "broken" | "too_large" | "unexpected_continue" | "undecodable";
   readonly cause: unknown;
+  /** Present if the gateway was stopping, so that the failure says nothing about the upstream. */
+  readonly isStopped?: true;
 }
 
 /** How far a call has got. */

@@ -71,7 +71,10 @@ test("a send to which the upstream has not responded when the gateway stops is d
     response.end(JSON.stringify({ connections: [environmentRow("1")], hasNextPage: false }));
   });
   onTestFinished(() => upstream.close());
-  const { instance, main, send, reopen } = await start({ UPSTREAM_URL: upstream.url, LETTA_API_KEY: "sk-upstream" });
+  const { instance, main, events, send, reopen } = await start({
+    UPSTREAM_URL: upstream.url,
+    LETTA_API_KEY: "sk-upstream",
+  });
   const { audit } = instance.resources;
   if (audit === null) throw new Error("unreachable");
   const append = vi.spyOn(audit, "append");
@@ -79,7 +82,9 @@ test("a send to which the upstream has not responded when the gateway stops is d
   const [answer] = await Promise.all([send(main.url, "conn-1"), stopping]);
 
   const unknown = { status: 504, errorCode: "delivery_unknown", delivery: "unknown" };
-  expect(answer).toMatchObject(unknown);
+  const detail = expect.stringContaining("The gateway stopped before the upstream had responded.");
+  expect(answer).toMatchObject({ ...unknown, detail });
+  expect(events.filter(({ type }) => type.startsWith("upstream_"))).toEqual([]);
   expect(append.mock.calls.at(-1)).toEqual([expect.objectContaining({ type: "send_finished", status: 504 })]);
   const next = await reopen();
   expect(await send(next.main.url, "conn-1")).toMatchObject(unknown);

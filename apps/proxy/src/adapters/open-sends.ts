@@ -27,7 +27,8 @@ export function createOpenSends(): OpenSends {
       signal.addEventListener("abort", abort, { once: true });
       open.add(end);
       try {
-        return await fetchUpstream(request, call.signal, progress);
+        const result = await fetchUpstream(request, call.signal, progress);
+        return isEnded && "reason" in result ? { ...result, isStopped: true } : result;
       } finally {
         open.delete(end);
         signal.removeEventListener("abort", abort);

@@ -55,7 +55,7 @@ export function observeUpstream(
     };
     try {
       const result = await fetchUpstream(request, signal, progress);
-      if ("reason" in result) observe("", result.reason);
+      if ("reason" in result) observe("", result.isStopped ? "aborted" : result.reason);
       else observe(statusLabel(result.status), result.status >= 500 ? statusLabel(result.status) : "");
       return result;
     } catch (cause) {

@@ -118,6 +118,17 @@ test.each(["unexpected_continue", "undecodable"] as const)(
   },
 );
 
+test.each(["broken", "unreachable"] as const)(
+  "calls that end because the gateway stops are no failures of the upstream, and are not repeated: %s",
+  async (reason) => {
+    const world = createWorld(() => Promise.resolve({ reason, cause: null, isStopped: true }));
+    for (let count = 0; count <= failureThreshold; count++) await world.call("read");
+    expect([world.sent.length, world.events]).toEqual([failureThreshold + 1, []]);
+    const { detail } = problemOf(await world.call("send"));
+    expect(detail).toMatch(/^The gateway stopped before the upstream had responded\./);
+  },
+);
+
 describe("log events about the upstream", () => {
   const page = (status: number): PlainResponse => ({ status, headers: { "content-type": "text/html" }, body: "<p>" });
   const fault = { status: 503, contentType: "text/html", cause: null };

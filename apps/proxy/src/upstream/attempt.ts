@@ -144,7 +144,7 @@ function failureOf({ method }: Endpoint, outcome: CallOutcome): UpstreamFault | 
   if (outcome.kind === "timed_out") return { reason: "timeout", cause: null };
   if (outcome.kind !== "finished" || outcome.result === null) return null;
   const { result } = outcome;
-  if ("reason" in result) return result;
+  if ("reason" in result) return result.isStopped ? null : result;
   return result.status >= 500 && (method === "GET" || problemCodeOf(result) === null)
     ? faultOf("status", result)
     : null;
@@ -184,11 +184,11 @@ const overloaded = problemResponse("overloaded");
 
 const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
-/** Returns whether an attempt shows that the server works. An attempt that ended early shows nothing, and a send may be slow because of its device. */
+/** Returns whether an attempt shows that the server works. An attempt that ended early or at a stop shows nothing, and a send may be slow because of its device. */
 function healthSignalOf({ method }: Endpoint, outcome: CallOutcome): "works" | "failed" | "unknown" {
   if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
   const { result } = outcome;
-  if (result === null) return "unknown";
+  if (result === null || ("reason" in result && result.isStopped)) return "unknown";
   // For any other reason, it has responded in a way that the gateway does not accept.
   if ("reason" in result) return result.reason === "unreachable" || result.reason === "broken" ? "failed" : "works";
   return method === "GET" && failingStatuses.has(result.status) ? "failed" : "works";

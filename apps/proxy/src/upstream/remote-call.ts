@@ -105,6 +105,11 @@ const unusable: ReadonlyMap<ProblemCode | null, string> = new Map([
 const unsent: UpstreamFailure = { reason: "unreachable", cause: null };
 
 function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): PlainResponse {
+  if (failure.isStopped) {
+    return failure.reason !== "unreachable" && isUnsafeToRepeat(endpoint)
+      ? unknownRemoteOutcome(endpoint, stopped)
+      : problemResponse("upstream_unreachable", { detail: stopped });
+  }
   switch (failure.reason) {
     case "unreachable":
       return problemResponse("upstream_unreachable");
@@ -124,6 +129,8 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
         : problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." });
   }
 }
+
+const stopped = "The gateway stopped before the upstream had responded.";
 
 const unusableDetails = {
   undecodable: "The upstream sent a response in a content coding that this gateway cannot decode.",

@@ -40,7 +40,7 @@ const transientStatuses: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]
 
 /** Returns whether the same read may succeed soon. */
 function isTransient(result: PlainResponse | UpstreamFailure): boolean {
-  if ("reason" in result) return result.reason === "unreachable" || result.reason === "broken";
+  if ("reason" in result) return !result.isStopped && (result.reason === "unreachable" || result.reason === "broken");
   return transientStatuses.has(result.status) && result.headers["x-should-retry"] !== "false";
 }
 
