@@ -92,6 +92,19 @@ test("a send to which the upstream has not responded when the gateway stops is d
   expect(upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(1);
 });
 
+test("a send whose connection the upstream has not listed when the gateway stops is upstream_unreachable, and can be sent again", async () => {
+  const asked = Promise.withResolvers<void>();
+  const upstream = await createFakeUpstream(() => asked.resolve());
+  onTestFinished(() => upstream.close());
+  const { instance, main, events, send } = await start({ UPSTREAM_URL: upstream.url, LETTA_API_KEY: "sk-upstream" });
+  const stopping = asked.promise.then(() => instance.close(0, [main.connections]));
+  const [answer] = await Promise.all([send(main.url, "conn-1"), stopping]);
+
+  expect(answer).toMatchObject({ status: 502, errorCode: "upstream_unreachable" });
+  expect(upstream.seen.map(({ method }) => method)).toEqual(["GET"]);
+  expect(events.filter(({ type }) => type.startsWith("upstream_"))).toEqual([]);
+});
+
 test("a switch of the mode that could not be recorded is recorded before the audit log closes, and the log says audit_failed", async () => {
   const rights = { scopes: ["send", "connect"], setMode: "standard" } as const;
   const { instance, main, events, key, send } = await start({}, rights);

@@ -22,8 +22,8 @@ const maxSoloKeys = 1_000;
 const maxRequests = 10_000;
 
 /**
- * Coordinates requests by id, so that they can be in other processes, over the coalescer of one process. A leader that fails, disconnects or takes longer than {@link leadMs}
- * hands over to a follower.
+ * Coordinates requests of other processes by their ids, with the in-process coalescer. A leader that fails, disconnects or takes longer than
+ * {@link leadMs} hands over to a follower.
  */
 export function createCoalescingCoordinator(clock: Clock) {
   const coalescer = createInProcessCoalescer({ clock, soloForMs, maxSoloKeys });

@@ -131,8 +131,8 @@ export async function openValkeyKeyStore(
 }
 
 /**
- * The generation of the keys in Valkey. Reads the stamp of the last change once a second. Rejects with ValkeyError when the first read fails: without it, later reads
- * could not be compared with anything.
+ * The generation of the keys in Valkey. Reads the stamp of the last change once a second. Rejects with ValkeyError when the first read fails:
+ * without it, later reads could not be compared with anything.
  */
 async function watchGeneration(valkey: ValkeyConnection, clock: Clock) {
   let generation = 0;

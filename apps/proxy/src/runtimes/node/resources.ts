@@ -16,7 +16,7 @@ import type { LogEvent } from "../../adapters/log-event.ts";
 import { logKeyStore } from "../../adapters/log.ts";
 import { environmentsFile } from "../../adapters/node/data-dir.ts";
 import { openStore } from "../../adapters/node/open-store.ts";
-import { createOpenSends } from "../../adapters/open-sends.ts";
+import { createOpenCalls } from "../../adapters/open-calls.ts";
 import { type DataDirLock, lockDataDir, type RunningGateway } from "../../adapters/node/data-dir-lock.ts";
 import { entryOf } from "../../audit/entry.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
@@ -176,10 +176,10 @@ function announceBy(lock: DataDirLock | null, onFailure: (cause: unknown) => voi
 function shareSends(
   store: IdempotencyStore | null,
   background: BackgroundWork["start"],
-): Pick<GatewayResources, "idempotencyStore" | "unreleased" | "openSends"> {
+): Pick<GatewayResources, "idempotencyStore" | "unreleased" | "openCalls"> {
   if (store === null) return { idempotencyStore: null };
   const unreleased = createUnreleased({ store, clock: systemClock, background });
-  return { idempotencyStore: store, unreleased, openSends: createOpenSends() };
+  return { idempotencyStore: store, unreleased, openCalls: createOpenCalls() };
 }
 
 /** Logs the events of the embedded server. What it did for a caller is in the audit log too. */

@@ -5,7 +5,7 @@ import { createUpstreamPool } from "#upstream-pool";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { watchCredentialFiles } from "../../adapters/node/watched-files.ts";
-import type { OpenSends } from "../../adapters/open-sends.ts";
+import type { OpenCalls } from "../../adapters/open-calls.ts";
 import type { ShadowedDevices } from "../../auth/shadow.ts";
 import type { Settings } from "../../config/settings.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
@@ -45,8 +45,8 @@ export interface UpstreamResources {
   readonly idempotencyStore: IdempotencyStore | null;
   /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
   readonly unreleased?: Unreleased | undefined;
-  /** Sends that a stop ends. Absent where nothing is stopped. */
-  readonly openSends?: OpenSends | undefined;
+  /** Calls that a stop ends. Absent where nothing is stopped. */
+  readonly openCalls?: OpenCalls | undefined;
   /** Whether `idempotencyStore` is lost when the process ends. */
   readonly isStoreVolatile: boolean;
   /** `null` if nothing is counted. */
@@ -71,7 +71,7 @@ export async function composeUpstream(
   const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
   const credentialOf = openCredentials(settings, await keyStore.list(), resources.log, keyStore);
   const pool = createUpstreamPool({ ...upstream, maxConnections: maxConcurrent });
-  const fetchUpstream = resources.openSends?.follow(pool) ?? pool;
+  const fetchUpstream = resources.openCalls?.follow(pool) ?? pool;
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
     server: {

@@ -57,7 +57,7 @@ export interface GatewayInstance {
   /** Makes `/readyz` fail, so that a load balancer sends no more requests. They are still accepted. */
   drain(): void;
   /**
-   * Stops. Requests finish first, for at most `graceMs` milliseconds, and then sends without a response of a remote upstream end. Devices are
+   * Stops. Requests finish first, for at most `graceMs` milliseconds. Then calls that a remote upstream has not answered are ended. Devices are
    * disconnected later, because a send waits for its device's acknowledgement. Then everything is closed.
    */
   close(graceMs: number, servers: readonly DrainingServer[]): Promise<void>;
@@ -149,7 +149,7 @@ export async function openInstance(
         // Streams would keep their requests in progress for the whole grace period.
         resources.extensions?.end();
         await finishRequests(resources, servers, graceMs);
-        if (resources.openSends?.end() === true) await finishRequests(resources, servers, recordMs);
+        if (resources.openCalls?.end() === true) await finishRequests(resources, servers, recordMs);
         await closeAll(resources, metrics, servers);
       }),
   };
@@ -175,8 +175,8 @@ async function finishRequests(
   await Promise.all([...requests, resources.finishBackground(graceMs)]);
 }
 
-/** How long requests that the stop has ended may take to be recorded, in milliseconds. */
-const recordMs = 1_000;
+/** How long requests that the stop has ended may take to be recorded, in milliseconds. A repeat looks for the result of its send once a second. */
+const recordMs = 1_500;
 
 /** Closes everything once no request is in flight. */
 async function closeAll(

@@ -1,24 +1,23 @@
 /**
- * Ends the sends to which a remote upstream has not responded when the process stops. Their callers, the store of sends and the audit log then
- * learn that the outcome is unknown, before the stores close. Commands count as sends here.
+ * Ends the calls to which a remote upstream has not responded when the process stops. Their callers, the store of sends and the audit log then
+ * learn in time that a call has no result: that of a send or a command is unknown, and that of a read is lost.
  */
 import type { UpstreamFetch } from "../ports.ts";
 
-/** See {@link createOpenSends}. */
-export interface OpenSends {
+/** The calls that a remote upstream has not answered. */
+export interface OpenCalls {
   /** Wraps an HTTP client. */
   follow(fetchUpstream: UpstreamFetch): UpstreamFetch;
-  /** Closes the connections of the open sends, and refuses later ones. Returns whether there were any. */
+  /** Closes the connections of the open calls, and refuses later ones. Returns whether there were any. */
   end(): boolean;
 }
 
-/** Creates {@link OpenSends}. */
-export function createOpenSends(): OpenSends {
+/** Begins without any call. */
+export function createOpenCalls(): OpenCalls {
   const open = new Set<() => void>();
   let isEnded = false;
   return {
     follow: (fetchUpstream) => async (request, signal, progress) => {
-      if (request.method === "GET") return fetchUpstream(request, signal, progress);
       const call = new AbortController();
       const end = (): void => call.abort(new Error("the gateway stopped"));
       const abort = (): void => call.abort(signal.reason);
