@@ -1,7 +1,9 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import type { ProxyEvent } from "../telemetry.ts";
-import { createOpenCircuits } from "./observers.ts";
+import { createOpenCircuits, observeUpstream } from "./observers.ts";
+import { createMetricTable } from "./table.ts";
 
 const down = (tenant: string): ProxyEvent => ({ type: "upstream_down", tenant });
 
@@ -54,4 +56,22 @@ test("the tenants whose upstream is down take a bounded amount of memory", () =>
   const circuits = createOpenCircuits(createVirtualClock());
   for (let index = 0; index < 30_000; index++) circuits.record(down(`t-${index}`));
   expect(circuits.count()).toBe(10_000);
+});
+
+test("a call to the upstream that the stop of the gateway ends counts as aborted, and not as broken", async () => {
+  const table = createMetricTable();
+  const request = { method: "GET", path: "/", query: "", headers: {}, body: null, principal: createTestPrincipal() };
+  for (const end of [{}, { isStopped: true }] as const) {
+    const observed = observeUpstream(table, createVirtualClock(), async () => ({
+      reason: "broken",
+      cause: null,
+      ...end,
+    }));
+    await observed(request, new AbortController().signal);
+  }
+  const labels = table.read().flatMap(({ series }) => series.map((reading) => reading.labels));
+  expect(labels).toEqual([
+    ["GET", "", "broken"],
+    ["GET", "", "aborted"],
+  ]);
 });
