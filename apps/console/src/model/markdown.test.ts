@@ -63,6 +63,47 @@ test("tables have a header, rows and column alignment", () => {
   ]);
 });
 
+test("a table is not wider than its head, and hides nothing; a very large one is code", () => {
+  const [table] = parseMarkdown("a|b\n-|-\n1|2|3|4\n5");
+  expect(table).toMatchObject({ rows: [[[text("1")], [text("2 | 3 | 4")]]] });
+  const [row] = parseMarkdown(`a|b\n-|-\n${"|".repeat(50_000)}`);
+  expect(row?.kind === "table" && row.rows.flat()).toHaveLength(2);
+  for (const [columns, rows] of [
+    [120, 1],
+    [2, 6_000],
+  ] as const) {
+    const large = ["a", "-", ...Array.from({ length: rows }, () => "1")].map(
+      (cell) => `|${`${cell}|`.repeat(columns)}`,
+    );
+    expect(parseMarkdown(large.join("\n"))).toEqual([{ kind: "code", text: large.join("\n") }]);
+  }
+});
+
+test("marks enclose at most 1,000 characters, also with code between them, so that each one reads little", () => {
+  const [short, long] = [4, 12].map((count) =>
+    "a `code of more than 90 characters, which has no end so soon because it goes on and on and on`".repeat(count),
+  );
+  for (const [mark, kind] of [
+    ["**", "strong"],
+    ["*", "em"],
+    ["_", "em"],
+    ["~~", "del"],
+  ]) {
+    expect(parseMarkdown(`${mark}${short}${mark}`)).toMatchObject([{ children: [{ kind }] }]);
+    expect(parseMarkdown(`${mark}${long}${mark}`)).toMatchObject([
+      { children: [text(`${mark}a `), ...Array.from({ length: 24 }, () => ({}))] },
+    ]);
+  }
+});
+
+test("an escaped character belongs to the address of a link, and code binds closer than a link", () => {
+  const link = { kind: "link", address: "https://example.com/x_(y)", children: [text("wiki")] };
+  expect(parseMarkdown(String.raw`[wiki](https://example.com/x\_\(y\))`)).toEqual([paragraph(link)]);
+  expect(parseMarkdown("[a `](https://example.com/) b`")).toEqual([
+    paragraph(text("[a "), { kind: "code", text: "](https://example.com/) b" }),
+  ]);
+});
+
 test("HTML stays plain text, and only web and mail links become links", () => {
   expect(parseMarkdown("<img src=x onerror=alert(1)>")).toEqual([paragraph(text("<img src=x onerror=alert(1)>"))]);
   for (const address of [
@@ -151,6 +192,7 @@ test("incomplete and hostile Markdown is parsed without an error or a long delay
     `- a${long("\n")}b`,
     `${long(" **a")}${long("`b")}`,
     long(" *a `b` \\"),
+    long(`${"`".repeat(5)}${" **a".repeat(248)}`),
   ])
     expect(parseMarkdown(hostile).length).toBeGreaterThan(0);
 });

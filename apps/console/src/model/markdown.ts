@@ -29,6 +29,8 @@ export type Block =
 
 /** Quotes and lists that are nested deeper are paragraphs. */
 const maxDepth = 8;
+/** Larger tables are code. The time that a browser takes for one grows with the square of its columns, and with its cells. */
+const maxTableSize = 10_000;
 // Code that begins and ends within a line may begin a paragraph, so a fence has no backtick after it.
 const fence = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})/;
 const fenceEnd = /^ {0,3}(`{3,}|~{3,})\s*$/;
@@ -132,12 +134,17 @@ function parseList(lines: readonly string[], index: number, depth: number): read
 }
 
 function parseTable(lines: readonly string[], index: number): readonly [Block, number] {
-  const length = countWhile(lines, index + 2, (line) => line.includes("|"));
-  const [head = [], rules = [], ...rows] = lines.slice(index, index + 2 + length).map(cellsOf);
+  const length = countWhile(lines, index + 2, (line) => line.includes("|")) + 2;
+  const table = lines.slice(index, index + length);
+  const [head = [], rules = [], ...rows] = table.map(cellsOf);
+  const columns = head.length;
+  if (columns * (columns + length) > maxTableSize) return [{ kind: "code", text: table.join("\n") }, length];
   const aligns = rules.map((cell) => (cell.endsWith(":") ? (cell.startsWith(":") ? "center" : "right") : undefined));
+  // The last column has what a row has beyond it: nothing is hidden, and no row makes the table wider.
+  const bodies = rows.map((row) => [...row.slice(0, columns - 1), row.slice(columns - 1).join(" | ")]);
   return [
-    { kind: "table", aligns, head: head.map(parseInline), rows: rows.map((row) => row.map(parseInline)) },
-    length + 2,
+    { kind: "table", aligns, head: head.map(parseInline), rows: bodies.map((row) => row.map(parseInline)) },
+    length,
   ];
 }
 
@@ -152,41 +159,50 @@ function countWhile(lines: readonly string[], from: number, test: (line: string)
   return index - from;
 }
 
-/** A character within emphasis, or something that binds closer than marks: an escaped character, or code. */
-const unit = /(?:\\.|`[^`\n]{1,1000}`|`(?![^`\n]{1,1000}`)|[^\n\\`])/.source;
+const escaped = /\\([\\`*_{}[\]()#+.!~|>-])/g;
 
-/** The earliest of these begins the next piece. Each part is bounded, so that hostile texts take linear time. */
+/** Escaped characters, and code: they bind closer than links and emphasis. */
+const close = new RegExp(`${escaped.source}|${/(?<!`)(`{1,4})(?!`)([^\n]{1,2000}?)(?<!`)\2(?!`)/.source}`, "g");
+
+/**
+ * The earliest of these begins the next piece of a {@link cover covered} text. Each part has a bounded number of characters, so that hostile
+ * texts take linear time.
+ */
 const piece = new RegExp(
   [
-    /\\([\\`*_{}[\]()#+.!~|>-])/.source,
-    /(?<!`)(`{1,4})(?!`)([^\n]{1,2000}?)(?<!`)\2(?!`)/.source,
-    /!?\[([^\][\n]{0,500})\]\(([^()\s]{1,2000})(?:\s+"[^"\n]{0,500}")?\)/.source,
-    String.raw`\*\*(?=\*?[^\s*])(${unit}{1,1000}?)(?<=\S)\*\*(?!\*)`,
-    String.raw`(?<![\w*])\*(?=[^\s*])((?:(?!\*)${unit}){1,1000}?)(?<=\S)\*(?![\w*])`,
+    /(\\{2,})|(\0+)/.source,
+    /!?\[([^\][\n]{0,500})\]\(([^()\s\0]{1,2000})(?:\s+"[^"\n]{0,500}")?\)/.source,
+    /\*\*(?=\*?[^\s*])([^\n]{1,1000}?)(?<=\S)\*\*(?!\*)/.source,
+    /(?<![\w*])\*(?=[^\s*])([^*\n]{1,1000}?)(?<=\S)\*(?![\w*])/.source,
     // Underscores are parts of names, in any script.
-    String.raw`(?<![\p{L}\p{N}_])_(?=[^\s_])((?:(?!_)${unit}){1,1000}?)(?<=\S)_(?![\p{L}\p{N}_])`,
-    String.raw`~~(?=\S)((?:(?!~)${unit}){1,1000}?)~~`,
-    /(https?:\/\/[^\s<>"'`]{1,2000}[^\s<>"'`.,;:!?)\]])/.source,
+    /(?<![\p{L}\p{N}_])_(?=[^\s_])([^_\n]{1,1000}?)(?<=\S)_(?![\p{L}\p{N}_])/u.source,
+    /~~(?=\S)([^~\n]{1,1000}?)~~/.source,
+    /https?:\/\/[^\s<>"'`\0]{1,2000}[^\s<>"'`\0.,;:!?)\]]/.source,
   ].join("|"),
-  "gu",
+  "dgu",
 );
+
+/** Replaces what binds closer, so that no mark in it counts, with as many characters. */
+function cover(text: string): string {
+  return text.replace(close, (all: string, character?: string) => (character ? "\\" : "\0").repeat(all.length));
+}
 
 function parseInline(text: string): readonly Inline[] {
   const pieces: Inline[] = [];
   let end = 0;
-  for (const match of text.matchAll(piece)) {
-    if (match.index > end) pieces.push({ kind: "text", text: text.slice(end, match.index) });
-    const [all, escaped, , code, label, address, strong, starred, underscored, del, url] = match;
+  for (const { index, indices = [] } of cover(text).matchAll(piece)) {
+    if (index > end) pieces.push({ kind: "text", text: text.slice(end, index) });
+    const parts = indices.map((range: readonly [number, number] | undefined) => range && text.slice(...range));
+    const [all = "", escapes, code, label, address, strong, starred, underscored, del] = parts;
     const em = starred ?? underscored;
-    if (escaped !== undefined) pieces.push({ kind: "text", text: escaped });
-    else if (code !== undefined) pieces.push({ kind: "code", text: code.trim() });
-    else if (address !== undefined)
-      pieces.push(linkOf(address, label === undefined || label === "" ? address : label, all));
+    if (escapes !== undefined) pieces.push({ kind: "text", text: escapes.replace(escaped, "$1") });
+    else if (code !== undefined) pieces.push({ kind: "code", text: code.replace(/^`+|`+$/g, "").trim() });
+    else if (address !== undefined) pieces.push(linkOf(address.replace(escaped, "$1"), label || address, all));
     else if (strong !== undefined) pieces.push({ kind: "strong", children: parseInline(strong) });
     else if (em !== undefined) pieces.push({ kind: "em", children: parseInline(em) });
     else if (del !== undefined) pieces.push({ kind: "del", children: parseInline(del) });
-    else if (url !== undefined) pieces.push(linkOf(url, url, url));
-    end = match.index + all.length;
+    else pieces.push(linkOf(all, all, all));
+    end = index + all.length;
   }
   if (end < text.length) pieces.push({ kind: "text", text: text.slice(end) });
   return pieces;

@@ -5,8 +5,8 @@ import { useMemo } from "preact/hooks";
 import { type Block, type Inline, parseMarkdown } from "../model/markdown.ts";
 import { CopyBlock } from "./copy.tsx";
 
-/** The longest text that is read as Markdown, in characters; a longer one is shown unchanged. */
-const maxLength = 100_000;
+/** The longest text that is read as Markdown, in characters; a longer one is shown unchanged. It is read again with each word that is added. */
+const maxLength = 30_000;
 
 /** Draws a text as Markdown. */
 export function Markdown({ text }: { text: string }): JSX.Element {
