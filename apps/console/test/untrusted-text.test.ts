@@ -164,6 +164,64 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
+  test("a tool call whose arguments nest deeply or have very many lines is shown as a text, and hides nothing that follows", async () => {
+    const page = await open("/device/dev-5");
+    const log = page.getByRole("log");
+    const deep = `{"command":"ls","list":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
+    const wide = JSON.stringify({ command: "ls", list: Array.from({ length: 20_000 }, () => 0) });
+    for (const [index, tool_args] of [deep, wide, `no JSON${"\na".repeat(20_000)}`].entries()) {
+      const call = { tool_call_id: `long-${index}`, tool_name: `Long${index}`, tool_args };
+      send(4, { type: "stream_delta", delta: { message_type: "client_tool_start", ...call } });
+      const end = { message_type: "client_tool_end", tool_call_id: call.tool_call_id, status: "error" };
+      send(4, { type: "stream_delta", delta: end });
+      say(`said-long-${index}`, `after *long-${index}*`);
+      await log.getByText(`long-${index}`, { exact: true }).waitFor();
+      const tool = log.locator("details").filter({ hasText: `Long${index}` });
+      // A failed call with a short input opens by itself.
+      expect(await tool.getAttribute("open")).toBeNull();
+      await tool.locator("summary").click();
+      await tool.getByLabel("input", { exact: true }).waitFor();
+      // No line is a node of its own, and there is no indentation.
+      expect(await tool.locator("*").count()).toBeLessThan(20);
+      const { length } = (await tool.textContent()) ?? "";
+      expect(length).toBeGreaterThan(tool_args.length);
+      expect(length).toBeLessThan(tool_args.length * 2);
+    }
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("an entry that cannot be drawn says so, and the others are shown", async () => {
+    const page = await open("/device/dev-5");
+    const log = page.getByRole("log");
+    await page.evaluate(`{
+      const { matchAll } = String.prototype;
+      String.prototype.matchAll = function (...options) {
+        if (this.includes("not drawable")) throw new RangeError("not drawable");
+        return matchAll.apply(this, options);
+      };
+    }`);
+    say("said-broken", "not drawable");
+    say("said-next", "but *this*");
+    await log.getByText("This entry cannot be shown.").waitFor();
+    await log.getByText("this", { exact: true }).waitFor();
+    say("said-broken", " at all");
+    say("said-next", ", and *more*");
+    await log.getByText("more", { exact: true }).waitFor();
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("a long message that grows is not read as Markdown again and again", async () => {
+    const page = await open("/device/dev-5");
+    const log = page.getByRole("log");
+    say("said-long", "*a* ".repeat(10_000));
+    for (const word of ["one", "two", "three"]) {
+      say("said-long", ` word-${word}`);
+      await log.getByText(`word-${word}`).waitFor();
+    }
+    expect(await page.evaluate<number>(`read.filter((text) => text.startsWith("*a*")).length`)).toBe(0);
+    expect(watched.faults).toEqual([]);
+  });
+
   test("a key's name, description and devices are shown with invisible characters written out everywhere", async () => {
     const admin = await gateway.proxy.createKey({ scopes: ["admin"] });
     const response = await fetch(`${gateway.proxy.url}/admin/v1/keys`, {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { diffText, foldEmpty, linesToShow } from "./line-diff.ts";
-import { describeInput } from "./tool-input.ts";
+import { describeInput, isDrawable } from "./tool-input.ts";
 
 test("edits are shown as changes, new files as additions, and commands and paths in their own fields", () => {
   expect(describeInput({ file_path: "/a.ts", old_string: "x", new_string: "y" })).toEqual([
@@ -34,6 +34,16 @@ test("no part of an input is hidden, whatever the types of its members", () => {
   expect(both).toContainEqual({ kind: "member", name: "replace_all", text: "true" });
   const more = describeInput({ path: "/a", edits: [{ old_string: "x", new_string: "y", replace_all: true }] });
   expect(more[1]).toMatchObject({ kind: "member", name: "edits", text: expect.stringContaining("replace_all") });
+});
+
+test("an input is drawn if it nests at most 64 levels and has few lines, however these are distributed", () => {
+  const nested = (levels: number): unknown => JSON.parse(`${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`);
+  expect([nested(64), nested(65), nested(100_000)].map(isDrawable)).toEqual([true, false, false]);
+  const lines = "line\n".repeat(2_400);
+  expect(isDrawable({ file_path: "/a", old_string: lines, new_string: lines })).toBe(true);
+  expect(isDrawable({ content: lines.repeat(3) })).toBe(false);
+  const items = (count: number): object => ({ items: Array.from({ length: count }, () => 0) });
+  expect([items(2_000), items(5_000)].map(isDrawable)).toEqual([true, false]);
 });
 
 test("invisible and bidirectional control characters are shown wherever the input contains them", () => {

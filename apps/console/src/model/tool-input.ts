@@ -22,6 +22,22 @@ const editMembers = [
 /** Texts that legitimately contain unusual spaces. A program may run any other text. */
 const proseMembers: readonly string[] = ["description", "content", ...editMembers.flat()];
 
+/** The deepest nesting that is drawn. The gateway accepts no deeper frames, but arguments of a tool are a text in them. */
+const maxDepth = 64;
+/** The most lines that are drawn. Each value also counts its indentation. */
+const maxSize = 5_000;
+
+/** Returns whether a value nests little and has few lines. */
+export function isDrawable(value: unknown): boolean {
+  let left = maxSize;
+  const fits = (part: unknown, depth: number): boolean => {
+    left -= typeof part === "string" ? part.split("\n").length : depth;
+    if (depth > maxDepth || left < 0) return false;
+    return typeof part === "string" || Object.values(part ?? {}).every((each) => fits(each, depth + 1));
+  };
+  return fits(value, 0);
+}
+
 /** Describes the input of a tool. */
 export function describeInput(input: Readonly<Record<string, unknown>> | null): readonly InputPart[] {
   if (input === null) return [];

@@ -1,11 +1,12 @@
 /** The entries of a conversation, the latest at the end. It follows new entries unless the reader has scrolled up. */
 import { printable } from "@letta-environments/command-line/printable";
-import type { JSX } from "preact";
+import { Component, type JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Entry, isRunning, messageIdOf, type ToolCall } from "../model/conversation.ts";
 import { isObject } from "../model/merge-patch.ts";
 import { describeState } from "../model/message-state.ts";
 import { dateText } from "../model/time.ts";
+import { isDrawable } from "../model/tool-input.ts";
 import { time } from "../state/clock.ts";
 import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
 import { isRepeatable, openSends, repeat } from "../state/sends.ts";
@@ -17,6 +18,8 @@ import { ToolInput } from "./tool-input.tsx";
 
 /** Distance to the end within which new entries are followed, in pixels. */
 const nearEnd = 80;
+/** Only the reader opens a tool call with longer arguments, which take time to draw. */
+const maxOpen = 10_000;
 
 /** The conversation that is selected. */
 export function Transcript({
@@ -103,7 +106,19 @@ function emptyText({ failure, history }: DeviceConversations, isOnline: boolean)
   return `Nothing was said in this conversation yet.${isOnline && may("send") ? " Send a message to begin." : ""}`;
 }
 
-function Line({ entry }: { entry: Entry }): JSX.Element {
+/** A line. One that cannot be drawn says so, and leaves the others as they are. */
+class Line extends Component<{ entry: Entry }, { isBroken?: true }> {
+  static override getDerivedStateFromError(): object {
+    return { isBroken: true };
+  }
+
+  override render(): JSX.Element {
+    if (this.state.isBroken) return <p class="line hint">This entry cannot be shown.</p>;
+    return <Drawn entry={this.props.entry} />;
+  }
+}
+
+function Drawn({ entry }: { entry: Entry }): JSX.Element {
   switch (entry.kind) {
     case "sent": {
       const state = describeState(entry.status);
@@ -176,29 +191,41 @@ const toolStates = {
 
 function Tool({ call }: { call: ToolCall }): JSX.Element {
   const [tone, text] = toolStates[call.state];
+  const [isOpen, setOpen] = useState(false);
+  const input = parse(call.input);
   return (
-    <details class="line tool" open={call.state === "failed"}>
+    <details
+      class="line tool"
+      open={call.state === "failed" && call.input.length < maxOpen}
+      onToggle={(event) => setOpen(event.currentTarget.open)}
+    >
       <summary>
-        <strong>{printable(call.tool) || "Tool"}</strong> <span class="mono">{printable(summaryOf(call.input))}</span>{" "}
+        <strong>{printable(call.tool) || "Tool"}</strong> <span class="mono">{printable(summaryOf(input))}</span>{" "}
         <Badge tone={tone}>{text}</Badge>
       </summary>
-      <ToolInput input={parse(call.input)} />
-      {call.result !== "" && <CopyBlock text={call.result} label="Result" />}
+      {isOpen && (
+        <>
+          <ToolInput input={input} />
+          {call.result !== "" && <CopyBlock text={call.result} label="Result" />}
+        </>
+      )}
     </details>
   );
 }
 
 /** The first value of the arguments, in one line. */
-function summaryOf(input: string): string {
-  const [value] = Object.values(parse(input) ?? {});
+function summaryOf(input: ReturnType<typeof parse>): string {
+  const [value] = Object.values(input ?? {});
   return typeof value === "string" ? (value.split("\n", 1)[0] ?? "").slice(0, 120) : "";
 }
 
+/** Reads the arguments. Any other text, and one with a value that would take long to draw, is shown as a text. */
 function parse(input: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(input);
-    return isObject(value) ? value : null;
+    if (isObject(value) && isDrawable(value)) return value;
   } catch {
-    return input === "" ? null : { input };
+    if (input === "") return null;
   }
+  return { input: isDrawable(input) ? input : JSON.stringify(input) };
 }
