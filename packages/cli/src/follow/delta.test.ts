@@ -43,6 +43,19 @@ test("a tool that runs on the server is shown with its result, from arguments th
   expect(read({ message_type: "tool_return_message", tool_call_id: "never seen" })).toBeNull();
 });
 
+test("arguments that nest deeply are shown as they are, because some runtimes need very long to serialise them", () => {
+  const nested = (levels: number): string => `{"path":"/a","list":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+  const shown = [63, 64].map((levels) =>
+    createDeltaReader()({
+      message_type: "client_tool_start",
+      tool_call_id: "t-3",
+      tool_name: "X",
+      tool_args: nested(levels),
+    }),
+  );
+  expect(shown).toMatchObject([{ input: "/a" }, { input: nested(64) }]);
+});
+
 test("errors and notices have their text", () => {
   const read = createDeltaReader();
   expect(read({ message_type: "loop_error", message: "404 {}" })).toEqual({ kind: "error", text: "404 {}" });

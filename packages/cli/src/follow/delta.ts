@@ -2,6 +2,7 @@
  * Reads the pieces of a turn that a device reports. Nothing from a device or a model is trusted: only known members of the right type are
  * used, and the printer makes their texts safe.
  */
+import { isNestedDeeply } from "@letta-environments/schema";
 import { isRecord } from "@letta-environments/schema/guards";
 import { describeInput } from "../format/approval.ts";
 
@@ -83,6 +84,8 @@ export function createDeltaReader(): (delta: Readonly<Record<string, unknown>>) 
 }
 
 function describeArguments(text: string): string {
+  // The gateway checks the frame, in which the arguments are a text.
+  if (isNestedDeeply(text)) return text;
   try {
     const value: unknown = JSON.parse(text);
     return isRecord(value) ? describeInput(value) : text;
