@@ -118,18 +118,19 @@ function request(
 
 /** Whether two reports ask for the same thing. Either may omit the input or the lasting permissions, and the reason may be worded differently. */
 function asksForTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean {
-  const shown = ({ tool, input, isInputCut, suggestions }: ApprovalRequest): string =>
-    canonicalJson({
-      tool,
-      ...((asked.input !== null || asked.isInputCut) && { input, isInputCut }),
-      ...(asked.suggestions.length > 0 && { suggestions }),
-    });
-  return shown(known) === shown(asked);
+  const [before, now] = [known, asked].map(({ tool, input, isInputCut, suggestions }) => ({
+    tool,
+    ...((asked.input !== null || asked.isInputCut) && { input, isInputCut }),
+    ...(asked.suggestions.length > 0 && { suggestions }),
+  }));
+  // A repeated list usually has the same text. Sorting the members takes much longer.
+  return JSON.stringify(before) === JSON.stringify(now) || canonicalJson(before) === canonicalJson(now);
 }
 
 /** Returns what the device asks for instead of a request whose decision was sent; `null` if there is nothing else. */
 function replacementBy({ approval, sent }: PendingApproval, report: ReportedRequest): ReportedRequest | null {
-  const replacement = sent?.replacement ?? null;
+  if (sent === null) return null;
+  const { replacement } = sent;
   if (replacement !== null && asksForTheSame(replacement.request, report.request))
     return { ...replacement, hasRequestFrame: replacement.hasRequestFrame || report.hasRequestFrame };
   return asksForTheSame(approval.request, report.request) ? null : report;
