@@ -1,7 +1,7 @@
 /**
- * The limits and intervals of the environment server that callers and devices can notice; the table in README.md lists them. What one parser reads
- * is limited in `dialects/`, what a cache or a log keeps in its own file, and what the API allows in the schema package. The host limits the memory
- * of unfinished frames, because only complete frames reach this package.
+ * The limits and intervals of the environment server that callers and devices can notice; the table in README.md lists them. Rates are in `socket/rates.ts`.
+ * What one parser reads is limited in `dialects/`, what a cache or a log keeps in its own file, and what the API allows in the schema package. The host
+ * limits the memory of unfinished frames, because only complete frames reach this package.
  */
 import { messageRetentionMs } from "@letta-environments/schema";
 import type { ApprovalLogLimits } from "./approval-log.ts";
@@ -39,7 +39,7 @@ export const maxWaitingLength: number = 256 * 1_024;
 
 /**
  * Characters of the reports in which the queues of a device fill. A device reports a queue twice for each message that joins it, which takes the
- * number of its messages times their characters. The limit is far below the bursts of {@link parsedRate} and {@link textRate}.
+ * number of its messages times their characters. The limit is far below the bursts of `parsedRate` and `textRate`.
  */
 export const maxQueueReportsLength: number = 8 * 1_048_576;
 
@@ -86,24 +86,6 @@ export const maxFrameBytes: number = 16 * 1_024 * 1_024;
  * The server learns nothing from longer frames, such as a queue with images.
  */
 export const maxParsedLength: number = 512 * 1_024;
-
-/** Rate and burst of the frames of one socket. A short turn is 12 frames; a turn with output streams about 100 per second. */
-export const frameRate: Rate = { perSecond: 500, burst: 2_000 };
-
-/** Rate and burst of the text in the frames of one socket, in characters (UTF-16 code units). */
-export const textRate: Rate = { perSecond: 4 * 1_048_576, burst: 24 * 1_048_576 };
-
-/** Rate and burst of the text that is parsed for one socket, in characters. A short turn has about 31 KB of it. */
-export const parsedRate: Rate = { perSecond: 2 * 1_048_576, burst: 16 * 1_048_576 };
-
-/** Rate and burst of the frames of all sockets of one key: fifty devices that stream, or a thousand that reconnect at once. */
-export const keyFrameRate: Rate = { perSecond: 5_000, burst: 20_000 };
-
-/** Rate and burst of the text of all sockets of one key, in characters (UTF-16 code units). */
-export const keyTextRate: Rate = { perSecond: 16 * 1_048_576, burst: 128 * 1_048_576 };
-
-/** Rate and burst of the text that is parsed for all sockets of one key, in characters. */
-export const keyParsedRate: Rate = { perSecond: 4 * 1_048_576, burst: 128 * 1_048_576 };
 
 /** How long a device is refused after it exceeded a limit, in milliseconds. Each new violation doubles it. */
 export const minThrottleDelayMs = 1_000;
@@ -343,12 +325,6 @@ export const maxConnectionsPerEnvironment = 100;
 /** Largest `metadata` of a registration, in characters of JSON. Real devices send about 700. */
 export const maxMetadataLength = 16_384;
 
-/** A token bucket: `burst` at once, refilled by `perSecond`. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
 // Viewers
 
 /** Viewers of one key. */
@@ -362,15 +338,6 @@ export const maxViewerFrameBytes: number = 8 * 1_048_576;
 
 /** Bytes that may wait to be sent to a viewer that does not read. */
 export const maxViewerWaitingBytes: number = 4 * 1_048_576;
-
-/** Rate and burst of the frames of one viewer, in addition to the rate limits of its key. Acknowledgements of frames that were sent do not count. */
-export const viewerFrameRate: Rate = { perSecond: 50, burst: 200 };
-
-/** Rate and burst of the frames of one viewer that are refused. Beyond it the socket is closed. */
-export const viewerViolationRate: Rate = { perSecond: 0.1, burst: 10 };
-
-/** Rate and burst of the text of one device that is parsed for its viewers, in characters. */
-export const viewerParsedRate: Rate = { perSecond: 2 * 1_048_576, burst: 16 * 1_048_576 };
 
 /** Commands and calls of one viewer that may run at once. */
 export const maxRunningPerViewer = 64;

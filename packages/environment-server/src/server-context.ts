@@ -81,7 +81,7 @@ export function createServerContext(
     time,
     isConnected: (environmentId) => hub.connectionOf(environmentId) !== null,
   });
-  const following = { findUnsaved: createUnsavedFinder(store, time), onChange: changes.feed.recordMessages };
+  const following = createFollowing(store, time, changes.feed);
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
   const approvals = createApprovals({ ...options, store, emit, messages, time }, feed, track, () => server);
@@ -96,7 +96,7 @@ export function createServerContext(
     ...options,
     store,
     pending,
-    followers: [...createFollowers({ messages, approvals, commands }), { expired: feed.removed }],
+    followers: createFollowers({ messages, approvals, commands, feed }, following.changed, () => hub),
     output: feed,
     watch: viewers,
     emit: emitAndNote,
@@ -196,6 +196,20 @@ function createApprovals(
   });
 }
 
+/** Connects the tracker of messages with other parts, and counts the changes that it makes. */
+function createFollowing(
+  store: EnvironmentStore,
+  time: ServerContext["time"],
+  feed: Pick<ChangeFeed, "recordMessages">,
+) {
+  const changed = { messages: 0 };
+  const onChange: ChangeFeed["recordMessages"] = (messages) => {
+    changed.messages += messages.length;
+    feed.recordMessages(messages);
+  };
+  return { findUnsaved: createUnsavedFinder(store, time), onChange, changed };
+}
+
 /** Emits events, and notifies the parts that follow them or the sockets that open and end. */
 function withFollowers(
   emit: EmitEvent,
@@ -216,11 +230,17 @@ function withFollowers(
 }
 
 /** Lets the extensions follow the devices. */
-function createFollowers({
-  messages,
-  approvals,
-  commands,
-}: Pick<ServerContext, "messages" | "approvals" | "commands">): readonly DeviceFollower[] {
+function createFollowers(
+  {
+    messages,
+    approvals,
+    commands,
+    feed,
+  }: Pick<ServerContext, "messages" | "approvals" | "commands"> & { readonly feed: Pick<ChangeFeed, "removed"> },
+  /** How many changes of messages there have been. */
+  changed: { readonly messages: number },
+  hub: () => Pick<ServerContext["hub"], "countChanges">,
+): readonly DeviceFollower[] {
   return [
     {
       connected: ({ device, acknowledgementSupport }) => messages.connect(device, acknowledgementSupport !== "no"),
@@ -230,8 +250,11 @@ function createFollowers({
         onRead();
         return conversations;
       },
-      received({ device }, frame) {
-        if (frame.kind !== "command_response") messages.receive(device.environmentId, frame);
+      received(connection, frame) {
+        if (frame.kind === "command_response") return;
+        const before = changed.messages;
+        messages.receive(connection.device.environmentId, frame);
+        if (changed.messages > before) hub().countChanges(connection, "messages", changed.messages - before);
       },
       disconnected: messages.disconnect,
     },
@@ -240,7 +263,8 @@ function createFollowers({
         const { device, identity } = connection;
         // Devices acknowledge inputs since 0.30.3, and ask in frames since 0.30.
         const asksInFrames = (): boolean => connection.acknowledgementSupport === "yes";
-        const requester = { device, owner: ownerOf(identity), policy, asksInFrames };
+        const countRequest = (): void => hub().countChanges(connection, "requests", 1);
+        const requester = { device, owner: ownerOf(identity), policy, asksInFrames, countRequest };
         approvals.connect(requester, messages.hadReadPolicies(device.environmentId));
       },
       resume: approvals.resume,
@@ -253,6 +277,7 @@ function createFollowers({
       received: ({ device }, frame) => commands.receive(device.environmentId, frame),
       disconnected: commands.disconnect,
     },
+    { expired: feed.removed },
   ];
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { frameRate } from "../src/limits.ts";
+import { frameRate } from "../src/socket/rates.ts";
 import { anyone, createHarness, toRequest, userMessage } from "./support/harness.ts";
 
 test("close() closes every socket with 1001 and leaves no timer", async () => {

@@ -1,7 +1,7 @@
 /** The events of messages: their texts, and messages that could not be sent. */
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import { parsedRate } from "../src/limits.ts";
+import { parsedRate } from "../src/socket/rates.ts";
 import { deltaFrame as delta, listen, settleEvents as settle } from "./support/event-streams.ts";
 import { anyone, createHarness, userMessage } from "./support/harness.ts";
 

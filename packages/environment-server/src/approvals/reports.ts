@@ -104,6 +104,8 @@ function request(
   }: { readonly hasRequestFrame: boolean; readonly requestedAt?: number },
 ): void {
   const scope = { environmentId: requester.device.environmentId, ...conversation };
+  // A device that asked too often has been disconnected meanwhile, and asks again.
+  if (state.devices.get(scope.environmentId) !== requester) return;
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
   if (known === undefined) return requestNew(state, requester, scope, asked, { hasRequestFrame, requestedAt });
   const report: ReportedRequest = { request: asked, hasRequestFrame: hasRequestFrame || known.hasRequestFrame };
@@ -172,6 +174,7 @@ export function replace(
     state.enforcement.schedule(entry);
   }
   state.enforcement.apply(entry);
+  requester.countRequest();
 }
 
 /** A deadline does not begin again. The denial of an earlier tool does not apply to another one. */
@@ -212,6 +215,7 @@ export function requestNew(
   state.onChange("requested", approval);
   for (const end of state.waiters.of(serialiseKey(key))) end();
   enforcement.apply(entry);
+  requester.countRequest();
 }
 
 /** The device asks in the turn that runs. Until then, a status may have listed the request during an earlier turn. */

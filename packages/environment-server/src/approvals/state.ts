@@ -38,6 +38,8 @@ export interface ApprovalDevice {
   readonly policy: ApprovalPolicy | null;
   /** Whether the device asks in a frame for each request. Devices before 0.30 only list their requests in their status. */
   readonly asksInFrames: () => boolean;
+  /** Counts a request that is new or that asks for something else. The socket of a device with too many is closed. */
+  readonly countRequest: () => void;
 }
 
 export interface ApprovalTrackerOptions extends Pick<MessageTracker, "triggerOf" | "policiesOf"> {

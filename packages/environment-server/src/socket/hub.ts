@@ -37,7 +37,7 @@ import { createQueueLedgers } from "./queue-ledger.ts";
 import { ignoredSocket, listen } from "./receive.ts";
 import { reconcile } from "./reconciliation.ts";
 import { createDeviceThrottle, type ThrottledDevice } from "./throttle.ts";
-import { createTraffic } from "./traffic.ts";
+import { type ChangeUnit, createTraffic } from "./traffic.ts";
 
 /** The open sockets and what other modules may do with them. */
 export interface DeviceHub extends LocalSockets {
@@ -53,6 +53,8 @@ export interface DeviceHub extends LocalSockets {
   connectionOf(environmentId: string): DeviceConnection | null;
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
+  /** Counts what a frame of a device has changed. A device that changes too much is closed. */
+  countChanges(connection: DeviceConnection, unit: ChangeUnit, count: number): void;
   /** Devices with an open socket, online or silent. Each is the same object as long as its socket is open. */
   connectedDevices(): readonly ConnectedDevice[];
   readonly size: number;
@@ -91,6 +93,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
       return { podId: hub.podId, connectionId: connection.device.connectionId, generation: connection.generation };
     },
     send: (connection, text) => send(hub, connection, text),
+    countChanges: ({ traffic }, unit, count) => hub.traffic.countChanges(traffic, unit, count),
     connectedDevices: () => [...hub.connections.values()].map(({ identity }) => identity),
     get size() {
       return hub.connections.size;

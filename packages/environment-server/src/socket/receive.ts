@@ -81,18 +81,18 @@ function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame
       send(hub, connection, pongFrame);
       return;
     case "update_device_status": {
-      follow(hub, connection, frame);
+      if (!follow(hub, connection, frame)) return;
       const status = changeStatus(connection.status, frame.change);
       return status === connection.status ? undefined : hub.writes.changeStatus(connection, status);
     }
     case "update_queue":
       inferAcknowledgements(hub, connection, frame);
-      follow(hub, connection, frame);
+      if (!follow(hub, connection, frame)) return;
       confirmListed(hub, connection, frame.runtime, frame.messageIds);
       return reportQueue(hub, connection, frame, length);
     case "update_loop_status":
       inferAcknowledgements(hub, connection, frame);
-      follow(hub, connection, frame);
+      if (!follow(hub, connection, frame)) return;
       return confirmListed(
         hub,
         connection,
@@ -104,15 +104,17 @@ function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame
     case "turn_finished":
     case "assistant_text":
     case "control_request":
-      return follow(hub, connection, frame);
+      follow(hub, connection, frame);
+      return;
     case "input_accepted":
     case "other":
   }
 }
 
-/** Passes a frame to the parts that follow devices. */
-function follow({ followers }: HubState, connection: DeviceConnection, frame: FollowedFrame): void {
-  for (const follower of followers) follower.received?.(connection, frame);
+/** Passes a frame to the parts that follow devices. Returns whether the socket is still open: a frame that changes too much closes it. */
+function follow(hub: HubState, connection: DeviceConnection, frame: FollowedFrame): boolean {
+  for (const follower of hub.followers) if (isCurrent(hub, connection)) follower.received?.(connection, frame);
+  return isCurrent(hub, connection);
 }
 
 /** @param length of the frame, in characters: it repeats the messages */

@@ -1,12 +1,14 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { frameRate, keyFrameRate, keyTextRate } from "../limits.ts";
+import { maxApprovalsPerKey } from "../limits.ts";
+import { frameRate, keyFrameRate, keyTextRate } from "./rates.ts";
 import { createTraffic, fillBucket, refillBucket, takeTokens, type Traffic } from "./traffic.ts";
 
 /** The functions of {@link Traffic} for one socket. */
 interface TestSocket {
   admit(length: number): boolean;
   admitParsing(length: number): boolean;
+  countRequests(count: number): void;
   close(): void;
 }
 
@@ -15,6 +17,7 @@ function open(traffic: Traffic, owner: string, name: string, refused: string[]):
   return {
     admit: (length) => traffic.admit(socket, length),
     admitParsing: (length) => traffic.admitParsing(socket, length),
+    countRequests: (count) => traffic.countChanges(socket, "requests", count),
     close: () => traffic.close(socket),
   };
 }
@@ -76,6 +79,23 @@ test("text that has to be parsed has its own rate", () => {
   for (let frame = 0; frame < 16; frame++) expect(socket.admitParsing(1_048_576)).toBe(true);
   expect(socket.admitParsing(1)).toBe(false);
   expect(refused).toEqual(["a: The device sends more than 2 MiB of statuses and queues per second"]);
+});
+
+test("when the devices of a key ask for too many permissions together, the one that has asked the most is refused", () => {
+  const refused: string[] = [];
+  const traffic = createTraffic(createVirtualClock());
+  const sockets = Array.from({ length: 12 }, (_, index) => open(traffic, "key", `${index}`, refused));
+  for (const [index, socket] of sockets.entries()) socket.countRequests(index === 5 ? 190 : 170);
+  open(traffic, "other key", "other", refused).countRequests(200);
+  expect(refused).toEqual(["5: The devices of one key send more than 100 new requests for permission per second"]);
+});
+
+test("the devices of a key may connect with all its pending requests at the same time", () => {
+  const refused: string[] = [];
+  const traffic = createTraffic(createVirtualClock());
+  for (let device = 0; device < 10; device++)
+    open(traffic, "key", `${device}`, refused).countRequests(maxApprovalsPerKey / 10);
+  expect(refused).toEqual([]);
 });
 
 test("a key cannot renew its burst by reconnecting", () => {

@@ -1,10 +1,22 @@
 /**
- * Limits how much devices may send: each socket, and all sockets of a key together. The decisions are token buckets in
+ * Limits how much devices may send, and how much their frames may change: each socket, and all sockets of a key together. The decisions are token buckets in
  * monotonic time. When a key exceeds its rate, the socket that has sent the most is closed, not the one whose frame happened
  * to be the last.
  */
 import type { Clock } from "@letta-environments/platform";
-import { frameRate, keyFrameRate, keyParsedRate, keyTextRate, parsedRate, type Rate, textRate } from "../limits.ts";
+import {
+  frameRate,
+  keyFrameRate,
+  keyMessageChangeRate,
+  keyParsedRate,
+  keyRequestRate,
+  keyTextRate,
+  messageChangeRate,
+  parsedRate,
+  type Rate,
+  requestRate,
+  textRate,
+} from "./rates.ts";
 
 /** The state of a token bucket. */
 export interface Bucket {
@@ -48,6 +60,8 @@ export interface Traffic {
   admit(socket: SocketTraffic, length: number): boolean;
   /** Counts text that is about to be parsed, in characters. Returns whether it may be parsed. */
   admitParsing(socket: SocketTraffic, length: number): boolean;
+  /** Counts what a frame has changed. */
+  countChanges(socket: SocketTraffic, unit: ChangeUnit, count: number): void;
   close(socket: SocketTraffic): void;
   /** Forgets keys without sockets whose buckets are full again. */
   prune(): void;
@@ -57,22 +71,43 @@ interface Meter {
   frames: Bucket;
   text: Bucket;
   parsed: Bucket;
+  requests: Bucket;
+  messages: Bucket;
 }
 
 type Unit = keyof Meter;
+
+/** Requests for permission that are new or ask for something else, or messages that have another state. */
+export type ChangeUnit = "requests" | "messages";
 
 interface KeyMeter extends Meter {
   readonly sockets: Set<SocketTraffic>;
 }
 
-const socketRates: Readonly<Record<Unit, Rate>> = { frames: frameRate, text: textRate, parsed: parsedRate };
-const keyRates: Readonly<Record<Unit, Rate>> = { frames: keyFrameRate, text: keyTextRate, parsed: keyParsedRate };
+type Rates = Readonly<Record<Unit, Rate>>;
+
+const socketRates: Rates = {
+  frames: frameRate,
+  text: textRate,
+  parsed: parsedRate,
+  requests: requestRate,
+  messages: messageChangeRate,
+};
+const keyRates: Rates = {
+  frames: keyFrameRate,
+  text: keyTextRate,
+  parsed: keyParsedRate,
+  requests: keyRequestRate,
+  messages: keyMessageChangeRate,
+};
 const units: Readonly<Record<Unit, (rate: Rate) => string>> = {
   frames: ({ perSecond }) => `${perSecond} frames per second`,
   text: ({ perSecond }) => `${perSecond / 1_048_576} MiB per second`,
   parsed: ({ perSecond }) => `${perSecond / 1_048_576} MiB of statuses and queues per second`,
+  requests: ({ perSecond }) => `${perSecond} new requests for permission per second`,
+  messages: ({ perSecond }) => `${perSecond} changes of messages per second`,
 };
-const unitNames: readonly Unit[] = ["frames", "text", "parsed"];
+const unitNames: readonly Unit[] = ["frames", "text", "parsed", "requests", "messages"];
 
 export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic {
   const keys = new Map<string, KeyMeter>();
@@ -125,6 +160,7 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     },
     admit: (socket, length) => take(socket, "frames", 1) && take(socket, "text", length),
     admitParsing: (socket, length) => take(socket, "parsed", length),
+    countChanges: (socket, unit, count) => void take(socket, unit, count),
     close: (socket) => void socket.key.sockets.delete(socket),
     prune() {
       const nowMs = monotonic();
@@ -133,9 +169,14 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
   };
 }
 
-function fillMeter(rates: typeof socketRates, nowMs: number): Meter {
-  const { frames, text, parsed } = rates;
-  return { frames: fillBucket(frames, nowMs), text: fillBucket(text, nowMs), parsed: fillBucket(parsed, nowMs) };
+function fillMeter({ frames, text, parsed, requests, messages }: Rates, nowMs: number): Meter {
+  return {
+    frames: fillBucket(frames, nowMs),
+    text: fillBucket(text, nowMs),
+    parsed: fillBucket(parsed, nowMs),
+    requests: fillBucket(requests, nowMs),
+    messages: fillBucket(messages, nowMs),
+  };
 }
 
 function isFull(meter: Meter, nowMs: number): boolean {

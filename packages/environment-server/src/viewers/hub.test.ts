@@ -6,10 +6,10 @@ import {
   maxViewerFrameLength,
   maxViewersPerKey,
   viewerCheckIntervalMs,
-  viewerFrameRate,
   viewerGraceMs,
   viewerPingIntervalMs,
 } from "../limits.ts";
+import { viewerFrameRate } from "../socket/rates.ts";
 
 describe("frames of the device", () => {
   test("device frames go to every viewer of its row that may see them, numbered from 1 for each viewer", () => {

@@ -13,9 +13,9 @@ import {
   maxViewersPerKey,
   viewerCheckIntervalMs,
   viewerGraceMs,
-  viewerParsedRate,
   viewerPingIntervalMs,
 } from "../limits.ts";
+import { viewerParsedRate } from "../socket/rates.ts";
 import { ownerOf } from "../socket/connection.ts";
 import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/close.ts";
 import type { FrameWatch } from "../socket/followers.ts";

@@ -2,7 +2,7 @@
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
-import { viewerFrameRate, viewerViolationRate } from "../limits.ts";
+import { viewerFrameRate, viewerViolationRate } from "../socket/rates.ts";
 import { type CloseFrame, droppedCode, policyViolation } from "../socket/close.ts";
 import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
 import { errorFrame, failureFrame, type FrameParts, type FrameRefusal } from "./frame.ts";
