@@ -48,6 +48,16 @@ function createHugeQueues(): () => Buffer {
   };
 }
 
+/** Builds a status that lists 100 requests for permission. */
+function pendingRequests(command: string): Buffer {
+  const pending_control_requests = Array.from({ length: 100 }, (_, index) => ({
+    request_id: `perm-${index}`,
+    request: { tool_name: "Bash", tool_call_id: `call-${index}`, input: { command } },
+  }));
+  const runtime = { agent_id: "a", conversation_id: "c" };
+  return textFrame({ type: "update_device_status", runtime, device_status: { pending_control_requests } });
+}
+
 function randomFrame(): Buffer {
   const kinds = [
     "update_queue",
@@ -167,6 +177,17 @@ export const attacks: readonly Attack[] = [
       while (!socket.isEnded()) {
         for (let count = 0; count < 45; count++) await socket.write(frame);
         await new Promise((resolve) => void setTimeout(resolve, 100));
+      }
+    },
+  },
+  {
+    name: "lists of pending requests that change",
+    sockets: 1,
+    async run(socket) {
+      const lists = [pendingRequests("1"), pendingRequests("2")];
+      while (!socket.isEnded()) {
+        for (const list of lists) await socket.write(list);
+        await new Promise((resolve) => void setTimeout(resolve, 10));
       }
     },
   },
