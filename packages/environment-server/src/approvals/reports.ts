@@ -7,7 +7,7 @@ import { type ApprovalRequest, keyOf, serialiseKey, type StoredApproval } from "
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { triggerOfNew, updatePolicy, updateTrigger, updateTriggers } from "./triggers.ts";
+import { triggerOfNew, updatePolicy, updateTrigger, updateTriggers, withMessagesOf } from "./triggers.ts";
 import type { PendingApproval, ReportedRequest, SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
@@ -74,7 +74,8 @@ function receiveList(
   if (listed.length === 0 && known.length === 0) return;
   const missing = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
   for (const entry of missing) handleWithdrawal(state, requester, entry);
-  for (const asked of listed) request(state, requester, conversation, asked, { hasRequestFrame: false });
+  const looking = withMessagesOf(state, environmentId, conversation);
+  for (const asked of listed) request(looking, requester, conversation, asked, { hasRequestFrame: false });
 }
 
 /** The messages of a row have been read: applies the policies to the requests that were held meanwhile, and to those whose message is not known. */

@@ -43,13 +43,26 @@ export function triggerOfNew(
   return possible?.policy === "denied_tool" ? null : { messageId, expiry };
 }
 
+/** Returns a state that looks up the messages of this conversation once, for a report about many of its requests. */
+export function withMessagesOf(state: ApprovalState, environmentId: string, conversation: Conversation): ApprovalState {
+  let trigger: ReturnType<ApprovalState["triggerOf"]> | undefined;
+  let policies: ReturnType<ApprovalState["policiesOf"]> | undefined;
+  return {
+    ...state,
+    triggerOf: () => (trigger ??= state.triggerOf(environmentId, conversation)),
+    policiesOf: () => (policies ??= state.policiesOf(environmentId, conversation)),
+  };
+}
+
 /**
  * A device that reconnects names its pending requests before the run with the message. When the messages of the turn become known, the policies
  * of their senders apply to them, too.
  */
 export function updateTriggers(state: ApprovalState, requester: ApprovalDevice, conversation: Conversation): void {
-  for (const entry of state.pending.ofConversation(requester.device.environmentId, conversation))
-    if (entry.approval.messageId === null && entry.sent === null) updateTrigger(state, requester, entry);
+  const { environmentId } = requester.device;
+  const looking = withMessagesOf(state, environmentId, conversation);
+  for (const entry of state.pending.ofConversation(environmentId, conversation))
+    if (entry.approval.messageId === null && entry.sent === null) updateTrigger(looking, requester, entry);
 }
 
 /** Adds what is now known about the turn of a request. Its deadline can only become earlier. */
