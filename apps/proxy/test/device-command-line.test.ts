@@ -1,7 +1,9 @@
 /** `letta-proxy devices` as a user runs it: separate processes, a data directory, a running gateway. */
 import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { openSqlite } from "@letta-environments/platform/node";
 import { connectScriptedDevice, registerDevice, runLettaProxy } from "@letta-environments/testkit";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { ShownDevice } from "../src/admin/device-view.ts";
 import { useCommandLine } from "./support/use-command-line.ts";
 
@@ -73,7 +75,7 @@ test("another key of a running gateway can enrol a device after devices release,
   expect((await listed())[0]?.ownerKeyId).toBe(second.slice(4, 16));
 });
 
-test("the commands for devices work without a running gateway, and create no file of devices", async () => {
+test("the commands for devices work without a running gateway, create no file of devices, and leave nothing of a removed device in it", async () => {
   await run(["keys", "create", "--name", "n"]);
   expect(await run(["devices", "list"])).toEqual({ code: 0, stdout: "", stderr: "There are no devices.\n" });
   expect(await run(["devices", "list", "--json"])).toEqual({ code: 0, stdout: "[]\n", stderr: "" });
@@ -86,6 +88,9 @@ test("the commands for devices work without a running gateway, and create no fil
   expect((await run(["devices", "remove", deviceId])).code).toBe(1);
   expect((await run(["devices", "remove", deviceId, "--tenant", "acme"])).code).toBe(0);
   expect(await listed()).toEqual([]);
+  const database = openSqlite(join(session.dataDir, "environments.sqlite"));
+  onTestFinished(() => database.close());
+  expect(database.prepare("SELECT * FROM environment").all()).toEqual([]);
 });
 
 test("the commands for devices with --url administer a remote gateway with a key of scope admin, and show which devices are online", async () => {

@@ -115,7 +115,10 @@ export interface EnvironmentRows {
   listNames(filter: EnvironmentFilter): Promise<readonly EnvironmentName[]>;
   /** Finds rows that were seen last at a time or before it, the earliest first. */
   findIdleEnvironments(seenAtMs: number, limit: number): Promise<readonly IdleEnvironment[]>;
-  /** Removes rows and their registrations. A device whose last row is removed no longer has an owner. */
+  /**
+   * Removes rows and their registrations. A device whose last row is removed no longer has an owner. `prune` removes what
+   * belongs to the rows.
+   */
   removeEnvironments(environmentIds: readonly string[]): Promise<void>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;
   /** Moves `lastSeenAt` forward; an earlier time than the stored one changes nothing. */
@@ -153,7 +156,8 @@ export interface DeviceRows {
   releaseDevice(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
   /**
    * Removes a device: its rows, its connectionIds and its owner; with an `environmentId` only that row, and the owner if it was the
-   * last one. Resolves like {@link DeviceRows.releaseDevice}, with the rows that are removed, which `permits` receives too.
+   * last one. Resolves like {@link DeviceRows.releaseDevice}, with the rows that are removed, which `permits` receives too. Call
+   * {@link DeviceRows.finishRemoval} next.
    */
   removeDevice(
     tenant: string,
@@ -161,6 +165,8 @@ export interface DeviceRows {
     permits: PermitsChange,
     environmentId?: string | null,
   ): Promise<readonly DeviceRow[] | null>;
+  /** Removes what belongs to rows that {@link DeviceRows.removeDevice} removed, in batches. Never rejects: after a failure, `prune` removes the rest. */
+  finishRemoval(environmentIds: readonly string[]): Promise<void>;
   /** Changes the labels of all rows of a device. Resolves like {@link DeviceRows.releaseDevice}. */
   labelDevice(
     tenant: string,

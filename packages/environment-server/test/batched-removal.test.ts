@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { EnvironmentStore, StoredApproval, StoredMessage } from "../src/index.ts";
 import { createRowCount, createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { enrolment } from "./enrolment.ts";
+import { createHarness } from "./support/harness.ts";
 
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const detail = { disposition: null, stopReason: null, error: null, usage: null, durationMs: null };
@@ -16,10 +17,15 @@ const decision = { behavior: "deny", reason: "no", decidedBy: "key-1", decidedAt
 const everyDevice = { tenant: null, deviceId: null, afterId: null, limit: null };
 const always = (): boolean => true;
 
-/** Adds a row with 450 messages, and 449 decided requests and a pending one. */
+/** Adds a row with {@link addHistory}. */
 async function fill(store: EnvironmentStore, environmentId: string): Promise<void> {
   const row = { environmentId, deviceId: `device of ${environmentId}`, connectionId: `conn of ${environmentId}` };
   await store.enrol({ ...enrolment, ...row });
+  await addHistory(store, environmentId);
+}
+
+/** Adds 450 messages to a row, and 449 decided requests and a pending one. */
+async function addHistory(store: EnvironmentStore, environmentId: string): Promise<void> {
   const numbers = Array.from({ length: 450 }, (_, index) => index);
   const messages = numbers.map((index): StoredMessage => {
     const ids = { messageId: `m-${index}`, deliveryId: `msg-${index}`, approvalPolicy: null };
@@ -44,8 +50,20 @@ function count(database: SqliteDatabase): number {
 }
 
 const removals = [
-  ["a device", (store: EnvironmentStore) => store.removeDevice("acme", "device of env-1", always)],
-  ["a row", (store: EnvironmentStore) => store.removeEnvironments(["env-1"])],
+  [
+    "a device",
+    async (store: EnvironmentStore) => {
+      const rows = await store.removeDevice("acme", "device of env-1", always);
+      await store.finishRemoval((rows ?? []).map(({ id }) => id));
+    },
+  ],
+  [
+    "a row",
+    async (store: EnvironmentStore) => {
+      await store.removeEnvironments(["env-1"]);
+      while (await store.prune(0, 200));
+    },
+  ],
 ] as const;
 
 test.each(removals)("removing %s lets other work run after each 200 messages and requests", async (_, remove) => {
@@ -119,3 +137,27 @@ test.each(removals)(
     expect(count(database)).toBe(901);
   },
 );
+
+test("a removed device is disconnected before its messages are removed, and its removal waits for no other rows", async () => {
+  const database = openSqlite(":memory:");
+  onTestFinished(() => database.close());
+  const store = createSqliteEnvironmentStore(database, { defer: setImmediate });
+  const { server, connect, register, events } = createHarness({ store });
+  for (const environmentId of ["env-1", "env-2"]) await fill(store, environmentId);
+  await store.removeEnvironments(["env-1", "env-2"]);
+  const { socket } = await connect("device-a");
+  const [row] = await store.findEnvironments("acme", "device-a");
+  await addHistory(store, row?.id ?? "");
+  const before = count(database);
+  expect(before).toBeGreaterThan(2_000);
+
+  events.length = 0;
+  const removing = server.devices.remove("acme", "device-a", always);
+  while ((await store.listDevices(everyDevice)).length > 0) await new Promise((resolve) => void setImmediate(resolve));
+  expect(socket.closes).toEqual([{ code: 1008, reason: "The device was removed" }]);
+  expect(count(database)).toBeGreaterThanOrEqual(before - 200);
+  await register("device-a");
+  expect(events.map(({ type }) => type)).toEqual(["device_removed", "device_disconnected", "device_registered"]);
+  await removing;
+  expect(count(database)).toBe(before - 900);
+});

@@ -58,6 +58,7 @@ test("a file of version 9 is migrated: its decisions are counted, so that the ol
   expect(found.map((approval) => approval?.request.toolCallId)).toEqual([undefined, "call-2", "call-3", undefined]);
   expect(database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'environment_by_owner'").all()).toHaveLength(1);
   await store.removeDevice("acme", enrolment.deviceId, () => true);
+  await store.finishRemoval([enrolment.environmentId]);
   expect(database.prepare("SELECT decided FROM environment_approval_count").get()).toEqual({ decided: 0 });
 });
 
@@ -142,6 +143,7 @@ test("the statuses of a device's messages are removed with it, and their text is
     { environment_id: "env-1", messages: 1, characters: 0 },
   ]);
   await store.removeDevice("t", "d", () => true);
+  await store.finishRemoval(["env-1"]);
   expect(await store.readMessages("env-1", "m-1", 9)).toEqual([]);
   expect(counts()).toEqual([none]);
   await save(reply);

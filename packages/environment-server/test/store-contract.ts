@@ -21,7 +21,10 @@ export function describeStoreContract(
     for (const environmentId of ["env-1", "env-2"]) await store.enrol(enrolmentOf(environmentId));
     return {
       log: store,
-      removeRow: (environmentId) => store.removeEnvironments([environmentId]),
+      async removeRow(environmentId) {
+        await store.removeEnvironments([environmentId]);
+        await store.finishRemoval([environmentId]);
+      },
     };
   };
   describeMessageLogContract(name, (messages) => createWithRows(messages === undefined ? {} : { messages }));

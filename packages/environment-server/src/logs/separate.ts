@@ -66,10 +66,8 @@ export function withSeparateLogs(
       await store.removeEnvironments(environmentIds);
       await forget(environmentIds);
     },
-    async removeDevice(...values) {
-      const rows = await store.removeDevice(...values);
-      await forget((rows ?? []).map(({ id }) => id));
-      return rows;
+    async finishRemoval(environmentIds) {
+      await Promise.all([store.finishRemoval(environmentIds), forget(environmentIds)]);
     },
   };
 }

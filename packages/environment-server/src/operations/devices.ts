@@ -67,8 +67,11 @@ export function createDeviceAdministration({
       if (rows === null) return null;
       if (environmentId === null) emit({ type: "device_removed", tenant, deviceId });
       else emit({ type: "environment_removed", tenant, environmentId, deviceId });
+      // The sockets do not wait for it.
+      const finished = store.finishRemoval(rows.map(({ id }) => id));
       await removals.check();
       for (const row of rows) feed.removed(row);
+      await finished;
       return rows;
     },
     async label(tenant, deviceId, patch, permits) {

@@ -54,8 +54,8 @@ export function createSqliteDeviceRows(
     listDevices: async (filter) => list(filter),
     releaseDevice: (tenant, deviceId, permits) =>
       change(tenant, deviceId, permits, () => void release.run(tenant, deviceId)),
-    async removeDevice(tenant, deviceId, permits, environmentId = null) {
-      const found = await change(
+    removeDevice: (tenant, deviceId, permits, environmentId = null) =>
+      change(
         tenant,
         deviceId,
         permits,
@@ -65,10 +65,8 @@ export function createSqliteDeviceRows(
           if (selected.length === rows.length) removeDevice.run(tenant, deviceId);
         },
         ({ id }) => environmentId === null || id === environmentId,
-      );
-      if (found !== null) await removed.removeAll();
-      return found;
-    },
+      ),
+    finishRemoval: removed.finish,
     labelDevice: (tenant, deviceId, patch, permits) =>
       change(tenant, deviceId, permits, ([row]) => {
         if (row === undefined) return;

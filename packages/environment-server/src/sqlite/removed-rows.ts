@@ -13,8 +13,8 @@ export interface RemovedRows {
   hide(environmentIds: readonly string[]): void;
   /** Removes some of what is left of hidden rows, at most `limit`. Returns whether there may be more. Call it in a transaction. */
   removeSome(limit: number): boolean;
-  /** Removes all that is left of hidden rows. Never rejects: after a failure, `prune` removes the rest. */
-  removeAll(): Promise<void>;
+  /** Removes all that is left of these hidden rows. Never rejects. */
+  finish(environmentIds: readonly string[]): Promise<void>;
 }
 
 /** Prepares {@link RemovedRows}. */
@@ -36,19 +36,16 @@ export function createRemovedRows(database: SqliteDatabase, commit: CommitChange
     ),
   );
 
-  function removeSome(limit: number): boolean {
-    for (let left = limit; left > 0;) {
-      const row = findHidden.get();
-      if (row === undefined) return false;
-      const id = readText(row, "id");
-      for (const statement of removeBelongings) left -= statement.run(id, left).changes;
-      if (left > 0) left -= removeRow.run(id).changes;
-    }
-    return true;
+  /** Returns how much of the limit is left: 0 if there may be more of the row. */
+  function removePart(id: string, limit: number): number {
+    let left = limit;
+    for (const statement of removeBelongings) left -= statement.run(id, left).changes;
+    return left > 0 ? left - removeRow.run(id).changes : 0;
   }
 
-  async function removeAll(): Promise<void> {
-    while (await commit(() => removeSome(maintenanceBatchSize), { rows: maintenanceBatchSize }));
+  async function finish(environmentIds: readonly string[]): Promise<void> {
+    for (const id of environmentIds)
+      while ((await commit(() => removePart(id, maintenanceBatchSize), { rows: maintenanceBatchSize })) === 0);
   }
 
   return {
@@ -57,7 +54,14 @@ export function createRemovedRows(database: SqliteDatabase, commit: CommitChange
       forgetConnections.run(ids);
       hideRows.run(ids);
     },
-    removeSome,
-    removeAll: () => removeAll().catch(() => undefined),
+    removeSome(limit) {
+      for (let left = limit; left > 0;) {
+        const row = findHidden.get();
+        if (row === undefined) return false;
+        left = removePart(readText(row, "id"), left);
+      }
+      return true;
+    },
+    finish: (environmentIds) => finish(environmentIds).catch(() => undefined),
   };
 }

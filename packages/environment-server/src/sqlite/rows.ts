@@ -93,8 +93,8 @@ function createIdleRows(
     async findIdleEnvironments(seenAtMs, limit) {
       return findIdle.all(seenAtMs, limit).map((row) => ({ ...readName(row), tenant: readText(row, "tenant") }));
     },
-    async removeEnvironments(environmentIds) {
-      await commit(
+    removeEnvironments: (environmentIds) =>
+      commit(
         () => {
           cache.clear();
           const ids = JSON.stringify(environmentIds);
@@ -102,9 +102,7 @@ function createIdleRows(
           removed.hide(environmentIds);
         },
         { rows: environmentIds.length },
-      );
-      await removed.removeAll();
-    },
+      ),
   };
 }
 

@@ -66,6 +66,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
         return dead ? never : inner.findUnresolved(...values);
       },
       // Without random delays, for the same reason.
+      finishRemoval: (environmentIds) => (dead ? never : inner.finishRemoval(environmentIds)),
       saveMessages: (messages) => (dead ? never : inner.saveMessages(messages)),
       findUses: (...values) => (dead ? never : inner.findUses(...values)),
       findLastUses: (...values) => (dead ? never : inner.findLastUses(...values)),

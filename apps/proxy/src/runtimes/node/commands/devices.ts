@@ -107,7 +107,11 @@ function administerLocalDevices(context: CommandContext): DeviceCommands {
       return await run({
         list: async (filter) => (await store.listDevices(filter)).map((row) => ({ ...row, connectionId: null })),
         release: store.releaseDevice,
-        remove: store.removeDevice,
+        async remove(...values) {
+          const rows = await store.removeDevice(...values);
+          if (rows !== null) await store.finishRemoval(rows.map(({ id }) => id));
+          return rows;
+        },
         label: store.labelDevice,
       });
     } finally {
