@@ -174,7 +174,7 @@ export function byCreation(left: KeyRecord, right: KeyRecord): number {
 
 /** Selects the first keys of a list. */
 export interface KeyQuery {
-  /** The id of a stored key: only keys that follow it. `undefined`: from the first one. */
+  /** The id of a stored key: only keys that follow it, and none if it is not stored. `undefined`: from the first one. */
   readonly after: string | undefined;
   readonly limit: number;
   readonly matches: (record: KeyRecord) => boolean;
@@ -184,6 +184,7 @@ export interface KeyQuery {
 export function selectKeys(keys: readonly KeyRecord[], query: KeyQuery | undefined): readonly KeyRecord[] {
   if (query === undefined) return keys;
   const start = keys.findIndex(({ id }) => id === query.after) + 1;
+  if (start === 0 && query.after !== undefined) return [];
   return keys.slice(start).filter(query.matches).slice(0, query.limit);
 }
 
