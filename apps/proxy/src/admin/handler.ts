@@ -129,7 +129,7 @@ function createKeyReader({ clock, digests, keyStore }: AdministerPorts) {
     const [shown] = await present([record]);
     return jsonResponse(status, { ...shown, ...more }, { etag: entityTag(record, digests), ...headers });
   }
-  /** `null` also for a key of which the authority may not know. */
+  /** `null` also for a key that the authority may not know about. */
   async function findKnown(authority: AdminAuthority, id: string): Promise<KeyRecord | null> {
     const record = await keyStore.find(id);
     return record !== null && mayKnowKey(authority, record) ? record : null;

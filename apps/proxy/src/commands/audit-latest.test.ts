@@ -41,7 +41,7 @@ const finished = (time: number, keyId: string, startedAt: number): Entry => ({
   ...{ time, type: "send_finished", sendId: `${keyId} ${startedAt}`, status: 200, code: null },
 });
 
-/** Sends at the times 0, 10, 20, and so on, each of which ends 25 later. Every hundredth is one of `rare`. */
+/** Sends at the times 0, 10, 20, and so on. Each ends 25 later. Every hundredth is one of `rare`. */
 const busy: readonly Entry[] = Array.from({ length: 5_000 }, (_, index) => {
   const keyOf = (number: number): string => (number % 100 === 0 ? "rare" : "often");
   const ended = index - 3;

@@ -7,9 +7,9 @@ import { formatTime, printable, quoteForShell } from "@letta-environments/comman
 
 /** A way to decide. */
 export interface DecisionLine {
-  /** The effect beyond the decision, which may have texts of the device; `null`: there is none. */
+  /** The effect beyond the decision, which may contain texts of the device; `null` if it has none. */
   readonly label: string | null;
-  /** A command, or the sentence that there is none. It must not be broken. */
+  /** A command, or a sentence that says why no command is shown. It must not be wrapped. */
   readonly line: string;
 }
 

@@ -107,7 +107,7 @@ test("changes are stored for as long as a reader may resume, and output for a sh
   expect(recorder.isRecording("acme", "message")).toBe(false);
 });
 
-test("a reader of output that resumes after a time without readers is told from when output is stored again", async () => {
+test("a reader of output that resumes after a time without readers learns when output is stored again", async () => {
   const { clock, recorder } = setUp();
   const first = await recorder.extendRecording("acme", true);
   await clock.advance(first.outputUntilMs - clock.now() - 1);

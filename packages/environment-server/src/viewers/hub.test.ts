@@ -117,7 +117,7 @@ describe("requests", () => {
     ]);
   });
 
-  test("a response of which the host reads only the start and end because of its length becomes an error, too", async () => {
+  test("a response that is so long that the host reads only its start and end becomes an error, too", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
