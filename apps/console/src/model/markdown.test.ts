@@ -63,6 +63,13 @@ test("tables have a header, rows and column alignment", () => {
   ]);
 });
 
+test("an escaped bar belongs to its cell, and the label of a link shows no escapes", () => {
+  const [table] = parseMarkdown("a|b\n-|-\n`x \\| y`|z \\|");
+  expect(table).toMatchObject({ rows: [[[{ kind: "code", text: "x | y" }], [text("z |")]]] });
+  const link = { kind: "link", address: "https://x.com/", children: [text("a [b]")] };
+  expect(parseMarkdown("[a \\[b\\]](https://x.com)")).toEqual([paragraph(link)]);
+});
+
 test("a table is not wider than its head, and hides nothing; a very large one is code", () => {
   const [table] = parseMarkdown("a|b\n-|-\n1|2|3|4\n5");
   expect(table).toMatchObject({ rows: [[[text("1")], [text("2 | 3 | 4")]]] });

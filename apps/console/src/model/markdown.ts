@@ -149,8 +149,11 @@ function parseTable(lines: readonly string[], index: number): readonly [Block, n
 }
 
 function cellsOf(line: string): readonly string[] {
-  const inner = line.trim().replace(/^\|/, "").replace(/\|$/, "");
-  return inner.split("|").map((cell) => cell.trim());
+  const inner = line
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/(?<!\\)\|$/, "");
+  return inner.split(/(?<!\\)\|/).map((cell) => cell.replaceAll("\\|", "|").trim());
 }
 
 function countWhile(lines: readonly string[], from: number, test: (line: string) => boolean): number {
@@ -195,9 +198,9 @@ function parseInline(text: string): readonly Inline[] {
     const parts = indices.map((range: readonly [number, number] | undefined) => range && text.slice(...range));
     const [all = "", escapes, code, label, address, strong, starred, underscored, del] = parts;
     const em = starred ?? underscored;
-    if (escapes !== undefined) pieces.push({ kind: "text", text: escapes.replace(escaped, "$1") });
+    if (escapes !== undefined) pieces.push({ kind: "text", text: unescape(escapes) });
     else if (code !== undefined) pieces.push({ kind: "code", text: code.replace(/^`+|`+$/g, "").trim() });
-    else if (address !== undefined) pieces.push(linkOf(address.replace(escaped, "$1"), label || address, all));
+    else if (address !== undefined) pieces.push(linkOf(unescape(address), unescape(label || address), all));
     else if (strong !== undefined) pieces.push({ kind: "strong", children: parseInline(strong) });
     else if (em !== undefined) pieces.push({ kind: "em", children: parseInline(em) });
     else if (del !== undefined) pieces.push({ kind: "del", children: parseInline(del) });
@@ -206,6 +209,10 @@ function parseInline(text: string): readonly Inline[] {
   }
   if (end < text.length) pieces.push({ kind: "text", text: text.slice(end) });
   return pieces;
+}
+
+function unescape(text: string): string {
+  return text.replace(escaped, "$1");
 }
 
 function linkOf(address: string, label: string, raw: string): Inline {
