@@ -19,7 +19,11 @@ export function createOpenCalls(): OpenCalls {
   return {
     follow: (fetchUpstream) => async (request, signal, progress) => {
       const call = new AbortController();
-      const end = (): void => call.abort(new Error("the gateway stopped"));
+      let isStopped = false;
+      const end = (): void => {
+        isStopped = !call.signal.aborted;
+        call.abort(new Error("the gateway stopped"));
+      };
       const abort = (): void => call.abort(signal.reason);
       if (isEnded) end();
       if (signal.aborted) abort();
@@ -27,7 +31,8 @@ export function createOpenCalls(): OpenCalls {
       open.add(end);
       try {
         const result = await fetchUpstream(request, call.signal, progress);
-        return isEnded && "reason" in result ? { ...result, isStopped: true } : result;
+        const hasNoResponse = "reason" in result && (result.reason === "broken" || result.reason === "unreachable");
+        return isStopped && hasNoResponse ? { ...result, isStopped } : result;
       } finally {
         open.delete(end);
         signal.removeEventListener("abort", abort);
