@@ -196,7 +196,10 @@ function createApprovals(
   });
 }
 
-/** Connects the tracker of messages with other parts, and counts the changes that it makes. */
+/**
+ * Connects the tracker of messages with other parts, and counts the changes that a device can repeat: a message runs and ends once, however many of
+ * them its senders make, but it may wait again and again.
+ */
 function createFollowing(
   store: EnvironmentStore,
   time: ServerContext["time"],
@@ -204,7 +207,8 @@ function createFollowing(
 ) {
   const changed = { messages: 0 };
   const onChange: ChangeFeed["recordMessages"] = (messages) => {
-    changed.messages += messages.length;
+    const state = messages[0]?.status.state;
+    if (state === "waiting_for_approval" || state === "accepted") changed.messages += messages.length;
     feed.recordMessages(messages);
   };
   return { findUnsaved: createUnsavedFinder(store, time), onChange, changed };
@@ -237,7 +241,7 @@ function createFollowers(
     commands,
     feed,
   }: Pick<ServerContext, "messages" | "approvals" | "commands"> & { readonly feed: Pick<ChangeFeed, "removed"> },
-  /** How many changes of messages there have been. */
+  /** How many messages have begun to wait so far. */
   changed: { readonly messages: number },
   hub: () => Pick<ServerContext["hub"], "countChanges">,
 ): readonly DeviceFollower[] {

@@ -1,9 +1,9 @@
 /** Rates of what frames change: no device may fill the events and the log that all share with a few small frames. */
 import { expect, test } from "vitest";
 import type { FakeSocket } from "./support/fake-socket.ts";
-import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
+import { anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 
-const tooMany = { code: 1013, reason: "The device sends more than 10 new requests for permission per second" };
+const tooMany = { code: 1013, reason: "The device sends more than 20 new requests for permission per second" };
 
 /** Reports that a conversation has `count` pending requests. */
 function list(socket: FakeSocket, count: number, input: string = "ls", conversationId: string = "default"): void {
@@ -79,11 +79,11 @@ test("a device may reconnect with all its pending requests, and each of them may
   expect(current.closes).toEqual([]);
 });
 
-test("a device with several conversations may ask ten times a second for as long as it wants", async () => {
+test("a device with several conversations may ask twenty times a second for as long as it wants", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   for (let second = 0; second < 100; second++) {
-    for (let conversation = 0; conversation < 10; conversation++) {
+    for (let conversation = 0; conversation < 20; conversation++) {
       list(socket, 1, `${second}`, `conv-${conversation}`);
       list(socket, 0, "", `conv-${conversation}`);
     }
@@ -124,9 +124,43 @@ test("a device that changes the states of many messages with each frame is close
   for (; frames < 500 && socket.closes.length === 0; frames++)
     reportLoop(socket, frames % 2 === 0 ? "WAITING_ON_APPROVAL" : "PROCESSING_API_RESPONSE", "conv-1");
   expect(socket.closes).toEqual([
-    { code: 1013, reason: "The device sends more than 500 changes of messages per second" },
+    { code: 1013, reason: "The device sends more than 2000 messages that begin to wait per second" },
   ]);
-  expect(frames).toBeLessThan(25);
+  expect(frames).toBeLessThan(450);
+});
+
+test("no number of messages that its callers send closes a device that runs each of them once", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  for (let turn = 0; turn < 250; turn++) {
+    await startTurn(harness, connectionId, socket, `conv-${turn}`);
+    reportLoop(socket, "PROCESSING_API_RESPONSE", `conv-${turn}`);
+    reportLoop(socket, "WAITING_ON_INPUT", `conv-${turn}`);
+  }
+  expect(socket.closes).toEqual([]);
+});
+
+test("denials of requests that are not remembered count as requests", async () => {
+  const harness = createHarness();
+  const connectionId = await harness.register("device-1");
+  const approvalPolicy = { deniedTools: ["Bash"], deadlineMs: null };
+  const socket = await harness.open(connectionId, { ...anyone, approvalPolicy });
+  const report = (tool_name: string, conversation_id: string, first: number): void => {
+    const pending_control_requests = Array.from({ length: 100 }, (_, index) => ({
+      request_id: `perm-${first + index}`,
+      request: { subtype: "can_use_tool", tool_name, tool_call_id: `call-${first + index}`, input: {} },
+    }));
+    const runtime = { agent_id: "agent-1", conversation_id };
+    socket.say({ type: "update_device_status", runtime, device_status: { pending_control_requests } });
+  };
+  report("Read", "default", 0);
+  for (let first = 100; first < 2_000 && socket.closes.length === 0; first += 100) {
+    report("Bash", "conv-2", first);
+    await harness.settle();
+    for (const { request_id } of socket.inputs()) socket.acknowledge({ accepted: true }, request_id);
+    await harness.settle();
+  }
+  expect(socket.closes).toEqual([tooMany]);
 });
 
 test("a turn of 100 messages may wait for two decisions in each second", async () => {

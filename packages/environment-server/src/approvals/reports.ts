@@ -206,6 +206,7 @@ export function requestNew(
     if (hasRequestFrame) state.askedUntracked.add(key);
     return enforcement.applyUntracked(approval, (denied, outcome) => {
       const { expiry } = denied;
+      if (state.devices.get(environmentId) === requester) requester.countRequest();
       if (expiry !== null)
         emitDecided(state, requester, denied, { behavior: "deny", decidedBy: policyActor(expiry.policy), outcome });
     });

@@ -2,7 +2,7 @@
  * The rates of what devices and viewers may send, and of what the frames of devices may change. `../limits.ts` has the other limits, and the table in
  * README.md lists both.
  */
-import { maxApprovalsPerDevice, maxApprovalsPerKey, maxFollowedMessages, maxFollowedPerRow } from "../limits.ts";
+import { maxApprovalsPerDevice, maxApprovalsPerKey, maxFollowedMessages } from "../limits.ts";
 
 /** A token bucket: `burst` at once, refilled by `perSecond`. */
 export interface Rate {
@@ -36,19 +36,19 @@ export const keyParsedRate: Rate = { perSecond: 4 * 1_048_576, burst: 128 * 1_04
  * Rate and burst of the requests for permission of one socket that are new or ask for something else: each is a log entry, an event and a row. A device
  * asks for one permission of a turn at a time, and a repeated list costs nothing. The burst is twice what a device that reconnects may have.
  */
-export const requestRate: Rate = { perSecond: 10, burst: 2 * maxApprovalsPerDevice };
+export const requestRate: Rate = { perSecond: 20, burst: 2 * maxApprovalsPerDevice };
 
 /** Rate and burst of such requests of all sockets of one key. */
-export const keyRequestRate: Rate = { perSecond: 100, burst: 2 * maxApprovalsPerKey };
+export const keyRequestRate: Rate = { perSecond: 200, burst: 2 * maxApprovalsPerKey };
 
 /**
- * Rate and burst of the messages whose state changes by frames of one socket, because one small frame can change all messages of a turn. The burst is for
- * a device that reconnects and reports all of them.
+ * Rate and burst of the messages that begin to wait, for a permission or in a queue, by frames of one socket. One small frame can change all messages of a
+ * turn, and a turn can wait again and again. The burst is for a device that reconnects and reports all of them.
  */
-export const messageChangeRate: Rate = { perSecond: 500, burst: 2 * maxFollowedPerRow };
+export const waitingMessageRate: Rate = { perSecond: 2_000, burst: maxFollowedMessages };
 
-/** Rate and burst of the messages whose state changes by frames of all sockets of one key. */
-export const keyMessageChangeRate: Rate = { perSecond: 2_000, burst: maxFollowedMessages };
+/** Rate and burst of the messages that begin to wait by frames of all sockets of one key. */
+export const keyWaitingMessageRate: Rate = { perSecond: 4_000, burst: 2 * maxFollowedMessages };
 
 // Viewers
 

@@ -7,11 +7,11 @@ import type { Clock } from "@letta-environments/platform";
 import {
   frameRate,
   keyFrameRate,
-  keyMessageChangeRate,
+  keyWaitingMessageRate,
   keyParsedRate,
   keyRequestRate,
   keyTextRate,
-  messageChangeRate,
+  waitingMessageRate,
   parsedRate,
   type Rate,
   requestRate,
@@ -91,21 +91,21 @@ const socketRates: Rates = {
   text: textRate,
   parsed: parsedRate,
   requests: requestRate,
-  messages: messageChangeRate,
+  messages: waitingMessageRate,
 };
 const keyRates: Rates = {
   frames: keyFrameRate,
   text: keyTextRate,
   parsed: keyParsedRate,
   requests: keyRequestRate,
-  messages: keyMessageChangeRate,
+  messages: keyWaitingMessageRate,
 };
 const units: Readonly<Record<Unit, (rate: Rate) => string>> = {
   frames: ({ perSecond }) => `${perSecond} frames per second`,
   text: ({ perSecond }) => `${perSecond / 1_048_576} MiB per second`,
   parsed: ({ perSecond }) => `${perSecond / 1_048_576} MiB of statuses and queues per second`,
   requests: ({ perSecond }) => `${perSecond} new requests for permission per second`,
-  messages: ({ perSecond }) => `${perSecond} changes of messages per second`,
+  messages: ({ perSecond }) => `${perSecond} messages that begin to wait per second`,
 };
 const unitNames: readonly Unit[] = ["frames", "text", "parsed", "requests", "messages"];
 
