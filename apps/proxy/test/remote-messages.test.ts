@@ -1,6 +1,7 @@
 /** `GET /v1/environments/{connectionId}/messages` in front of a remote upstream. */
 import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import type { Clock } from "@letta-environments/platform";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse, type MessageList, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
@@ -134,7 +135,14 @@ describe("messages with a remote upstream", () => {
 
 /** A gateway in front of an environment server whose device has messages of several agents, the latest first. */
 async function realServer(agents: readonly string[]) {
-  const clock = createVirtualClock();
+  const time = createVirtualClock();
+  // A list waits between its parts, until other work has run.
+  const setTimer: Clock["setTimer"] = (ms, run) => {
+    if (ms > 0) return time.setTimer(ms, run);
+    queueMicrotask(run);
+    return () => undefined;
+  };
+  const clock = { ...time, setTimer };
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const server = createEnvironmentServer({
     ...{ store, clock, sha256: sha256Hex, randomId, podId: "pod-1", publicUrl: "https://server.example", settleMs: 0 },
