@@ -87,7 +87,7 @@ test("when the devices of a key ask for too many permissions together, the one t
   const sockets = Array.from({ length: 12 }, (_, index) => open(traffic, "key", `${index}`, refused));
   for (const [index, socket] of sockets.entries()) socket.countRequests(index === 5 ? 190 : 170);
   open(traffic, "other key", "other", refused).countRequests(200);
-  expect(refused).toEqual(["5: The devices of one key send more than 100 new requests for permission per second"]);
+  expect(refused).toEqual(["5: The devices of one key send more than 200 new requests for permission per second"]);
 });
 
 test("the devices of a key may connect with all its pending requests at the same time", () => {
