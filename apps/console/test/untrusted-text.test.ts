@@ -215,8 +215,8 @@ describe.each(browsers)("in %s", () => {
     const log = page.getByRole("log");
     say("said-long", "*a* ".repeat(10_000));
     for (const word of ["one", "two", "three"]) {
-      say("said-long", ` word-${word}`);
-      await log.getByText(`word-${word}`).waitFor();
+      say("said-long", ` added-${word}`);
+      await log.getByText(`added-${word}`).waitFor();
     }
     expect(await page.evaluate<number>(`read.filter((text) => text.startsWith("*a*")).length`)).toBe(0);
     expect(watched.faults).toEqual([]);
