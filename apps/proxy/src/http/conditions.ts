@@ -5,7 +5,10 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "./gateway-request.ts";
 
-/** Returns 304 if the caller already has the response (RFC 9110, section 13.1.2), else the response itself. */
+/**
+ * Returns 304 if the caller already has the response (RFC 9110, section 13.1.2), else the response itself. The 304 has no body, and every header of the
+ * response but `content-type`.
+ */
 export function notModified(response: PlainResponse, ifNoneMatch: string | null): PlainResponse {
   const tag = response.headers["etag"];
   if (ifNoneMatch === null || tag === undefined || response.status !== 200) return response;

@@ -23,7 +23,7 @@ import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { SocketBudget } from "./frame-budget.ts";
 
-/** Largest frame that this host reads on any socket, in bytes. The listener's own `maxFrameBytes` cannot raise it, can be lower, and can change. */
+/** Largest frame that this host reads on any socket, in bytes. A listener may set a lower limit (`maxFrameBytes`) and change it, but never a higher one. */
 const maxTransportFrameBytes = 16 * 1024 * 1024;
 
 /** Parts of one frame. Devices do not fragment theirs; an intermediary may (RFC 6455 section 5.4). */
