@@ -6,12 +6,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { EnvironmentList } from "@letta-environments/client";
 import { createFakeUpstream } from "@letta-environments/testkit";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { entry, runCli } from "./support/run-cli.ts";
-
-// Every test starts a process, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: Fleet;
 beforeAll(async () => {

@@ -1,11 +1,8 @@
 /** `letta-env stop` and `letta-env mode` as a user runs them: a separate process, a real gateway, a scripted device. */
 import { createFakeUpstream } from "@letta-environments/testkit";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { runCli } from "./support/run-cli.ts";
-
-// Every test starts a process, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let fleet: Fleet;
 let env: Readonly<Record<string, string>>;

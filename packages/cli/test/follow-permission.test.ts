@@ -6,8 +6,6 @@ import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { runCli, startCli } from "./support/run-cli.ts";
 import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 let gateway: Gateway;
 let laptop: ScriptedDevice;
 let env: Readonly<Record<string, string>>;

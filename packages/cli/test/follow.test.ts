@@ -1,11 +1,8 @@
 /** `letta-env send --follow` in a pipe: a separate process, a real gateway, a scripted device. */
 import { connectScriptedDevice, createFakeUpstream, type ScriptedDevice } from "@letta-environments/testkit";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { runCli, type StartedCli, startCli } from "./support/run-cli.ts";
-
-// Every test starts a process, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let gateway: Gateway;
 let laptop: ScriptedDevice;

@@ -1,10 +1,8 @@
 /** `letta-env` when a request was sent, but its response or the rest of its turn is lost: the output must not say that nothing was done. */
 import type { ServerResponse } from "node:http";
 import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { runCli, startCli } from "./support/run-cli.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let server: FakeUpstream | undefined;
 afterEach(async () => {

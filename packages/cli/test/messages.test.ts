@@ -4,8 +4,6 @@ import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { runCli } from "./support/run-cli.ts";
 
 // Every test starts a process, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const patiently = { timeout: 50_000 };
 
 let fleet: Fleet;

@@ -14,13 +14,13 @@ beforeAll(async () => {
   const options = { baseUrl: relay.url, apiKey: gateway.deviceKey };
   device = await launchDevice({ ...options, deviceId: "device-cli", connectionName: "real box" });
   await gateway.proxy.process.waitForOutput(/"event":"device_connected"/);
-}, 60_000);
+});
 
 afterAll(async () => {
   await device?.kill();
   await relay?.close();
   await gateway?.proxy.stop();
-}, 60_000);
+});
 
 test("a message sent to a device by name runs on it, and its agent replies", async () => {
   const { code, stdout } = await runCli(["send", "real box", "--agent", demoAgentId, "ping"], { env: gateway.env });
@@ -30,4 +30,4 @@ test("a message sent to a device by name runs on it, and its agent replies", asy
   const answer = relay.fromDevice.frames.filter(({ type }) => type === "stream_delta");
   expect(JSON.stringify(answer)).toContain("pong");
   expect((await runCli(["get", "real box"], { env: gateway.env })).stdout).toContain("currentMode\tunrestricted\n");
-}, 60_000);
+});

@@ -2,11 +2,9 @@
 import { dirname, join } from "node:path";
 import { createRequire } from "node:module";
 import { connectScriptedDevice } from "@letta-environments/testkit";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { runCli } from "./support/run-cli.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const folderOf = (name: string): string => dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
 // The programs in node_modules/.bin are wrappers that outlive a signal.

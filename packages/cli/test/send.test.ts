@@ -4,9 +4,6 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { runCli, startCli } from "./support/run-cli.ts";
 
-// Every test starts a process, on a machine that may be busy with others.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 let fleet: Fleet;
 beforeAll(async () => {
   fleet = await launchFleet();

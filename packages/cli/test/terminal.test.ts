@@ -2,11 +2,9 @@
 import { displayWidth } from "@letta-environments/command-line";
 import { connectScriptedDevice, registerDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import { stripVTControlCharacters } from "node:util";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 describe.runIf(canOpenTerminal())("output on a terminal", () => {
   let gateway: Gateway;

@@ -1,10 +1,8 @@
 /** `letta-env` against servers and devices that change under it, answer less than promised, or have another clock. */
 import type { ServerResponse } from "node:http";
 import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { runCli } from "./support/run-cli.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let server: FakeUpstream | undefined;
 afterEach(async () => {

@@ -2,11 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { baseEnvironment, connectScriptedDevice } from "@letta-environments/testkit";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { entry, startCli } from "./support/run-cli.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let gateway: Gateway;
 const device = (deviceId: string, connectionName: string) =>

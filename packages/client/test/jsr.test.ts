@@ -65,10 +65,10 @@ async function dryRun(added = ""): Promise<string> {
 
 test("JSR's dry run accepts the package: no slow types, every import has its extension", async () => {
   expect(await dryRun()).toContain("Dry run complete");
-}, 60_000);
+});
 
 test("JSR's dry run refuses an export without an explicit type", async () => {
   const output = await dryRun("const make = () => ({ a: new Map() });\nexport const slow = make();\n");
   expect(output).not.toContain("Dry run complete");
   expect(output).toContain("missing-explicit-type");
-}, 60_000);
+});

@@ -39,7 +39,7 @@ test("bun:sqlite passes the contract suite for SQLite drivers", () => {
   const { status, output } = run(program("bun"), ["test", "./test/other-runtimes/bun-contract.ts"]);
   expect(output).toMatch(/ [1-9]\d* pass\n 0 fail/);
   expect(status).toBe(0);
-}, 60_000);
+});
 
 describe.each([
   ["Node.js", process.execPath, []],

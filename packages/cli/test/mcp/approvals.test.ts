@@ -1,9 +1,7 @@
 /** Requests for permission and texts of devices in the results of `letta-env mcp`, in front of a server that has what each test needs. */
 import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testkit";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { connectMcpClient, type McpClient } from "../support/mcp-client.ts";
-
-vi.setConfig({ testTimeout: 60_000 });
 
 let server: FakeUpstream | undefined;
 let mcp: McpClient | undefined;

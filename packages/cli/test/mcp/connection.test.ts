@@ -8,8 +8,6 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { type Fleet, launchFleet } from "../support/launch-fleet.ts";
 import { entry } from "../support/run-cli.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 let fleet: Fleet;
 beforeAll(async () => {
   fleet = await launchFleet();

@@ -43,4 +43,4 @@ test("the configuration in docs/mcp.md works with the folder, the key file and t
   for (const { name } of tools) expect(text).toContain(`| \`${name}\` |`);
   const { structuredContent } = await client.callTool({ name: "list_devices", arguments: {} });
   expect(structuredContent).toEqual({ devices: [], hasMore: false });
-}, 60_000);
+});

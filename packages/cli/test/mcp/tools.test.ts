@@ -14,7 +14,7 @@ let mcp: McpClient;
 beforeAll(async () => {
   fleet = await launchFleet();
   mcp = await connectMcpClient(fleet.gateway.env);
-}, 60_000);
+});
 afterAll(async () => {
   await mcp?.close();
   await fleet?.stop();

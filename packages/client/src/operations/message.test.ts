@@ -73,7 +73,7 @@ test("checkBody never refuses a body that the schema accepts, and returns user m
   // Both outcomes must be frequent for the comparison to be meaningful.
   expect(taken).toBeGreaterThan(500);
   expect(refused).toBeGreaterThan(500);
-}, 60_000);
+});
 
 test("assignMessageIds gives ids to user messages without one, each its own, and leaves the input unchanged", () => {
   const approval = { type: "approval" as const, approvals: [{ approve: true, tool_call_id: "call-1" }] };

@@ -36,7 +36,7 @@ beforeAll(async () => {
   device = await connectScriptedDevice({ ...devices, deviceId: "online", connectionName: "the online box" });
   await (await connectScriptedDevice({ ...devices, deviceId: "offline" })).close();
   setting = { baseUrl: proxy.url, apiKey, onlineName: "the online box", offlineId: "offline" };
-}, 60_000);
+});
 
 afterAll(async () => {
   await device?.close();
