@@ -1,6 +1,6 @@
 /** `letta-env stop` and `letta-env mode` as a user runs them: a separate process, a real gateway, a scripted device. */
-import { createFakeUpstream } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { reply, rowOf, serve } from "./support/fake-server.ts";
 import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { runCli } from "./support/run-cli.ts";
 
@@ -74,17 +74,9 @@ test("a key without the scope gets an error that names the scope and the command
 });
 
 test("control commands against a server without control explain what is missing", async () => {
-  const row = {
-    ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
-    ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },
-  };
-  const server = await createFakeUpstream(({ method }, response) => {
-    const status = method === "GET" ? 200 : 404;
-    response.writeHead(status, { "content-type": "application/json" });
-    response.end(JSON.stringify(method === "GET" ? row : { message: "Not Found" }));
-  });
-  const other = { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
+  const { env: other } = await serve(({ method }, response) =>
+    method === "GET" ? reply(response, 200, rowOf("c1")) : reply(response, 404, { message: "Not Found" }),
+  );
   const { code, stderr } = await runCli(["mode", "d1", "standard", "--agent", "a1"], { env: other });
-  await server.close();
   expect([code, stderr]).toEqual([1, expect.stringContaining("the server does not offer changeMode")]);
 });

@@ -1,6 +1,7 @@
 /** `letta-env send --follow` in a pipe: a separate process, a real gateway, a scripted device. */
-import { connectScriptedDevice, createFakeUpstream, type ScriptedDevice } from "@letta-environments/testkit";
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { reply, rowOf, serve } from "./support/fake-server.ts";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { runCli, type StartedCli, startCli } from "./support/run-cli.ts";
 
@@ -146,22 +147,14 @@ test.each([
 });
 
 test("nothing is sent to a server without events, and the error says what is missing", async () => {
-  const row = {
-    ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
-    ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },
-  };
-  const server = await createFakeUpstream(({ target }, response) => {
-    const isDevice = target.endsWith("/d1");
-    response.writeHead(isDevice ? 200 : 404, { "content-type": "application/json" });
-    response.end(JSON.stringify(isDevice ? row : { message: "Not Found" }));
-  });
-  const other = { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
+  const { env: other, posts } = await serve(({ target }, response) =>
+    target.endsWith("/d1") ? reply(response, 200, rowOf("c1")) : reply(response, 404, { message: "Not Found" }),
+  );
   const follows = await runCli(["send", "d1", "--agent", "a1", "--follow", "hello"], { env: other });
   const approvals = await runCli(["approvals"], { env: other });
-  await server.close();
   expect([follows.code, follows.stderr]).toEqual([1, expect.stringContaining("does not offer streamEvents")]);
   expect([approvals.code, approvals.stderr]).toEqual([1, expect.stringContaining("does not offer listApprovals")]);
-  expect(server.seen.filter(({ method }) => method === "POST")).toEqual([]);
+  expect(posts()).toEqual([]);
 });
 
 test("--follow with --connection, and wrong words of approvals, are refused before any request", async () => {

@@ -1,52 +1,28 @@
 /** `letta-env` when a request was sent, but its response or the rest of its turn is lost: the output must not say that nothing was done. */
 import type { ServerResponse } from "node:http";
-import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { type Answer, approvalOf, type FakeServer, reply, rowOf, serve } from "./support/fake-server.ts";
 import { runCli, startCli } from "./support/run-cli.ts";
 
-let server: FakeUpstream | undefined;
-afterEach(async () => {
-  await server?.close();
-});
-
-const row = {
-  ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
-  ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: Date.now() },
-};
-const approval = {
-  ...{ id: "t1", connectionId: "c1", deviceId: "d1", agentId: "a1", conversationId: "default", tool: "Bash" },
-  ...{ input: { command: "npm test" }, inputTruncated: false, reason: null, suggestions: [] },
-  ...{ requestedAt: 1, ageMs: 1, expiresAt: null, clientMessageId: null },
-};
-
-function reply(response: ServerResponse, status: number, body: unknown, header: Record<string, string> = {}): void {
-  response.writeHead(status, { "content-type": "application/json", ...header }).end(JSON.stringify(body));
-}
-
 /** Starts a server that knows a device and requests for permission, by default one; `answer` responds to everything else. */
-async function start(
-  answer: (request: SeenRequest, response: ServerResponse) => void,
-  approvals: readonly object[] = [approval],
-): Promise<Record<string, string>> {
-  server = await createFakeUpstream((request, response) => {
+function start(answer: Answer, approvals: readonly object[] = [approvalOf()]): Promise<FakeServer> {
+  return serve((request, response) => {
     const isRead = request.method === "GET";
-    if (isRead && request.target.endsWith("/d1")) reply(response, 200, row);
+    if (isRead && request.target.endsWith("/d1")) reply(response, 200, rowOf("c1"));
     else if (isRead && request.target.includes("/approvals"))
       reply(response, 200, { approvals, hasNextPage: false, cursor: null });
     else answer(request, response);
   });
-  return { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
 }
 
-const hangUp = (_request: SeenRequest, response: ServerResponse): void => void response.socket?.destroy();
-const posts = (): readonly SeenRequest[] => (server?.seen ?? []).filter(({ method }) => method === "POST");
+const hangUp: Answer = (_request, response) => void response.socket?.destroy();
 
 test("a decision without a response has an unknown outcome, and the output names the command that shows more", async () => {
-  const env = await start(hangUp);
+  const { env, url, posts } = await start(hangUp);
   const { code, stdout, stderr } = await runCli(["approvals", "allow", "t1"], { env });
   expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
   expect(stderr).toBe(
-    `letta-env: no response from ${env["LETTA_BASE_URL"]} to the decision: the connection broke\n` +
+    `letta-env: no response from ${url} to the decision: the connection broke\n` +
       "'letta-env approvals' shows whether the request still waits.\n",
   );
   expect(posts().length).toBe(1);
@@ -56,7 +32,7 @@ test.each([
   ["1970-01-01T00:00:00.001Z", "as the list prints it"],
   ["1", "as --json prints it"],
 ])("approvals allow --requested-at %s, %s, decides on the request of that time", async (time) => {
-  const env = await start((_request, response) => reply(response, 200, { success: true, message: "ok" }));
+  const { env, posts } = await start((_request, response) => reply(response, 200, { success: true, message: "ok" }));
   const decided = await runCli(["approvals", "allow", "t1", "--requested-at", time], { env });
   expect(decided).toEqual({ code: 0, stdout: "allowed\tt1\td1\n", stderr: "" });
   expect(posts().map(({ body }) => body)).toEqual([expect.stringContaining('"requested_at":1')]);
@@ -65,7 +41,7 @@ test.each([
 test.each(["allow", "deny"])(
   "approvals %s --requested-at refuses a later request under the same id",
   async (action) => {
-    const env = await start(hangUp);
+    const { env, posts } = await start(hangUp);
     const words = ["approvals", action, "t1", "--requested-at", "1970-01-01T00:00:00.002Z"];
     expect(await runCli(words, { env })).toEqual({
       ...{ code: 6, stdout: "" },
@@ -77,10 +53,10 @@ test.each(["allow", "deny"])(
 );
 
 test("requests of two devices with one id are listed with their times, and the time of one selects it", async () => {
-  const other = { ...approval, deviceId: "d2", connectionId: "c2", requestedAt: 2 };
-  const env = await start(
+  const other = approvalOf({ deviceId: "d2", connectionId: "c2", requestedAt: 2 });
+  const { env } = await start(
     (_request, response) => reply(response, 200, { success: true, message: "ok" }),
-    [approval, other],
+    [approvalOf(), other],
   );
   expect(await runCli(["approvals", "allow", "t1"], { env })).toEqual({
     ...{ code: 2, stdout: "" },
@@ -93,9 +69,9 @@ test("requests of two devices with one id are listed with their times, and the t
 });
 
 test("a message that the device rejected is refused with its reason, even if the device is offline by then", async () => {
-  const env = await start((request, response) => {
+  const { env, posts } = await start((request, response) => {
     const connectionId = posts().length === 0 ? "c1" : null;
-    if (request.method === "GET") reply(response, 200, { ...row, deviceId: "d2", connectionId });
+    if (request.method === "GET") reply(response, 200, rowOf(connectionId, { deviceId: "d2" }));
     else
       reply(response, 409, {
         ...{ type: "urn:letta-environments:problem:input_rejected", title: "Input rejected" },
@@ -109,7 +85,9 @@ test("a message that the device rejected is refused with its reason, even if the
 });
 
 test("a decision that the server refused was not made", async () => {
-  const env = await start((_request, response) => reply(response, 401, { errorCode: "invalid_key", message: "no" }));
+  const { env } = await start((_request, response) =>
+    reply(response, 401, { errorCode: "invalid_key", message: "no" }),
+  );
   expect(await runCli(["approvals", "deny", "t1"], { env })).toMatchObject({ code: 4, stdout: "" });
 });
 
@@ -119,11 +97,11 @@ test.each([
 ])(
   "the command %j without a response has an unknown outcome, and is not repeated, because a repeat could affect a later turn",
   async (words, path) => {
-    const env = await start(hangUp);
+    const { env, url, posts } = await start(hangUp);
     const { code, stdout, stderr } = await runCli([...words, "--agent", "a1"], { env });
     expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
     expect(stderr).toBe(
-      `letta-env: no response from ${env["LETTA_BASE_URL"]} to the request: the connection broke\n` +
+      `letta-env: no response from ${url} to the request: the connection broke\n` +
         "Check the device before you run the command again: it would act on whatever runs then.\n",
     );
     expect(posts().map(({ target }) => target)).toEqual([`/v1/environments/c1/${path}`]);
@@ -131,7 +109,7 @@ test.each([
 );
 
 test("a stop whose result the server does not know is unknown, even if the server allows a repeat", async () => {
-  const env = await start((_request, response) =>
+  const { env, posts } = await start((_request, response) =>
     reply(response, 504, { errorCode: "control_unknown", message: "no answer" }, { "x-should-retry": "true" }),
   );
   expect(await runCli(["stop", "d1", "--agent", "a1"], { env })).toMatchObject({ code: 5 });
@@ -142,7 +120,7 @@ test.each([
   [503, "overloaded"],
   [504, "upstream_timeout"],
 ])("a stop whose every attempt was refused with %d %s had no effect", async (status, errorCode) => {
-  const env = await start((_request, response) =>
+  const { env } = await start((_request, response) =>
     reply(response, status, { errorCode, message: "busy" }, { "retry-after-ms": "1" }),
   );
   expect(await runCli(["stop", "d1", "--agent", "a1"], { env })).toMatchObject({ code: 7 });
@@ -152,16 +130,15 @@ const send = ["send", "d1", "--agent", "a1", "--message-id", "m1", "hi"];
 const repeatSend = "Repeat the same command with --message-id m1 to get the outcome; the message runs once.\n";
 
 test("a message whose first response was lost is unknown and its id is printed, even if a proxy responds to the repeats with its own 429", async () => {
-  server = await createFakeUpstream(({ method }, response) => {
+  const { env, url, posts } = await serve(({ method }, response) => {
     response.setHeader("x-message-deduplication", "86400");
-    if (method === "GET") reply(response, 200, row);
+    if (method === "GET") reply(response, 200, rowOf("c1"));
     else if (posts().length === 1) response.socket?.destroy();
     else response.writeHead(429, { "content-type": "text/html" }).end("<html>Too Many Requests</html>");
   });
-  const env = { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
   const { code, stdout, stderr } = await runCli(send, { env });
   expect({ code, stdout }).toEqual({ code: 5, stdout: "unknown\tm1\td1\n" });
-  expect(stderr).toContain(`letta-env: http_error: HTTP 429 from ${server.url}\n${repeatSend}`);
+  expect(stderr).toContain(`letta-env: http_error: HTTP 429 from ${url}\n${repeatSend}`);
   expect(posts()).toHaveLength(3);
 });
 
@@ -181,7 +158,7 @@ test.each([
 ])(
   "a 429 from a server that does not announce deduplication leaves %j unknown, and only the hint mentions a repeat",
   async (words, stdout, hint) => {
-    const env = await start((_request, response) => reply(response, 429, { message: "Too many." }));
+    const { env, posts } = await start((_request, response) => reply(response, 429, { message: "Too many." }));
     const { stderr, ...result } = await runCli([...words, "--verbose"], { env });
     expect(result).toEqual({ code: 5, stdout });
     expect(stderr).toBe(`letta-env: http_error: Too many (HTTP 429)\n${hint}  status: 429\n  code: http_error\n`);
@@ -192,7 +169,7 @@ test.each([
 test("Ctrl-C during a stop does not say that nothing was sent", async () => {
   let arrived: () => void = () => undefined;
   const sent = new Promise<void>((resolve) => (arrived = resolve));
-  const env = await start(() => arrived());
+  const { env } = await start(() => arrived());
   const cli = startCli(["stop", "d1", "--agent", "a1"], { env });
   await sent;
   cli.signal("SIGINT");
@@ -207,19 +184,18 @@ const followed = ["send", "d1", "--agent", "a1", "--message-id", "m1", "--follow
 const followAgain = "Repeat the same command with --message-id m1 to follow it again.\n";
 
 /** Starts a server that opens a stream of events and accepts a message; `then` is called with the open stream. */
-async function accept(
-  then: (stream: ServerResponse) => void,
-  answer: (request: SeenRequest, response: ServerResponse) => void,
-): Promise<Record<string, string>> {
+function accept(then: (stream: ServerResponse) => void, answer: Answer): Promise<FakeServer> {
   let stream: ServerResponse | undefined;
+  let isAccepted = false;
   return start((request, response) => {
     if (request.target.includes("/events") && stream === undefined) {
       stream = response.writeHead(200, { "content-type": "text/event-stream" });
       stream.write(": hello\n\n");
     } else if (request.method === "POST") {
+      isAccepted = true;
       reply(response, 200, { success: true, message: "ok", disposition: "started" });
       if (stream !== undefined) then(stream);
-    } else if (posts().length === 0) reply(response, 404, { errorCode: "message_not_found", message: "no" });
+    } else if (!isAccepted) reply(response, 404, { errorCode: "message_not_found", message: "no" });
     else answer(request, response);
   });
 }
@@ -228,7 +204,7 @@ test("events without their documented member are skipped, and the turn is follow
   const event = (type: string, data: object): string => `id: 1\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
   const message = { agentId: "a1", clientMessageId: "m1", conversationId: "default", deviceId: "d1" };
   const output = { agentId: "a1", conversationId: "default" };
-  const env = await accept(
+  const { env } = await accept(
     (stream) =>
       stream.write(
         [
@@ -245,7 +221,7 @@ test("events without their documented member are skipped, and the turn is follow
 });
 
 test("a turn whose status cannot be read after a gap is unknown, and the message id follows it again", async () => {
-  const env = await accept(
+  const { env } = await accept(
     (stream) => stream.write('id: 1\nevent: gap\ndata: {"reason":"expired"}\n\n'),
     (_request, response) =>
       reply(
@@ -265,7 +241,7 @@ test("a turn whose status cannot be read after a gap is unknown, and the message
 });
 
 test("a turn whose events are refused after the message was accepted is unknown, not refused", async () => {
-  const env = await accept(
+  const { env } = await accept(
     (stream) => stream.end(),
     (_request, response) => reply(response, 401, { errorCode: "invalid_key", message: "The key is not valid." }),
   );
@@ -280,7 +256,7 @@ test("a turn whose events are refused after the message was accepted is unknown,
 test("events that are refused for a while are reported, and the turn is followed to its end", async () => {
   const message = { agentId: "a1", clientMessageId: "m1", conversationId: "default", deviceId: "d1" };
   let refusals = 0;
-  const env = await accept(
+  const { env } = await accept(
     (stream) => stream.end("id: 1\n\n"),
     (_request, response) => {
       if ((refusals += 1) === 1)
@@ -300,7 +276,7 @@ test("events that are refused for a while are reported, and the turn is followed
 
 test("a message that was sent before is unknown, not refused, when its status cannot be read", async () => {
   let reads = 0;
-  const env = await start(({ method, target }, response) => {
+  const { env } = await start(({ method, target }, response) => {
     if (target.includes("/events"))
       response.writeHead(200, { "content-type": "text/event-stream" }).write(": hello\n\n");
     else if (method === "POST")
@@ -317,7 +293,7 @@ test.each([
 ])(
   "if the event stream keeps being refused with %d, the command ends after --timeout, before anything is sent",
   async (status, errorCode) => {
-    const env = await start((_request, response) =>
+    const { env, posts } = await start((_request, response) =>
       reply(response, status, { errorCode, message: "Come back later." }, { "retry-after-ms": "10" }),
     );
     expect(await runCli([...followed, "--timeout", "2s"], { env })).toEqual({

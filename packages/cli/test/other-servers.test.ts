@@ -1,36 +1,11 @@
 /** `letta-env` against a server that is not ours: decisions, hostile texts, connections that change. */
-import type { ServerResponse } from "node:http";
-import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
+import { reply, rowOf, serve } from "./support/fake-server.ts";
 import { runCli } from "./support/run-cli.ts";
 
-let server: FakeUpstream | undefined;
-afterEach(async () => {
-  await server?.close();
-});
-
-const row = (connectionId: string, connectionName = "laptop") => ({
-  ...{ id: "e1", deviceId: "d1", connectionId, connectionName, organizationId: "o", podId: null },
-  ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: 1 },
-});
-
-function reply(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-}
-
-async function start(
-  answer: (request: SeenRequest, response: ServerResponse) => void,
-): Promise<Record<string, string>> {
-  server = await createFakeUpstream(answer);
-  return { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
-}
-
-const bodies = (): unknown[] =>
-  (server?.seen ?? []).filter(({ body }) => body !== "").map(({ body }) => JSON.parse(body));
-
 test("approve and deny send the decision on the tool call, with its reason", async () => {
-  const env = await start(({ method }, response) =>
-    method === "GET" ? reply(response, 200, row("c1")) : reply(response, 200, { success: true, message: "ok" }),
+  const { env, posts } = await serve(({ method }, response) =>
+    method === "GET" ? reply(response, 200, rowOf("c1")) : reply(response, 200, { success: true, message: "ok" }),
   );
   const words = ["d1", "--agent", "a1", "--request", "call-1"];
   expect(await runCli(["approve", ...words], { env })).toEqual({ code: 0, stdout: "accepted\t\td1\n", stderr: "" });
@@ -39,13 +14,16 @@ test("approve and deny send the decision on the tool call, with its reason", asy
     agentId: "a1",
     messages: [{ type: "approval", approvals: [expect.objectContaining({ tool_call_id: "call-1", ...more })] }],
   });
-  expect(bodies()).toEqual([decision({ approve: true }), decision({ approve: false, reason: "not on a Friday" })]);
+  expect(posts().map(({ body }) => JSON.parse(body))).toEqual([
+    decision({ approve: true }),
+    decision({ approve: false, reason: "not on a Friday" }),
+  ]);
 });
 
 test("a send goes to the new connection when the device has registered again, with the same id and key", async () => {
   let connectionId = "old";
-  const env = await start(({ method, target }, response) => {
-    if (method === "GET") reply(response, 200, row(connectionId));
+  const { env, posts } = await serve(({ method, target }, response) => {
+    if (method === "GET") reply(response, 200, rowOf(connectionId));
     else if (target.includes("/old/")) {
       connectionId = "new";
       reply(response, 409, { errorCode: "connection_replaced", message: "replaced" });
@@ -53,18 +31,17 @@ test("a send goes to the new connection when the device has registered again, wi
   });
   const words = ["send", "d1", "--agent", "a1", "--message-id", "m1", "--idempotency-key", "k1", "hi"];
   expect((await runCli(words, { env })).code).toBe(0);
-  const [first, second] = bodies();
+  const [first, second] = posts().map(({ body }) => JSON.parse(body));
   expect(second).toEqual(first);
-  const sends = (server?.seen ?? []).filter(({ method }) => method === "POST");
-  expect(sends.map(({ headers }) => headers["idempotency-key"])).toEqual(["k1", "k1"]);
+  expect(posts().map(({ headers }) => headers["idempotency-key"])).toEqual(["k1", "k1"]);
 });
 
 test("names and errors of a server cannot control the terminal, in any format", async () => {
   const name = "evil\u001b[2J\u202e\u009b1m\tname\n";
-  const env = await start(({ target }, response) =>
+  const { env } = await serve(({ target }, response) =>
     target === "/v1/environments/d1"
       ? reply(response, 500, { message: `broken\u001b]0;x\u0007 ${"key-1"}` })
-      : reply(response, 200, { connections: [row("c1", name)], hasNextPage: false }),
+      : reply(response, 200, { connections: [rowOf("c1", { connectionName: name })], hasNextPage: false }),
   );
   for (const words of [["list"], ["list", "--json"], ["get", "no such id"], ["get", "d1", "--verbose"]]) {
     const { stdout, stderr } = await runCli(words, { env });
@@ -76,8 +53,8 @@ test("names and errors of a server cannot control the terminal, in any format", 
 });
 
 test("endless pages cause a failure, not a loop", async () => {
-  const env = await start((_request, response) =>
-    reply(response, 200, { connections: [row("c1")], hasNextPage: true }),
+  const { env } = await serve((_request, response) =>
+    reply(response, 200, { connections: [rowOf("c1")], hasNextPage: true }),
   );
   const { code, stderr } = await runCli(["list", "--all"], { env });
   expect(code).toBe(1);
@@ -86,7 +63,7 @@ test("endless pages cause a failure, not a loop", async () => {
 
 test("waiting for a rate limit is reported, even in a pipe", async () => {
   let isLimited = true;
-  const env = await start((_request, response) => {
+  const { env } = await serve((_request, response) => {
     if (!isLimited) return reply(response, 200, { connections: [], hasNextPage: false });
     isLimited = false;
     response.setHeader("retry-after-ms", "400");
@@ -101,11 +78,11 @@ test("waiting for a rate limit is reported, even in a pipe", async () => {
 
 test("a send to a name of several devices goes to the only one that is online", async () => {
   const rows = [
-    { ...row("c1", "demo"), id: "e1", deviceId: "d1", connectionId: null },
-    { ...row("c2", "demo"), id: "e2", deviceId: "d2" },
-    { ...row("c3", "demo"), id: "e3", deviceId: "d3", connectionId: null },
+    { ...rowOf("c1", { connectionName: "demo" }), id: "e1", deviceId: "d1", connectionId: null },
+    { ...rowOf("c2", { connectionName: "demo" }), id: "e2", deviceId: "d2" },
+    { ...rowOf("c3", { connectionName: "demo" }), id: "e3", deviceId: "d3", connectionId: null },
   ];
-  const env = await start(({ method, target }, response) => {
+  const { env, posts } = await serve(({ method, target }, response) => {
     if (method === "POST") reply(response, 200, { success: true, message: "ok" });
     else if (target === "/v1/environments/d2") reply(response, 200, rows[1]);
     else if (target.startsWith("/v1/environments/")) reply(response, 404, { errorCode: "environment_not_found" });
@@ -113,7 +90,7 @@ test("a send to a name of several devices goes to the only one that is online", 
   });
   const words = ["demo", "--agent", "a1", "--message-id", "m1", "hi"];
   expect(await runCli(["send", ...words], { env })).toEqual({ code: 0, stdout: "accepted\tm1\td2\n", stderr: "" });
-  expect((server?.seen ?? []).find(({ method }) => method === "POST")?.target).toContain("/c2/");
+  expect(posts()[0]?.target).toContain("/c2/");
   expect(await runCli(["get", "demo"], { env })).toMatchObject({
     code: 2,
     stderr: expect.stringContaining("3 devices"),
@@ -122,12 +99,12 @@ test("a send to a name of several devices goes to the only one that is online", 
 
 test("a send to a name of several online devices lists their ids and goes to none of them", async () => {
   const rows = ["d1", "d2", "d3"].map((deviceId, index) => ({
-    ...row(`c${index}`, "demo"),
+    ...rowOf(`c${index}`, { connectionName: "demo" }),
     id: deviceId,
     deviceId,
     ...(deviceId === "d3" && { connectionId: null }),
   }));
-  const env = await start(({ method, target }, response) => {
+  const { env, posts } = await serve(({ method, target }, response) => {
     if (method === "POST") reply(response, 500, {});
     else if (target.startsWith("/v1/environments/")) reply(response, 404, { errorCode: "environment_not_found" });
     else reply(response, 200, { connections: rows, hasNextPage: false });
@@ -137,19 +114,19 @@ test("a send to a name of several online devices lists their ids and goes to non
   expect(stderr).toMatch(
     /^letta-env: 2 online devices have this name; use the deviceId of one of them:\n {2}d1 {2}online, seen .*\n {2}d2 {2}online, seen .*\n$/,
   );
-  expect(bodies()).toEqual([]);
+  expect(posts()).toEqual([]);
 });
 
 test("a send to a name whose devices are all offline says so, and --wait-online takes the first that comes online", async () => {
   let isOnline = false;
   const rows = () =>
     ["d1", "d2"].map((deviceId) => ({
-      ...row(`c-${deviceId}`, "demo"),
+      ...rowOf(`c-${deviceId}`, { connectionName: "demo" }),
       id: deviceId,
       deviceId,
       ...(!(isOnline && deviceId === "d2") && { connectionId: null }),
     }));
-  const env = await start(({ method, target }, response) => {
+  const { env, posts } = await serve(({ method, target }, response) => {
     if (method === "POST") reply(response, 200, { success: true, message: "ok" });
     else if (target.startsWith("/v1/environments/")) reply(response, 404, { errorCode: "environment_not_found" });
     else {
@@ -162,14 +139,12 @@ test("a send to a name whose devices are all offline says so, and --wait-online 
   expect(await runCli(words, { env })).toMatchObject({ code: 3, stderr: expect.stringContaining("demo is offline") });
   waits = true;
   expect((await runCli([...words, "--wait-online"], { env })).code).toBe(0);
-  expect((server?.seen ?? []).filter(({ method }) => method === "POST").map(({ target }) => target)).toEqual([
-    "/v1/environments/c-d2/messages",
-  ]);
+  expect(posts().map(({ target }) => target)).toEqual(["/v1/environments/c-d2/messages"]);
 });
 
 test("a server that ignores tags is named as such, and no device is shown as tagged", async () => {
-  const env = await start((_request, response) =>
-    reply(response, 200, { connections: [row("c1")], hasNextPage: false }),
+  const { env } = await serve((_request, response) =>
+    reply(response, 200, { connections: [rowOf("c1")], hasNextPage: false }),
   );
   for (const command of ["list", "watch"]) {
     const { code, stdout, stderr } = await runCli([command, "--tag", "ci"], { env });

@@ -1,14 +1,7 @@
 /** Requests for permission and texts of devices in the results of `letta-env mcp`, in front of a server that has what each test needs. */
-import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testkit";
-import { afterEach, expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { approvalOf, type FakeServer, reply, rowOf, serve } from "../support/fake-server.ts";
 import { connectMcpClient, type McpClient } from "../support/mcp-client.ts";
-
-let server: FakeUpstream | undefined;
-let mcp: McpClient | undefined;
-afterEach(async () => {
-  await mcp?.close();
-  await server?.close();
-});
 
 interface Waiting {
   readonly id: string;
@@ -21,26 +14,24 @@ interface Waiting {
 }
 
 /** Starts the program in front of a server where these requests wait, and its only device has the name. */
-async function start(waiting: readonly Waiting[], connectionName = "laptop"): Promise<McpClient> {
-  const approvals = waiting.map(({ deviceId = "d1", ...more }) => ({
-    ...{ agentId: "a1", conversationId: "default", tool: "Bash", input: { command: "ls" }, inputTruncated: false },
-    ...{ connectionId: `c-${deviceId}`, deviceId, reason: null, suggestions: [], requestedAt: 1, ageMs: 5 },
-    ...{ expiresAt: null, clientMessageId: null, ...more },
-  }));
-  const device = {
-    ...{ id: "e1", deviceId: "d1", connectionId: null, connectionName, organizationId: "o", podId: null },
-    ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: null, lastSeenAt: 1 },
-  };
-  server = await createFakeUpstream(({ method, target }, response) => {
-    const reply = (body: object): void =>
-      void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
-    if (method === "POST") reply({ success: true, message: "ok", disposition: "started" });
-    else if (target.startsWith("/v1/environments/approvals")) reply({ approvals, hasNextPage: false, cursor: null });
-    else if (target.startsWith("/v1/environments/d1")) reply(device);
-    else reply({ connections: [device], hasNextPage: false });
+async function start(
+  waiting: readonly Waiting[],
+  connectionName = "laptop",
+): Promise<McpClient & Pick<FakeServer, "seen">> {
+  const approvals = waiting.map(({ deviceId = "d1", ...more }) =>
+    approvalOf({ deviceId, connectionId: `c-${deviceId}`, ...more }),
+  );
+  const device = rowOf(null, { connectionName });
+  const { env, seen } = await serve(({ method, target }, response) => {
+    if (method === "POST") reply(response, 200, { success: true, message: "ok", disposition: "started" });
+    else if (target.startsWith("/v1/environments/approvals"))
+      reply(response, 200, { approvals, hasNextPage: false, cursor: null });
+    else if (target.startsWith("/v1/environments/d1")) reply(response, 200, device);
+    else reply(response, 200, { connections: [device], hasNextPage: false });
   });
-  mcp = await connectMcpClient({ LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" });
-  return mcp;
+  const client = await connectMcpClient(env);
+  onTestFinished(() => client.close());
+  return { ...client, seen };
 }
 
 type Listed = Readonly<Record<string, unknown>>;
@@ -121,7 +112,7 @@ test("invisible characters are written out in results, and a request whose input
   ]);
   const decided = await client.call("answer_approval", { id: `call${escaped}`, decision: "deny", requestedAt });
   expect(decided.output).toMatchObject({ decision: "deny", tool: `Bash${escaped}` });
-  expect(JSON.stringify(server?.seen.at(-1)?.body)).toContain(hidden);
+  expect(JSON.stringify(client.seen.at(-1)?.body)).toContain(hidden);
 });
 
 test("invisible characters in the name of a device are written out in results and in failures", async () => {
@@ -163,5 +154,5 @@ test("a message that is too long in UTF-8 is refused by its name before any requ
   const { isError, text } = await client.call("send_message", {
     ...{ device: "d1", agentId: "a1", message: "漢".repeat(400_000) },
   });
-  expect([isError, text, server?.seen]).toEqual([true, expect.stringMatching(/^message must have at most/), []]);
+  expect([isError, text, client.seen]).toEqual([true, expect.stringMatching(/^message must have at most/), []]);
 });
