@@ -1,6 +1,6 @@
-/** The tools that every command gets, and options that several commands read in the same way. */
+/** The tools that every command gets, the options that several commands read in the same way, and how results are printed. */
 import type { ListEnvironmentsInput } from "@letta-environments/client";
-import { choosePaint, misuse, type Paint, type ParsedCommand } from "@letta-environments/command-line";
+import { choosePaint, formatJson, misuse, type Paint, type ParsedCommand } from "@letta-environments/command-line";
 import { isTag, tagRule } from "@letta-environments/schema";
 import type { Host } from "./host.ts";
 import { createEnvironmentOperations, type EnvironmentOperations } from "./operations.ts";
@@ -33,6 +33,14 @@ export function createContext(host: Host, parsed: ParsedLine): CommandContext {
     isJson: parsed.options.has("json"),
     connect: async () => createEnvironmentOperations(host, await readSettings(host, option)),
   };
+}
+
+/** Prints the result of a command: as JSON with `--json`, for people on a terminal, and otherwise as columns for programs. */
+export async function printResult(
+  { host: { stdout }, isJson }: CommandContext,
+  { json, people, columns }: { json: unknown; people: () => string; columns: () => string },
+): Promise<void> {
+  await stdout.write(isJson ? formatJson(json) : stdout.isTerminal ? people() : columns());
 }
 
 /** Reads an option of a command line; an option without a value reads as the empty text. */

@@ -5,9 +5,9 @@ import {
   type SendMessageBody,
   type UserMessage,
 } from "@letta-environments/client";
-import { CommandError, misuse, quoteForShell } from "@letta-environments/command-line";
+import { CommandError, formatColumns, misuse, quoteForShell } from "@letta-environments/command-line";
 import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, printResult } from "./context.ts";
 import { findDevice, type FoundDevice } from "./device.ts";
 import { exitCodes } from "./exit-code.ts";
 import { describeFailure, offlineError, type SentRequest } from "./failure.ts";
@@ -84,8 +84,13 @@ function sentMessage({ messageId }: DeliveryReport): SentRequest {
       };
 }
 
-async function printReport({ host, isJson }: CommandContext, report: DeliveryReport): Promise<void> {
-  await host.stdout.write(formatDelivery(report, isJson ? "json" : host.stdout.isTerminal ? "text" : "columns"));
+function printReport(context: CommandContext, report: DeliveryReport): Promise<void> {
+  const { outcome, messageId, connectionId, deviceId } = report;
+  return printResult(context, {
+    json: { outcome, messageId, deviceId, connectionId },
+    people: () => formatDelivery(report),
+    columns: () => formatColumns([outcome, messageId ?? "", deviceId ?? ""]),
+  });
 }
 
 const optionOfMember: Readonly<Record<string, string>> = {

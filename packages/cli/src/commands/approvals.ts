@@ -3,13 +3,12 @@ import { type Approval, isLettaEnvironmentsError } from "@letta-environments/cli
 import {
   CommandError,
   formatColumns,
-  formatJson,
   formatTime,
   misuse,
   parseTime,
   printable,
 } from "@letta-environments/command-line";
-import type { CommandContext } from "../context.ts";
+import { type CommandContext, printResult } from "../context.ts";
 import { exitCodes } from "../exit-code.ts";
 import { describeDecision, describeFailure, sentDecision } from "../failure.ts";
 import { describeInput, formatApprovalLines, formatApprovalTable, formatSuggestions } from "../format/approval.ts";
@@ -36,22 +35,22 @@ export async function approvalsCommand(context: CommandContext): Promise<number>
 }
 
 async function list(context: CommandContext): Promise<number> {
-  const { host, isJson, paint } = context;
+  const { host, paint } = context;
   const operations = await context.connect();
   const approvals = select(context, await operations.approvals());
-  const text = isJson
-    ? formatJson({ approvals })
-    : !host.stdout.isTerminal
-      ? formatApprovalLines(approvals)
-      : approvals.length === 0
+  await printResult(context, {
+    json: { approvals },
+    people: () =>
+      approvals.length === 0
         ? "Nothing waits for permission.\n"
-        : formatApprovalTable(approvals, operations.now(), host.stdout.columns(), paint);
-  await host.stdout.write(text);
+        : formatApprovalTable(approvals, operations.now(), host.stdout.columns(), paint),
+    columns: () => formatApprovalLines(approvals),
+  });
   return exitCodes.done;
 }
 
 async function decide(context: CommandContext, id: string, approve: boolean): Promise<number> {
-  const { host, option, parsed, isJson } = context;
+  const { option, parsed } = context;
   const suggestions = parsed.options.get("suggestion") ?? [];
   const reason = option("reason");
   const requestedAt = readRequestedAt(option("requested-at"));
@@ -68,12 +67,12 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
   }
   const decision = approve ? "allowed" : "denied";
   const { tool, input, deviceId } = approval;
-  const text = isJson
-    ? formatJson({ decision, id, deviceId, ...(suggestions.length > 0 && { suggestions }) })
-    : host.stdout.isTerminal
-      ? `${approve ? "Allowed" : "Denied"} ${printable(`${tool} ${describeInput(input)}`.trim())}\n${granted}`
-      : formatColumns([decision, id, deviceId]);
-  await host.stdout.write(text);
+  await printResult(context, {
+    json: { decision, id, deviceId, ...(suggestions.length > 0 && { suggestions }) },
+    people: () =>
+      `${approve ? "Allowed" : "Denied"} ${printable(`${tool} ${describeInput(input)}`.trim())}\n${granted}`,
+    columns: () => formatColumns([decision, id, deviceId]),
+  });
   return exitCodes.done;
 }
 

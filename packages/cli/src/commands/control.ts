@@ -1,8 +1,8 @@
 /** `stop` and `mode`: control of a conversation on a device. */
 import { isLettaEnvironmentsError, type StopInput } from "@letta-environments/client";
-import { formatColumns, formatJson, misuse, printable } from "@letta-environments/command-line";
+import { formatColumns, misuse, printable } from "@letta-environments/command-line";
 import { ceilingModes } from "@letta-environments/schema";
-import type { CommandContext } from "../context.ts";
+import { type CommandContext, printResult } from "../context.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
 import { describeFailure, offlineError, type SentRequest } from "../failure.ts";
@@ -12,11 +12,12 @@ import type { EnvironmentOperations } from "../operations.ts";
 export async function stopCommand(context: CommandContext): Promise<number> {
   const turn = { ...readConversation(context), runId: context.option("run") };
   const { found, result } = await control(context, (operations, { selector }) => operations.stop(selector, turn));
-  const name = printable(found.environment.connectionName);
-  await print(context, found, {
-    members: { stopped: result.stopped },
-    word: result.stopped ? "stopped" : "idle",
-    sentence: result.stopped ? `Stopped the turn on ${name}.` : `Nothing was running on ${name}.`,
+  const { connectionName, deviceId } = found.environment;
+  const { stopped } = result;
+  await printResult(context, {
+    json: { stopped, deviceId },
+    people: () => `${stopped ? "Stopped the turn" : "Nothing was running"} on ${printable(connectionName)}.\n`,
+    columns: () => formatColumns([stopped ? "stopped" : "idle", deviceId]),
   });
   return exitCodes.done;
 }
@@ -29,11 +30,11 @@ export async function modeCommand(context: CommandContext): Promise<number> {
   const { found, result } = await control(context, (operations, { selector }) =>
     operations.setMode(selector, mode, conversation),
   );
-  const name = printable(found.environment.connectionName);
-  await print(context, found, {
-    members: { mode: result.mode },
-    word: result.mode,
-    sentence: `The conversation on ${name} is in mode ${printable(result.mode)} now.`,
+  const { connectionName, deviceId } = found.environment;
+  await printResult(context, {
+    json: { mode: result.mode, deviceId },
+    people: () => `The conversation on ${printable(connectionName)} is in mode ${printable(result.mode)} now.\n`,
+    columns: () => formatColumns([result.mode, deviceId]),
   });
   return exitCodes.done;
 }
@@ -64,18 +65,4 @@ async function control<Result>(
     if (error.outcome === "unknown") throw describeFailure(error, context, sentControl);
     throw error.code === "device_offline" ? offlineError(found.environment, operations.now()) : error;
   }
-}
-
-/** Prints a device's answer: for people, as columns (the result, deviceId), or as JSON. */
-async function print(
-  { host, isJson }: CommandContext,
-  { environment: { deviceId } }: FoundDevice,
-  report: { readonly members: object; readonly word: string; readonly sentence: string },
-): Promise<void> {
-  const text = isJson
-    ? formatJson({ ...report.members, deviceId })
-    : host.stdout.isTerminal
-      ? `${report.sentence}\n`
-      : formatColumns([report.word, deviceId]);
-  await host.stdout.write(text);
 }

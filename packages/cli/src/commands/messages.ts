@@ -1,8 +1,8 @@
 /** `messages`: lists the messages of a device with outcome and duration. */
 import type { ListMessagesInput, MessageStatus } from "@letta-environments/client";
-import { formatJson, misuse } from "@letta-environments/command-line";
+import { misuse } from "@letta-environments/command-line";
 import { messageStates } from "@letta-environments/schema";
-import { type CommandContext, readLimit } from "../context.ts";
+import { type CommandContext, printResult, readLimit } from "../context.ts";
 import { findDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
 import { formatMessageLines, formatMessageTable } from "../format/message.ts";
@@ -20,14 +20,14 @@ export async function messagesCommand(context: CommandContext): Promise<number> 
   // A device that is offline has no connection.
   const id = environment.connectionId ?? environment.deviceId;
   const { messages, hasMore } = await collectMessages(operations, id, query, limit);
-  const text = isJson
-    ? formatJson({ messages, hasMore })
-    : !host.stdout.isTerminal
-      ? formatMessageLines(messages)
-      : messages.length === 0
+  await printResult(context, {
+    json: { messages, hasMore },
+    people: () =>
+      messages.length === 0
         ? "There are no messages.\n"
-        : formatMessageTable(messages, operations.now(), host.stdout.columns(), paint);
-  await host.stdout.write(text);
+        : formatMessageTable(messages, operations.now(), host.stdout.columns(), paint),
+    columns: () => formatMessageLines(messages),
+  });
   if (hasMore && !isJson && host.stderr.isTerminal) {
     await host.stderr.write(`There are more messages than these ${messages.length}; --all shows every message.\n`);
   }

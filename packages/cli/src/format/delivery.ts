@@ -1,5 +1,5 @@
-/** The outcome of a message as text or JSON, for all commands that send. Turns that follow are printed in `follow/`. */
-import { formatColumns, formatJson, printable } from "@letta-environments/command-line";
+/** The outcome of a message in words, for all commands that send. Turns that follow are printed in `follow/`. */
+import { printable } from "@letta-environments/command-line";
 
 /** The outcome of a message. */
 export interface DeliveryReport {
@@ -21,11 +21,8 @@ const sentences: Readonly<Record<DeliveryReport["outcome"], (device: string) => 
   unknown: (device) => `It is unknown whether ${device} received it.`,
 };
 
-/** The outcome of a send: for people, as columns (outcome, message id, deviceId), or as JSON. */
-export function formatDelivery(report: DeliveryReport, format: "text" | "columns" | "json"): string {
-  const { outcome, messageId, connectionId, deviceId, connectionName } = report;
-  if (format === "json") return formatJson({ outcome, messageId, deviceId, connectionId });
-  if (format === "columns") return formatColumns([outcome, messageId ?? "", deviceId ?? ""]);
+/** The outcome of a send, for people. */
+export function formatDelivery({ outcome, messageId, connectionId, connectionName }: DeliveryReport): string {
   const device = printable(connectionName ?? connectionId);
   const id = messageId === null ? "" : `  Message id: ${printable(messageId)}`;
   return `${sentences[outcome](device)}${id}\n`;
