@@ -7,7 +7,7 @@ import { exitCodes } from "../exit-code.ts";
 import { describeDecision, describeError } from "../failure.ts";
 import { conversationFilter, idSchema, limitSchema, textSchema } from "./schemas.ts";
 import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
-import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
+import { describeSchema, type InputOf, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 
 const defaultLimit = 20;
 /** The largest number of characters of an input in a list, as JSON. */
@@ -85,10 +85,6 @@ const answerOutput = describeSchema(
   v.object({ decision: v.string(), id: v.string(), tool: v.string(), deviceId: v.string() }),
 );
 
-type ListInput = NonNullable<(typeof listInput)["~standard"]["types"]>["output"];
-type AnswerInput = NonNullable<(typeof answerInput)["~standard"]["types"]>["output"];
-type Selection = Omit<ListInput, "limit">;
-
 /** Adds `list_approvals` and `answer_approval`. */
 export function registerApprovalTools(server: McpServer, session: ToolSession): void {
   server.registerTool(
@@ -123,7 +119,10 @@ export function registerApprovalTools(server: McpServer, session: ToolSession): 
   );
 }
 
-async function select({ operations }: ToolCall, wanted: Selection): Promise<readonly Approval[]> {
+async function select(
+  { operations }: ToolCall,
+  wanted: Omit<InputOf<typeof listInput>, "limit">,
+): Promise<readonly Approval[]> {
   // Results have the ids with escapes.
   const fits = (value: string | null, other: string | undefined): boolean =>
     other === undefined || value === other || (value !== null && escapeHidden(value) === other);
@@ -136,7 +135,7 @@ async function select({ operations }: ToolCall, wanted: Selection): Promise<read
   );
 }
 
-async function answer(call: ToolCall, input: AnswerInput): Promise<ToolOutput> {
+async function answer(call: ToolCall, input: InputOf<typeof answerInput>): Promise<ToolOutput> {
   const { id, decision, reason, requestedAt } = input;
   const waiting = await select(call, input);
   const found = waiting.filter((approval) => formatTime(approval.requestedAt) === requestedAt);

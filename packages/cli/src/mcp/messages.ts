@@ -1,4 +1,4 @@
-/** The tools that send a message, report its outcome, and list the messages of a device. */
+/** The tools that report the outcome of a message, and list the messages of a device. */
 import type { ListMessagesInput, MessageStatus } from "@letta-environments/client";
 import { formatTime } from "@letta-environments/command-line";
 import { messageStates } from "@letta-environments/schema";
@@ -8,7 +8,6 @@ import { findDevice } from "../device.ts";
 import { collectMessages } from "../operations.ts";
 import {
   conversationFilter,
-  defaultWaitSeconds,
   deviceSchema,
   idSchema,
   limitSchema,
@@ -16,44 +15,8 @@ import {
   textSchema,
   waitSecondsSchema,
 } from "./schemas.ts";
-import { sendAndWait } from "./send.ts";
-import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
+import { describeSchema, type InputOf, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 import { awaitTurn, describeTurn, TurnSchema } from "./turn.ts";
-
-const sendInput = describeSchema(
-  v.strictObject({
-    device: deviceSchema(),
-    agentId: v.optional(idSchema("Id of the agent on the device.")),
-    conversationId: v.optional(
-      idSchema('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
-    ),
-    message: textSchema(500_000, "The text for the agent, at most 1 MiB in UTF-8."),
-    messageId: v.optional(
-      idSchema(
-        "An id of your choice, to repeat a send safely: a message that is sent twice with the same id runs once.",
-      ),
-    ),
-    waitSeconds: v.optional(
-      waitSecondsSchema(
-        `How long to wait for the end of the turn, at most ${maxWaitSeconds}. Default ${defaultWaitSeconds}; 0 returns when the device has accepted the message.`,
-      ),
-    ),
-  }),
-);
-
-const sendOutput = describeSchema(
-  v.object({
-    outcome: v.pipe(
-      v.string(),
-      v.description("started, queued or accepted; duplicate: this messageId was known, and nothing ran again."),
-    ),
-    messageId: v.string(),
-    connectionId: v.pipe(v.string(), v.description("Pass it to message_status, with messageId.")),
-    deviceId: v.string(),
-    turn: v.nullable(TurnSchema),
-    note: v.optional(v.string()),
-  }),
-);
 
 const statusInput = describeSchema(
   v.strictObject({
@@ -101,9 +64,7 @@ const listOutput = describeSchema(
   }),
 );
 
-type ListInput = NonNullable<(typeof listInput)["~standard"]["types"]>["output"];
-
-async function listMessages({ operations }: ToolCall, input: ListInput): Promise<ToolOutput> {
+async function listMessages({ operations }: ToolCall, input: InputOf<typeof listInput>): Promise<ToolOutput> {
   const { device, agentId, conversationId, state = [], replies = false, limit = 20 } = input;
   const { deviceId, connectionId } = (await findDevice(operations, device, "any")).environment;
   const query: ListMessagesInput = {
@@ -122,20 +83,8 @@ function describeListed(message: MessageStatus): ToolOutput {
   return { messageId, agentId, conversationId, sentAt: sent, ...describeTurn(message) };
 }
 
-/** Adds `send_message`, `message_status` and `list_messages`. */
+/** Adds `message_status` and `list_messages`. */
 export function registerMessageTools(server: McpServer, session: ToolSession): void {
-  server.registerTool(
-    "send_message",
-    {
-      title: "Send a message to a device",
-      description:
-        "Sends a message to an agent on a device and waits for the end of its turn. The agent can run commands and change files there. The device must be online. After an error that says the outcome is unknown, call again with the same messageId: it never runs twice. Needs the scopes send and read, and view for the agent's reply.",
-      inputSchema: sendInput,
-      outputSchema: sendOutput,
-      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
-    },
-    (input, context) => runTool(session, context, (call) => sendAndWait(call, input)),
-  );
   server.registerTool(
     "message_status",
     {

@@ -1,28 +1,80 @@
-/** One send of the tool `send_message`: finds the device, sends at most once, and waits for the end of the turn. */
+/** The tool that sends a message: it finds the device, sends at most once, and waits for the end of the turn. */
 import { isLettaEnvironmentsError, type SendMessageBody } from "@letta-environments/client";
 import { CommandError } from "@letta-environments/command-line";
 import { maxBodyBytes } from "@letta-environments/schema";
+import type { McpServer } from "@modelcontextprotocol/server";
+import * as v from "valibot";
 import { buildBody } from "../delivery.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
 import { describeError, offlineError } from "../failure.ts";
 import type { Sent } from "../operations.ts";
-import { defaultWaitSeconds } from "./schemas.ts";
-import type { ToolCall, ToolOutput } from "./tool.ts";
-import { awaitTurn, describeTurn } from "./turn.ts";
+import {
+  defaultWaitSeconds,
+  deviceSchema,
+  idSchema,
+  maxWaitSeconds,
+  textSchema,
+  waitSecondsSchema,
+} from "./schemas.ts";
+import { describeSchema, type InputOf, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
+import { awaitTurn, describeTurn, TurnSchema } from "./turn.ts";
 
-/** The arguments of `send_message`. */
-export interface SendInput {
-  readonly device: string;
-  readonly message: string;
-  readonly agentId?: string | undefined;
-  readonly conversationId?: string | undefined;
-  readonly messageId?: string | undefined;
-  readonly waitSeconds?: number | undefined;
+const sendInput = describeSchema(
+  v.strictObject({
+    device: deviceSchema(),
+    agentId: v.optional(idSchema("Id of the agent on the device.")),
+    conversationId: v.optional(
+      idSchema('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
+    ),
+    message: textSchema(500_000, "The text for the agent, at most 1 MiB in UTF-8."),
+    messageId: v.optional(
+      idSchema(
+        "An id of your choice, to repeat a send safely: a message that is sent twice with the same id runs once.",
+      ),
+    ),
+    waitSeconds: v.optional(
+      waitSecondsSchema(
+        `How long to wait for the end of the turn, at most ${maxWaitSeconds}. Default ${defaultWaitSeconds}; 0 returns when the device has accepted the message.`,
+      ),
+    ),
+  }),
+);
+
+const sendOutput = describeSchema(
+  v.object({
+    outcome: v.pipe(
+      v.string(),
+      v.description("started, queued or accepted; duplicate: this messageId was known, and nothing ran again."),
+    ),
+    messageId: v.string(),
+    connectionId: v.pipe(v.string(), v.description("Pass it to message_status, with messageId.")),
+    deviceId: v.string(),
+    turn: v.nullable(TurnSchema),
+    note: v.optional(v.string()),
+  }),
+);
+
+type SendInput = InputOf<typeof sendInput>;
+
+/** Adds `send_message`. */
+export function registerSendTool(server: McpServer, session: ToolSession): void {
+  server.registerTool(
+    "send_message",
+    {
+      title: "Send a message to a device",
+      description:
+        "Sends a message to an agent on a device and waits for the end of its turn. The agent can run commands and change files there. The device must be online. After an error that says the outcome is unknown, call again with the same messageId: it never runs twice. Needs the scopes send and read, and view for the agent's reply.",
+      inputSchema: sendInput,
+      outputSchema: sendOutput,
+      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
+    },
+    (input, context) => runTool(session, context, (call) => sendAndWait(call, input)),
+  );
 }
 
 /** Sends a message and waits for its turn. Rejects with a `CommandError` or a `LettaEnvironmentsError`. */
-export async function sendAndWait(call: ToolCall, input: SendInput): Promise<ToolOutput> {
+async function sendAndWait(call: ToolCall, input: SendInput): Promise<ToolOutput> {
   const { host, operations } = call;
   const { device, agentId, conversationId, messageId = host.newId(), waitSeconds = defaultWaitSeconds } = input;
   const body = readBody(input, messageId);

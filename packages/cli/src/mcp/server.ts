@@ -3,6 +3,7 @@ import { McpServer } from "@modelcontextprotocol/server";
 import { registerApprovalTools } from "./approvals.ts";
 import { registerDeviceTools } from "./devices.ts";
 import { registerMessageTools } from "./messages.ts";
+import { registerSendTool } from "./send.ts";
 import type { ToolSession } from "./tool.ts";
 
 const instructions = [
@@ -17,6 +18,7 @@ const instructions = [
 export function createMcpServer(session: ToolSession, version: string): McpServer {
   const server = new McpServer({ name: "letta-env", title: "Letta Code devices", version }, { instructions });
   registerDeviceTools(server, session);
+  registerSendTool(server, session);
   registerMessageTools(server, session);
   registerApprovalTools(server, session);
   return server;

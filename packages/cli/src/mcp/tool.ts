@@ -45,6 +45,9 @@ export function describeSchema<Input, Output>(
   return { "~standard": { ...described["~standard"], validate } };
 }
 
+/** The arguments of a tool that a described schema accepts. */
+export type InputOf<Schema extends StandardSchemaWithJSON> = NonNullable<Schema["~standard"]["types"]>["output"];
+
 /** Runs one call of a tool. Rejects only for defects of this program. */
 export async function runTool(
   { host, settings }: ToolSession,
