@@ -39,7 +39,7 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
 
   async function promptUntil(cancelled: AbortSignal): Promise<void> {
     while (!cancelled.aborted) {
-      const waiting = await operations.approvals().catch(ignoreIfPassing);
+      const waiting = await operations.approvals().catch(noneIfTemporary);
       const found = waiting.filter((approval) => isOfTurn(approval) && !known.has(identityOf(approval)));
       for (const approval of found) {
         if (cancelled.aborted) return;
@@ -128,7 +128,7 @@ function describeRequest(approval: Approval) {
 }
 
 /** A temporary failure does not end the search. */
-function ignoreIfPassing(error: unknown): readonly Approval[] {
+function noneIfTemporary(error: unknown): readonly Approval[] {
   if (isLettaEnvironmentsError(error) && error.retryable) return [];
   throw error;
 }
