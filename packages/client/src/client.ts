@@ -1,22 +1,21 @@
 /** A client object whose methods are the operations of this package bound to one transport. */
 import { approve, decideApproval, deny, listApprovals } from "./operations/approvals.ts";
 import { removeQueueItem, resumeQueue, setDirectory, setMode, stop } from "./operations/control.ts";
+import { removeEnvironment, retrieveEnvironment, updateEnvironment } from "./operations/environment.ts";
+import { streamEvents } from "./operations/events.ts";
+import type { DeviceSelector } from "./operations/find-device.ts";
+import { listAllEnvironments, listEnvironmentPages, listEnvironments } from "./operations/list.ts";
+import { listAllMessages, listMessages } from "./operations/messages.ts";
+import type { SendMessageInput } from "./operations/message.ts";
+import { sendMessage } from "./operations/send.ts";
 import {
-  type DeviceSelector,
   type SendAndMaybeWaitOptions,
   type SendAndWaitOptions,
   type SendAndWaitResult,
   sendToDevice,
   type SendToDeviceOptions,
   type SendToDeviceResult,
-} from "./operations/device.ts";
-import { streamEvents } from "./operations/events.ts";
-import { listAllEnvironments, listEnvironmentPages, listEnvironments } from "./operations/list.ts";
-import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
-import { listAllMessages, listMessages } from "./operations/messages.ts";
-import type { SendMessageInput } from "./operations/message.ts";
-import { retrieveEnvironment } from "./operations/retrieve.ts";
-import { sendMessage } from "./operations/send.ts";
+} from "./operations/send-to-device.ts";
 import { retrieveMessage, waitForTurn } from "./operations/turn.ts";
 import { watchEnvironments } from "./operations/watch.ts";
 import type { TransportOptions } from "./options.ts";

@@ -45,16 +45,14 @@ export {
   type StopInput,
 } from "./operations/control.ts";
 export {
-  type DeviceSelector,
-  type FoundDevice,
-  type SendAndMaybeWaitOptions,
-  type SendAndWaitOptions,
-  type SendAndWaitResult,
-  sendToDevice,
-  type SendToDeviceOptions,
-  type SendToDeviceResult,
-} from "./operations/device.ts";
+  removeEnvironment,
+  type RemoveEnvironmentInput,
+  retrieveEnvironment,
+  updateEnvironment,
+  type UpdateEnvironmentInput,
+} from "./operations/environment.ts";
 export { type StreamedEvent, streamEvents, type StreamEventsOptions } from "./operations/events.ts";
+export type { DeviceSelector, FoundDevice } from "./operations/find-device.ts";
 export {
   listAllEnvironments,
   listEnvironmentPages,
@@ -63,20 +61,21 @@ export {
 } from "./operations/list.ts";
 export { listAllMessages, listMessages, type ListMessagesInput } from "./operations/messages.ts";
 export {
-  removeEnvironment,
-  type RemoveEnvironmentInput,
-  updateEnvironment,
-  type UpdateEnvironmentInput,
-} from "./operations/manage.ts";
-export {
   type ApprovalMessageInput,
   assignMessageIds,
   type SendMessageInput,
   type UserMessageInput,
 } from "./operations/message.ts";
 export { retrieveLastRuntime, type RuntimeSelector } from "./operations/last-runtime.ts";
-export { retrieveEnvironment } from "./operations/retrieve.ts";
 export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome } from "./operations/send.ts";
+export {
+  type SendAndMaybeWaitOptions,
+  type SendAndWaitOptions,
+  type SendAndWaitResult,
+  sendToDevice,
+  type SendToDeviceOptions,
+  type SendToDeviceResult,
+} from "./operations/send-to-device.ts";
 export {
   readTurn,
   retrieveMessage,

@@ -1,11 +1,11 @@
 /**
  * Turns the result of an attempt into data or error details: reads a body up to a size limit, removes the API key from error
- * bodies, and describes in words why a connection failed.
+ * bodies, checks that a page has the cursor of the next one, and describes in words why a connection failed.
  */
 import type { Problem } from "@letta-environments/schema";
 import { isRecord, isText } from "@letta-environments/schema/guards";
 import { now } from "./adapters/platform.ts";
-import type { ErrorCode, ErrorDetails } from "./error.ts";
+import { createError, type ErrorCode, type ErrorDetails } from "./error.ts";
 
 /** The stream of a body; `null` without a body, or if a `fetch` polyfill provides none, or a Node.js stream. */
 export function streamOf(response: Response): ReadableStream<Uint8Array> | null {
@@ -120,6 +120,17 @@ function isErrorCode(value: unknown): value is ErrorCode {
  */
 export function serverTimeMs({ headers }: Response): number {
   return Date.parse(`${headers.get("date")} GMT`) || now();
+}
+
+/**
+ * Checks that a page which promises another one has the cursor for it. Otherwise the rest of the list would be silently missing.
+ *
+ * @throws LettaEnvironmentsError `invalid_response`
+ */
+export function checkNext(hasNextPage: boolean, member: string, value: unknown, { status, headers }: Response): void {
+  const requestId = headers.get("x-request-id");
+  if (hasNextPage && !value)
+    throw createError("invalid_response", { status, requestId, message: `invalid response: ${member}` });
 }
 
 /** Readable reasons for the `code` or `message` that platforms report as the cause of a failed `fetch`. */

@@ -4,14 +4,16 @@ import { findApprovalListMismatch } from "@letta-environments/schema/guards";
 import { checkFlag, checkMembers, checkRecord } from "../check.ts";
 import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
+import { encodeQuery } from "../query.ts";
 import { type PendingCall, pendingCall } from "../request.ts";
+import { checkNext } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import type { ConversationInput } from "./control.ts";
-import { type DeviceSelector, sendToDevice, type SendToDeviceOptions, type SendToDeviceResult } from "./device.ts";
 import { sendExtension } from "./extension.ts";
-import { checkNext, encodeQuery } from "./list.ts";
+import type { DeviceSelector } from "./find-device.ts";
 import { encodeMessages } from "./message.ts";
 import { pendingSend, postMessages, type SendMessageResult } from "./send.ts";
+import { sendToDevice, type SendToDeviceOptions, type SendToDeviceResult } from "./send-to-device.ts";
 
 /** The page of a list of requests for permission. */
 export interface ListApprovalsInput {

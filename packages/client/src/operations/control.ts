@@ -13,14 +13,13 @@ import type {
   StopTurnResponse,
 } from "@letta-environments/schema";
 import { checkIdentifier, checkMembers, checkText } from "../check.ts";
+import { environmentPath, jsonHeaders, stringify } from "../encode.ts";
 import type { RequestOptions } from "../options.ts";
 import type { PendingCall } from "../request.ts";
 import { findMissing } from "../response.ts";
 import type { Transport } from "../transport.ts";
-import { type DeviceSelector, findDevice } from "./device.ts";
 import { sendExtension } from "./extension.ts";
-import { stringify } from "./message.ts";
-import { environmentPath } from "./retrieve.ts";
+import { type DeviceSelector, findDevice } from "./find-device.ts";
 import { pendingSend } from "./send.ts";
 
 /** The conversation that is controlled. */
@@ -113,8 +112,6 @@ interface Command<Value> {
   readonly set?: Readonly<Record<string, string>>;
   readonly itemId?: string;
 }
-
-const jsonHeaders = { "content-type": "application/json" };
 
 function control<Value extends object>(
   transport: Transport,

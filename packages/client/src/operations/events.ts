@@ -16,10 +16,10 @@ import { createError, isLettaEnvironmentsError } from "../error.ts";
 import { createEventParser, eventIdPattern, type EventParser, type ParsedEvent } from "../event-parser.ts";
 import { abortable } from "../abortable.ts";
 import { notify, type RequestOptions } from "../options.ts";
+import { encodeQuery } from "../query.ts";
 import { discard, parseJson, streamOf } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
-import { encodeQuery } from "./list.ts";
 
 /** An event of a stream. Pass its `id` as `lastEventId` to continue after it. Texts come from devices and models: escape them for a page or terminal. */
 export type StreamedEvent =
@@ -79,7 +79,7 @@ async function* followStreams(
   transport: Transport,
   options: StreamEventsOptions & { readonly signal: AbortSignal },
 ): AsyncGenerator<StreamedEvent, void, undefined> {
-  const { wire, requestOptions } = readOptions(options);
+  const { query, requestOptions } = readOptions(options);
   const { signal, onOpen, onClose } = options;
   let { lastEventId = "" } = options;
   let retryMs = 1_000;
@@ -89,7 +89,7 @@ async function* followStreams(
     let pauseMs = 0;
     let openedAtMs = Infinity;
     try {
-      const stream = await openStream(transport, wire, lastEventId, { ...requestOptions, maxRetries: 0 });
+      const stream = await openStream(transport, query, lastEventId, { ...requestOptions, maxRetries: 0 });
       openedAtMs = monotonic();
       const parser = createEventParser();
       const reader = createStreamReader(stream, parser);
@@ -129,7 +129,7 @@ async function* followStreams(
 }
 
 interface ReadOptions {
-  readonly wire: string;
+  readonly query: string;
   readonly requestOptions: RequestOptions;
 }
 
@@ -141,7 +141,7 @@ function readOptions(options: StreamEventsOptions): ReadOptions {
   check("lastEventId", isId, "must be the id of an event");
   if (onOpen !== undefined) checkFunction("onOpen", onOpen);
   if (onClose !== undefined) checkFunction("onClose", onClose);
-  return { wire: encodeQuery({ include, deviceId }), requestOptions };
+  return { query: encodeQuery({ include, deviceId }), requestOptions };
 }
 
 async function openStream(

@@ -2,11 +2,12 @@
 import type { Environment, EnvironmentList, EnvironmentSource } from "@letta-environments/schema";
 import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import { isIdentifier } from "@letta-environments/schema/identifier";
-import { check, checkFlag, checkIdentifier, checkInteger, checkRecord, checkText } from "../check.ts";
 import { abortable } from "../abortable.ts";
-import { createError } from "../error.ts";
+import { checkRecord } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
+import { encodeQuery } from "../query.ts";
 import { type PendingCall, pendingCall, type TransportRequest, type TransportResponse } from "../request.ts";
+import { checkNext } from "../response.ts";
 import type { Transport } from "../transport.ts";
 
 /** Which environments to list. Numbers and booleans may also be strings, as in the official SDK. */
@@ -97,17 +98,6 @@ export async function* readPages(
   }
 }
 
-/**
- * Checks that a page which promises another one has the cursor for it. Otherwise the rest of the list would be silently missing.
- *
- * @throws LettaEnvironmentsError `invalid_response`
- */
-export function checkNext(hasNextPage: boolean, member: string, value: unknown, { status, headers }: Response): void {
-  const requestId = headers.get("x-request-id");
-  if (hasNextPage && !value)
-    throw createError("invalid_response", { status, requestId, message: `invalid response: ${member}` });
-}
-
 /** @throws LettaEnvironmentsError `invalid_argument` naming a member of the query. */
 function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<EnvironmentList> {
   return {
@@ -117,34 +107,4 @@ function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<Env
     findMismatch: findEnvironmentListMismatch,
     needed: { connections: [{ id: "" }], hasNextPage: true },
   };
-}
-
-/** Returns a query with its question mark; empty if it has no members. @throws LettaEnvironmentsError `invalid_argument` naming a member. */
-export function encodeQuery(query?: object | null): string {
-  checkRecord("query", query ?? {});
-  const wire = new URLSearchParams();
-  for (const [name, given] of Object.entries(query ?? {}))
-    for (const value of name === "tag" || name === "agentId" ? [given].flat() : [given])
-      if (value !== undefined) {
-        checkMember(name, value);
-        wire.append(name, String(value));
-      }
-  const text = String(wire);
-  return text && `?${text}`;
-}
-
-function checkMember(name: string, value: unknown): void {
-  switch (name) {
-    case "after":
-      return checkIdentifier(name, value);
-    case "limit":
-      return checkInteger(name, typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value, 1, 100);
-    case "onlineOnly":
-      return checkFlag(name, value === "true" || value === "false" || value);
-    case "source":
-      return check(name, value === "local" || value === "remote", 'must be "local" or "remote"');
-    default:
-      // Members that are newer than this package are passed on.
-      return checkText(name, value);
-  }
 }

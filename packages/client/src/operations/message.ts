@@ -14,7 +14,7 @@ import { isText } from "@letta-environments/schema/guards";
 import { isReference, referenceRule } from "@letta-environments/schema/identifier";
 import { randomId } from "../adapters/platform.ts";
 import { check, checkFlag, checkRecord, checkRecords, checkText } from "../check.ts";
-import { invalidArgument } from "../error.ts";
+import { stringify } from "../encode.ts";
 import type { ReadonlyLists } from "../request.ts";
 import type { RepeatSafety } from "../retry.ts";
 
@@ -128,16 +128,4 @@ function checkApprovals(path: string, approvals: unknown): void {
 
 function isApproval(message: unknown): message is ApprovalMessage {
   return (message as Partial<ApprovalMessage> | null)?.approvals !== undefined;
-}
-
-/** @throws LettaEnvironmentsError `invalid_argument` */
-export function stringify(member: string, value: unknown): string {
-  try {
-    // `undefined` if a `toJSON` method returns it.
-    const text: string | undefined = JSON.stringify(value);
-    if (text !== undefined) return text;
-  } catch {
-    // Circular, or it contains a bigint.
-  }
-  throw invalidArgument(member, "must be serialisable as JSON");
 }

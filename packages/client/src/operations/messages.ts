@@ -1,14 +1,15 @@
 /** Lists the messages that were sent to a device: one page, or message by message over all pages. */
 import type { ListMessagesQuery, MessageList, MessageStatus } from "@letta-environments/schema";
 import { findMessageListMismatch } from "@letta-environments/schema/guards";
-import { check, checkRecord } from "../check.ts";
 import { abortable } from "../abortable.ts";
+import { check, checkRecord } from "../check.ts";
+import { environmentPath } from "../encode.ts";
 import type { RequestOptions } from "../options.ts";
+import { encodeQuery } from "../query.ts";
 import { type InputOf, type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import { checkNext } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
-import { checkNext, encodeQuery } from "./list.ts";
-import { environmentPath } from "./retrieve.ts";
 
 /** Which messages to list. */
 export type ListMessagesInput = InputOf<ListMessagesQuery>;

@@ -2,12 +2,12 @@
 import type { MessageStatus, SendMessageResponse } from "@letta-environments/schema";
 import { findSendMessageResponseMismatch, isMessageStatus } from "@letta-environments/schema/guards";
 import { check, checkRecord, checkToken } from "../check.ts";
+import { environmentPath, jsonHeaders } from "../encode.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
-import { environmentPath } from "./retrieve.ts";
 import { waitSecondsWithin } from "./turn.ts";
 
 /**
@@ -73,7 +73,7 @@ export async function postMessages(
   check("idempotencyKey", idempotencyKey !== true || clientMessageIds.length > 0, "needs a user message");
   const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
   if (key !== undefined && key !== false) checkToken("idempotencyKey", key);
-  const headers = { "content-type": "application/json", ...(key && { "idempotency-key": key }) };
+  const headers = { ...jsonHeaders, ...(key && { "idempotency-key": key }) };
   try {
     const { data, response } = await transport.send<SendMessageResponse>(
       {

@@ -7,13 +7,13 @@ import { findMessageStatusMismatch } from "@letta-environments/schema/guards";
 import { isReference, referenceRule } from "@letta-environments/schema/identifier";
 import { monotonic, random, sleep } from "../adapters/platform.ts";
 import { check, checkInteger, checkRecord } from "../check.ts";
+import { environmentPath } from "../encode.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
+import { encodeQuery } from "../query.ts";
 import { type InputOf, type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
-import { encodeQuery } from "./list.ts";
-import { environmentPath } from "./retrieve.ts";
 
 /**
  * How the turn of a message ended. `finished`: without a reported error. `failed`: with an error or prematurely, or the device rejected the message,

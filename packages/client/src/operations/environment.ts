@@ -1,14 +1,33 @@
-/** Changes the labels of a device, and removes it. If a server lacks these operations, the error says which one is missing. */
+/** Reads a device, changes its labels and removes it. If a server lacks the changes, the error says which one is missing. */
 import type { Environment, EnvironmentPatch } from "@letta-environments/schema";
 import { findEnvironmentMismatch } from "@letta-environments/schema/guards";
 import { checkIdentifier, checkMembers, checkRecord } from "../check.ts";
+import { environmentPath, jsonHeaders, stringify } from "../encode.ts";
 import type { RequestOptions } from "../options.ts";
 import { type InputOf, type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
-import { stringify } from "./message.ts";
-import { environmentPath } from "./retrieve.ts";
 import { pendingSend } from "./send.ts";
+
+/** Reads one environment by its `deviceId`. Rejects with a `LettaEnvironmentsError`. */
+export function retrieveEnvironment(
+  transport: Transport,
+  deviceId: string,
+  options?: RequestOptions,
+): PendingCall<Environment> {
+  return pendingCall(async () =>
+    transport.send<Environment>(
+      {
+        operation: "retrieveEnvironment",
+        path: environmentPath("deviceId", deviceId),
+        safety: "read",
+        findMismatch: findEnvironmentMismatch,
+        needed: { id: "" },
+      },
+      options,
+    ),
+  );
+}
 
 /** Changes of the labels of a device. */
 export type UpdateEnvironmentInput = InputOf<EnvironmentPatch>;
@@ -30,7 +49,7 @@ export function updateEnvironment(
       method: "PATCH",
       path: environmentPath("deviceId", deviceId),
       body: stringify("patch", patch),
-      headers: { "content-type": "application/json" },
+      headers: jsonHeaders,
       // A repeat assigns the same labels.
       safety: "read",
       findMismatch: findEnvironmentMismatch,
