@@ -18,6 +18,7 @@ export interface ListEnvironmentsQuery {
   limit?: number;
   /** Only devices that can receive messages now. */
   onlineOnly?: boolean;
+  /** Only devices of this kind. */
   source?: EnvironmentSource;
   /** Only devices of this user. Without the scope `details`, rows show no user, and such a list is empty. */
   userId?: string;
