@@ -2,19 +2,12 @@ import { expectTypeOf } from "vitest";
 import { type InferInput, type InferOutput, looseObject, number, omit, partial, pick } from "valibot";
 import { EnvironmentSchema } from "../src/index.ts";
 import type {
-  ApprovalDecision,
-  ApprovalDecisionSchema,
-  ApprovalMessage,
-  ApprovalMessageSchema,
   DecodedRequest,
   Endpoint,
   endpoints,
   DecodedListMessagesQuery,
   Environment,
   EnvironmentList,
-  EnvironmentListSchema,
-  EnvironmentMetadata,
-  EnvironmentMetadataSchema,
   KnownEndpoint,
   ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
@@ -22,41 +15,15 @@ import type {
   ListMessagesQuerySchema,
   Operation,
   OperationInput,
-  Problem,
-  ProblemSchema,
   RegisterRequest,
-  RegisterRequestSchema,
-  RegisterResponse,
-  RegisterResponseSchema,
-  SelfUpdate,
-  SelfUpdateSchema,
   SendMessageBody,
-  SendMessageBodySchema,
-  SendMessageResponse,
-  SendMessageResponseSchema,
-  ToolReturn,
-  ToolReturnSchema,
-  UserMessage,
-  UserMessageSchema,
 } from "../src/index.ts";
 
 // The output of a schema is exactly the documented interface.
-expectTypeOf<InferOutput<typeof ApprovalDecisionSchema>>().toEqualTypeOf<ApprovalDecision>();
-expectTypeOf<InferOutput<typeof ApprovalMessageSchema>>().toEqualTypeOf<ApprovalMessage>();
-expectTypeOf<InferOutput<typeof EnvironmentListSchema>>().toEqualTypeOf<EnvironmentList>();
-expectTypeOf<InferOutput<typeof EnvironmentMetadataSchema>>().toEqualTypeOf<EnvironmentMetadata>();
 expectTypeOf<InferOutput<typeof EnvironmentSchema>>().toEqualTypeOf<Environment>();
 expectTypeOf<InferOutput<typeof ListEnvironmentsQuerySchema>>().toEqualTypeOf<ListEnvironmentsQuery>();
 expectTypeOf<InferOutput<typeof ListMessagesQuerySchema>>().toEqualTypeOf<DecodedListMessagesQuery>();
 expectTypeOf<InferOutput<typeof ListMessagesQuerySchema>["agentId"]>().toEqualTypeOf<string[] | undefined>();
-expectTypeOf<InferOutput<typeof ProblemSchema>>().toEqualTypeOf<Problem>();
-expectTypeOf<InferOutput<typeof RegisterRequestSchema>>().toEqualTypeOf<RegisterRequest>();
-expectTypeOf<InferOutput<typeof RegisterResponseSchema>>().toEqualTypeOf<RegisterResponse>();
-expectTypeOf<InferOutput<typeof SelfUpdateSchema>>().toEqualTypeOf<SelfUpdate>();
-expectTypeOf<InferOutput<typeof SendMessageBodySchema>>().toEqualTypeOf<SendMessageBody>();
-expectTypeOf<InferOutput<typeof SendMessageResponseSchema>>().toEqualTypeOf<SendMessageResponse>();
-expectTypeOf<InferOutput<typeof ToolReturnSchema>>().toEqualTypeOf<ToolReturn>();
-expectTypeOf<InferOutput<typeof UserMessageSchema>>().toEqualTypeOf<UserMessage>();
 
 // The compiler finds a misspelt member.
 expectTypeOf<"conectionName">().not.toExtend<keyof Environment>();
