@@ -25,7 +25,7 @@ import {
   type StopTurnBody,
   type StopTurnResponse,
 } from "../schemas/control.ts";
-import { bodyProblems, control, controlProblems, deviceProblems, smallBodyBytes } from "./endpoint-problems.ts";
+import { bodyProblems, control, controlProblems, deviceProblems, get, smallBodyBytes } from "./endpoint-defaults.ts";
 import { ApprovalListSchema, ListApprovalsQuerySchema } from "../schemas/approval.ts";
 import type { ApprovalList, ListApprovalsQuery } from "../schemas/approval.ts";
 import type { ControlOperation, Endpoint, Operation } from "./endpoint.ts";
@@ -38,13 +38,14 @@ import { eventStreamMediaType, StreamEventsQuerySchema, type StreamEventsQuery }
 import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "../schemas/list-query.ts";
 import { SendMessageBodySchema, SendMessageResponseSchema } from "../schemas/message.ts";
 import type { SendMessageBody, SendMessageResponse } from "../schemas/message.ts";
-import { listMessages, retrieveMessage } from "./message-endpoints.ts";
+import { ListMessagesQuerySchema, MessageListSchema } from "../schemas/message-list.ts";
 import type { DecodedListMessagesQuery, MessageList } from "../schemas/message-list.ts";
+import { MessageStatusSchema, RetrieveMessageQuerySchema } from "../schemas/message-status.ts";
 import type { MessageStatus, RetrieveMessageQuery } from "../schemas/message-status.ts";
 import { RegisterRequestSchema, RegisterResponseSchema } from "../schemas/register.ts";
 import type { RegisterRequest, RegisterResponse } from "../schemas/register.ts";
+import { OpenViewerSocketQuerySchema, ViewerTicketSchema } from "../schemas/viewer.ts";
 import type { OpenViewerSocketQuery, ViewerTicket } from "../schemas/viewer.ts";
-import { createViewerTicket, openViewerSocket } from "./viewer-endpoints.ts";
 
 export type { ControlOperation, Endpoint, Operation } from "./endpoint.ts";
 
@@ -99,29 +100,21 @@ export type ControlRequest = Extract<DecodedRequest, { readonly operation: Contr
 /** The endpoints of the API, and the two that devices use. */
 export const endpoints: Endpoints = {
   listEnvironments: {
+    ...get,
     operation: "listEnvironments",
-    method: "GET",
     path: "/v1/environments",
-    audience: "caller",
     scope: "list",
-    params: [],
     query: ListEnvironmentsQuerySchema,
-    body: null,
     response: EnvironmentListSchema,
-    successStatus: 200,
     problems: ["invalid_request", "storage_unavailable"],
   },
   retrieveEnvironment: {
+    ...get,
     operation: "retrieveEnvironment",
-    method: "GET",
     path: "/v1/environments/{deviceId}",
-    audience: "caller",
     scope: "read",
     params: ["deviceId"],
-    query: null,
-    body: null,
     response: EnvironmentSchema,
-    successStatus: 200,
     problems: ["invalid_id", "environment_not_found", "storage_unavailable"],
   },
   sendMessage: {
@@ -157,8 +150,29 @@ export const endpoints: Endpoints = {
       "delivery_unknown",
     ],
   },
-  listMessages,
-  retrieveMessage,
+  listMessages: {
+    ...get,
+    operation: "listMessages",
+    path: "/v1/environments/{connectionId}/messages",
+    scope: "read",
+    params: ["connectionId"],
+    extension: true,
+    query: ListMessagesQuerySchema,
+    response: MessageListSchema,
+    problems: ["invalid_request", "invalid_id", "connection_not_found", "storage_unavailable"],
+  },
+  retrieveMessage: {
+    ...get,
+    operation: "retrieveMessage",
+    path: "/v1/environments/{connectionId}/messages/{clientMessageId}",
+    scope: "read",
+    params: ["connectionId", "clientMessageId"],
+    references: ["clientMessageId"],
+    extension: true,
+    query: RetrieveMessageQuerySchema,
+    response: MessageStatusSchema,
+    problems: ["invalid_request", "invalid_id", "message_not_found", "message_ambiguous", "storage_unavailable"],
+  },
   updateEnvironment: {
     operation: "updateEnvironment",
     method: "PATCH",
@@ -190,48 +204,36 @@ export const endpoints: Endpoints = {
     problems: deviceProblems,
   },
   retrieveLastRuntime: {
+    ...get,
     operation: "retrieveLastRuntime",
-    method: "GET",
     path: "/v1/environments/runtimes/{agentId}/{conversationId}/last",
-    audience: "caller",
     scope: "read",
     extension: true,
     params: ["agentId", "conversationId"],
     references: ["agentId", "conversationId"],
-    query: null,
-    body: null,
     response: LastRuntimeSchema,
-    successStatus: 200,
     problems: ["invalid_id", "environment_not_found", "storage_unavailable"],
   },
   listApprovals: {
+    ...get,
     operation: "listApprovals",
-    method: "GET",
     path: "/v1/environments/approvals",
-    audience: "caller",
     scope: "approve",
     extension: true,
-    params: [],
     query: ListApprovalsQuerySchema,
-    body: null,
     response: ApprovalListSchema,
-    successStatus: 200,
     problems: ["invalid_request", "storage_unavailable"],
   },
   streamEvents: {
+    ...get,
     operation: "streamEvents",
-    method: "GET",
     path: "/v1/environments/events",
-    audience: "caller",
     scope: "list",
     otherScopes: ["read"],
     extension: true,
-    params: [],
     query: StreamEventsQuerySchema,
-    body: null,
     response: null,
     mediaType: eventStreamMediaType,
-    successStatus: 200,
     problems: ["invalid_request", "storage_unavailable"],
   },
   registerEnvironment: {
@@ -256,14 +258,12 @@ export const endpoints: Endpoints = {
     ],
   },
   openDeviceSocket: {
+    ...get,
     operation: "openDeviceSocket",
-    method: "GET",
     path: "/v1/environments/{connectionId}/socket",
     audience: "device",
     scope: "connect",
     params: ["connectionId"],
-    query: null,
-    body: null,
     response: null,
     successStatus: 101,
     problems: [
@@ -276,8 +276,43 @@ export const endpoints: Endpoints = {
       "upgrade_required",
     ],
   },
-  openViewerSocket,
-  createViewerTicket,
+  openViewerSocket: {
+    ...get,
+    operation: "openViewerSocket",
+    path: "/v1/environments/{connectionId}/status/ws",
+    extension: true,
+    scope: "view",
+    params: ["connectionId"],
+    query: OpenViewerSocketQuerySchema,
+    response: null,
+    successStatus: 101,
+    problems: [
+      "invalid_request",
+      "invalid_id",
+      "connection_not_found",
+      "device_offline",
+      "connection_replaced",
+      "agent_not_allowed",
+      "origin_not_allowed",
+      "too_many_viewers",
+      "storage_unavailable",
+      "upgrade_required",
+    ],
+  },
+  createViewerTicket: {
+    operation: "createViewerTicket",
+    method: "POST",
+    path: "/v1/environments/{connectionId}/status/ws-ticket",
+    audience: "caller",
+    extension: true,
+    scope: "view",
+    params: ["connectionId"],
+    query: null,
+    body: null,
+    response: ViewerTicketSchema,
+    successStatus: 200,
+    problems: ["invalid_id", "connection_not_found", "too_many_viewers", "storage_unavailable"],
+  },
   stopTurn: {
     ...control,
     operation: "stopTurn",

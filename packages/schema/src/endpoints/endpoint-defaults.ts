@@ -1,4 +1,4 @@
-/** The problem codes and limits that endpoints of `endpoints.ts` share. */
+/** Members, limits and problem codes that endpoints of `endpoints.ts` share. */
 import type { Endpoint } from "./endpoint.ts";
 import type { ProblemCode } from "../problems/problem-definitions.ts";
 
@@ -31,6 +31,16 @@ export const controlProblems: readonly ProblemCode[] = [
   "storage_unavailable",
   "control_unknown",
 ];
+
+/** The members shared by the operations with `GET`, except where one states otherwise. */
+export const get = {
+  method: "GET",
+  audience: "caller",
+  params: [],
+  query: null,
+  body: null,
+  successStatus: 200,
+} as const;
 
 /** The members shared by the operations with a body that control a conversation. */
 export const control: Omit<
