@@ -9,7 +9,7 @@ export { isReference } from "./rules.ts";
 /** Path segments of the API in positions where other paths have an id. They are never ids. */
 export const reservedIdentifiers: ReadonlySet<string> = new Set(["register", "events", "approvals", "runtimes"]);
 
-// `.` and `..` are excluded because URL parsers resolve them into another path.
+// `isNoDotSegment` explains why `.` and `..` are excluded.
 const identifierPattern = /^(?!(?:\.\.?|register|events|approvals|runtimes)$)[\w.~:-]{1,128}$/;
 
 /** The rule of {@link isIdentifier} in words, for error texts. */

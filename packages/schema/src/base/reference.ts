@@ -1,10 +1,10 @@
 /**
- * References in bodies and queries: ids of messages, agents, conversations, tool calls and runs. These schemas accept `.` and `..`, because the
- * values that they check are not part of a path. In a path, `isReference` of `rules.ts` refuses both, and an id that its sender may later put into a
- * path must also pass `isNoDotSegment`.
+ * References in bodies and queries: ids of messages, agents, conversations, tool calls and runs. A reference that is never part of a path may be `.` or
+ * `..`; any other must also pass `isNoDotSegment` of `rules.ts`.
  */
 import * as v from "valibot";
-import { isWellFormed, maxReferenceLength } from "./rules.ts";
+import { referenceRule } from "./identifier.ts";
+import { isReference, isWellFormed, maxReferenceLength } from "./rules.ts";
 
 /** The conversation of an agent that needs no id. */
 export const defaultConversationId = "default";
@@ -20,3 +20,7 @@ export const reference = (): v.GenericSchema<string> =>
 
 /** The id of a conversation; an empty one stands for {@link defaultConversationId}. */
 export const conversationReference = (): v.GenericSchema<string> => v.pipe(v.string(), wellFormed(), maxLength());
+
+/** The id of an agent or a conversation that could also be in a path, see {@link isReference}. */
+export const pathReference = (): v.GenericSchema<string> =>
+  v.pipe(v.string(), v.check<string, string>(isReference, `must be ${referenceRule}`));

@@ -42,16 +42,12 @@ export function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
 }
 
-/** Returns whether a text is neither `.` nor `..`, which URL parsers resolve into another path, even when they are encoded. */
+/** Returns whether a text is neither `.` nor `..`, which URL parsers resolve into another path, even when they are encoded. An id in a path is neither. */
 export function isNoDotSegment(text: string): boolean {
   return !/^\.\.?$/.test(text);
 }
 
-/**
- * Returns whether a value may be used as a reference that can be in a path, percent-encoded: an id that its sender chose, such as a message id. `.`
- * and `..` are excluded because URL parsers resolve them even when they are encoded. References that are never in a path may be these, see
- * `reference.ts`.
- */
+/** Returns whether a value may be used as a reference in a path, percent-encoded: an id that its sender chose, such as a message id. See {@link isNoDotSegment}. */
 export function isReference(value: unknown): boolean {
   return (
     typeof value === "string" &&

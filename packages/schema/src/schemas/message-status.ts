@@ -3,8 +3,8 @@
  * device. This is an extension: servers without it return 404 `endpoint_not_found`.
  */
 import * as v from "valibot";
-import { isReference, referenceRule } from "../base/identifier.ts";
 import { limitWait } from "../base/prefer.ts";
+import { pathReference } from "../base/reference.ts";
 import { isWaitSeconds } from "../base/rules.ts";
 import { type OpenEnum, openEnum, wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
 
@@ -111,9 +111,6 @@ export interface RetrieveMessageWireQuery {
   wait?: "finished";
   waitSeconds?: string;
 }
-
-const pathReference = (): v.GenericSchema<string> =>
-  v.pipe(v.string(), v.check<string, string>(isReference, `must be ${referenceRule}`));
 
 /** Decodes `waitSeconds` from its string to a number, at most `maxWaitSeconds`. */
 export const WaitSecondsSchema: v.GenericSchema<string, number> = /* @__PURE__ */ waitSeconds();
