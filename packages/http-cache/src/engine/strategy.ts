@@ -110,7 +110,7 @@ export interface Bypass {
 /** A decision to fetch from the origin. */
 export type FetchDecision = Revalidate | Miss | Bypass;
 
-/** A request that was forwarded or would have been. */
+/** Why a request was forwarded, or would have been without another request's response; for `Cache-Status`. */
 export interface Forwarded {
   readonly reason: ForwardReason;
   /** True if it used another request's response, false if it waited for one in vain, `null` if there was no other request. */

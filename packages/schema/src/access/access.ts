@@ -122,7 +122,10 @@ export function isSameMode(left: string, right: string): boolean {
   return rank === undefined ? left === right : rank === modeRanks.get(right);
 }
 
-/** Whether a list is filtered by a user whom the principal may not see. It is empty, and no upstream is asked: its rows would reveal who runs which device. */
+/**
+ * Whether a list is filtered by a user id that the principal may not see. Such a list is empty and must not be requested upstream: its rows would reveal
+ * who runs which device.
+ */
 export function isUserHidden({ scopes }: Pick<Principal, "scopes">, userId: string | undefined): boolean {
   return userId !== undefined && !scopes.has("details");
 }

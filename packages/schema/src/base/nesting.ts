@@ -9,7 +9,7 @@ export const maxJsonDepth = 64;
 const quote = 0x22;
 const openingBrace = 0x7b;
 const closingBrace = 0x7d;
-/** The bit by which a brace differs from a square bracket. A quote has it too, and U+0002 counts as one: JSON has it nowhere outside of strings. */
+/** This bit maps `[` to `{`, `]` to `}`, and keeps a quote. It also maps U+0002 to a quote, but valid JSON never contains U+0002. */
 const braceBit = 0x20;
 
 /**

@@ -60,7 +60,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly problems: readonly ProblemCode[];
 }
 
-/** Returns whether a principal has a scope with which it may use an endpoint. With `ownerScope`, the operation checks whether it owns the device. */
+/** Returns whether a principal has a scope with which it may use an endpoint. If only `ownerScope` matches, the operation must check that it owns the device. */
 export function allowsEndpoint(
   { scopes }: Pick<Principal, "scopes">,
   { scope, ownerScope, otherScopes = [] }: Pick<Endpoint, "scope" | "ownerScope" | "otherScopes">,

@@ -18,8 +18,8 @@ import { type MessageStatus, MessageStatusSchema } from "./message-status.ts";
 export const messageDeduplicationHeader = "x-message-deduplication";
 
 /**
- * How long a message id is remembered with its result, in milliseconds. Decisions and replaced connectionIds of the embedded server, and sends to a
- * remote upstream, follow it (`retentionMs`); clients and the console follow what {@link declareDeduplication} tells them.
+ * How long a message id is remembered with its result, in milliseconds. The embedded server keeps decisions and replaced connectionIds for the same time,
+ * and the gateway sends to a remote upstream. Clients read the time from {@link messageDeduplicationHeader}.
  */
 export const messageRetentionMs: number = 24 * 60 * 60 * 1_000;
 
