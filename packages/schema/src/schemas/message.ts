@@ -18,8 +18,8 @@ import { type MessageStatus, MessageStatusSchema } from "./message-status.ts";
 export const messageDeduplicationHeader = "x-message-deduplication";
 
 /**
- * How long a message id is remembered with its result, in milliseconds. The embedded server keeps decisions and replaced connectionIds for the same time,
- * and the gateway sends to a remote upstream. Clients read the time from {@link messageDeduplicationHeader}.
+ * How long a message id is remembered with its result, in milliseconds. The embedded server keeps decisions and replaced connectionIds, and the gateway
+ * keeps sends to a remote upstream, for the same time. Clients read the time from {@link messageDeduplicationHeader}.
  */
 export const messageRetentionMs: number = 24 * 60 * 60 * 1_000;
 
