@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { CacheStore } from "../src/index.ts";
+import { entryOf } from "./entry.ts";
 import { createHarness, reply, textOf, url } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
@@ -155,11 +156,7 @@ test("a failing store does not fail requests", async () => {
   expect(failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
-const entry = {
-  ...{ status: 200, headers: {}, body: new Uint8Array(1), vary: [], variant: [], groups: [], keepUntilMs: 1e15 },
-  ...{ receivedAtMs: createHarness().clock.now(), initialAgeMs: 0, freshForMs: 60_000 },
-  ...{ staleWhileRevalidateMs: 0, staleIfErrorMs: 0, validatesAlways: false, isNeverStale: false, isImmutable: false },
-};
+const entry = entryOf(createHarness().clock.now(), { headers: {} });
 
 test.each([
   ["undefined", undefined],

@@ -1,13 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { entryOf } from "../../test/entry.ts";
 import type { CacheEntry, CacheStore } from "../ports.ts";
 import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
 import type { Recency } from "./strategy.ts";
 
-const none: readonly string[] = [];
-const response = { status: 200, headers: {}, body: new Uint8Array() };
-const entry = { ...response, groups: ["group"] as readonly string[], vary: none, variant: none } as CacheEntry;
+const entry = entryOf(0, { groups: ["group"] });
 const all = (entries: readonly CacheEntry[]): readonly CacheEntry[] => entries;
 const recency: Recency = { dateMs: null, isUpdate: false, matches: () => true };
 

@@ -1,27 +1,15 @@
 import { expect, test } from "vitest";
+import { entryOf } from "../../test/entry.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import type { CacheEntry } from "../ports.ts";
 import { parseRange, prepareResponse } from "./prepare-response.ts";
 
 const now = Date.UTC(2027, 0, 15);
 const at = (seconds: number): string => new Date(now + seconds * 1_000).toUTCString();
-const base: CacheEntry = {
-  status: 200,
+const base = entryOf(now, {
   headers: { "content-type": "text/plain", "content-length": "10", etag: '"a"', date: at(0), "x-a": "1" },
   body: new TextEncoder().encode("0123456789"),
-  vary: [],
-  variant: [],
-  receivedAtMs: now,
-  initialAgeMs: 0,
-  freshForMs: 60_000,
-  staleWhileRevalidateMs: 0,
-  staleIfErrorMs: 0,
-  validatesAlways: false,
-  isNeverStale: false,
-  isImmutable: false,
-  keepUntilMs: now + 60_000,
-  groups: [],
-};
+});
 
 function prepare(headers: HeaderRecord, stored: Partial<CacheEntry> = {}, method = "GET") {
   const request = { method, url: "https://a.test/", headers };

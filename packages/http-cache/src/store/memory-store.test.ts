@@ -2,6 +2,7 @@ import { deepStrictEqual } from "node:assert";
 import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { entryOf } from "../../test/entry.ts";
 import type { CacheEntry } from "../ports.ts";
 import { storeContract } from "../testing.ts";
 import { hashKey } from "./entry-table.ts";
@@ -10,24 +11,7 @@ import { createMemoryCacheStore } from "./memory-store.ts";
 const clock = createVirtualClock();
 
 function entry(body: Uint8Array, changes: Partial<CacheEntry> = {}): CacheEntry {
-  return {
-    status: 200,
-    headers: { etag: '"a"' },
-    body,
-    vary: [],
-    variant: [],
-    receivedAtMs: clock.now(),
-    initialAgeMs: 0,
-    freshForMs: 60_000,
-    staleWhileRevalidateMs: 0,
-    staleIfErrorMs: 0,
-    validatesAlways: false,
-    isNeverStale: false,
-    isImmutable: false,
-    keepUntilMs: clock.now() + 60_000,
-    groups: [],
-    ...changes,
-  };
+  return entryOf(clock.now(), { body, ...changes });
 }
 
 function filled(length: number, byte: number): Uint8Array {
