@@ -3,7 +3,7 @@ import type { Background, CacheStore, Clock, Coalescer, MaybePromise } from "../
 import { checkCacheName } from "./cache-status.ts";
 import { type CoalescingSteps, createCoalescing, revalidateOnce } from "./coalesce.ts";
 import { createExchange, put, toForwarded } from "./exchange.ts";
-import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
+import { type CacheFailure, GuardedStore } from "./guarded-store.ts";
 import { noCoalescing } from "./in-process-coalescer.ts";
 import type {
   CacheCall,
@@ -56,7 +56,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
 ): CacheEngine<Call, Result> {
   const { clock, coalescer = noCoalescing, onError = ignore, name = defaultName } = options;
   checkCacheName(name);
-  const store = createGuardedStore(options.store, onError);
+  const store = new GuardedStore(options.store, onError);
 
   function lookUp(call: Call): MaybePromise<Hit | FetchDecision> {
     const bypass = strategy.bypassReason(call);

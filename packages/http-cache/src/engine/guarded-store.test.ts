@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { entryOf } from "../../test/entry.ts";
 import type { CacheEntry, CacheStore } from "../ports.ts";
-import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
+import { type CacheFailure, GuardedStore } from "./guarded-store.ts";
 import type { Recency } from "./strategy.ts";
 
 const entry = entryOf(0, { groups: ["group"] });
@@ -26,7 +26,7 @@ function createSlowStore() {
     delete: async (key) => void stored.delete(key),
     deleteGroup: async () => stored.clear(),
   };
-  return { store: createGuardedStore(remote, () => undefined), writes };
+  return { store: new GuardedStore(remote, () => undefined), writes };
 }
 
 test("an explicit invalidation rejects if the store fails, after all deletions were tried; an invalidation by a response does not", async () => {
@@ -42,7 +42,7 @@ test("an explicit invalidation rejects if the store fails, after all deletions w
     delete: remove,
     deleteGroup: async (group) => remove(group),
   };
-  const store = createGuardedStore(remote, (failure) => void failures.push(failure));
+  const store = new GuardedStore(remote, (failure) => void failures.push(failure));
   const invalidation = { keys: ["bad key", "key"], groups: ["bad group", "group"] };
   await expect(store.invalidate(invalidation)).rejects.toThrow("bad key");
   await expect(store.invalidate({ groups: ["bad group"] })).rejects.toThrow("bad group");
@@ -58,7 +58,7 @@ test("after a failed write whose report throws, invalidations resolve as soon as
     delete: () => undefined,
     deleteGroup: () => undefined,
   };
-  const store = createGuardedStore(remote, () => {
+  const store = new GuardedStore(remote, () => {
     throw new Error("logger failed");
   });
   const put = Promise.resolve(store.begin("key", null).put(entry, recency));
@@ -90,7 +90,7 @@ test("an invalidation rejects if a response written in the meantime remains", as
   const remove = (): Promise<void> => (isUp ? Promise.resolve() : Promise.reject(new Error("down")));
   const put = (): Promise<void> => new Promise((resolve) => (land = resolve));
   const remote: CacheStore = { get: () => [], put, delete: remove, deleteGroup: remove };
-  const store = createGuardedStore(remote, (failure) => void failures.push(failure));
+  const store = new GuardedStore(remote, (failure) => void failures.push(failure));
   const written = store.begin("key", null).put(entry, recency);
   const invalidated = store.invalidate({ groups: ["group"] });
   isUp = false;
@@ -155,7 +155,7 @@ test("a response is superseded only while a newer one is stored or written", asy
 test("if it is unknown whether a response is newer than one that was not stored, it is not stored either, and nothing is deleted", async () => {
   const deleted: string[] = [];
   const nothing = { get: () => [], put: () => undefined, deleteGroup: () => undefined };
-  const store = createGuardedStore({ ...nothing, delete: (key) => void deleted.push(key) }, () => undefined);
+  const store = new GuardedStore({ ...nothing, delete: (key) => void deleted.push(key) }, () => undefined);
   const [first, second] = [store.begin("key", null), store.begin("key", null)];
   await second.invalidateStored({ ...recency, dateMs: 1_000 }, false);
   expect(first.put(entry, { ...recency, dateMs: 2_000 })).toBe("outdated");
@@ -198,7 +198,7 @@ test("the stored response is always the newest, however requests and writes over
         },
         deleteGroup: () => undefined,
       };
-      const store = createGuardedStore(remote, () => undefined);
+      const store = new GuardedStore(remote, () => undefined);
       // All are sent before the first arrives, so every two of them overlap.
       const sent = responses.map((response) => ({ ...response, request: store.begin("key", null) }));
       const arrivals = sent.map(async ({ request, dateMs, isStorable, fails }, index) => {
@@ -231,7 +231,7 @@ function createSharedStore(begin: NonNullable<CacheStore["begin"]>) {
     delete: () => undefined,
     deleteGroup: () => undefined,
   };
-  const store = createGuardedStore({ ...plain, begin }, (failure) => void failures.push(failure));
+  const store = new GuardedStore({ ...plain, begin }, (failure) => void failures.push(failure));
   return { store, failures };
 }
 
@@ -282,7 +282,7 @@ test("a response that invalidates others is not stored when another process has 
       };
     },
   };
-  const [here, elsewhere] = [createGuardedStore(shared, () => undefined), createGuardedStore(shared, () => undefined)];
+  const [here, elsewhere] = [new GuardedStore(shared, () => undefined), new GuardedStore(shared, () => undefined)];
   const request = here.begin("key", ["group"]);
   await request.ready;
   await elsewhere.invalidate({ groups: ["group"] });

@@ -12,22 +12,6 @@ import type { Invalidation, Recency } from "./strategy.ts";
 /** A step that failed without affecting the response that the client gets. */
 export type CacheFailure = "store-get" | "store-put" | "store-delete" | "background";
 
-/**
- * Access to a {@link CacheStore} with three guarantees: a store that fails never fails a request, a response that was requested before an
- * invalidation is not stored after it, and if two requests overlapped, the older response never stays.
- */
-export interface GuardedStore {
-  /** Reads the entries under a key and returns the result of `use`, which gets no entries if the store fails or returns something unreadable. */
-  get<Result>(key: string, use: (entries: readonly CacheEntry[]) => Result): MaybePromise<Result>;
-  /**
-   * Deletes entries, also those that are being written, and marks requests that are in flight so that their responses are not stored. If a deletion
-   * fails, rejects with its cause after all were tried.
-   */
-  invalidate(invalidation: Partial<Invalidation>): Promise<void>;
-  /** Registers a request before it is sent to the origin. `groups`: see {@link CacheStore.begin}; `null` if the response will not be stored. */
-  begin(key: string, groups: readonly string[] | null): InFlightRequest;
-}
-
 /** A request that was sent to the origin and has not finished. */
 export interface InFlightRequest {
   /** Resolves when the request may be sent to the origin, and never rejects; `null`: immediately. */
@@ -55,31 +39,10 @@ export interface InFlightRequest {
 /** Why a response was not stored: it was invalidated, a newer one was stored, or the store failed. */
 type PutRefusal = "outdated" | "superseded" | "store-failed";
 
-/** Returns a function that runs a step of the store and returns its result, or the result of `recover` if it fails. */
-function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void) {
-  return <Result, Failed>(
-    failure: CacheFailure,
-    run: () => MaybePromise<Result>,
-    recover: (cause: unknown) => Failed,
-  ): MaybePromise<Result | Failed> => {
-    const fail = (cause: unknown): Failed => {
-      onError(failure, cause);
-      return recover(cause);
-    };
-    try {
-      const running = run();
-      return running instanceof Promise ? running.catch(fail) : running;
-    } catch (cause) {
-      return fail(cause);
-    }
-  };
-}
-
 /** Stores a response and returns the reason if it was not stored. */
 type Put = (entry: CacheEntry) => MaybePromise<boolean | "store-failed" | void>;
 
 const putNothing = (): "store-failed" => "store-failed";
-const failPuts = (): Put => putNothing;
 
 function refusalOf(stored: boolean | "store-failed" | void): "outdated" | "store-failed" | null {
   return stored === false ? "outdated" : stored === "store-failed" ? stored : null;
@@ -107,80 +70,64 @@ function checked(entries: readonly CacheEntry[]): readonly CacheEntry[] {
   return entries;
 }
 
-function createGet(store: CacheStore, attempt: ReturnType<typeof createAttempts>): GuardedStore["get"] {
-  return (key, use) => {
-    const read = (): MaybePromise<ReturnType<typeof use>> => {
-      const found = store.get(key);
-      return found instanceof Promise ? found.then((entries) => use(checked(entries))) : use(checked(found));
-    };
-    return attempt("store-get", read, () => use(nothing));
-  };
-}
-
-/** Returns a function that deletes keys and groups, and returns the causes of the deletions that failed. */
-function createRemove(store: CacheStore, attempt: ReturnType<typeof createAttempts>) {
-  return async (keys: readonly string[], groups: readonly string[] = []): Promise<readonly unknown[]> => {
-    const failures: unknown[] = [];
-    const fail = (cause: unknown): void => void failures.push(cause);
-    await Promise.all([
-      ...keys.map((key) => attempt("store-delete", () => store.delete(key), fail)),
-      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group), fail)),
-    ]);
-    return failures;
-  };
-}
-
 /** The writes that are under way, with what they write. A store with `begin` notices itself that a deletion came before a write. */
 type Writes = Map<MaybePromise<unknown>, readonly [key: string, entry: CacheEntry]>;
 
-/** Returns the function of {@link GuardedStore.invalidate}, which also invalidates for all requests but one. */
-function createInvalidate(
-  inFlight: ReturnType<typeof createInFlightRequests>,
-  remove: ReturnType<typeof createRemove>,
-  writes: Writes,
-): (invalidation: Partial<Invalidation>, except: InFlightState | null) => Promise<void> {
-  return async ({ keys = [], groups = [] }, except) => {
-    inFlight.invalidate({ keys, groups }, except);
-    const underWay = [...writes].filter(
-      ([, [key, entry]]) => keys.includes(key) || entry.groups.some((group) => groups.includes(group)),
-    );
-    let failures = await remove(keys, groups);
-    if (underWay.length > 0) {
-      // The store may have carried out the deletions before these writes.
-      await Promise.allSettled(underWay.map(([write]) => write));
-      failures = await remove(keys, groups);
-    }
-    if (except === null && failures.length > 0) throw failures[0];
-  };
-}
+/**
+ * Access to a {@link CacheStore} with three guarantees: a store that fails never fails a request, a response that was requested before an
+ * invalidation is not stored after it, and if two requests overlapped, the older response never stays. It remembers requests only while they are in flight.
+ */
+export class GuardedStore {
+  readonly #store: CacheStore;
+  readonly #onError: (failure: CacheFailure, cause: unknown) => void;
+  readonly #inFlight = createInFlightRequests();
+  readonly #writes: Writes = new Map();
 
-/** Creates a {@link GuardedStore}. It remembers requests only while they are in flight. */
-export function createGuardedStore(
-  store: CacheStore,
-  onError: (failure: CacheFailure, cause: unknown) => void,
-): GuardedStore {
-  const inFlight = createInFlightRequests();
-  const attempt = createAttempts(onError);
-  const remove = createRemove(store, attempt);
-  const writes: Writes = new Map();
-  const invalidate = createInvalidate(inFlight, remove, writes);
+  constructor(store: CacheStore, onError: (failure: CacheFailure, cause: unknown) => void) {
+    this.#store = store;
+    this.#onError = onError;
+  }
 
-  function begin(key: string, groups: readonly string[] | null): InFlightRequest {
+  /** Reads the entries under a key and returns the result of `use`, which gets no entries if the store fails or returns something unreadable. */
+  get<Result>(key: string, use: (entries: readonly CacheEntry[]) => Result): MaybePromise<Result> {
+    const read = (): MaybePromise<Result> => {
+      const found = this.#store.get(key);
+      return found instanceof Promise ? found.then((entries) => use(checked(entries))) : use(checked(found));
+    };
+    return this.#attempt("store-get", read, () => use(nothing));
+  }
+
+  /**
+   * Deletes entries, also those that are being written, and marks requests that are in flight so that their responses are not stored. If a deletion
+   * fails, rejects with its cause after all were tried.
+   */
+  invalidate(invalidation: Partial<Invalidation>): Promise<void> {
+    return this.#invalidate(invalidation, null);
+  }
+
+  /** Registers a request before it is sent to the origin. `groups`: see {@link CacheStore.begin}; `null` if the response will not be stored. */
+  begin(key: string, groups: readonly string[] | null): InFlightRequest {
+    const store = this.#store;
+    const inFlight = this.#inFlight;
     const state = inFlight.add(key);
     let putFetched: Put = (entry) => store.put(key, entry);
-    async function open(known: readonly string[]): Promise<void> {
-      putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? putFetched, failPuts);
-    }
+    const open = async (known: readonly string[]): Promise<void> => {
+      putFetched = await this.#attempt(
+        "store-put",
+        () => store.begin?.(key, known) ?? putFetched,
+        () => putNothing,
+      );
+    };
     const ready = groups === null || store.begin === undefined ? null : open(groups);
     const undo = async (): Promise<"outdated"> => {
-      await remove([key]);
+      await this.#remove([key]);
       return "outdated";
     };
     const refuse = (entry: CacheEntry, recency: Recency): ReturnType<typeof inFlightRefusal> =>
       inFlightRefusal(state, inFlight.settledSince(state), entry, recency);
     return {
       ready,
-      put(received, recency) {
+      put: (received, recency) => {
         const entry = asInFlightVariant(received, recency, inFlight.settledSince(state));
         const refusal = refuse(entry, recency);
         if (refusal === "doubtful") {
@@ -195,11 +142,11 @@ export function createGuardedStore(
           inFlight.finishWrite(state, settled, failure === null);
           return failure;
         };
-        const stored = attempt("store-put", () => putFetched(entry), putNothing);
+        const stored = this.#attempt("store-put", () => putFetched(entry), putNothing);
         if (!(stored instanceof Promise)) return finish(stored);
-        if (store.begin === undefined) writes.set(stored, [key, entry]);
+        if (store.begin === undefined) this.#writes.set(stored, [key, entry]);
         // Also if the program's own report of a failure has thrown.
-        const ended = stored.finally(() => writes.delete(stored));
+        const ended = stored.finally(() => this.#writes.delete(stored));
         return ended.then((result) => {
           const failure = finish(result);
           if (failure !== null || refuse(entry, recency) === null) return failure;
@@ -209,22 +156,60 @@ export function createGuardedStore(
         });
       },
       isNewerUnread: () => inFlight.settledSince(state).some(({ stored, isWritten }) => stored !== null && !isWritten),
-      async invalidateStored(recency, isStored) {
+      invalidateStored: async (recency, isStored) => {
         inFlight.settle(state, recency, null);
         const storedSince = inFlight
           .settledSince(state)
           .filter(({ stored }) => stored !== null && recency.matches(stored));
         if (storedSince.some((other) => compareRecency(state, recency, other) === "older")) return;
-        if (isStored || storedSince.length > 0) await remove([key]);
+        if (isStored || storedSince.length > 0) await this.#remove([key]);
       },
-      invalidateOthers: (invalidation) => invalidate(invalidation, state),
+      invalidateOthers: (invalidation) => this.#invalidate(invalidation, state),
       end: () => inFlight.remove(state),
     };
   }
 
-  return {
-    get: createGet(store, attempt),
-    invalidate: (invalidation) => invalidate(invalidation, null),
-    begin,
-  };
+  /** Runs a step of the store and returns its result, or the result of `recover` if it fails. */
+  #attempt<Result, Failed>(
+    failure: CacheFailure,
+    run: () => MaybePromise<Result>,
+    recover: (cause: unknown) => Failed,
+  ): MaybePromise<Result | Failed> {
+    const fail = (cause: unknown): Failed => {
+      this.#onError(failure, cause);
+      return recover(cause);
+    };
+    try {
+      const running = run();
+      return running instanceof Promise ? running.catch(fail) : running;
+    } catch (cause) {
+      return fail(cause);
+    }
+  }
+
+  /** Deletes keys and groups, and returns the causes of the deletions that failed. */
+  async #remove(keys: readonly string[], groups: readonly string[] = []): Promise<readonly unknown[]> {
+    const failures: unknown[] = [];
+    const fail = (cause: unknown): void => void failures.push(cause);
+    await Promise.all([
+      ...keys.map((key) => this.#attempt("store-delete", () => this.#store.delete(key), fail)),
+      ...groups.map((group) => this.#attempt("store-delete", () => this.#store.deleteGroup(group), fail)),
+    ]);
+    return failures;
+  }
+
+  /** Invalidates for all requests but one. */
+  async #invalidate({ keys = [], groups = [] }: Partial<Invalidation>, except: InFlightState | null): Promise<void> {
+    this.#inFlight.invalidate({ keys, groups }, except);
+    const underWay = [...this.#writes].filter(
+      ([, [key, entry]]) => keys.includes(key) || entry.groups.some((group) => groups.includes(group)),
+    );
+    let failures = await this.#remove(keys, groups);
+    if (underWay.length > 0) {
+      // The store may have carried out the deletions before these writes.
+      await Promise.allSettled(underWay.map(([write]) => write));
+      failures = await this.#remove(keys, groups);
+    }
+    if (except === null && failures.length > 0) throw failures[0];
+  }
 }
