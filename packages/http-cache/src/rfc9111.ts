@@ -17,10 +17,9 @@ export {
   type CacheMiddleware,
   type CacheMiddlewareOptions,
   createCacheMiddleware,
-  createOriginFetch,
   type Next,
-  type OriginFetchOptions,
 } from "./web/middleware.ts";
+export { createOriginFetch, type OriginFetchOptions } from "./web/origin-fetch.ts";
 export {
   readRequestDirectives,
   readResponseDirectives,

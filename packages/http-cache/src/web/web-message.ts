@@ -17,6 +17,16 @@ export function toHeaders(record: HeaderRecord): Headers {
   return headers;
 }
 
+/**
+ * Adds the information that `fetch` has about a response in addition to its fields. No constructor takes a URL, and some refuse the reason
+ * phrases that servers send.
+ */
+export function withOrigin(response: Response, { url, redirected, status, statusText }: Response): Response {
+  Object.defineProperties(response, { url: { value: url }, redirected: { value: redirected } });
+  // The cache may have made a 304 or a range from the fetched response.
+  return response.status === status ? Object.defineProperty(response, "statusText", { value: statusText }) : response;
+}
+
 /** The body of a `Response`, which can be read whole or streamed. */
 export interface WebBody extends UnreadBody {
   /** The whole body, including the part that was already read. */
