@@ -10,7 +10,7 @@ export {
 export { formatDeviceCommand } from "./device-command.ts";
 export { displayWidth, indent, truncate } from "./display-width.ts";
 export { CommandError, misuse } from "./error.ts";
-export { type CommandLine, type ParsedCommand, parseCommandLine } from "./parse.ts";
+export { type ParsedCommand, parseCommandLine } from "./parse.ts";
 export {
   createPrintableStream,
   escapeSpaces,
@@ -19,7 +19,6 @@ export {
   joinLines,
   printable,
   printableLines,
-  type PrintableStream,
 } from "./printable.ts";
 export { quoteForShell } from "./shell-word.ts";
 export { choosePaint, type Paint, type Style } from "./style.ts";

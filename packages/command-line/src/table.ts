@@ -25,7 +25,7 @@ export interface Column {
 }
 
 /** A table that is still too wide after shortening drops its last columns, or becomes a list. */
-export type Overflow = "drop" | "list";
+type Overflow = "drop" | "list";
 
 const gap = 2;
 const minWidth = 8;

@@ -2,7 +2,6 @@
 export { type Clock, createAnchoredClock, createAnchoredNow, inBatches, sleep } from "./clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
 export {
-  type ChangeOptions,
   type CommitChange,
   createGroupCommit,
   type GroupCommit,
@@ -22,12 +21,5 @@ export {
   type SqliteStatement,
   type SqliteValue,
 } from "./sqlite.ts";
-export { createSqliteRetry, SqliteLockedError, type SqliteRetry, type SqliteRetryTime } from "./sqlite-retry.ts";
-export {
-  parseValkeyUrl,
-  type ValkeyAddress,
-  type ValkeyConnection,
-  ValkeyError,
-  type ValkeyErrorCode,
-  type ValkeyReply,
-} from "./valkey.ts";
+export { createSqliteRetry, SqliteLockedError, type SqliteRetryTime } from "./sqlite-retry.ts";
+export { parseValkeyUrl, type ValkeyConnection, ValkeyError, type ValkeyReply } from "./valkey.ts";
