@@ -1,14 +1,13 @@
 /** Accessibility, narrow pages, and what the page does when something goes wrong. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import { chromiumPath, type ConsoleGateway, launchBrowser, launchConsoleGateway, openPage } from "./support/gateway.ts";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import type { ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests } from "./support/console-tests.ts";
+import { openPage } from "./support/gateway.ts";
 import { reportAsHostile } from "./support/hostile-device.ts";
 
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** A finding of axe. */
@@ -18,29 +17,19 @@ interface Finding {
   readonly nodes: readonly { readonly html: string }[];
 }
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
+inChromium(() => {
+  const launched = launchForTests();
   let device: ScriptedDevice;
   let context: BrowserContext;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...reportAsHostile.registration });
+    const { deviceId, connectionName } = reportAsHostile.registration;
+    device = await launched.connect(deviceId, connectionName);
     for (const frame of reportAsHostile.frames) device.send(frame);
-    const gone = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "gone" });
-    await gone.close();
-    const admin = await gateway.proxy.createKey({ scopes: ["admin"] });
-    const headers = { authorization: `Bearer ${admin}`, "content-type": "application/json" };
+    await (await launched.connect("gone")).close();
+    const headers = await launched.headersOf("admin");
     const body = JSON.stringify({ tags: ["ci", "gpu", "linux"] });
-    await fetch(`${gateway.proxy.url}/v1/environments/gone`, { method: "PATCH", headers, body });
-  }, 60_000);
-
-  afterAll(async () => {
-    await device?.close();
-    await browser?.close();
-    await gateway?.stop();
+    await fetch(`${launched.url}/v1/environments/gone`, { method: "PATCH", headers, body });
   });
 
   afterEach(async () => {
@@ -48,9 +37,9 @@ describe.each(browsers)("in %s", () => {
   });
 
   async function signIn(options: Parameters<Browser["newContext"]>[0] = {}, expected?: RegExp) {
-    context = await browser.newContext({ ...options, bypassCSP: false });
-    const watched = await openPage(context, gateway.proxy.url, expected);
-    await watched.page.goto(await gateway.link());
+    context = await launched.browser.newContext({ ...options, bypassCSP: false });
+    const watched = await openPage(context, launched.url, expected);
+    await watched.page.goto(await launched.gateway.link());
     await watched.page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
     return watched;
   }
@@ -111,8 +100,8 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("button", { name: "Create a key" }).click();
     expect(await findings(page)).toEqual([]);
     expect(faults).toEqual([]);
-    const signedOut = await (await browser.newContext({ colorScheme })).newPage();
-    await signedOut.goto(`${gateway.proxy.url}/console/`);
+    const signedOut = await (await launched.browser.newContext({ colorScheme })).newPage();
+    await signedOut.goto(`${launched.url}/console/`);
     await signedOut.getByLabel("Gateway key").waitFor();
     expect(await findings(signedOut)).toEqual([]);
     await signedOut.context().close();
@@ -222,18 +211,18 @@ describe.each(browsers)("in %s", () => {
 
   test("another page can neither frame the console nor use its session", async () => {
     const { page } = await signIn({}, /./);
-    const { port } = new URL(gateway.proxy.url);
+    const { port } = new URL(launched.url);
     const outside = await context.newPage();
     // The same machine under another name is another origin, and the only one that this test can reach.
     await outside.goto(`http://localhost:${port}/livez`);
-    const target = JSON.stringify(`${gateway.proxy.url}/v1/environments`);
+    const target = JSON.stringify(`${launched.url}/v1/environments`);
     const read = `fetch(${target}, { credentials: "include" }).then((response) => response.status, (error) => error.name)`;
     expect(await outside.evaluate(read)).toBe("TypeError");
-    const write = `fetch(${JSON.stringify(`${gateway.proxy.url}/admin/v1/keys`)}, { method: "POST", mode: "no-cors", credentials: "include", headers: { "content-type": "text/plain" }, body: '{"name":"csrf","scopes":["admin"]}' })`;
+    const write = `fetch(${JSON.stringify(`${launched.url}/admin/v1/keys`)}, { method: "POST", mode: "no-cors", credentials: "include", headers: { "content-type": "text/plain" }, body: '{"name":"csrf","scopes":["admin"]}' })`;
     await outside.evaluate(write);
     const framed = await outside.evaluate(`new Promise((resolve) => {
       const frame = document.createElement("iframe");
-      frame.src = ${JSON.stringify(`${gateway.proxy.url}/console/`)};
+      frame.src = ${JSON.stringify(`${launched.url}/console/`)};
       frame.onload = () => { try { resolve(frame.contentDocument === null ? "blocked" : frame.contentDocument.title); } catch { resolve("blocked"); } };
       document.body.append(frame);
     })`);
@@ -275,7 +264,7 @@ describe.each(browsers)("in %s", () => {
 
   test("a sign-in link works once; a used link explains what to do next, and is removed from the address bar", async () => {
     const { page } = await signIn({}, /401/);
-    const link = await gateway.link();
+    const link = await launched.gateway.link();
     await page.context().clearCookies();
     await page.goto("about:blank");
     await page.goto(link);
@@ -292,7 +281,7 @@ describe.each(browsers)("in %s", () => {
   test("a sign-in link asks before it replaces a session", async () => {
     const { page, faults } = await signIn();
     await page.goto("about:blank");
-    await page.goto(await gateway.link("--scope", "list"));
+    await page.goto(await launched.gateway.link("--scope", "list"));
     await page.getByRole("button", { name: "Stay signed in" }).click();
     await page.getByRole("link", { name: "Keys" }).waitFor();
     // The history of the browser still has it.
@@ -303,7 +292,7 @@ describe.each(browsers)("in %s", () => {
   test("a sign-in link pasted into an open page also asks, signs in, and is removed from the address bar", async () => {
     const { page, faults } = await signIn();
     for (const answer of ["Stay signed in", "Use the link"]) {
-      const link = new URL(await gateway.link("--scope", "list"));
+      const link = new URL(await launched.gateway.link("--scope", "list"));
       await page.evaluate(`location.hash = ${JSON.stringify(link.hash)}`);
       await page.getByRole("button", { name: answer }).waitFor();
       expect(page.url()).not.toContain("lek_");
@@ -317,8 +306,8 @@ describe.each(browsers)("in %s", () => {
 
   test("a refused sign-in link leaves the session unchanged, and the page gives the reason", async () => {
     const { page } = await signIn({}, /401/);
-    const link = await gateway.link();
-    const other = await browser.newContext();
+    const link = await launched.gateway.link();
+    const other = await launched.browser.newContext();
     const used = await other.newPage();
     await used.goto(link);
     await used.getByRole("heading", { name: "Devices", exact: true }).waitFor();
@@ -336,10 +325,10 @@ describe.each(browsers)("in %s", () => {
   });
 
   test("a key signs in with only its own rights, and signing out ends the session", async () => {
-    const key = await gateway.proxy.createKey({ scopes: ["list", "read"] });
-    context = await browser.newContext();
-    const { page, faults } = await openPage(context, gateway.proxy.url);
-    await page.goto(`${gateway.proxy.url}/console/`);
+    const key = await launched.gateway.proxy.createKey({ scopes: ["list", "read"] });
+    context = await launched.browser.newContext();
+    const { page, faults } = await openPage(context, launched.url);
+    await page.goto(`${launched.url}/console/`);
     await page.getByLabel("Gateway key").fill(key);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
@@ -352,14 +341,14 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("You are signed out.").waitFor();
     expect(await context.cookies()).toEqual([]);
     const headers = { cookie: `${cookie?.name}=${cookie?.value}`, "sec-fetch-site": "same-origin" };
-    expect((await fetch(`${gateway.proxy.url}/v1/environments`, { headers })).status).toBe(401);
+    expect((await fetch(`${launched.url}/v1/environments`, { headers })).status).toBe(401);
     expect(faults).toEqual([]);
   });
 
   test("a tab whose session was replaced by another sign-in says so, and does not use the new session", async () => {
     const { page: first } = await signIn({}, /401/);
     const second = await context.newPage();
-    await second.goto(await gateway.link("--scope", "list"));
+    await second.goto(await launched.gateway.link("--scope", "list"));
     await second.getByRole("button", { name: "Use the link" }).click();
     await second.getByRole("heading", { name: "Devices", exact: true }).waitFor();
     await first.getByText("Your session has ended.").waitFor();
@@ -377,10 +366,10 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("Your session has ended.").waitFor();
     await page.getByLabel("Gateway key").waitFor();
     await page.goto("about:blank");
-    await page.goto(await gateway.link());
+    await page.goto(await launched.gateway.link());
     await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
-    await gateway.proxy.stop();
+    await launched.gateway.proxy.stop();
     await page.getByText("The gateway does not respond. What you see may be outdated.").waitFor();
     expect(await page.getByRole("button", { name: "Try now" }).isVisible()).toBe(true);
   });

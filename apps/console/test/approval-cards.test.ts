@@ -1,67 +1,35 @@
 /** The cards of requests for permission in Chromium: what they show, and which presses decide on which of them. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import {
-  allowRequest,
-  chromiumPath,
-  type ConsoleGateway,
-  holdTime,
-  launchBrowser,
-  launchConsoleGateway,
-  openPage,
-  passTime,
-  settleCards,
-} from "./support/gateway.ts";
+import type { Locator, Page } from "playwright-core";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import type { ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { allowRequest, holdTime, passTime, settleCards } from "./support/gateway.ts";
 
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
+inChromium(() => {
+  const launched = launchForTests();
+  const operator = signInOperator(launched, 15_000);
   let device: ScriptedDevice;
-  let context: BrowserContext;
   let headers: Readonly<Record<string, string>>;
+  let page: Page;
+  let faults: readonly string[];
   let requests = 0;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const key = await gateway.proxy.createKey({ scopes: ["list", "read", "send", "approve"] });
-    headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
-    context = await browser.newContext();
-    context.setDefaultTimeout(15_000);
-    const page = await context.newPage();
-    await page.goto(await gateway.link());
-    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
-    await page.close();
-  }, 60_000);
-
-  afterAll(async () => {
-    await device?.close();
-    await browser?.close();
-    await gateway?.stop();
+    headers = await launched.headersOf("list", "read", "send", "approve");
+    device = await launched.connect("desk");
   });
 
-  let page: Page;
-  let faults: readonly string[];
-
   afterEach(async () => {
-    await page.close();
     // The requests that a test leaves would wait in the next one too.
-    const response = await fetch(`${gateway.proxy.url}/v1/environments/approvals`, { headers });
+    const response = await fetch(`${launched.url}/v1/environments/approvals`, { headers });
     const { approvals } = (await response.json()) as { readonly approvals: readonly { readonly id: string }[] };
     for (const { id } of approvals) await decideElsewhere(id);
   });
 
   async function open(view: string, expected?: RegExp): Promise<void> {
-    ({ page, faults } = await openPage(context, gateway.proxy.url, expected));
-    await page.goto(`${gateway.proxy.url}/console/#${view}`);
-    await page.getByText("Live", { exact: true }).waitFor();
+    ({ page, faults } = await operator.open(view, expected));
   }
 
   const focused = () => page.evaluate<string>("`${document.activeElement.id} ${document.activeElement.textContent}`");
@@ -92,7 +60,7 @@ describe.each(browsers)("in %s", () => {
 
   /** Another user allows a request. */
   const decideElsewhere = async (id: string): Promise<void> =>
-    expect(await allowRequest(gateway.proxy.url, headers, device.connectionId, id)).toBe(200);
+    expect(await allowRequest(launched.url, headers, device.connectionId, id)).toBe(200);
 
   test("requests are decided one after the other by keyboard: each decision passes the focus to the next card", async () => {
     await open("/approvals");
@@ -198,7 +166,7 @@ describe.each(browsers)("in %s", () => {
     await open("/approvals");
     await ask("stranded command");
     await page.route("**/v1/environments/approvals*", async (route) => {
-      const response = await fetch(`${gateway.proxy.url}/v1/environments/approvals`, { headers });
+      const response = await fetch(`${launched.url}/v1/environments/approvals`, { headers });
       const list = (await response.json()) as { readonly approvals: readonly object[] };
       const approvals = list.approvals.map((approval) => ({ ...approval, connectionId: null }));
       await route.fulfill({ json: { ...list, approvals } });

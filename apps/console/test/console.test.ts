@@ -1,53 +1,12 @@
 /** The console in Chromium, against a running gateway with real devices. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import {
-  chromiumPath,
-  type ConsoleGateway,
-  launchBrowser,
-  launchConsoleGateway,
-  openPage,
-  passTime,
-  say,
-  type WatchedPage,
-} from "./support/gateway.ts";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { passTime, say } from "./support/gateway.ts";
 
-/** Outside CI a missing browser is reported and its tests are left out; in CI they fail. */
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
-if (browsers.length === 0) process.stderr.write(`\nSKIPPED: the console in a browser. There is no ${chromiumPath}\n\n`);
-
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
-  let context: BrowserContext;
-  let watched: WatchedPage;
-
-  beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    context = await browser.newContext();
-    context.setDefaultTimeout(8_000);
-    const page = await context.newPage();
-    await page.goto(await gateway.link());
-    await page.getByText("No devices yet").waitFor();
-    await page.close();
-  }, 60_000);
-
-  afterAll(async () => {
-    await browser?.close();
-    await gateway?.stop();
-  });
-
-  afterEach(() => watched.page.close());
-
-  /** Opens a view as a signed-in user. */
-  async function open(view: string): Promise<Page> {
-    watched = await openPage(context, gateway.proxy.url);
-    await watched.page.goto(`${gateway.proxy.url}/console/#${view}`);
-    await watched.page.getByText("Live", { exact: true }).waitFor();
-    return watched.page;
-  }
+inChromium(() => {
+  const launched = launchForTests();
+  const { open } = signInOperator(launched, 8_000);
 
   async function show(page: Page, view: string, heading: string): Promise<void> {
     await page.evaluate(`location.hash = ${JSON.stringify(view)}`);
@@ -55,9 +14,9 @@ describe.each(browsers)("in %s", () => {
   }
 
   test("a device appears when it connects, and its state follows", async () => {
-    const page = await open("/devices");
+    const { page, faults } = await open("/devices");
     await page.getByText("letta-proxy devices invite").waitFor();
-    const device = await gateway.connectDevice("appears");
+    const device = await launched.gateway.connectDevice("appears");
     // The device is connected when its own program says so; the page may know it before.
     await device.process.waitForOutput(/Connected\. Awaiting instructions/);
     await page.getByRole("row", { name: "appears online" }).waitFor();
@@ -65,11 +24,11 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("row", { name: "appears offline" }).waitFor();
     // By events: a page that asks again and again says so.
     await page.getByText("Live", { exact: true }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("an invitation is created and shown once, and the displayed command uses it", async () => {
-    const page = await open("/devices");
+    const { page, faults } = await open("/devices");
     await page.getByRole("button", { name: "Invite a device" }).click();
     await page.getByLabel("Name").fill("invited");
     await page.getByLabel("Tags").fill("ci, gpu");
@@ -78,17 +37,17 @@ describe.each(browsers)("in %s", () => {
     expect(command).toMatch(
       /^LETTA_BASE_URL=http:\/\/127\.0\.0\.1:\d+ LETTA_API_KEY=lek_\w+ .* --computer-name invited$/,
     );
-    await gateway.connectInvited(command ?? "", "invited-id");
+    await launched.gateway.connectInvited(command ?? "", "invited-id");
     await page.getByRole("button", { name: "Done" }).click();
     await page.getByRole("link", { name: "invited" }).waitFor();
     await page.getByRole("button", { name: "gpu" }).click();
     expect(page.url()).toContain("tag=gpu");
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a message is sent, and its reply and its outcome are shown, even after a reload", async () => {
-    await gateway.connectDevice("speaks");
-    const page = await open("/device/speaks");
+    await launched.gateway.connectDevice("speaks");
+    const { page, faults } = await open("/device/speaks");
     await say(page, "Hello");
     const log = page.getByRole("log");
     await log.getByText("pong").waitFor();
@@ -98,12 +57,12 @@ describe.each(browsers)("in %s", () => {
     await log.getByText("Hello").waitFor();
     await log.getByText("pong").waitFor();
     await log.getByText(/finished in/).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a request for permission is allowed in two clicks, and the title counts it", async () => {
-    await gateway.connectDevice("asks", true);
-    const page = await open("/device/asks");
+    await launched.gateway.connectDevice("asks", true);
+    const { page, faults } = await open("/device/asks");
     await ask(page);
     await page.getByRole("article").getByText("Bash").waitFor();
     await expect.poll(() => page.title()).toMatch(/^\(1\) /);
@@ -116,12 +75,12 @@ describe.each(browsers)("in %s", () => {
       .getByRole("log")
       .getByText(/finished in/)
       .waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a request is denied by keyboard with a reason, which the device receives", async () => {
-    await gateway.connectDevice("denied", true);
-    const page = await open("/device/denied");
+    await launched.gateway.connectDevice("denied", true);
+    const { page, faults } = await open("/device/denied");
     await ask(page);
     await page.getByRole("article").waitFor();
     await show(page, "/approvals", "Approvals");
@@ -137,12 +96,12 @@ describe.each(browsers)("in %s", () => {
       .getByRole("log")
       .getByText(/finished in/)
       .waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a turn is stopped, and the mode of a conversation is changed", async () => {
-    await gateway.connectDevice("stops", true);
-    const page = await open("/device/stops");
+    await launched.gateway.connectDevice("stops", true);
+    const { page, faults } = await open("/device/stops");
     await ask(page);
     await page.getByRole("article").waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
@@ -154,12 +113,12 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("button", { name: "Change", exact: true }).click();
     await page.getByText("The mode is now acceptEdits").waitFor();
     await page.getByText("accept edits", { exact: true }).first().waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("revoking a key disconnects its device", async () => {
-    const device = await gateway.connectDevice("leaves");
-    const page = await open("/devices");
+    const device = await launched.gateway.connectDevice("leaves");
+    const { page, faults } = await open("/devices");
     await page.getByRole("row", { name: /leaves.*online/ }).waitFor();
     await show(page, "/keys", "Keys");
     const id = device.key.split("_")[1] ?? "";
@@ -168,12 +127,12 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("Revoked", { exact: true }).waitFor();
     await show(page, "/devices", "Devices");
     await page.getByRole("row", { name: /leaves offline/ }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("disabling a key asks for confirmation, and the key can be enabled again", async () => {
-    await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "paused"] });
-    const page = await open("/keys");
+    await launched.gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "paused"] });
+    const { page, faults } = await open("/keys");
     const card = page.getByRole("article").filter({ hasText: "paused" });
     await card.getByRole("button", { name: "Disable" }).click();
     const dialog = page.getByRole("dialog");
@@ -185,11 +144,11 @@ describe.each(browsers)("in %s", () => {
     await card.getByText("disabled", { exact: true }).waitFor();
     await card.getByRole("button", { name: "Enable" }).click();
     await card.getByText("active", { exact: true }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a key is created, shown once, and described in words", async () => {
-    const page = await open("/keys");
+    const { page, faults } = await open("/keys");
     await page.getByRole("button", { name: "Create a key" }).click();
     await page.getByLabel("Name", { exact: true }).fill("reader of the test");
     await page.getByRole("button", { name: "Create", exact: true }).click();
@@ -208,14 +167,14 @@ describe.each(browsers)("in %s", () => {
       .getByRole("row", { name: /Signed in to the console/ })
       .first()
       .waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test.each([
     ["key", "/keys", "Create a key", "Create", "I have copied it"],
     ["invitation", "/devices", "Invite a device", "Create the command", "Done"],
   ])("a double click creates one %s, whose secret is shown", async (_what, view, begin, create, end) => {
-    const page = await open(view);
+    const { page, faults } = await open(view);
     let creations = 0;
     let respond: (() => void) | undefined;
     const isLater = new Promise<void>((resolve) => (respond = resolve));
@@ -232,11 +191,11 @@ describe.each(browsers)("in %s", () => {
     respond?.();
     await page.getByRole("button", { name: end }).click();
     expect(creations).toBe(1);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a late response to an audit log search does not replace the results of a later search", async () => {
-    const page = await open("/audit");
+    const { page, faults } = await open("/audit");
     const row = page.getByRole("row", { name: /Signed in to the console/ }).first();
     await row.waitFor();
     let respond: (() => void) | undefined;
@@ -256,12 +215,12 @@ describe.each(browsers)("in %s", () => {
     await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
     expect(await row.isVisible()).toBe(true);
     expect(await page.getByText("No record matches the search.").count()).toBe(0);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a request with a key is explained rule by rule", async () => {
-    await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "explained"] });
-    const page = await open("/keys");
+    await launched.gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "explained"] });
+    const { page, faults } = await open("/keys");
     const card = page.getByRole("article").filter({ hasText: "explained" });
     await card.getByRole("button", { name: "Explain" }).click();
     const dialog = page.getByRole("dialog");
@@ -270,11 +229,11 @@ describe.each(browsers)("in %s", () => {
     await dialog.getByLabel("Path").fill("/v1/environments/laptop");
     await dialog.getByRole("button", { name: "Explain" }).click();
     await dialog.getByText("It is refused with 403 insufficient_scope.").waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("the overview shows figures, and charts with the values under the pointer", async () => {
-    const page = await open("/overview");
+    const { page, faults } = await open("/overview");
     await page.getByText("Hit rate", { exact: true }).waitFor();
     const charts = page.locator("section.chart");
     await expect.poll(() => charts.locator("svg").count()).toBe(5);
@@ -283,7 +242,7 @@ describe.each(browsers)("in %s", () => {
     await expect.poll(() => legend.textContent()).toMatch(/^requests \S+at \d/);
     await page.getByRole("heading", { name: "Overview" }).hover();
     await expect.poll(() => legend.textContent()).toMatch(/^requests [\d.,]+$/);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   async function ask(page: Page): Promise<void> {

@@ -1,75 +1,29 @@
 /** The view of a device in Chromium: what stays visible and reachable, and what a single click does not do. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
-import {
-  chromiumPath,
-  type ConsoleGateway,
-  launchBrowser,
-  launchConsoleGateway,
-  nameAgent,
-  openPage,
-  settleCards,
-  type WatchedPage,
-} from "./support/gateway.ts";
+import { beforeAll, expect, test, vi } from "vitest";
+import type { Frame, ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { nameAgent, openPage, settleCards, type WatchedPage } from "./support/gateway.ts";
 
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const phone = { width: 390, height: 844 };
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
-  let context: BrowserContext;
+inChromium(() => {
+  const launched = launchForTests();
+  const operator = signInOperator(launched, 20_000);
   let device: ScriptedDevice;
-  let idle: ScriptedDevice;
-  let fresh: ScriptedDevice;
   let modes: ScriptedDevice;
   let sequence = 0;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    context = await browser.newContext();
-    context.setDefaultTimeout(20_000);
-    const page = await context.newPage();
-    await page.goto(await gateway.link());
-    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
-    await page.close();
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const named = { deviceId: "desk", connectionName: "a-name-without-a-space-".repeat(5) };
-    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...named });
-    idle = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "idle" });
-    fresh = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "fresh" });
-    modes = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "modes" });
-  }, 60_000);
-
-  afterAll(async () => {
-    await device?.close();
-    await idle?.close();
-    await fresh?.close();
-    await modes?.close();
-    await browser?.close();
-    await gateway?.stop();
+    device = await launched.connect("desk", "a-name-without-a-space-".repeat(5));
+    modes = await launched.connect("modes");
+    await launched.connect("idle");
+    await launched.connect("fresh");
   });
 
-  let watched: WatchedPage;
-
-  afterEach(() => watched.page.close());
-
   /** Opens a view on a page of a size. */
-  async function open(view: string, size: { readonly width: number; readonly height: number }): Promise<Page> {
-    watched = await openPage(context, gateway.proxy.url);
-    const { page } = watched;
-    await page.setViewportSize(size);
-    const id = view.split("/")[2];
-    // What a device says before the page follows it is not shown.
-    const isFollowed = id === undefined ? null : page.waitForResponse(new RegExp(`/events\\?.*${id}`));
-    await page.goto(`${gateway.proxy.url}/console/#${view}`);
-    await page.getByText("Live", { exact: true }).waitFor();
-    await isFollowed;
-    return page;
+  function open(view: string, size: { readonly width: number; readonly height: number }): Promise<WatchedPage> {
+    return operator.open(view, undefined, (page) => page.setViewportSize(size));
   }
 
   function send(frame: Readonly<Record<string, unknown>>, from = device, as = runtime): void {
@@ -87,7 +41,7 @@ describe.each(browsers)("in %s", () => {
   }
 
   test("long words, names and edits do not make the log, the list or the page wider or longer", async () => {
-    const page = await open("/device/desk", phone);
+    const { page, faults } = await open("/device/desk", phone);
     const lines = Array.from({ length: 60 }, (_, index) => `line ${index}`);
     const edit = { file_path: "a.ts", old_string: lines.join("\n"), new_string: lines.toReversed().join("\n") };
     say({ message_type: "client_tool_start", tool_call_id: "t-1", tool_name: "Edit", tool_args: JSON.stringify(edit) });
@@ -107,13 +61,13 @@ describe.each(browsers)("in %s", () => {
     const name = "[...document.querySelectorAll('.name > *')].at(-1).getBoundingClientRect()";
     const cell = "document.querySelector('.name').getBoundingClientRect()";
     expect(await page.evaluate<number>(`Math.max(0, Math.round(${name}.right - ${cell}.right))`)).toBe(0);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test.each([phone, { width: 1024, height: 640 }])(
     "the message box stays visible when a request arrives while the user types, and when it is decided ($width px)",
     async (size) => {
-      const page = await open("/device/desk", size);
+      const { page, faults } = await open("/device/desk", size);
       // Nothing covers the middle of what a finger needs.
       const isReachable = (selector: string): Promise<boolean> =>
         page.evaluate<boolean>(`(() => {
@@ -151,12 +105,12 @@ describe.each(browsers)("in %s", () => {
       await vi.waitFor(press, { timeout: 15_000 });
       expect(await page.getByLabel("Message", { exact: true }).inputValue()).toBe("I am typing");
       await page.getByLabel("Message", { exact: true }).fill("");
-      expect(watched.faults).toEqual([]);
+      expect(faults).toEqual([]);
     },
   );
 
   test("choosing a mode does not apply it until a button is pressed, and a mode without permission requests needs a confirmation", async () => {
-    const page = await open("/device/desk", phone);
+    const { page, faults } = await open("/device/desk", phone);
     say({ message_type: "status", message: "the agent is known" });
     await page.getByRole("log").getByText("the agent is known").waitFor();
     const changes: unknown[] = [];
@@ -177,11 +131,11 @@ describe.each(browsers)("in %s", () => {
     await dialog.getByRole("button", { name: "Change" }).click();
     await page.getByText("The mode is now unrestricted").waitFor();
     expect(changes).toMatchObject([{ mode: "unrestricted" }]);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a mode applies to the conversation in which it was chosen, even while history loads, and is not carried to another one", async () => {
-    const page = await open("/device/modes", phone);
+    const { page, faults } = await open("/device/modes", phone);
     // The past does not end.
     await page.clock.setFixedTime(0);
     const speak = (agentId: string): void => {
@@ -203,11 +157,11 @@ describe.each(browsers)("in %s", () => {
     await known.selectOption("agent-2 default");
     await page.getByRole("button", { name: "Change", exact: true }).waitFor({ state: "detached" });
     expect(await mode.inputValue()).toBe("");
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("the Stop button shows its progress, is red while something can be stopped, and needs an agent", async () => {
-    const page = await open("/device/idle", phone);
+    const { page, faults } = await open("/device/idle", phone);
     const stop = page.getByRole("button", { name: /^Stop/ });
     expect(await stop.isDisabled()).toBe(true);
     await nameAgent(page, "agent-1");
@@ -231,11 +185,11 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("Enter");
     await page.getByRole("log").getByText("Hello").waitFor();
     await expect.poll(() => stop.getAttribute("class")).toContain("danger");
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("an agent is shown as working until its message ends, and then no tool call is shown as running", async () => {
-    const page = await open("/device/desk", phone);
+    const { page, faults } = await open("/device/desk", phone);
     await nameAgent(page, "agent-1");
     await page.getByLabel("Message", { exact: true }).fill("Work");
     await page.keyboard.press("Enter");
@@ -253,12 +207,12 @@ describe.each(browsers)("in %s", () => {
     send({ type: "turn_finished", turn_id: "turn-9", stop_reason: "end_turn", run_id: "run-1" });
     await log.getByText("Working …").waitFor({ state: "detached" });
     await tool.getByText("stopped").waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("new output is offered as a link while the user is scrolled up, and code and results can be copied", async () => {
-    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-    const page = await open("/device/desk", phone);
+    await operator.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const { page, faults } = await open("/device/desk", phone);
     const log = page.getByRole("log");
     say({ message_type: "assistant_message", id: "code-1", content: "```ts\nconst a = 1;\n```" });
     for (let index = 0; index < 40; index += 1)
@@ -272,27 +226,31 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("button", { name: "New output ↓" }).waitFor({ state: "detached" });
     const rest = "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)";
     expect(await page.evaluate<number>(`Math.round(${rest}(document.querySelector(".log")))`)).toBeLessThan(2);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("on a touch screen Enter inserts a line break, and fields are large enough that browsers do not zoom in", async () => {
-    const storageState = await context.storageState();
-    const touched = await browser.newContext({ storageState, viewport: phone, hasTouch: true, isMobile: true });
-    watched = await openPage(touched, gateway.proxy.url);
-    const { page } = watched;
-    await page.goto(`${gateway.proxy.url}/console/#/device/desk`);
+    const storageState = await operator.context.storageState();
+    const touched = await launched.browser.newContext({
+      storageState,
+      viewport: phone,
+      hasTouch: true,
+      isMobile: true,
+    });
+    const { page, faults } = await openPage(touched, launched.url);
+    await page.goto(`${launched.url}/console/#/device/desk`);
     const box = page.getByLabel("Message", { exact: true });
     await box.fill("one");
     await page.keyboard.press("Enter");
     await page.keyboard.type("two");
     expect(await box.inputValue()).toBe("one\ntwo");
     expect(await page.evaluate("getComputedStyle(document.getElementById('message')).fontSize")).toBe("16px");
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
     await touched.close();
   });
 
   test("Enter without an agent moves to the agent field, and a known agent is one line that can be changed", async () => {
-    const page = await open("/device/fresh", phone);
+    const { page, faults } = await open("/device/fresh", phone);
     const box = page.getByLabel("Message", { exact: true });
     await page.getByText("letta agents list").waitFor();
     await box.fill("Hello");
@@ -310,11 +268,11 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("End");
     expect(await page.getByLabel("Agent", { exact: true }).inputValue()).toBe("agent-7");
     expect(await box.inputValue()).toBe("Hello");
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a click anywhere in a device's row opens its view, which links back to the list", async () => {
-    const page = await open("/devices", { width: 1024, height: 640 });
+    const { page, faults } = await open("/devices", { width: 1024, height: 640 });
     const {
       x = 0,
       y = 0,
@@ -325,6 +283,6 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("heading", { name: "fresh", exact: true }).waitFor();
     await page.getByRole("link", { name: "‹ Devices" }).click();
     await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 });

@@ -1,42 +1,23 @@
 /** The console in the first hour of an operator: by keyboard, with an outcome that is not known, and with a session that ends. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import {
-  chromiumPath,
-  type ConsoleGateway,
-  launchBrowser,
-  launchConsoleGateway,
-  nameAgent,
-  openPage,
-} from "./support/gateway.ts";
+import type { BrowserContext, Page } from "playwright-core";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import type { ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests } from "./support/console-tests.ts";
+import { nameAgent, openPage } from "./support/gateway.ts";
 
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const scopes = ["list", "read", "send", "approve", "view", "control", "admin"] as const;
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
+inChromium(() => {
+  const launched = launchForTests();
   let device: ScriptedDevice;
   let context: BrowserContext;
   let key: string;
   let headers: Readonly<Record<string, string>>;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const ownKey = await gateway.proxy.createKey({ scopes: [...scopes] });
-    headers = { authorization: `Bearer ${ownKey}`, "content-type": "application/json" };
-    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
-  }, 60_000);
-
-  afterAll(async () => {
-    await device?.close();
-    await browser?.close();
-    await gateway?.stop();
+    headers = await launched.headersOf(...scopes);
+    device = await launched.connect("desk");
   });
 
   afterEach(async () => {
@@ -45,11 +26,11 @@ describe.each(browsers)("in %s", () => {
 
   /** Signs in by keyboard with a key of the test, since a key signs in ten times a minute at most, and opens a view. */
   async function open(view: string, expected?: RegExp) {
-    key = await gateway.proxy.createKey({ scopes: [...scopes] });
-    context = await browser.newContext();
+    key = await launched.gateway.proxy.createKey({ scopes: [...scopes] });
+    context = await launched.browser.newContext();
     context.setDefaultTimeout(15_000);
-    const watched = await openPage(context, gateway.proxy.url, expected);
-    await watched.page.goto(`${gateway.proxy.url}/console/#${view}`);
+    const watched = await openPage(context, launched.url, expected);
+    await watched.page.goto(`${launched.url}/console/#${view}`);
     await signIn(watched.page, key);
     return watched;
   }
@@ -71,8 +52,7 @@ describe.each(browsers)("in %s", () => {
   }
 
   test("a device that was connected before anybody opened the console is shown as offline when it leaves", async () => {
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const early = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "early" });
+    const early = await launched.connect("early");
     const { page, faults } = await open("/device/early");
     await page.getByText("online", { exact: true }).first().waitFor();
     const box = page.getByLabel("Message", { exact: true });
@@ -167,7 +147,7 @@ describe.each(browsers)("in %s", () => {
     await context.clearCookies();
     await page.keyboard.press("Enter");
     await page.getByText("Your session has ended.").waitFor();
-    await signIn(page, await gateway.proxy.createKey({ scopes: ["list", "read", "send"] }));
+    await signIn(page, await launched.gateway.proxy.createKey({ scopes: ["list", "read", "send"] }));
     // Another key does not begin where the last one ended.
     await page.getByRole("heading", { name: "Devices" }).waitFor();
     await page.evaluate("location.hash = '#/device/desk'");

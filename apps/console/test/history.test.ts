@@ -1,67 +1,28 @@
 /** The history of a device, its labels, and lasting permissions, in Chromium against a running gateway with a scripted device. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import {
-  chromiumPath,
-  type ConsoleGateway,
-  launchBrowser,
-  launchConsoleGateway,
-  openPage,
-  passTime,
-  type WatchedPage,
-} from "./support/gateway.ts";
-
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+import { beforeAll, expect, test } from "vitest";
+import type { ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { openPage, passTime } from "./support/gateway.ts";
 
 const patiently = { timeout: 20_000 };
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
-  let context: BrowserContext;
-  let watched: WatchedPage;
+inChromium(() => {
+  const launched = launchForTests();
+  const operator = signInOperator(launched, 20_000);
+  const { open } = operator;
   let device: ScriptedDevice;
   let headers: Readonly<Record<string, string>>;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    device = await connectScriptedDevice({
-      ...{ baseUrl: gateway.proxy.url, apiKey, deviceId: "keeps", connectionName: "keeps" },
-    });
-    const key = await gateway.proxy.createKey({ scopes: ["list", "read", "send"] });
-    headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-    context = await browser.newContext();
-    context.setDefaultTimeout(20_000);
-    const page = await context.newPage();
-    await page.goto(await gateway.link());
-    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
-    await page.close();
-  }, 60_000);
-
-  afterAll(async () => {
-    await device?.close();
-    await browser?.close();
-    await gateway?.stop();
+    device = await launched.connect("keeps");
+    headers = await launched.headersOf("list", "read", "send");
   });
-
-  afterEach(() => watched.page.close());
-
-  async function open(view: string, expected?: RegExp): Promise<Page> {
-    watched = await openPage(context, gateway.proxy.url, expected);
-    await watched.page.goto(`${gateway.proxy.url}/console/#${view}`);
-    await watched.page.getByText("Live", { exact: true }).waitFor();
-    return watched.page;
-  }
 
   /** Sends a message, as a program does. The device starts its turn. */
   async function send(id: string, conversationId = "default"): Promise<void> {
     const messages = [{ role: "user", content: "hello", client_message_id: id }];
-    const path = `${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`;
+    const path = `${launched.url}/v1/environments/${device.connectionId}/messages`;
     const body = JSON.stringify({ agentId: "agent-1", conversationId, messages });
     expect((await fetch(path, { method: "POST", headers, body })).status).toBe(200);
   }
@@ -69,7 +30,7 @@ describe.each(browsers)("in %s", () => {
   /** The device reports the end of the turn, and the gateway knows it. */
   async function finish(id: string, members: object): Promise<void> {
     device.send({ type: "turn_finished", turn_id: `turn-${id}`, ...members, runtime, ...runtime });
-    const path = `${gateway.proxy.url}/v1/environments/keeps/messages?limit=1`;
+    const path = `${launched.url}/v1/environments/keeps/messages?limit=1`;
     await expect
       .poll(async () => (await (await fetch(path, { headers })).json()).messages[0], patiently)
       .toMatchObject({ clientMessageId: id, state: "finished" });
@@ -81,7 +42,7 @@ describe.each(browsers)("in %s", () => {
       await send(id);
       await finish(id, index === 24 ? { stop_reason: "error", error: "It broke" } : { stop_reason: "end_turn" });
     }
-    const page = await open("/device/keeps");
+    const { page, faults } = await open("/device/keeps");
     const history = page.getByRole("complementary").getByRole("listitem");
     await expect.poll(() => history.count(), patiently).toBe(20);
     expect(await history.first().textContent()).toMatch(/failed in.*It broke/);
@@ -99,22 +60,22 @@ describe.each(browsers)("in %s", () => {
     await send("m-other", "aside");
     await page.getByTitle("m-other").getByRole("button").click();
     await expect.poll(() => page.getByText("agent-1 · aside").count(), patiently).toBe(1);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a list that cannot be read is reported, and can be read again", async () => {
-    await context.route(/\/messages\?/, (route) => route.abort());
-    const page = await open("/device/keeps", /ERR_FAILED/);
+    await operator.context.route(/\/messages\?/, (route) => route.abort());
+    const { page } = await open("/device/keeps", /ERR_FAILED/);
     const aside = page.getByRole("complementary");
     await aside.getByRole("alert").waitFor();
-    await context.unroute(/\/messages\?/);
+    await operator.context.unroute(/\/messages\?/);
     await aside.getByRole("button", { name: "Try again" }).click();
     await aside.getByRole("button", { name: "Older messages" }).waitFor();
     expect(await aside.getByRole("alert").count()).toBe(0);
   });
 
   test("an administrator changes name and tags; a refusal is shown in the form, and changes nothing", async () => {
-    const page = await open("/device/keeps", /400/);
+    const { page, faults } = await open("/device/keeps", /400/);
     await page.getByRole("button", { name: "Change name and tags" }).click();
     await page.getByLabel("Name", { exact: true }).fill("Build machine");
     await page.getByLabel("Tags", { exact: true }).fill("ci, größe");
@@ -134,18 +95,17 @@ describe.each(browsers)("in %s", () => {
     await page.getByLabel("Tags", { exact: true }).fill("");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("heading", { name: "keeps", exact: true }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a session without the scope admin cannot edit labels", async () => {
-    const other = await browser.newContext();
-    watched = await openPage(other, gateway.proxy.url);
-    const { page } = watched;
-    await page.goto(await gateway.link("--scope", "list", "--scope", "read"));
+    const other = await launched.browser.newContext();
+    const { page, faults } = await openPage(other, launched.url);
+    await page.goto(await launched.gateway.link("--scope", "list", "--scope", "read"));
     await page.getByRole("link", { name: "keeps" }).click();
     await page.getByRole("heading", { name: "Messages" }).waitFor();
     expect(await page.getByRole("button", { name: "Change name and tags" }).count()).toBe(0);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
     await other.close();
   });
 
@@ -159,14 +119,14 @@ describe.each(browsers)("in %s", () => {
     };
     const request = { ...asked, permission_suggestions };
     device.send({ type: "control_request", request_id: "perm-call-1", request, ...runtime, runtime });
-    const page = await open("/approvals");
+    const { page, faults } = await open("/approvals");
     await page
       .getByRole("button", { name: "Allow, and from now on: “Yes, and don't ask again for 'npm test'”" })
       .click();
     await page.getByText("Nothing waits for you").waitFor();
     const input = await device.received.waitFor((frame) => JSON.stringify(frame).includes("perm-call-1"));
     expect(JSON.stringify(input)).toContain('"selected_permission_suggestion_ids":["save-default"]');
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a session that may list requests but send nothing is offered no decision, and its keys decide nothing", async () => {
@@ -177,10 +137,9 @@ describe.each(browsers)("in %s", () => {
       tool_call_id: "call-2",
     };
     device.send({ type: "control_request", request_id: "perm-call-2", request: asked, ...runtime, runtime });
-    const other = await browser.newContext();
-    watched = await openPage(other, gateway.proxy.url);
-    const { page } = watched;
-    await page.goto(await gateway.link("--scope", "list", "--scope", "approve"));
+    const other = await launched.browser.newContext();
+    const { page, faults } = await openPage(other, launched.url);
+    await page.goto(await launched.gateway.link("--scope", "list", "--scope", "approve"));
     await page.getByRole("link", { name: /^Approvals/ }).click();
     const card = page.getByRole("article");
     await card.getByText("The key of this session lacks the scope “send”, so it cannot decide.").waitFor();
@@ -191,7 +150,7 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("a");
     expect(await page.getByLabel("Reason for the agent").count()).toBe(0);
     expect(await page.getByRole("region", { name: "Messages" }).textContent()).toBe("");
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
     await other.close();
   });
 });

@@ -1,64 +1,32 @@
 /** The lists in Chromium: unknown data, sort order, and state that survives navigation. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
-import {
-  chromiumPath,
-  type ConsoleGateway,
-  holdTime,
-  launchBrowser,
-  launchConsoleGateway,
-  openPage,
-  passTime,
-} from "./support/gateway.ts";
+import type { Page } from "playwright-core";
+import { beforeAll, expect, test } from "vitest";
+import type { Frame, ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { holdTime, openPage, passTime } from "./support/gateway.ts";
 
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const list = "**/v1/environments/approvals*";
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
-  let context: BrowserContext;
+inChromium(() => {
+  const launched = launchForTests();
+  const operator = signInOperator(launched, 15_000);
   let device: ScriptedDevice;
-  let idle: ScriptedDevice;
   let page: Page;
   let faults: readonly string[];
   let headers: Readonly<Record<string, string>>;
   let sequence = 0;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const reader = await gateway.proxy.createKey({ scopes: ["list", "read", "approve", "admin"] });
-    headers = { authorization: `Bearer ${reader}`, "content-type": "application/json" };
-    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
-    idle = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "attic" });
-    context = await browser.newContext();
-    context.setDefaultTimeout(15_000);
-    const first = await context.newPage();
-    await first.goto(await gateway.link());
-    await first.getByRole("heading", { name: "Devices", exact: true }).waitFor();
-    await first.close();
+    headers = await launched.headersOf("list", "read", "approve", "admin");
+    device = await launched.connect("desk");
+    await launched.connect("attic");
     ask("make");
     report({ current_working_directory: "/srv/a\u202e b", git_context: { branch: "main" } });
-  }, 60_000);
-
-  afterAll(async () => {
-    await Promise.all([device?.close(), idle?.close()]);
-    await browser?.close();
-    await gateway?.stop();
   });
 
-  afterEach(() => page.close());
-
-  async function open(view: string, expected?: RegExp, prepare?: (page: Page) => Promise<unknown>): Promise<void> {
-    ({ page, faults } = await openPage(context, gateway.proxy.url, expected));
-    await prepare?.(page);
-    await page.goto(`${gateway.proxy.url}/console/#${view}`);
-    await page.getByText("Live", { exact: true }).waitFor();
+  async function open(...view: Parameters<typeof operator.open>): Promise<void> {
+    ({ page, faults } = await operator.open(...view));
   }
 
   function send(frame: Readonly<Record<string, unknown>>): void {
@@ -101,9 +69,9 @@ describe.each(browsers)("in %s", () => {
   });
 
   test("without the scope approve, the page gives the reason instead of an empty list", async () => {
-    const other = await browser.newContext();
-    ({ page } = await openPage(other, gateway.proxy.url));
-    await page.goto(await gateway.link("--scope", "list", "--scope", "read"));
+    const other = await launched.browser.newContext();
+    ({ page } = await openPage(other, launched.url));
+    await page.goto(await launched.gateway.link("--scope", "list", "--scope", "read"));
     await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
     await page.evaluate(`location.hash = "/approvals"`);
     await page.getByText("This key does not decide").waitFor();
@@ -115,7 +83,7 @@ describe.each(browsers)("in %s", () => {
   test("requests of devices that are offline come last and are not counted, so that the first card can be decided", async () => {
     await open("/approvals", undefined, (opened) =>
       opened.route(list, async (route) => {
-        const response = await fetch(`${gateway.proxy.url}/v1/environments/approvals`, { headers });
+        const response = await fetch(`${launched.url}/v1/environments/approvals`, { headers });
         const read = (await response.json()) as { readonly approvals: readonly object[] };
         const gone = read.approvals.map((each) => ({ ...each, id: "gone", connectionId: null }));
         await route.fulfill({ json: { ...read, approvals: [...gone, ...read.approvals] } });
@@ -141,7 +109,7 @@ describe.each(browsers)("in %s", () => {
   test("a device report does not move the buttons of its card, and a press right after the buttons have moved decides nothing", async () => {
     const directory = (path: string): void => report({ current_working_directory: path });
     const rename = (displayName: string | null): Promise<Response> =>
-      fetch(`${gateway.proxy.url}/v1/environments/desk`, {
+      fetch(`${launched.url}/v1/environments/desk`, {
         ...{ method: "PATCH", headers, body: JSON.stringify({ displayName }) },
       });
     await open("/approvals");
@@ -219,9 +187,7 @@ describe.each(browsers)("in %s", () => {
   });
 
   test("an offline device shows what to do, and links administrators to its audit records", async () => {
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const lost = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "lost" });
-    await lost.close();
+    await (await launched.connect("lost")).close();
     await open("/device/lost");
     await page.getByText("Start Letta Code there again").waitFor();
     await page.getByRole("log").getByText("Nothing was said in this conversation yet.").waitFor();
@@ -247,7 +213,7 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("button", { name: "Create", exact: true }).click();
     const dialog = page.getByRole("dialog", { name: "The key of colleague, shown once" });
     const key = (await dialog.getByRole("textbox", { name: "Gateway key" }).textContent()) ?? "";
-    const text = `Open ${gateway.proxy.url}/console/ and sign in with this key: ${key}`;
+    const text = `Open ${launched.url}/console/ and sign in with this key: ${key}`;
     expect(await dialog.getByRole("textbox", { name: "Text for a person" }).textContent()).toBe(text);
     for (let press = 0; press < 3; press += 1) await page.keyboard.press("Escape");
     await dialog.getByRole("button", { name: "I have copied it" }).click();
@@ -329,7 +295,7 @@ describe.each(browsers)("in %s", () => {
   });
 
   test("two secrets that arrive together are shown one after the other", async () => {
-    for (const scope of ["list", "read"] as const) await gateway.proxy.createKey({ scopes: [scope] });
+    for (const scope of ["list", "read"] as const) await launched.gateway.proxy.createKey({ scopes: [scope] });
     await open("/keys");
     const responses: (() => void)[] = [];
     await page.route("**/rotate", (route) => void responses.push(() => void route.continue()));
@@ -356,14 +322,14 @@ describe.each(browsers)("in %s", () => {
   });
 
   test("a search does not carry over to the session of another key", async () => {
-    const other = await browser.newContext();
-    ({ page, faults } = await openPage(other, gateway.proxy.url));
+    const other = await launched.browser.newContext();
+    ({ page, faults } = await openPage(other, launched.url));
     const signIn = async (): Promise<void> => {
-      await page.getByLabel("Gateway key").fill(await gateway.proxy.createKey({ scopes: ["list"] }));
+      await page.getByLabel("Gateway key").fill(await launched.gateway.proxy.createKey({ scopes: ["list"] }));
       await page.keyboard.press("Enter");
     };
     const search = page.getByRole("searchbox");
-    await page.goto(`${gateway.proxy.url}/console/#/devices?q=secret`);
+    await page.goto(`${launched.url}/console/#/devices?q=secret`);
     await signIn();
     await expect.poll(() => search.inputValue()).toBe("secret");
     await page.locator("summary").click();

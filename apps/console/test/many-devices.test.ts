@@ -16,7 +16,7 @@ beforeAll(async () => {
     const deviceId = `device-${String(index).padStart(3, "0")}`;
     devices.push(await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId }));
   }
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -36,7 +36,7 @@ test("when a search is cleared, at most a hundred rows appear per frame, until a
   expect(Math.max(...added)).toBeLessThanOrEqual(100);
   const names = await page.getByRole("row").getByRole("link").allTextContents();
   expect(names).toEqual(devices.map((_, index) => `device-${String(index).padStart(3, "0")}`));
-}, 60_000);
+});
 
 test("going back restores the scroll position and focus of the list, and the page title names the device", async () => {
   const page = await browser.newPage();
@@ -63,7 +63,7 @@ test("going back restores the scroll position and focus of the list, and the pag
   await expect.poll(() => page.title()).toBe("Keys · Letta gateway");
   await expect.poll(() => page.evaluate("document.activeElement.textContent")).toBe("Keys");
   await expect.poll(() => page.evaluate("scrollY")).toBe(0);
-}, 60_000);
+});
 
 /** Clears the search, and resolves with the number of rows that each change of the page added once all are there. */
 function recordRows(total: number): string {

