@@ -3,7 +3,7 @@
  * is trusted: only known members of the right type are used, and views show texts as plain text.
  */
 import type { MessageStatus, StreamedEvent } from "@letta-environments/client";
-import { isObject } from "./merge-patch.ts";
+import { isRecord } from "@letta-environments/schema/guards";
 
 /** A tool call of a turn. */
 export interface ToolCall {
@@ -210,7 +210,7 @@ function addDelta(
     case "tool_call_message": {
       let next = entries;
       for (const call of [delta["tool_call"], delta["tool_calls"]].flat()) {
-        if (!isObject(call)) continue;
+        if (!isRecord(call)) continue;
         next = changeTool(next, textOf(call["tool_call_id"]), (present) => ({
           ...present,
           tool: present.tool || textOf(call["name"]),
@@ -288,7 +288,7 @@ function gapText(reason: string): string {
 
 function contentOf(content: unknown): string {
   if (!Array.isArray(content)) return textOf(content);
-  return content.map((part: unknown) => (isObject(part) ? textOf(part["text"]) : "")).join("");
+  return content.map((part: unknown) => (isRecord(part) ? textOf(part["text"]) : "")).join("");
 }
 
 function textOf(value: unknown): string {

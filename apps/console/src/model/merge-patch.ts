@@ -1,4 +1,5 @@
 /** Merge patches (RFC 7396), which events use to change environments. */
+import { isRecord } from "@letta-environments/schema/guards";
 
 /** Applies a patch: members that are `null` are removed, objects are merged, and everything else is replaced. */
 export function mergePatch<Value extends object>(value: Value, patch: Readonly<Record<string, unknown>>): Value {
@@ -9,15 +10,10 @@ export function mergePatch<Value extends object>(value: Value, patch: Readonly<R
     if (next === null) {
       if (nullable.has(name)) merged[name] = null;
       else delete merged[name];
-    } else if (isObject(next)) merged[name] = mergePatch(isObject(merged[name]) ? merged[name] : {}, next);
+    } else if (isRecord(next)) merged[name] = mergePatch(isRecord(merged[name]) ? merged[name] : {}, next);
     else merged[name] = next;
   }
   return merged as Value;
 }
 
 const nullable: ReadonlySet<string> = new Set(["connectedAt", "connectionId", "lastHeartbeat", "podId"]);
-
-/** Whether a value of JSON is an object, not an array. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

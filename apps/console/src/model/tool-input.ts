@@ -3,7 +3,7 @@
  * The input comes from a model, so every member may be missing or have another type.
  */
 import { escapeSpaces, printable, printableLines } from "@letta-environments/command-line/printable";
-import { isObject } from "./merge-patch.ts";
+import { isRecord } from "@letta-environments/schema/guards";
 
 /** A part of the description. Its texts are {@link printableLines}. */
 export type InputPart =
@@ -85,7 +85,7 @@ function editsOf(input: Readonly<Record<string, unknown>>): Edits {
   const own = editOf(input);
   if (own !== null) return { edits: [own.edit], members: own.members };
   if (Array.isArray(edits) && edits.length > 0) {
-    const all = edits.map((edit: unknown) => (isObject(edit) ? editOf(edit) : null));
+    const all = edits.map((edit: unknown) => (isRecord(edit) ? editOf(edit) : null));
     const isComplete = all.every((each, index) => each?.members.length === Object.keys(edits[index] as object).length);
     return isComplete ? { edits: all.flatMap((each) => each?.edit ?? []), members: ["edits"] } : none;
   }

@@ -3,7 +3,7 @@ import { printable } from "@letta-environments/command-line/printable";
 import { Component, type JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Entry, isRunning, messageIdOf, type ToolCall } from "../model/conversation.ts";
-import { isObject } from "../model/merge-patch.ts";
+import { isRecord } from "@letta-environments/schema/guards";
 import { describeState } from "../model/message-state.ts";
 import { dateText } from "../model/time.ts";
 import { isDrawable } from "../model/tool-input.ts";
@@ -223,7 +223,7 @@ function summaryOf(input: ReturnType<typeof parse>): string {
 function parse(input: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(input);
-    if (isObject(value) && isDrawable(value)) return value;
+    if (isRecord(value) && isDrawable(value)) return value;
   } catch {
     if (input === "") return null;
   }

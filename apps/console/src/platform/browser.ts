@@ -34,21 +34,21 @@ export function pause(timeMs: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Reads a value that {@link writeLocal} wrote. Returns `null` if it is missing or the browser forbids storage. */
-export function readLocal(name: string): unknown {
+/** Reads a value that {@link writeStored} wrote. Returns `null` if it is missing or the browser forbids storage. */
+export function readStored(storage: "localStorage" | "sessionStorage", name: string): unknown {
   try {
-    return JSON.parse(localStorage.getItem(`letta-console:${name}`) ?? "null");
+    return JSON.parse(globalThis[storage].getItem(`letta-console:${name}`) ?? "null");
   } catch {
     return null;
   }
 }
 
-/** Stores a value in this browser. Never a key or a message. */
-export function writeLocal(name: string, value: unknown): void {
+/** Keeps a value until the tab ends (`sessionStorage`), or in this browser (`localStorage`): never a key or a message there. */
+export function writeStored(storage: "localStorage" | "sessionStorage", name: string, value: unknown): void {
   try {
-    localStorage.setItem(`letta-console:${name}`, JSON.stringify(value));
+    globalThis[storage].setItem(`letta-console:${name}`, JSON.stringify(value));
   } catch {
-    // Storage is forbidden or full: the page works without.
+    // Storage is forbidden or full: the page works without, and the value is missing after a reload.
   }
 }
 

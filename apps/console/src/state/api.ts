@@ -9,7 +9,7 @@ import {
 } from "@letta-environments/client";
 import { signal } from "@preact/signals";
 import { gatewayUrl, pause } from "../platform/browser.ts";
-import { keyHeader, awaitSignOut, noteSessionEnd } from "./session.ts";
+import { awaitSignOut, jsonRequest, keyHeader, noteSessionEnd } from "./session.ts";
 
 /**
  * Whether events arrive. `polling`: this gateway has none, so the list is polled. `refused`: the key may not read any, so there is nothing to
@@ -71,12 +71,7 @@ export class AdminError extends Error {
 /** Sends a request to the administration. @throws AdminError; Error if the user has signed out meanwhile */
 export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: string, body?: object): Promise<Body> {
   await awaitSignOut();
-  const init: RequestInit = { method, headers: keyHeader() };
-  if (body !== undefined) {
-    init.body = JSON.stringify(body);
-    init.headers = { ...keyHeader(), "content-type": "application/json" };
-  }
-  const response = await fetch(`${gatewayUrl()}/admin/v1/${path}`, init).catch(() => null);
+  const response = await fetch(`${gatewayUrl()}/admin/v1/${path}`, jsonRequest(method, body)).catch(() => null);
   if (response === null) throw new AdminError(0, method === "GET" ? silent : silentChange);
   if (response.status === 401) noteSessionEnd();
   const result = (await response.json().catch(() => ({}))) as Body & {

@@ -1,7 +1,7 @@
 /** Requests for permission of all devices. */
 import type { Approval, Environment, StreamedEvent } from "@letta-environments/client";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import { readLocal, writeLocal } from "../platform/browser.ts";
+import { readStored, writeStored } from "../platform/browser.ts";
 import { addFollower } from "./environments.ts";
 import { maySeeApprovals } from "./session.ts";
 
@@ -37,14 +37,14 @@ const countsByDevice: ReadonlySignal<ReadonlyMap<string, number>> = computed(() 
 
 /** Whether a sound is played, and a notification shown, for a new request. */
 export const alerts = signal<{ readonly sound: boolean; readonly notification: boolean }>({
-  sound: readLocal("sound") === true,
-  notification: readLocal("notification") === true,
+  sound: readStored("localStorage", "sound") === true,
+  notification: readStored("localStorage", "notification") === true,
 });
 
 /** Changes the alerts, including for the next visit. */
 export function setAlert(name: "sound" | "notification", isOn: boolean): void {
   alerts.value = { ...alerts.value, [name]: isOn };
-  writeLocal(name, isOn);
+  writeStored("localStorage", name, isOn);
 }
 
 /** Identifies a request among all devices. The conversation `default` exists once for each agent. */

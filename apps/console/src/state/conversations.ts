@@ -1,7 +1,7 @@
 /** The conversations of one device while its view is open, from its events and the messages that this page sends. */
 import { type ConversationInput, setMode, stop, type StreamedEvent } from "@letta-environments/client";
 import { batch, computed, effect, type ReadonlySignal, signal, type Signal } from "@preact/signals";
-import { now, randomId, readLocal, writeLocal } from "../platform/browser.ts";
+import { now, randomId, readStored, writeStored } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
 import {
   addEvent,
@@ -196,7 +196,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     select(to) {
       pin();
       target.value = to;
-      writeLocal(`target:${deviceId}`, to);
+      writeStored("localStorage", `target:${deviceId}`, to);
     },
     async send(connectionId, text) {
       pin();
@@ -204,7 +204,7 @@ export function openConversations(deviceId: string): DeviceConversations {
       const id = randomId();
       rememberText("sent", id, text);
       const isTaken = await deliver({ id, deviceId, connectionId, ...to, text, sentAt: now(), isBusy: true });
-      if (isTaken) writeLocal(`target:${deviceId}`, to);
+      if (isTaken) writeStored("localStorage", `target:${deviceId}`, to);
       return isTaken;
     },
     ...createControls(deviceId, target, pin),
@@ -275,7 +275,7 @@ async function attempt<Result>(run: () => Promise<Result>): Promise<Result | nul
 }
 
 function readTarget(deviceId: string): ConversationTarget {
-  const value = readLocal(`target:${deviceId}`) as Partial<ConversationTarget> | null;
+  const value = readStored("localStorage", `target:${deviceId}`) as Partial<ConversationTarget> | null;
   const { agentId = "", conversationId = "default" } = value ?? {};
   return typeof agentId === "string" && typeof conversationId === "string"
     ? { agentId, conversationId }

@@ -5,8 +5,7 @@
 import { isLettaEnvironmentsError, type MessageStatus, sendMessage } from "@letta-environments/client";
 import { effect, signal, type Signal } from "@preact/signals";
 import { isOpenState, type LocalState } from "../model/conversation.ts";
-import { now } from "../platform/browser.ts";
-import { readTab, writeTab } from "../platform/tab.ts";
+import { now, readStored, writeStored } from "../platform/browser.ts";
 import { failureText, recognisedSeconds, transport } from "./api.ts";
 import { findDevice } from "./environments.ts";
 import { info } from "./session.ts";
@@ -32,7 +31,7 @@ export const openSends: Signal<ReadonlyMap<string, Send>> = signal(new Map());
 // The tab forgets them when another key signs in.
 effect(() => {
   void info.value?.keyId;
-  const kept = readTab("open");
+  const kept = readStored("sessionStorage", "open");
   const sends = Array.isArray(kept) ? (kept as readonly Send[]) : [];
   // A request in flight ended with the page that sent it.
   openSends.value = new Map(sends.map((send) => [send.id, { ...send, isBusy: false }]));
@@ -126,7 +125,7 @@ function remove(id: string): void {
 
 function change(sends: ReadonlyMap<string, Send>): void {
   openSends.value = sends;
-  writeTab("open", [...sends.values()]);
+  writeStored("sessionStorage", "open", [...sends.values()]);
 }
 
 function tell(send: Send, state: LocalState): void {

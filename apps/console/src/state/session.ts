@@ -94,12 +94,14 @@ export function keyHeader(): Readonly<Record<string, string>> {
   return shownKeyHeader;
 }
 
-async function request(method: string, body?: object, headers = keyHeader()): Promise<Response | null> {
-  const init: RequestInit = { method, headers, signal: AbortSignal.timeout(timeoutMs) };
-  if (body !== undefined) {
-    init.body = JSON.stringify(body);
-    init.headers = { ...headers, "content-type": "application/json" };
-  }
+/** A request of this page, with a JSON body if it has one. */
+export function jsonRequest(method: string, body?: object, headers = keyHeader()): RequestInit {
+  if (body === undefined) return { method, headers };
+  return { method, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) };
+}
+
+async function request(...options: Parameters<typeof jsonRequest>): Promise<Response | null> {
+  const init = { ...jsonRequest(...options), signal: AbortSignal.timeout(timeoutMs) };
   return fetch(`${gatewayUrl()}/console/session`, init).catch(() => null);
 }
 
