@@ -194,6 +194,31 @@ inChromium(() => {
     expect(faults).toEqual([]);
   });
 
+  test.each([
+    ["saves the labels of a device", "/device/labelled", "Change name and tags", "Save"],
+    ["explains a request", "/keys", "Explain", "Explain"],
+  ])("a double click %s once", async (_what, view, begin, submit) => {
+    await launched.connect("labelled");
+    const { page, faults } = await open(view);
+    let requests = 0;
+    let respond: (() => void) | undefined;
+    const isLater = new Promise<void>((resolve) => (respond = resolve));
+    await page.route(/labelled$|explain$/, async (route) => {
+      requests += 1;
+      await isLater;
+      return route.continue();
+    });
+    await page.getByRole("button", { name: begin }).first().click();
+    await page.getByRole("dialog").getByRole("button", { name: submit }).dblclick();
+    respond?.();
+    await page
+      .getByText(/^Saved|^It (passes|is refused)/)
+      .first()
+      .waitFor();
+    expect(requests).toBe(1);
+    expect(faults).toEqual([]);
+  });
+
   test("a late response to an audit log search does not replace the results of a later search", async () => {
     const { page, faults } = await open("/audit");
     const row = page.getByRole("row", { name: /Signed in to the console/ }).first();

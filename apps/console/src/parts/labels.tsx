@@ -6,34 +6,24 @@ import { useState } from "preact/hooks";
 import { failureText, transport } from "../state/api.ts";
 import { toast } from "../state/toasts.ts";
 import { Dialog } from "./dialog.tsx";
-import { Field, Problem } from "./form.tsx";
+import { Field, Problem, useSubmit } from "./form.tsx";
 
 /** The dialog. */
 export function Labels({ device, onClose }: { device: Environment; onClose: () => void }): JSX.Element {
   const [name, setName] = useState(device.displayName ?? "");
   const [tags, setTags] = useState((device.tags ?? []).join(", "));
-  const [problem, setProblem] = useState<string | null>(null);
   const save = async (): Promise<void> => {
-    setProblem(null);
-    try {
-      await updateEnvironment(transport, device.deviceId, {
-        displayName: name.trim() || null,
-        tags: tags.split(/[\s,]+/).filter((tag) => tag !== ""),
-      });
-      toast("good", "Saved");
-      onClose();
-    } catch (error) {
-      setProblem(failureText(error, "change"));
-    }
+    await updateEnvironment(transport, device.deviceId, {
+      displayName: name.trim() || null,
+      tags: tags.split(/[\s,]+/).filter((tag) => tag !== ""),
+    });
+    toast("good", "Saved");
+    onClose();
   };
+  const [onSubmit, problem] = useSubmit(save, (error) => failureText(error, "change"));
   return (
     <Dialog title="Name and tags" onClose={onClose}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void save();
-        }}
-      >
+      <form onSubmit={onSubmit}>
         <Field
           id="label-name"
           label="Name"

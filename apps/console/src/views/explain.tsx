@@ -6,7 +6,7 @@ import { Badge } from "../parts/badge.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import type { ShownKey } from "../model/key-rights.ts";
 import type { Tone } from "../model/message-state.ts";
-import { Problem } from "../parts/form.tsx";
+import { Problem, useSubmit } from "../parts/form.tsx";
 import { administer, AdminError, failureText } from "../state/api.ts";
 
 interface Explanation {
@@ -22,25 +22,14 @@ export function Explain({ shown, onClose }: { shown: ShownKey; onClose: () => vo
   const [method, setMethod] = useState("GET");
   const [path, setPath] = useState("/v1/environments");
   const [body, setBody] = useState("");
-  const [problem, setProblem] = useState<string | null>(null);
   const [explanation, setExplanation] = useState<Explanation | null>(null);
-  const explain = async (): Promise<void> => {
-    setProblem(null);
-    try {
-      const parsed = body.trim() === "" ? {} : { body: JSON.parse(body) as unknown };
-      setExplanation(await administer("POST", "explain", { keyId: shown.id, method, path, ...parsed }));
-    } catch (error) {
-      setProblem(textOf(error));
-    }
-  };
+  const [onSubmit, problem] = useSubmit(async () => {
+    const parsed = body.trim() === "" ? {} : { body: JSON.parse(body) as unknown };
+    setExplanation(await administer("POST", "explain", { keyId: shown.id, method, path, ...parsed }));
+  }, reasonOf);
   return (
     <Dialog title={`What may ${printable(shown.name)} do?`} onClose={onClose}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void explain();
-        }}
-      >
+      <form onSubmit={onSubmit}>
         <div class="request">
           <select aria-label="Method" value={method} onChange={(event) => setMethod(event.currentTarget.value)}>
             {methods.map((name) => (
@@ -69,7 +58,7 @@ export function Explain({ shown, onClose }: { shown: ShownKey; onClose: () => vo
   );
 }
 
-function textOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   if (error instanceof SyntaxError) return "The body is not valid JSON.";
   if (error instanceof AdminError && error.status === 404) return "This gateway does not explain requests.";
   return failureText(error);

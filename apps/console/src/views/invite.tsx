@@ -7,7 +7,7 @@ import { Copy } from "../parts/copy.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { Field, Problem, useSubmit } from "../parts/form.tsx";
 import { parseRoute } from "../model/route.ts";
-import { administer, failureText } from "../state/api.ts";
+import { administer } from "../state/api.ts";
 import { route, setParameter } from "../state/route.ts";
 import { info } from "../state/session.ts";
 
@@ -23,22 +23,16 @@ export function Invite(): JSX.Element {
   };
   const [name, setName] = useState("");
   const [tags, setTags] = useState("");
-  const [problem, setProblem] = useState<string | null>(null);
   const [command, setCommand] = useState<string | null>(null);
-  const [onSubmit, isBusy] = useSubmit(async () => {
-    setProblem(null);
-    try {
-      const invite = { expiresAt: now() + hourMs, tags: tags.split(/[\s,]+/).filter((tag) => tag !== "") };
-      const { key } = await administer<{ key: string }>("POST", "keys", {
-        name: name === "" ? "invitation" : name,
-        scopes: ["connect"],
-        invite,
-      });
-      const { publicUrl, deviceVersion: version = "latest" } = info.value?.gateway ?? {};
-      setCommand(formatDeviceCommand({ baseUrl: publicUrl ?? gatewayUrl(), key, name: name || null, version }));
-    } catch (error) {
-      setProblem(failureText(error));
-    }
+  const [onSubmit, problem, isBusy] = useSubmit(async () => {
+    const invite = { expiresAt: now() + hourMs, tags: tags.split(/[\s,]+/).filter((tag) => tag !== "") };
+    const { key } = await administer<{ key: string }>("POST", "keys", {
+      name: name === "" ? "invitation" : name,
+      scopes: ["connect"],
+      invite,
+    });
+    const { publicUrl, deviceVersion: version = "latest" } = info.value?.gateway ?? {};
+    setCommand(formatDeviceCommand({ baseUrl: publicUrl ?? gatewayUrl(), key, name: name || null, version }));
   });
   return (
     <Dialog title="Invite a device" onClose={command === null && !isBusy ? onClose : undefined}>

@@ -6,7 +6,7 @@ import { Dialog } from "../parts/dialog.tsx";
 import { Field, Problem, useSubmit } from "../parts/form.tsx";
 import { offeredScopes, scopeText } from "../model/key-rights.ts";
 import { modes, modeText } from "../model/mode.ts";
-import { administer, failureText } from "../state/api.ts";
+import { administer } from "../state/api.ts";
 
 const dayMs = 86_400_000;
 
@@ -40,21 +40,16 @@ export function NewKey({
   const [devices, setDevices] = useState("");
   const [maxMode, setMaxMode] = useState("");
   const [days, setDays] = useState("");
-  const [problem, setProblem] = useState<string | null>(null);
-  const [onSubmit, isBusy] = useSubmit(async () => {
+  const [onSubmit, problem, isBusy] = useSubmit(async () => {
     const names = devices.split(/[\s,]+/).filter((word) => word !== "");
-    try {
-      const { key } = await administer<{ key: string }>("POST", "keys", {
-        name,
-        scopes,
-        ...(names.length > 0 && { connectionNames: names }),
-        ...(maxMode !== "" && { maxMode }),
-        ...(days !== "" && { expiresAt: now() + Number(days) * dayMs }),
-      });
-      onCreated({ key, name, scopes });
-    } catch (error) {
-      setProblem(failureText(error));
-    }
+    const { key } = await administer<{ key: string }>("POST", "keys", {
+      name,
+      scopes,
+      ...(names.length > 0 && { connectionNames: names }),
+      ...(maxMode !== "" && { maxMode }),
+      ...(days !== "" && { expiresAt: now() + Number(days) * dayMs }),
+    });
+    onCreated({ key, name, scopes });
   });
   return (
     <Dialog title="Create a key" onClose={isBusy ? undefined : onClose}>

@@ -8,13 +8,12 @@ import { readSession, session, signIn } from "../state/session.ts";
 /** Why a link was refused; shown above the form. */
 export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Element {
   const [key, setKey] = useState("");
-  const [problem, setProblem] = useState<string | null>(null);
   const state = session.value;
   const field = useFocus<HTMLInputElement>();
-  const [onSubmit, isBusy] = useSubmit(async () => {
+  const [onSubmit, problem, isBusy] = useSubmit(async () => {
     const refusal = await signIn({ key: key.trim() });
     setKey("");
-    setProblem(refusal);
+    if (refusal !== null) throw new Error(refusal);
   });
   return (
     <main class="sign-in">
