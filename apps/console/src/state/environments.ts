@@ -99,14 +99,14 @@ function forget(): void {
 }
 
 /** Reads the list, and follows events until the signal is aborted. */
-async function follow(signalOfEnd: AbortSignal): Promise<void> {
+async function follow(ended: AbortSignal): Promise<void> {
   let waiting: StreamedEvent[] = [];
   let isScheduled = false;
   /** The events that were applied since the present read began; `null`: nothing is read. */
   let eventsDuringRead: StreamedEvent[] | null = null;
   const apply = (): void => {
     isScheduled = false;
-    if (signalOfEnd.aborted) return;
+    if (ended.aborted) return;
     const events = waiting;
     waiting = [];
     lastEventId = events.at(-1)?.id || lastEventId;
@@ -119,9 +119,9 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
   const refresh = async (): Promise<boolean> => {
     const missed: StreamedEvent[] = [];
     eventsDuringRead = missed;
-    const isRead = await readList(signalOfEnd, () => (eventsDuringRead === missed ? missed : null));
+    const isRead = await readList(ended, () => (eventsDuringRead === missed ? missed : null));
     if (eventsDuringRead === missed) eventsDuringRead = null;
-    if (!signalOfEnd.aborted) for (const follower of followers) follower.refresh();
+    if (!ended.aborted) for (const follower of followers) follower.refresh();
     return isRead;
   };
   let isReading = false;
@@ -133,11 +133,11 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
     wake();
     if (isReading) return;
     isReading = true;
-    while (isRequested && !signalOfEnd.aborted) {
+    while (isRequested && !ended.aborted) {
       isRequested = false;
       if (await refresh()) continue;
       isRequested = true;
-      await Promise.race([pause(rereadMs, signalOfEnd), new Promise<void>((resolve) => (wake = resolve))]);
+      await Promise.race([pause(rereadMs, ended), new Promise<void>((resolve) => (wake = resolve))]);
     }
     isReading = false;
   };
@@ -147,7 +147,7 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
     !hasExtensions() ||
     (await followEvents({
       lastEventId,
-      signal: signalOfEnd,
+      signal: ended,
       onOpen() {
         connection.value = "live";
         connectionFailure.value = null;
@@ -155,7 +155,7 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
       },
       onClose() {
         // A stream that a later one has closed says nothing about the later one.
-        if (!signalOfEnd.aborted) connection.value = "connecting";
+        if (!ended.aborted) connection.value = "connecting";
       },
       onEvent(event) {
         if (event.type === "gap") void requestRead();
@@ -169,15 +169,15 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
         void requestRead();
       },
     }));
-  if (isMissing) await poll(refresh, signalOfEnd);
+  if (isMissing) await poll(refresh, ended);
 }
 
 /** Reads the list every 5 s, for gateways without events. */
-async function poll(refresh: () => Promise<boolean>, signalOfEnd: AbortSignal): Promise<void> {
-  while (!signalOfEnd.aborted) {
+async function poll(refresh: () => Promise<boolean>, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
     const isRead = await refresh();
-    if (!signalOfEnd.aborted) connection.value = isRead ? "polling" : "lost";
-    await pause(pollMs, signalOfEnd);
+    if (!ended.aborted) connection.value = isRead ? "polling" : "lost";
+    await pause(pollMs, ended);
   }
 }
 
@@ -186,12 +186,12 @@ async function poll(refresh: () => Promise<boolean>, signalOfEnd: AbortSignal): 
  *
  * @param missed returns the events that arrived in the meantime, which the list may not have; `null`: a later read has begun
  */
-async function readList(signalOfEnd: AbortSignal, missed: () => readonly StreamedEvent[] | null): Promise<boolean> {
+async function readList(ended: AbortSignal, missed: () => readonly StreamedEvent[] | null): Promise<boolean> {
   try {
     const read: Environment[] = [];
-    for await (const environment of listAllEnvironments(transport, {}, { signal: signalOfEnd })) read.push(environment);
+    for await (const environment of listAllEnvironments(transport, {}, { signal: ended })) read.push(environment);
     const events = missed();
-    if (signalOfEnd.aborted || events === null) return true;
+    if (ended.aborted || events === null) return true;
     batch(() => {
       const known = rows.peek();
       rows.value = new Map(
@@ -207,9 +207,8 @@ async function readList(signalOfEnd: AbortSignal, missed: () => readonly Streame
     });
     return true;
   } catch (error) {
-    if (!signalOfEnd.aborted && loading.value.kind === "loading")
-      loading.value = { kind: "error", text: failureText(error) };
-    return signalOfEnd.aborted;
+    if (!ended.aborted && loading.value.kind === "loading") loading.value = { kind: "error", text: failureText(error) };
+    return ended.aborted;
   }
 }
 
