@@ -5,6 +5,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import type { ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { openPage } from "./support/gateway.ts";
 import { reportAsHostile } from "./support/hostile-device.ts";
 
@@ -25,7 +26,7 @@ inChromium(() => {
   beforeAll(async () => {
     const { deviceId, connectionName } = reportAsHostile.registration;
     device = await launched.connect(deviceId, connectionName);
-    for (const frame of reportAsHostile.frames) device.send(frame);
+    for (const frame of reportAsHostile.frames) emit(device, frame);
     await (await launched.connect("gone")).close();
     const headers = await launched.headersOf("admin");
     const body = JSON.stringify({ tags: ["ci", "gpu", "linux"] });
@@ -77,7 +78,7 @@ inChromium(() => {
   /** The device whose view is open says something with a link, a table and code. */
   async function reply(page: Page): Promise<void> {
     replies += 1;
-    device.send(reportAsHostile.output(replies));
+    emit(device, reportAsHostile.output(replies));
     await page.getByRole("log").getByText("said by the device").last().waitFor();
   }
 

@@ -3,9 +3,8 @@ import type { Locator, Page } from "playwright-core";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import type { ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { allowRequest, holdTime, passTime, settleCards } from "./support/gateway.ts";
-
-const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
 inChromium(() => {
   const launched = launchForTests();
@@ -47,7 +46,7 @@ inChromium(() => {
     if (isNew) requests += 1;
     const id = `call-${requests}`;
     const request = { subtype: "can_use_tool", tool_name: "Bash", input, tool_call_id: id };
-    device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
+    emit(device, { type: "control_request", request_id: `perm-${id}`, request });
   }
 
   const settle = (button?: Locator): Promise<void> => settleCards(page, button);
@@ -268,7 +267,7 @@ inChromium(() => {
     await page.getByLabel("Reason for the agent").waitFor();
     await page.keyboard.press("Escape");
     await holdTime(page);
-    device.send({ type: "update_device_status", device_status: { pending_control_requests: [] }, ...runtime, runtime });
+    emit(device, { type: "update_device_status", device_status: { pending_control_requests: [] } });
     send({ command: "harmful command" }, false);
     await page.getByRole("article").filter({ hasText: "harmful command" }).waitFor();
     expect(await focused()).toMatch(/^main /);

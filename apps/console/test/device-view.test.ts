@@ -1,10 +1,10 @@
 /** The view of a device in Chromium: what stays visible and reachable, and what a single click does not do. */
 import { beforeAll, expect, test, vi } from "vitest";
-import type { Frame, ScriptedDevice } from "@letta-environments/testkit";
+import type { ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { nameAgent, openPage, settleCards, type WatchedPage } from "./support/gateway.ts";
 
-const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const phone = { width: 390, height: 844 };
 
 inChromium(() => {
@@ -12,7 +12,6 @@ inChromium(() => {
   const operator = signInOperator(launched, 20_000);
   let device: ScriptedDevice;
   let modes: ScriptedDevice;
-  let sequence = 0;
 
   beforeAll(async () => {
     device = await launched.connect("desk", "a-name-without-a-space-".repeat(5));
@@ -26,18 +25,8 @@ inChromium(() => {
     return operator.open(view, undefined, (page) => page.setViewportSize(size));
   }
 
-  function send(frame: Readonly<Record<string, unknown>>, from = device, as = runtime): void {
-    sequence += 1;
-    const emitted = {
-      event_seq: sequence,
-      idempotency_key: `frame-${sequence}`,
-      emitted_at: new Date(0).toISOString(),
-    };
-    from.send({ ...frame, runtime: as, ...as, ...emitted } as Frame);
-  }
-
   function say(delta: Readonly<Record<string, unknown>>): void {
-    send({ type: "stream_delta", delta });
+    emit(device, { type: "stream_delta", delta });
   }
 
   test("long words, names and edits do not make the log, the list or the page wider or longer", async () => {
@@ -87,7 +76,7 @@ inChromium(() => {
       const input = { file_path: "a.ts", old_string: lines, new_string: lines.replaceAll("line", "text") };
       const id = `edit-${size.width}`;
       const asked = { subtype: "can_use_tool", tool_name: "Edit", input, tool_call_id: id };
-      send({ type: "control_request", request_id: `perm-${id}`, request: asked });
+      emit(device, { type: "control_request", request_id: `perm-${id}`, request: asked });
       const allow = page.getByRole("button", { name: "Allow", exact: true });
       await allow.waitFor();
       await page.keyboard.type("ing");
@@ -140,7 +129,7 @@ inChromium(() => {
     await page.clock.setFixedTime(0);
     const speak = (agentId: string): void => {
       const delta = { message_type: "status", message: `${agentId} speaks` };
-      send({ type: "stream_delta", delta }, modes, { ...runtime, agent_id: agentId });
+      emit(modes, { type: "stream_delta", delta }, agentId);
     };
     speak("agent-1");
     await page.getByText("agent-1 · default").waitFor();
@@ -197,14 +186,14 @@ inChromium(() => {
     const id = /"client_message_id":"([^"]+)"/.exec(JSON.stringify(input))?.[1] ?? "";
     const loop = { status: "PROCESSING_API_RESPONSE", active_run_ids: ["run-1"], executing_tool_call_ids: [] };
     const runs = { ...loop, client_message_ids_by_run_id: { "run-1": [id] } };
-    send({ type: "update_loop_status", loop_status: runs });
+    emit(device, { type: "update_loop_status", loop_status: runs });
     say({ message_type: "client_tool_start", tool_call_id: "t-9", tool_name: "Sleep", tool_args: "{}" });
     const log = page.getByRole("log");
     await log.getByText("Working …").waitFor();
     await page.getByText("working", { exact: true }).waitFor();
     const tool = log.locator("summary", { hasText: "Sleep" });
     await tool.getByText("running").waitFor();
-    send({ type: "turn_finished", turn_id: "turn-9", stop_reason: "end_turn", run_id: "run-1" });
+    emit(device, { type: "turn_finished", turn_id: "turn-9", stop_reason: "end_turn", run_id: "run-1" });
     await log.getByText("Working …").waitFor({ state: "detached" });
     await tool.getByText("stopped").waitFor();
     expect(faults).toEqual([]);

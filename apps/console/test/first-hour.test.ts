@@ -3,9 +3,9 @@ import type { BrowserContext, Page } from "playwright-core";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import type { ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { nameAgent, openPage } from "./support/gateway.ts";
 
-const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const scopes = ["list", "read", "send", "approve", "view", "control", "admin"] as const;
 
 inChromium(() => {
@@ -112,8 +112,7 @@ inChromium(() => {
     await nameAgent(page, "");
     await agent.pressSequentially("agent-ot");
     const delta = { message_type: "assistant_message", id: "said-1", content: [{ type: "text", text: "I work" }] };
-    const frame = { type: "stream_delta", event_seq: 1, idempotency_key: "said-1", emitted_at: "1970-01-01T00:00:00Z" };
-    device.send({ ...frame, delta, runtime });
+    emit(device, { type: "stream_delta", delta });
     await page.getByRole("log").getByText("I work").waitFor();
     await agent.pressSequentially("her");
     expect(await agent.inputValue()).toBe("agent-other");

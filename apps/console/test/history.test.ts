@@ -2,10 +2,10 @@
 import { beforeAll, expect, test } from "vitest";
 import type { ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { openPage, passTime } from "./support/gateway.ts";
 
 const patiently = { timeout: 20_000 };
-const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
 inChromium(() => {
   const launched = launchForTests();
@@ -29,7 +29,7 @@ inChromium(() => {
 
   /** The device reports the end of the turn, and the gateway knows it. */
   async function finish(id: string, members: object): Promise<void> {
-    device.send({ type: "turn_finished", turn_id: `turn-${id}`, ...members, runtime, ...runtime });
+    emit(device, { type: "turn_finished", turn_id: `turn-${id}`, ...members });
     const path = `${launched.url}/v1/environments/keeps/messages?limit=1`;
     await expect
       .poll(async () => (await (await fetch(path, { headers })).json()).messages[0], patiently)
@@ -118,7 +118,7 @@ inChromium(() => {
       tool_call_id: "call-1",
     };
     const request = { ...asked, permission_suggestions };
-    device.send({ type: "control_request", request_id: "perm-call-1", request, ...runtime, runtime });
+    emit(device, { type: "control_request", request_id: "perm-call-1", request });
     const { page, faults } = await open("/approvals");
     await page
       .getByRole("button", { name: "Allow, and from now on: “Yes, and don't ask again for 'npm test'”" })
@@ -136,7 +136,7 @@ inChromium(() => {
       input: { command: "npm test" },
       tool_call_id: "call-2",
     };
-    device.send({ type: "control_request", request_id: "perm-call-2", request: asked, ...runtime, runtime });
+    emit(device, { type: "control_request", request_id: "perm-call-2", request: asked });
     const other = await launched.browser.newContext();
     const { page, faults } = await openPage(other, launched.url);
     await page.goto(await launched.gateway.link("--scope", "list", "--scope", "approve"));

@@ -1,11 +1,11 @@
 /** The lists in Chromium: unknown data, sort order, and state that survives navigation. */
 import type { Page } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
-import type { Frame, ScriptedDevice } from "@letta-environments/testkit";
+import type { ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { holdTime, openPage, passTime } from "./support/gateway.ts";
 
-const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const list = "**/v1/environments/approvals*";
 
 inChromium(() => {
@@ -15,7 +15,6 @@ inChromium(() => {
   let page: Page;
   let faults: readonly string[];
   let headers: Readonly<Record<string, string>>;
-  let sequence = 0;
 
   beforeAll(async () => {
     headers = await launched.headersOf("list", "read", "approve", "admin");
@@ -29,23 +28,20 @@ inChromium(() => {
     ({ page, faults } = await operator.open(...view));
   }
 
-  function send(frame: Readonly<Record<string, unknown>>): void {
-    sequence += 1;
-    const emitted = { event_seq: sequence, idempotency_key: `list-${sequence}`, emitted_at: new Date(0).toISOString() };
-    device.send({ ...frame, runtime, ...runtime, ...emitted } as Frame);
-  }
-
   function ask(command: string): void {
     const request = {
       ...{ subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: command },
       permission_suggestions: [{ id: "s-1", text: "Run every command without asking" }],
     };
-    send({ type: "control_request", request_id: `perm-${command}`, request });
+    emit(device, { type: "control_request", request_id: `perm-${command}`, request });
   }
 
   function report(status: Readonly<Record<string, unknown>>): void {
     const common = { is_online: true, is_processing: true, current_permission_mode: "standard" };
-    send({ type: "update_device_status", device_status: { ...common, letta_code_version: "1.0.0", ...status } });
+    emit(device, {
+      type: "update_device_status",
+      device_status: { ...common, letta_code_version: "1.0.0", ...status },
+    });
   }
 
   const loading = () => page.getByRole("main").getByRole("status");
@@ -346,7 +342,7 @@ inChromium(() => {
     await open("/device/desk");
     const lines = Array.from({ length: 9_000 }, (_, index) => `line number ${index}`);
     const content = lines.join("\n");
-    send({ type: "stream_delta", delta: { message_type: "assistant_message", id: "long", content } });
+    emit(device, { type: "stream_delta", delta: { message_type: "assistant_message", id: "long", content } });
     const box = page.locator("pre.plain");
     await box.getByText("line number 8999").waitFor();
     expect(await box.evaluate((element) => element.scrollHeight - element.clientHeight)).toBe(0);

@@ -3,9 +3,8 @@ import type { Locator, Page } from "playwright-core";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import type { ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { allowRequest, holdTime, passTime, settleCards } from "./support/gateway.ts";
-
-const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
 inChromium(() => {
   const launched = launchForTests();
@@ -44,7 +43,7 @@ inChromium(() => {
     const permission_suggestions = suggestions.map((text) => ({ id: text, text }));
     const asked = { subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: id };
     const request = { ...asked, permission_suggestions };
-    device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
+    emit(device, { type: "control_request", request_id: `perm-${id}`, request });
     // Also behind a dialog, where it has no role.
     const card = page.locator("article").filter({ hasText: command.slice(0, 12) });
     await card.waitFor();

@@ -2,9 +2,9 @@
 import { beforeAll, expect, test } from "vitest";
 import type { Frame, ScriptedDevice } from "@letta-environments/testkit";
 import { inChromium, launchForTests, signInOperator } from "./support/console-tests.ts";
+import { emit } from "./support/emit.ts";
 import { openPage, type WatchedPage } from "./support/gateway.ts";
 
-const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const names = [
   ["dev-1", "build-server"],
   ["dev-2", "build-server"],
@@ -18,7 +18,6 @@ inChromium(() => {
   const launched = launchForTests();
   const operator = signInOperator(launched, 20_000);
   let devices: readonly ScriptedDevice[] = [];
-  let sequence = 0;
 
   beforeAll(async () => {
     const { origin } = new URL(launched.url);
@@ -45,10 +44,9 @@ inChromium(() => {
     return operator.open(view, undefined, (page) => page.addInitScript(recordReads));
   }
 
-  function send(from: number, frame: Readonly<Record<string, unknown>>): void {
-    sequence += 1;
-    const emitted = { event_seq: sequence, idempotency_key: `text-${sequence}`, emitted_at: new Date(0).toISOString() };
-    devices[from]?.send({ ...frame, runtime, ...runtime, ...emitted } as Frame);
+  function send(from: number, frame: Frame): void {
+    const device = devices[from];
+    if (device !== undefined) emit(device, frame);
   }
 
   function say(id: string, content: string): void {

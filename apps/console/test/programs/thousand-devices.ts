@@ -6,6 +6,7 @@
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import { emit } from "../support/emit.ts";
 import { launchBrowser, launchConsoleGateway } from "../support/gateway.ts";
 
 const count = 1_000;
@@ -101,11 +102,9 @@ try {
 /** Reports a new directory once a second, devices at different moments. */
 async function change(device: ScriptedDevice, index: number): Promise<void> {
   await delay((index % 100) * 10);
-  const runtime = { agent_id: "agent-1", conversation_id: "default" };
   for (let sequence = 1; !ended.signal.aborted; sequence++) {
-    device.send({
+    emit(device, {
       type: "update_device_status",
-      runtime,
       device_status: {
         is_online: true,
         is_processing: false,
@@ -113,9 +112,6 @@ async function change(device: ScriptedDevice, index: number): Promise<void> {
         current_working_directory: `/srv/app/${sequence}`,
         pending_control_requests: [],
       },
-      event_seq: sequence,
-      idempotency_key: `${index}-${sequence}`,
-      emitted_at: new Date(0).toISOString(),
     });
     if (sequence % 20 === 0) device.send({ type: "ping" });
     await delay(1_000, undefined, { signal: ended.signal }).catch(() => undefined);

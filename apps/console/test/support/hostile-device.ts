@@ -2,16 +2,6 @@
 import type { Frame } from "@letta-environments/testkit";
 
 const markup = `"><img src=x onerror="globalThis.hostile=1"><script>globalThis.hostile=1</script>{{7*7}}`;
-const runtime = { agent_id: "agent-hostile", conversation_id: "default" };
-
-function frame(sequence: number, members: Readonly<Record<string, unknown>>): Frame {
-  const emitted = {
-    event_seq: sequence,
-    idempotency_key: `hostile-${sequence}`,
-    emitted_at: new Date(0).toISOString(),
-  };
-  return { ...members, runtime, ...emitted } as Frame;
-}
 
 /** The registration, the frames after it, and pieces of output. */
 export const reportAsHostile: {
@@ -21,7 +11,7 @@ export const reportAsHostile: {
 } = {
   registration: { deviceId: "hostile", connectionName: `hostile ${markup}`.slice(0, 128) },
   frames: [
-    frame(1, {
+    {
       type: "update_device_status",
       device_status: {
         is_online: true,
@@ -32,11 +22,10 @@ export const reportAsHostile: {
         letta_code_version: markup,
         pending_control_requests: [],
       },
-    }),
-    frame(2, {
+    },
+    {
       type: "control_request",
       request_id: "perm-hostile-1",
-      ...runtime,
       request: {
         subtype: "can_use_tool",
         tool_name: `Edit ${markup}`,
@@ -45,20 +34,19 @@ export const reportAsHostile: {
         permission_suggestions: [{ id: markup, text: markup }],
         blocked_path: markup,
       },
-    }),
+    },
   ],
-  output: (sequence) =>
-    frame(100 + sequence, {
-      type: "stream_delta",
-      delta: {
-        message_type: "assistant_message",
-        id: `said-${sequence}`,
-        content: [
-          {
-            type: "text",
-            text: `said by the device ${markup}\n\n[click](javascript:alert(1)) ![x](https://elsewhere.example/x.png), see [a page](https://elsewhere.example/)\n\n| ${markup} |\n|---|\n| x |\n\n\`\`\`\n${markup}\n\`\`\``,
-          },
-        ],
-      },
-    }),
+  output: (sequence) => ({
+    type: "stream_delta",
+    delta: {
+      message_type: "assistant_message",
+      id: `said-${sequence}`,
+      content: [
+        {
+          type: "text",
+          text: `said by the device ${markup}\n\n[click](javascript:alert(1)) ![x](https://elsewhere.example/x.png), see [a page](https://elsewhere.example/)\n\n| ${markup} |\n|---|\n| x |\n\n\`\`\`\n${markup}\n\`\`\``,
+        },
+      ],
+    },
+  }),
 };
