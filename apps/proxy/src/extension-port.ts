@@ -3,7 +3,13 @@
  * permission, events, viewers, and the management of devices at a remote upstream. The pipeline knows only these interfaces. Without extensions a
  * gateway serves the vendor's API: the list, single environments and sends, and the endpoints for devices.
  */
-import type { MatchedEndpoint, Operation, PlainResponse, UpgradeDecision } from "@letta-environments/schema";
+import type {
+  MatchedEndpoint,
+  Operation,
+  PlainRequest,
+  PlainResponse,
+  UpgradeDecision,
+} from "@letta-environments/schema";
 import type { BeginAction } from "./audit/actions.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
@@ -70,4 +76,6 @@ export interface AuthorisedExtension {
 export interface AuthorisedSocket extends MatchedEndpoint {
   readonly principal: GatewayPrincipal;
   readonly sockets: DeviceSockets;
+  /** The request as `sockets` receives it. */
+  readonly forwarded: PlainRequest;
 }

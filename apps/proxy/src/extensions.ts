@@ -10,7 +10,6 @@ import { createAuditViewers, createBeginControl } from "./audit/control.ts";
 import { createAuditDeviceChange } from "./audit/device-changes.ts";
 import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
 import { createEventStreams, type EventStreams, type EventStreamsOptions } from "./streams/event-streams.ts";
-import { deviceSocketRequest } from "./upstream/embedded.ts";
 import type { AuditFor } from "./upstream/extensions/devices.ts";
 import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
 import { createAuthenticateViewer, keepTicketCredential, type TicketCredentials } from "./viewers/credential.ts";
@@ -70,15 +69,14 @@ function createSteps(parts: ExtensionParts, shared: SharedAcrossReloads): Extens
       if (decoded.operation === "createViewerTicket") keepTicketCredential(ticketCredentials, request, principal);
       return null;
     },
-    openSocket(request, { endpoint, params, principal, sockets }) {
+    openSocket(request, { endpoint, params, principal, sockets, forwarded }) {
       if (endpoint.operation !== "openViewerSocket") return null;
-      const upgradeRequest = deviceSocketRequest(endpoint, params, request);
       const { connectionId = "" } = params;
       const client = clientFactsOf(request);
       return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
         const deviceId = connection?.environment.deviceId ?? connectionId;
         const requests = createViewerRequests(currentPorts, { principal, connectionId, deviceId, client });
-        return sockets.upgrade(upgradeRequest, principal, requests);
+        return sockets.upgrade(forwarded, principal, requests);
       });
     },
   };

@@ -5,6 +5,7 @@
  */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
+  buildPath,
   type MatchedEndpoint,
   type PlainResponse,
   problemResponse,
@@ -21,7 +22,7 @@ import type { HandleAs } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain, createRespondAfterWait, forgetBody } from "./reauthentication/decide-again.ts";
 import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
-import { type GatewayRequest, ignoreForwardedHeaders, isSafe } from "./http/gateway-request.ts";
+import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere, refuseUnlessRead } from "./http/response.ts";
 import { createRequestTargets, type ServedEndpoints } from "./http/request-targets.ts";
 import { readIdempotencyKey, validateRequest } from "./http/validate-request.ts";
@@ -36,7 +37,6 @@ import { createRequestState, reportRequest, type RequestExchange, type WrapApiSt
 import type { StepName } from "./step-names.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { shieldTelemetry } from "./telemetry.ts";
-import { deviceSocketRequest } from "./upstream/embedded.ts";
 import type { AuthorisedRequest, PreparedCall } from "./upstream/upstream.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
@@ -299,9 +299,11 @@ function createPrepare({ prepareCall }: Features) {
 function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensions }: Features) {
   return ({ endpoint, params, request, principal }: Admitted): MaybePromise<UpgradeDecision | PlainResponse> => {
     if (endpoint.successStatus !== 101 || sockets === null) return noSocketHere;
-    const own = extensions?.openSocket(request, { endpoint, params, principal, sockets }) ?? null;
-    if (own !== null) return own;
-    return sockets.upgrade(deviceSocketRequest(endpoint, params, request), principal);
+    // The server needs none of the caller's headers, and the token in the query was checked already.
+    const query = new URLSearchParams(splitQuery(request.query).rest).toString();
+    const forwarded = { method: endpoint.method, path: buildPath(endpoint, params), query, headers: {}, body: null };
+    const own = extensions?.openSocket(request, { endpoint, params, principal, sockets, forwarded }) ?? null;
+    return own ?? sockets.upgrade(forwarded, principal);
   };
 }
 

@@ -4,17 +4,14 @@
  */
 import type { RequestContext } from "@letta-environments/environment-server";
 import {
-  buildPath,
   type DeviceIdentity,
   declareDeduplication,
-  type Endpoint,
-  type PlainRequest,
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { createAcceptInvitation } from "../auth/invitations.ts";
-import { callerGone, type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
+import { callerGone } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
 import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, KeyStoreFor, UpstreamProgress } from "../ports.ts";
@@ -152,15 +149,4 @@ function operate(
     ...(invite !== undefined && { labels: { displayName: null, tags: invite.tags } }),
     ...(devicesFor !== null && { devices: devicesFor({ kind: "key", keyId, tenant }) }),
   });
-}
-
-/** The upgrade request of a device, as the embedded server receives it: without the caller's headers, which it does not need. */
-export function deviceSocketRequest(
-  endpoint: Endpoint,
-  params: Readonly<Record<string, string>>,
-  request: Pick<GatewayRequest, "query">,
-): PlainRequest {
-  // The token was checked already; do not forward it.
-  const query = new URLSearchParams(splitQuery(request.query).rest).toString();
-  return { method: endpoint.method, path: buildPath(endpoint, params), query, headers: {}, body: null };
 }
