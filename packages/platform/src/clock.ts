@@ -13,9 +13,18 @@ export interface Clock {
   setTimer(delayMs: number, run: () => void): () => void;
 }
 
-/** Resolves after `delayMs` of monotonic time. With 0, other work can run before. */
-export function sleep(clock: Pick<Clock, "setTimer">, delayMs: number): Promise<void> {
-  return new Promise((resolve) => void clock.setTimer(delayMs, resolve));
+/** Resolves after `delayMs` of monotonic time, or as soon as the signal aborts. With 0, other work can run before. */
+export function sleep(clock: Pick<Clock, "setTimer">, delayMs: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const cancel = clock.setTimer(delayMs, end);
+    signal?.addEventListener("abort", end, { once: true });
+  });
 }
 
 /** Runs work for items that blocks the process, such as a write to SQLite, in batches. Other work can run between them. */

@@ -3,7 +3,7 @@
  * key sees the devices of its tenant that its own restrictions, and those of its tenant, allow; the operator sees every device.
  * Decisions on changes run inside the store's transaction, on the rows that are changed.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import type { AdministeredDevice, DeviceAdministration, DeviceRow } from "@letta-environments/environment-server";
 import {
   allowsDevice,
@@ -13,7 +13,6 @@ import {
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
-import { pause } from "../lib/deadline.ts";
 import type { DevicesFor } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
 import { showDevice } from "./device-view.ts";
@@ -123,7 +122,7 @@ async function readPage(
     const last = rows.at(-1);
     if (found.length >= limit || last === undefined || rows.length < rowsPerTurn) return found.slice(0, limit);
     afterId = last.id;
-    await pause(clock, 0);
+    await sleep(clock, 0);
   }
 }
 

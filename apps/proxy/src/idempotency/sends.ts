@@ -3,10 +3,10 @@
  * waits for the result until its own deadline, by reading the store: the send may run in another process, and on Workers a request
  * must not wait for another request's promise.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
-import { type Deadline, pause, repeatUntilDone } from "../lib/deadline.ts";
+import { type Deadline, repeatUntilDone } from "../lib/deadline.ts";
 import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
 import { classifyRequest, replayResponse, type RequestClass, toStoredResult } from "./repeats.ts";
 import { createUnreleased, type Unreleased } from "./unreleased.ts";
@@ -113,7 +113,7 @@ export function createSends(ports: SendsPorts): Sends {
       if (result !== null) return result;
       const remainingMs = deadline.atMs - clock.monotonic();
       if (remainingMs <= 0) return responded(inProgress);
-      await pause(clock, Math.min(pauseMs, remainingMs), deadline.signal);
+      await sleep(clock, Math.min(pauseMs, remainingMs), deadline.signal);
       if (deadline.signal.aborted) return responded(callerGone);
       const later = await attempt("find", () => store.find(scope, idsOf(ids)));
       if (later === null) return responded(unavailable);

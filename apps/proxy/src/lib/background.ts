@@ -1,6 +1,5 @@
 /** Work that goes on after a response, on runtimes that do not wait for it themselves. */
-import type { Clock } from "@letta-environments/platform";
-import { pause } from "./deadline.ts";
+import { type Clock, sleep } from "@letta-environments/platform";
 
 /** Work that may outlast its request. A process waits for it before it stops. */
 export interface BackgroundWork {
@@ -20,7 +19,7 @@ export function createBackgroundWork(clock: Pick<Clock, "setTimer">): Background
     },
     async finish(graceMs) {
       const end = new AbortController();
-      await Promise.race([pause(clock, graceMs, end.signal), Promise.allSettled(running)]);
+      await Promise.race([sleep(clock, graceMs, end.signal), Promise.allSettled(running)]);
       end.abort();
     },
   };

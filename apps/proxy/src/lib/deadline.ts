@@ -1,5 +1,5 @@
-/** Time limits on the monotonic clock: work that ends at a deadline or with its caller, and pauses that a signal ends. */
-import type { Clock } from "@letta-environments/platform";
+/** Time limits on the monotonic clock: work that ends at a deadline or with its caller, and failed calls that are repeated for a while. */
+import { type Clock, sleep } from "@letta-environments/platform";
 
 /** The end of work: a time of the monotonic clock, in milliseconds, or when the client disconnects. */
 export interface Deadline {
@@ -72,7 +72,7 @@ export async function repeatUntilDone(
 ): Promise<void> {
   const endMs = clock.monotonic() + durationMs;
   for (let pauseMs = 25; clock.monotonic() < endMs; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
-    await pause(clock, pauseMs);
+    await sleep(clock, pauseMs);
     if (!isNeeded()) return;
     try {
       return await call();
@@ -80,18 +80,4 @@ export async function repeatUntilDone(
       // The first failure was reported.
     }
   }
-}
-
-/** Resolves after some time, in milliseconds, or as soon as the signal aborts. */
-export function pause(clock: Pick<Clock, "setTimer">, durationMs: number, signal?: AbortSignal): Promise<void> {
-  if (signal?.aborted === true) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = (): void => {
-      cancel();
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const cancel = clock.setTimer(durationMs, end);
-    signal?.addEventListener("abort", end, { once: true });
-  });
 }

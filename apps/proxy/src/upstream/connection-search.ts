@@ -2,10 +2,9 @@
  * Searches the rows of a remote server for connections. Look-ups of one key share a search: while one runs, the next ones wait and are searched for
  * together. Searches that do not find everything are limited, so callers with wrong ids cannot make the gateway read the list over and over.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
-import { pause } from "../lib/deadline.ts";
 import type { Refusal } from "../lib/steps.ts";
 import type { EnvironmentPage, UpstreamRow } from "./environments.ts";
 
@@ -103,7 +102,7 @@ export function createConnectionSearch(
 
   async function waitAfterMisses({ missesUntilMs }: LookUps): Promise<void> {
     const delayMs = missDelayMs(missesUntilMs, clock.monotonic());
-    if (delayMs > 0) await pause(clock, delayMs);
+    if (delayMs > 0) await sleep(clock, delayMs);
   }
 
   return {

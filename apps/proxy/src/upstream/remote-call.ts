@@ -2,6 +2,7 @@
  * An HTTP call to a remote server: the request is built only from an allowlist, runs within its deadline, and ends in a validated response or in a
  * problem. Reads are repeated after a transient failure; a send is sent once.
  */
+import { sleep } from "@letta-environments/platform";
 import {
   buildPath,
   type KnownEndpoint,
@@ -12,7 +13,7 @@ import {
 } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { traceparentPattern } from "../http/traceparent.ts";
-import { type Deadline, pause, runWithDeadline } from "../lib/deadline.ts";
+import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import { type AttemptOutcome, createAttempt, faultOf } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
@@ -83,7 +84,7 @@ export function createCallRemote(
   /** Waits; false if the deadline ended the wait. */
   async function waitFor(delayMs: number, deadline: Deadline): Promise<boolean> {
     if (delayMs === 0) return !deadline.signal.aborted;
-    return (await runWithDeadline(clock, deadline, (signal) => pause(clock, delayMs, signal))).kind === "finished";
+    return (await runWithDeadline(clock, deadline, (signal) => sleep(clock, delayMs, signal))).kind === "finished";
   }
 }
 

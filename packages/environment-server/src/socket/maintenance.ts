@@ -3,7 +3,7 @@
  * changes, replaced connectionIds, and the rows of devices that have not connected for a long time. The timer also runs while no device is connected.
  * A row with an open socket is never removed.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import type { EmitEvent } from "../log-events.ts";
 import {
   environmentGraceMs,
@@ -49,19 +49,10 @@ export function createMaintenance({
 }): Maintenance {
   const startedAtMs = clock.monotonic();
   let running: Promise<void> | null = null;
-  let isStopped = false;
-  let endPause = (): void => undefined;
+  const stopping = new AbortController();
+  const { signal } = stopping;
   let cancelTimer = (): void => undefined;
-
-  function pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = clock.setTimer(pauseMs, resolve);
-      endPause = () => {
-        cancel();
-        resolve();
-      };
-    });
-  }
+  const pause = (): Promise<void> => sleep(clock, pauseMs, signal);
 
   /** Removes one batch of rows. Returns whether there may be more. */
   async function removeIdleRows(): Promise<boolean> {
@@ -81,11 +72,13 @@ export function createMaintenance({
   async function run(): Promise<void> {
     try {
       await time.saveIfDue();
-      while (!isStopped && (await store.prune(time.now(), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneMessages(time.expiryNow(historyMs), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneApprovals(time.expiryNow(historyMs), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneChanges(time.now(), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await removeIdleRows())) await pause();
+      while (!signal.aborted && (await store.prune(time.now(), maintenanceBatchSize))) await pause();
+      while (!signal.aborted && (await store.pruneMessages(time.expiryNow(historyMs), maintenanceBatchSize)))
+        await pause();
+      while (!signal.aborted && (await store.pruneApprovals(time.expiryNow(historyMs), maintenanceBatchSize)))
+        await pause();
+      while (!signal.aborted && (await store.pruneChanges(time.now(), maintenanceBatchSize))) await pause();
+      while (!signal.aborted && (await removeIdleRows())) await pause();
     } catch (cause) {
       emit({ type: "store_failed", operation: "prune", cause });
     } finally {
@@ -101,9 +94,8 @@ export function createMaintenance({
   return {
     start,
     async stop() {
-      isStopped = true;
       cancelTimer();
-      endPause();
+      stopping.abort();
       await running;
     },
   };

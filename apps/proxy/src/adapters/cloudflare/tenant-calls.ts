@@ -2,13 +2,12 @@
  * Calls the objects of tenants (`TenantObject`) from an isolate, for sends, their audit log and rate limits. Combines the calls of one
  * send: its reservation with the record of its start, and its result with the record of its end and the leases that it releases.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import type { AuditEntry } from "../../audit/entry.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import { AuditUnavailableError } from "../../audit/store.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError, throwUnavailable } from "../../idempotency/store.ts";
 import { createBoundedMap } from "../../lib/bounded-map.ts";
-import { pause } from "../../lib/deadline.ts";
 import { callObject, objectTimeoutMs } from "./object-call.ts";
 import type {
   HeldLease,
@@ -162,7 +161,7 @@ function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: numb
     /** Releases a lease with the next end of a send or, once nothing else is ready, alone. One that cannot be released expires. */
     async release(tenant: string, lease: HeldLease): Promise<void> {
       waitingLeases.set(tenant, [...(waitingLeases.get(tenant) ?? []), lease]);
-      await pause(clock, 0);
+      await sleep(clock, 0);
       if (waitingLeases.has(tenant)) await conclude(tenant, {}).catch(() => undefined);
     },
   };
