@@ -8,7 +8,7 @@ import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { MaybePromise, WrapStep } from "./lib/steps.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit, type RateLimitResult } from "./limits/response.ts";
-import { type GatewayRequest, resolveRequestId } from "./http/gateway-request.ts";
+import { type GatewayRequest, requestIdOf } from "./http/gateway-request.ts";
 import type { BodyHolder } from "./http/validate-request.ts";
 import { errorCodeOf } from "./http/response.ts";
 import type { StepName } from "./step-names.ts";
@@ -64,7 +64,7 @@ export function createRequestState(
   request: GatewayRequest,
   ports: Pick<GatewayPorts, "clock" | "randomId">,
 ): RequestState {
-  const requestId = resolveRequestId(request.header("x-request-id"), ports.randomId);
+  const requestId = requestIdOf(request, ports.randomId);
   return {
     requestId,
     startedAt: ports.clock.monotonic(),

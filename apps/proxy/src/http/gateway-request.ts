@@ -64,7 +64,8 @@ export function targetOf({ path, query }: GatewayRequest): string {
 const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Returns the id of a request: the caller's `X-Request-Id` if it is safe to log and to forward, else a new one. */
-export function resolveRequestId(presented: string | null, randomId: RandomId): string {
+export function requestIdOf(request: Pick<GatewayRequest, "header">, randomId: RandomId): string {
+  const presented = request.header("x-request-id");
   return presented !== null && requestIdPattern.test(presented) ? presented : randomId("req");
 }
 

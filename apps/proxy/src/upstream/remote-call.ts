@@ -168,7 +168,7 @@ export function buildRemoteRequest(
       accept: "application/json",
       "user-agent": gateway.userAgent,
       via: gateway.via,
-      // The caller's, if it is safe to forward (`resolveRequestId`).
+      // The caller's, if it is safe to forward (`requestIdOf`).
       "x-request-id": call.requestId,
       ...(body !== null && { "content-type": "application/json" }),
       ...(credential !== undefined && { authorization: `Bearer ${credential.value}` }),

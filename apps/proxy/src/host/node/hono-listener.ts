@@ -7,7 +7,7 @@ import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { RandomId } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { requestTarget, resolveRequestId } from "../../http/gateway-request.ts";
+import { requestIdOf, requestTarget } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
@@ -59,7 +59,7 @@ export function createHonoListener(options: HonoListenerOptions): HonoListener {
   function respondToError(cause: unknown, request: NodeRequest): Response {
     if (cause instanceof RequestError) return toWebResponse(pipeline.refuse(request, unreadableRequest));
     onFailure(cause);
-    const requestId = resolveRequestId(request.header("x-request-id"), randomId);
+    const requestId = requestIdOf(request, randomId);
     return toWebResponse(finishResponse(problemResponse("internal_error"), requestId, request.method));
   }
 

@@ -11,13 +11,13 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { atTurnEnd } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
+import { type GatewayRequest, requestIdOf } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { Admission } from "./admission.ts";
 import type { HonoListener, HonoListenerOptions } from "./hono-listener.ts";
-import { joinedHeader, NodeRequest } from "./request.ts";
+import { NodeRequest } from "./request.ts";
 import {
   requestsUpgrade,
   isLivenessProbe,
@@ -62,9 +62,9 @@ export function createHttpServer(options: HttpServerOptions): Server {
   const passToHono = createLazyListener(options);
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
-    const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
-    const finished = finishResponse(response, requestId, "GET");
-    sendLater(incoming, outgoing, pipeline.decorate(finished, new NodeRequest(incoming, outgoing)));
+    const request = new NodeRequest(incoming, outgoing);
+    const finished = finishResponse(response, requestIdOf(request, randomId), "GET");
+    sendLater(incoming, outgoing, pipeline.decorate(finished, request));
   }
 
   function respondBy(

@@ -14,11 +14,11 @@ import {
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import type { WebSocket, WebSocketServer } from "ws";
-import { resolveRequestId } from "../../http/gateway-request.ts";
+import { requestIdOf } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { closeAfterPendingResponse, writeRawResponse } from "./http-server.ts";
-import { joinedHeader, NodeRequest } from "./request.ts";
+import { NodeRequest } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { SocketBudget } from "./frame-budget.ts";
@@ -74,8 +74,8 @@ export function createUpgradeListener(
   { randomId, admission, onFailure, prefix }: WebSocketOptions,
 ): UpgradeListener {
   function refuse(socket: Duplex, incoming: IncomingMessage, response: PlainResponse): void {
-    const presented = joinedHeader(incoming.rawHeaders, "x-request-id");
-    writeRawResponse(socket, finishResponse(response, resolveRequestId(presented, randomId), "GET"));
+    const requestId = requestIdOf(new NodeRequest(incoming, socket), randomId);
+    writeRawResponse(socket, finishResponse(response, requestId, "GET"));
   }
 
   let opening: Promise<WebSocketServer> | null = null;

@@ -15,7 +15,7 @@ import { createDocsRoutes } from "../../host/docs.ts";
 import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { passedRequest } from "../../host/web/passed-request.ts";
-import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
+import { type GatewayRequest, requestIdOf } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { createAddressOf } from "../../limits/client-address.ts";
 import { openPipeline, openWhenCalled, resolveFetchSettings, type SettingSources, storesCheck } from "./open.ts";
@@ -79,9 +79,9 @@ export function createGateway<Bindings extends object = object>({
     try {
       const opening = await open();
       if (opening.kind === "open") return await opening.gateway.pipeline.handle(request);
-      return finishResponse(opening.response, requestIdOf(request), request.method);
+      return finishResponse(opening.response, requestIdOf(request, randomId), request.method);
     } catch (cause) {
-      const requestId = requestIdOf(request);
+      const requestId = requestIdOf(request, randomId);
       return finishResponse(failureResponse(requestId, cause, log), requestId, request.method);
     }
   }
@@ -94,8 +94,4 @@ export function createGateway<Bindings extends object = object>({
         passedRequest(context.req.raw, clientAddressOf?.(context) ?? null, basePath(context)),
     },
   );
-}
-
-function requestIdOf(request: GatewayRequest): string {
-  return resolveRequestId(request.header("x-request-id"), randomId);
 }
