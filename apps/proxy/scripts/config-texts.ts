@@ -1,6 +1,6 @@
 /** Descriptions of the members of `proxy.config.json` for editors. They are here because the gateway never reads them. */
 import { scopesGrantedByName } from "../src/auth/jwt-claims.ts";
-import { limitedRoutes } from "../src/limits/routes.ts";
+import { limitedRoutes } from "../src/limits/settings.ts";
 
 type Texts = Readonly<Record<string, string>>;
 

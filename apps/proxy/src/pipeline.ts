@@ -31,7 +31,7 @@ import { retrieveRateLimit, rateLimitPath } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import type { AuthenticateRequest } from "./limits/authentication.ts";
 import { countedDevice, limitQuery, limitRequest } from "./limits/request-limits.ts";
-import { routeOf } from "./limits/routes.ts";
+import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { createRequestState, reportRequest, type RequestExchange, type WrapApiStep } from "./request-exchange.ts";
 import type { StepName } from "./step-names.ts";

@@ -5,8 +5,7 @@ import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences, cacheStoreNames } from "../cache/policy.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { oneOf, record } from "../lib/strict-schemas.ts";
-import { type LimitedRoute, limitedRoutes } from "../limits/routes.ts";
-import { rateLimitStoreNames } from "../limits/settings.ts";
+import { type LimitedRoute, limitedRoutes, rateLimitStoreNames } from "../limits/settings.ts";
 import { rateLimitDimensions, rateLimitFailureModes } from "../rate-limit/policy.ts";
 import {
   type AdminFile,

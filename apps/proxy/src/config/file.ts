@@ -4,8 +4,7 @@ import type { ShadowRule } from "../auth/shadow.ts";
 import type { ClaimPath, ClaimSettings, JwtAlgorithm, JwtSettings } from "../auth/jwt-settings.ts";
 import type { CacheSettings } from "../cache/policy.ts";
 import type { IdentityLabel, OtlpSettings } from "../metrics/settings.ts";
-import type { LimitedRoute } from "../limits/routes.ts";
-import type { RateLimitStoreName } from "../limits/settings.ts";
+import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
 import type { RateLimitDimension, RateLimitPolicy } from "../rate-limit/policy.ts";
 
 /** The content of `proxy.config.json`. Secrets do not belong there: they come from the environment or from separate files. */

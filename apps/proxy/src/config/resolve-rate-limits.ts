@@ -1,7 +1,13 @@
 import type { Resolved, SettingProblem } from "../lib/setting-rules.ts";
 import { groupAddress } from "../limits/client-address.ts";
-import { countedRoutes, countsFailures, type LimitedRoute, limitedRoutes } from "../limits/routes.ts";
-import type { RateLimitSettings, RoutedRateLimit } from "../limits/settings.ts";
+import {
+  countedRoutes,
+  countsFailures,
+  type LimitedRoute,
+  limitedRoutes,
+  type RateLimitSettings,
+  type RoutedRateLimit,
+} from "../limits/settings.ts";
 import {
   type RateLimitDimension,
   type RateLimitPolicy,

@@ -25,7 +25,7 @@ import type { RateLimiter } from "../rate-limit/limiter.ts";
 import type { RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitDecision, RateLimitOutcome } from "../rate-limit/store.ts";
 import { type RateLimitResult, unleased } from "./response.ts";
-import type { LimitedRoute } from "./routes.ts";
+import type { LimitedRoute } from "./settings.ts";
 
 /** The limits on failed authentication. */
 export interface FailureLimits {

@@ -5,7 +5,7 @@ import { createTestPrincipal } from "../../test/support/create-test-principal.ts
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { problemOf } from "../../test/support/test-proxy.ts";
 import { createMemoryRateLimitStore } from "../adapters/memory/rate-limit-store.ts";
-import type { LimitedRoute } from "./routes.ts";
+import type { LimitedRoute } from "./settings.ts";
 import type { RateLimitsFile } from "../config/file.ts";
 import { resolveRateLimits } from "../config/resolve-rate-limits.ts";
 import { createRateLimiter } from "../rate-limit/limiter.ts";

@@ -18,8 +18,7 @@ import type { RateLimitOutcome } from "../rate-limit/store.ts";
 import { createFailureLimits, type FailureLimits } from "./authentication.ts";
 import { createAddressOf } from "./client-address.ts";
 import { rateLimitResponse, type RateLimitResult, type RateLimitRequestState, unleased } from "./response.ts";
-import { countedRoutes, type LimitedRoute, limitedRoutes } from "./routes.ts";
-import type { RateLimitSettings } from "./settings.ts";
+import { countedRoutes, type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
 
 /** The values that a request is counted by, besides its principal and its route. */
 export interface RateLimitContext {
