@@ -49,8 +49,7 @@ export interface GatewayResources extends UpstreamResources {
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */
   readonly deviceSockets: DeviceSockets | null;
-  /** `null`: the gateway serves none. */
-  readonly extensions: Extensions | null;
+  readonly extensions: Extensions;
   /** `null` if nothing is counted. */
   readonly metrics: PipelineMetrics | null;
 }
