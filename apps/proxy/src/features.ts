@@ -11,7 +11,6 @@ import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/call
 import { liftAndRemember } from "./auth/shadow.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
-import { type CheckCredential, createCheckCredential, replaceCheck } from "./reauthentication/check.ts";
 import type { BodyBudget, BodyOwner } from "./http/body-memory.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
@@ -23,6 +22,7 @@ import { divideCalls } from "./upstream/concurrency.ts";
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { type ChooseCredential, createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 import { mapMaybe } from "./lib/steps.ts";
+import { type CheckCredential, createCheckCredential, replaceCheck } from "./reauthentication.ts";
 
 export interface Features {
   readonly authenticate: AuthenticateRequest;

@@ -20,7 +20,7 @@ import { cacheTtlsOf } from "./cache/policy.ts";
 import { sessionPath } from "./console/same-origin.ts";
 import type { HandleAs } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
-import { createDecideAgain, createRespondAfterWait, forgetBody } from "./reauthentication/decide-again.ts";
+import { createDecideAgain, createRespondAfterWait, forgetBody } from "./reauthentication.ts";
 import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere, refuseUnlessRead } from "./http/response.ts";

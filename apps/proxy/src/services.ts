@@ -11,7 +11,7 @@ import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { LiftRestrictions } from "./auth/shadow.ts";
 import type { GatewaySettings } from "./config/settings.ts";
 import type { ConsoleSessions } from "./console/sessions.ts";
-import type { CurrentCheck } from "./reauthentication/check.ts";
+import type { CurrentCheck } from "./reauthentication.ts";
 import type { BodyBudget } from "./http/body-memory.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";

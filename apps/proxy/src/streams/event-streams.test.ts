@@ -3,7 +3,7 @@ import { problemResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
-import { createCheckCredential } from "../reauthentication/check.ts";
+import { createCheckCredential } from "../reauthentication.ts";
 import { createExpiryCheck } from "../keys/credential-expiry.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createEventStreams } from "./event-streams.ts";

@@ -6,7 +6,7 @@
 import type { EnvironmentServer, EventStream, EventsRequest, StreamEnd } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { eventStreamMediaType, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { CheckCredential, RequestCredential } from "../reauthentication/check.ts";
+import type { CheckCredential, RequestCredential } from "../reauthentication.ts";
 import type { StreamedResponse } from "../http/response.ts";
 import type { Telemetry } from "../telemetry.ts";
 

@@ -17,7 +17,7 @@ import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { Extensions } from "../../extension-port.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
-import type { CurrentCheck } from "../../reauthentication/check.ts";
+import type { CurrentCheck } from "../../reauthentication.ts";
 import type { BodyBudget } from "../../http/body-memory.ts";
 import { composeWraps } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";

@@ -1,14 +1,14 @@
 import type { PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
-import { createDeviceWorld } from "../../test/support/device-world.ts";
-import { disableKey, revokeKey } from "../../test/support/end-keys.ts";
-import { fakeRequest } from "../../test/support/fake-request.ts";
-import { bodyOf, createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
-import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
-import type { CurrentCheck } from "./check.ts";
-import { createShadow, liftRestrictions, shadowRules } from "../auth/shadow.ts";
-import { type KeyPatch, type KeyRequest, patchKey } from "../keys/key-lifecycle.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import { createDeviceWorld } from "../test/support/device-world.ts";
+import { disableKey, revokeKey } from "../test/support/end-keys.ts";
+import { fakeRequest } from "../test/support/fake-request.ts";
+import { bodyOf, createTestProxy, problemOf } from "../test/support/test-proxy.ts";
+import { createTestIssuer, testJwtSettings } from "../test/support/test-issuer.ts";
+import type { CurrentCheck } from "./reauthentication.ts";
+import { createShadow, liftRestrictions, shadowRules } from "./auth/shadow.ts";
+import { type KeyPatch, type KeyRequest, patchKey } from "./keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "./keys/key-store-outages.ts";
 
 /** A gateway with one device, and requests whose bodies the test lets arrive. */
 async function setUp(options: Parameters<typeof createDeviceWorld>[1] = {}) {

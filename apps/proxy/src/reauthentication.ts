@@ -6,18 +6,87 @@
  *   device is made again.
  * - After a wait for the end of a turn: the response shows what happened during the wait. A key that has ended meanwhile sees nothing of it, and one
  *   with other permissions sees what a new request would.
+ * - While a stream of events is open: it ends with its credential (`streams/event-streams.ts`).
  */
 import type { Clock } from "@letta-environments/platform";
-import type { MatchedEndpoint, PlainResponse } from "@letta-environments/schema";
-import type { GatewayPrincipal } from "../auth/authentication.ts";
-import { authoriseEndpoint } from "../auth/authorise.ts";
-import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { ValidRequest } from "../http/validate-request.ts";
-import { parseJsonObject } from "../lib/json.ts";
-import type { MaybePromise, Refusal } from "../lib/steps.ts";
-import type { RequestExchange, RequestState } from "../request-exchange.ts";
-import type { PreparedCall } from "../upstream/upstream.ts";
-import type { CheckCredential } from "./check.ts";
+import { type MatchedEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type Authentication, type GatewayPrincipal, invalidKey } from "./auth/authentication.ts";
+import { authoriseEndpoint } from "./auth/authorise.ts";
+import type { GatewayRequest } from "./http/gateway-request.ts";
+import type { ValidRequest } from "./http/validate-request.ts";
+import { credentialOf } from "./keys/key-record.ts";
+import { isDeepEqual } from "./lib/deep-equal.ts";
+import { parseJsonObject } from "./lib/json.ts";
+import { catchAll, type MaybePromise, type Refusal } from "./lib/steps.ts";
+import type { HasExpired } from "./ports.ts";
+import type { RequestExchange, RequestState } from "./request-exchange.ts";
+import type { PreparedCall } from "./upstream/upstream.ts";
+
+/** The credential of an authorised request. */
+export interface RequestCredential {
+  /** `Authorization` of the request. */
+  readonly authorization: string | null;
+  /** The permissions that it was authorised with. */
+  readonly principal: GatewayPrincipal;
+}
+
+/** The state of a credential that was valid before. */
+export type CredentialState =
+  /** It has the same permissions, or a change cannot be detected. The principal may expire at another time than before. */
+  | { readonly kind: "same"; readonly principal: GatewayPrincipal }
+  | { readonly kind: "changed"; readonly principal: GatewayPrincipal }
+  /** It is refused with this response. The reason is for the log only. */
+  | { readonly kind: "ended"; readonly response: PlainResponse; readonly reason: string | null };
+
+/** Authenticates a credential again. Never rejects. */
+export type CheckCredential = (credential: RequestCredential) => Promise<CredentialState>;
+
+/** The check of the current configuration, which outlives a reload. Requests that began under an earlier configuration use it, too. */
+export interface CurrentCheck {
+  /** Absent before the first configuration. */
+  check?: CheckCredential;
+}
+
+/** Installs `check` as the current one, and returns a function that always calls the current one. */
+export function replaceCheck(current: CurrentCheck, check: CheckCredential): CheckCredential {
+  current.check = check;
+  return (credential) => (current.check ?? check)(credential);
+}
+
+/**
+ * Creates a {@link CheckCredential}. An error of the authentication (5xx) neither ends a credential nor extends it: it counts as valid until its
+ * known expiry.
+ *
+ * @param authenticate Authenticates an `Authorization` header.
+ */
+export function createCheckCredential(
+  authenticate: (authorization: string | null) => MaybePromise<Authentication>,
+  hasExpired: HasExpired,
+): CheckCredential {
+  return async ({ authorization, principal }) => {
+    const authentication = await catchAll(
+      () => authenticate(authorization),
+      () => unavailable,
+    );
+    if (authentication.kind === "refused") {
+      const { response, reason = null } = authentication;
+      if (response.status < 500) return { kind: "ended", response, reason };
+      const { credentialExpiresAt, keyExpiresAt = null } = principal;
+      if (!hasExpired(credentialOf(principal), credentialExpiresAt ?? keyExpiresAt)) return { kind: "same", principal };
+      const expired = credentialExpiresAt === undefined ? "key_expired" : "token_expired";
+      return { kind: "ended", response: invalidKey, reason: expired };
+    }
+    const isSame = isDeepEqual(permissionsOf(authentication.principal), permissionsOf(principal));
+    return { kind: isSame ? "same" : "changed", principal: authentication.principal };
+  };
+}
+
+const unavailable: Authentication = { kind: "refused", response: problemResponse("key_store_unavailable") };
+
+/** A key that expires at another time has the same permissions until then. */
+function permissionsOf({ keyExpiresAt: _expiry, ...permissions }: GatewayPrincipal): object {
+  return permissions;
+}
 
 /** A request whose body has arrived. */
 interface CompleteRequest extends RequestExchange, MatchedEndpoint {

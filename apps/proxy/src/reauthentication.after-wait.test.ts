@@ -1,15 +1,15 @@
 import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { disableKey, revokeKey } from "../../test/support/end-keys.ts";
-import { fakeRequest } from "../../test/support/fake-request.ts";
-import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
-import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
-import { patchKey, type KeyRequest } from "../keys/key-lifecycle.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
-import type { EmbeddedServer } from "../ports.ts";
-import type { CurrentCheck } from "./check.ts";
-import { embedServer } from "../upstream/embedded.ts";
+import { disableKey, revokeKey } from "../test/support/end-keys.ts";
+import { fakeRequest } from "../test/support/fake-request.ts";
+import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../test/support/test-proxy.ts";
+import { createMemoryKeyStore } from "./adapters/memory/key-store.ts";
+import { patchKey, type KeyRequest } from "./keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "./keys/key-store-outages.ts";
+import type { EmbeddedServer } from "./ports.ts";
+import type { CurrentCheck } from "./reauthentication.ts";
+import { embedServer } from "./upstream/embedded.ts";
 
 const waiter: Partial<KeyRequest> = { scopes: ["read", "send", "view"], expiresAt: null };
 const path = "/v1/environments/conn-1/messages";
