@@ -5,7 +5,7 @@ import { createShadow, liftRestrictions, shadowRules } from "../src/auth/shadow.
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import { createExplainEndpoint } from "../src/explain/endpoint.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
-import type { ApprovalPolicies } from "../src/tenants/approval-policies.ts";
+import type { ApprovalPolicies } from "../src/tenants/settings.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy, emptyUpstream, problemOf, type TestProxy } from "./support/test-proxy.ts";

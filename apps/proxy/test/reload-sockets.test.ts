@@ -16,7 +16,7 @@ import { createExpiryCheck } from "../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import { createRateLimiter } from "../src/rate-limit/limiter.ts";
 import type { ProxyEvent } from "../src/telemetry.ts";
-import type { ApprovalPolicies } from "../src/tenants/approval-policies.ts";
+import type { ApprovalPolicies } from "../src/tenants/settings.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "./support/test-proxy.ts";

@@ -6,8 +6,13 @@ import { type PlainResponse, type Principal, problemResponse } from "@letta-envi
 import type { PermissionRules } from "../keys/socket-key-watch.ts";
 import type { ConfigurePermissions } from "../keys/socket-permissions.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
-import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
+import {
+  type AdmitsTenant,
+  type ApprovalPolicies,
+  approvalPolicyOf,
+  type CredentialKind,
+  type TenantSettings,
+} from "../tenants/settings.ts";
 import type { Authentication, GatewayPrincipal } from "./authentication.ts";
 import { type LiftRestrictions, liftRestrictions, restrictedPrincipalOf, type ShadowSettings } from "./shadow.ts";
 

@@ -1,7 +1,7 @@
 /** Resolves the settings of every runtime from variables and the file. */
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import type { Resolved, SettingProblem } from "../lib/setting-rules.ts";
-import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
+import type { ApprovalPolicies } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl, type UpstreamSettings } from "../upstream/settings.ts";
 import type { ApprovalPolicyFile, ConfigFile } from "./file.ts";
 import { resolveJwt, resolveTenants } from "./resolve-auth.ts";

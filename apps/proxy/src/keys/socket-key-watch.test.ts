@@ -6,7 +6,7 @@ import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createPermissionRules, type PermissionSettings } from "../auth/tenant-guard.ts";
 import { toShadowSettings } from "../auth/shadow.ts";
-import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
+import type { ApprovalPolicies } from "../tenants/settings.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import type { KeyStore } from "../ports.ts";
 import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";

@@ -1,4 +1,6 @@
-/** Tenants as the configuration names them, and types of questions about them: which one may call, with which credential for the upstream. */
+/** Tenants as the configuration names them, the policies for requests for permission, and types of questions about tenants. */
+import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
+import { earliest } from "../keys/key-record.ts";
 
 /** The settings of a tenant. */
 export interface TenantSettings {
@@ -28,4 +30,28 @@ export type CredentialOf = (tenant: string) => string | null;
 /** The tenant of every JWT, as far as the configuration names it; `null`: a claim names it. */
 export interface TokenTenant {
   readonly tenant: string | null;
+}
+
+/** The policies of a gateway. */
+export interface ApprovalPolicies {
+  /** `null`: none for everybody. */
+  readonly everybody: ApprovalPolicy | null;
+  readonly tenants: ReadonlyMap<string, ApprovalPolicy>;
+  /** By the ids of keys. */
+  readonly keys: ReadonlyMap<string, ApprovalPolicy>;
+}
+
+/** Combines all policies of a principal, including its key's own: all denied tools, and the earliest deadline. `null` without a policy. */
+export function approvalPolicyOf(
+  { everybody, tenants, keys }: ApprovalPolicies,
+  { tenant, keyId, approvalPolicy }: Pick<Principal, "tenant" | "keyId" | "approvalPolicy">,
+): ApprovalPolicy | null {
+  const policies = [everybody, tenants.get(tenant), keys.get(keyId), approvalPolicy].filter(
+    (policy) => policy !== null && policy !== undefined,
+  );
+  if (policies.length < 2) return policies[0] ?? null;
+  return {
+    deniedTools: [...new Set(policies.flatMap(({ deniedTools }) => deniedTools))],
+    deadlineMs: earliest(...policies.map(({ deadlineMs }) => deadlineMs)),
+  };
 }

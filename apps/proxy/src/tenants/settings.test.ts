@@ -1,6 +1,6 @@
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import { approvalPolicyOf } from "./approval-policies.ts";
+import { approvalPolicyOf } from "./settings.ts";
 
 const policy = (deniedTools: readonly string[], deadlineMs: number | null): ApprovalPolicy => ({
   deniedTools,
