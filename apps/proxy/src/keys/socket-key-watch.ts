@@ -7,15 +7,15 @@ import { credentialOf, type KeyRecord } from "./key-record.ts";
 import {
   allowsSocket,
   type ConfigurePermissions,
+  createSocketTokens,
   type CurrentRules,
-  expiryOfKey,
   hasSamePolicy,
   type Permissions,
-  permissionsOfKey,
+  presentRights,
   type SocketHolder,
+  type SocketTokens,
 } from "./socket-permissions.ts";
 import { createCloseUntagged, type TaggedSockets } from "./socket-tags.ts";
-import { createSocketTokens, type SocketTokens } from "./socket-tokens.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
@@ -69,7 +69,7 @@ export interface SocketRules extends Partial<PermissionRules> {
  * The socket of a viewer is also closed when any permission or rate limit of its key changes, even through the configuration: it
  * keeps those that it was opened with.
  *
- * The socket of a token is closed when the token expires, and when other tokens are accepted (`socket-tokens.ts`). Changes
+ * The socket of a token is closed when the token expires, and when other tokens are accepted (`socket-permissions.ts`). Changes
  * of the configuration close it like the socket of a key.
  */
 export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): DeviceSockets {
@@ -217,19 +217,6 @@ function firstAfter(times: Iterable<number | null>, nowMs: number): number {
   let first = Infinity;
   for (const time of times) if (time !== null && time > nowMs && time < first) first = time;
   return first;
-}
-
-/** The permissions that the credential of a socket gives now, `null` if none, and when it expires. */
-function presentRights(
-  tokens: SocketTokens,
-  records: ReadonlyMap<string, KeyRecord | null>,
-  holder: SocketHolder,
-  nowMs: number,
-): { readonly own: Permissions | null; readonly expiresAt: number | null } {
-  const token = tokens.find(holder);
-  if (token !== undefined) return { own: token, expiresAt: token.credentialExpiresAt };
-  const record = records.get(holder.keyId) ?? null;
-  return { own: permissionsOfKey(record, holder, nowMs), expiresAt: expiryOfKey(record, holder) };
 }
 
 /** Reads the records of the keys that hold a socket, each by itself: SQLite may fail to read some pages and not others. */

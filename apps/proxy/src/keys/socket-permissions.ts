@@ -1,4 +1,4 @@
-/** The permissions of open sockets: those that their keys give now, and whether the sockets may stay open with them. */
+/** The permissions of open sockets: those that their keys and tokens give now, and whether the sockets may stay open with them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import {
   allowsDevice,
@@ -10,7 +10,14 @@ import {
 import { isDeepEqual } from "../lib/deep-equal.ts";
 import { keyState } from "./key-lifecycle.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
-import { approvalPolicyOfKey, credentialIdOf, earliest, type KeyRecord, type KeySecret } from "./key-record.ts";
+import {
+  approvalPolicyOfKey,
+  credentialIdOf,
+  credentialOf,
+  earliest,
+  type KeyRecord,
+  type KeySecret,
+} from "./key-record.ts";
 
 /** The device or the viewer that has an open socket, and the credential that opened it. */
 export type SocketHolder = ConnectedDevice | ConnectedViewer;
@@ -57,6 +64,14 @@ export function allowsSocket(own: Permissions, holder: SocketHolder, { tenants, 
   return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(holder.tenant) ?? null }, holder);
 }
 
+/** The permissions only, with absent members filled in. */
+function comparable(permissions: Permissions): object {
+  const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = permissions;
+  const { approvalPolicy = null, rateLimits = null } = permissions;
+  const modes = { maxMode, setMode, ceiling: modeCeiling(permissions) };
+  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, modes, approvalPolicy, rateLimits };
+}
+
 /** Whether the socket of a device was opened under the current approval policy. For a viewer, the policy is one of its permissions. */
 export function hasSamePolicy(
   own: Permissions,
@@ -71,8 +86,21 @@ function effectOf(policy: ApprovalPolicy | null | undefined): object {
   return { deniedTools: new Set(policy?.deniedTools), deadlineMs: policy?.deadlineMs ?? null };
 }
 
+/** The permissions that the credential of a socket gives now, `null` if none, and when it expires. */
+export function presentRights(
+  tokens: SocketTokens,
+  records: ReadonlyMap<string, KeyRecord | null>,
+  holder: SocketHolder,
+  nowMs: number,
+): { readonly own: Permissions | null; readonly expiresAt: number | null } {
+  const token = tokens.find(holder);
+  if (token !== undefined) return { own: token, expiresAt: token.credentialExpiresAt };
+  const record = records.get(holder.keyId) ?? null;
+  return { own: permissionsOfKey(record, holder, nowMs), expiresAt: expiryOfKey(record, holder) };
+}
+
 /** The permissions of the key of a socket; `null` when the key, or the secret that opened the socket, has ended. */
-export function permissionsOfKey(record: KeyRecord | null, holder: SocketHolder, nowMs: number): Permissions | null {
+function permissionsOfKey(record: KeyRecord | null, holder: SocketHolder, nowMs: number): Permissions | null {
   const isValid =
     record !== null &&
     secretOf(record, holder) !== undefined &&
@@ -84,20 +112,76 @@ export function permissionsOfKey(record: KeyRecord | null, holder: SocketHolder,
   return { ...members, keyId: id, scopes: new Set(scopes), approvalPolicy: approvalPolicyOfKey(record) };
 }
 
-/** The permissions only, with absent members filled in. */
-function comparable(permissions: Permissions): object {
-  const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = permissions;
-  const { approvalPolicy = null, rateLimits = null } = permissions;
-  const modes = { maxMode, setMode, ceiling: modeCeiling(permissions) };
-  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, modes, approvalPolicy, rateLimits };
-}
-
 /** When the key of a socket or the secret that opened it expires, in epoch milliseconds; `null` when neither does, or the key is not known. */
-export function expiryOfKey(record: KeyRecord | null, holder: SocketHolder): number | null {
+function expiryOfKey(record: KeyRecord | null, holder: SocketHolder): number | null {
   return record === null ? null : earliest(record.expiresAt, secretOf(record, holder)?.expiresAt ?? null);
 }
 
 /** The secret that opened a socket; `undefined` when a rotation has replaced it. */
 function secretOf({ secrets }: KeyRecord, { credentialId }: SocketHolder): KeySecret | undefined {
   return secrets.find((secret) => credentialIdOf(secret) === credentialId);
+}
+
+/** The members of a principal or of the holder of a socket that name the credential of a socket. */
+type SocketCredential = Pick<Principal, "keyId" | "credentialId">;
+
+/** A principal that was authenticated by a token. */
+type TokenPrincipal = Principal & Required<Pick<Principal, "credentialExpiresAt">>;
+
+/**
+ * The principals of the open sockets that were authenticated with a token. A token has no record that could be read again, so its principal is kept
+ * as long as one of its sockets is open. When the settings for tokens change, all are forgotten: their sockets are closed, and devices and viewers
+ * reconnect under the new settings.
+ */
+export interface SocketTokens {
+  /**
+   * Returns a function that remembers the principal of a token as it was before the configuration was applied. Call it when the
+   * socket opens. It does nothing when the principal was authenticated by a key, or when the settings changed during the handshake.
+   */
+  prepare(principal: Principal): () => void;
+  find(holder: SocketCredential): TokenPrincipal | undefined;
+  /** Forgets every token after a change of the settings, and returns whether there was one. */
+  forgetAfterChange(): boolean;
+  /** Forgets the tokens without a socket. */
+  retain(holders: readonly SocketCredential[]): void;
+}
+
+/**
+ * Creates {@link SocketTokens}.
+ *
+ * @param tokenSettings Compared by value; `null`: tokens are not accepted.
+ * @param asAuthenticated Returns a caller with the permissions that its credential alone gives. Default: unchanged.
+ */
+export function createSocketTokens(
+  tokenSettings: () => object | null,
+  asAuthenticated: (principal: Principal) => Principal = (principal) => principal,
+): SocketTokens {
+  const tokens = new Map<string, TokenPrincipal>();
+  let settings = tokenSettings();
+  return {
+    prepare(principal) {
+      const before = tokenSettings();
+      const token = asAuthenticated(principal);
+      return () => {
+        if (isTokenPrincipal(token) && isDeepEqual(before, tokenSettings())) tokens.set(credentialOf(token), token);
+      };
+    },
+    find: (holder) => tokens.get(credentialOf(holder)),
+    forgetAfterChange() {
+      const current = tokenSettings();
+      // A reload of other settings gives an equal value.
+      const isChanged = current !== settings && !isDeepEqual(current, settings);
+      settings = current;
+      if (isChanged) tokens.clear();
+      return isChanged;
+    },
+    retain(holders) {
+      const credentials = new Set(holders.map(credentialOf));
+      for (const credential of tokens.keys()) if (!credentials.has(credential)) tokens.delete(credential);
+    },
+  };
+}
+
+function isTokenPrincipal(principal: Principal): principal is TokenPrincipal {
+  return principal.credentialExpiresAt !== undefined;
 }
