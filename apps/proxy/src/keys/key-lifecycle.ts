@@ -150,12 +150,3 @@ export function keyState(record: KeyRecord, nowMs: number): KeyState {
   if (record.disabledAt !== null) return "disabled";
   return unsupportedFeatures(record).length === 0 ? "active" : "unsupported";
 }
-
-/** Shortest text of a pepper, in characters. `openssl rand -hex 32` prints 64. */
-export const minPepperLength = 32;
-
-/** Creates a pepper from its secret: bytes, or text that is encoded as UTF-8. Its id is a digest of the secret. */
-export function pepperOf(secret: string | Uint8Array, hmacSha256: Digests["hmacSha256"]): Pepper {
-  const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;
-  return { id: hmacSha256(bytes, "pepper id").slice(0, 12), secret: bytes };
-}

@@ -3,7 +3,7 @@ import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testk
 import { hmacSha256Hex, sha256Hex, constantTimeEqual } from "@letta-environments/platform/node";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
-import { pepperOf } from "../../src/keys/key-lifecycle.ts";
+import { pepperOf } from "../../src/keys/pepper.ts";
 import { linkHash } from "../../src/audit/chain.ts";
 import { leadMs } from "../../src/adapters/cloudflare/coalescing-coordinator.ts";
 import { ask } from "../runtimes/use-gateway.ts";

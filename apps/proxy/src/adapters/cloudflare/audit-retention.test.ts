@@ -7,7 +7,7 @@ import { testReservation, testResult } from "../../../test/support/test-reservat
 import type { AuditEntry } from "../../audit/entry.ts";
 import { type AuditReport, verifyAudit } from "../../audit/verify.ts";
 import { retentionMs } from "../../idempotency/store.ts";
-import { pepperOf } from "../../keys/key-lifecycle.ts";
+import { pepperOf } from "../../keys/pepper.ts";
 import { createSqliteAuditChains, readDropped, readHead, readRecord } from "../sqlite/audit-store.ts";
 
 vi.mock("cloudflare:workers", () => workersModule);

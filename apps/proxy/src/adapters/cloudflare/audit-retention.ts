@@ -12,7 +12,7 @@ import {
 } from "@letta-environments/platform/cloudflare";
 import type { Sealing } from "../../audit/chain.ts";
 import { dropOldRecords } from "../../audit/retention.ts";
-import { pepperOf } from "../../keys/key-lifecycle.ts";
+import { pepperOf } from "../../keys/pepper.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
 import { droppedTable } from "../sqlite/audit-migrations.ts";
 import { createSqliteAuditRetention } from "../sqlite/audit-store.ts";

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
 import { pepperName } from "../../backup/manifest.ts";
-import { minPepperLength, pepperOf } from "../../keys/key-lifecycle.ts";
+import { minPepperLength, pepperOf } from "../../keys/pepper.ts";
 import type { Pepper } from "../../ports.ts";
 import { describeAccess, errorCode } from "./data-dir.ts";
 

@@ -18,7 +18,7 @@ import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/fet
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { logKeyStore, logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
-import { pepperOf } from "../../keys/key-lifecycle.ts";
+import { createPepperCheck, pepperOf } from "../../keys/pepper.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import { boundRefusals } from "../../audit/refusals.ts";
@@ -35,7 +35,6 @@ import type { GatewayPorts, JwksFetch, KeyStoreFor } from "../../ports.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
 import { createTenantAdmission, credentialsFromSettings, findCredentialConflicts } from "../../tenants/credentials.ts";
 import { userAgent } from "../../version.ts";
-import { createPepperCheck } from "../pepper-check.ts";
 import type { WorkerBindings, WorkerSettings } from "./settings.ts";
 
 /** How many calls of one isolate to the upstream may run at once. The platform has its own limits for each request. */

@@ -7,7 +7,7 @@ import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
 import { GatewayFileSchema, parseConfigFile } from "../../config/file-schema.ts";
 import type { GatewaySettings } from "../../config/settings.ts";
-import { minPepperLength } from "../../keys/key-lifecycle.ts";
+import { minPepperLength } from "../../keys/pepper.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { credentialsFromSettings, findSharedCredentials, tenantCredentials } from "../../tenants/credentials.ts";

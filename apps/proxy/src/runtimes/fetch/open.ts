@@ -21,7 +21,7 @@ import { createBodyBudget } from "../../http/body-memory.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { createExpiryCheck } from "../../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages } from "../../keys/key-store-outages.ts";
-import { minPepperLength } from "../../keys/key-lifecycle.ts";
+import { minPepperLength } from "../../keys/pepper.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { rootCauseMessage } from "../../lib/redact.ts";
 import { isJsonObject } from "../../lib/json.ts";

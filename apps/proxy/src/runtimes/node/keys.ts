@@ -17,7 +17,7 @@ import type { KeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { rootCauseMessage } from "../../lib/redact.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
-import { fitsKeys } from "../pepper-check.ts";
+import { fitsKeys } from "../../keys/pepper.ts";
 
 /** The open store of the keys, with the pepper of their digests. */
 export interface OpenKeys extends OpenKeyStore {

@@ -12,7 +12,7 @@ import {
   type ReadReadiness,
 } from "../../host/readiness.ts";
 import type { EmbeddedServer, KeyStore, Pepper } from "../../ports.ts";
-import { createPepperCheck } from "../pepper-check.ts";
+import { createPepperCheck } from "../../keys/pepper.ts";
 
 /** Composes the checks over open resources. Keys in Valkey are looked up there; the upstream is never called. */
 export function composeReadiness(

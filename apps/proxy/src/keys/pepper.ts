@@ -1,10 +1,19 @@
 /**
- * Checks that the pepper belongs to the stored keys. With another one, every key is refused like an unknown one, and nobody could tell a
- * wrong setting from wrong keys.
+ * The pepper of the digests of keys, and the check that it belongs to the stored keys: with another one, every key is refused like an unknown one, and
+ * nobody could tell a wrong setting from wrong keys.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { KeyRecord } from "../keys/key-record.ts";
-import type { KeyStore, Pepper } from "../ports.ts";
+import type { Digests, KeyStore, Pepper } from "../ports.ts";
+import type { KeyRecord } from "./key-record.ts";
+
+/** Shortest text of a pepper, in characters. `openssl rand -hex 32` prints 64. */
+export const minPepperLength = 32;
+
+/** Creates a pepper from its secret: bytes, or text that is encoded as UTF-8. Its id is a digest of the secret. */
+export function pepperOf(secret: string | Uint8Array, hmacSha256: Digests["hmacSha256"]): Pepper {
+  const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;
+  return { id: hmacSha256(bytes, "pepper id").slice(0, 12), secret: bytes };
+}
 
 /** Whether a digest of some key was made with this pepper, or there are no keys yet. */
 export function fitsKeys(pepper: Pepper, records: readonly KeyRecord[]): boolean {
