@@ -2,15 +2,13 @@
 import {
   allowsAgent,
   allowsEndpoint,
-  allowsMode,
-  controlTargetOf,
   type DecodedRequest,
   type Endpoint,
   isApprovalMessage,
-  modeCeiling,
   type PlainResponse,
   type Principal,
   problemResponse,
+  refuseControl,
   refuseLastingPermission,
 } from "@letta-environments/schema";
 import { insufficientScope } from "./authentication.ts";
@@ -44,15 +42,7 @@ export function authoriseInput(principal: Principal, request: DecodedRequest): P
   }
   if (request.operation === "streamEvents" && request.query.include === "output" && !principal.scopes.has("view"))
     return insufficientScope("view");
-  const target = controlTargetOf(request);
-  if (target === null) return null;
-  if (!allowsAgent(principal, target.agentId)) {
-    return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
-  }
-  const maxMode = modeCeiling(principal);
-  if (request.operation !== "changeMode" || allowsMode({ maxMode }, request.body.mode)) return null;
-  const detail = `The gateway key may not set a mode beyond '${maxMode}'. Nothing was changed.`;
-  return problemResponse("mode_not_allowed", { detail });
+  return refuseControl(principal, request);
 }
 
 /** Whether a device with this id can be in the allowlist. Name patterns and tags need the device's row. */

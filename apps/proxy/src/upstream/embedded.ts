@@ -1,6 +1,6 @@
 /**
- * The environment server in the same process. It receives decoded input and the principal, and checks devices, agents and modes itself, so nothing
- * is matched, decoded or authorised twice.
+ * The environment server in the same process. It receives decoded input and the principal, so nothing is matched or decoded twice. It checks devices,
+ * agents and modes itself, because it is also used without the gateway.
  */
 import type { RequestContext } from "@letta-environments/environment-server";
 import {

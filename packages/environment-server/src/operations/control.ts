@@ -4,16 +4,14 @@
  * the messages of its conversation that were accepted before it, which are sent immediately.
  */
 import {
-  allowsAgent,
-  allowsMode,
   type ControlRequest,
   defaultConversationId,
   isUnrepeatableCommand,
   jsonResponse,
-  modeCeiling,
   type PlainResponse,
   type Principal,
   problemResponse,
+  refuseControl,
 } from "@letta-environments/schema";
 import type { CommandOutcome, CommandTarget } from "../device-commands/waiting-commands.ts";
 import { refuseWithoutAgent } from "../delivery/plan.ts";
@@ -40,7 +38,7 @@ export async function controlConversation(
 ): Promise<PlainResponse> {
   const { progress } = context;
   if (progress !== undefined) progress.isSent = false;
-  const refusal = refuseControl(request, principal);
+  const refusal = refuseControlInput(request, principal);
   if (refusal !== null) return refusal;
   // Before anything is awaited, so that earlier sends are ahead in these queues.
   const queues = request.operation === "stopTurn" ? sendQueuesOf(principal, request.params.connectionId) : [];
@@ -65,17 +63,8 @@ export async function controlConversation(
 }
 
 /** Returns the refusal of a control operation for its input, before its device is looked up; `null` for any other. */
-export function refuseControl(request: ControlRequest, principal: Principal): PlainResponse | null {
-  const conversation = conversationOf(request);
-  if (!allowsAgent(principal, conversation.agentId || undefined)) {
-    return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
-  }
-  const unaddressed = refuseWithoutAgent(conversation);
-  if (unaddressed !== null) return unaddressed;
-  const maxMode = modeCeiling(principal);
-  if (request.operation !== "changeMode" || allowsMode({ maxMode }, request.body.mode)) return null;
-  const detail = `The gateway key may not set a mode beyond '${maxMode}'. Nothing was changed.`;
-  return problemResponse("mode_not_allowed", { detail });
+export function refuseControlInput(request: ControlRequest, principal: Principal): PlainResponse | null {
+  return refuseControl(principal, request) ?? refuseWithoutAgent(conversationOf(request));
 }
 
 /** Returns `null` when the frame could not be written. */

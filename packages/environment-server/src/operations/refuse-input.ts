@@ -1,6 +1,6 @@
 import type { DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { Sha256 } from "@letta-environments/platform";
-import { refuseControl } from "./control.ts";
+import { refuseControlInput } from "./control.ts";
 import { planSend } from "./send.ts";
 import { refuseViewer } from "./viewer.ts";
 
@@ -19,7 +19,7 @@ export function refuseInput(request: DecodedRequest, principal: Principal, sha25
     case "changeDirectory":
     case "resumeQueue":
     case "removeQueueItem":
-      return refuseControl(request, principal);
+      return refuseControlInput(request, principal);
     case "openViewerSocket":
       return refuseViewer(request.query, principal);
     default:

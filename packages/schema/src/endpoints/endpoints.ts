@@ -3,6 +3,10 @@
  * are all derived from this table.
  */
 import type { GenericSchema } from "valibot";
+import { allowsAgent, allowsMode, modeCeiling } from "../access/access.ts";
+import type { Principal } from "../access/principal.ts";
+import type { PlainResponse } from "../base/plain-http.ts";
+import { problemResponse } from "../problems/problem.ts";
 import {
   ChangeDirectoryBodySchema,
   ChangeDirectoryResponseSchema,
@@ -359,6 +363,23 @@ export const endpoints: Endpoints = {
 export function controlTargetOf(request: DecodedRequest): ConversationTarget | null {
   if (!isControlRequest(request)) return null;
   return request.operation === "removeQueueItem" ? request.query : request.body;
+}
+
+/**
+ * Returns 403 for a request that controls an agent outside the principal's list, or that sets a mode beyond the one that the principal may choose;
+ * `null` for any other request.
+ */
+export function refuseControl(principal: Principal, request: DecodedRequest): PlainResponse | null {
+  const target = controlTargetOf(request);
+  if (target === null) return null;
+  // An empty id counts as none.
+  if (!allowsAgent(principal, target.agentId || undefined)) {
+    return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
+  }
+  const maxMode = modeCeiling(principal);
+  if (request.operation !== "changeMode" || allowsMode({ maxMode }, request.body.mode)) return null;
+  const detail = `The gateway key may not set a mode beyond '${maxMode}'. Nothing was changed.`;
+  return problemResponse("mode_not_allowed", { detail });
 }
 
 /**
