@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { createOtlpCollector } from "@letta-environments/testkit";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { LogEvent } from "../../../adapters/log-event.ts";
 import { composeMetrics } from "./metrics.ts";
 
@@ -16,4 +17,22 @@ test("process metrics that cannot be read, as without a free file descriptor, ar
   const event = { type: "internal_error", requestId: "-", cause };
   expect(reported.slice(0, 2)).toEqual([event, event]);
   await metrics?.end();
+});
+
+test("after the wall clock was set back, no point that is pushed has a time before the start of its counter", async () => {
+  const collector = await createOtlpCollector();
+  onTestFinished(collector.close);
+  const otlp = { endpoint: collector.url, headers: {}, serviceName: "test", intervalMs: 60_000, sampleRatio: 0 };
+  const metrics = composeMetrics({ metrics: { enabled: true, labels: [] }, otlp }, () => 0);
+  const wallTime = vi.spyOn(Date, "now").mockReturnValue(Date.now() - 86_400_000);
+  onTestFinished(() => wallTime.mockRestore());
+  await metrics?.end();
+
+  const timesOf = (name: string): readonly bigint[] =>
+    [...JSON.stringify(collector.pushes[0]?.body).matchAll(new RegExp(`"${name}":"(\\d+)"`, "g"))].map(
+      ([, digits = ""]) => BigInt(digits),
+    );
+  const [starts, times] = [timesOf("startTimeUnixNano"), timesOf("timeUnixNano")];
+  expect(starts.length).toBeGreaterThan(0);
+  expect(times.filter((time) => starts.some((start) => time < start))).toEqual([]);
 });

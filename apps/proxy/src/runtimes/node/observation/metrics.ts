@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
+import { createAnchoredNow } from "@letta-environments/platform";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../../adapters/log-event.ts";
 import { createOtlpPush, type OtlpEvent } from "../../../adapters/otlp.ts";
@@ -59,7 +60,9 @@ export function composeMetrics(
 ): ProcessMetrics | null {
   if (!settings.enabled) return null;
   const table = createMetricTable();
-  const startedAt = systemClock.now();
+  // A receiver expects no time before the start of a counter, even after a change of the wall clock.
+  const now = createAnchoredNow(systemClock);
+  const startedAt = now();
   let readCounts: (() => EmbeddedCounts) | null = null;
   let report = (_event: LogEvent): void => undefined;
   const work = createRepeatedWork((cause) => report({ type: "internal_error", requestId: "-", cause }));
@@ -84,7 +87,7 @@ export function composeMetrics(
     if (exporter === null) return;
     const readings = read();
     const items = readings.reduce((sum, { series }) => sum + series.length, 0);
-    const body = toOtlpMetrics(readings, exporter.resource, startedAt, systemClock.now());
+    const body = toOtlpMetrics(readings, exporter.resource, startedAt, now());
     exporter.receiver.push("metrics", { body, items });
   }
   const circuits = createOpenCircuits(systemClock);
