@@ -55,8 +55,8 @@ function oneShotBody(headers: PlainHeaders, bytes: Uint8Array) {
   return { headers: { ...headers, "content-length": String(bytes.byteLength) }, body, duplex: "half" } as const;
 }
 
-/** Some runtimes report a redirect that is not followed as status 0. */
-function statusOf(response: Response): number {
+/** Returns the status of a response. Some runtimes report a redirect that is not followed as status 0. */
+export function statusOf(response: Response): number {
   return response.type === "opaqueredirect" ? 302 : response.status;
 }
 

@@ -1,29 +1,57 @@
 import { createOtlpCollector, createVirtualClock } from "@letta-environments/testkit";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { maxPushAgeMs } from "../metrics/otlp-delivery.ts";
-import { createOtlpPush, maxQueuedItems, type OtlpEvent } from "./otlp.ts";
+import { createOtlpPush, maxEndMs, maxPushAgeMs, maxQueuedItems, type OtlpEvent } from "./otlp.ts";
+
+/** The timeout of a push. Other timers are pauses, or the limit of a stop. */
+const timeoutMs = 10_000;
+
+/** The longest timer that a runtime keeps. A longer one runs at once. */
+const maxTimerMs = 2 ** 31 - 1;
 
 async function setUp() {
   const collector = await createOtlpCollector();
   onTestFinished(collector.close);
+  return { collector, ...startPushes(collector.url, fetch), ...observe(collector) };
+}
+
+function observe({ pushes }: Awaited<ReturnType<typeof createOtlpCollector>>) {
+  return {
+    bodies: (): readonly unknown[] => pushes.map(({ body }) => body),
+    received: (count: number) => vi.waitFor(() => expect(pushes).toHaveLength(count)),
+  };
+}
+
+function startPushes(endpoint: string, fetchUrl: typeof fetch) {
   const clock = createVirtualClock();
   const events: OtlpEvent["type"][] = [];
+  const causes: unknown[] = [];
   const drops: (readonly [signal: string, items: number, reason: string])[] = [];
+  let pauses = 0;
   const receiver = createOtlpPush(
-    { endpoint: collector.url, headers: {} },
+    { endpoint, headers: {} },
     {
-      fetchUrl: fetch,
-      clock,
+      fetchUrl,
+      clock: {
+        ...clock,
+        setTimer(delayMs, run) {
+          if (delayMs !== timeoutMs) pauses += 1;
+          return clock.setTimer(delayMs > maxTimerMs ? 1 : delayMs, run);
+        },
+      },
       random: () => 0,
-      report: ({ type }) => void events.push(type),
+      report(event) {
+        events.push(event.type);
+        if (event.type === "otlp_failed") causes.push(event.cause);
+      },
       onDropped: (...drop) => void drops.push(drop),
     },
   );
-  const bodies = (): readonly unknown[] => collector.pushes.map(({ body }) => body);
-  const received = (count: number) => vi.waitFor(() => expect(collector.pushes).toHaveLength(count));
   /** A push has failed and waits for its repeat. */
-  const paused = () => vi.waitFor(() => expect(clock.timerCount).toBe(1));
-  return { collector, clock, events, drops, receiver, bodies, received, paused };
+  async function paused(): Promise<void> {
+    await vi.waitFor(() => expect(pauses).toBe(1));
+    pauses = 0;
+  }
+  return { clock, events, causes, drops, receiver, paused };
 }
 
 const spans = (id: number, items = 1) => ["traces", { body: { id }, items }] as const;
@@ -68,6 +96,69 @@ test("a push that is refused is not sent again, and its items are counted as dro
   receiver.push(...spans(1, 3));
   await vi.waitFor(() => expect(drops).toEqual([["traces", 3, "refused"]]));
   expect([clock.timerCount, bodies(), events]).toEqual([0, [{ id: 1 }], ["otlp_failed"]]);
+});
+
+test.each([301, 302, 307, 308])(
+  "a push that the receiver redirects with %i is refused, and the log names the status",
+  async (status) => {
+    const { collector, drops, causes, receiver, bodies } = await setUp();
+    Object.assign(collector, { status, headers: { location: `${collector.url}/elsewhere` } });
+    receiver.push(...spans(1, 3));
+    await vi.waitFor(() => expect(drops).toEqual([["traces", 3, "refused"]]));
+    expect([bodies(), String(causes)]).toEqual([[{ id: 1 }], `Error: the receiver responded with ${status}`]);
+  },
+);
+
+test("a push to which the receiver has not responded after ten seconds is sent again", async () => {
+  const sent: unknown[] = [];
+  const { clock, receiver, causes } = startPushes("http://receiver", (_url, init) => {
+    sent.push(init?.body);
+    return new Promise(() => undefined);
+  });
+  receiver.push(...spans(1));
+  await clock.advance(timeoutMs + 499);
+  expect([sent.length, String(causes)]).toEqual([1, "Error: the receiver did not respond in time"]);
+  await clock.advance(1);
+  expect(sent).toEqual(['{"id":1}', '{"id":1}']);
+});
+
+test("of a response without an end only a small part is read, and the push counts as delivered", async () => {
+  let bytes = 0;
+  let isCancelled = false;
+  const endless = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        bytes += 16_384;
+        // An end, so that a reader without a limit stops too.
+        if (bytes > 10_000_000) controller.close();
+        else controller.enqueue(new Uint8Array(16_384));
+      },
+      cancel: () => void (isCancelled = true),
+    },
+    { highWaterMark: 0 },
+  );
+  const responses = [new Response(endless), new Response("{}")];
+  const { receiver, drops, events } = startPushes("http://receiver", async () => responses.shift() ?? Response.error());
+  receiver.push(...spans(1));
+  receiver.push(...spans(2));
+  await vi.waitFor(() => expect(responses).toEqual([]));
+  expect(bytes).toBeLessThan(100_000);
+  expect([isCancelled, drops, events]).toEqual([true, [], []]);
+});
+
+test("a Retry-After that is longer than the longest timer is obeyed", async () => {
+  const { collector, clock, receiver, bodies, received, paused } = await setUp();
+  Object.assign(collector, { status: 503, headers: { "retry-after": "9999999" } });
+  receiver.push(...spans(1));
+  await paused();
+  Object.assign(collector, { status: 200, headers: {} });
+  receiver.push(...spans(2));
+  await clock.advance(9_999_999_000 - 1);
+  expect(bodies()).toEqual([{ id: 1 }]);
+  receiver.push(...spans(3));
+  await clock.advance(1);
+  await received(2);
+  expect(bodies()).toEqual([{ id: 1 }, { id: 3 }]);
 });
 
 test("items that the receiver rejected are counted and not sent again", async () => {
@@ -137,6 +228,45 @@ test("on shutdown nothing is sent to a receiver whose Retry-After has not passed
   await paused();
   await receiver.end();
   expect([bodies(), drops]).toEqual([[{ id: 1 }], [["traces", 1, "stopped"]]]);
+});
+
+test("on shutdown a receiver that does not respond is awaited for a moment only, and what it did not take is counted", async () => {
+  const { clock, drops, receiver } = startPushes("http://receiver", () => new Promise(() => undefined));
+  receiver.push(...spans(1, 3));
+  receiver.push(...spans(2, 4));
+  receiver.push(...sums(1));
+  let isEnded = false;
+  void receiver.end().then(() => (isEnded = true));
+  await clock.advance(maxEndMs - 1);
+  expect([isEnded, drops]).toEqual([false, []]);
+  await clock.advance(1);
+  expect([isEnded, clock.timerCount]).toEqual([true, 0]);
+  const expected = new Set([
+    ["traces", 3, "stopped"],
+    ["traces", 4, "stopped"],
+    ["metrics", 5, "stopped"],
+  ]);
+  expect(new Set(drops)).toEqual(expected);
+});
+
+test("on shutdown a slow receiver gets as many pushes as it takes in that moment", async () => {
+  const clocks: ReturnType<typeof createVirtualClock>[] = [];
+  const { clock, drops, receiver } = startPushes(
+    "http://receiver",
+    () => new Promise((resolve) => void clocks[0]?.setTimer(900, () => resolve(new Response("{}")))),
+  );
+  clocks.push(clock);
+  for (const id of [1, 2, 3, 4]) receiver.push(...spans(id, id));
+  let isEnded = false;
+  void receiver.end().then(() => (isEnded = true));
+  await clock.advance(maxEndMs);
+  expect([isEnded, drops]).toEqual([
+    true,
+    [
+      ["traces", 3, "stopped"],
+      ["traces", 4, "stopped"],
+    ],
+  ]);
 });
 
 test("a batch that arrives as a push ends is sent at once, not with the next one", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { decidePush, maxPushAgeMs, rejectedItems } from "./otlp-delivery.ts";
+import { decidePush, maxPushAgeMs, rejectedItems } from "./otlp.ts";
 
 const first = { failures: 1, ageMs: 0, nowMs: 1_800_000_000_000, random: 0 };
 const response = (status: number, headers: Readonly<Record<string, string>> = {}) => ({ status, headers });
