@@ -1,6 +1,7 @@
 import { CompactSign, exportJWK, generateKeyPair, type JWTHeaderParameters } from "jose";
 import { describe, expect, test } from "vitest";
 import { testJwtSettings } from "../../test/support/test-issuer.ts";
+import type { KeySet } from "./jwks.ts";
 import { createVerifyToken, type TokenVerification } from "./jwt-verify.ts";
 
 const nowMs = 1_800_000_000_500;
@@ -9,16 +10,21 @@ const good = { iss: testJwtSettings.issuer, aud: testJwtSettings.audience[0], su
 const settings = { ...testJwtSettings, clockToleranceMs: 5_000 };
 
 const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
-const keySet = { keys: { keys: [{ ...(await exportJWK(publicKey)), kid: "key-1", alg: "ES256" }] }, version: 1 };
+const publicJwk = { ...(await exportJWK(publicKey)), kid: "key-1", alg: "ES256" };
+const keySet = { keys: { keys: [publicJwk] }, version: 1 };
 const verifyToken = createVerifyToken(settings);
 
-async function verify(claims: object | string | Uint8Array, header: object = {}): Promise<TokenVerification> {
+async function verify(
+  claims: object | string | Uint8Array,
+  header: object = {},
+  keys: KeySet = keySet,
+): Promise<TokenVerification> {
   const text = typeof claims === "string" ? claims : JSON.stringify(claims);
   const payload = claims instanceof Uint8Array ? claims : new TextEncoder().encode(text);
   const protectedHeader = { alg: "ES256", kid: "key-1", typ: "at+jwt", ...header };
   const defined = Object.fromEntries(Object.entries(protectedHeader).filter(([, value]) => value !== undefined));
   const token = await new CompactSign(payload).setProtectedHeader(defined as JWTHeaderParameters).sign(privateKey);
-  return verifyToken(token, keySet, nowMs);
+  return verifyToken(token, keys, nowMs);
 }
 
 test("verification returns the claims and the expiry, including the clock tolerance", async () => {
@@ -112,4 +118,13 @@ describe("refused tokens", () => {
 
 test("a token with an unknown key id has a separate result, so that the key set is read again", async () => {
   expect(await verify(good, { kid: "key-2" })).toEqual({ kind: "unknown_key", reason: "token_key_unknown" });
+});
+
+test.each<readonly [string, object]>([
+  ["cannot be imported", { x: "AA", y: "AA" }],
+  ["is private", await exportJWK(privateKey)],
+])("a token whose key %s has that result too, because the issuer may have corrected it", async (_what, damage) => {
+  const damaged: KeySet = { keys: { keys: [{ ...publicJwk, ...damage }] }, version: 2 };
+  expect(await verify(good, {}, damaged)).toEqual({ kind: "unknown_key", reason: "token_key_unusable" });
+  expect(await verify({ ...good, iss: "https://elsewhere.example" }, {}, damaged)).toMatchObject({ kind: "invalid" });
 });

@@ -7,6 +7,7 @@ import { decode } from "jose/base64url";
 import {
   JOSEAlgNotAllowed,
   JOSEError,
+  JWKSInvalid,
   JWKSMultipleMatchingKeys,
   JWKSNoMatchingKey,
   JWSSignatureVerificationFailed,
@@ -28,8 +29,8 @@ export type TokenVerification =
       readonly expiresAt: number;
     }
   /**
-   * No key of the set has the token's key id and algorithm, or none of the tried ones verifies its signature. The token names the configured issuer,
-   * which may have a newer key.
+   * No key of the set has the token's key id and algorithm, the one that has them cannot be used, or none of the tried ones verifies the signature. The
+   * token names the configured issuer, which may have a newer key.
    */
   | { readonly kind: "unknown_key"; readonly reason: string }
   | {
@@ -47,7 +48,7 @@ export type VerifyToken = (token: string, keySet: KeySet, nowMs: number) => Prom
 /** Maximum number of keys that are tried for a token whose key id is missing or matches several keys. */
 const maxCandidates = 4;
 
-/** Errors that a newer key set could resolve. */
+/** Errors that a newer key set could resolve, besides those of a key that cannot be used. */
 const unknownKeyErrors = [JWKSNoMatchingKey, JWKSMultipleMatchingKeys, JWSSignatureVerificationFailed];
 
 type FindKey = ReturnType<typeof createLocalJWKSet>;
@@ -78,16 +79,16 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");
       return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
-      if (unknownKeyErrors.some((type) => cause instanceof type) && unverifiedIssuer(token) === settings.issuer)
+      const mayBeReplaced = isUnusableKey(cause) || unknownKeyErrors.some((type) => cause instanceof type);
+      if (mayBeReplaced && unverifiedIssuer(token) === settings.issuer)
         return { kind: "unknown_key", reason: reasonOf(cause) };
       if (cause instanceof JWKSNoMatchingKey) return invalid("token_issuer");
       if (cause instanceof JWTExpired) {
         const { payload: claims } = cause;
         return { kind: "expired", claims, expiresAt: expiryOf(claims.exp ?? 0) };
       }
-      // A malformed token, or a key of the set that cannot be imported.
-      if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
-        return invalid(reasonOf(cause));
+      // A malformed token, or a token of another issuer.
+      if (cause instanceof JOSEError || isUnusableKey(cause)) return invalid(reasonOf(cause));
       throw cause;
     }
   };
@@ -139,8 +140,7 @@ function reasonOf(cause: unknown): string {
   if (cause instanceof JWSSignatureVerificationFailed) return "token_signature";
   if (cause instanceof JOSEAlgNotAllowed) return "token_algorithm";
   if (cause instanceof JWKSMultipleMatchingKeys) return "token_key_ambiguous";
-  if (cause instanceof JOSEError) return "token_malformed";
-  return "token_key_unusable";
+  return isUnusableKey(cause) ? "token_key_unusable" : "token_malformed";
 }
 
 /** The registered claims and the header parameter that `jose` checks. */
@@ -153,8 +153,11 @@ const claimReasons: Readonly<Record<string, string>> = {
   sub: "token_claim_sub",
 };
 
-function isCryptoFailure(cause: unknown): boolean {
+/** Whether a key of the set cannot be imported, is private, or does not fit its algorithm. What is wrong with a token itself has other errors. */
+function isUnusableKey(cause: unknown): boolean {
   return (
-    cause instanceof Error && ["DataError", "OperationError", "NotSupportedError", "SyntaxError"].includes(cause.name)
+    cause instanceof JWKSInvalid ||
+    (cause instanceof Error &&
+      ["TypeError", "DataError", "OperationError", "NotSupportedError", "SyntaxError"].includes(cause.name))
   );
 }

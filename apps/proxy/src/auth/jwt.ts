@@ -2,8 +2,8 @@
  * Authenticates JWTs (RFC 7519) of the configured issuer.
  *
  * A token that was verified before is found in a bounded map by its SHA-256, synchronously, until it expires or the issuer's
- * keys change. A key id that is not in the JWKS, or a signature that its keys do not verify, triggers a reload of the JWKS, at most once per
- * cooldown.
+ * keys change. A key id that is not in the JWKS, a key that cannot be used, or a signature that the keys do not verify triggers a reload of the JWKS,
+ * at most once per cooldown.
  */
 import { type Principal, problemResponse } from "@letta-environments/schema";
 import { credentialOf } from "../keys/key-record.ts";
@@ -134,7 +134,7 @@ export function reuseTokenAuthenticator(
 }
 
 /**
- * Refuses a token whose key is not in the key set, or that no key in it verifies. The key may be new: if the issuer was unavailable, a token with an
+ * Refuses a token whose key is not in the key set or cannot be used, or that no key in it verifies. The key may be new: if the issuer was unavailable, a token with an
  * unknown key id was not checked. Unless the keys were just read, the refusal may stay uncounted for the address. A blocked address, for which no
  * keys are fetched (`null`), is charged for each signature that was verified.
  */
