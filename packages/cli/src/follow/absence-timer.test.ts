@@ -10,7 +10,7 @@ function start() {
     async (text) => void said.push(text),
   );
   let ended: string | null = null;
-  void timer.expired.then(({ reason }) => (ended = reason));
+  timer.onExpired((reason) => (ended ??= reason));
   return { clock, said, timer, reason: () => ended };
 }
 
@@ -47,10 +47,19 @@ test("an earlier absence that was too long does not end a wait that begins after
   await clock.advance(90_000);
   timer.markPresent("server");
   let reason: string | null = null;
-  void timer.expired.then((party) => (reason = party.reason));
+  timer.onExpired((missing) => (reason = missing));
   await clock.advance(90_000);
   expect(reason).toBeNull();
   await timer.markAbsent("server", "no events again");
   await clock.advance(60_000);
   expect(reason).toBe("no events again");
+});
+
+test("a wait that begins while a party is away for too long ends at once", async () => {
+  const { clock, timer } = start();
+  await timer.markAbsent("server", "no events");
+  await clock.advance(60_000);
+  const reasons: string[] = [];
+  timer.onExpired((reason) => void reasons.push(reason));
+  expect(reasons).toEqual(["no events"]);
 });

@@ -9,8 +9,8 @@ export type Party = "device" | "server";
 
 /** Measures how long each party is away. */
 export interface AbsenceTimer {
-  /** Resolves with the reason of a party that has been away for too long and has not returned. */
-  readonly expired: Promise<{ readonly reason: string }>;
+  /** Calls `end` with the reason of a party that has been away for too long and has not returned, now or later. It replaces the earlier function. */
+  onExpired(end: (reason: string) => void): void;
   /** @param reason what is missing, such as `laptop is away` */
   markAbsent(party: Party, reason: string): Promise<void>;
   markPresent(party: Party): void;
@@ -25,21 +25,18 @@ export function createAbsenceTimer(clock: Pick<Clock, "setTimer">, say: (text: s
   const timers = new Map<Party, () => void>();
   /** The reasons of the parties that have been away for too long. */
   const reasons = new Map<Party, string>();
-  let resolve: (absence: { readonly reason: string }) => void = () => undefined;
-  const waiting = () => new Promise<{ readonly reason: string }>((settle) => (resolve = settle));
-  let expired = waiting();
+  let onExpired: (reason: string) => void = () => undefined;
 
   function markPresent(party: Party): void {
     timers.get(party)?.();
     timers.delete(party);
-    if (!reasons.delete(party)) return;
-    expired = waiting();
-    for (const reason of reasons.values()) resolve({ reason });
+    reasons.delete(party);
   }
 
   return {
-    get expired() {
-      return expired;
+    onExpired(end) {
+      onExpired = end;
+      for (const reason of reasons.values()) end(reason);
     },
     async markAbsent(party, reason) {
       if (timers.has(party)) return;
@@ -47,7 +44,7 @@ export function createAbsenceTimer(clock: Pick<Clock, "setTimer">, say: (text: s
         party,
         clock.setTimer(maxAbsenceMs, () => {
           reasons.set(party, reason);
-          resolve({ reason });
+          onExpired(reason);
         }),
       );
       await say(reason);

@@ -183,7 +183,14 @@ async function run(
     }
     if (known !== null) await applyStatus(known, notReported(turn));
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
-      const result = await Promise.race([next, absence.expired, interruption.left]);
+      // `Promise.race` with promises that stay pending for the whole turn would take memory for each event.
+      const result = await new Promise<Awaited<typeof next> | { readonly reason: string } | "left">(
+        (resolve, reject) => {
+          next.then(resolve, reject);
+          absence.onExpired((reason) => resolve({ reason }));
+          interruption.onLeave(() => resolve("left"));
+        },
+      );
       if (result === "left") break;
       if ("reason" in result) return await finish(turn, null, result.reason);
       if (result.done === true) break;
@@ -316,13 +323,14 @@ function isOfTurn(
   return clientMessageId === turn.messageId || (clientMessageId === null && isOfConversation(turn, approval));
 }
 
-/** On a terminal the first Ctrl-C asks whether to stop the turn. */
+/** On a terminal the first Ctrl-C asks whether to stop the turn. `onLeave` replaces what happens, now or later, when the user leaves instead. */
 function watchInterruption(
   { context: { host }, context, operations, device, printer, isInteractive, agentId, conversationId }: FollowedTurn,
   prompts: PermissionPrompts,
-): { readonly left: Promise<"left">; cancel(): void } {
-  const left = Promise.withResolvers<"left">();
-  if (!isInteractive) return { left: left.promise, cancel: () => undefined };
+): { onLeave(leave: () => void): void; cancel(): void } {
+  if (!isInteractive) return { onLeave: () => undefined, cancel: () => undefined };
+  let hasLeft = false;
+  let onLeave = (): void => undefined;
   const cancel = host.onInterrupt(() => {
     prompts.cancel();
     void ask();
@@ -332,7 +340,10 @@ function watchInterruption(
     await printer.line("");
     const question = `Stop the turn on ${device.environment.connectionName}? [y/N]`;
     const answer = await host.stdin.readLine(() => void printer.question(question), host.interrupted);
-    if (answer === null || !/^y(?:es)?$/i.test(answer)) return left.resolve("left");
+    if (answer === null || !/^y(?:es)?$/i.test(answer)) {
+      hasLeft = true;
+      return onLeave();
+    }
     try {
       const { stopped } = await operations.stop(device.selector, { agentId, conversationId });
       if (!stopped) await printer.line("nothing was running");
@@ -341,7 +352,13 @@ function watchInterruption(
     }
   }
 
-  return { left: left.promise, cancel };
+  return {
+    onLeave(leave) {
+      onLeave = leave;
+      if (hasLeft) leave();
+    },
+    cancel,
+  };
 }
 
 function isOfConversation(
