@@ -112,14 +112,14 @@ export function createJwksCache(
 }
 
 /**
- * Ignores entries that are not keys, as RFC 7517 section 5 advises, keys beyond the limit, and RSA keys that let others sign. A token that names
- * an ignored key is refused like one with an unknown key.
+ * Ignores entries that are not keys, as RFC 7517 section 5 advises, keys beyond the limit, and weak keys, which let others sign. A token that
+ * names an ignored key is refused like one with an unknown key.
  */
 function usableKeys(keys: readonly unknown[], telemetry: GatewayPorts["telemetry"]): JsonWebKey[] {
   const refuse = (key: unknown, reason: string): void =>
     telemetry({ type: "jwks_key_refused", kid: isJsonObject(key) ? shortText(key["kid"]) : null, reason });
   const usable = keys.slice(0, maxKeys).filter((key): key is JsonWebKey => {
-    const reason = !isKey(key) ? "it has no type (kty)" : key.kty === "RSA" ? rsaWeakness(key) : null;
+    const reason = isKey(key) ? weakness(key) : "it has no type (kty)";
     if (reason !== null) refuse(key, reason);
     return reason === null;
   });
@@ -142,6 +142,12 @@ type JsonWebKey = JSONWebKeySet["keys"][number];
 
 function isKey(value: unknown): value is JsonWebKey {
   return isJsonObject(value) && typeof value["kty"] === "string";
+}
+
+/** Returns why a key must not be used; `null` for a sound one. EC keys need no check: every runtime refuses points that are not on the curve. */
+function weakness(key: JsonWebKey): string | null {
+  if (key.kty === "RSA") return rsaWeakness(key);
+  return key.crv === "Ed25519" ? ed25519Weakness(key) : null;
 }
 
 /** The bounds of FIPS 186-5 section A.1.1. */
@@ -187,6 +193,37 @@ function powersModulo(prime: number): ReadonlySet<number> {
   const powers = new Set<number>();
   for (let power = 1; !powers.has(power); power = (power * 65_537) % prime) powers.add(power);
   return powers;
+}
+
+/**
+ * The y coordinates of the eight points of Ed25519 whose order divides 8, in hexadecimal, with the bytes in the order of the key. They are the
+ * blocklist of libsodium (`ge25519_has_small_order`), and table 1 of "Taming the many EdDSAs" (https://eprint.iacr.org/2020/1244) without the
+ * signs of x.
+ */
+const smallOrderPoints: readonly string[] = [
+  "0100000000000000000000000000000000000000000000000000000000000000", // 1: order 1, the neutral element
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // -1: order 2
+  "0000000000000000000000000000000000000000000000000000000000000000", // 0: order 4
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", // order 8
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", // order 8
+  // RFC 8032 section 5.1.3 forbids y of 2^255-19 and more, but some runtimes read it.
+  "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // 2^255-19, the same as 0
+  "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // 2^255-18, the same as 1
+];
+/** The highest bit of the last byte is the sign of x. */
+const signBit = 0x80n;
+
+/**
+ * Returns why an Ed25519 key (RFC 8037) must not be used, in a few words; `null` for a sound one. If the key is a point of small order, anyone can
+ * sign at least every eighth text without the private key. Node verifies nothing with such a key, but Bun, Deno and Workers do.
+ */
+export function ed25519Weakness({ x }: { readonly x?: unknown }): string | null {
+  // Every runtime ignores padding, and some much more, so any other spelling is refused.
+  const [, digits] = (typeof x === "string" && /^([\w-]{43})=*$/.exec(x)) || [];
+  const point = readInteger(digits);
+  if (point === null) return "the key cannot be read";
+  const y = (point & ~signBit).toString(16).padStart(64, "0");
+  return smallOrderPoints.includes(y) ? "the key is a point of small order" : null;
 }
 
 /** Reads an unsigned integer in base64url (RFC 7518 section 2); `null` when it is not one or is too long. */

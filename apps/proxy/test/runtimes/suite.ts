@@ -22,6 +22,7 @@ import {
 } from "./sections/slow-callers.ts";
 import { describeStopping } from "./sections/stopping.ts";
 import { describeViewers } from "./sections/viewers.ts";
+import { describeWeakKeys } from "./sections/weak-keys.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
 import { beginWithSuite, type GatewayUnderTest, useGateway } from "./use-gateway.ts";
 
@@ -38,6 +39,7 @@ export function describeThreeEndpoints(
     const gateway = useGateway(launcher, { cors: { origins: [listedOrigin] } });
     describe("authentication and scopes", () => {
       describeAuthentication(gateway);
+      describeWeakKeys(launcher);
     });
     describe("sends", () => {
       describeSending(launcher, gateway);
