@@ -220,8 +220,10 @@ function isRetryAfter(value: string): boolean {
 
 /** A list of Strings or Tokens with parameters (RFC 9651). The gateway appends its own members, so the upstream's list must be well-formed. */
 const item = String.raw`(?:"(?:[ !#-\[\]-~]|\\["\\])*"|[A-Za-z*][\w!#$%&'*+.^\x60|~:/-]*)`;
-const bare = String.raw`(?:${item}|-?\d{1,15}(?:\.\d{1,3})?|\?[01]|:[A-Za-z0-9+/=]*:)`;
-const member = String.raw`${item}(?: *; *[a-z*][a-z0-9_.*-]*(?:=${bare})?)*`;
+const number = String.raw`-?(?:\d{1,12}\.\d{1,3}|\d{1,15})`;
+const bytes = ":(?:B{4})*(?:B{2}(?:==)?|B{3}=?)?:".replaceAll("B", "[A-Za-z0-9+/]");
+const bare = String.raw`(?:${item}|${number}|\?[01]|${bytes})`;
+const member = String.raw`${item}(?:; *[a-z*][a-z0-9_.*-]*(?:=${bare})?)*`;
 const listPattern = new RegExp(`^${member}(?:[ \\t]*,[ \\t]*${member})*$`);
 const maxListLength = 1_024;
 
