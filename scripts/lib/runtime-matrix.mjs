@@ -70,7 +70,7 @@ export function renderDifferences(differences) {
     row(["---", "---", "---", "---"]),
     ...differences.map(({ request, runtimes, answer, reason }) => {
       const form = answer.isProblem || answer.status.includes(200) ? "" : ", no problem body";
-      const next = answer.isFollowed === true ? ", and the connection stays open" : "";
+      const next = answer.isFollowed === true ? ", followed by another response" : "";
       return row([request, runtimes.join(", "), `${answer.status.join(" or ")}${form}${next}`, reason].map(escapeCell));
     }),
   ].join("\n");

@@ -31,7 +31,7 @@ test("a known difference is listed with its reason", () => {
   expect(text.split("\n").at(-1)).toBe("| a\\|b | bun | 400 or closed, no problem body | because |");
   const kept = { request: "c", runtimes: ["workerd"], answer: { status: [200], isProblem: false, isFollowed: true } };
   const other = renderDifferences([{ ...kept, reason: "because" }]);
-  expect(other.split("\n").at(-1)).toBe("| c | workerd | 200, and the connection stays open | because |");
+  expect(other.split("\n").at(-1)).toBe("| c | workerd | 200, followed by another response | because |");
 });
 
 test("only the text between the marks is replaced, and missing marks give null", () => {

@@ -6,7 +6,7 @@ export interface HostileAnswer {
   readonly status: readonly (number | "closed")[];
   /** Whether the response is a problem (RFC 9457) with a request id. A request that the runtime itself refuses may get none. */
   readonly isProblem: boolean;
-  /** Whether a pipelined request after it gets a response, too. Absent: no. */
+  /** Whether what follows it gets a response, too. Absent: no. */
   readonly isFollowed?: boolean;
 }
 
@@ -123,6 +123,11 @@ const lines: readonly HostileRequest[] = [
     name: "another protocol in the request line",
     bytes: (key) => request("GET /v1/environments RTSP/1.1", [`Authorization: Bearer ${key}`]),
     answer: problem(400),
+  },
+  {
+    name: "bytes that are not HTTP after a request, in one packet",
+    bytes: () => "GET /nothing HTTP/1.1\r\nHost: gateway.example\r\n\r\n\0",
+    answer: problem(404),
   },
   { name: "a request line without a version", bytes: () => "GET /livez\r\n\r\n", answer: problem(400) },
   { name: "two spaces in the request line", bytes: () => request("GET  /livez HTTP/1.1"), answer: ok },

@@ -15,6 +15,7 @@ export interface KnownDifference {
 const resolved =
   "A Worker receives a URL in which dot segments, backslashes and fragments are already resolved. The gateway validates the resolved path and builds the upstream path from it.";
 const refusedByHost = "workerd itself refuses it before the Worker receives it.";
+const refusedBehind = "workerd responds to the bytes as well, with a 400 of its own, and closes the connection.";
 const readByHost = "workerd accepts it, as HTTP permits, and the gateway receives a well-formed request.";
 
 function workerd(request: string, status: number, reason: string, isProblem = false): KnownDifference {
@@ -26,7 +27,7 @@ const unseenCoding =
 const otherProtocol =
   "The parser does not say which protocol the request line names, and accepts RTSP and ICE. The gateway handles the request as HTTP.";
 
-/** A difference after which workerd also serves the pipelined request. */
+/** A difference after which workerd also responds to what follows. */
 function followed({ answer, ...difference }: KnownDifference): KnownDifference {
   return { ...difference, answer: { ...answer, isFollowed: true } };
 }
@@ -84,6 +85,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   workerd("two Host fields", 500, refusedByHost),
   workerd("an invalid chunk size", 500, refusedByHost),
   workerd("path: asterisk form, GET", 500, refusedByHost),
+  followed(workerd("bytes that are not HTTP after a request, in one packet", 404, refusedBehind, true)),
   workerd("an unsupported major version", 400, refusedByHost),
   workerd("an unknown minor version", 400, refusedByHost),
   workerd("a request line without a version", 400, refusedByHost),

@@ -222,7 +222,9 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
       // The connection closes after a pending response, and nothing after it is read.
       if (isConnectionClosing({ socket })) return;
       if (outgoing === undefined) return refuse();
-      if (outgoing.writableFinished) return outgoing.shouldKeepAlive ? refuse() : socket.destroySoon();
+      if (outgoing.writableFinished) {
+        return outgoing.shouldKeepAlive && !isRepeatedByBun(outgoing, error) ? refuse() : socket.destroySoon();
+      }
       // The request before these bytes may have been performed, so its caller receives the response to it.
       if (outgoing.req.complete) return closeAfterResponse(socket, outgoing);
       const before = socket[previous];
@@ -231,6 +233,18 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
       return outgoing.headersSent ? void socket.destroy() : refuse();
     },
   );
+}
+
+/**
+ * Whether the refused bytes contain the request that was answered last. If bytes that are not HTTP follow a request in one packet, Bun reports the
+ * whole packet with its methods in lower case. As a request with an unknown method it would be answered and logged again.
+ */
+function isRepeatedByBun(
+  { req: { method = "", url = "" } }: ServerResponse,
+  { rawPacket }: { readonly rawPacket?: Uint8Array },
+): boolean {
+  if (process.versions["bun"] === undefined) return false;
+  return new TextDecoder("latin1").decode(rawPacket).includes(`${method.toLowerCase()} ${url} HTTP/`);
 }
 
 /**
