@@ -87,7 +87,10 @@ export interface IdempotencyStore {
   find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;
   /** Stores the result of a send. A stored result is not replaced, and a released send stays released. */
   settle(reservation: Reservation, result: SendResult): Promise<void>;
-  /** Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, are kept. */
+  /**
+   * Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, are kept. In Valkey, a reservation that arrives
+   * later is refused.
+   */
   release(reservation: Reservation): Promise<void>;
   /** Returns the device behind a connection to which something was sent, or sent again; `null` when none is remembered. */
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;

@@ -4,6 +4,9 @@
  *
  * Times are the server's wall time (`TIME`), so the clocks of the gateways do not matter. If the server's clock is set back, an id
  * from the future counts as reserved when it is next read. The server must keep what it confirms: see `server-info.ts`.
+ *
+ * A reservation may still be on its way when its gateway gives up and releases the send over another connection. A release that finds no id
+ * therefore leaves a mark with the send id, and a reservation whose mark exists is refused: a send id is reserved once, and never after its release.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
 import {
@@ -58,9 +61,10 @@ export function createValkeyIdempotencyStore(
     });
   }
 
-  const keysOf = ({ scope, entries, sendId }: Reservation): readonly string[] => [
+  const keysOf = ({ scope, entries, sendId }: Reservation, last: string): readonly string[] => [
     ...entries.map(({ id }) => keys.id(scope, id)),
-    keys.result(scope, sendId),
+    keys.released(scope, sendId),
+    last,
   ];
 
   return {
@@ -68,7 +72,7 @@ export function createValkeyIdempotencyStore(
       translateFailure(async () => {
         const { scope, entries, sendId, leaseMs, connectionId, connection: known } = reservation;
         const ids = entries.map(({ id }) => id);
-        const names = [...ids.map((id) => keys.id(scope, id)), keys.connection(scope.tenant, connectionId)];
+        const names = keysOf(reservation, keys.connection(scope.tenant, connectionId));
         const values = [sendId, leaseMs, JSON.stringify(known), ...entries.map(({ fingerprint }) => fingerprint)];
         try {
           const reply = await evaluate(reserveScript, names, values);
@@ -87,12 +91,13 @@ export function createValkeyIdempotencyStore(
       }),
     settle: (reservation, result) =>
       translateFailure(async () => {
-        const values = [reservation.sendId, JSON.stringify(result)];
-        await evaluate(settleScript, keysOf(reservation), values);
+        const { scope, sendId } = reservation;
+        await evaluate(settleScript, keysOf(reservation, keys.result(scope, sendId)), [sendId, JSON.stringify(result)]);
       }),
     release: (reservation) =>
       translateFailure(async () => {
-        await evaluate(releaseScript, keysOf(reservation), [reservation.sendId]);
+        const { scope, sendId } = reservation;
+        await evaluate(releaseScript, keysOf(reservation, keys.result(scope, sendId)), [sendId]);
       }),
     findConnection: (tenant, connectionId) =>
       translateFailure(async () => {
@@ -111,6 +116,7 @@ function createKeys(prefix: string) {
     id: ({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string =>
       `${tag(tenant)}:id:${JSON.stringify([environmentId, agentId, conversationId, id])}`,
     result: ({ tenant }: SendScope, sendId: string): string => `${tag(tenant)}:result:${JSON.stringify(sendId)}`,
+    released: ({ tenant }: SendScope, sendId: string): string => `${tag(tenant)}:released:${JSON.stringify(sendId)}`,
     connection: (tenant: string, connectionId: string): string =>
       `${tag(tenant)}:connection:${JSON.stringify(connectionId)}`,
   };
@@ -181,11 +187,12 @@ end
 `;
 
 /**
- * KEYS: each id, then the connection. ARGV from 4 on: send id, lease in milliseconds, the connection as JSON, then the fingerprint of each id.
- * Returns the known ids: position, send id, fingerprint, `1` while the lease lasts. If there are none, all are reserved.
+ * KEYS: each id, the mark of a released send, then the connection. ARGV from 4 on: send id, lease in milliseconds, the connection as JSON, then the
+ * fingerprint of each id. Returns the known ids: position, send id, fingerprint, `1` while the lease lasts. If there are none, all are reserved.
  */
 const reserveScript = `${prelude}
-local count = #KEYS - 1
+local count = #KEYS - 2
+if redis.call('EXISTS', KEYS[count + 1]) == 1 then return redis.error_reply('ERR the send was released') end
 local rows = known(count)
 if #rows > 0 then
   -- A server without memory for it refuses, and the repeat still receives its result.
@@ -207,10 +214,10 @@ const findScript = `${prelude}
 return known(#KEYS)
 `;
 
-/** Begins the scripts that end a send. KEYS: each id, then the result. ARGV from 4 on: send id. */
+/** Begins the scripts that end a send. KEYS: each id, the mark of a released send, then the result. ARGV from 4 on: send id. */
 const endPrelude = `${prelude}
-local result, own = KEYS[#KEYS], {}
-for i = 1, #KEYS - 1 do
+local released, result, own = KEYS[#KEYS - 1], KEYS[#KEYS], {}
+for i = 1, #KEYS - 2 do
   if redis.call('HGET', KEYS[i], 'send') == ARGV[4] then own[#own + 1] = KEYS[i] end
 end
 `;
@@ -225,10 +232,11 @@ for _, key in ipairs(own) do
 end
 `;
 
-/** Deletes the ids of a send that has no result. */
-export const releaseScript = `${endPrelude}
+/** Deletes the ids of a send that has no result. If there are none, its reservation may still arrive, and the mark refuses it. */
+const releaseScript = `${endPrelude}
 if redis.call('EXISTS', result) == 1 then return end
 for _, key in ipairs(own) do redis.call('DEL', key) end
+if #own == 0 then redis.call('SET', released, '', 'PX', whole(retention + margin)) end
 `;
 
 /** KEYS: a connection. Returns it as JSON. */

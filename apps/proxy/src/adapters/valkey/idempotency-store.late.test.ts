@@ -1,0 +1,138 @@
+/** Reservations that reach the server after their gateway has given up, because they were still on their way when a connection was lost. */
+import type { ValkeyConnection } from "@letta-environments/platform";
+import { systemClock } from "@letta-environments/platform/node";
+import { connectValkey } from "@letta-environments/platform/valkey";
+import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createHoldingProxy, type HoldingProxy } from "../../../test/support/holding-proxy.ts";
+import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
+import { createSends, type RequestedSend, type SendRunResult } from "../../idempotency/sends.ts";
+import { type IdempotencyStore, IdempotencyUnavailableError } from "../../idempotency/store.ts";
+import { neverAborted } from "../../lib/deadline.ts";
+import { createValkeyIdempotencyStore } from "./idempotency-store.ts";
+
+describe.runIf(canLaunchValkey())("reservations that arrive late", () => {
+  let server: LaunchedValkey;
+  let direct: ValkeyConnection;
+  const ends: (() => Promise<unknown>)[] = [];
+
+  beforeAll(async () => {
+    server = await launchValkey();
+    direct = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
+  });
+  afterAll(async () => {
+    await direct.close();
+    await server.stop();
+  });
+  afterEach(async () => {
+    for (const end of ends.splice(0).toReversed()) await end();
+    await direct.command(["FLUSHALL"]);
+  });
+
+  /** The stores of two gateways. The connection of the first leads through the proxy, and the server knows the scripts. */
+  async function setUp(): Promise<{ proxy: HoldingProxy; first: IdempotencyStore; second: IdempotencyStore }> {
+    const proxy = await createHoldingProxy(server.port);
+    ends.push(() => proxy.close());
+    const held = connectValkey(`valkey://127.0.0.1:${proxy.port}`, { timeoutMs: 5_000, onFailure: () => undefined });
+    ends.push(() => held.close());
+    const stores = { first: createValkeyIdempotencyStore(held), second: createValkeyIdempotencyStore(direct) };
+    for (const store of Object.values(stores)) await store.reserve(testReservation(["another"]));
+    return { proxy, ...stores };
+  }
+
+  test("a reservation that arrives after its release reserves nothing, and the ids stay free", async () => {
+    const { proxy, first, second } = await setUp();
+    const given = testReservation(["a", "b"]);
+    proxy.hold(given.sendId);
+    await expect(first.reserve(given)).rejects.toBeInstanceOf(IdempotencyUnavailableError);
+    await first.release(given);
+    await proxy.deliver();
+    expect(await second.find(testScope, ["a", "b"])).toEqual([]);
+    expect(await second.reserve(testReservation(["b", "a"]))).toEqual({ kind: "reserved" });
+  });
+
+  test("a reservation that arrives before its release is released", async () => {
+    const { proxy, first, second } = await setUp();
+    const given = testReservation(["a", "b"]);
+    proxy.hold(given.sendId);
+    await expect(first.reserve(given)).rejects.toBeInstanceOf(IdempotencyUnavailableError);
+    await proxy.deliver();
+    expect(await second.find(testScope, ["a", "b"])).toMatchObject([{ id: "a" }, { id: "b" }]);
+    await first.release(given);
+    expect(await second.find(testScope, ["a", "b"])).toEqual([]);
+  });
+
+  test("a reservation that arrives late takes no id of a repeat that was sent, whether or not it was released", async () => {
+    const { proxy, first, second } = await setUp();
+    for (const [id, releases] of [
+      ["a", true],
+      ["b", false],
+    ] as const) {
+      const [given, repeat] = [testReservation([id, "c"]), testReservation([id])];
+      await first.find(testScope, [id]);
+      proxy.hold(given.sendId);
+      await expect(first.reserve(given)).rejects.toBeInstanceOf(IdempotencyUnavailableError);
+      if (releases) await first.release(given);
+      expect(await second.reserve(repeat)).toEqual({ kind: "reserved" });
+      await proxy.deliver();
+      await second.settle(repeat, testResult(id));
+      await first.release(given);
+      expect(await second.find(testScope, [id, "c"])).toMatchObject([
+        { id, sendId: repeat.sendId, state: { kind: "finished", result: testResult(id) } },
+      ]);
+    }
+  });
+
+  test("a release that arrives twice does not disturb the next send of its ids", async () => {
+    const { second } = await setUp();
+    const [first, next] = [testReservation(["a"]), testReservation(["a"])];
+    await second.reserve(first);
+    for (let count = 0; count < 2; count++) await second.release(first);
+    expect(await second.reserve(next)).toEqual({ kind: "reserved" });
+    await second.release(first);
+    expect(await second.find(testScope, ["a"])).toMatchObject([{ sendId: next.sendId }]);
+  });
+
+  test("the mark of a released send expires after 24 hours", async () => {
+    const { second } = await setUp();
+    const given = testReservation(["a"]);
+    await second.release(given);
+    const ttl = Number(await direct.command(["PTTL", `{letta-proxy:"default"}:send:released:"${given.sendId}"`]));
+    expect(ttl).toBeGreaterThan(86_390_000);
+    expect(ttl).toBeLessThanOrEqual(86_401_000);
+  });
+
+  test("a send of which nothing was sent is sent when it is repeated at another gateway, however late its reservation arrives", async () => {
+    const { proxy, first, second } = await setUp();
+    const work: Promise<unknown>[] = [];
+    const repeats = { clock: systemClock, background: (given: Promise<unknown>) => void work.push(given) };
+    const gateways = [first, second].map((store) => createSends({ ...repeats, store, onFailure: () => undefined }));
+    const { connection } = testReservation([]);
+    let transmissions = 0;
+
+    async function send(gateway: number, sendId: string): Promise<SendRunResult | undefined> {
+      const ids: RequestedSend["ids"] = {
+        agentId: "agent-1",
+        conversationId: "conversation-1",
+        entries: [{ id: "a", fingerprint: "f", kind: "message", member: "messages[0]" }],
+      };
+      const deadline = { atMs: systemClock.monotonic() + 30_000, signal: neverAborted };
+      const requested = { sendId, tenant: "default", connectionId: "connection-1", ids, deadline };
+      return gateways[gateway]?.run(requested, connection, {
+        recordStart: () => undefined,
+        async transmit() {
+          transmissions += 1;
+          return { action: "settle", response: { status: 200, headers: {}, body: "{}" } };
+        },
+      });
+    }
+
+    proxy.hold("given up");
+    expect(await send(0, "given up")).toMatchObject({ kind: "responded", response: { status: 503 } });
+    await Promise.all(work);
+    await proxy.deliver();
+    expect(await send(1, "repeat")).toMatchObject({ kind: "responded", response: { status: 200 } });
+    expect(await send(0, "another repeat")).toMatchObject({ kind: "replayed", response: { status: 200 } });
+    expect(transmissions).toBe(1);
+  });
+});
