@@ -58,8 +58,8 @@ export interface Pepper {
 }
 
 /**
- * Stores gateway keys as digests. Promises reject with KeyStoreUnavailableError when the store does not respond; any other
- * rejection is a defect.
+ * Stores gateway keys as digests. Promises reject with KeyStoreUnavailableError when the store does not respond or refuses a change;
+ * any other rejection is a defect.
  */
 export interface KeyStore {
   /** `null` for an unknown id and for a damaged record. */

@@ -13,6 +13,7 @@ import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
 import type { KeyStore, KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
+import { createTestAudit } from "./support/test-audit.ts";
 import { createTestProxy, issueTestKey, problemOf, type TestProxy, upstreamCredential } from "./support/test-proxy.ts";
 
 const upstream: UpstreamFetch = (request) =>
@@ -302,4 +303,29 @@ test("a change of a key whose result is lost is recorded as unknown, and its 503
   expect([response.status, problemOf(response).errorCode]).toEqual([503, "key_store_unavailable"]);
   expect(response.headers["x-should-retry"]).toBe("false");
   expect(problemOf(response).detail).toContain("may have been made");
+});
+
+test("a change of a key that the store refused is recorded as abandoned, and its 503 is retryable", async () => {
+  const keys = createMemoryKeyStore();
+  const refuse = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError({ isRefused: true }));
+  const audit = createTestAudit();
+  const keyStore = auditKeyStore(
+    { ...keys, create: refuse },
+    await audit.openWriter("writer-1"),
+    { kind: "command-line", user: "somebody" },
+    () => undefined,
+  );
+  const { proxy, clock } = createTestProxy(upstream, {
+    ports: { keyStore: keys, admin: { randomBytes, keyStoreFor: () => keyStore } },
+  });
+  const { key } = await issueTestKey(keys, clock, { scopes: ["admin"] });
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ name: "n" });
+  const response = await proxy.handle(fakeRequest({ key, method: "POST", path: "/admin/v1/keys", headers, body }));
+  expect([response.status, response.headers["x-should-retry"]]).toEqual([503, "true"]);
+  expect(problemOf(response).detail).not.toContain("may have been made");
+  expect((await audit.entries()).slice(1).map(({ type }) => type)).toEqual([
+    "key_change_started",
+    "key_change_abandoned",
+  ]);
 });

@@ -227,13 +227,13 @@ function createKeyWriter(ports: AdministerPorts, { show, findKnown, retrieve }: 
   };
 }
 
-/** Changes a key and shows it. If the store does not respond, it is unknown whether the change was made. */
+/** Changes a key and shows it. If the store neither responds nor refuses, it is unknown whether the change was made. */
 async function make(change: () => Promise<PlainResponse>): Promise<PlainResponse> {
   try {
     return await change();
   } catch (error) {
     if (error instanceof ChangeRefusedError) return error.response;
-    if (error instanceof KeyStoreUnavailableError) return changeUnknown;
+    if (error instanceof KeyStoreUnavailableError) return error.isRefused ? changeRefused : changeUnknown;
     throw error;
   }
 }
@@ -256,6 +256,10 @@ const noDevices = Promise.resolve(
     detail: "The devices of a remote environment server are not administered here.",
   }),
 );
+
+const changeRefused = problemResponse("key_store_unavailable", {
+  detail: "The key store refused the change. Nothing was changed.",
+});
 
 /** The store did not respond to the change. */
 const changeUnknown = problemResponse("key_store_unavailable", {

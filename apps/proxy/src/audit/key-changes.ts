@@ -34,7 +34,8 @@ export function auditKeyStore(
     try {
       result = await run();
     } catch (cause) {
-      await end("key_change_unknown", cause instanceof KeyStoreUnavailableError ? attempted() : null);
+      const isUnknown = cause instanceof KeyStoreUnavailableError && !cause.isRefused;
+      await end("key_change_unknown", isUnknown ? attempted() : null);
       throw cause;
     }
     await end("key_changed", attempted());

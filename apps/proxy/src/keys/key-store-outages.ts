@@ -4,12 +4,15 @@ import { rootCauseMessage } from "../lib/redact.ts";
 import type { KeyStore } from "../ports.ts";
 import type { Telemetry } from "../telemetry.ts";
 
-/** The key store did not respond. A later attempt may succeed. A change may or may not have been made. The cause is for logs. */
+/** The key store did not respond, or refused a change. A later attempt may succeed. The cause is for logs. */
 export class KeyStoreUnavailableError extends Error {
   override readonly name = "KeyStoreUnavailableError";
+  /** The store refused a change, which was not made. Otherwise it may have been made. */
+  readonly isRefused: boolean;
 
-  constructor(options?: ErrorOptions) {
-    super("the key store did not respond", options);
+  constructor(options?: ErrorOptions & { readonly isRefused?: boolean }) {
+    super("the key store cannot be used", options);
+    this.isRefused = options?.isRefused === true;
   }
 }
 

@@ -8,7 +8,7 @@
  * A reservation may still be on its way when its gateway gives up and releases the send over another connection. A release that finds no id
  * therefore leaves a mark with the send id, and a reservation whose mark exists is refused: a send id is reserved once, and never after its release.
  */
-import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
+import type { Clock, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import {
   type IdempotencyStore,
   type KnownConnection,
@@ -19,6 +19,7 @@ import {
   type SendScope,
   throwUnavailable,
 } from "../../idempotency/store.ts";
+import { refusalOfWrite } from "./refusals.ts";
 
 export interface ValkeyIdempotencyStoreOptions {
   /** Separates deployments that share a server. Default: `letta-proxy`. */
@@ -79,7 +80,7 @@ export function createValkeyIdempotencyStore(
           const found = await readKnown(reply, scope, ids);
           return found.length === 0 ? { kind: "reserved" } : { kind: "known", entries: found };
         } catch (cause) {
-          if (isOutOfMemory(cause)) return { kind: "full" };
+          if (refusalOfWrite(cause) === "OOM") return { kind: "full" };
           throw cause;
         }
       }),
@@ -138,12 +139,6 @@ function readRows(reply: ValkeyReply, ids: readonly string[]): readonly Row[] {
 
 function unexpectedReply(): Error {
   return new Error("a script of the idempotency store returned an unexpected reply");
-}
-
-/** Whether the server refused to write because it has reached `maxmemory`. It refuses the first write of a script, or none. */
-function isOutOfMemory(cause: unknown): boolean {
-  if (!(cause instanceof ValkeyError) || cause.code !== "refused") return false;
-  return cause.cause instanceof Error && /\bOOM command not allowed/.test(cause.cause.message);
 }
 
 function translateFailure<Result>(run: () => Promise<Result>): Promise<Result> {

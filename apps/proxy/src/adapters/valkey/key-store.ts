@@ -10,6 +10,7 @@ import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from
 import { byCreation, changeKeyRecord, readKeyRecord, selectKeys } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore, KeyUse } from "../../ports.ts";
+import { refusalOfWrite } from "./refusals.ts";
 
 /** Hash of records in JSON by key id. All names are in one hash slot. */
 const recordsName = "{letta-environments:keys}:records";
@@ -24,9 +25,15 @@ if redis.call("HSETNX", KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 redis.call("SET", KEYS[2], ARGV[3])
 return 1`;
 
-/** Keys: records, stamp. Values: id, record as it was read, new record, stamp. Returns 1, or 0 when the record has changed since. */
+/**
+ * Keys: records, stamp. Values: id, record as it was read, new record, stamp. Returns 1, or 0 when the record has changed since.
+ *
+ * A server over `maxmemory` refuses a script whose first write may need memory. DEL never does, so that keys can be revoked even then. A user without
+ * the right to DEL can change keys while there is memory.
+ */
 const replaceScript = `
 if redis.call("HGET", KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.pcall("DEL", KEYS[2])
 redis.call("HSET", KEYS[1], ARGV[1], ARGV[3])
 redis.call("SET", KEYS[2], ARGV[4])
 return 1`;
@@ -76,13 +83,14 @@ export async function openValkeyKeyStore(
   async function write(script: string, values: readonly string[]): Promise<boolean> {
     const stamp = crypto.randomUUID();
     try {
-      const done = await translateFailure(valkey.evaluate(script, [recordsName, stampName], [...values, stamp]));
+      const done = await valkey.evaluate(script, [recordsName, stampName], [...values, stamp]);
       if (done === 1) generation.noteChange(stamp);
       return done === 1;
     } catch (cause) {
-      // The script may have run.
-      generation.noteChange(null);
-      throw cause;
+      const isRefused = refusalOfWrite(cause) !== null;
+      // Unless it was refused, the script may have run.
+      if (!isRefused) generation.noteChange(null);
+      throw cause instanceof ValkeyError ? new KeyStoreUnavailableError({ cause, isRefused }) : cause;
     }
   }
 

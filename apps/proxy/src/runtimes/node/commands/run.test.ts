@@ -16,6 +16,14 @@ test.each([
   });
 });
 
+test("a change of a key that the server refused is reported as not made, with the reason", () => {
+  const cause = new Error("OOM command not allowed when used memory > 'maxmemory'.");
+  expect(describeFailure(new KeyStoreUnavailableError({ cause, isRefused: true }))).toMatchObject({
+    message: `the key store refused the change: ${cause.message}`,
+    exitCode: 1,
+  });
+});
+
 test("a key file that SQLite cannot use is reported as a data directory that cannot be used", () => {
   const cause = Object.assign(new Error("database disk image is malformed"), { code: "ERR_SQLITE_ERROR" });
   expect(describeFailure(new KeyStoreUnavailableError({ cause }))).toMatchObject({

@@ -106,6 +106,7 @@ export function describeFailure(error: unknown): CommandError {
   if (error instanceof KeyStoreUnavailableError) {
     if (isSqliteError(error.cause)) return describeFailure(error.cause);
     const reason = rootCauseMessage(error);
+    if (error.isRefused) return new CommandError(`the key store refused the change: ${reason}`);
     return new CommandError(
       `the key store did not respond: ${reason}; 'letta-proxy keys list' shows whether the change was made`,
     );
