@@ -6,7 +6,7 @@ const dayMs = 24 * 3_600_000;
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const decision = { behavior: "deny", reason: "too risky", decidedBy: "key-1", decidedAt: 5_000 } as const;
 
-const pending: StoredApproval = {
+export const pending: StoredApproval = {
   tenant: "acme",
   scope,
   request: {

@@ -11,7 +11,7 @@ import type { LogUnderTest } from "./support/log-under-test.ts";
 
 const dayMs = 24 * 3_600_000;
 
-const message: StoredMessage = {
+export const message: StoredMessage = {
   scope: { environmentId: "env-1", agentId: "agent-1", conversationId: "default" },
   messageId: "m-1",
   deliveryId: "msg-1",

@@ -16,6 +16,7 @@ export {
   type FaultProxy,
   type ProxiedRequest,
 } from "./fault-proxy.ts";
+export { createHoldingProxy, type HoldingProxy } from "./streams/holding-proxy.ts";
 export { createVirtualClock, type VirtualClock } from "./virtual-clock.ts";
 export {
   acknowledgeAsStarted,

@@ -8,12 +8,14 @@ import { approvalLogLimits } from "../limits.ts";
 import type { SeparateApprovalLog } from "../logs/separate.ts";
 import {
   beginningOf,
+  createRunSave,
   createRunScript,
   entriesPerScript,
   readRows,
   repeatScript,
   rowPrelude,
   rowText,
+  savePrelude,
   type ValkeyLogOptions,
 } from "./scripts.ts";
 
@@ -26,10 +28,11 @@ export function createValkeyApprovalLog(
   { limits = approvalLogLimits, ...options }: ValkeyLogOptions<ApprovalLogLimits> = {},
 ): SeparateApprovalLog {
   const run = createRunScript(connection, "approvals", options);
+  const save = createRunSave(run);
   return {
     async saveApprovals(saved, removed) {
       if (saved.length + removed.length === 0) return;
-      await run(saveScript, [removed.length, ...removed.map(entryOf), ...saved.flatMap(writeApproval)]);
+      await save(saveScript, [removed.length, ...removed.map(entryOf), ...saved.flatMap(writeApproval)]);
     },
     findPendingApprovals: async (limit) => readApprovals(await run(findPendingScript, [limit])),
     findDecidedApproval: async (key) => readApprovals(await run(findDecidedScript, [entryOf(key)]))[0] ?? null,
@@ -71,13 +74,13 @@ local function remove(entry)
 end
 `;
 
-/** ARGV: the number of removed requests, their entries, then for each saved request its entry, row, state, time and record. */
-const saveScript = `${prelude}
-local removed = tonumber(ARGV[1])
-for i = 2, removed + 1 do
+/** ARGV from 3 on: the number of removed requests, their entries, then for each saved request its entry, row, state, time and record. */
+const saveScript = `${prelude}${savePrelude}
+local removed = tonumber(ARGV[3])
+for i = 4, removed + 3 do
   if redis.call('ZSCORE', pending, ARGV[i]) then remove(ARGV[i]) end
 end
-for i = removed + 2, #ARGV, 5 do
+for i = removed + 4, #ARGV, 5 do
   local entry, state = ARGV[i], ARGV[i + 2]
   if not isRemoved(ARGV[i + 1]) then
     redis.call('HSET', records, entry, ARGV[i + 4])

@@ -120,6 +120,8 @@ export const restartScript: string = `${prelude}
 local last, current = get('last'), redis.call('HGET', state, 'writer')
 local confirmed = tonumber(ARGV[4])
 if confirmed and current and current ~= ARGV[2] and last >= confirmed then return 'taken' end
+-- It was delayed, and a later append or restart has run.
+if current == ARGV[2] and tonumber(ARGV[3]) <= get('append') then return 'taken' end
 for _, part in ipairs(parts) do
   redis.call('DEL', streamOf(part))
   set(part, 0)

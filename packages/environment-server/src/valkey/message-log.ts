@@ -9,12 +9,14 @@ import type { SeparateMessageLog } from "../logs/separate.ts";
 import { type MessageLogLimits, type MessagePosition, type StoredMessage, withoutReply } from "../message-log.ts";
 import {
   beginningOf,
+  createRunSave,
   createRunScript,
   entriesPerScript,
   readRows,
   repeatScript,
   rowPrelude,
   rowText,
+  savePrelude,
   type ValkeyLogOptions,
 } from "./scripts.ts";
 
@@ -27,9 +29,10 @@ export function createValkeyMessageLog(
   { limits = messageLogLimits, ...options }: ValkeyLogOptions<MessageLogLimits> = {},
 ): SeparateMessageLog {
   const run = createRunScript(connection, "messages", options);
+  const save = createRunSave(run);
   return {
     async saveMessages(messages) {
-      if (messages.length > 0) await run(saveScript, [limits.maxPerRow, ...messages.flatMap(writeMessage)]);
+      if (messages.length > 0) await save(saveScript, [limits.maxPerRow, ...messages.flatMap(writeMessage)]);
     },
     readMessages: async (environmentId, messageId, limit) =>
       readMessages(await run(readScript, [beginningOf(environmentId, messageId), limit])),
@@ -120,10 +123,10 @@ local function found(entries)
 end
 `;
 
-/** ARGV: messages of a row, then for each message its entry, row, whether it is open, the time, the length of its text, its record. */
-const saveScript = `${prelude}
-local maxPerRow = tonumber(ARGV[1])
-for i = 2, #ARGV, 6 do
+/** ARGV from 3 on: messages of a row, then for each message its entry, row, whether it is open, the time, the length of its text, its record. */
+const saveScript = `${prelude}${savePrelude}
+local maxPerRow = tonumber(ARGV[3])
+for i = 4, #ARGV, 6 do
   local entry, row, isOpen, at = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   if not isRemoved(row) then
     redis.call('HSET', records, entry, ARGV[i + 5])

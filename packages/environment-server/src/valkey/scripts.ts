@@ -28,6 +28,13 @@ export function createRunScript(
   return (script, values) => connection.evaluate(script, [key], values, options);
 }
 
+/** Runs a script that begins with {@link savePrelude}. A save that fails must be repeated, unless a later one replaces it. */
+export function createRunSave(run: RunScript): RunScript {
+  const writer = crypto.randomUUID();
+  let saves = 0;
+  return (script, values) => run(script, [writer, ++saves, ...values]);
+}
+
 /** Maximum number of entries that one call of a script removes or changes, since other commands wait for a script. */
 export const entriesPerScript = 500;
 
@@ -66,6 +73,18 @@ local function noteRemoved(row)
   redis.call('ZADD', removedRows, time, row)
 end
 local function isRemoved(row) return redis.call('ZSCORE', removedRows, row) end
+`;
+
+/**
+ * Follows the prelude of scripts that save entries. ARGV: the writer, and the number of the save. A save that was on its way when its connection was
+ * lost can arrive after its repetition, so one with an earlier number than the last is refused.
+ */
+export const savePrelude = `
+local saves = base .. ':saves:' .. ARGV[1]
+if tonumber(ARGV[2]) <= tonumber(redis.call('GET', saves) or '0') then
+  return redis.error_reply('ERR a later save has been stored')
+end
+redis.call('SET', saves, ARGV[2], 'PX', 3600000)
 `;
 
 /** A row in scripts: its id as it is in JSON, so that scripts can read it from an entry. */

@@ -2,9 +2,14 @@
 import type { ValkeyConnection } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
 import { connectValkey } from "@letta-environments/platform/valkey";
-import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
+import {
+  canLaunchValkey,
+  createHoldingProxy,
+  type HoldingProxy,
+  type LaunchedValkey,
+  launchValkey,
+} from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { createHoldingProxy, type HoldingProxy } from "../../../test/support/holding-proxy.ts";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
 import { createSends, type RequestedSend, type SendRunResult } from "../../idempotency/sends.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError } from "../../idempotency/store.ts";
