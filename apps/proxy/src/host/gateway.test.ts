@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { silentReporting } from "../../test/support/host-reporting.ts";
 import { createTestProxy } from "../../test/support/test-proxy.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
-import { createGateway } from "./gateway.ts";
+import { createGatewayApp } from "./gateway.ts";
 import type { HostRoute } from "./gateway.ts";
 import { createHostRoutes } from "./routes.ts";
 import { passedRequest } from "./web/passed-request.ts";
@@ -13,7 +13,7 @@ async function setUp(more: readonly HostRoute[] = []) {
   const { proxy, issueKey } = createTestProxy();
   const routes = [...createHostRoutes({ ...silentReporting, isDraining: () => false, openApi: loadOpenApi }), ...more];
   const { key } = await issueKey();
-  const gateway = createGateway(proxy, {
+  const gateway = createGatewayApp(proxy, {
     routes,
     toGatewayRequest: (context) => passedRequest(context.req.raw, null, basePath(context)),
   });

@@ -38,7 +38,7 @@ export interface GatewayOptions<Bindings extends object> {
  *
  * @example
  * const pipeline = createPipeline(services, config);
- * const gateway = createGateway(pipeline, {
+ * const gateway = createGatewayApp(pipeline, {
  *   routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }),
  *   toGatewayRequest: (context) => passedRequest(context.req.raw, null, basePath(context)),
  * });
@@ -47,7 +47,7 @@ export interface GatewayOptions<Bindings extends object> {
  * `runtimes/` shows how `services` and `config` are composed. Sockets of devices do not pass through this app: a host upgrades them
  * itself.
  */
-export function createGateway<Bindings extends object = object>(
+export function createGatewayApp<Bindings extends object = object>(
   pipeline: Pick<Pipeline, "handle">,
   { routes, toGatewayRequest, toPath = webPath, toResponse = toWebResponse }: GatewayOptions<Bindings>,
 ): Hono<{ Bindings: Bindings }> {

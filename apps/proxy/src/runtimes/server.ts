@@ -14,7 +14,7 @@ import { lastReadMs, standardOutput } from "../adapters/node/standard-output.ts"
 import { openFileLimit } from "../adapters/node/open-files.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
-import { createGateway, toWebResponse } from "../host/gateway.ts";
+import { createGatewayApp, toWebResponse } from "../host/gateway.ts";
 import { divideOpenFiles } from "../host/node/capacity.ts";
 import { passedRequest } from "../host/web/passed-request.ts";
 import { webRequestTarget } from "../host/web/request.ts";
@@ -110,7 +110,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
     maxSockets: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
     onFailure: (cause) => instance.log({ type: "internal_error", requestId: "-", cause }),
   });
-  const app = createGateway<FetchContext>(pipeline, {
+  const app = createGatewayApp<FetchContext>(pipeline, {
     routes: instance.routes,
     toGatewayRequest: ({ req, env }) =>
       mounted.abortBodyOnClose(passedRequest(req.raw, env.clientAddress ?? null, prefix)),

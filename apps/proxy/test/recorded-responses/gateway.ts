@@ -16,7 +16,7 @@ import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
 import type { TenantSettings } from "../../src/tenants/settings.ts";
-import { createGateway } from "../../src/host/gateway.ts";
+import { createGatewayApp } from "../../src/host/gateway.ts";
 import { createHostRoutes } from "../../src/host/routes.ts";
 import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 import type { IdempotencyStore } from "../../src/idempotency/store.ts";
@@ -167,7 +167,7 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
       return { status: 101, headers: {}, body: null };
     },
   };
-  const app = createGateway<HostBindings>(testProxy.proxy, {
+  const app = createGatewayApp<HostBindings>(testProxy.proxy, {
     routes: createHostRoutes({
       ...silentReporting,
       randomId,

@@ -10,7 +10,7 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import { requestIdOf, requestTarget } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
+import { createGatewayApp, type HostRoute, toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { NodeRequest } from "./request.ts";
 import { sendResponse } from "./response.ts";
@@ -31,7 +31,7 @@ export interface HonoListenerOptions {
 /** Creates the app of a pipeline and connects it to Node's server: requests as they were on the wire, responses without a detour. */
 export function createHonoListener(options: HonoListenerOptions): HonoListener {
   const { pipeline, routes, randomId, admission, onFailure } = options;
-  const app = createGateway<HttpBindings>(pipeline, {
+  const app = createGatewayApp<HttpBindings>(pipeline, {
     routes,
     toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
     toPath: (_request, given) => requestTarget(given?.env?.incoming.url ?? "").path,

@@ -9,7 +9,7 @@ import type { Hono } from "hono";
 import { createConsoleLogWriter } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import { describeDocument } from "../../adapters/open-api.ts";
-import { createGateway, toWebResponse } from "../../host/gateway.ts";
+import { createGatewayApp, toWebResponse } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { webGatewayRequest } from "../../host/web/request.ts";
 import { type GatewayRequest, withHeader } from "../../http/gateway-request.ts";
@@ -72,7 +72,7 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
       log,
       composeSessions,
     );
-    return createGateway<WorkerBindings>(pipeline, {
+    return createGatewayApp<WorkerBindings>(pipeline, {
       routes: createHostRoutes({
         clock: systemClock,
         randomId,

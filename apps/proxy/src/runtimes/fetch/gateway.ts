@@ -12,7 +12,7 @@ import { loadDocsOnce, parseDocsPages } from "../../adapters/docs-pages.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
-import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
+import { createGatewayApp } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { passedRequest } from "../../host/web/passed-request.ts";
 import { type GatewayRequest, requestIdOf } from "../../http/gateway-request.ts";
@@ -86,7 +86,7 @@ export function createGateway<Bindings extends object = object>({
     }
   }
 
-  return createPipelineGateway<Bindings>(
+  return createGatewayApp<Bindings>(
     { handle },
     {
       routes,
