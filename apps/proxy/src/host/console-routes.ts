@@ -9,7 +9,7 @@ import { refuseUnlessRead } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { ReadConsoleFile } from "../ports.ts";
 import type { HostRoute } from "./gateway.ts";
-import { type HostReporting, logRoute } from "./logged-route.ts";
+import { type HostReporting, logRoute } from "./routes.ts";
 
 export interface ConsoleRouteOptions {
   readonly handle: (request: GatewayRequest) => MaybePromise<PlainResponse>;

@@ -7,7 +7,7 @@ import { notModified } from "../http/conditions.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { revalidated } from "../http/response.ts";
 import type { DocsPages, LoadDocs } from "../ports.ts";
-import type { LoggedRoute } from "./logged-route.ts";
+import type { LoggedRoute } from "./routes.ts";
 
 /** The paths of the pages, as routes of Hono. */
 const paths: readonly string[] = ["/docs", "/docs/", "/docs/problems", "/docs/problems/", "/docs/problems/:code"];

@@ -7,9 +7,8 @@ import type { ReadConsoleFile } from "../ports.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createConsoleRoutes } from "./console-routes.ts";
 import { createDocsRoutes } from "./docs.ts";
-import type { HostReporting } from "./logged-route.ts";
+import { createHostRoutes, type HostReporting } from "./routes.ts";
 import type { ReadReadiness } from "./readiness.ts";
-import { createHostRoutes } from "./routes.ts";
 
 type RequestEvent = Extract<ProxyEvent, { type: "request" }>;
 

@@ -1,5 +1,5 @@
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import type { HostReporting } from "../../src/host/logged-route.ts";
+import type { HostReporting } from "../../src/host/routes.ts";
 
 /** The reporting of host routes in a test, which discards request logs. */
 export const silentReporting: HostReporting = {
