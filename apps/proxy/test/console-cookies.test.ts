@@ -4,7 +4,7 @@ import { AuditUnavailableError } from "../src/audit/store.ts";
 import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
 import type { KeyStore } from "../src/ports.ts";
 import { joinedHeader } from "../src/host/node/request.ts";
-import { webGatewayRequest } from "../src/host/web/request.ts";
+import { webGatewayRequest } from "../src/host/web-request.ts";
 import { own, setUp } from "./support/console-world.ts";
 import { bodyOf } from "./support/test-proxy.ts";
 

@@ -4,10 +4,9 @@ import { expect, test } from "vitest";
 import { silentReporting } from "../../test/support/host-reporting.ts";
 import { createTestProxy } from "../../test/support/test-proxy.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
-import { createGatewayApp } from "./gateway.ts";
-import type { HostRoute } from "./gateway.ts";
+import { createGatewayApp, type HostRoute } from "./gateway.ts";
 import { createHostRoutes } from "./routes.ts";
-import { passedRequest } from "./web/passed-request.ts";
+import { passedRequest } from "./web-request.ts";
 
 async function setUp(more: readonly HostRoute[] = []) {
   const { proxy, issueKey } = createTestProxy();

@@ -10,7 +10,7 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import { isStreamed } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Pipeline } from "../pipeline.ts";
-import { webRequestTarget } from "./web/request.ts";
+import { webRequestTarget } from "./web-request.ts";
 
 /** A route outside the API. It never calls the upstream. */
 export interface HostRoute {

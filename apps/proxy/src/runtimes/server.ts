@@ -16,8 +16,7 @@ import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { createGatewayApp, toWebResponse } from "../host/gateway.ts";
 import { divideOpenFiles } from "../host/node/capacity.ts";
-import { passedRequest } from "../host/web/passed-request.ts";
-import { webRequestTarget } from "../host/web/request.ts";
+import { passedRequest, pathBelow, webRequestTarget } from "../host/web-request.ts";
 import { failureResponse, finishResponse } from "../http/response.ts";
 import { createKey } from "../keys/key-lifecycle.ts";
 import { keyIssues } from "../keys/key-rules.ts";
@@ -193,10 +192,6 @@ function resolveServerSettings({ environment = {}, config }: SettingSources, mou
   }
   if (problems.length > 0) throw new TypeError(problems.join("\n"));
   return settings;
-}
-
-function pathBelow(prefix: string, path: string): string {
-  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
 }
 
 /** @throws TypeError that names the member that breaks a rule */

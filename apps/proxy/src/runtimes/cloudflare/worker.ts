@@ -11,7 +11,7 @@ import { filterByLevel } from "../../adapters/log-level.ts";
 import { describeDocument } from "../../adapters/open-api.ts";
 import { createGatewayApp, toWebResponse } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
-import { webGatewayRequest } from "../../host/web/request.ts";
+import { webGatewayRequest } from "../../host/web-request.ts";
 import { type GatewayRequest, withHeader } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { type ComposeSessions, composeWorker } from "./compose.ts";

@@ -14,7 +14,7 @@ import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import { createGatewayApp } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
-import { passedRequest } from "../../host/web/passed-request.ts";
+import { passedRequest } from "../../host/web-request.ts";
 import { type GatewayRequest, requestIdOf } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { createAddressOf } from "../../limits/client-address.ts";

@@ -1,8 +1,8 @@
 import { createMemoryBudget } from "@letta-environments/environment-server";
 import { expect, test } from "vitest";
-import { createBodyBudget } from "../../http/body-memory.ts";
-import { createTestProxy } from "../../../test/support/test-proxy.ts";
-import { readWebBody, webGatewayRequest, webRequestTarget } from "./request.ts";
+import { createTestProxy } from "../../test/support/test-proxy.ts";
+import { createBodyBudget } from "../http/body-memory.ts";
+import { passedRequest, readWebBody, webGatewayRequest, webRequestTarget } from "./web-request.ts";
 
 test("path and query are those of the URL unchanged, and the authority is plain or null", () => {
   const base = "https://gateway.example:8443";
@@ -136,4 +136,27 @@ test.each(readers)(
 
 test("a body that ends early is aborted", async () => {
   expect(await readWebBody(requestOf(["ab", new Error("reset")]), atMost4)).toBe("aborted");
+});
+
+function readSent(text: string, contentLength: number): Promise<unknown> {
+  const body = new ReadableStream({
+    start(controller) {
+      if (text !== "") controller.enqueue(new TextEncoder().encode(text));
+      controller.close();
+    },
+  });
+  const headers = { "content-length": String(contentLength) };
+  const init = { method: "POST", headers, body, duplex: "half" } as const;
+  return passedRequest(new Request("https://app.example/letta/x", init), null, "/letta").readBody({ maxBytes: 4 });
+}
+
+test("a body that is empty despite its Content-Length was consumed before the gateway, as by a body parser of Express or Fastify", async () => {
+  await expect(readSent("", 3)).rejects.toThrow("was read before it reached the gateway");
+  expect(await readSent("", 0)).toBeNull();
+});
+
+test("a body that the program has rewritten is read whole, whatever its Content-Length says", async () => {
+  expect(await readSent("ab", 3)).toEqual(new TextEncoder().encode("ab"));
+  expect(await readSent("abc", 3)).toEqual(new TextEncoder().encode("abc"));
+  expect(await readSent("abcde", 5)).toBe("too_large");
 });

@@ -1,7 +1,7 @@
 /** A `Request` of the web platform in the form that the gateway handles, for Workers and for programs that mount the gateway. */
-import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";
-import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
-import { readAll } from "../../lib/read-stream.ts";
+import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../http/body-memory.ts";
+import { type GatewayRequest, requestTarget } from "../http/gateway-request.ts";
+import { readAll } from "../lib/read-stream.ts";
 
 /**
  * Wraps the web's `Request` as a {@link GatewayRequest}. Path and query are those of its URL, in which the runtime may have
@@ -79,4 +79,49 @@ export async function readWebBody(
   } finally {
     unfinished.end();
   }
+}
+
+/**
+ * Wraps a request that another program passes on, like {@link webGatewayRequest}. Its framework may have created it from Node's request after a
+ * parser had read the body: then the new body is an empty stream.
+ *
+ * @param basePath path under which the gateway is mounted, such as `/letta`; it is not part of the request's path
+ */
+export function passedRequest(request: Request, clientAddress: string | null, basePath: string): GatewayRequest {
+  const passed = webGatewayRequest(request, clientAddress);
+  return Object.assign(passed, {
+    path: pathBelow(basePath.replace(/\/\*?$/, ""), passed.path),
+    readBody: (limits: BodyLimits) => readPassedBody(request, limits),
+  });
+}
+
+/** Returns the path below a mount path, as it is in the URL; the whole path if it is elsewhere. Routers decode mount paths. */
+export function pathBelow(mount: string, path: string): string {
+  if (path.startsWith(`${mount}/`)) return path.slice(mount.length);
+  const start = path.split("/", mount.split("/").length).join("/");
+  const isBelow = needsEncoding.test(mount) && path[start.length] === "/" && decodePath(start) === mount;
+  return isBelow ? path.slice(start.length) : path;
+}
+
+const needsEncoding = /[^\w.~/-]/;
+
+/** Decodes as Hono does: an encoded slash or percent sign stays encoded. */
+function decodePath(path: string): string | null {
+  try {
+    return decodeURI(path.replaceAll("%25", "%2525"));
+  } catch {
+    return null;
+  }
+}
+
+/** @throws TypeError if the program has read the body */
+async function readPassedBody(request: Request, limits: BodyLimits): Promise<Uint8Array | null | UnreadBody> {
+  const body = await readWebBody(request, limits);
+  // If the caller has disconnected, reading fails instead.
+  if (body === null && Number(request.headers.get("content-length") ?? 0) > 0) {
+    throw new TypeError(
+      "the body of the request was read before it reached the gateway: let it pass before body parsers",
+    );
+  }
+  return body;
 }
