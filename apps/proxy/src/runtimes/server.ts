@@ -11,11 +11,10 @@ import { checkValue, type Scope } from "@letta-environments/schema";
 import { bufferLines, createJsonLogWriter, dropUnread, type OutputState } from "../adapters/log.ts";
 import { filterByLevel } from "../adapters/log-level.ts";
 import { lastReadMs, standardOutput } from "../adapters/node/standard-output.ts";
-import { openFileLimit } from "../adapters/node/open-files.ts";
+import { connectionCapacity } from "../adapters/node/open-files.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { createGatewayApp, toWebResponse } from "../host/gateway.ts";
-import { divideOpenFiles } from "../host/node/capacity.ts";
 import { passedRequest, pathBelow, webRequestTarget } from "../host/web-request.ts";
 import { failureResponse, finishResponse } from "../http/response.ts";
 import { createKey } from "../keys/key-lifecycle.ts";
@@ -106,7 +105,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const { pipeline, resources } = instance;
   const mounted = createMountedHost(pipeline, {
     prefix,
-    maxSockets: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
+    maxSockets: connectionCapacity(settings.maxOpenFiles).inbound,
     onFailure: (cause) => instance.log({ type: "internal_error", requestId: "-", cause }),
   });
   const app = createGatewayApp<FetchContext>(pipeline, {

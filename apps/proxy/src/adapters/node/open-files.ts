@@ -1,4 +1,7 @@
-/** How many files and sockets this process may have open. Each connection of a caller, of a device and to the upstream is one. */
+/**
+ * How many files and sockets this process may have open. Each connection of a caller, of a device and to the upstream is one, so they are divided
+ * among the connections: none fails because another one took the last file.
+ */
 import process from "node:process";
 
 /** Assumed where the limit is not shown, as on Deno: the usual limit of a login shell. */
@@ -30,4 +33,29 @@ export function parseLimit(value: unknown): number | null {
   if (value === "unlimited") return Number.MAX_SAFE_INTEGER;
   const limit = typeof value === "string" ? Number(value) : value;
   return typeof limit === "number" && Number.isSafeInteger(limit) && limit > 0 ? limit : null;
+}
+
+/** How many connections of each kind a process may have. */
+interface Capacity {
+  /** To the upstream. */
+  readonly upstream: number;
+  /** Of callers and devices. Beyond it, new connections are refused. */
+  readonly inbound: number;
+}
+
+/** Files that are left for everything else: databases, logs, credential files, connections to Valkey and to an issuer, name look-ups. */
+const reservedFiles = 64;
+
+/** The most connections to the upstream. */
+const maxUpstream = 256;
+
+/**
+ * Returns the capacity of this process: a third of the files that are not reserved, at most 256, for the upstream.
+ *
+ * @param maxOpenFiles the limit of open files; `null`: the process's own
+ */
+export function connectionCapacity(maxOpenFiles: number | null): Capacity {
+  const available = Math.max(8, (maxOpenFiles ?? openFileLimit()) - reservedFiles);
+  const upstream = Math.max(2, Math.min(maxUpstream, Math.floor(available / 3)));
+  return { upstream, inbound: available - upstream };
 }

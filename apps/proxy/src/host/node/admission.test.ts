@@ -5,7 +5,6 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createAdmission, isAdmitted, type OverloadReport, priorityOfRequest } from "./admission.ts";
-import { divideOpenFiles } from "./capacity.ts";
 
 describe("the priority of requests", () => {
   test.each([
@@ -147,13 +146,4 @@ describe("admission", () => {
     await clock.advance(5_000);
     expect(reports).toHaveLength(1);
   });
-});
-
-test.each([
-  [300, { upstream: 78, inbound: 158 }],
-  [1_024, { upstream: 256, inbound: 704 }],
-  [65_536, { upstream: 256, inbound: 65_216 }],
-  [64, { upstream: 2, inbound: 6 }],
-])("the limit of %d files reserves %j for connections, and leaves some free", (limit, expected) => {
-  expect(divideOpenFiles(limit)).toEqual(expected);
 });

@@ -175,7 +175,7 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
 /** The response to a request that was not started. */
 export const overloaded: PlainResponse = problemResponse("overloaded");
 
-/** Maximum number of refused connections at a time: a quarter of the files that `capacity.ts` reserves. */
+/** Maximum number of refused connections at a time: a quarter of the files that `open-files.ts` reserves. */
 const maxRefused = 16;
 
 /** How long the first request of a refused connection may take to arrive, in milliseconds. */

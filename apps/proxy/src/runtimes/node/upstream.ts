@@ -3,12 +3,11 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { createUpstreamPool } from "#upstream-pool";
 import type { LogEvent } from "../../adapters/log-event.ts";
-import { openFileLimit } from "../../adapters/node/open-files.ts";
+import { connectionCapacity } from "../../adapters/node/open-files.ts";
 import { watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { OpenCalls } from "../../adapters/open-calls.ts";
 import type { ShadowedDevices } from "../../auth/shadow.ts";
 import type { Settings } from "../../config/settings.ts";
-import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { Unreleased } from "../../idempotency/unreleased.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
@@ -68,7 +67,7 @@ export async function composeUpstream(
   if (upstream.kind !== "http" || idempotencyStore === null) {
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }
-  const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
+  const { upstream: maxConcurrent } = connectionCapacity(settings.maxOpenFiles);
   const credentialOf = openCredentials(settings, await keyStore.list(), resources.log, keyStore);
   const pool = createUpstreamPool({ ...upstream, maxConnections: maxConcurrent });
   const fetchUpstream = resources.openCalls?.follow(pool) ?? pool;

@@ -9,7 +9,7 @@ import { loadDocsOnce } from "../../adapters/docs-pages.ts";
 import { openConsoleFiles } from "../../adapters/node/console-files.ts";
 import type { ConsoleState } from "../../adapters/node/data-dir-lock.ts";
 import { readDocsPages } from "../../adapters/node/docs-pages.ts";
-import { openFileLimit } from "../../adapters/node/open-files.ts";
+import { connectionCapacity } from "../../adapters/node/open-files.ts";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { namesGatewayKey } from "../../audit/search.ts";
@@ -19,7 +19,6 @@ import { createDocsRoutes } from "../../host/docs.ts";
 import { createHostRoutes, type HostReporting } from "../../host/routes.ts";
 import type { HostRoute } from "../../host/gateway.ts";
 import { createAdmission } from "../../host/node/admission.ts";
-import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { ignoreForwardedHeaders } from "../../http/gateway-request.ts";
 import { finishResponse, noSocketHere } from "../../http/response.ts";
@@ -124,7 +123,7 @@ export async function openInstance(
     async listen(setting) {
       const admission = createAdmission({
         clock: systemClock,
-        maxConnections: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
+        maxConnections: connectionCapacity(settings.maxOpenFiles).inbound,
         onOverload: (overload) => log({ type: "overloaded", ...overload }),
       });
       const shared = { admission, onFailure };
