@@ -1,7 +1,7 @@
 /** The texts of the API description for the administration. A new operation does not compile without one. */
 import type { ProblemCode } from "@letta-environments/schema";
 import type { AdminOperation } from "../../src/admin/endpoints.ts";
-import { expositionTypes } from "../../src/metrics/exposition.ts";
+import { expositionTypes } from "../../src/metrics/endpoints.ts";
 import { auditExample, explanationExample, type OptionalOperation, overviewExample } from "./observation.ts";
 import { exampleDevice, exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
 

@@ -7,7 +7,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { LogEvent } from "../../src/adapters/log-event.ts";
 import { gauges, metrics } from "../../src/metrics/definitions.ts";
-import { formatMetrics } from "../../src/metrics/exposition.ts";
+import { formatMetrics } from "../../src/metrics/endpoints.ts";
 import { createOpenCircuits } from "../../src/metrics/observers.ts";
 import { createRecorder } from "../../src/metrics/recorder.ts";
 import { createMetricTable, type MetricTable } from "../../src/metrics/table.ts";
