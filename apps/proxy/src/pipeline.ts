@@ -17,7 +17,7 @@ import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { cacheTtlsOf } from "./cache/policy.ts";
-import { sessionPath } from "./console/same-origin.ts";
+import { sessionPath } from "./console/cookie.ts";
 import type { HandleAs } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain, createRespondAfterWait, forgetBody } from "./reauthentication.ts";

@@ -13,8 +13,7 @@ import { parseKeyId } from "../keys/key-format.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { endSession } from "../keys/sign-in.ts";
 import { recordRefusal } from "../limits/response.ts";
-import { readSessionCookie, sessionCookie, sessionCookieName } from "./cookie.ts";
-import { isSameOrigin, requestHost } from "./same-origin.ts";
+import { isSameOrigin, readSessionCookie, requestHost, sessionCookie, sessionCookieName } from "./cookie.ts";
 import {
   type ConsoleConfig,
   type ConsoleSessionPorts,

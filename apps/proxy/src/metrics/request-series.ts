@@ -5,7 +5,7 @@
 import { endpoints } from "@letta-environments/schema";
 import { auditSearchEndpoint } from "../admin/audit-search.ts";
 import { adminEndpoints, explainPath } from "../admin/endpoints.ts";
-import { sessionPath } from "../console/same-origin.ts";
+import { sessionPath } from "../console/cookie.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
 import { hostOperations } from "../telemetry.ts";
 import { metrics } from "./definitions.ts";
