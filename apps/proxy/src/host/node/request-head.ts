@@ -61,7 +61,7 @@ export function requestsUpgrade({ rawHeaders }: Pick<IncomingMessage, "rawHeader
 /** Targets of the API without anything unusual. */
 const plainTarget: RegExp = /^\/v1\/[\w.~!$&'()*+,;=:@%/?-]*$/;
 /** Hosts in lower case with or without a port. */
-export const plainHost: RegExp = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
+const plainHost: RegExp = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
 
 /**
  * Whether a request is for the API and has nothing unusual in its method, its target and its Host. The host then calls the pipeline itself:

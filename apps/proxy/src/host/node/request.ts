@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";
 import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 
-const plainHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
+const validHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
 /**
  * Node's request as a {@link GatewayRequest}. Path, query and headers are as they were on the wire: no dot segment is resolved and no
@@ -52,7 +52,7 @@ export class NodeRequest implements GatewayRequest {
 
   get authority(): string | null {
     const host = this.header("host") ?? "";
-    return plainHost.test(host) ? `http://${host}` : null;
+    return validHost.test(host) ? `http://${host}` : null;
   }
 
   get clientAddress(): string | null {
