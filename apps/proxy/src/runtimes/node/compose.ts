@@ -26,7 +26,7 @@ import type { DeviceSockets, HasExpired } from "../../ports.ts";
 import type { WrapApiStep } from "../../request-exchange.ts";
 import { deviceVersion, userAgent, version } from "../../version.ts";
 import { digests, type OpenKeys } from "./keys.ts";
-import type { PipelineMetrics } from "./observation/metrics.ts";
+import type { PipelineMetrics } from "./metrics.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
 import { composeUpstream, type UpstreamResources } from "./upstream.ts";
 

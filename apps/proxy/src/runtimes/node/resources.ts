@@ -42,7 +42,7 @@ import { keepAuditRetention, openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
-import type { EmbeddedCounts, PipelineMetrics } from "./observation/metrics.ts";
+import type { EmbeddedCounts, PipelineMetrics } from "./metrics.ts";
 import { openEnvironmentCache, openRateLimits, openValkeySends } from "./shared-stores.ts";
 
 /** The open resources of a process. */

@@ -27,7 +27,7 @@ import type { CredentialOf } from "../../tenants/settings.ts";
 import type { Telemetry } from "../../telemetry.ts";
 import { embedServer } from "../../upstream/embedded.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
-import type { PipelineMetrics } from "./observation/metrics.ts";
+import type { PipelineMetrics } from "./metrics.ts";
 
 /** The open resources that an upstream uses. */
 export interface UpstreamResources {

@@ -27,7 +27,7 @@ import { groupAddress } from "../../limits/client-address.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "../node/compose.ts";
 import { type ListenAddress, type Listener, type ListenerOptions, openListener } from "../node/listen.ts";
-import { composeMetrics, type ProcessMetrics } from "../node/observation/metrics.ts";
+import { composeMetrics, type ProcessMetrics } from "../node/metrics.ts";
 import { openResources, type Resources } from "../node/resources.ts";
 import { lacksCredential } from "../node/upstream.ts";
 

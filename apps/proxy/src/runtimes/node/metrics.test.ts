@@ -1,6 +1,6 @@
 import { createOtlpCollector } from "@letta-environments/testkit";
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { LogEvent } from "../../../adapters/log-event.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { composeMetrics } from "./metrics.ts";
 
 test("process metrics that cannot be read, as without a free file descriptor, are reported, and break neither the timer nor the shutdown", async () => {
