@@ -5,7 +5,7 @@ import process from "node:process";
 import { openSqlite } from "@letta-environments/platform/node";
 import { expect, onTestFinished, test } from "vitest";
 import { shortenWrites } from "../../../test/support/short-writes.ts";
-import { createDatabaseFileCheck, createDiskCheck } from "./readiness-checks.ts";
+import { createDatabaseFileCheck, createDiskCheck } from "./readiness.ts";
 
 /** How many locks this process has on a file. */
 function locksOn(path: string): number {
