@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { createConsoleFiles } from "../src/adapters/node/console-files.ts";
+import { createConsoleFiles } from "../src/adapters/node/static-files.ts";
 import { createConsoleRoutes } from "../src/host/console-routes.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { silentReporting } from "./support/host-reporting.ts";

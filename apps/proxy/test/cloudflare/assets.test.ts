@@ -5,7 +5,7 @@ import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testk
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
 import { type Asset, consoleAssets, docsAssets } from "../../scripts/worker-assets.ts";
-import { createConsoleFiles } from "../../src/adapters/node/console-files.ts";
+import { createConsoleFiles } from "../../src/adapters/node/static-files.ts";
 import { builtArtefact } from "../runtimes/built-artefact.ts";
 import { ask } from "../runtimes/use-gateway.ts";
 import { administerKeys, appFolder, launchWorker } from "../runtimes/workerd-launcher.ts";

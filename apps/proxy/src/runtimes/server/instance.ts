@@ -6,9 +6,8 @@
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { loadDocsOnce } from "../../adapters/docs-pages.ts";
-import { openConsoleFiles } from "../../adapters/node/console-files.ts";
+import { openConsoleFiles, readDocsPages } from "../../adapters/node/static-files.ts";
 import type { ConsoleState } from "../../adapters/node/data-dir-lock.ts";
-import { readDocsPages } from "../../adapters/node/docs-pages.ts";
 import { connectionCapacity } from "../../adapters/node/open-files.ts";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";

@@ -1,11 +1,14 @@
 /**
- * The files of the web console, which the build writes into `console/` beside the bundles, each also compressed. They are read when a
- * browser requests them, and kept in memory afterwards.
+ * The files that the build writes beside the bundles: the pages of `/docs`, and the files of the web console in `console/`, each also compressed. The
+ * console's files are read when a browser requests them, and kept in memory afterwards.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ConsoleFile, ReadConsoleFile } from "../../ports.ts";
+import type { ConsoleFile, DocsPages, ReadConsoleFile } from "../../ports.ts";
+import { parseDocsPages } from "../docs-pages.ts";
+import { errorCode } from "./data-dir.ts";
 
 /** Beside the bundle, or where `apps/console` builds it when the sources run unbuilt. */
 const folders: readonly string[] = ["console", "../../../../console/dist"];
@@ -69,4 +72,19 @@ function accepts(header: string, encoding: string): boolean {
     const [name, ...parameters] = item.split(";").map((part) => part.trim().toLowerCase());
     return name === encoding && !parameters.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter));
   });
+}
+
+/** Reads the pages of `/docs` from the file beside the bundle, or generates them if the gateway runs from its sources; `null` if there are none. */
+export async function readDocsPages(): Promise<DocsPages | null> {
+  const beside = new URL("docs-pages.json", import.meta.url);
+  const text = await readFile(beside, "utf8").catch((cause: unknown) => {
+    if (errorCode(cause) === "ENOENT") return null;
+    throw cause;
+  });
+  if (text !== null) return parseDocsPages(text);
+  if (!import.meta.url.endsWith("/src/adapters/node/static-files.ts")) return null;
+  // The address is computed, so that no bundle contains the program that generates the pages.
+  const maker = new URL("../../../scripts/docs-pages/pages.ts", import.meta.url).href;
+  const { createDocsPages } = (await import(maker)) as { readonly createDocsPages: () => DocsPages };
+  return createDocsPages();
 }
