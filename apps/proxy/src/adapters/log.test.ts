@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { filterByLevel } from "./log-level.ts";
-import type { LogEvent } from "./log-event.ts";
+import { filterByLevel, type LogEvent } from "./log-event.ts";
 import { bufferLines, createLogWriter, dropUnread, maxUnreadBytes } from "./log.ts";
 
 const now = Date.UTC(2027, 0, 15, 8, 30, 5);

@@ -4,8 +4,7 @@ import type { LogFormat } from "../config/file.ts";
 import { isWildcard } from "../lib/hosts.ts";
 import { redact, rootCauseMessage } from "../lib/redact.ts";
 import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
-import { isAtLeast, levelOf, outcomeOf } from "./log-level.ts";
-import type { LogEvent } from "./log-event.ts";
+import { isAtLeast, levelOf, type LogEvent, outcomeOf } from "./log-event.ts";
 
 /** Returns a function that writes each event as one line: text for people, or JSON as {@link createJsonLogWriter}. */
 export function createLogWriter(

@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import { levelOf } from "../adapters/log-level.ts";
+import { levelOf } from "../adapters/log-event.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
 import type { ReadConsoleFile } from "../ports.ts";
 import type { ProxyEvent } from "../telemetry.ts";

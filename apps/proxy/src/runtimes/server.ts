@@ -9,7 +9,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { checkValue, type Scope } from "@letta-environments/schema";
 import { bufferLines, createJsonLogWriter, dropUnread, type OutputState } from "../adapters/log.ts";
-import { filterByLevel } from "../adapters/log-level.ts";
+import { filterByLevel } from "../adapters/log-event.ts";
 import { lastReadMs, standardOutput } from "../adapters/node/standard-output.ts";
 import { connectionCapacity } from "../adapters/node/open-files.ts";
 import { resolveSettings } from "../config/resolve.ts";

@@ -1,7 +1,6 @@
 /** docs/log.md lists every event of the log, with its level and with members that it has. */
 import { expect, test } from "vitest";
-import type { LogEvent } from "../../src/adapters/log-event.ts";
-import { levelOf } from "../../src/adapters/log-level.ts";
+import { levelOf, type LogEvent } from "../../src/adapters/log-event.ts";
 import { readDocument, tableRows } from "./document.ts";
 
 type EventName = LogEvent["type"];

@@ -7,7 +7,7 @@ import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import { type OpenApiDocument, openApiPath, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
 import { createConsoleLogWriter } from "../../adapters/log.ts";
-import { filterByLevel } from "../../adapters/log-level.ts";
+import { filterByLevel } from "../../adapters/log-event.ts";
 import { describeDocument } from "../../adapters/open-api.ts";
 import { createGatewayApp, toWebResponse } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";

@@ -9,7 +9,7 @@ import type { Context, Hono } from "hono";
 import { basePath } from "hono/route";
 import { createJsonLogWriter } from "../../adapters/log.ts";
 import { loadDocsOnce, parseDocsPages } from "../../adapters/docs-pages.ts";
-import { filterByLevel } from "../../adapters/log-level.ts";
+import { filterByLevel } from "../../adapters/log-event.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import { createGatewayApp } from "../../host/gateway.ts";
