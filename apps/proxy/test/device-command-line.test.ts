@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { connectScriptedDevice, registerDevice, runLettaProxy } from "@letta-environments/testkit";
 import { expect, onTestFinished, test, vi } from "vitest";
-import type { ShownDevice } from "../src/admin/device-view.ts";
+import type { ShownDevice } from "../src/admin/devices.ts";
 import { useCommandLine } from "./support/use-command-line.ts";
 
 // Every test starts several processes, on a machine that may be busy with others.

@@ -1,5 +1,5 @@
 /** Realistic keys and devices for the API description. */
-import type { ShownDevice } from "../../src/admin/device-view.ts";
+import type { ShownDevice } from "../../src/admin/devices.ts";
 import type { KeyPatch } from "../../src/keys/key-lifecycle.ts";
 import type { RequestedKey } from "../../src/keys/key-schemas.ts";
 import type { ShownKey } from "../../src/keys/key-view.ts";

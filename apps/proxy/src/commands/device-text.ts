@@ -8,7 +8,7 @@ import {
   type Paint,
   plain,
 } from "@letta-environments/command-line";
-import type { ShownDevice } from "../admin/device-view.ts";
+import type { ShownDevice } from "../admin/devices.ts";
 
 const columns = ["DEVICE", "NAME", "TENANT", "OWNER KEY", "LAST SEEN"];
 

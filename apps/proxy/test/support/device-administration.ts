@@ -6,8 +6,7 @@ import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/no
 import type { SqliteDatabase } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { createDeviceOperations } from "../../src/admin/devices.ts";
-import type { ShownDevice } from "../../src/admin/device-view.ts";
+import { createDeviceOperations, type ShownDevice } from "../../src/admin/devices.ts";
 import { createMemoryKeyStore } from "../../src/adapters/memory/key-store.ts";
 import { auditDevices } from "../../src/audit/device-changes.ts";
 import type { AuditEntry } from "../../src/audit/entry.ts";

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { CommandError, misuse, printable } from "@letta-environments/command-line";
 import { errorCode } from "../../../adapters/node/data-dir.ts";
-import type { ShownDevice } from "../../../admin/device-view.ts";
+import type { ShownDevice } from "../../../admin/devices.ts";
 import { devicesPath, keysPath } from "../../../admin/endpoints.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
 import { isJsonObject, type JsonObject } from "../../../lib/json.ts";

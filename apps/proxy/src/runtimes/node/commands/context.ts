@@ -1,5 +1,5 @@
 /** The tools of every command of `letta-proxy`: its options, the settings, and the outputs of the process. */
-import type { ShownDevice } from "../../../admin/device-view.ts";
+import type { ShownDevice } from "../../../admin/devices.ts";
 import type { KeyPatch, KeyRequest } from "../../../keys/key-lifecycle.ts";
 import type { KeyActor } from "../../../keys/key-record.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";

@@ -7,7 +7,7 @@ import { createSqliteEnvironmentStore } from "@letta-environments/environment-se
 import { systemClock } from "@letta-environments/platform/node";
 import { assertGatewayData, environmentsFile } from "../../../adapters/node/data-dir.ts";
 import { openStore } from "../../../adapters/node/open-store.ts";
-import { showDevice } from "../../../admin/device-view.ts";
+import { showDevice } from "../../../admin/devices.ts";
 import { devicesPath } from "../../../admin/endpoints.ts";
 import { auditDevices } from "../../../audit/device-changes.ts";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
