@@ -1,9 +1,9 @@
 /**
- * Reads the options of `keys create`, `keys update` and `devices invite`. The rules are those of the administration over HTTP: the options become the
- * body of the same request, which is checked by the same schema, and a broken rule is reported by the name of its option.
+ * Reads the options of `keys create`, `keys update`, `devices invite` and `console link`. The rules are those of the administration over HTTP: the
+ * options become the body of the same request, which is checked by the same schema, and a broken rule is reported by the name of its option.
  */
 import { misuse, parseDuration, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
-import { checkValue, type ProblemIssue } from "@letta-environments/schema";
+import { checkValue, type ProblemIssue, type Scope } from "@letta-environments/schema";
 import type { GenericSchema } from "valibot";
 import type { KeyPatch, KeyRequest } from "../keys/key-lifecycle.ts";
 import { keyIssues, type RuledKey } from "../keys/key-rules.ts";
@@ -59,7 +59,7 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
 }
 
 /** Checks the members of a key or a patch. @throws CommandError naming the option that breaks a rule */
-export function checkKey<Key extends RuledKey>(
+function checkKey<Key extends RuledKey>(
   schema: GenericSchema<unknown, Key>,
   input: unknown,
   nowMs: number,
@@ -194,4 +194,29 @@ export function readInvitation(options: GivenOptions, nowMs: number): Invitation
 function describeInvitationIssue([issue]: readonly ProblemIssue[]): string {
   const [, part = ""] = /^invite\.(tags|expiresAt)/.exec(issue?.member ?? "") ?? [];
   return `--${{ tags: "tag", expiresAt: "expires" }[part] ?? issue?.member} ${issue?.rule}`;
+}
+
+/** The scopes of a session, unless the command names others: everything that the console shows and does. */
+export const linkScopes: readonly Scope[] = ["list", "read", "send", "approve", "view", "control", "details", "admin"];
+
+/** Reads the options of `console link`. @throws CommandError naming the option that breaks a rule */
+export function readConsoleLink(options: GivenOptions, nowMs: number): KeyRequest {
+  const tenant = options.get("tenant")?.at(-1) ?? "default";
+  const input = { name: "console", tenant, scopes: options.get("scope") ?? linkScopes };
+  return linkRequest(tenant, checkKey(RequestedKeySchema, input, nowMs).scopes);
+}
+
+/** The key of a sign-in link. */
+export function linkRequest(tenant: string, scopes: readonly Scope[] = linkScopes): KeyRequest {
+  return {
+    name: "console",
+    description: "Sign-in link of the web console; its session ends within twelve hours",
+    tenant,
+    scopes,
+  };
+}
+
+/** The link of `console link`. Its secret is in the fragment, which browsers send to no server and leave out of `Referer`. */
+export function formatConsoleLink(baseUrl: string, key: string): string {
+  return `${baseUrl}/console/#link=${key}`;
 }

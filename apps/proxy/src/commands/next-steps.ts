@@ -3,7 +3,7 @@
  * them and a link to the console, later how to list and create keys. Each command can be pasted into a shell in the folder of the start.
  */
 import { joinLines, quoteForShell } from "@letta-environments/command-line";
-import { formatConsoleLink } from "./console-link.ts";
+import { formatConsoleLink } from "./key-options.ts";
 
 /** A gateway that has just started. */
 export interface StartedGateway {

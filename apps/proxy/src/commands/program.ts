@@ -9,8 +9,7 @@ import {
 } from "@letta-environments/command-line";
 import { ceilingModes, scopes } from "@letta-environments/schema";
 import { actionNames, eventNames, outcomeNames } from "../audit/reader.ts";
-import { linkScopes } from "./console-link.ts";
-import { clearableOptions } from "./key-options.ts";
+import { clearableOptions, linkScopes } from "./key-options.ts";
 
 /** Names of the commands. */
 export type CommandName =

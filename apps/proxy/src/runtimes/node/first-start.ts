@@ -5,7 +5,7 @@ import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import type { Scope } from "@letta-environments/schema";
 import { standardOutput } from "../../adapters/node/standard-output.ts";
-import { linkRequest } from "../../commands/console-link.ts";
+import { linkRequest } from "../../commands/key-options.ts";
 import {
   denoCommand,
   firstStartText,

@@ -3,8 +3,13 @@ import { CommandError, misuse, parseDuration, quoteForShell } from "@letta-envir
 import { systemClock } from "@letta-environments/platform/node";
 import { allowsMode, matchesNamePattern, unaskedTools } from "@letta-environments/schema";
 import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
-import { formatConsoleLink, readConsoleLink } from "../../../commands/console-link.ts";
-import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
+import {
+  findDoubtfulDeviceIds,
+  formatConsoleLink,
+  readConsoleLink,
+  readKeyPatch,
+  readKeyRequest,
+} from "../../../commands/key-options.ts";
 import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
 import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
