@@ -202,7 +202,7 @@ function createAudienceKey(
 }
 
 /** Names the resource by its path and the query that is sent to the upstream, including unknown parameters. The order of parameters does not matter. */
-export function resourceOf(endpoint: Endpoint, params: Readonly<Record<string, string>>, rawQuery: string): string {
+function resourceOf(endpoint: Endpoint, params: Readonly<Record<string, string>>, rawQuery: string): string {
   const path = buildPath(endpoint, params);
   if (rawQuery === "") return `${path}?`;
   const query = new URLSearchParams(rawQuery);

@@ -13,7 +13,7 @@ import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environme
 import type { Principal } from "@letta-environments/schema";
 
 /** Memory for unfinished bodies, and the same for held ones, in bytes: per key and in total. */
-export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
+const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
 
 /** Which account a body is charged to: the key, the operator, or one shared account for unverified credentials. */
 export type BodyOwner = Pick<Principal, "tenant" | "keyId"> | "operator" | "unverified";

@@ -81,7 +81,7 @@ function seriesOf(readings: readonly MetricReading[], definition: MetricReading[
 }
 
 /** Returns what happened between two samples. */
-export function differenceOf(before: OverviewSample, after: OverviewSample): OverviewBucket {
+function differenceOf(before: OverviewSample, after: OverviewSample): OverviewBucket {
   const ofClass = (name: string): number => (after.byClass.get(name) ?? 0) - (before.byClass.get(name) ?? 0);
   const durations = after.durations.map((count, index) => count - (before.durations[index] ?? 0));
   const total = ({ byClass }: OverviewSample): number => [...byClass.values()].reduce((sum, count) => sum + count, 0);

@@ -40,7 +40,7 @@ export function increasePenalty(previous: Penalty | undefined, freeViolations: n
 }
 
 /** Returns true when a penalty ended so long ago that it no longer counts. */
-export function isForgotten({ untilMs }: Penalty, nowMs: number): boolean {
+function isForgotten({ untilMs }: Penalty, nowMs: number): boolean {
   return nowMs - untilMs >= throttleMemoryMs;
 }
 

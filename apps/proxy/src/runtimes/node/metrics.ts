@@ -160,7 +160,7 @@ function openExporter(
 }
 
 /** Describes this process to a receiver. */
-export function resourceOf(serviceName: string): OtlpResource {
+function resourceOf(serviceName: string): OtlpResource {
   return {
     "service.name": serviceName,
     "service.version": version,

@@ -36,7 +36,7 @@ export function loadSettings(parsed: ParsedLine): Settings {
  *
  * @throws CommandError if the configuration file cannot be read
  */
-export function readSettings(parsed: ParsedLine): ResolvedSettings {
+function readSettings(parsed: ParsedLine): ResolvedSettings {
   const file = configFileOf(parsed);
   const flags = flagsOf(parsed);
   // The other commands open no listener. They must not depend on a secret that they do not use: one of them revokes a leaked key.
