@@ -40,7 +40,7 @@ export {
   type MemoryLimit,
   type MemoryLimits,
 } from "./memory-budget.ts";
-export type { EventsDecision, EventsRequest } from "./operations/events/open.ts";
+export type { EventsDecision, EventsRequest } from "./operations/events.ts";
 export type { RequestContext } from "./operations/context.ts";
 export { refuseInput } from "./operations/refuse-input.ts";
 export type * from "./ports.ts";

@@ -28,7 +28,7 @@ import { createClosing, createRunningWork } from "./closing.ts";
 import { listApprovals } from "./operations/approvals/list.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import type { DeviceAdministration } from "./operations/devices.ts";
-import { type EventsDecision, type EventsRequest, openEvents } from "./operations/events/open.ts";
+import { type EventsDecision, type EventsRequest, openEvents } from "./operations/events.ts";
 import { routeListMessages } from "./operations/messages/list.ts";
 import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
 import { listEnvironments, retrieveEnvironment, retrieveLastRuntime } from "./operations/read.ts";

@@ -6,10 +6,10 @@ import {
   type Refused,
   type StreamEventsQuery,
 } from "@letta-environments/schema";
-import { isEventId } from "../../changes/event-ids.ts";
-import type { EventStream } from "../../changes/streams.ts";
-import { maxStreamsPerKey } from "../../limits.ts";
-import type { ServerContext } from "../context.ts";
+import { isEventId } from "../changes/event-ids.ts";
+import type { EventStream } from "../changes/streams.ts";
+import { maxStreamsPerKey } from "../limits.ts";
+import type { ServerContext } from "./context.ts";
 
 /** The request of a reader. */
 export interface EventsRequest {
