@@ -27,7 +27,7 @@ import { waitForLocks } from "./lock-waiting-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createLocalRouter, type DeviceCall, type DeviceRouter, type LocalDevices } from "./routing/router.ts";
 import { ownerOf } from "./socket/connection.ts";
-import type { DeviceFollower } from "./socket/followers.ts";
+import type { DeviceFollower } from "./socket/hub-state.ts";
 import { createDeviceHub } from "./socket/hub.ts";
 import { createStoredTime } from "./time/stored-time.ts";
 import { createViewerHub } from "./viewers/hub.ts";

@@ -7,7 +7,7 @@ import type { EmitEvent } from "../log-events.ts";
 import { dropOldest } from "../collections.ts";
 import { maxDevicesWithoutApi } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";
-import type { DeviceFollower } from "./followers.ts";
+import type { DeviceFollower } from "./hub-state.ts";
 
 export function createAgentsApiWatch(emit: EmitEvent): DeviceFollower {
   /** The connectionIds of devices without an agents API by their rows, the oldest first. */

@@ -8,8 +8,7 @@ import { maxFrameBytes, maxParsedLength } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
 import { drop, holderOf, recordViolation, closeForViolation, send } from "./close.ts";
-import type { FollowedFrame } from "./followers.ts";
-import { type HubState, isCurrent } from "./hub-state.ts";
+import { type FollowedFrame, type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import { confirmListed } from "./reconciliation.ts";
 

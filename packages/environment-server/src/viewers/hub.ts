@@ -18,7 +18,7 @@ import {
 import { viewerParsedRate } from "../socket/rates.ts";
 import { ownerOf } from "../socket/connection.ts";
 import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/close.ts";
-import type { FrameWatch } from "../socket/followers.ts";
+import type { FrameWatch } from "../socket/hub-state.ts";
 import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
