@@ -1,8 +1,12 @@
 /**
- * The sockets of this process, at most one for each row. What a socket's frames do is in `receive.ts`, and how sockets end in `close.ts`.
+ * The sockets of this process, at most one for each row, and what a device is asked when it connects. What a socket's frames do is in `receive.ts`, and how
+ * sockets end in `close.ts`.
  */
 import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
+import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
+import { type Conversation, conversationKey } from "../dialects/conversation.ts";
+import { maxReconciledConversations, maxUnresolvedMessages, reconciliationRetryMs } from "../limits.ts";
 import type { ConnectionRecord } from "../ports.ts";
 import { createAgentsApiWatch } from "./agents-api.ts";
 import {
@@ -30,12 +34,11 @@ import {
   shutdownClose,
   startSweep,
 } from "./close.ts";
-import { type DeviceHubOptions, findOnline, type HubState } from "./hub-state.ts";
+import { type DeviceHubOptions, findOnline, type HubState, isCurrent } from "./hub-state.ts";
 import { createMaintenance } from "./maintenance.ts";
 import { createOnlineIndex } from "./online-index.ts";
 import { createQueueLedgers } from "./queue-ledger.ts";
 import { ignoredSocket, listen } from "./receive.ts";
-import { reconcile } from "./reconciliation.ts";
 import { createDeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { type ChangeUnit, createTraffic } from "./traffic.ts";
 
@@ -186,4 +189,42 @@ function createConnection(
   const connection = createDeviceConnection({ record, opener, socket, traffic, openedAt: momentOf(hub.clock) });
   connection.queues = hub.ledgers.resume(holderOf(hub, connection));
   return connection;
+}
+
+/**
+ * Reads the sends of a row with an unknown outcome, of this process or an earlier one, and asks the device, which has just connected, for the state of
+ * their conversations and of those that followers name. Its reports then settle the sends that it has; see `delivery/unresolved.ts`. Reads again after
+ * a failure while the device is connected, since its reports would otherwise change nothing until it reconnects.
+ */
+function reconcile(hub: HubState, connection: DeviceConnection): void {
+  loadUnresolved(hub, connection).catch((cause: unknown) => {
+    hub.emit({ type: "store_failed", operation: "findUnresolved", cause });
+    hub.clock.setTimer(reconciliationRetryMs, () => {
+      if (isCurrent(hub, connection)) reconcile(hub, connection);
+    });
+  });
+}
+
+async function loadUnresolved(hub: HubState, connection: DeviceConnection): Promise<void> {
+  const { store, pending, followers, clock, time, settleMs } = hub;
+  const { environmentId } = connection.device;
+  const [found, ...resumed] = await Promise.all([
+    store.findUnresolved(environmentId, time.now(), maxUnresolvedMessages),
+    ...followers.map((follower) => follower.resume?.(environmentId) ?? []),
+  ]);
+  const followed = resumed.flat();
+  // A send that waits here has its own acknowledgement.
+  const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.isWaiting !== true);
+  if (!isCurrent(hub, connection)) return;
+  if (unresolved.length > 0) connection.unresolved = createUnresolvedDeliveries(unresolved);
+  if (unresolved.length + followed.length > 0) clock.setTimer(settleMs, () => requestStates(hub, connection, followed));
+}
+
+function requestStates(hub: HubState, connection: DeviceConnection, followed: readonly Conversation[]): void {
+  const all = [...(connection.unresolved?.conversations() ?? []), ...followed];
+  const conversations = new Map(all.map((conversation) => [conversationKey(conversation), conversation]));
+  for (const conversation of [...conversations.values()].slice(0, maxReconciledConversations)) {
+    if (!isCurrent(hub, connection)) return;
+    send(hub, connection, buildSyncFrame(hub.randomId("sync"), conversation));
+  }
 }

@@ -2,6 +2,7 @@
 import type { PlainSocketListener } from "@letta-environments/schema";
 import { namedSends } from "../delivery/implied.ts";
 import { pongFrame } from "../dialects/build.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { checkParsingCost, classifyUnparsed, parseFrame, readLongFrame } from "../dialects/parse.ts";
 import { maxFrameBytes, maxParsedLength } from "../limits.ts";
@@ -10,7 +11,6 @@ import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
 import { drop, holderOf, recordViolation, closeForViolation, send } from "./close.ts";
 import { type FollowedFrame, type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
-import { confirmListed } from "./reconciliation.ts";
 
 /** Listens to a socket that was closed when it opened. */
 export const ignoredSocket: PlainSocketListener = {
@@ -114,6 +114,17 @@ function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame
 function follow(hub: HubState, connection: DeviceConnection, frame: FollowedFrame): boolean {
   for (const follower of hub.followers) if (isCurrent(hub, connection)) follower.received?.(connection, frame);
   return isCurrent(hub, connection);
+}
+
+/** Takes the ids of messages that a device lists for a conversation. */
+function confirmListed(
+  { pending }: HubState,
+  { device, unresolved }: DeviceConnection,
+  conversation: Conversation,
+  messageIds: readonly (string | null)[],
+): void {
+  if (unresolved === null) return;
+  for (const deliveryId of unresolved.confirm(conversation, messageIds)) pending.confirm(device, deliveryId);
 }
 
 /** @param length of the frame, in characters: it repeats the messages */
