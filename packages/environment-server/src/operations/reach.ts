@@ -53,7 +53,7 @@ export function sendQueuesOf(
 }
 
 /** Returns the socket of exactly this registration while the device is online. */
-export function findOnline(
+export function findSocketOf(
   { hub }: Pick<ServerContext, "hub">,
   { environment, connectionId }: ConnectionRecord,
 ): DeviceConnection | null {
@@ -61,16 +61,16 @@ export function findOnline(
   return connection?.device.connectionId === connectionId ? connection : null;
 }
 
-/** Like {@link findOnline}, but waits for the settle time of a socket that has just opened. The device may have reconnected by then. */
+/** Like {@link findSocketOf}, but waits for the settle time of a socket that has just opened. The device may have reconnected by then. */
 export async function findSettled(
   server: Pick<ServerContext, "hub" | "clock" | "settleMs">,
   record: ConnectionRecord,
 ): Promise<DeviceConnection | null> {
   const { clock, settleMs } = server;
-  const connection = findOnline(server, record);
+  const connection = findSocketOf(server, record);
   const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
   if (waitMs > 0) await sleep(clock, waitMs);
-  return findOnline(server, record);
+  return findSocketOf(server, record);
 }
 
 /** The refusal of a request to a registration without a socket. */

@@ -31,7 +31,7 @@ import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
 import { queryDevice, type DeviceQueryResult, mayNeedDeviceQuery, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
-import { findForAction, findOnline, sendQueuesOf, unreachableResponse } from "./reach.ts";
+import { findForAction, findSocketOf, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
   addressedPayload,
   awaitRequest,
@@ -171,7 +171,7 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, separateQueueKeyId } = send;
   if (server.order.waiting(scope).length === 0) return null;
   const repeat = await server.queue.run(record.environment.id, () => runRepeat(send));
-  const connection = findOnline(server, record);
+  const connection = findSocketOf(server, record);
   // A key with limits first learns whether it may use the conversation.
   if (repeat !== null || connection === null || separateQueueKeyId !== null) return repeat;
   const refusal = checkQueue(send, connection, server.order.waiting(scope));
@@ -287,7 +287,7 @@ async function dispatchNew(
   const refusedMode = modeRefusal(server, limitsOf(send), scope);
   const isReplaced = server.approvals.isReplaced(scope.environmentId, delivery.id);
   const isReady =
-    refusedMode === null && !isReplaced && signal?.aborted !== true && findOnline(server, record) === connection;
+    refusedMode === null && !isReplaced && signal?.aborted !== true && findSocketOf(server, record) === connection;
   if (isReady) markProgressSent(send);
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     await undo(send, opened);

@@ -20,7 +20,7 @@ import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, 
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { refuseForeignConversation } from "./conversations/key-limits.ts";
-import { findForAction, findOnline, findPermitted, findSettled, unreachableResponse } from "./reach.ts";
+import { findForAction, findSocketOf, findPermitted, findSettled, unreachableResponse } from "./reach.ts";
 
 /**
  * Decides on the upgrade request of a viewer.
@@ -40,7 +40,7 @@ export async function decideViewerUpgrade(
   const found = await findPermitted(server, params.connectionId, principal);
   if (found.kind === "refused") return found;
   const { connectionId, environment } = found.record;
-  if (findOnline(server, found.record) === null) return refused(unreachableResponse(found.record));
+  if (findSocketOf(server, found.record) === null) return refused(unreachableResponse(found.record));
   if (server.viewers.isFull(principal)) return refused(tooManyViewers);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   const access = {
@@ -133,7 +133,7 @@ async function findDevice(server: ServerContext, connectionId: string, principal
     kind: "open",
     refuseConversation: (conversation) =>
       refuseForeignConversation(server, principal, conversation, connection, record),
-    write: (text) => findOnline(server, record) === connection && server.hub.send(connection, text),
+    write: (text) => findSocketOf(server, record) === connection && server.hub.send(connection, text),
   };
 }
 
