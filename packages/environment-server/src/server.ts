@@ -30,7 +30,7 @@ import type { RequestContext, ServerContext } from "./operations/context.ts";
 import type { DeviceAdministration } from "./operations/devices.ts";
 import { type EventsDecision, type EventsRequest, openEvents } from "./operations/events.ts";
 import { routeListMessages } from "./operations/messages/list.ts";
-import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
+import { removeEnvironment, updateEnvironment } from "./operations/change-environment.ts";
 import { listEnvironments, retrieveEnvironment, retrieveLastRuntime } from "./operations/read.ts";
 import { decideUpgrade, registerEnvironment } from "./operations/register.ts";
 import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
