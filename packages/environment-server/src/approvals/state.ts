@@ -16,11 +16,10 @@ import type { Groups } from "../collections.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { approvalRequestWaitMs } from "../limits.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
-import type { PolicyEnforcement } from "./enforcement.ts";
+import type { DenialResult, PolicyEnforcement } from "./enforcement.ts";
 import type { PendingApproval, PendingApprovals } from "./pending.ts";
 import type { RequestSet } from "./request-set.ts";
 import type { UnreadRows } from "./unread-rows.ts";
-import type { DenialResult } from "./untracked.ts";
 import type { ApprovalWriter } from "./writer.ts";
 
 /**

@@ -18,7 +18,7 @@ import {
   refuseLastingPermission,
 } from "@letta-environments/schema";
 import type { StoredApproval } from "../approval-log.ts";
-import type { DenialResult } from "../approvals/untracked.ts";
+import type { DenialResult } from "../approvals/enforcement.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDelivery, storedIds } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse, partialResponse, unsentAfterDisconnect } from "../delivery/repeat.ts";
