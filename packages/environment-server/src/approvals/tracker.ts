@@ -15,7 +15,6 @@ import { updatePolicy, updateTrigger } from "./triggers.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, type PendingApproval } from "./pending.ts";
 import { receive, releaseHeld, replace, requestNew } from "./reports.ts";
-import { createRequestSet } from "./request-set.ts";
 import {
   add,
   type ApprovalDevice,
@@ -26,7 +25,7 @@ import {
   waitForRequest,
   withdraw,
 } from "./state.ts";
-import { createUnreadRows } from "./unread-rows.ts";
+import { createRequestSet, createUnreadRows } from "./withheld.ts";
 import { createApprovalWriter } from "./writer.ts";
 
 export interface ApprovalTracker {
