@@ -3,13 +3,14 @@
  * message may belong to the running turn of its conversation, so its policy applies to that turn until the device reports that the message is queued
  * or that its turn has ended.
  */
+import type { Clock } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import type { LoopFrame, QueueFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { createGroups } from "../collections.ts";
-import { maxFollowedPerRow } from "../limits.ts";
-import type { MessageStatus } from "../message-log.ts";
-import { createFollowedSends, type TrackedSend, type FollowedSend } from "./followed.ts";
+import { createGroups, dropOldest } from "../collections.ts";
+import { maxFollowedMessages, maxFollowedPerRow, maxPolicyReadMs } from "../limits.ts";
+import type { MessageStatus, StoredMessage } from "../message-log.ts";
+import { createFollowedSends, type FollowedSend, groupByDelivery, type TrackedSend } from "./followed.ts";
 
 export interface DetachedPolicies {
   /** Takes the policy of a send, if it has one. */
@@ -134,4 +135,42 @@ function phaseAfterLoop(detached: Detached, { activity, activeRunIds, runs }: Lo
 function phaseWhenIdle({ phase }: Detached): LastKnownPhase | null {
   if (phase === "begun") return null;
   return phase === "unknown" ? "idle" : phase;
+}
+
+interface PolicyReader {
+  /** Calls `onRead` with the messages of a row. Resolves when they have been read, or cannot be read for now. Never rejects. */
+  read(environmentId: string, tenant: string, onRead: (send: TrackedSend) => void): Promise<void>;
+  /** A device has connected. Returns whether the messages of its row were read before. */
+  take(environmentId: string): boolean;
+}
+
+/**
+ * Reads the approval policies of the messages of a row before its device connects, so that they apply to the first request for permission. A store that
+ * is slow or fails does not keep the device from connecting: then its requests wait until its messages have been read.
+ */
+export function createPolicyReader({
+  clock,
+  findOpenMessages,
+}: {
+  readonly clock: Pick<Clock, "setTimer">;
+  /** Rejects when the store fails. */
+  readonly findOpenMessages: (environmentId: string) => Promise<readonly StoredMessage[]>;
+}): PolicyReader {
+  const rows = new Set<string>();
+  return {
+    async read(environmentId, tenant, onRead) {
+      rows.delete(environmentId);
+      const isLate = Promise.withResolvers<null>();
+      const cancel = clock.setTimer(maxPolicyReadMs, () => isLate.resolve(null));
+      // The failure is reported when they are read after the device has connected.
+      const reading = findOpenMessages(environmentId).catch(() => null);
+      const stored = await Promise.race([reading, isLate.promise]);
+      cancel();
+      if (stored === null) return;
+      for (const send of groupByDelivery(stored, tenant)) onRead(send);
+      rows.add(environmentId);
+      dropOldest(rows, maxFollowedMessages);
+    },
+    take: (environmentId) => rows.delete(environmentId),
+  };
 }

@@ -13,10 +13,9 @@ import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, mess
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
-import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
+import { createDetachedPolicies, createPolicyReader, type DetachedPolicies } from "./detached-policies.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
 import { createTextFilter, type ReplyBudget } from "./reply.ts";
-import { createPolicyReader } from "./policy-reader.ts";
 import { advance, type Evidence, evidenceOf, receivedStatus } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
 import type { FindUnsaved } from "./unsaved.ts";
