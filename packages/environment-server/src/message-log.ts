@@ -33,8 +33,8 @@ export interface MessageReply {
   readonly isTruncated: boolean;
 }
 
-/** The status of a message. `null`: not known (yet). */
-export interface MessageStatus {
+/** The status of a message as it is stored: how far it has come, and its result. `null`: not known (yet). The API shows it as `MessageStatus`. */
+export interface MessageProgress {
   readonly state: MessageState;
   /** Whether the device `started` or `queued` the message when it accepted it. */
   readonly disposition: string | null;
@@ -54,7 +54,7 @@ export interface StoredMessage {
   readonly deliveryId: string;
   /** The sender's policy for requests for permission in the turn; `null` if there is none. */
   readonly approvalPolicy: ApprovalPolicy | null;
-  readonly status: MessageStatus;
+  readonly status: MessageProgress;
   readonly sentAt: number;
   readonly updatedAt: number;
 }

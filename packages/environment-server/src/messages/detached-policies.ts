@@ -9,7 +9,7 @@ import { type Conversation, conversationKey } from "../dialects/conversation.ts"
 import type { LoopFrame, QueueFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { createGroups, dropOldest } from "../collections.ts";
 import { maxFollowedMessages, maxFollowedPerRow, maxPolicyReadMs } from "../limits.ts";
-import type { MessageStatus, StoredMessage } from "../message-log.ts";
+import type { MessageProgress, StoredMessage } from "../message-log.ts";
 import { createFollowedSends, type FollowedSend, groupByDelivery, type TrackedSend } from "./followed.ts";
 
 export interface DetachedPolicies {
@@ -93,7 +93,7 @@ export function createDetachedPolicies(): DetachedPolicies {
   };
 }
 
-function phaseOf({ state, disposition }: MessageStatus): LastKnownPhase {
+function phaseOf({ state, disposition }: MessageProgress): LastKnownPhase {
   if (disposition === "started" || state === "running" || state === "waiting_for_approval") return "begun";
   return state === "accepted" && disposition === "queued" ? "waiting" : "unknown";
 }

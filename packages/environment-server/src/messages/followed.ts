@@ -5,13 +5,13 @@
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { createGroups } from "../collections.ts";
 import { maxFollowedMessages } from "../limits.ts";
-import type { ConversationScope, MessageStatus, StoredMessage } from "../message-log.ts";
+import type { ConversationScope, MessageProgress, StoredMessage } from "../message-log.ts";
 import { advance } from "./state-machine.ts";
 
 /** The members of a send by which the limit chooses. */
 export interface FollowedSend {
   readonly tenant: string;
-  readonly status: MessageStatus;
+  readonly status: MessageProgress;
 }
 
 /** A send that is followed. A device takes its messages together. */
@@ -25,7 +25,7 @@ export interface TrackedSend extends FollowedSend {
   readonly isResumed: boolean;
   readonly sentAt: number;
   updatedAt: number;
-  status: MessageStatus;
+  status: MessageProgress;
 }
 
 /** Returns the messages of a send as they are stored. */

@@ -1,6 +1,6 @@
 import { hasEnded } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import type { MessageState, MessageStatus } from "../message-log.ts";
+import type { MessageState, MessageProgress } from "../message-log.ts";
 import { advance, type Evidence, receivedStatus, unknownReason } from "./state-machine.ts";
 
 const ended = (stopReason: string): Evidence & { readonly kind: "ended" } => ({
@@ -11,7 +11,7 @@ const ended = (stopReason: string): Evidence & { readonly kind: "ended" } => ({
   durationMs: 40,
   reply: { text: "pong", isTruncated: false },
 });
-const after = (...evidence: readonly Evidence[]): MessageStatus => evidence.reduce(advance, receivedStatus);
+const after = (...evidence: readonly Evidence[]): MessageProgress => evidence.reduce(advance, receivedStatus);
 const started: Evidence = { kind: "accepted", disposition: "started" };
 const queued: Evidence = { kind: "accepted", disposition: "queued" };
 

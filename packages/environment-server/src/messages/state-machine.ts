@@ -4,7 +4,7 @@
  * device did not report itself is taken back when its queue names the message.
  */
 import { hasEnded } from "@letta-environments/schema";
-import type { MessageState, MessageStatus } from "../message-log.ts";
+import type { MessageState, MessageProgress } from "../message-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 
 /** A fact about a message. All except `sent` and `lost` come from its device. */
@@ -20,7 +20,7 @@ export type Evidence =
       readonly kind: "ended";
       /** {@link unknownReason} when the device did not report it. */
       readonly stopReason: string;
-    } & Pick<MessageStatus, "error" | "usage" | "durationMs" | "reply">)
+    } & Pick<MessageProgress, "error" | "usage" | "durationMs" | "reply">)
   /** An error that the device reported after the end of the turn. */
   | { readonly kind: "error"; readonly stopReason: string | null; readonly error: string }
   | { readonly kind: "removed" }
@@ -37,7 +37,7 @@ export function evidenceOf(outcome: DeliveryOutcome): Evidence {
 export const unknownReason = "unknown";
 
 /** The status of a message that was stored and not written yet. */
-export const receivedStatus: MessageStatus = {
+export const receivedStatus: MessageProgress = {
   state: "received",
   disposition: null,
   stopReason: null,
@@ -62,7 +62,7 @@ const ranks: Readonly<Record<MessageState, number>> = {
 };
 
 /** Returns the status after a piece of evidence; see the description of this file. */
-export function advance(status: MessageStatus, evidence: Evidence): MessageStatus {
+export function advance(status: MessageProgress, evidence: Evidence): MessageProgress {
   if (hasEnded(status)) return completeEnd(status, evidence);
   switch (evidence.kind) {
     case "sent":
@@ -93,22 +93,25 @@ export function advance(status: MessageStatus, evidence: Evidence): MessageStatu
   }
 }
 
-function accept(status: MessageStatus, disposition: string | null): MessageStatus {
+function accept(status: MessageProgress, disposition: string | null): MessageProgress {
   const known = status.disposition ?? disposition;
   const state = ranks[status.state] < ranks.accepted ? "accepted" : status.state;
   return state === status.state && known === status.disposition ? status : { ...status, state, disposition: known };
 }
 
-function move(status: MessageStatus, state: MessageState): MessageStatus {
+function move(status: MessageProgress, state: MessageState): MessageProgress {
   return status.state === state ? status : { ...status, state };
 }
 
-function end(status: MessageStatus, { kind: _kind, ...outcome }: Evidence & { readonly kind: "ended" }): MessageStatus {
+function end(
+  status: MessageProgress,
+  { kind: _kind, ...outcome }: Evidence & { readonly kind: "ended" },
+): MessageProgress {
   return { ...status, ...outcome, state: outcome.stopReason === "cancelled" ? "cancelled" : "finished" };
 }
 
 /** Adds the reason of a turn that was known to have ended. Nothing else changes after the end. */
-function completeEnd(status: MessageStatus, evidence: Evidence): MessageStatus {
+function completeEnd(status: MessageProgress, evidence: Evidence): MessageProgress {
   if (status.state !== "finished" || status.stopReason !== unknownReason) return status;
   if (evidence.kind === "ended" && evidence.stopReason !== unknownReason) {
     const { durationMs, reply, error } = evidence;

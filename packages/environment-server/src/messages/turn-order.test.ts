@@ -2,7 +2,7 @@
 import { createRandom } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import type { TurnFrame } from "../dialects/frame.ts";
-import type { MessageStatus } from "../message-log.ts";
+import type { MessageProgress } from "../message-log.ts";
 import { advance, receivedStatus } from "./state-machine.ts";
 import { trackedSend } from "../../test/support/tracked-send.ts";
 import { createConversationTurns } from "./turns.ts";
@@ -53,7 +53,7 @@ function createLink(receive: (frame: TurnFrame) => void) {
 /** The statuses of the messages of a conversation, and the expected ones. */
 function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reportsRuns }: Conditions) {
   const random = createRandom(seed);
-  const statuses = new Map<string, MessageStatus>();
+  const statuses = new Map<string, MessageProgress>();
   const expected = new Map<string, { readonly stopReason: string; readonly text: string | null }>();
   const turns = createConversationTurns({
     clock: { monotonic: () => 0, setTimer: () => () => undefined },

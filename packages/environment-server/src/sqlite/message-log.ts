@@ -5,7 +5,7 @@ import type {
   MessageLog,
   MessageLogLimits,
   MessageState,
-  MessageStatus,
+  MessageProgress,
   StoredMessage,
 } from "../message-log.ts";
 import { readInteger, readOptionalText, readScope, readText, removedTenant } from "./columns.ts";
@@ -122,7 +122,7 @@ function preparePrune(
 }
 
 /** The column `detail`. An absent policy is `null`. */
-interface Detail extends Omit<MessageStatus, "state" | "reply"> {
+interface Detail extends Omit<MessageProgress, "state" | "reply"> {
   readonly approvalPolicy?: StoredMessage["approvalPolicy"];
 }
 
