@@ -9,6 +9,7 @@ import {
   type MatchedEndpoint,
   type PlainResponse,
   problemResponse,
+  refused,
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { type AdminEndpoint, type OptionalAdminEndpoint, createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
@@ -146,8 +147,8 @@ export function createPipeline(
     upgrade(request) {
       const exchange = beginExchange(services, request);
       return mapMaybe(run(services, exchange, socket), (outcome): UpgradeDecision => {
-        if (!("kind" in outcome)) return { kind: "refused", response: finish(exchange, outcome) };
-        if (outcome.kind === "refused") return { kind: "refused", response: finish(exchange, outcome.response) };
+        if (!("kind" in outcome)) return refused(finish(exchange, outcome));
+        if (outcome.kind === "refused") return refused(finish(exchange, outcome.response));
         // A socket is not a request in progress.
         exchange.state.rateLimit?.release();
         reportRequest(exchange.state, request, { status: 101, body: null }, reporting);

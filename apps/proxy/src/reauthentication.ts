@@ -9,7 +9,13 @@
  * - While a stream of events is open: it ends with its credential (`streams/event-streams.ts`).
  */
 import type { Clock } from "@letta-environments/platform";
-import { type MatchedEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import {
+  type MatchedEndpoint,
+  type PlainResponse,
+  problemResponse,
+  refused,
+  type Refused,
+} from "@letta-environments/schema";
 import { type Authentication, type GatewayPrincipal, invalidKey } from "./auth/authentication.ts";
 import { authoriseEndpoint } from "./auth/authorise.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
@@ -17,7 +23,7 @@ import type { ValidRequest } from "./http/validate-request.ts";
 import { credentialOf } from "./keys/key-record.ts";
 import { isDeepEqual } from "./lib/deep-equal.ts";
 import { parseJsonObject } from "./lib/json.ts";
-import { catchAll, type MaybePromise, type Refusal } from "./lib/steps.ts";
+import { catchAll, type MaybePromise } from "./lib/steps.ts";
 import type { HasExpired } from "./ports.ts";
 import type { RequestExchange, RequestState } from "./request-exchange.ts";
 import type { PreparedCall } from "./upstream/upstream.ts";
@@ -81,7 +87,7 @@ export function createCheckCredential(
   };
 }
 
-const unavailable: Authentication = { kind: "refused", response: problemResponse("key_store_unavailable") };
+const unavailable: Authentication = refused(problemResponse("key_store_unavailable"));
 
 /** A key that expires at another time has the same permissions until then. */
 function permissionsOf({ keyExpiresAt: _expiry, ...permissions }: GatewayPrincipal): object {
@@ -114,24 +120,24 @@ export function createDecideAgain<Complete extends CompleteRequest>(
   clock: Pick<Clock, "monotonic">,
   openRecord: (complete: Complete) => MaybePromise<null>,
 ) {
-  async function decide(complete: Complete): Promise<Decided | Refusal> {
+  async function decide(complete: Complete): Promise<Decided | Refused> {
     const { request, endpoint, params, state } = complete;
     const authorization = request.header("authorization");
     const credential = await checkCredential({ authorization, principal: complete.principal });
     if (credential.kind === "ended") {
       state.refusalReason = credential.reason;
-      return { kind: "refused", response: credential.response };
+      return refused(credential.response);
     }
     // Even if the permissions are the same: in shadow mode, they can hide other restrictions.
     const { principal } = credential;
     const response = authoriseEndpoint(principal, endpoint, params);
-    if (response !== null) return { kind: "refused", response };
+    if (response !== null) return refused(response);
     state.principal = principal;
     await openRecord({ ...complete, principal });
     return { principal };
   }
 
-  return (complete: Complete): MaybePromise<Decided | Refusal> => {
+  return (complete: Complete): MaybePromise<Decided | Refused> => {
     const { endpoint, caller, state } = complete;
     // A frame of a socket arrives as a whole, so its body is never late, and it has no credential that could be checked again.
     if (endpoint.body === null || caller !== undefined) return unchanged;

@@ -2,14 +2,13 @@
  * Admission to the administration of keys: which credentials are accepted on which listener, and the authority that each one
  * gives. A gateway key of scope `admin` administers its own tenant; the operator's token administers every tenant.
  */
-import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, type Principal, problemResponse, refused, type Refused } from "@letta-environments/schema";
 import type { AuthenticateRequest, RequestAuthentication } from "../limits/authentication.ts";
 import { createOperatorTokenCheck, insufficientScope, invalidKey, readBearerToken } from "../auth/authentication.ts";
 import { parseKeyId } from "../keys/key-format.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { credentialOf, endOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";
-import type { Refusal } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
 
 /** The authority under which keys are administered. */
@@ -46,7 +45,7 @@ export function actorOf(authority: AdminAuthority): KeyActor {
 }
 
 /** The result of reading an authority. */
-export type AuthorityResult = { readonly kind: "granted"; readonly authority: AdminAuthority } | Refusal;
+export type AuthorityResult = { readonly kind: "granted"; readonly authority: AdminAuthority } | Refused;
 
 /** The result of an {@link AdminGuard}, as far as it is known before the body is read. */
 export type AdminAdmission =
@@ -57,7 +56,7 @@ export type AdminAdmission =
       /** Reads the authority once the request is complete: a body can take a minute to arrive, and a key may end meanwhile. */
       readonly authority: () => Promise<AuthorityResult>;
     }
-  | (Extract<RequestAuthentication, Refusal> & {
+  | (Extract<RequestAuthentication, Refused> & {
       /** The valid key that may not administer; for the log only. */
       readonly principal?: Principal;
     });
@@ -161,10 +160,10 @@ async function readKeyAuthority(
   const id = parseKeyId(token);
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
-  if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey };
+  if (record === null || verified?.kind !== "valid") return refused(invalidKey);
   const { principal, expiresAt, isReplaced } = verified;
-  if (hasExpired(credentialOf(principal), expiresAt)) return { kind: "refused", response: invalidKey };
-  if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
+  if (hasExpired(credentialOf(principal), expiresAt)) return refused(invalidKey);
+  if (!record.scopes.includes("admin")) return refused(insufficientScope("admin"));
   return {
     kind: "granted",
     authority: { kind: "key", record, endsAt: principal.isSession === true ? endOf(record) : expiresAt, isReplaced },

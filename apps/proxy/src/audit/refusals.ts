@@ -15,7 +15,7 @@ const windowMs = 60_000;
 const maxCountedKeys = 10_000;
 
 /** The key that was refused, and its tenant. */
-export interface Refused {
+interface RefusedKey {
   readonly tenant: string;
   readonly keyId: string;
 }
@@ -26,7 +26,7 @@ export type OmittedRefusals = Pick<OmittedRefusalsEntry, "tenant" | "keyId" | "o
 /** The refusals of one window. */
 export interface RefusalCounts {
   /** Counts a refusal. Returns whether it gets its own record. */
-  add(refused: Refused): boolean;
+  add(refused: RefusedKey): boolean;
   /** Returns how many refusals have no record: for each tenant, at most ten keys one by one, and one number for all others. */
   omitted(): readonly OmittedRefusals[];
 }
@@ -147,7 +147,7 @@ interface RefusalWindow {
 }
 
 /** The key and tenant of a refusal; `null` for other entries. */
-function refusedOf(entry: AuditEntry): Refused | null {
+function refusedOf(entry: AuditEntry): RefusedKey | null {
   if (entry.type === "send_refused" || entry.type === "control_refused") return entry;
   return entry.type === "viewer_command" && entry.code !== null ? entry : null;
 }

@@ -4,6 +4,7 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  type Refused,
   type Scope,
 } from "@letta-environments/schema";
 import type { KeyInvite } from "../keys/key-record.ts";
@@ -25,16 +26,14 @@ export interface GatewayPrincipal extends Principal {
 /** The principal of a request, or the response that refuses it. */
 export type Authentication =
   | { readonly kind: "authenticated"; readonly principal: GatewayPrincipal }
-  | {
-      readonly kind: "refused";
-      readonly response: PlainResponse;
+  | (Refused & {
       /** Why credentials are invalid, such as `token_expired`. For the log only: the response never gives the reason. */
       readonly reason?: string;
       /** Set if the credentials may be valid. The first such failures of an address do not count as guesses; see `limits/authentication.ts`. */
       readonly isUncounted?: true;
-    };
+    });
 
-type RefusedAuthentication = Extract<Authentication, { readonly kind: "refused" }>;
+type RefusedAuthentication = Extract<Authentication, Refused>;
 
 const challenge = 'Bearer realm="letta-environments"';
 

@@ -6,7 +6,7 @@
  * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request. Connections that are already open end
  * elsewhere: sockets in `keys/socket-key-watch.ts`, event streams in `streams/event-streams.ts`.
  */
-import type { Scope } from "@letta-environments/schema";
+import { refused, type Scope } from "@letta-environments/schema";
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
 import {
   approvalPolicyOfKey,
@@ -52,7 +52,7 @@ export function createKeyAuthenticator(
   const { clock, digests, hasExpired, keyStore, noteKeyUse, pepper, telemetry } = ports;
   const verified = createBoundedMap<VerifiedKey>(maxVerifiedKeys);
   const byHeader = createBoundedMap<VerifiedKey>(maxKnownHeaders);
-  const refused = createBoundedMap<{ readonly untilMs: number; readonly reason: string }>(maxRefusedKeys);
+  const refusals = createBoundedMap<{ readonly untilMs: number; readonly reason: string }>(maxRefusedKeys);
   let generation = keyStore.generation();
 
   function forgetWhenKeysChanged(): void {
@@ -61,7 +61,7 @@ export function createKeyAuthenticator(
     generation = current;
     verified.clear();
     byHeader.clear();
-    refused.clear();
+    refusals.clear();
   }
 
   function accept(key: VerifiedKey): Authentication {
@@ -82,7 +82,7 @@ export function createKeyAuthenticator(
     const isCurrent = generationBefore === keyStore.generation();
     if (key.kind !== "valid") {
       const reason = refusalReason(key, record, hasExpired);
-      if (isCurrent) refused.set(digest, { untilMs: clock.monotonic() + refusalMs, reason });
+      if (isCurrent) refusals.set(digest, { untilMs: clock.monotonic() + refusalMs, reason });
       return refuseInvalidKey(reason);
     }
     if (isCurrent) verified.set(digest, key);
@@ -94,7 +94,7 @@ export function createKeyAuthenticator(
     const recent = authorization === null ? undefined : byHeader.get(authorization);
     if (recent !== undefined) return accept(recent);
     const credentials = readBearerToken(authorization);
-    if (authorization === null || credentials.kind === "absent") return { kind: "refused", response: missingKey };
+    if (authorization === null || credentials.kind === "absent") return refused(missingKey);
     if (credentials.kind === "other_scheme") {
       return { kind: "refused", response: missingKey, reason: "credentials_malformed" };
     }
@@ -111,7 +111,7 @@ export function createKeyAuthenticator(
     const id = parseKeyId(token);
     if (id === null) return refuseInvalidKey("key_malformed");
     if (cachedOnly) return refuseInvalidKey("not_verified");
-    const refusal = refused.get(digest);
+    const refusal = refusals.get(digest);
     if (refusal !== undefined && clock.monotonic() < refusal.untilMs) return refuseInvalidKey(refusal.reason);
     return lookUp(token, digest, id);
   };

@@ -9,12 +9,13 @@ import {
   type DeviceIdentity,
   type PlainResponse,
   problemResponse,
+  refused,
+  type Refused,
 } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "./authentication.ts";
 import type { GatewayPorts, KeyStoreFor } from "../ports.ts";
 import { keyState } from "../keys/key-lifecycle.ts";
 import { isUnused, type KeyRecord, withRequirements } from "../keys/key-record.ts";
-import type { Refusal } from "../lib/steps.ts";
 
 /** A registration that may proceed, with its principal, or the response that refuses the device. */
 export type Acceptance =
@@ -27,7 +28,7 @@ export type Acceptance =
        */
       readonly useInvitation?: () => Promise<PlainResponse | null>;
     }
-  | Refusal;
+  | Refused;
 
 /** Accepts an invitation for a device that is about to register. A principal without an unused invitation is accepted unchanged. */
 export type AcceptInvitation = (principal: GatewayPrincipal, device: DeviceIdentity) => Promise<Acceptance>;
@@ -54,10 +55,10 @@ export function createAcceptInvitation({
     const decide = (record: KeyRecord): Decision => decideAcceptance(record, device, clock.now());
     // A refusal is not a change, and is not audited as an attempted one.
     const current = await keyStore.find(keyId);
-    const decision: Decision = current === null ? { kind: "refused", response: invalidKey } : decide(current);
+    const decision: Decision = current === null ? refused(invalidKey) : decide(current);
     if (decision.kind === "refused") return decision;
     const response = refuseDevice(principal, device, await findRows(principal, device.deviceId));
-    if (response !== null) return { kind: "refused", response };
+    if (response !== null) return refused(response);
     // An id in the allowlist would let the device take over rows whose names are not allowed, so with names no id is added.
     const limits = principal.connectionNames === null ? { deviceIds: [device.deviceId] } : {};
     return {
@@ -120,23 +121,23 @@ function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Accep
   if (connectionNames === null) return { kind: "accepted", principal };
   // Its tags are in its row, which the server reads.
   if (!allowsDevice({ ...principal, deviceTags: null }, device) || !allowsInvitedName(principal, device)) {
-    return { kind: "refused", response: problemResponse("device_not_allowed") };
+    return refused(problemResponse("device_not_allowed"));
   }
   return { kind: "accepted", principal: { ...principal, deviceIds: null, connectionNames } };
 }
 
-type Decision = { readonly kind: "accepted"; readonly record: KeyRecord } | Refusal;
+type Decision = { readonly kind: "accepted"; readonly record: KeyRecord } | Refused;
 
 /**
  * Decides whether a device may use an invitation, and returns the resulting key: restricted to that device, and still to the names.
  * The same device may use it again, for example after a later step of its registration failed.
  */
 function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
-  if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey };
+  if (keyState(record, nowMs) !== "active") return refused(invalidKey);
   const { invite, deviceIds, connectionNames } = record;
   const isAllowed =
     allowsDevice(record, device) && (invite === null || allowsInvitedName({ deviceIds, invite }, device));
-  if (!isAllowed) return { kind: "refused", response: problemResponse("device_not_allowed") };
+  if (!isAllowed) return refused(problemResponse("device_not_allowed"));
   if (invite === null || !isUnused(record)) return { kind: "accepted", record };
   const used = { ...invite, connectionNames, usedAt: nowMs };
   const limited = { ...record, deviceIds: [device.deviceId], connectionNames: null, invite: used };

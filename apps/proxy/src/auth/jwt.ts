@@ -5,7 +5,7 @@
  * keys change. A key id that is not in the JWKS, a key that cannot be used, or a signature that the keys do not verify triggers a reload of the JWKS,
  * at most once per cooldown.
  */
-import { type Principal, problemResponse } from "@letta-environments/schema";
+import { type Principal, problemResponse, refused } from "@letta-environments/schema";
 import { credentialOf } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { isDeepEqual } from "../lib/deep-equal.ts";
@@ -150,5 +150,5 @@ function refuseUncounted(reason: string): Authentication {
 
 function issuerUnavailable(retryAfterMs: number): Authentication {
   const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
-  return { kind: "refused", response: problemResponse("issuer_unavailable", { retryAfterSeconds }) };
+  return refused(problemResponse("issuer_unavailable", { retryAfterSeconds }));
 }

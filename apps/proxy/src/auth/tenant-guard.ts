@@ -2,7 +2,7 @@
  * Applies the configuration to callers: whether their tenant may call the upstream, its devices, its public name and its approval policies. Callers
  * that opened a socket before the configuration changed are compared with the permissions that they would have now.
  */
-import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, type Principal, problemResponse, refused } from "@letta-environments/schema";
 import type { PermissionRules } from "../keys/socket-key-watch.ts";
 import type { ConfigurePermissions } from "../keys/socket-permissions.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
@@ -41,7 +41,7 @@ export function createTenantGuard({
   async function decide(principal: GatewayPrincipal, via: CredentialKind): Promise<Authentication> {
     const isAdmitted = admitsTenant === undefined || (await admitsTenant(principal.tenant, via));
     // A refusal is not cached: as keys come and go, so do the tenants that share a credential.
-    if (!isAdmitted) return { kind: "refused", response: notConfigured };
+    if (!isAdmitted) return refused(notConfigured);
     const settings = tenants.get(principal.tenant);
     const approvalPolicy = approvals === null ? null : approvalPolicyOf(approvals, principal);
     const configured = settings === undefined ? principal : applySettings(principal, settings);

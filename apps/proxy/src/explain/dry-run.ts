@@ -8,13 +8,14 @@ import {
   type Principal,
   type Problem,
   problemResponse,
+  refused,
 } from "@letta-environments/schema";
 import type { Authentication } from "../auth/authentication.ts";
 import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import { isRefusal, mapMaybe } from "../lib/steps.ts";
+import { isRefused, mapMaybe } from "../lib/steps.ts";
 import { unleased } from "../limits/response.ts";
 import type { PipelineParts } from "../pipeline.ts";
 import type { StepName } from "../step-names.ts";
@@ -92,7 +93,7 @@ export function createDryRun({
 function withoutEffects(features: Features, authentications: WeakMap<GatewayRequest, Authentication>): Features {
   const { limits, extensions } = features;
   const authenticationOf = (request: GatewayRequest): Authentication =>
-    authentications.get(request) ?? { kind: "refused", response: problemResponse("missing_key") };
+    authentications.get(request) ?? refused(problemResponse("missing_key"));
   return {
     ...features,
     authenticate: authenticationOf,
@@ -108,7 +109,7 @@ function withoutEffects(features: Features, authentications: WeakMap<GatewayRequ
 }
 
 function describeStep(rule: string, result: object | null, reason: string | null): ExplainedRule {
-  if (result === null || !isRefusal(result)) return finding(rule, "passed");
+  if (result === null || !isRefused(result)) return finding(rule, "passed");
   const { detail, errorCode } = describeProblem(result.response);
   return finding(rule, "refused", reason ?? detail, errorCode);
 }

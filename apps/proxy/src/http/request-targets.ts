@@ -10,6 +10,8 @@ import {
   type MatchedEndpoint,
   type Operation,
   problemResponse,
+  refused,
+  type Refused,
   toDecodedRequest,
 } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -31,7 +33,7 @@ const maxTargetLength = 512;
 /** A match, with the validated input of a read whose target is remembered. */
 export type TargetMatch =
   | (Extract<EndpointMatch, { readonly kind: "matched" }> & { readonly knownInput?: ValidRequest })
-  | Extract<EndpointMatch, { readonly kind: "refused" }>;
+  | Refused;
 
 /**
  * Finds the endpoint of a request and validates its input. The endpoint, the ids and the query of a read follow from its target alone and
@@ -100,10 +102,10 @@ function matchRequest(method: string, path: string, serves: ServedEndpoints): En
   const served = path === doubledRegisterPath ? path.slice(1) : path;
   const match = matchEndpoint(method, served, (endpoint) => serves.devices || endpoint.audience !== "device");
   if (match.kind === "refused" || match.endpoint.extension !== true) return match;
-  if (serves.extensions === "not_on_workers") return { kind: "refused", response: notOnWorkers };
-  if (!serves.extensions) return { kind: "refused", response: notOffered };
+  if (serves.extensions === "not_on_workers") return refused(notOnWorkers);
+  if (!serves.extensions) return refused(notOffered);
   const isOffered = serves.devices || !viewerOperations.has(match.endpoint.operation);
-  return isOffered ? match : { kind: "refused", response: viewersNotOffered };
+  return isOffered ? match : refused(viewersNotOffered);
 }
 
 const viewerOperations: ReadonlySet<Operation> = new Set<Operation>(["openViewerSocket", "createViewerTicket"]);

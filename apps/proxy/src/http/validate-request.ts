@@ -11,8 +11,10 @@ import {
   maxBodyBytes,
   type PlainResponse,
   problemResponse,
+  refused,
+  type Refused,
 } from "@letta-environments/schema";
-import type { MaybePromise, Refusal } from "../lib/steps.ts";
+import type { MaybePromise } from "../lib/steps.ts";
 import type { BodyMemory, UnreadBody } from "./body-memory.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
 
@@ -49,7 +51,7 @@ export type ValidRequest = ValidInput<DecodedRequest>;
 /** The result of {@link validateRequest}; with {@link DecodedRequest}, the result for an API request. */
 export type Validation<Decoded = DecodedInput> =
   | { readonly kind: "valid"; readonly input: ValidInput<Decoded> }
-  | Refusal;
+  | Refused;
 
 /** Remembers, until a request ends, how to release the memory of its body. The state of the request does this. */
 export interface BodyHolder {
@@ -73,7 +75,7 @@ export function validateRequest(
 ): MaybePromise<Validation> {
   const query = request.query === "" ? "" : new URLSearchParams(request.query).toString();
   const checked = endpoint.query === null ? null : decodeQuery(endpoint.query, query);
-  if (checked?.ok === false) return { kind: "refused", response: checked.response };
+  if (checked?.ok === false) return refused(checked.response);
   const input = { query, body: null, decoded: { query: checked?.value ?? null, body: null } };
   if (endpoint.body === null) return { kind: "valid", input };
   return validateBody(request, input, { ...endpoint, body: endpoint.body }, use);
@@ -95,23 +97,23 @@ async function validateBody(
     refuseUnless(request, "transfer-encoding", "chunked", "invalid_request");
   if (encoded !== null) return encoded;
   const body = await request.readBody({ maxBytes: limitBytes, memory });
-  if (typeof body === "string") return { kind: "refused", response: refuseUnread(body, limitBytes) };
+  if (typeof body === "string") return refused(refuseUnread(body, limitBytes));
   const checked = decodeBody(
     schema,
     body ?? (mayLackBody ? emptyObject : null),
     request.header("content-type") ?? undefined,
   );
-  if (!checked.ok) return { kind: "refused", response: withAcceptedTypes(request.method, checked.response) };
+  if (!checked.ok) return refused(withAcceptedTypes(request.method, checked.response));
   const { value } = checked;
   const inexact = findInexactNumber(value);
   if (inexact !== null) {
     const issues = [{ member: inexact.slice(1), rule: inexactRule }];
-    return { kind: "refused", response: problemResponse("invalid_request", { issues }) };
+    return refused(problemResponse("invalid_request", { issues }));
   }
   const { budget, owner } = memory;
   if (budget !== null) {
     holder.releaseBody = budget.held.take(owner, body?.byteLength ?? 0, value);
-    if (holder.releaseBody === null) return { kind: "refused", response: noRoom };
+    if (holder.releaseBody === null) return refused(noRoom);
   }
   const bytes = isForwarded ? encoder.encode(JSON.stringify(value)) : null;
   return { kind: "valid", input: { query, body: bytes, decoded: { ...decoded, body: value } } };
@@ -133,10 +135,10 @@ function refuseUnless(
   member: string,
   only: string,
   code: "unsupported_media_type" | "invalid_request",
-): Refusal | null {
+): Refused | null {
   if ((request.header(member) ?? only).toLowerCase() === only) return null;
   const issues = [{ member, rule: `must be absent or ${only}` }];
-  return { kind: "refused", response: problemResponse(code, { issues, headers: { "accept-encoding": "identity" } }) };
+  return refused(problemResponse(code, { issues, headers: { "accept-encoding": "identity" } }));
 }
 
 /** A patch that is refused for its media type gets the list of accepted ones (RFC 5789 section 2.2). */
@@ -173,8 +175,8 @@ function findInexactNumber(value: unknown): string | null {
 export function readIdempotencyKey(
   request: GatewayRequest,
   { operation }: Pick<KnownEndpoint, "operation">,
-): { readonly idempotencyKey: string | null } | Refusal {
+): { readonly idempotencyKey: string | null } | Refused {
   const idempotencyKey = operation === "sendMessage" ? request.header(idempotencyKeyHeader) : null;
   const response = checkIdempotencyKey(idempotencyKey);
-  return response === null ? { idempotencyKey } : { kind: "refused", response };
+  return response === null ? { idempotencyKey } : refused(response);
 }

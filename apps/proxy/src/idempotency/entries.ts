@@ -11,10 +11,11 @@ import {
   isApprovalMessage,
   type ProblemIssue,
   problemResponse,
+  refused,
+  type Refused,
   type SendMessageBody,
   type UserMessage,
 } from "@letta-environments/schema";
-import type { Refusal } from "../lib/steps.ts";
 import type { SendEntry, SendScope } from "./store.ts";
 
 /** The most ids in one send. */
@@ -36,7 +37,7 @@ export interface SendIds extends Pick<SendScope, "agentId" | "conversationId"> {
 }
 
 /** The ids of a body, or the response that refuses it. */
-export type ReadIds = { readonly kind: "read"; readonly ids: SendIds } | Refusal;
+export type ReadIds = { readonly kind: "read"; readonly ids: SendIds } | Refused;
 
 /** Returns the id under which a user message is stored. */
 export function messageEntryId(clientMessageId: string): string {
@@ -71,7 +72,7 @@ export function readSendIds(body: SendMessageBody, idempotencyKey: string | null
     });
   }
   const issues = findIssues(entries);
-  if (issues.length > 0) return { kind: "refused", response: problemResponse("invalid_request", { issues }) };
+  if (issues.length > 0) return refused(problemResponse("invalid_request", { issues }));
   const agentId = body.agentId ?? "";
   const conversationId = body.conversationId || defaultConversationId;
   return { kind: "read", ids: { agentId, conversationId, entries } };

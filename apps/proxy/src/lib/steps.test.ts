@@ -1,4 +1,4 @@
-import { problemResponse } from "@letta-environments/schema";
+import { problemResponse, refused } from "@letta-environments/schema";
 import { expect, expectTypeOf, test } from "vitest";
 import { type MaybePromise, startSteps } from "./steps.ts";
 
@@ -47,7 +47,7 @@ test.each([
 
 test("a step that adds members may refuse too", async () => {
   const run = startSteps<object>()
-    .add("refuses", () => Promise.resolve({ kind: "refused" as const, response: refusal }))
+    .add("refuses", () => Promise.resolve(refused(refusal)))
     .end("last", () => "reached");
   expect(await run({})).toBe(refusal);
 });

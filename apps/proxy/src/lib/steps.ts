@@ -3,7 +3,7 @@
  * refuses the request. Steps run synchronously until one returns a promise, so that a response from memory never waits.
  */
 import { mapMaybe, type MaybePromise } from "@letta-environments/platform";
-import type { PlainResponse } from "@letta-environments/schema";
+import { type PlainResponse, refused, type Refused } from "@letta-environments/schema";
 
 export { mapMaybe, type MaybePromise };
 
@@ -20,18 +20,12 @@ export function catchAll<Result>(
   }
 }
 
-/** Ends the pipeline: the caller receives this response. */
-export interface Refusal {
-  readonly kind: "refused";
-  readonly response: PlainResponse;
-}
-
 /** Steps that turn an exchange of type `Input` into one of type `Output`. Immutable: every method returns new steps. */
 export interface Steps<Input extends object, Output extends object, Name extends string> {
   /** Appends a step that adds members to the exchange, or refuses the request. */
   add<Added extends object>(
     name: Name,
-    run: (exchange: Output) => MaybePromise<Added | Refusal>,
+    run: (exchange: Output) => MaybePromise<Added | Refused>,
   ): Steps<Input, Output & Omit<Added, "kind">, Name>;
   /** Appends a step that lets the request pass with `null`, or ends the pipeline with a response. */
   check(name: Name, run: (exchange: Output) => MaybePromise<PlainResponse | null>): Steps<Input, Output, Name>;
@@ -78,20 +72,20 @@ function createSteps<Input extends object, Output extends object, Name extends s
   return {
     // All earlier steps have run, so the exchange has the members that its type promises.
     add: (name, run) => append(name, (exchange) => run(exchange as Input & Output)),
-    check: (name, run) => append(name, (exchange) => mapMaybe(run(exchange as Input & Output), toRefusal)),
+    check: (name, run) => append(name, (exchange) => mapMaybe(run(exchange as Input & Output), toRefused)),
     end<Result>(name: Name, run: (exchange: Output) => MaybePromise<Result>) {
       // The last step neither refuses nor adds anything; it has the type of the others only for the wrapper.
       const last = wrap(name, run as unknown as RunStep<Input>) as (exchange: Input) => MaybePromise<Result>;
       return (exchange: Input) =>
-        mapMaybe<Input | Refusal, Result | PlainResponse>(runFrom(steps, 0, exchange), (outcome) =>
-          isRefusal(outcome) ? outcome.response : last(outcome),
+        mapMaybe<Input | Refused, Result | PlainResponse>(runFrom(steps, 0, exchange), (outcome) =>
+          isRefused(outcome) ? outcome.response : last(outcome),
         );
     },
   };
 }
 
 /** Whether the result of a step ends the pipeline. */
-export function isRefusal(outcome: object): outcome is Refusal {
+export function isRefused(outcome: object): outcome is Refused {
   return "kind" in outcome && outcome.kind === "refused";
 }
 
@@ -99,24 +93,24 @@ function runFrom<Input extends object>(
   steps: readonly RunStep<Input>[],
   start: number,
   exchange: Input,
-): MaybePromise<Input | Refusal> {
+): MaybePromise<Input | Refused> {
   let complete = exchange;
   for (let index = start; index < steps.length; index++) {
     const added = steps[index]?.(complete) ?? null;
     if (added instanceof Promise) {
       const reached = complete;
       return added.then((late) => {
-        if (late !== null && isRefusal(late)) return late;
+        if (late !== null && isRefused(late)) return late;
         return runFrom(steps, index + 1, late === null ? reached : Object.assign(reached, late));
       });
     }
     if (added === null) continue;
-    if (isRefusal(added)) return added;
+    if (isRefused(added)) return added;
     complete = Object.assign(complete, added);
   }
   return complete;
 }
 
-function toRefusal(response: PlainResponse | null): Refusal | null {
-  return response === null ? null : { kind: "refused", response };
+function toRefused(response: PlainResponse | null): Refused | null {
+  return response === null ? null : refused(response);
 }

@@ -12,7 +12,7 @@
  * Second, a token is refused but not counted if the issuer may have just added its key. The number of such exempt failures per address is limited.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { PlainResponse } from "@letta-environments/schema";
+import { type PlainResponse, refused } from "@letta-environments/schema";
 import type { CallerAuthenticator, CallerAuthentication } from "../auth/caller.ts";
 import { invalidKey, missingKey, readBearerToken } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
@@ -158,7 +158,7 @@ function sessionsOnly(authenticate: Authenticate): Authenticate {
     mapMaybe(authenticate(authorization, cachedOnly), (authentication) =>
       authentication.kind === "refused" || authentication.principal.isSession === true
         ? authentication
-        : { kind: "refused", response: missingKey },
+        : refused(missingKey),
     );
 }
 

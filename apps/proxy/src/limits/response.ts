@@ -2,8 +2,13 @@
  * Reports rate limits to callers and telemetry: the headers on every response, the 429 or 503 of a refused request, and the
  * fields of the log. The pipeline keeps the result in the request state until the response is complete.
  */
-import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { Refusal } from "../lib/steps.ts";
+import {
+  type PlainHeaders,
+  type PlainResponse,
+  problemResponse,
+  refused,
+  type Refused,
+} from "@letta-environments/schema";
 import { rateLimitHeaders, retryAfterSeconds, serialiseName } from "../rate-limit/headers.ts";
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
 import type { ProxyEvent } from "../telemetry.ts";
@@ -37,10 +42,10 @@ export function recordRefusal(
     rateLimit,
     reason,
   }: { readonly response: PlainResponse; readonly rateLimit?: RateLimitResult; readonly reason?: string },
-): Refusal {
+): Refused {
   state.rateLimit = rateLimit ?? null;
   state.refusalReason = reason ?? null;
-  return { kind: "refused", response };
+  return refused(response);
 }
 
 /** Releases the leases of a request, and adds the rate-limit headers to its response. */

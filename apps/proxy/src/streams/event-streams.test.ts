@@ -1,5 +1,5 @@
 import type { EventStream, StreamEnd } from "@letta-environments/environment-server";
-import { problemResponse } from "@letta-environments/schema";
+import { problemResponse, refused } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
@@ -54,7 +54,7 @@ const reasonsOf = (events: readonly ProxyEvent[]): unknown[] =>
 test("a stream stays open while its credential has the same permissions, and while the key store fails", async () => {
   const results: (() => Authentication)[] = [
     () => ({ kind: "authenticated", principal: { ...principal, scopes: new Set(["list"] as const) } }),
-    () => ({ kind: "refused", response: problemResponse("key_store_unavailable") }),
+    () => refused(problemResponse("key_store_unavailable")),
     () => {
       throw new Error("the key store does not respond");
     },
@@ -68,7 +68,7 @@ test("a stream stays open while its credential has the same permissions, and whi
 });
 
 test.each<readonly [string, Authentication]>([
-  ["is refused", { kind: "refused", response: problemResponse("invalid_key") }],
+  ["is refused", refused(problemResponse("invalid_key"))],
   ["may use other devices", { kind: "authenticated", principal: { ...principal, deviceIds: ["device-b"] } }],
   ["has other scopes", { kind: "authenticated", principal: { ...principal, scopes: new Set(["read"] as const) } }],
 ])("a stream ends within a second after its credential %s", async (_why, authentication) => {
@@ -82,14 +82,14 @@ test.each<readonly [string, Authentication]>([
 });
 
 const outages: readonly (readonly [string, () => Authentication])[] = [
-  ["the key store fails", () => ({ kind: "refused", response: problemResponse("key_store_unavailable") })],
+  ["the key store fails", () => refused(problemResponse("key_store_unavailable"))],
   [
     "the key store rejects",
     () => {
       throw new Error("the key store does not respond");
     },
   ],
-  ["the issuer of its token fails", () => ({ kind: "refused", response: problemResponse("issuer_unavailable") })],
+  ["the issuer of its token fails", () => refused(problemResponse("issuer_unavailable"))],
 ];
 
 test.each(outages)("a stream ends within a second after its credential expires, even while %s", async (_why, fail) => {
@@ -110,10 +110,10 @@ test("a key that expires later than before keeps its stream, and the later expir
     principal: { ...principal, keyExpiresAt: startMs + 200_000 },
   };
   let isDown = false;
-  const { clock, events } = await setUp(
-    () => (isDown ? { kind: "refused", response: problemResponse("key_store_unavailable") } : extended),
-    { ...principal, keyExpiresAt: startMs + 100_000 },
-  );
+  const { clock, events } = await setUp(() => (isDown ? refused(problemResponse("key_store_unavailable")) : extended), {
+    ...principal,
+    keyExpiresAt: startMs + 100_000,
+  });
   await clock.advance(50_000);
   isDown = true;
   await clock.advance(149_000);
@@ -123,7 +123,7 @@ test("a key that expires later than before keeps its stream, and the later expir
 });
 
 test("while the key store hangs, streams are checked independently of each other", async () => {
-  const hanging: Authentication = { kind: "refused", response: problemResponse("key_store_unavailable") };
+  const hanging: Authentication = refused(problemResponse("key_store_unavailable"));
   const { clock, events, streams, request, check } = await setUp(
     () => new Promise((resolve) => clock.setTimer(2_000, () => resolve(hanging))),
     { ...principal, keyExpiresAt: createVirtualClock().now() + 10_000 },

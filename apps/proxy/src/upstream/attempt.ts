@@ -2,12 +2,18 @@
  * One attempt at a call to the remote server. It ends with a response, with a failure, or with its deadline. Each tenant has a circuit breaker, which
  * immediately refuses attempts while the server fails for that tenant. A tenant whose requests the server cannot handle does not affect the others.
  */
-import { type Endpoint, type KnownEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import {
+  type Endpoint,
+  type KnownEndpoint,
+  type PlainResponse,
+  problemResponse,
+  refused,
+  type Refused,
+} from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
-import type { Refusal } from "../lib/steps.ts";
 import type { UpstreamFault } from "../telemetry.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
@@ -32,7 +38,7 @@ const maxTenants = 10_000;
  */
 export type AttemptOutcome =
   | { readonly kind: "result"; readonly result: PlainResponse | UpstreamFailure }
-  | Refusal
+  | Refused
   | { readonly kind: "ended"; readonly isSent: boolean; readonly response: PlainResponse };
 
 export type Attempt = (
@@ -89,7 +95,7 @@ export function createAttempt(
     const health = healthByTenant.getOrCreate(tenant, createHealth);
     // A probe may fail, and a send should not: it becomes the probe only if no read came within another `probeIntervalMs`.
     const admission = health.breaker.admit(endpoint.method === "GET" ? 0 : probeIntervalMs);
-    if (admission === null) return { kind: "refused", response: downResponse(health.breaker.retryAfterMs() ?? 0) };
+    if (admission === null) return refused(downResponse(health.breaker.retryAfterMs() ?? 0));
     const progress: UpstreamProgress = { isSent: false };
     let outcome: CallOutcome = { kind: "caller_gone" };
     let release = (): void => undefined;
@@ -114,7 +120,7 @@ export function createAttempt(
       return { kind: "ended", isSent: progress.isSent, response: endedResponse(endpoint, outcome.kind, progress) };
     }
     const { result } = outcome;
-    if (result === null) return { kind: "refused", response: overloaded };
+    if (result === null) return refused(overloaded);
     if (!("reason" in result)) noteCredential(health, request, endpoint.operation, result.status);
     return { kind: "result", result };
   };

@@ -3,15 +3,14 @@
  * together. Searches that do not find everything are limited, so callers with wrong ids cannot make the gateway read the list over and over.
  */
 import { type Clock, sleep } from "@letta-environments/platform";
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse, refused, type Refused } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
-import type { Refusal } from "../lib/steps.ts";
 import type { EnvironmentPage, UpstreamRow } from "./environments.ts";
 
 /** The row of a connection, or the response for the caller. */
 export type FoundConnection =
   | { readonly kind: "found"; readonly row: UpstreamRow; /** Monotonic milliseconds. */ readonly readAtMs: number }
-  | Refusal;
+  | Refused;
 
 /** Reads all rows that a search covers, page by page. */
 export type ReadPages = () => AsyncGenerator<EnvironmentPage, void>;
@@ -88,7 +87,7 @@ export function createConnectionSearch(
       const refusal = await findIn(readPages(), searched, clock);
       hasMissed = refusal === null;
       for (const [connectionId, { resolve }] of searched) {
-        resolve({ kind: "refused", response: refusal ?? notFound });
+        resolve(refused(refusal ?? notFound));
         if (hasMissed) unknownUntilMs.set(key + connectionId, clock.monotonic() + unknownForMs);
       }
     } catch (cause) {
@@ -107,9 +106,7 @@ export function createConnectionSearch(
 
   return {
     async find(key, connectionId, readPages) {
-      if (clock.monotonic() < (unknownUntilMs.get(key + connectionId) ?? 0)) {
-        return { kind: "refused", response: notFound };
-      }
+      if (clock.monotonic() < (unknownUntilMs.get(key + connectionId) ?? 0)) return refused(notFound);
       const lookUps = lookUpsByKey.getOrCreate(key, createLookUps);
       const waiting = isShared ? lookUps.waiting.get(connectionId) : undefined;
       if (waiting !== undefined) return waiting.promise;

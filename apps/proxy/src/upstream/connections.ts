@@ -3,7 +3,7 @@
  * tenant's own list, or the send is refused: it is never forwarded unresolved.
  */
 import type { Clock } from "@letta-environments/platform";
-import { type Principal, problemResponse } from "@letta-environments/schema";
+import { type Principal, problemResponse, refused } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import { type Deadline, neverAborted, runWithDeadline } from "../lib/deadline.ts";
@@ -92,10 +92,8 @@ export function createConnectionLookup(
         return searchedPages(principal, readUntil(sharesSearches ? own : deadline));
       };
       const outcome = await runWithDeadline(clock, deadline, () => search.find(prefix, connectionId, readPages));
-      if (outcome.kind !== "finished") {
-        const response = outcome.kind === "caller_gone" ? callerGone : problemResponse("upstream_timeout");
-        return { kind: "refused", response };
-      }
+      if (outcome.kind === "caller_gone") return refused(callerGone);
+      if (outcome.kind !== "finished") return refused(problemResponse("upstream_timeout"));
       const { result } = outcome;
       return result.kind === "found" ? remember(key, result) : result;
     },

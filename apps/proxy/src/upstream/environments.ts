@@ -17,10 +17,11 @@ import {
   presentEnvironment,
   type Principal,
   problemResponse,
+  refused,
+  type Refused,
 } from "@letta-environments/schema";
 import { isJsonObject, parseJson, parseJsonObject, readText } from "../lib/json.ts";
 import { memoizeRecent } from "../lib/memoize-text.ts";
-import type { Refusal } from "../lib/steps.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
 /** An environment of a remote server. */
@@ -143,7 +144,7 @@ export function fewAllowedDeviceIds({ tenantDevices = null, ...own }: Principal)
 }
 
 /** The row of a device; `null` if it has no usable row. */
-export type DeviceRead = { readonly kind: "read"; readonly row: UpstreamRow | null } | Refusal;
+export type DeviceRead = { readonly kind: "read"; readonly row: UpstreamRow | null } | Refused;
 
 /** Reads the row of a device. */
 export async function readDevice(deviceId: string, read: ReadRemote): Promise<DeviceRead> {
@@ -152,7 +153,7 @@ export async function readDevice(deviceId: string, read: ReadRemote): Promise<De
   if (response.status === 404) return { kind: "read", row: null };
   return response.status === endpoints.retrieveEnvironment.successStatus
     ? { kind: "read", row: readUpstreamRow(response) }
-    : { kind: "refused", response };
+    : refused(response);
 }
 
 /** Maximum number of pages that are read for a list: with 100 rows a page, 5,000 rows. */
@@ -161,12 +162,10 @@ export const maxPages = 50;
 /** A page of the remote server's list, or the response for the caller when reading ends here. */
 export type EnvironmentPage =
   | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[] }
-  | {
-      readonly kind: "refused";
-      readonly response: PlainResponse;
+  | (Refused & {
       /** Whether the maximum number of pages was read without a failure. */
       readonly isAtLimit: boolean;
-    };
+    });
 
 /** Reads the remote server's list page by page, from the cursor of the query, until it ends, a page fails, or `limit` pages are read. */
 export async function* readEnvironmentPages(
@@ -238,7 +237,7 @@ async function readRowsAfter(
   lastId: string,
   deviceIds: readonly string[],
   read: ReadRemote,
-): Promise<{ readonly kind: "read"; readonly rows: readonly UpstreamRow[] } | Refusal> {
+): Promise<{ readonly kind: "read"; readonly rows: readonly UpstreamRow[] } | Refused> {
   const rows: UpstreamRow[] = [];
   for (const deviceId of deviceIds) {
     const device = await readDevice(deviceId, read);

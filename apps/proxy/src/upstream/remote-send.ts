@@ -15,6 +15,8 @@ import {
   type OperationInput,
   type PlainResponse,
   problemResponse,
+  refused,
+  type Refused,
   TagSchema,
 } from "@letta-environments/schema";
 import * as v from "valibot";
@@ -24,7 +26,6 @@ import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts
 import type { KnownConnection } from "../idempotency/store.ts";
 import { neverAborted } from "../lib/deadline.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import type { Refusal } from "../lib/steps.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
 import type { UpstreamRow } from "./environments.ts";
@@ -89,7 +90,7 @@ type Found =
   | { readonly kind: "permitted"; readonly connection: KnownConnection }
   /** Nothing may be sent, but a repeat receives the earlier result. */
   | { readonly kind: "replayable"; readonly connection: KnownConnection; readonly response: PlainResponse }
-  | Refusal;
+  | Refused;
 
 async function findConnection(
   { connections, sends }: SendRemotePorts,
@@ -105,18 +106,16 @@ async function findConnection(
     const { response } = found;
     // The upstream refuses the caller's own key.
     const isCallerRefused = response.status === 401 || response.status === 403;
-    if (isCallerRefused) return { kind: "refused", response };
+    if (isCallerRefused) return refused(response);
     const known = await sends.findConnection(principal.tenant, connectionId);
     // It may repeat an accepted send. "Not found" would then be wrong, and its client would stop retrying.
-    if (known === null) return { kind: "refused", response: problemResponse("idempotency_unavailable") };
+    if (known === null) return refused(problemResponse("idempotency_unavailable"));
     const connection = known.result;
     const isPermitted = connection !== null && allowsDevice(principal, connection);
-    return isPermitted ? { kind: "replayable", connection, response } : { kind: "refused", response };
+    return isPermitted ? { kind: "replayable", connection, response } : refused(response);
   }
   const { row } = found;
-  if (!allowsDevice(principal, row)) {
-    return { kind: "refused", response: problemResponse("connection_not_found") };
-  }
+  if (!allowsDevice(principal, row)) return refused(problemResponse("connection_not_found"));
   const connection = toKnownConnection(row);
   const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
   const maxMode = setMode === null ? principal.maxMode : modeCeiling(principal);

@@ -4,7 +4,7 @@
  * page must be one that may call the gateway. A ticket is not itself a credential: the credential that created it is authenticated
  * again when the ticket is redeemed, so a ticket outlives neither its key, token or session nor their permissions.
  */
-import { type Principal, problemResponse, ticketPrefix } from "@letta-environments/schema";
+import { type Principal, problemResponse, refused, ticketPrefix } from "@letta-environments/schema";
 import { invalidKey, readBearerToken } from "../auth/authentication.ts";
 import type { CallerAuthentication } from "../auth/caller.ts";
 import type { Cors } from "../http/cors.ts";
@@ -65,7 +65,7 @@ function withAuthorization(request: GatewayRequest, authorization: string): Gate
   return withHeader(request, (name) => (name === "authorization" ? authorization : request.header(name)), "");
 }
 
-const originNotAllowed: CallerAuthentication = { kind: "refused", response: problemResponse("origin_not_allowed") };
+const originNotAllowed: CallerAuthentication = refused(problemResponse("origin_not_allowed"));
 
 /** It does not give the reason, as for any other credential. */
 const ticketRequired: CallerAuthentication = { kind: "refused", response: invalidKey, reason: "ticket_invalid" };

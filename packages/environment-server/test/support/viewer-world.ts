@@ -1,5 +1,5 @@
 /** The hub of viewers with devices and requests that a test controls. */
-import { jsonResponse, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { jsonResponse, type PlainResponse, type Principal, problemResponse, refused } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import type { Conversation } from "../../src/dialects/conversation.ts";
 import type { ApiCall } from "../../src/viewers/api-calls.ts";
@@ -81,7 +81,7 @@ export function createViewerWorld(): ViewerWorld {
                     refuseConversation: (runtime) => world.refuseConversation(runtime),
                     write: (text) => world.device.push(JSON.parse(text)) > 0,
                   }
-                : { kind: "refused", response: problemResponse("device_offline") },
+                : refused(problemResponse("device_offline")),
             ),
           ...access,
         },

@@ -4,6 +4,7 @@
  * in who stops it.
  */
 import { randomId, systemClock } from "@letta-environments/platform/node";
+import { refused } from "@letta-environments/schema";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { loadDocsOnce } from "../../adapters/docs-pages.ts";
 import { openConsoleFiles, readDocsPages } from "../../adapters/node/static-files.ts";
@@ -242,10 +243,7 @@ function openAdminListener(
   log: (event: LogEvent) => void,
 ): Promise<Listener> {
   const address = { host, port, setting: { host: "admin.host", port: "admin.port" } };
-  const upgrade: Pipeline["upgrade"] = () => ({
-    kind: "refused",
-    response: finishResponse(noSocketHere, randomId("req"), "GET"),
-  });
+  const upgrade: Pipeline["upgrade"] = () => refused(finishResponse(noSocketHere, randomId("req"), "GET"));
   const decorate: Pipeline["decorate"] = (response) => response;
   const refuse: Pipeline["refuse"] = (request, response) => refuseHere(ignoreForwardedHeaders(request), response);
   const routes = createHostRoutes({

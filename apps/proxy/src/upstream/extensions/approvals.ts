@@ -15,9 +15,10 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  refused,
+  type Refused,
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
-import type { Refusal } from "../../lib/steps.ts";
 import { isInAllowedMode, isLimitedToDevices, maxPages, fewAllowedDeviceIds, readDevice } from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
 
@@ -106,7 +107,7 @@ function createReachabilityCheck(
 
 type ApprovalPage =
   | { readonly kind: "read"; readonly approvals: readonly UpstreamApproval[]; readonly next: string | null }
-  | Refusal;
+  | Refused;
 
 /** Reads the list of the server page by page. */
 async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> {
@@ -119,11 +120,11 @@ async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> 
     query.set("after", page.next);
   }
   const detail = `The upstream has more requests for permission than the gateway searches for one list (${maxPages * maxListLimit}).`;
-  yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }) };
+  yield refused(problemResponse("upstream_response_too_large", { detail }));
 }
 
 function readPage(response: PlainResponse): ApprovalPage {
-  if (response.status !== endpoints.listApprovals.successStatus) return { kind: "refused", response };
+  if (response.status !== endpoints.listApprovals.successStatus) return refused(response);
   const { approvals, hasNextPage, cursor } = parseJsonObject(response.body) ?? {};
   if (!Array.isArray(approvals) || !approvals.every(isApproval)) return invalidPage;
   if (hasNextPage !== true) return { kind: "read", approvals, next: null };
@@ -155,7 +156,7 @@ function parseCursor(text: string): Cursor | undefined {
   return requestedAt === undefined || digest === undefined ? undefined : { requestedAt: Number(requestedAt), digest };
 }
 
-const invalidPage: ApprovalPage = { kind: "refused", response: problemResponse("upstream_invalid_response") };
+const invalidPage: ApprovalPage = refused(problemResponse("upstream_invalid_response"));
 
 const unknownCursor = problemResponse("invalid_request", {
   issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],

@@ -10,11 +10,12 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  refused,
+  type Refused,
   refuseEmptyPatch,
 } from "@letta-environments/schema";
 import { insufficientScope } from "../../auth/authentication.ts";
 import { neverAborted } from "../../lib/deadline.ts";
-import type { Refusal } from "../../lib/steps.ts";
 import { maxPages, presentRow, readDevice, readEnvironmentPages, type UpstreamRow } from "../environments.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
 import type { ReadRemote } from "../remote-call.ts";
@@ -79,7 +80,7 @@ function describe({ tenant }: Principal, input: DeviceChange) {
   return { act: "removed", tenant, deviceId, ...(id !== undefined && { environmentId: id }) } as const;
 }
 
-type FoundRows = { readonly kind: "found"; readonly rows: readonly UpstreamRow[] } | Refusal;
+type FoundRows = { readonly kind: "found"; readonly rows: readonly UpstreamRow[] } | Refused;
 
 /**
  * Finds the rows that a change is about, if the principal may change all of them. A read shows one row of a device; where names decide
@@ -108,10 +109,9 @@ function dependsOnNames({ connectionNames, tenantDevices = null }: Principal): b
   return connectionNames !== null || (tenantDevices?.connectionNames ?? null) !== null;
 }
 
-const notFound: FoundRows = { kind: "refused", response: problemResponse("environment_not_found") };
-const notAllowed: FoundRows = {
-  kind: "refused",
-  response: problemResponse("grant_not_allowed", {
+const notFound: FoundRows = refused(problemResponse("environment_not_found"));
+const notAllowed: FoundRows = refused(
+  problemResponse("grant_not_allowed", {
     issues: [{ member: "connectionNames", rule: "must allow every name that the device has" }],
   }),
-};
+);

@@ -5,7 +5,7 @@ import { CommandError, misuse } from "@letta-environments/command-line";
 import { type EnvironmentStore, refuseInput } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
-import { describeIssues, problemResponse } from "@letta-environments/schema";
+import { describeIssues, problemResponse, refused } from "@letta-environments/schema";
 import { safeParse } from "valibot";
 import { environmentsFile } from "../../../adapters/node/data-dir.ts";
 import { openStore } from "../../../adapters/node/open-store.ts";
@@ -156,9 +156,7 @@ function composeParts(settings: Settings, { keyStore, pepper }: OpenKeys, stored
       settings.rateLimits.limits.length === 0
         ? null
         : createRateLimiter({ store: local, localStore: local, clock: systemClock, onDegraded: () => undefined }),
-    deviceSockets: isEmbedded
-      ? { upgrade: () => Promise.resolve({ kind: "refused", response: problemResponse("shutting_down") }) }
-      : null,
+    deviceSockets: isEmbedded ? { upgrade: () => Promise.resolve(refused(problemResponse("shutting_down"))) } : null,
     // No token is presented: the claims replace it.
     tokenAuthenticatorFor: () => () => refuseInvalidKey("not_verified"),
     ...(shadow !== null && {
