@@ -86,7 +86,7 @@ export function createOtlpPush(settings: Receiver, ports: OtlpPorts) {
 /** @param ended aborted when a stop waits no longer */
 function createQueue(signal: OtlpSignal, settings: Receiver, ports: OtlpPorts, ended: AbortSignal) {
   const { clock, random, onDropped } = ports;
-  const outage = createOutage(signal, ports.report);
+  const outage = createOutage(signal, ports.report, ended);
   let waiting: readonly Waiting[] = [];
   let running: Promise<void> | null = null;
   /** Cancels the pause before the next push; `null` if there is none. */
@@ -176,11 +176,13 @@ function runAfter(clock: Clock, pauseMs: number, run: () => void): () => void {
 }
 
 /** Counts failures in a row, and reports the first one and the next success. */
-function createOutage(signal: OtlpSignal, report: OtlpPorts["report"]) {
+function createOutage(signal: OtlpSignal, report: OtlpPorts["report"], ended: AbortSignal) {
   let failures = 0;
   return {
     /** Returns how often in a row the receiver has failed. */
     count({ response, cause }: Sent): number {
+      // A stop that ends the wait says nothing about the receiver.
+      if (response === null && ended.aborted) return failures;
       const isTaken = response !== null && response.status < 300;
       if (isTaken && failures > 0) report({ type: "otlp_recovered", signal });
       failures = isTaken ? 0 : failures + 1;
