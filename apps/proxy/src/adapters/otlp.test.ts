@@ -1,5 +1,5 @@
 import { createOtlpCollector, createVirtualClock } from "@letta-environments/testkit";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createOtlpPush, maxEndMs, maxPushAgeMs, maxQueuedItems, type OtlpEvent } from "./otlp.ts";
 
 /** The timeout of a push. Other timers are pauses, or the limit of a stop. */
@@ -144,6 +144,43 @@ test("of a response without an end only a small part is read, and the push count
   await vi.waitFor(() => expect(responses).toEqual([]));
   expect(bytes).toBeLessThan(100_000);
   expect([isCancelled, drops, events]).toEqual([true, [], []]);
+});
+
+/** Sends spans to a receiver whose responses begin, but whose bodies never end or break, and waits until the body is given up. */
+async function pushToBrokenBodies(body: "endless" | "broken", init: ResponseInit) {
+  const sent: unknown[] = [];
+  const pushes = startPushes("http://receiver", async (_url, { body: text } = {}) => {
+    sent.push(text);
+    const pull = (): Promise<void> =>
+      body === "broken" ? Promise.reject(new Error("reset")) : new Promise(() => undefined);
+    return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }), init);
+  });
+  pushes.receiver.push(...spans(1, 3));
+  await pushes.clock.advance(body === "endless" ? timeoutMs : 0);
+  return { ...pushes, sent };
+}
+
+describe.each(["endless", "broken"] as const)("a response with a body that is %s", (body) => {
+  test("delivers a push if its status is 200: it is not sent again", async () => {
+    const { clock, sent, drops, events } = await pushToBrokenBodies(body, { status: 200 });
+    await clock.advance(maxPushAgeMs);
+    expect([sent.length, drops, events]).toEqual([1, [], []]);
+  });
+
+  test("refuses a push for good if its status is 400", async () => {
+    const { clock, sent, drops, causes } = await pushToBrokenBodies(body, { status: 400 });
+    await clock.advance(maxPushAgeMs);
+    expect([sent.length, drops]).toEqual([1, [["traces", 3, "refused"]]]);
+    expect(String(causes)).toBe("Error: the receiver responded with 400");
+  });
+
+  test("asks for a pause with its Retry-After, and nothing is sent earlier", async () => {
+    const { clock, sent } = await pushToBrokenBodies(body, { status: 503, headers: { "retry-after": "100" } });
+    await clock.advance(99_999);
+    expect(sent).toHaveLength(1);
+    await clock.advance(1);
+    expect(sent).toHaveLength(2);
+  });
 });
 
 test("a Retry-After that is longer than the longest timer is obeyed", async () => {

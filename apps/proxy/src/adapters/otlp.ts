@@ -204,7 +204,7 @@ interface Sent {
   readonly cause: unknown;
 }
 
-/** Sends a body. A failure is a value. */
+/** Sends a body. A failure is a value. The status of a response counts even if its body breaks or never ends. */
 async function send(
   signal: OtlpSignal,
   body: object,
@@ -213,9 +213,10 @@ async function send(
   ended: AbortSignal,
 ): Promise<Sent> {
   const deadline = { atMs: clock.monotonic() + timeoutMs, signal: ended };
+  const received: { response?: Response } = {};
   try {
     const outcome = await runWithDeadline(clock, deadline, async (aborted) => {
-      const response = await fetchUrl(`${endpoint}/v1/${signal}`, {
+      received.response = await fetchUrl(`${endpoint}/v1/${signal}`, {
         method: "POST",
         headers: { ...headers, "content-type": "application/json" },
         body: JSON.stringify(body),
@@ -223,20 +224,24 @@ async function send(
         signal: aborted,
       });
       // The connection is reused only if the body was read.
-      return { response, bytes: await readStream(response.body, maxResponseBytes) };
+      return { response: received.response, bytes: await readStream(received.response.body, maxResponseBytes) };
     });
     if (outcome.kind !== "finished") throw new Error("the receiver did not respond in time");
-    const { response, bytes } = outcome.result;
-    const status = statusOf(response);
-    const retryAfter = response.headers.get("retry-after");
-    return {
-      response: { status, headers: retryAfter === null ? {} : { "retry-after": retryAfter } },
-      rejected: response.ok && bytes !== null ? rejectedItems(new TextDecoder().decode(bytes)) : 0,
-      cause: response.ok ? null : new Error(`the receiver responded with ${status}`),
-    };
+    return sentOf(outcome.result.response, outcome.result.bytes);
   } catch (cause) {
-    return { response: null, rejected: 0, cause };
+    return received.response === undefined ? { response: null, rejected: 0, cause } : sentOf(received.response, null);
   }
+}
+
+/** @param bytes the body; `null` if it is unknown */
+function sentOf(response: Response, bytes: Uint8Array | null): Sent {
+  const status = statusOf(response);
+  const retryAfter = response.headers.get("retry-after");
+  return {
+    response: { status, headers: retryAfter === null ? {} : { "retry-after": retryAfter } },
+    rejected: response.ok && bytes !== null ? rejectedItems(new TextDecoder().decode(bytes)) : 0,
+    cause: response.ok ? null : new Error(`the receiver responded with ${status}`),
+  };
 }
 
 /** The decision on a push. `dropped`: it is not repeated. `pauseMs`: nothing may be sent earlier. */
