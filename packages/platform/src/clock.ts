@@ -42,7 +42,8 @@ export async function inBatches<Item>(
 
 /**
  * Returns a function for wall time that does not jump, in whole epoch milliseconds. It starts at the wall time of its creation and then advances with
- * monotonic time. Use it for times that a process stores and later compares, such as when a stored id or a cached response expires.
+ * monotonic time. Use it for times that a process stores and later compares, such as when a stored id or a cached response expires, and as a
+ * lower bound for wall times that must not be before the start of the process, such as those of pushed metrics.
  */
 export function createAnchoredNow(clock: Pick<Clock, "now" | "monotonic">): () => number {
   const offsetMs = clock.now() - clock.monotonic();

@@ -19,12 +19,14 @@ test("process metrics that cannot be read, as without a free file descriptor, ar
   await metrics?.end();
 });
 
-test("after the wall clock was set back, no point that is pushed has a time before the start of its counter", async () => {
+/** Returns the start times and the times, in nanoseconds, of the points that are pushed after a change of the wall clock. */
+async function pushAfterChange(changeMs: number) {
   const collector = await createOtlpCollector();
   onTestFinished(collector.close);
   const otlp = { endpoint: collector.url, headers: {}, serviceName: "test", intervalMs: 60_000, sampleRatio: 0 };
   const metrics = composeMetrics({ metrics: { enabled: true, labels: [] }, otlp }, () => 0);
-  const wallTime = vi.spyOn(Date, "now").mockReturnValue(Date.now() - 86_400_000);
+  const wallTimeMs = Date.now() + changeMs;
+  const wallTime = vi.spyOn(Date, "now").mockReturnValue(wallTimeMs);
   onTestFinished(() => wallTime.mockRestore());
   await metrics?.end();
 
@@ -34,5 +36,15 @@ test("after the wall clock was set back, no point that is pushed has a time befo
     );
   const [starts, times] = [timesOf("startTimeUnixNano"), timesOf("timeUnixNano")];
   expect(starts.length).toBeGreaterThan(0);
+  return { starts, times, wallTimeNs: BigInt(wallTimeMs) * 1_000_000n };
+}
+
+test("after the wall clock was set back, no point that is pushed has a time before the start of its counter", async () => {
+  const { starts, times } = await pushAfterChange(-86_400_000);
   expect(times.filter((time) => starts.some((start) => time < start))).toEqual([]);
+});
+
+test("after the wall clock was set forward, as when a machine was suspended, every point that is pushed has the new time", async () => {
+  const { times, wallTimeNs } = await pushAfterChange(86_400_000);
+  expect(times.filter((time) => time !== wallTimeNs)).toEqual([]);
 });

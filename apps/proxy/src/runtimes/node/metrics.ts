@@ -60,9 +60,9 @@ export function composeMetrics(
 ): ProcessMetrics | null {
   if (!settings.enabled) return null;
   const table = createMetricTable();
-  // A receiver expects no time before the start of a counter, even after a change of the wall clock.
-  const now = createAnchoredNow(systemClock);
-  const startedAt = now();
+  // A receiver expects no time before the start of a counter, even after the wall clock was set back.
+  const earliestNow = createAnchoredNow(systemClock);
+  const startedAt = earliestNow();
   let readCounts: (() => EmbeddedCounts) | null = null;
   let report = (_event: LogEvent): void => undefined;
   const work = createRepeatedWork((cause) => report({ type: "internal_error", requestId: "-", cause }));
@@ -87,7 +87,7 @@ export function composeMetrics(
     if (exporter === null) return;
     const readings = read();
     const items = readings.reduce((sum, { series }) => sum + series.length, 0);
-    const body = toOtlpMetrics(readings, exporter.resource, startedAt, now());
+    const body = toOtlpMetrics(readings, exporter.resource, startedAt, Math.max(earliestNow(), systemClock.now()));
     exporter.receiver.push("metrics", { body, items });
   }
   const circuits = createOpenCircuits(systemClock);
