@@ -3,6 +3,7 @@ import {
   createServer,
   type IncomingMessage,
   maxHeaderSize,
+  METHODS,
   type Server,
   type ServerResponse,
   STATUS_CODES,
@@ -223,7 +224,7 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
       if (isConnectionClosing({ socket })) return;
       if (outgoing === undefined) return refuse();
       if (outgoing.writableFinished) {
-        return outgoing.shouldKeepAlive && !isRepeatedByBun(outgoing, error) ? refuse() : socket.destroySoon();
+        return outgoing.shouldKeepAlive && !isRepeatedByBun(outgoing, error, socket) ? refuse() : socket.destroySoon();
       }
       // The request before these bytes may have been performed, so its caller receives the response to it.
       if (outgoing.req.complete) return closeAfterResponse(socket, outgoing);
@@ -237,13 +238,17 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
 
 /**
  * Whether the refused bytes contain the request that was answered last. If bytes that are not HTTP follow a request in one packet, Bun reports the
- * whole packet with its methods in lower case. As a request with an unknown method it would be answered and logged again.
+ * whole packet with its methods in lower case. As a request with an unknown method it would be answered and logged again. A packet that begins with
+ * any other method is a new request, whatever its headers and its body contain.
  */
 function isRepeatedByBun(
   { req: { method = "", url = "" } }: ServerResponse,
-  { rawPacket }: { readonly rawPacket?: Uint8Array },
+  { code, rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array },
+  socket: Socket,
 ): boolean {
   if (process.versions["bun"] === undefined) return false;
+  const first = readUnknownMethod(code, rawPacket, socket);
+  if (first !== null && !METHODS.includes(first.method.toUpperCase())) return false;
   return new TextDecoder("latin1").decode(rawPacket).includes(`${method.toLowerCase()} ${url} HTTP/`);
 }
 

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { expect, test } from "vitest";
+import { openSocket, readToEnd, requestHead } from "../../support/raw-http.ts";
 import type { RuntimeLauncher } from "../launcher.ts";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 
@@ -19,6 +21,16 @@ export function describeErrors({ name }: Pick<RuntimeLauncher, "name">, gateway:
     expect(answer.status).toBe(status);
     expect(answer.headers.get("content-type")).toBe("application/problem+json");
     expect(answer.json).toMatchObject({ status, type: expect.any(String), errorCode: expect.any(String) });
+  });
+
+  test("a request with an unknown method gets its own response, although one of its headers contains the request before it", async () => {
+    const socket = await openSocket(gateway.url);
+    const received = readToEnd(socket);
+    socket.write("GET /nothing HTTP/1.1\r\nHost: gateway.example\r\n\r\n");
+    await once(socket, "data");
+    socket.write(requestHead("FOO", "/v1/environments", { x: "get /nothing HTTP/1.1" }));
+    const refusal = name === "workerd" ? "501" : "405";
+    expect((await received).match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(["404", refusal]);
   });
 
   test("every response has a request id, the client's if it is safe, and must not be stored by shared caches", async () => {
