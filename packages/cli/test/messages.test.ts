@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Fleet, launchFleet } from "./support/launch-fleet.ts";
 import { runCli } from "./support/run-cli.ts";
 
-// Every test starts a process, on a machine that may be busy with others.
 const patiently = { timeout: 50_000 };
 
 let fleet: Fleet;

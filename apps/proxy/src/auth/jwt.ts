@@ -134,9 +134,9 @@ export function reuseTokenAuthenticator(
 }
 
 /**
- * Refuses a token whose key is not in the key set or cannot be used, or that no key in it verifies. The key may be new: if the issuer was unavailable, a token with an
- * unknown key id was not checked. Unless the keys were just read, the refusal may stay uncounted for the address. A blocked address, for which no
- * keys are fetched (`null`), is charged for each signature that was verified.
+ * Refuses a token whose key is not in the key set or cannot be used, or that no key in it verifies. The key may be new: if the issuer was unavailable,
+ * a token with an unknown key id was not checked. Unless the keys were just read, the refusal may stay uncounted for the address. A blocked address,
+ * for which no keys are fetched (`null`), is charged for each token whose key was known.
  */
 function refuseUnknownKey(reason: string, freshness: Freshness | null, retryAfterMs: number): Authentication {
   if (freshness === "failed" && reason === "token_key_unknown") return issuerUnavailable(retryAfterMs);

@@ -5,7 +5,7 @@ import { testDigests } from "../../test/support/test-proxy.ts";
 import { createExpiryCheck } from "../keys/credential-expiry.ts";
 import { createTokenAuthenticator } from "./jwt.ts";
 
-test("after an issuer has corrected a key that cannot be used, and the cooldown, its tokens are accepted; until then they do not count as wrong guesses", async () => {
+test("after an issuer has corrected a key that cannot be used, and the cooldown, its tokens are accepted; until then only refusals that have read the keys count as wrong guesses", async () => {
   const clock = createVirtualClock();
   const issuer = await createTestIssuer();
   const authenticate = createTokenAuthenticator(
@@ -23,7 +23,9 @@ test("after an issuer has corrected a key that cannot be used, and the cooldown,
   const correct = { ...key };
   Object.assign(key, { x: "AA", y: "AA" });
   const refused = { response: { status: 401 }, reason: "token_key_unusable" };
-  expect(await authenticate(token)).toMatchObject(refused);
+  const first = await authenticate(token);
+  expect(first).toMatchObject(refused);
+  expect(first).not.toHaveProperty("isUncounted");
   Object.assign(key, correct);
   expect(await authenticate(token)).toMatchObject({ ...refused, isUncounted: true });
   await clock.advance(30_000);
