@@ -1,6 +1,12 @@
 import type { Clock } from "@letta-environments/platform";
 import { describe, expect, test } from "vitest";
-import { type IdempotencyStore, type Reservation, retentionMs, type SendScope } from "../src/idempotency/store.ts";
+import {
+  type IdempotencyStore,
+  IdempotencyUnavailableError,
+  type Reservation,
+  retentionMs,
+  type SendScope,
+} from "../src/idempotency/store.ts";
 import { describeIdempotencyProperties } from "./idempotency-store-properties.ts";
 import { createMovableClock, type MovableClock } from "./support/create-movable-clock.ts";
 import { testEntry, testReservation, testResult, testScope } from "./support/test-reservation.ts";
@@ -169,6 +175,22 @@ export function describeIdempotencyStore(
       const next = await reserved(["a"]);
       await store.release(first);
       expect(await store.find(testScope, ["a", "b"])).toMatchObject([{ sendId: next.sendId }, { id: "b" }]);
+    });
+
+    test("a reservation that arrives after its release, up to 24 hours later, reserves nothing, and its ids stay free", async () => {
+      const { store, connect = () => store, clock, reserved, inUse } = setUp();
+      const other = await reserved(["a"]);
+      const late = testReservation(["a", "b"], { connectionId: "late" });
+      for (let count = 0; count < 2; count++) await store.release(late);
+      expect(await inUse(["a", "b"])).toEqual(["a"]);
+      await store.release(other);
+      clock.move(retentionMs - 1);
+      await expect(connect().reserve(late)).rejects.toBeInstanceOf(IdempotencyUnavailableError);
+      expect([await inUse(["a", "b"]), await store.findConnection("default", "late")]).toEqual([[], null]);
+      const repeat = await reserved(["b", "a"]);
+      await expect(store.reserve(late)).rejects.toBeInstanceOf(IdempotencyUnavailableError);
+      await store.release(late);
+      expect(await store.find(testScope, ["a"])).toMatchObject([{ sendId: repeat.sendId, state: inProgress }]);
     });
 
     test("a send without a result is in progress until its lease ends, and unknown after that", async () => {

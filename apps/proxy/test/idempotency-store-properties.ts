@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Reservation } from "../src/idempotency/store.ts";
+import { IdempotencyUnavailableError, type Reservation } from "../src/idempotency/store.ts";
 import type { IdempotencyStorePromises, OpenIdempotencyStore } from "./idempotency-store-contract.ts";
 import { createIdempotencyModel } from "./support/idempotency-model.ts";
 import { createMovableClock } from "./support/create-movable-clock.ts";
@@ -28,6 +28,7 @@ const steps = fc.record({
         ids: idSets,
         connectionId: fc.constantFrom("one", "two"),
         leaseMs: fc.constantFrom(10_000, 60_000),
+        isLate: fc.nat({ max: 4 }).map((value) => value === 0),
       }),
     },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("settle" as const), attempt: attempts }) },
@@ -65,6 +66,11 @@ export function describeIdempotencyProperties(
               leaseMs,
             };
             known.push(reservation);
+            if (step.isLate) {
+              await store.release(reservation);
+              await expect(store.reserve(reservation)).rejects.toBeInstanceOf(IdempotencyUnavailableError);
+              continue;
+            }
             const outcome = await store.reserve(reservation);
             expect(sorted(outcome)).toEqual(sorted(model.reserve(reservation, now())));
           } else if (step.kind === "find") {

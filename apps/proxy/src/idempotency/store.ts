@@ -88,8 +88,8 @@ export interface IdempotencyStore {
   /** Stores the result of a send. A stored result is not replaced, and a released send stays released. */
   settle(reservation: Reservation, result: SendResult): Promise<void>;
   /**
-   * Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, are kept. In Valkey, a reservation that arrives
-   * later is refused.
+   * Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, are kept. If none is reserved, its reservation may
+   * still be on its way, and rejects when it arrives.
    */
   release(reservation: Reservation): Promise<void>;
   /** Returns the device behind a connection to which something was sent, or sent again; `null` when none is remembered. */

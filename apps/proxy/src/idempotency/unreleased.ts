@@ -1,6 +1,6 @@
 /**
  * Sends of this process that delivered nothing, but whose ids could not be released yet. A hanging store may still execute a reservation after
- * its caller has given up, and not every store refuses one that arrives after its release. So the ids of such a send are ignored whenever they turn up.
+ * its caller has given up, so until the release has succeeded, the ids of such a send are ignored whenever they turn up.
  */
 import type { Clock } from "@letta-environments/platform";
 import { repeatUntilDone } from "../lib/deadline.ts";

@@ -6,6 +6,7 @@
 import type { Clock } from "@letta-environments/platform";
 import {
   type IdempotencyStore,
+  IdempotencyUnavailableError,
   keyOfConnection,
   keyOfId,
   type KnownConnection,
@@ -29,6 +30,9 @@ interface StoredSend {
   readonly expiresMs: number;
   result: SendResult | null;
 }
+
+/** Stands for the result in the mark of a released send. */
+const released: SendResult = { status: 0, headers: {}, body: "" };
 
 export function createMemoryIdempotencyStore(
   clock: Pick<Clock, "monotonic">,
@@ -70,6 +74,7 @@ export function createMemoryIdempotencyStore(
       const { sendId, scope, entries, connectionId, connection, leaseMs } = reservation;
       const nowMs = clock.monotonic();
       removeExpired(nowMs);
+      if (sends.get(sendId)?.result === released) throw new IdempotencyUnavailableError("the send was released");
       const keys = entries.map(({ id }) => keyOfId(scope, id));
       const used = known(keys, nowMs);
       const connectionKey = keyOfConnection(scope.tenant, connectionId);
@@ -81,8 +86,7 @@ export function createMemoryIdempotencyStore(
         connections.set(connectionKey, { connection, expiresMs });
       }
       if (used.length > 0) return { kind: "known", entries: used };
-      const isFull = !hasRoom || ids.size + keys.length > maxIds || resultLength >= maxResultLength;
-      if (isFull) return { kind: "full" };
+      if (!hasRoom || ids.size + keys.length > maxIds || resultLength >= maxResultLength) return { kind: "full" };
       const send: StoredSend = { sendId, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null };
       sends.set(sendId, send);
       for (const entry of entries) ids.set(keyOfId(scope, entry.id), { entry, send });
@@ -101,14 +105,19 @@ export function createMemoryIdempotencyStore(
       resultLength += result.body.length;
     },
     async release({ sendId }) {
-      const send = sends.get(sendId);
-      if (send?.result === null) remove(send);
+      const send = sends.get(sendId) ?? releasedSend(sendId, clock.monotonic());
+      return send.result === null ? remove(send) : void sends.set(sendId, send);
     },
     async findConnection(tenant, connectionId) {
       removeExpired(clock.monotonic());
       return connections.get(keyOfConnection(tenant, connectionId))?.connection ?? null;
     },
   };
+}
+
+/** The mark with which a reservation that arrives after its release is refused. */
+function releasedSend(sendId: string, nowMs: number): StoredSend {
+  return { sendId, keys: [], leaseEndsMs: nowMs, expiresMs: nowMs + retentionMs, result: released };
 }
 
 function stateOf({ result, leaseEndsMs }: StoredSend, nowMs: number): KnownEntry["state"] {

@@ -217,6 +217,20 @@ describe("the idempotency store in a SQLite file", () => {
     expect(counts?.["ids"]).toBe(count(path, "send_ids"));
   });
 
+  test("the mark of a released send counts as an id, and is removed after 24 hours", async () => {
+    const [path, time] = [newFile(), clock()];
+    const store = start(path, time);
+    const counts = (): unknown => ({
+      stored: [count(path, "send_ids"), count(path, "send_attempts")],
+      ...open(path).prepare("SELECT ids FROM send_counts").get(),
+    });
+    await store.release(testReservation(["a", "b"]));
+    expect(counts()).toEqual({ stored: [1, 1], ids: 1 });
+    await time.advance(retentionMs);
+    await store.reserve(testReservation(["c", "d"]));
+    expect(counts()).toEqual({ stored: [2, 1], ids: 2 });
+  });
+
   test("expired sends and connections are removed by later reservations, a bounded number by each", async () => {
     const [path, time] = [newFile(), clock()];
     const store = start(path, time);

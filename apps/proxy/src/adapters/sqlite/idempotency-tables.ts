@@ -27,7 +27,8 @@ const rowsPerFullPrune = 1_024;
 
 /**
  * The tables. A text `key` stands for an id in its scope, see {@link keyOfId}. A row of `send_attempts` is one send, with its result. Results and
- * connections are JSON. Triggers count the rows, because counting a million of them is slow.
+ * connections are JSON. Triggers count the rows, because counting a million of them is slow. A send that was released before its reservation arrived is an
+ * attempt whose only id is {@link keyOfReleased}, so that earlier versions count it and remove it like any other.
  *
  * Durable Objects execute them at each start, without a version. So a new column is not added here, but needs a step in `migrateAuditFile`, and its
  * own check in `adapters/cloudflare/tenant-object.ts`, as `audit_dropped` has one in `audit-retention.ts` there.
@@ -138,7 +139,8 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
     },
     reserve(reservation: Reservation): ReserveOutcome {
       const current = running();
-      const { scope, entries, connectionId } = reservation;
+      const { sendId, scope, entries, connectionId } = reservation;
+      if (statements.selectId.get(keyOfReleased(sendId)) !== undefined) throw new Error("the send was released");
       if (current.hasExpired) prune(statements, current, rowsPerPrune);
       const keys = entries.map(({ id }) => keyOfId(scope, id));
       const known = find(statements, entries, keys, current.nowMs);
@@ -153,7 +155,8 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
         current.counts = null;
         if (!hasRoom(statements, current, capacity, keys.length, connectionKey)) return { kind: "full" };
       }
-      save(statements, current, reservation, { keys, connectionKey });
+      saveAttempt(statements, current, reservation, keys);
+      saveConnection(statements, current, connectionKey, reservation.connection);
       return { kind: "reserved" };
     },
     find(scope: SendScope, ids: readonly string[]): readonly KnownEntry[] {
@@ -167,7 +170,10 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
     },
     release(reservation: Reservation): void {
       const row = statements.selectOpen.get(firstKeyOf(reservation), reservation.sendId);
-      if (row === undefined) return;
+      if (row === undefined) {
+        saveAttempt(statements, running(), { ...reservation, leaseMs: 0 }, [keyOfReleased(reservation.sendId)]);
+        return;
+      }
       deleteAttempt(statements, Number(row["attempt"]));
       running().counts = null;
     },
@@ -220,22 +226,20 @@ function countsOf({ selectCounts }: Statements, batch: Batch): NonNullable<Batch
   return (batch.counts = { ids: ids ?? 0, connections: connections ?? 0, attempt: attempt ?? 0 });
 }
 
-function save(
+function saveAttempt(
   statements: Statements,
   batch: Batch,
-  { sendId, entries, leaseMs, connection }: Reservation,
-  { keys, connectionKey }: { readonly keys: readonly string[]; readonly connectionKey: string },
+  { sendId, entries, leaseMs }: Reservation,
+  keys: readonly string[],
 ): void {
-  const { nowMs } = batch;
   const counts = countsOf(statements, batch);
   counts.attempt += 1;
-  statements.insertAttempt.run(counts.attempt, sendId, nowMs, nowMs + leaseMs);
-  for (const [index, { fingerprint }] of entries.entries()) {
-    statements.saveId.run(keys[index] ?? "", fingerprint, counts.attempt);
+  statements.insertAttempt.run(counts.attempt, sendId, batch.nowMs, batch.nowMs + leaseMs);
+  for (const [index, key] of keys.entries()) {
+    statements.saveId.run(key, entries[index]?.fingerprint ?? "", counts.attempt);
   }
   // A row that is replaced is counted twice, so these are upper bounds.
-  counts.ids += entries.length;
-  saveConnection(statements, batch, connectionKey, connection);
+  counts.ids += keys.length;
 }
 
 function saveConnection(statements: Statements, batch: Batch, key: string, connection: KnownConnection): void {
@@ -261,6 +265,11 @@ function deleteAttempt({ deleteIds, deleteAttempt: deleteRow }: Statements, atte
 
 function firstKeyOf({ scope, entries }: Reservation): string {
   return keyOfId(scope, entries[0]?.id ?? "");
+}
+
+/** The key of the mark with which a reservation that arrives after its release is refused. No id of a scope has such a key. */
+function keyOfReleased(sendId: string): string {
+  return JSON.stringify([sendId]);
 }
 
 function readEntry(id: string, fingerprint: string, attempt: SqliteRow, nowMs: number): KnownEntry {

@@ -11,9 +11,9 @@ import {
 } from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
-import { createSends, type RequestedSend, type SendRunResult } from "../../idempotency/sends.ts";
+import { createTestSender } from "../../../test/support/test-sender.ts";
+import { createSends, type Sends } from "../../idempotency/sends.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError } from "../../idempotency/store.ts";
-import { neverAborted } from "../../lib/deadline.ts";
 import { createValkeyIdempotencyStore } from "./idempotency-store.ts";
 
 describe.runIf(canLaunchValkey())("reservations that arrive late", () => {
@@ -88,16 +88,6 @@ describe.runIf(canLaunchValkey())("reservations that arrive late", () => {
     }
   });
 
-  test("a release that arrives twice does not disturb the next send of its ids", async () => {
-    const { second } = await setUp();
-    const [first, next] = [testReservation(["a"]), testReservation(["a"])];
-    await second.reserve(first);
-    for (let count = 0; count < 2; count++) await second.release(first);
-    expect(await second.reserve(next)).toEqual({ kind: "reserved" });
-    await second.release(first);
-    expect(await second.find(testScope, ["a"])).toMatchObject([{ sendId: next.sendId }]);
-  });
-
   test("the mark of a released send expires after 24 hours", async () => {
     const { second } = await setUp();
     const given = testReservation(["a"]);
@@ -110,34 +100,20 @@ describe.runIf(canLaunchValkey())("reservations that arrive late", () => {
   test("a send of which nothing was sent is sent when it is repeated at another gateway, however late its reservation arrives", async () => {
     const { proxy, first, second } = await setUp();
     const work: Promise<unknown>[] = [];
-    const repeats = { clock: systemClock, background: (given: Promise<unknown>) => void work.push(given) };
-    const gateways = [first, second].map((store) => createSends({ ...repeats, store, onFailure: () => undefined }));
-    const { connection } = testReservation([]);
-    let transmissions = 0;
-
-    async function send(gateway: number, sendId: string): Promise<SendRunResult | undefined> {
-      const ids: RequestedSend["ids"] = {
-        agentId: "agent-1",
-        conversationId: "conversation-1",
-        entries: [{ id: "a", fingerprint: "f", kind: "message", member: "messages[0]" }],
-      };
-      const deadline = { atMs: systemClock.monotonic() + 30_000, signal: neverAborted };
-      const requested = { sendId, tenant: "default", connectionId: "connection-1", ids, deadline };
-      return gateways[gateway]?.run(requested, connection, {
-        recordStart: () => undefined,
-        async transmit() {
-          transmissions += 1;
-          return { action: "settle", response: { status: 200, headers: {}, body: "{}" } };
-        },
+    const gateway = (store: IdempotencyStore): Sends =>
+      createSends({
+        store,
+        clock: systemClock,
+        background: (given) => void work.push(given),
+        onFailure: () => undefined,
       });
-    }
-
+    const [slow, other, sender] = [gateway(first), gateway(second), createTestSender(systemClock)];
     proxy.hold("given up");
-    expect(await send(0, "given up")).toMatchObject({ kind: "responded", response: { status: 503 } });
+    expect(await sender.send(slow, "given up")).toMatchObject({ kind: "responded", response: { status: 503 } });
     await Promise.all(work);
     await proxy.deliver();
-    expect(await send(1, "repeat")).toMatchObject({ kind: "responded", response: { status: 200 } });
-    expect(await send(0, "another repeat")).toMatchObject({ kind: "replayed", response: { status: 200 } });
-    expect(transmissions).toBe(1);
+    expect(await sender.send(other, "repeat")).toMatchObject({ kind: "responded", response: { status: 200 } });
+    expect(await sender.send(slow, "another repeat")).toMatchObject({ kind: "replayed", response: { status: 200 } });
+    expect(sender.transmissions()).toBe(1);
   });
 });
