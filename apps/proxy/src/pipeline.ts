@@ -328,9 +328,9 @@ function createOpenRecord({ upstream, beginSend, extensions }: Features) {
 }
 
 /** The extensions that are served. Requests of a Worker share nothing, so it cannot follow devices. */
-function servedExtensions({ apiExtensions, upstream }: GatewayServices): ServedEndpoints["extensions"] {
+function servedExtensions({ apiExtensions = null, upstream }: GatewayServices): ServedEndpoints["extensions"] {
   if (upstream.kind === "remote" && upstream.isolatesRequests === true) return "not_on_workers";
-  return apiExtensions !== undefined;
+  return apiExtensions !== null;
 }
 
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */

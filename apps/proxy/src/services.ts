@@ -34,8 +34,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides the endpoints for devices. */
   readonly deviceSockets: DeviceSockets | null;
-  /** The extensions of the API; absent: the gateway serves only the vendor's API. */
-  readonly apiExtensions?: Extensions;
+  /** The extensions of the API; absent or `null`: the gateway serves only the vendor's API. */
+  readonly apiExtensions?: Extensions | null;
   /** Reads the JWKS of the token issuer; required where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */

@@ -49,7 +49,8 @@ export interface GatewayResources extends UpstreamResources {
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */
   readonly deviceSockets: DeviceSockets | null;
-  readonly extensions: Extensions;
+  /** `null`: the gateway serves none. */
+  readonly extensions: Extensions | null;
   /** `null` if nothing is counted. */
   readonly metrics: PipelineMetrics | null;
 }

@@ -145,7 +145,7 @@ export async function openInstance(
       keepAlive(async () => {
         isDraining = true;
         // Streams would keep their requests in progress for the whole grace period.
-        resources.extensions.end();
+        resources.extensions?.end();
         await finishRequests(resources, servers, graceMs);
         if (resources.openCalls?.end() === true) await finishRequests(resources, servers, recordMs);
         await closeAll(resources, metrics, servers);
