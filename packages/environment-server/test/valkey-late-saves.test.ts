@@ -56,7 +56,28 @@ describe.runIf(canLaunchValkey())("writes to logs that arrive late", () => {
     expect(await log.findDecidedApproval({ scope, toolCallId: request.toolCallId })).toMatchObject({ decision });
   });
 
-  test("processes that write to one log do not delay each other's saves", async () => {
+  test("saves of one process that overtake each other while the server has no scripts are all stored", async () => {
+    const log = createValkeyMessageLog(connection);
+    const other = connectValkey(`valkey://127.0.0.1:${server.port}`, { timeoutMs: 5_000, onFailure: () => undefined });
+    const messageIds = ["m-0", "m-1", "m-2", "m-3"];
+    const save = (messageId: string) => log.saveMessages([{ ...message, messageId }]);
+    await save("m-0");
+    await connection.command(["SCRIPT", "FLUSH"]);
+    const first = save("m-1");
+    const firstRefusal = connection.command(["PING"]);
+    // Until the list has an element, the server executes nothing more of this connection.
+    const pause = connection.command(["BLPOP", "list", 0]);
+    const second = save("m-2");
+    await firstRefusal;
+    // The first one has been sent again, with the script. The second one will be, after this one.
+    const third = save("m-3");
+    await other.command(["LPUSH", "list", "element"]);
+    await Promise.all([first, second, third, pause, other.close()]);
+    const stored = await Promise.all(messageIds.map((messageId) => log.readMessages("env-1", messageId, 1)));
+    expect(stored.flat().map(({ messageId }) => messageId)).toEqual(messageIds);
+  });
+
+  test("a process saves although another one has made more saves", async () => {
     const [one, two] = [createValkeyMessageLog(connection), createValkeyMessageLog(connection)];
     for (const messageId of ["m-1", "m-2", "m-3"]) await one.saveMessages([{ ...message, messageId }]);
     await two.saveMessages([{ ...message, messageId: "m-4" }]);

@@ -28,11 +28,22 @@ export function createRunScript(
   return (script, values) => connection.evaluate(script, [key], values, options);
 }
 
-/** Runs a script that begins with {@link savePrelude}. A save that fails must be repeated, unless a later one replaces it. */
+/** Reply of a script that saved nothing, because a save with a later number was stored before. */
+const overtaken = "overtaken";
+
+/**
+ * Runs a script that begins with {@link savePrelude}. A save that fails must be repeated, unless a later one replaces it. Saves of the same entry
+ * must not overlap.
+ */
 export function createRunSave(run: RunScript): RunScript {
   const writer = crypto.randomUUID();
   let saves = 0;
-  return (script, values) => run(script, [writer, ++saves, ...values]);
+  return async function save(script, values): Promise<ValkeyReply> {
+    const reply = await run(script, [writer, ++saves, ...values]);
+    // The server did not have the script, so this save was sent twice, and one of other entries overtook it. After a lost connection, nobody reads
+    // this reply, so a late save is not repeated.
+    return reply === overtaken ? save(script, values) : reply;
+  };
 }
 
 /** Maximum number of entries that one call of a script removes or changes, since other commands wait for a script. */
@@ -77,12 +88,12 @@ local function isRemoved(row) return redis.call('ZSCORE', removedRows, row) end
 
 /**
  * Follows the prelude of scripts that save entries. ARGV: the writer, and the number of the save. A save that was on its way when its connection was
- * lost can arrive after its repetition, so one with an earlier number than the last is refused.
+ * lost can arrive after its repetition, so one with an earlier number than the last saves nothing.
  */
-export const savePrelude = `
+export const savePrelude: string = `
 local saves = base .. ':saves:' .. ARGV[1]
 if tonumber(ARGV[2]) <= tonumber(redis.call('GET', saves) or '0') then
-  return redis.error_reply('ERR a later save has been stored')
+  return '${overtaken}'
 end
 redis.call('SET', saves, ARGV[2], 'PX', 3600000)
 `;
