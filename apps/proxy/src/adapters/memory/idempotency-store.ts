@@ -63,9 +63,8 @@ export function createMemoryIdempotencyStore(
   function known(keys: readonly string[], nowMs: number): KnownEntry[] {
     return keys.flatMap((key) => {
       const found = ids.get(key);
-      return found === undefined
-        ? []
-        : { ...found.entry, sendId: found.send.sendId, state: stateOf(found.send, nowMs) };
+      if (found === undefined) return [];
+      return { ...found.entry, sendId: found.send.sendId, state: stateOf(found.send, nowMs) };
     });
   }
 
@@ -105,8 +104,9 @@ export function createMemoryIdempotencyStore(
       resultLength += result.body.length;
     },
     async release({ sendId }) {
-      const send = sends.get(sendId) ?? releasedSend(sendId, clock.monotonic());
-      return send.result === null ? remove(send) : void sends.set(sendId, send);
+      const send = sends.get(sendId);
+      if (send === undefined) sends.set(sendId, releasedSend(sendId, clock.monotonic()));
+      else if (send.result === null) remove(send);
     },
     async findConnection(tenant, connectionId) {
       removeExpired(clock.monotonic());
