@@ -5,7 +5,7 @@ import { testDigests } from "../../test/support/test-proxy.ts";
 import { createExpiryCheck } from "../keys/credential-expiry.ts";
 import { createTokenAuthenticator } from "./jwt.ts";
 
-test("after an issuer has corrected a key that cannot be used, and the cooldown, its tokens are accepted; until then only refusals that have read the keys count as wrong guesses", async () => {
+test("once an issuer has corrected an unusable key, its tokens are accepted; until then only refusals that have read the keys count", async () => {
   const clock = createVirtualClock();
   const issuer = await createTestIssuer();
   const authenticate = createTokenAuthenticator(
