@@ -21,7 +21,7 @@ const reportMs = 60_000;
 
 /**
  * Wraps a key store and reports each outage once, with its full cause, and at most once a minute. An outage begins with a call that gets
- * no response and ends with the next response.
+ * no response, or whose change is refused, and ends with the next call that succeeds.
  */
 export function reportOutages(keyStore: KeyStore, telemetry: Telemetry, clock: Pick<Clock, "monotonic">): KeyStore {
   let isReported = false;
