@@ -6,7 +6,7 @@
  * from the future counts as reserved when it is next read. The server must keep what it confirms: see `server-info.ts`.
  *
  * A reservation may still be on its way when its gateway gives up and releases the send over another connection. A release that finds no id
- * therefore leaves a mark with the send id, and a reservation whose mark exists is refused: a send id is reserved once, and never after its release.
+ * therefore leaves a mark with the send id, and a reservation whose mark exists is refused: a send id is never reserved after its release.
  */
 import type { Clock, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import {
