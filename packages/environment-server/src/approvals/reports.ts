@@ -11,7 +11,7 @@ import { triggerOfNew, updatePolicy, updateTrigger, updateTriggers, withMessages
 import type { PendingApproval, ReportedRequest, SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
-import type { HeldRequest } from "./withheld.ts";
+import type { HeldRequest } from "./not-pending.ts";
 
 /** Takes a report of a device. */
 export function receive(state: ApprovalState, environmentId: string, frame: TurnFrame | StatusFrame): void {

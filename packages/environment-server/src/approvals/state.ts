@@ -18,7 +18,7 @@ import { approvalRequestWaitMs } from "../limits.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
 import type { DenialResult, PolicyEnforcement } from "./enforcement.ts";
 import type { PendingApproval, PendingApprovals } from "./pending.ts";
-import type { RequestSet, UnreadRows } from "./withheld.ts";
+import type { RequestSet, UnreadRows } from "./not-pending.ts";
 import type { ApprovalWriter } from "./writer.ts";
 
 /**

@@ -25,7 +25,7 @@ import {
   waitForRequest,
   withdraw,
 } from "./state.ts";
-import { createRequestSet, createUnreadRows } from "./withheld.ts";
+import { createRequestSet, createUnreadRows } from "./not-pending.ts";
 import { createApprovalWriter } from "./writer.ts";
 
 export interface ApprovalTracker {
