@@ -84,7 +84,12 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
       test("a row is located at its current registration, and nowhere after its socket has closed", async () => {
         const { id, connectionId, socket } = await connect("device-a");
         const location = await world.router.locate(id);
-        expect(location).toEqual({ podId: world.farPodId, connectionId, generation: expect.any(Number) });
+        expect(location).toEqual({
+          podId: world.farPodId,
+          connectionId,
+          generation: expect.any(Number),
+          opening: expect.any(Number),
+        });
         socket.listener.onClose(1006);
         expect(await world.router.locate(id)).toBeNull();
         const again = await connect("device-a");
@@ -101,6 +106,21 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         second.socket.acknowledge();
         expect((await answer)?.status).toBe(200);
         expect(socket.inputs()).toEqual([]);
+      });
+
+      test("a registration that opens its socket again elsewhere replaces its socket, and messages reach the new one alone", async () => {
+        const { id, connectionId, socket } = await connect("device-a");
+        const second = await world.near.open(connectionId);
+        await world.near.settle();
+        expect(socket.closes).toEqual([{ code: 1000, reason: "Replaced by new connection" }]);
+        const third = await world.far.open(connectionId);
+        await world.near.settle();
+        expect(second.closes).toEqual([{ code: 1000, reason: "Replaced by new connection" }]);
+        expect(await world.router.locate(id)).toMatchObject({ podId: world.farPodId, connectionId });
+        const [answer] = await begin(connectionId, "m-1");
+        third.acknowledge();
+        expect((await answer)?.status).toBe(200);
+        expect([socket, second].flatMap((one) => one.inputs())).toEqual([]);
       });
 
       test("a replaced registration cannot open its socket again, whichever process has the current one", async () => {

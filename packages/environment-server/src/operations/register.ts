@@ -166,7 +166,7 @@ export async function decideUpgrade(
     kind: "accepted",
     owner: ownerOf({ tenant: record.environment.tenant, keyId: record.keyId }),
     attach(socket) {
-      const listener = server.hub.attach(record, principal, socket);
+      const listener = server.hub.attach(record, principal, socket, location);
       server.removals.socketOpened(connectionId);
       return listener;
     },

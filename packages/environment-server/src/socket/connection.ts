@@ -46,6 +46,7 @@ export interface DeviceConnection {
   /** See {@link createStartDetector}, for a device that does not acknowledge inputs; `null` for others. */
   readonly detectStart: ReturnType<typeof createStartDetector> | null;
   readonly generation: number;
+  readonly opening: number;
   readonly socket: PlainSocket;
   readonly traffic: SocketTraffic;
   readonly connectedAt: Moment;
@@ -67,13 +68,15 @@ export interface DeviceConnection {
   reportedRules: ReadonlySet<string>;
 }
 
-/** An open socket of a row. Of two sockets, the one with the higher generation is the present one. */
+/** An open socket of a row. Of two sockets, the one with the higher generation is the present one; if equal, the one with the higher opening. */
 export interface DeviceLocation {
   /** Name of the process. */
   readonly podId: string;
   readonly connectionId: string;
   /** Number of the registration within its row. */
   readonly generation: number;
+  /** Orders the sockets of one registration, which a device may open again. Absent from servers of an earlier version. */
+  readonly opening?: number;
 }
 
 /** The facts about an online device that API responses show. */
@@ -95,10 +98,10 @@ export interface LocalSockets {
   /** Returns where the socket of a row is, even while its device is silent; `null` without a socket. */
   locate(environmentId: string): DeviceLocation | null;
   /**
-   * Closes the socket of a row, because a registration with this generation has opened one elsewhere. A socket of an equal or later
-   * generation stays.
+   * Closes the socket of a row, because a registration with this generation has opened one elsewhere. A socket of a later generation stays, and so does
+   * one of the same generation, unless its opening is lower.
    */
-  replace(environmentId: string, generation: number): void;
+  replace(environmentId: string, generation: number, opening?: number): void;
 }
 
 const noRules: ReadonlySet<string> = new Set();
@@ -147,7 +150,7 @@ export function createDeviceConnection({
   opener: { credentialId = null, approvalPolicy = null },
   openedAt,
   ...parts
-}: Pick<DeviceConnection, "socket" | "traffic"> & {
+}: Pick<DeviceConnection, "socket" | "traffic" | "opening"> & {
   readonly record: ConnectionRecord;
   readonly opener: SocketOpener;
   readonly openedAt: Moment;

@@ -13,6 +13,7 @@ import {
   type ConnectedDevice,
   createDeviceConnection,
   type DeviceConnection,
+  type DeviceLocation,
   type LocalSockets,
   momentOf,
   ownerOf,
@@ -48,8 +49,14 @@ export interface DeviceHub extends LocalSockets {
    * Adds an open socket. It replaces the row's present socket, which is closed with 1000 "Replaced by new connection"; a
    * device then exits. When a later registration already holds the row, the new socket is closed instead.
    * @param opener the principal that opens the socket
+   * @param before where the row's socket was until now, here or elsewhere
    */
-  attach(record: ConnectionRecord, opener: SocketOpener, socket: PlainSocket): PlainSocketListener;
+  attach(
+    record: ConnectionRecord,
+    opener: SocketOpener,
+    socket: PlainSocket,
+    before: DeviceLocation | null,
+  ): PlainSocketListener;
   /** The row's socket while the device can receive messages, else `null`. */
   onlineConnectionOf(environmentId: string): DeviceConnection | null;
   /** The row's socket, online or silent; `null` without one. */
@@ -82,7 +89,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   };
   hub.maintenance.start();
   return {
-    attach: (record, opener, socket) => attach(hub, record, opener, socket),
+    attach: (record, opener, socket, before) => attach(hub, record, opener, socket, before),
     onlineConnectionOf: (environmentId) => findOnline(hub, environmentId),
     connectionOf: (environmentId) => hub.connections.get(environmentId) ?? null,
     presence(environmentIds) {
@@ -93,7 +100,8 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     locate(environmentId) {
       const connection = hub.connections.get(environmentId);
       if (connection === undefined) return null;
-      return { podId: hub.podId, connectionId: connection.device.connectionId, generation: connection.generation };
+      const { device, generation, opening } = connection;
+      return { podId: hub.podId, connectionId: device.connectionId, generation, opening };
     },
     send: (connection, text) => send(hub, connection, text),
     countChanges: ({ traffic }, unit, count) => hub.traffic.countChanges(traffic, unit, count),
@@ -106,9 +114,10 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     closeChanged: (isChanged) => closeWhere(({ identity }) => isChanged(identity), policyChangedClose),
     connectionIds: () => [...hub.connections.values()].map(({ device }) => device.connectionId),
     closeRemoved: (ids) => closeWhere(({ device }) => ids.has(device.connectionId), removedClose),
-    replace(environmentId, generation) {
+    replace(environmentId, generation, opening = 0) {
       const connection = hub.connections.get(environmentId);
-      if (connection !== undefined && connection.generation < generation) close(hub, connection, replacedClose);
+      if (connection === undefined || connection.generation > generation) return;
+      if (connection.generation < generation || connection.opening < opening) close(hub, connection, replacedClose);
     },
     close: () => closeAll(hub),
   };
@@ -155,6 +164,7 @@ function attach(
   record: ConnectionRecord,
   opener: SocketOpener,
   socket: PlainSocket,
+  before: DeviceLocation | null,
 ): PlainSocketListener {
   const { environment } = record;
   const previous = hub.connections.get(environment.id);
@@ -164,7 +174,9 @@ function attach(
     return ignoredSocket;
   }
   if (previous !== undefined) close(hub, previous, replacedClose);
-  const connection = createConnection(hub, record, opener, socket);
+  // Later than every known opening, even one by a server whose clock is ahead.
+  const opening = Math.max(hub.time.wall(), (before?.opening ?? 0) + 1, (previous?.opening ?? 0) + 1);
+  const connection = createConnection(hub, record, opener, socket, opening);
   hub.connections.set(environment.id, connection);
   hub.index.add(environment.tenant, environment.id);
   for (const follower of hub.followers) follower.connected?.(connection, opener);
@@ -183,10 +195,18 @@ function createConnection(
   record: ConnectionRecord,
   opener: SocketOpener,
   socket: PlainSocket,
+  opening: number,
 ): DeviceConnection {
   const owner = ownerOf({ tenant: record.environment.tenant, keyId: record.keyId });
   const traffic = hub.traffic.open(owner, (limit, violation) => closeForViolation(hub, connection, limit, violation));
-  const connection = createDeviceConnection({ record, opener, socket, traffic, openedAt: momentOf(hub.clock) });
+  const connection = createDeviceConnection({
+    record,
+    opener,
+    opening,
+    socket,
+    traffic,
+    openedAt: momentOf(hub.clock),
+  });
   connection.queues = hub.ledgers.resume(holderOf(hub, connection));
   return connection;
 }

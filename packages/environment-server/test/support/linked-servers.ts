@@ -59,7 +59,10 @@ export function createServerLinks(store: EnvironmentStore): ServerLinks {
 
   async function locate(environmentId: string): Promise<DeviceLocation | null> {
     const found = (await askAll((local) => local.locate(environmentId))).filter((location) => location !== null);
-    return found.toSorted((left, right) => right.generation - left.generation)[0] ?? null;
+    const [latest = null] = found.toSorted(
+      (left, right) => right.generation - left.generation || (right.opening ?? 0) - (left.opening ?? 0),
+    );
+    return latest;
   }
 
   /** Passes a call to another server. Functions stay here: the end of the signal becomes a message. */
@@ -149,9 +152,9 @@ function createRouter({
       const { response } = await queue.run(key, () => begin(call));
       return response;
     },
-    opened(environmentId, { generation }) {
+    opened(environmentId, { generation, opening }) {
       for (const { podId, local } of members.values()) {
-        if (podId !== self.podId) void transfer(null).then(() => local.replace(environmentId, generation));
+        if (podId !== self.podId) void transfer(null).then(() => local.replace(environmentId, generation, opening));
       }
     },
     ended: () => undefined,
