@@ -100,7 +100,10 @@ export interface MessageFilter {
 
 /** Statuses of messages. Each method is atomic, and durable when its promise resolves. */
 export interface MessageLog {
-  /** Stores messages, or replaces their status. Messages of a row that no longer exists are left out. */
+  /**
+   * Stores messages, or replaces their status. The end of a message stays if the same send is saved in a state from before its end, since another server
+   * may save what it knew last. Messages of a row that no longer exists are left out.
+   */
   saveMessages(messages: readonly StoredMessage[]): Promise<void>;
   /** Returns the messages of a row with an id, one for each conversation, the latest first; at most `limit`. */
   readMessages(environmentId: string, messageId: string, limit: number): Promise<readonly StoredMessage[]>;

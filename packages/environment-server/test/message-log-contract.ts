@@ -69,6 +69,22 @@ export function describeMessageLogContract(
       expect(await log.readMessages("env-2", "m-1", 10)).toEqual([]);
     });
 
+    test("the end of a message stays when a state from before its end is saved late, and another send of its id replaces it", async () => {
+      for (const state of ["finished", "cancelled", "evicted", "failed"] as const) {
+        const ended = inState(state, { messageId: state });
+        await log.saveMessages([ended]);
+        await log.saveMessages([inState("unknown", { messageId: state, updatedAt: 3_000 })]);
+        expect(await log.readMessages("env-1", state, 1)).toEqual([ended]);
+      }
+      expect(await log.findOpenMessages("env-1", 10)).toEqual([]);
+      const completed = inState("finished", { messageId: "failed", updatedAt: 4_000 });
+      const next = inState("received", { messageId: "finished", deliveryId: "msg-2" });
+      await log.saveMessages([completed, next]);
+      expect(await log.readMessages("env-1", "failed", 1)).toEqual([completed]);
+      expect(await log.readMessages("env-1", "finished", 1)).toEqual([next]);
+      expect(await log.findOpenMessages("env-1", 10)).toEqual([next]);
+    });
+
     test("a message is read with the policy of its sender", async () => {
       const approvalPolicy = { deniedTools: ["Bash"], deadlineMs: 60_000 };
       const open = inState("running", { approvalPolicy });

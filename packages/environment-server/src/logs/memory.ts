@@ -52,8 +52,12 @@ export function createMemoryMessageLog({
 
   return {
     async saveMessages(saved) {
-      for (const message of saved)
-        if (!removedRows.has(message.scope.environmentId)) messages.set(messageKeyOf(message), message);
+      for (const message of saved) {
+        const before = messages.get(messageKeyOf(message));
+        const isLate =
+          before?.deliveryId === message.deliveryId && hasEnded(before.status) && !hasEnded(message.status);
+        if (!isLate && !removedRows.has(message.scope.environmentId)) messages.set(messageKeyOf(message), message);
+      }
     },
     async readMessages(environmentId, messageId, limit) {
       return ofRow(environmentId)

@@ -13,6 +13,8 @@ import { readInteger, readOptionalText, readScope, readText, removedTenant } fro
 const columns =
   "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
 
+const ended = "'finished', 'cancelled', 'evicted', 'failed'";
+
 export function createSqliteMessageLog(
   database: SqliteDatabase,
   commit: CommitChange,
@@ -23,11 +25,12 @@ export function createSqliteMessageLog(
     WHERE EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})
     ON CONFLICT DO UPDATE SET delivery_id = excluded.delivery_id, state = excluded.state, detail = excluded.detail,
       reply = excluded.reply, reply_truncated = excluded.reply_truncated, sent_at = excluded.sent_at,
-      updated_at = excluded.updated_at`);
+      updated_at = excluded.updated_at
+    WHERE delivery_id <> excluded.delivery_id OR state NOT IN (${ended}) OR excluded.state IN (${ended})`);
   const read = database.prepare(`SELECT ${columns} FROM environment_message_status
     WHERE environment_id = ? AND message_id = ? ORDER BY sent_at DESC LIMIT ?`);
   const findOpen = database.prepare(`SELECT ${columns} FROM environment_message_status
-    WHERE environment_id = ? AND state NOT IN ('finished', 'cancelled', 'evicted', 'failed')
+    WHERE environment_id = ? AND state NOT IN (${ended})
     ORDER BY sent_at DESC LIMIT ?`);
 
   return {

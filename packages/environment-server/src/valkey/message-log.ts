@@ -126,9 +126,15 @@ end
 /** ARGV from 3 on: messages of a row, then for each message its entry, row, whether it is open, the time, the length of its text, its record. */
 const saveScript = `${prelude}${savePrelude}
 local maxPerRow = tonumber(ARGV[3])
+-- The same send has ended. In a text, a quote follows a backslash, so this finds only the member.
+local function isLate(entry, row, isOpen, record)
+  local before = isOpen == '1' and not redis.call('ZSCORE', openOf(row), entry) and redis.call('HGET', records, entry)
+  local send = string.match(record, '"deliveryId":"[^"]*"')
+  return before and send and string.find(before, send, 1, true) ~= nil
+end
 for i = 4, #ARGV, 6 do
   local entry, row, isOpen, at = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if not isRemoved(row) then
+  if not isRemoved(row) and not isLate(entry, row, isOpen, ARGV[i + 5]) then
     redis.call('HSET', records, entry, ARGV[i + 5])
     redis.call('ZADD', names, 0, entry)
     redis.call('ZADD', sent, at, entry)
