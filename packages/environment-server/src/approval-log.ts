@@ -93,8 +93,8 @@ export interface ApprovalLog {
    * row that no longer exists are left out.
    */
   saveApprovals(saved: readonly StoredApproval[], removed: readonly ApprovalKey[]): Promise<void>;
-  /** Returns the pending requests of all rows, the oldest first. */
-  findPendingApprovals(limit: number): Promise<readonly StoredApproval[]>;
+  /** Returns the pending requests of all rows, or of one, the oldest first. */
+  findPendingApprovals(limit: number, environmentId?: string): Promise<readonly StoredApproval[]>;
   /** Returns a decided request; `null` when it is undecided or forgotten. */
   findDecidedApproval(key: ApprovalKey): Promise<StoredApproval | null>;
   /**

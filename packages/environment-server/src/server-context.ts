@@ -104,17 +104,16 @@ export function createServerContext(
     time,
     settleMs,
   });
-  // Another process may forward a call while this one closes.
-  const deliver: LocalDevices["deliver"] = async (call) =>
-    closing.hasBegun ? problemResponse("shutting_down") : track(runLocally(server, call));
-  const { presence, onlineIds, locate, replace } = hub;
-  const local: LocalDevices = { presence, onlineIds, locate, replace, deliver };
+  const local = createLocalDevices(hub, approvals, async (call) =>
+    // Another process may forward a call while this one closes.
+    closing.hasBegun ? problemResponse("shutting_down") : track(runLocally(server, call)),
+  );
   const router = (options.connectRouter ?? createLocalRouter)(local);
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const devices = createDeviceAdministration({ store, router, removals, emit, feed });
   const presentation = createPresentation({
     router,
-    countApprovals: (principal, environmentId) => countApprovals({ approvals, commands }, principal, environmentId),
+    countApprovals: (...values) => countApprovals({ approvals, commands, hub }, ...values),
     wallNow: time.wall,
   });
   const server: ServerContext = {
@@ -129,6 +128,7 @@ export function createServerContext(
     changes,
     hub,
     router,
+    hasOtherServers: options.connectRouter !== undefined,
     viewers,
     tickets: createViewerTickets(clock, randomId),
     presentation,
@@ -141,6 +141,21 @@ export function createServerContext(
     isClosing: () => closing.hasBegun,
   };
   return server;
+}
+
+/** The devices of this process, for a router. */
+function createLocalDevices(
+  { presence, onlineIds, locate, replace }: ServerContext["hub"],
+  approvals: Pick<ApprovalTracker, "release">,
+  deliver: LocalDevices["deliver"],
+): LocalDevices {
+  return {
+    ...{ presence, onlineIds, locate, deliver },
+    replace(environmentId, ...opened) {
+      replace(environmentId, ...opened);
+      approvals.release(environmentId);
+    },
+  };
 }
 
 /** Runs an operation on a device whose socket is here, or nowhere. The router passes it to the right process before. */

@@ -57,7 +57,7 @@ export function describeApprovalLogContract(
       expect(await log.findPendingApprovals(10)).toEqual([]);
     });
 
-    test("pending requests are returned oldest first, up to a limit", async () => {
+    test("pending requests of all rows or of one are returned oldest first, up to a limit", async () => {
       const older = call("call-0", { requestedAt: 500, messageId: null, expiry: null });
       const elsewhere = call("call-1", {
         scope: { ...scope, environmentId: "env-2", agentId: "" },
@@ -66,6 +66,12 @@ export function describeApprovalLogContract(
       await log.saveApprovals([elsewhere, pending, older], []);
       expect(await log.findPendingApprovals(10)).toEqual([older, pending, elsewhere]);
       expect(await log.findPendingApprovals(1)).toEqual([older]);
+      const decided = call("call-2", { decision });
+      await log.saveApprovals([decided], []);
+      expect(await log.findPendingApprovals(10, "env-1")).toEqual([older, pending]);
+      expect(await log.findPendingApprovals(1, "env-1")).toEqual([older]);
+      expect(await log.findPendingApprovals(10, "env-2")).toEqual([elsewhere]);
+      expect(await log.findPendingApprovals(10, "env")).toEqual([]);
     });
 
     test("a decided request is not pending, is returned with its decision and without its input, and is not removed with pending ones", async () => {

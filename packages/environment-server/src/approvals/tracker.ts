@@ -13,6 +13,7 @@ import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { updatePolicy, updateTrigger } from "./triggers.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
+import { refresh, release } from "./elsewhere.ts";
 import { createPendingApprovals, type PendingApproval } from "./pending.ts";
 import { receive, releaseHeld, replace, requestNew } from "./reports.ts";
 import {
@@ -71,6 +72,10 @@ export interface ApprovalTracker {
   pendingOf(environmentId: string): readonly StoredApproval[];
   /** The number of pending requests of all rows. */
   count(): number;
+  /** Reads the requests of a row again; see {@link refresh}. */
+  refresh(environmentId: string, owner: string): Promise<void>;
+  /** The device of a row is connected to another server; see {@link release}. */
+  release(environmentId: string): void;
   /** Forgets the requests of a row that was removed. */
   forget(environmentId: string): void;
   /** Resolves when everything is stored. */
@@ -146,6 +151,8 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     pendingOf: (environmentId) =>
       pending.ofEnvironment(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
     count: pending.countUndecided,
+    refresh: (environmentId, owner) => loaded.then(() => refresh(state, environmentId, owner)),
+    release: (environmentId) => release(state, environmentId),
     forget(environmentId) {
       for (const entry of pending.ofEnvironment(environmentId)) remove(state, entry);
     },

@@ -17,6 +17,8 @@ export interface ApprovalWriter {
   saveNow(approval: StoredApproval): Promise<boolean>;
   /** A request as it will be stored; `undefined` when the log has its last state. */
   unsavedApproval(key: ApprovalKey): StoredApproval | undefined;
+  /** Stores everything now. Resolves with whether that succeeded. */
+  flush(): Promise<boolean>;
   /** Stores everything once more; nothing is written afterwards. */
   close(): Promise<void>;
 }
@@ -52,6 +54,7 @@ export function createApprovalWriter({
     remove: (approval) => writer.writeLater(serialiseKey(keyOf(approval)), { approval, isRemoved: true }),
     saveNow: (approval) => writer.writeNow(serialiseKey(keyOf(approval)), { approval, isRemoved: false }),
     unsavedApproval: (key) => writer.unsavedChange(serialiseKey(key))?.approval,
+    flush: writer.flush,
     close: writer.close,
   };
 }

@@ -123,8 +123,11 @@ export function createMemoryApprovalLog({
         if (!removedRows.has(approval.scope.environmentId))
           approvals.set(serialiseKey(keyOf(approval)), withoutDecidedInput(approval));
     },
-    async findPendingApprovals(limit) {
-      const pending = [...approvals.values()].filter(({ decision }) => decision === null);
+    async findPendingApprovals(limit, environmentId) {
+      const pending = [...approvals.values()].filter(
+        ({ decision, scope }) =>
+          decision === null && (environmentId === undefined || scope.environmentId === environmentId),
+      );
       return pending.toSorted((left, right) => left.requestedAt - right.requestedAt).slice(0, limit);
     },
     async findDecidedApproval(key) {

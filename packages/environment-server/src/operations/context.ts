@@ -31,6 +31,8 @@ export interface ServerContext {
   readonly settleMs: number;
   readonly hub: DeviceHub;
   readonly router: DeviceRouter;
+  /** The router reaches other servers, which share the store: what is in memory may have changed there. */
+  readonly hasOtherServers: boolean;
   readonly presentation: Presentation;
   readonly removals: RemovalWatch;
   readonly devices: DeviceAdministration;

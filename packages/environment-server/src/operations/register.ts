@@ -160,11 +160,15 @@ export async function decideUpgrade(
   }
   const throttled = throttledResponse(server, { ...principal, ...record.environment });
   if (throttled !== null) return refused(throttled);
-  await server.messages.readPolicies(id, record.environment.tenant);
+  const owner = ownerOf({ tenant: record.environment.tenant, keyId: record.keyId });
+  await Promise.all([
+    server.messages.readPolicies(id, record.environment.tenant),
+    server.hasOtherServers ? server.approvals.refresh(id, owner) : null,
+  ]);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   return {
     kind: "accepted",
-    owner: ownerOf({ tenant: record.environment.tenant, keyId: record.keyId }),
+    owner,
     attach(socket) {
       const listener = server.hub.attach(record, principal, socket, location);
       server.removals.socketOpened(connectionId);

@@ -31,6 +31,9 @@ export function createSqliteApprovalLog(
   const findPending = database.prepare(`
     SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
     WHERE decided_at IS NULL AND requested_at >= 0 AND tenant <> ${removedTenant} ORDER BY requested_at LIMIT ?`);
+  const findPendingOfRow = database.prepare(`
+    SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
+    WHERE environment_id = ? AND decided_at IS NULL AND tenant <> ${removedTenant} ORDER BY +requested_at LIMIT ?`);
   const findDecided = database.prepare(`
     SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
     WHERE ${key} AND decided_at IS NOT NULL AND tenant <> ${removedTenant}`);
@@ -59,7 +62,10 @@ export function createSqliteApprovalLog(
         },
         { rows: saved.length + removed.length, isRelaxed: true },
       ),
-    findPendingApprovals: async (limit) => findPending.all(limit).map(readApproval),
+    findPendingApprovals: async (limit, environmentId) =>
+      (environmentId === undefined ? findPending.all(limit) : findPendingOfRow.all(environmentId, limit)).map(
+        readApproval,
+      ),
     async findDecidedApproval({ scope: { environmentId, agentId, conversationId }, toolCallId }) {
       const row = findDecided.get(environmentId, toolCallId, agentId, conversationId);
       return row === undefined ? null : readApproval(row);

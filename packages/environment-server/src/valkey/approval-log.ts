@@ -34,7 +34,10 @@ export function createValkeyApprovalLog(
       if (saved.length + removed.length === 0) return;
       await save(saveScript, [removed.length, ...removed.map(entryOf), ...saved.flatMap(writeApproval)]);
     },
-    findPendingApprovals: async (limit) => readApprovals(await run(findPendingScript, [limit])),
+    async findPendingApprovals(limit, environmentId) {
+      if (environmentId === undefined) return readApprovals(await run(findPendingScript, [limit]));
+      return readApprovals(await run(findPendingOfRowScript, [limit, beginningOf(environmentId)]));
+    },
     findDecidedApproval: async (key) => readApprovals(await run(findDecidedScript, [entryOf(key)]))[0] ?? null,
     pruneApprovals: async (nowMs, limit) =>
       (await run(pruneScript, [nowMs - limits.durationMs, limit, limits.maxDecisions])) === 1,
@@ -96,6 +99,21 @@ const findPendingScript = `${prelude}
 local entries, reply = redis.call('ZRANGE', pending, 0, ARGV[1] - 1, 'WITHSCORES'), {}
 for i = 1, #entries, 2 do
   reply[#reply + 1] = entries[i + 1]
+  reply[#reply + 1] = redis.call('HGET', records, entries[i])
+end
+return reply
+`;
+
+/** ARGV: limit, prefix of the entries of a row. Returns the same as {@link findPendingScript}. */
+const findPendingOfRowScript = `${prelude}
+local entries, times, reply = {}, {}, {}
+for _, entry in ipairs(startingWith(ARGV[2])) do
+  times[entry] = redis.call('ZSCORE', pending, entry)
+  if times[entry] then entries[#entries + 1] = entry end
+end
+table.sort(entries, function(left, right) return tonumber(times[left]) < tonumber(times[right]) end)
+for i = 1, math.min(#entries, tonumber(ARGV[1])) do
+  reply[#reply + 1] = times[entries[i]]
   reply[#reply + 1] = redis.call('HGET', records, entries[i])
 end
 return reply

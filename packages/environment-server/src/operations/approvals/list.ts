@@ -34,7 +34,7 @@ export async function listApprovals(
       issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],
     });
   }
-  const pending = await server.approvals.list(principal.tenant);
+  const pending = await withoutMoved(server, await server.approvals.list(principal.tenant));
   const later = pending.filter(({ cursor }) => start === null || compareCursors(cursor, start) > 0);
   // Matching name patterns takes time, so it is done once for each device.
   const rows = new Map(
@@ -61,11 +61,12 @@ export async function listApprovals(
 
 /** The number of a row's pending requests in the principal's list, which are those that it may decide on. */
 export function countApprovals(
-  server: Pick<ServerContext, "approvals" | "commands">,
+  server: Pick<ServerContext, "approvals" | "commands" | "hub">,
   principal: Pick<Principal, "scopes" | "agentIds" | "maxMode">,
   environmentId: string,
 ): number {
-  if (!principal.scopes.has("approve")) return 0;
+  // Another server counts those of its devices.
+  if (!principal.scopes.has("approve") || server.hub.connectionOf(environmentId) === null) return 0;
   const pending = server.approvals.pendingOf(environmentId);
   return pending.filter((approval) => isReachable(server, principal, approval)).length;
 }
@@ -133,6 +134,22 @@ function identityOf(
     requestedAt,
     clientMessageId: messageId,
   };
+}
+
+/** Forgets the requests of devices that are connected to another server, which lists them. */
+async function withoutMoved(
+  { hub, router, approvals }: ServerContext,
+  pending: readonly PendingApproval[],
+): Promise<readonly PendingApproval[]> {
+  const isHere = ({ approval }: PendingApproval): boolean => hub.connectionOf(approval.scope.environmentId) !== null;
+  const ids = [
+    ...new Set(pending.filter((entry) => !isHere(entry)).map(({ approval }) => approval.scope.environmentId)),
+  ];
+  if (ids.length === 0) return pending;
+  const presences = await router.presence(ids);
+  const moved = new Set(ids.filter((_id, index) => (presences[index] ?? null) !== null));
+  for (const id of moved) approvals.release(id);
+  return pending.filter((entry) => isHere(entry) || !moved.has(entry.approval.scope.environmentId));
 }
 
 /** Reads the rows of requests, and forgets the requests of rows that are no longer stored. */
