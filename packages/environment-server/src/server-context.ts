@@ -81,7 +81,7 @@ export function createServerContext(
     time,
     isConnected: (environmentId) => hub.connectionOf(environmentId) !== null,
   });
-  const following = createFollowing(store, time, changes.feed);
+  const following = createFollowing(store, time, changes.feed, options.connectRouter !== undefined);
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
   const approvals = createApprovals({ ...options, store, emit, messages, time }, feed, track, () => server);
@@ -219,6 +219,7 @@ function createFollowing(
   store: EnvironmentStore,
   time: ServerContext["time"],
   feed: Pick<ChangeFeed, "recordMessages">,
+  hasOtherServers: boolean,
 ) {
   const changed = { messages: 0 };
   const onChange: ChangeFeed["recordMessages"] = (messages) => {
@@ -226,7 +227,7 @@ function createFollowing(
     if (state === "waiting_for_approval" || state === "accepted") changed.messages += messages.length;
     feed.recordMessages(messages);
   };
-  return { findUnsaved: createUnsavedFinder(store, time), onChange, changed };
+  return { findUnsaved: createUnsavedFinder(store, time, hasOtherServers), onChange, changed };
 }
 
 /** Emits events, and notifies the parts that follow them or the sockets that open and end. */

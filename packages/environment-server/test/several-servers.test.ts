@@ -3,7 +3,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import type { Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { anyone, createHarness, type Harness, withApprove } from "./support/harness.ts";
+import { anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { allow, decide, payloads } from "./support/decisions.ts";
 import { createServerLinks } from "./support/linked-servers.ts";
 import { runtime, stateOf } from "./support/message-status.ts";
@@ -15,13 +15,12 @@ const running = {
 const finished = { type: "turn_finished", runtime, run_id: "run-1", stop_reason: "end_turn" };
 
 /** Servers of one store that reach each other's devices. */
-function createServers() {
-  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+function createServers(store = createSqliteEnvironmentStore(openSqlite(":memory:")), storeOfFirst = store) {
   const clock = createVirtualClock();
   const links = createServerLinks(store);
-  const start = (podId: string): Harness =>
-    createHarness({ store, clock, podId, connectRouter: (local) => links.join(podId, local) });
-  return { first: start("first"), second: start("second"), clock, store, links, start };
+  const start = (podId: string, own = store): Harness =>
+    createHarness({ store: own, clock, podId, connectRouter: (local) => links.join(podId, local) });
+  return { first: start("first", storeOfFirst), second: start("second"), clock, store, links, start };
 }
 
 test("a message that ended at the server to which its device has moved stays ended, although the server that lost the device stores later", async () => {
@@ -44,6 +43,37 @@ test("a message that ended at the server to which its device has moved stays end
     "finished",
     "finished",
   ]);
+});
+
+test("a message whose server is killed before it stores the status is followed by the server to which its device connects", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const killed = { ...store, saveMessages: () => new Promise<never>(() => undefined) };
+  const { first, second, clock, links } = createServers(store, killed);
+  const before = await first.connect("device-a");
+  await clock.advance(10_000);
+  const sent = first.send(before.connectionId);
+  await first.settle();
+  before.socket.acknowledge();
+  expect((await sent).status).toBe(200);
+  links.cut("first");
+  const other = await second.connect("device-b");
+  const next = second.send(other.connectionId, { messages: [userMessage("m-2")] });
+  await clock.advance(5_000);
+  other.socket.acknowledge();
+  await next;
+  const socket = await second.open(before.connectionId);
+  await clock.advance(500);
+  expect(socket.frames.map(({ type }) => type)).toEqual(["sync"]);
+  socket.say(running);
+  expect(await stateOf(second, before.connectionId, "m-1")).toBe("running");
+  socket.say(finished);
+  await clock.advance(1_000);
+  expect(await stateOf(second, before.connectionId, "m-1")).toBe("finished");
+  socket.listener.onClose(1006);
+  const again = await second.open(before.connectionId);
+  await clock.advance(1_000);
+  expect(again.frames).toEqual([]);
+  expect(await stateOf(second, before.connectionId, "m-1")).toBe("finished");
 });
 
 describe("requests for permission of a device that moves to another server", () => {

@@ -292,10 +292,9 @@ function takePolicy(state: State, send: TrackedSend): void {
 }
 
 async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
-  const [stored, unsaved = []] = await Promise.all([
-    findOpenMessages(state, environmentId),
-    state.findUnsaved?.(environmentId),
-  ]);
+  // One after the other: what this process has not stored yet is stored first.
+  const stored = await findOpenMessages(state, environmentId);
+  const unsaved = (await state.findUnsaved?.(environmentId)) ?? [];
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];
   const open = groupByDelivery([...unsaved, ...stored], row.tenant).filter(

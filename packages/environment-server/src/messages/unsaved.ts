@@ -3,7 +3,7 @@
  * meanwhile, its sends are only in the log of deliveries. That log has all that following them needs: their ids and the outcome of the send.
  */
 import { isMessageId } from "../delivery/plan.ts";
-import { maxFollowedMessages, maxSameMessages, maxUnsavedMs } from "../limits.ts";
+import { maxFollowedMessages, maxSameMessages, maxUnsavedElsewhereMs, maxUnsavedMs } from "../limits.ts";
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { DeliveryLog, MessageUse } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
@@ -20,19 +20,24 @@ export function messageOfUse(
   return { scope, messageId, deliveryId, approvalPolicy: null, status, sentAt, updatedAt: sentAt };
 }
 
+type UsesByRow = ReadonlyMap<string, readonly MessageUse[]>;
+
+const noUses: UsesByRow = new Map();
+
 /** Returns the messages of a row that have no stored status and may not have ended, the latest first. */
 export type FindUnsaved = (environmentId: string) => Promise<readonly StoredMessage[]>;
 
 /**
  * Creates {@link FindUnsaved}. The last sends are read immediately, before the first send of this process, and once for all rows, since many devices
- * may reconnect together.
+ * may reconnect together. Other servers may send and be killed later, so with them the last sends are read again for each device that connects.
  */
 export function createUnsavedFinder(
   store: Pick<DeliveryLog, "findLastUses"> & Pick<MessageLog, "readMessages">,
   time: Pick<StoredTime, "now" | "wallAt">,
+  hasOtherServers = false,
 ): FindUnsaved {
-  async function readUses(): Promise<ReadonlyMap<string, readonly MessageUse[]>> {
-    const uses = await store.findLastUses(time.now(), maxUnsavedMs, maxFollowedMessages);
+  async function readUses(spanMs: number): Promise<UsesByRow> {
+    const uses = await store.findLastUses(time.now(), spanMs, maxFollowedMessages);
     const messages = uses.filter(({ messageId }) => isMessageId(messageId));
     return Map.groupBy(messages, ({ scope }) => scope.environmentId);
   }
@@ -42,13 +47,28 @@ export function createUnsavedFinder(
     return saved.some((message) => message.deliveryId === deliveryId);
   }
 
-  let reading = readUses();
+  const readAgain = hasOtherServers ? shareReads(() => readUses(maxUnsavedElsewhereMs)) : async () => noUses;
+  let reading = readUses(maxUnsavedMs);
   // It is read again when it is needed.
   reading.catch(() => undefined);
   return async (environmentId) => {
-    const rows = await reading.catch(() => (reading = readUses()));
-    const messages = rows.get(environmentId) ?? [];
+    const read = await Promise.all([reading.catch(() => (reading = readUses(maxUnsavedMs))), readAgain()]);
+    const uses = read.flatMap((rows) => rows.get(environmentId) ?? []);
+    const messages = [...new Map(uses.map((use) => [JSON.stringify([use.deliveryId, use.messageId]), use])).values()];
     const areSaved = await Promise.all(messages.map(isSaved));
     return messages.filter((_use, index) => areSaved[index] === false).map((use) => messageOfUse(use, time));
   };
+}
+
+/** Runs one read at a time. Calls during a read share the next one, because that read may have missed what they need. */
+function shareReads<Result>(read: () => Promise<Result>): () => Promise<Result> {
+  let current: Promise<unknown> = Promise.resolve();
+  let next: Promise<Result> | null = null;
+  return () =>
+    (next ??= current.then(() => {
+      next = null;
+      const result = read();
+      current = result.catch(() => undefined);
+      return result;
+    }));
 }
