@@ -3,7 +3,16 @@ import { jsonResponse, type PlainResponse, problemResponse } from "@letta-enviro
 import { describe, expect, test, vi } from "vitest";
 import { failingStore } from "./support/failing-store.ts";
 import { createMemoryIdempotencyStore } from "../src/adapters/memory/idempotency-store.ts";
-import { accepted, createSendWorld, deferred, type SendWorld, summarise, unreachable } from "./support/send-world.ts";
+import {
+  accepted,
+  approval,
+  createSendWorld,
+  deferred,
+  type SendWorld,
+  summarise,
+  unreachable,
+  user,
+} from "./support/send-world.ts";
 import { bodyOf, problemOf } from "./support/test-proxy.ts";
 
 /** A send and its repeat after the upstream has recovered. */
@@ -88,6 +97,20 @@ describe("sends that delivered nothing", () => {
     expect(summarise(await world.send())).toBe("200");
     expect(world.delivered()).toHaveLength(1);
   });
+});
+
+test("a caller learns what was delivered of a body, and only the upstream, which recognises these parts, is sent the body again", async () => {
+  const world = await createSendWorld();
+  const parts = { count: 2, delivered: 1, errorCode: "approval_not_found" };
+  const detail = "1 of 2 parts of the body were delivered.";
+  const headers = { "x-message-deduplication": "86400" };
+  world.upstream = () => Promise.resolve(problemResponse("input_rejected", { detail, headers, members: { parts } }));
+  const messages = [user("m"), approval({ approve: true, tool_call_id: "call-1" })];
+  const response = await world.send({ messages });
+  expect(problemOf(response)).toMatchObject({ errorCode: "input_rejected", parts, detail, delivery: "unknown" });
+  expect(response.headers["x-should-retry"]).toBe("false");
+  world.upstream = () => Promise.resolve(accepted);
+  expect(summarise(await world.send({ messages }))).toBe("200");
 });
 
 describe("callers who disconnect", () => {

@@ -126,6 +126,17 @@ describe("problems of another gateway", () => {
     // The server delivers only the rest of a body of which it recognises a part.
     expect([outcome(rejected, mixed), outcome(known, mixed)]).toEqual(["settle null", "release null"]);
   });
+
+  test("a body of which a part was delivered is sent again only by a server that recognises that part, and is never called undelivered", () => {
+    const members = { parts: { count: 2, delivered: 1, errorCode: "approval_not_found" } };
+    const rejected = problemResponse("input_rejected", { members });
+    const known = problemResponse("input_rejected", { members, headers: deduplicating });
+    const outcomes = [mixed, decisions].map((content) => [outcome(rejected, content), outcome(known, content)]);
+    expect(outcomes).toEqual([
+      ["settle unknown", "release unknown"],
+      ["settle unknown", "release unknown"],
+    ]);
+  });
 });
 
 describe("responses for the caller", () => {

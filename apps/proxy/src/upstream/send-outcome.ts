@@ -6,6 +6,7 @@
 import { messageDeduplicationHeader, type PlainResponse, type ProblemCode } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
 import type { CallEnd } from "./remote-call.ts";
+import { readParts } from "./problem-members.ts";
 import { parseError, problemCodeOf } from "./validate-response.ts";
 
 /** How to record a finished send, and whether its message was delivered. */
@@ -63,7 +64,10 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
   const { status, headers } = end;
   const code = problemCodeOf(end);
   if (code === "send_in_progress") return elsewhere;
-  if (code === "input_rejected") return outcomeOfRejection(content, isDeduplicating(end));
+  if (code === "input_rejected") {
+    const isPartial = readParts(code, parseError(end) ?? {}) !== null;
+    return outcomeOfRejection(content, isDeduplicating(end), isPartial);
+  }
   if (code !== null) return status < 500 || undeliveredServerErrors.has(code) ? refused : unknown;
   // RFC 9110 sections 15.4.8 and 15.4.9: the request was not performed here. Other redirects may mean that it was performed.
   if (status === 307 || status === 308) return refused;
@@ -74,12 +78,18 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
 }
 
 /**
- * A rejected message stays rejected, and a rejected decision had no effect. A part of a mixed body may have been delivered: a server
- * that recognises its ids delivers only the rest when the body is repeated.
+ * A rejected message stays rejected, and a rejected decision had no effect. A part of a body may have been delivered: a server that recognises its ids
+ * delivers only the rest when the body is repeated.
+ *
+ * @param isPartial whether the upstream says that a part was delivered
  */
-function outcomeOfRejection({ hasMessages, hasApprovals }: SentContent, isDeduplicating: boolean): SendOutcome {
-  const isReleased = hasApprovals && (!hasMessages || isDeduplicating);
-  return isReleased ? { action: "release", delivery: null } : finished;
+function outcomeOfRejection(
+  { hasMessages, hasApprovals }: SentContent,
+  isDeduplicating: boolean,
+  isPartial: boolean,
+): SendOutcome {
+  const isReleased = hasApprovals && (isDeduplicating || !(hasMessages || isPartial));
+  return { action: isReleased ? "release" : "settle", delivery: isPartial ? "unknown" : null };
 }
 
 function isDeduplicating({ headers }: PlainResponse): boolean {
@@ -103,7 +113,7 @@ export function describeDelivery(response: PlainResponse, { action, delivery }: 
   const problem = delivery === null ? null : parseJsonObject(response.body);
   if (problem === null) return response;
   const text = String(problem["detail"]);
-  const saysSo = delivery === "none" || problem["errorCode"] === "delivery_unknown";
+  const saysSo = delivery === "none" || problem["errorCode"] === "delivery_unknown" || "parts" in problem;
   const detail = saysSo ? text : `${/[.!?]$/.test(text) ? text : `${text}.`} ${mayBeDelivered}`;
   const { "retry-after": _retryAfter, ...headers } = response.headers;
   return {

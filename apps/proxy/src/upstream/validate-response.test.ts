@@ -1,12 +1,12 @@
-import { endpoints, type Problem, problemBody } from "@letta-environments/schema";
-import { expect, test } from "vitest";
+import { endpoints, type Problem, problemBody, type ProblemCode, problemDefinitions } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
 import { validateResponse } from "./validate-response.ts";
 
 const credential = { value: "upstream-secret" };
 
-function shownFor(body: object): Problem {
+function shownFor(body: object, status = 400): Problem {
   const headers = { "content-type": "application/problem+json" };
-  const response = { status: 400, headers, body: JSON.stringify(body) };
+  const response = { status, headers, body: JSON.stringify(body) };
   return JSON.parse(String(validateResponse(endpoints.listApprovals, response, credential).body)) as Problem;
 }
 
@@ -45,4 +45,33 @@ test("error members from other kinds of servers, which may mean something else, 
   const shown = shownFor({ message: "no", errors: [{ member: "after", rule: "must be a cursor" }] });
   expect(shown).toMatchObject({ errorCode: "upstream_error", detail: "no" });
   expect(shown.errors).toBeUndefined();
+});
+
+describe("what another gateway says about the delivery of a body", () => {
+  const shownParts = (parts: unknown, code: ProblemCode = "input_rejected"): unknown =>
+    shownFor({ ...problemBody(code), parts }, problemDefinitions[code].status).parts;
+
+  test.each<ProblemCode>(["input_rejected", "delivery_unknown"])("reaches the caller of a send that is %s", (code) => {
+    const parts = { count: 2, delivered: 1, errorCode: "approval_not_found" };
+    expect(shownParts(parts, code)).toEqual(parts);
+  });
+
+  test("reaches the caller with these members only, and without a code that this version does not know", () => {
+    const parts = { count: 3, delivered: 2, errorCode: `new ${credential.value}`, more: credential.value };
+    expect(shownParts(parts)).toEqual({ count: 3, delivered: 2, errorCode: "upstream_error" });
+  });
+
+  test.each([
+    ["is not an object", "1 of 2"],
+    ["says that nothing was delivered", { count: 2, delivered: 0, errorCode: "input_rejected" }],
+    ["counts in fractions", { count: 2, delivered: 0.5, errorCode: "input_rejected" }],
+    ["has a text as a number", { count: "2", delivered: 1, errorCode: "input_rejected" }],
+    ["has more than there is", { count: 1, delivered: 2, errorCode: "input_rejected" }],
+  ])("is left out when it %s", (_what, parts) => {
+    expect(shownParts(parts)).toBeUndefined();
+  });
+
+  test("is left out of a problem that has no such member", () => {
+    expect(shownParts({ count: 2, delivered: 1, errorCode: "input_rejected" }, "rate_limited")).toBeUndefined();
+  });
 });

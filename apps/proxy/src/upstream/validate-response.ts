@@ -9,14 +9,14 @@ import {
   type PlainHeaders,
   type PlainResponse,
   type ProblemCode,
-  type ProblemIssue,
   problemDefinitions,
   problemResponse,
   problemType,
 } from "@letta-environments/schema";
 import { invalidKey } from "../auth/authentication.ts";
-import { isJsonObject, type JsonObject, parseJsonObject } from "../lib/json.ts";
+import { type JsonObject, parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
+import { isProblemCode, publicMembers, publicText } from "./problem-members.ts";
 
 /**
  * Returns the response for the caller. It passes on no header fields of the upstream but {@link rateLimitFieldsOf}, `Idempotency-Replayed: true` and
@@ -124,15 +124,6 @@ const maskedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
 /** Maximum size of an error whose members are read, in bytes. A problem of another gateway may repeat texts of a request, which has at most 1 MiB. */
 const maxErrorLength = 2_097_152;
 
-/** Maximum length of a text whose control characters are replaced, in characters: in a text of 2 MB that takes a quarter of a second. */
-const maxCleanedLength = 65_536;
-
-/** Maximum length of an upstream's error text, in characters. */
-const maxDetailLength = 500;
-
-/** Maximum number of an upstream's issues, as in problems of the gateway. */
-const maxIssues = 16;
-
 /**
  * Turns an error response into a problem with the same status, or with 502 for {@link maskedStatuses}. A problem of another gateway of this
  * project keeps its code; any other error is `upstream_error` with the upstream's text, except for a device that an environment server does not know.
@@ -148,9 +139,8 @@ function translateError(endpoint: KnownEndpoint, response: PlainResponse, creden
   const isMissing = endpoint.operation === "retrieveEnvironment" && response.status === 404 && json !== null;
   if (code === null && isMissing)
     return problemResponse("environment_not_found", { headers: rateLimitFieldsOf(response.headers) });
-  const issues = code === null ? [] : publicIssues(body["errors"], credential);
   return problemResponse(code ?? "upstream_error", {
-    ...(issues.length > 0 && { issues }),
+    ...(code !== null && publicMembers(code, body, credential)),
     status: keepsStatus ? response.status : 502,
     detail: publicText(text, credential) ?? `The upstream returned status ${response.status}.`,
     ...readRetryable(endpoint, response),
@@ -174,10 +164,6 @@ export function parseError({ body }: Pick<PlainResponse, "body">): JsonObject | 
   return (body?.length ?? 0) > maxErrorLength ? null : parseJsonObject(body);
 }
 
-function isProblemCode(code: string): code is ProblemCode {
-  return Object.hasOwn(problemDefinitions, code);
-}
-
 /**
  * Whether the caller may repeat the request: what the upstream says, otherwise reads after 408, 429 and 5xx. Sends are decided in `send-outcome.ts`,
  * and commands in `extensions/forward.ts`.
@@ -189,28 +175,6 @@ function readRetryable(
   const shouldRetry = headers["x-should-retry"];
   if (shouldRetry === "true" || shouldRetry === "false") return { retryable: shouldRetry === "true" };
   return method === "GET" ? { retryable: status === 408 || status === 429 || status >= 500 } : {};
-}
-
-/** Removes the credential and control characters from an upstream's text; `null` when nothing is left. */
-function publicText(text: unknown, credential: string | null): string | null {
-  if (typeof text !== "string") return null;
-  const scrubbed = credential === null || credential === "" ? text : text.replaceAll(credential, "[removed]");
-  const shown = scrubbed
-    .slice(0, maxCleanedLength)
-    .replace(/\p{Cc}+/gu, " ")
-    .trim()
-    .slice(0, maxDetailLength);
-  return shown === "" ? null : shown.toWellFormed();
-}
-
-/** Returns the broken rules that a problem of this project names, such as that of a cursor, which only the upstream can check. */
-function publicIssues(errors: unknown, credential: string | null): readonly ProblemIssue[] {
-  if (!Array.isArray(errors)) return [];
-  const named = errors.filter(isJsonObject).slice(0, maxIssues);
-  return named.flatMap((error) => {
-    const [member, rule] = [publicText(error["member"], credential), publicText(error["rule"], credential)];
-    return member === null || rule === null ? [] : [{ member, rule }];
-  });
 }
 
 /** Whether a value is a number of seconds or an HTTP date (RFC 9110 section 10.2.3). */
