@@ -1,5 +1,5 @@
 import { sha256Hex } from "@letta-environments/platform/node";
-import type { SendMessageBody } from "@letta-environments/schema";
+import { canonicalJson, type SendMessageBody } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { problemOf } from "../../test/support/test-proxy.ts";
 import { maxIds, readSendIds, type SendIds } from "./entries.ts";
@@ -60,6 +60,26 @@ test("a decision's fingerprint depends on that decision alone, and not on how an
   expect(new Set([alone, of(granting), ...changes.map((change) => of(change))]).size).toBe(5);
 });
 
+test("a decision on a request reserves the request, and the tool call as earlier versions do", () => {
+  const { entries } = idsOf({ messages: [approvals({ ...decision, requested_at: 5 })] });
+  const member = "messages[0].approvals[0].tool_call_id";
+  const normalised = { ...decision, reason: null, requested_at: 5, updated_input: null };
+  const fingerprint = sha256Hex(canonicalJson(normalised));
+  expect(entries).toEqual([
+    { kind: "tool_call", id: "decision:call-1", fingerprint, member },
+    { kind: "decision", id: "request:5:call-1", fingerprint, member },
+  ]);
+});
+
+test("the request of a decision does not count towards the ids of a body", () => {
+  const decisions = Array.from({ length: maxIds }, (_, index) => ({
+    approve: true,
+    tool_call_id: `call-${index}`,
+    requested_at: 5,
+  }));
+  expect(idsOf({ messages: [approvals(...decisions)] }).entries).toHaveLength(2 * maxIds);
+});
+
 test("the fingerprint of an Idempotency-Key depends on the whole body, but not on the order of its members", () => {
   const of = (body: object): string | undefined => fingerprintsOf(body, "k")["key:k"];
   const messages = [user("m")];
@@ -70,7 +90,7 @@ test("the fingerprint of an Idempotency-Key depends on the whole body, but not o
 test("a body with a duplicate id or too many ids is 400 naming the member", () => {
   const bodies = [
     { messages: [user("m"), user("m", "y")] },
-    { messages: [approvals(decision), approvals(decision)] },
+    { messages: [approvals(decision), approvals({ ...decision, requested_at: 5 })] },
     { messages: Array.from({ length: maxIds + 1 }, (_, index) => user(`m-${index}`)) },
   ];
   const named = bodies.map((body) => {

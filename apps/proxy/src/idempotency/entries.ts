@@ -1,7 +1,8 @@
 /**
  * The ids that a send reserves. A body with user messages reserves their ids, each with a digest of all user messages of the body;
  * a decision or the result of a tool reserves its tool call, with a digest of that member only; and the `Idempotency-Key` stands
- * for the whole body. Prefixes keep the kinds apart, so no caller can take the id of a decision that it may not make.
+ * for the whole body. A decision with `requested_at` also reserves that request, because a device can make several under one tool call id. Prefixes
+ * keep the kinds apart, so no caller can take the id of a decision that it may not make.
  */
 import type { Sha256 } from "@letta-environments/platform";
 import {
@@ -21,8 +22,11 @@ import type { SendEntry, SendScope } from "./store.ts";
 /** The most ids in one send. */
 export const maxIds = 256;
 
-/** The kind of thing that an id identifies. */
-export type EntryKind = "message" | "decision" | "tool_return" | "key";
+/**
+ * The kind of thing that an id identifies. `tool_call` is that of a decision on a request: another request can have it, and earlier versions know
+ * the decision by it alone.
+ */
+export type EntryKind = "message" | "decision" | "tool_call" | "tool_return" | "key";
 
 /** An id of a send, with its place in the request. */
 export interface RequestedEntry extends SendEntry {
@@ -56,11 +60,18 @@ export function readSendIds(body: SendMessageBody, idempotencyKey: string | null
         { kind: "message", id: messageEntryId(message.client_message_id), fingerprint: usersFingerprint, member },
       ];
     }
-    return message.approvals.map((approval, position) => {
+    return message.approvals.flatMap((approval, position): RequestedEntry[] => {
       const kind = "approve" in approval ? "decision" : "tool_return";
       const member = `messages[${index}].approvals[${position}].tool_call_id`;
       const fingerprint = digest("approve" in approval ? normaliseDecision(approval) : approval);
-      return { kind, id: `${kind}:${approval.tool_call_id}`, fingerprint, member };
+      const { tool_call_id: toolCallId } = approval;
+      const entry: RequestedEntry = { kind, id: `${kind}:${toolCallId}`, fingerprint, member };
+      const requestedAt = "approve" in approval ? (approval.requested_at ?? null) : null;
+      if (requestedAt === null) return [entry];
+      return [
+        { ...entry, kind: "tool_call" },
+        { ...entry, id: `request:${requestedAt}:${toolCallId}` },
+      ];
     });
   });
   if (idempotencyKey !== null) {
@@ -98,7 +109,8 @@ function normaliseDecision({ type: _type, ...decision }: ApprovalDecision): unkn
 
 function findIssues(entries: readonly RequestedEntry[]): readonly ProblemIssue[] {
   if (entries.length === 1) return [];
-  if (entries.length > maxIds) return [{ member: "messages", rule: `must have at most ${maxIds} ids` }];
+  if (entries.filter(({ kind }) => kind !== "tool_call").length > maxIds)
+    return [{ member: "messages", rule: `must have at most ${maxIds} ids` }];
   const seen = new Set<string>();
   return entries.flatMap(({ id, member }) => {
     const isRepeated = seen.has(id);

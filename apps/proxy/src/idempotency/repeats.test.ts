@@ -52,6 +52,30 @@ test("a request with a different decision on a known tool call is refused as alr
   expect(classifyRequest([a, decision, key], [known(a), other])).toEqual({ kind: "decided", entries: [decision] });
 });
 
+describe("a decision on a request", () => {
+  const toolCall = entry("tool_call", "call");
+  const requested = [toolCall, { ...entry("decision", "5:call"), member: "call" }] as const;
+  const [, request] = requested;
+  const otherRequest = known(entry("tool_call", "call", "other"), "send-2");
+
+  test("is new when only another request of its tool call was decided", () => {
+    expect(classifyRequest(requested, [otherRequest])).toEqual({ kind: "new" });
+  });
+
+  test.each([
+    ["it was sent", [known(toolCall), known(request)]],
+    ["it was sent by an earlier version, which knew the tool call only", [known(toolCall)]],
+    ["it was sent after another request of its tool call was decided", [otherRequest, known(request)]],
+  ])("is a repeat when %s", (_when, inUse) => {
+    expect(classifyRequest(requested, inUse)).toEqual({ kind: "repeat", state: inProgress });
+  });
+
+  test("is refused when the request was decided otherwise", () => {
+    const inUse = [otherRequest, known({ ...request, fingerprint: "other" })];
+    expect(classifyRequest(requested, inUse)).toEqual({ kind: "decided", entries: [request] });
+  });
+});
+
 describe("sends and requests in any order", () => {
   const names = fc.uniqueArray(fc.constantFrom("a", "b", "c"), { minLength: 1 });
   const body = fc.record({ names, content: fc.constantFrom("x", "y"), kind: fc.constantFrom("message", "decision") });

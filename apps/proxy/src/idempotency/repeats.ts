@@ -23,19 +23,32 @@ export type RequestClass =
  * @param known those of the request's ids that are in use
  */
 export function classifyRequest(entries: readonly RequestedEntry[], known: readonly KnownEntry[]): RequestClass {
-  const [first] = known;
-  if (first === undefined) return { kind: "new" };
   const knownById = new Map(known.map((entry) => [entry.id, entry]));
-  const inUse = entries.filter(({ id }) => knownById.has(id));
+  const own = withoutOtherRequests(entries, known);
+  const inUse = own.filter(({ id }) => knownById.has(id));
   const differs = ({ id, fingerprint }: RequestedEntry): boolean => knownById.get(id)?.fingerprint !== fingerprint;
+  const sends = new Map(inUse.flatMap(({ id }) => knownById.get(id) ?? []).map((entry) => [entry.sendId, entry]));
+  const [first] = sends.values();
+  if (first === undefined) return { kind: "new" };
 
   const decided = inUse.filter((entry) => entry.kind === "decision" && differs(entry));
   if (decided.length > 0) return { kind: "decided", entries: decided };
   const other = inUse.filter(differs);
   if (other.length > 0) return { kind: "conflict", entries: other };
-  const isWhole = entries.every(({ id, kind }) => kind === "key" || knownById.has(id));
-  const isOneSend = known.every(({ sendId }) => sendId === first.sendId);
-  return isWhole && isOneSend ? { kind: "repeat", state: first.state } : { kind: "conflict", entries: inUse };
+  // Of a decision on a request, one of its two ids is enough.
+  const members = new Set(inUse.map(({ member }) => member));
+  const isWhole = own.every(({ kind, member }) => kind === "key" || members.has(member));
+  return isWhole && sends.size === 1 ? { kind: "repeat", state: first.state } : { kind: "conflict", entries: inUse };
+}
+
+/** Leaves out the tool calls of decisions that are in use for another decision: its request may be another one, which has an id of its own. */
+export function withoutOtherRequests(
+  entries: readonly RequestedEntry[],
+  known: readonly KnownEntry[],
+): readonly RequestedEntry[] {
+  const isOther = ({ id, fingerprint }: RequestedEntry): boolean =>
+    known.some((entry) => entry.id === id && entry.fingerprint !== fingerprint);
+  return entries.filter((entry) => entry.kind !== "tool_call" || !isOther(entry));
 }
 
 /** The longest body that is stored unchanged, in UTF-16 code units. */

@@ -8,7 +8,7 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import { callerGone } from "../http/gateway-request.ts";
 import { type Deadline, repeatUntilDone } from "../lib/deadline.ts";
 import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
-import { classifyRequest, replayResponse, type RequestClass, toStoredResult } from "./repeats.ts";
+import { classifyRequest, replayResponse, type RequestClass, toStoredResult, withoutOtherRequests } from "./repeats.ts";
 import { createUnreleased, type Unreleased } from "./unreleased.ts";
 import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, ReserveOutcome, SendScope } from "./store.ts";
 
@@ -121,12 +121,12 @@ export function createSends(ports: SendsPorts): Sends {
     }
   }
 
-  return {
-    async run(send, connection, { recordStart, transmit }) {
+  const sends: Sends = {
+    async run(send, connection, steps) {
       const reservation = reservationOf(send, connection, clock);
       let outcome: ReserveOutcome;
       try {
-        outcome = await store.reserve(reservation, recordStart);
+        outcome = await store.reserve(reservation, steps.recordStart);
       } catch (cause) {
         onFailure("reserve", cause);
         // Nothing was sent, but the ids may have been reserved.
@@ -134,13 +134,18 @@ export function createSends(ports: SendsPorts): Sends {
         return responded(unavailable);
       }
       switch (outcome.kind) {
-        case "known":
-          return respond(send, reservation, outcome.entries);
+        case "known": {
+          const { ids } = send;
+          const entries = withoutOtherRequests(ids.entries, outcome.entries);
+          return entries.length === ids.entries.length
+            ? respond(send, reservation, outcome.entries)
+            : sends.run({ ...send, ids: { ...ids, entries } }, connection, steps);
+        }
         case "full":
           onFailure("reserve", new Error("the store is full"));
           return responded(unavailable);
         case "reserved": {
-          const finished = await transmit(outcome.isRecorded === true);
+          const finished = await steps.transmit(outcome.isRecorded === true);
           return { kind: "responded", response: finished.response, storing: storeOutcome(reservation, finished) };
         }
       }
@@ -157,6 +162,7 @@ export function createSends(ports: SendsPorts): Sends {
       return found && { result: found.result.find(({ sendId }) => !unreleased.has(sendId)) ?? null };
     },
   };
+  return sends;
 }
 
 /** Creates the function that stores the outcome of a send. After a failure it retries in the background. */

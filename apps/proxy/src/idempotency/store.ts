@@ -17,7 +17,7 @@ export interface SendScope {
   readonly conversationId: string;
 }
 
-/** One id of a send: a `client_message_id`, the tool call of a decision, or the `Idempotency-Key`. */
+/** One id of a send: a `client_message_id`, the tool call or the request of a decision, or the `Idempotency-Key`. */
 export interface SendEntry {
   /** Unique in the scope. A prefix keeps the kinds apart. */
   readonly id: string;
