@@ -1,8 +1,10 @@
 /**
- * The members of an upstream's problem that callers see beside its code: its text, the rules that it names, and how much of a body was delivered. Each
- * is rebuilt from the few values that it can have, because anything else in a problem may be meant for the gateway alone.
+ * The members of an upstream's problem that callers see beside its code: its text, the rules that it names, how much of a body was delivered, and
+ * the first decision on a request. Each is rebuilt from the few values that it can have, because anything else in a problem may be meant for the gateway
+ * alone.
  */
 import {
+  type DecidedApproval,
   type DeliveredParts,
   type ProblemCode,
   problemDefinitions,
@@ -28,7 +30,9 @@ export function publicMembers(
 ): Pick<ProblemOptions, "issues" | "members"> {
   const issues = publicIssues(problem["errors"], credential);
   const parts = readParts(code, problem);
-  return { ...(issues.length > 0 && { issues }), ...(parts !== null && { members: { parts } }) };
+  const approval = code === "approval_decided" ? readDecision(problem["approval"], credential) : null;
+  const members = { ...(parts !== null && { parts }), ...(approval !== null && { approval }) };
+  return { ...(issues.length > 0 && { issues }), members };
 }
 
 /** Returns how much was delivered of a body of which a part failed; `null` if the problem does not say that a part was delivered. */
@@ -39,6 +43,15 @@ export function readParts(code: ProblemCode, { parts }: JsonObject): DeliveredPa
   // A newer server may name a code that is unknown here. The numbers still say what must not be sent again.
   const known = typeof errorCode === "string" && isProblemCode(errorCode) ? errorCode : "upstream_error";
   return { count, delivered, errorCode: known };
+}
+
+/** Returns the decision in the member `approval`, without the request: the caller knows it, and may see less of the device than the gateway. */
+function readDecision(approval: unknown, credential: string | null): Partial<DecidedApproval> | null {
+  if (!isJsonObject(approval)) return null;
+  const { decision, decidedAt } = approval;
+  const decidedBy = publicText(approval["decidedBy"], credential);
+  const isKnown = decision === "allow" || decision === "deny";
+  return isKnown && decidedBy !== null && typeof decidedAt === "number" ? { decision, decidedBy, decidedAt } : null;
 }
 
 function isCount(value: unknown): value is number {

@@ -75,3 +75,28 @@ describe("what another gateway says about the delivery of a body", () => {
     expect(shownParts({ count: 2, delivered: 1, errorCode: "input_rejected" }, "rate_limited")).toBeUndefined();
   });
 });
+
+describe("the first decision on a request, which another gateway knows", () => {
+  const shownApproval = (approval: unknown, code: ProblemCode = "approval_decided"): unknown =>
+    Reflect.get(shownFor({ ...problemBody(code), approval }, problemDefinitions[code].status), "approval");
+  const decided = { decision: "deny", decidedBy: "key_1", decidedAt: 1_800_000_000_000 };
+
+  test("reaches the caller without the request, the credential and control characters", () => {
+    expect(shownApproval({ ...decided, id: "call-1", deviceId: "d", reason: credential.value })).toEqual(decided);
+    const decidedBy = `policy:\u0000${credential.value}`;
+    expect(shownApproval({ ...decided, decidedBy })).toEqual({ ...decided, decidedBy: "policy: [removed]" });
+  });
+
+  test.each([
+    ["is not an object", "deny"],
+    ["has no time", { ...decided, decidedAt: "yesterday" }],
+    ["was made by nobody", { ...decided, decidedBy: null }],
+    ["is another one than allow and deny", { ...decided, decision: credential.value }],
+  ])("is left out when it %s", (_what, approval) => {
+    expect(shownApproval(approval)).toBeUndefined();
+  });
+
+  test("is left out of a problem that has no such member", () => {
+    expect(shownApproval(decided, "rate_limited")).toBeUndefined();
+  });
+});
