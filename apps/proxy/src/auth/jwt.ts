@@ -58,11 +58,13 @@ export function createTokenAuthenticator(
   const { clock, digests, hasExpired } = ports;
   const keySets = createJwksCache(ports, settings);
   const verified = createBoundedMap<VerifiedToken>(maxVerifiedTokens);
-  let verifier: Promise<VerifyToken> | null = null;
+  let verifier: VerifyToken | null = null;
 
-  function loadVerifier(): Promise<VerifyToken> {
-    verifier ??= import("./jwt-verify.ts").then(({ createVerifyToken }) => createVerifyToken(settings));
-    return verifier;
+  /** Keeps no promise: on Workers, that of a request that has ended never settles. */
+  async function loadVerifier(): Promise<VerifyToken> {
+    if (verifier !== null) return verifier;
+    const { createVerifyToken } = await import("./jwt-verify.ts");
+    return (verifier ??= createVerifyToken(settings));
   }
 
   async function verify(
