@@ -104,7 +104,12 @@ export function createJwksCache(
       return usable();
     },
     async reload() {
-      const freshness = await refresh();
+      let freshness: Freshness = "failed";
+      try {
+        freshness = await refresh();
+      } catch {
+        // On Workers, the request that was reading was cancelled.
+      }
       return { keySet: usable(), freshness };
     },
     retryAfterMs,
