@@ -18,18 +18,38 @@ const text = /"(?:[^"\\\p{Cc}]|[\u007f-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})
 const maxDepth = 64;
 const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
-/** Returns the first syntax error; `null` if the text is JSON. */
+/** Returns the first syntax error, or else the first name that is twice in an object; `null` if the text is JSON without either. */
 export function findJsonSyntaxError(json: string): JsonSyntaxError | null {
   const scanner = new Scanner(json);
   try {
     scanner.value();
     scanner.end();
-    return null;
+    return findRepeatedName(json);
   } catch (error) {
     if (!(error instanceof Stop)) throw error;
-    const before = json.slice(0, error.offset).split("\n");
-    return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, reason: error.message };
+    return errorAt(json, error.offset, error.message);
   }
+}
+
+/** Returns the first name that is twice in an object of a text that is JSON; `null` if there is none. */
+export function findRepeatedName(json: string): JsonSyntaxError | null {
+  const objects: Set<unknown>[] = [];
+  for (const { 0: token, 1: written, 2: colon, index } of json.matchAll(/("(?:[^"\\]|\\.)*")\s*(:?)|[{}]/g)) {
+    if (token === "{") objects.push(new Set());
+    else if (token === "}") objects.pop();
+    if (!written || !colon) continue;
+    const names = objects.at(-1);
+    // Two names can be the same although they are written differently, with an escape.
+    const name: unknown = JSON.parse(written);
+    if (names?.has(name)) return errorAt(json, index, `${written} is in this object twice`);
+    names?.add(name);
+  }
+  return null;
+}
+
+function errorAt(json: string, offset: number, reason: string): JsonSyntaxError {
+  const before = json.slice(0, offset).split("\n");
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, reason };
 }
 
 class Stop extends Error {
@@ -53,8 +73,7 @@ class Scanner {
   value(): void {
     this.#take(space);
     const character = this.#json[this.#offset];
-    const names = new Set<string>();
-    if (character === "{") this.#list("}", () => this.#member(names));
+    if (character === "{") this.#list("}", () => this.#member());
     else if (character === "[") this.#list("]", () => this.value());
     else if (character === '"') this.#text();
     else if (!this.#take(scalar)) this.#fail("a value");
@@ -85,16 +104,10 @@ class Scanner {
     }
   }
 
-  #member(names: Set<string>): void {
+  #member(): void {
     this.#take(space);
-    const start = this.#offset;
-    if (this.#json[start] !== '"') this.#fail("a name in double quotes");
+    if (this.#json[this.#offset] !== '"') this.#fail("a name in double quotes");
     this.#text();
-    const written = this.#json.slice(start, this.#offset);
-    // Two names can be the same although they are written differently, with an escape.
-    const name = String(JSON.parse(written));
-    if (names.has(name)) throw new Stop(start, `${written} is in this object twice`);
-    names.add(name);
     if (!this.#takeCharacter(":")) this.#fail("a colon");
     this.value();
   }

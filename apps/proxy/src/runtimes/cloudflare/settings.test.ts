@@ -28,6 +28,20 @@ test("PROXY_CONFIG is JSON text or an object, and its deadline overrides the def
   }
 });
 
+test("a PROXY_CONFIG that is not JSON is refused, and so is a name that appears twice in it, with its place, as in a file", () => {
+  const place = "is not valid JSON: line 1, column";
+  for (const [PROXY_CONFIG, rule] of [
+    ["{", "must be JSON"],
+    ['{"tenants":{"a":{"deviceIds":["d"]}},"tenants":{"a":{}}}', `${place} 38: "tenants" is in this object twice`],
+    ['{"tenants":{"a":{},"\\u0061":{}}}', `${place} 20: "\\u0061" is in this object twice`],
+  ]) {
+    expect(resolveWorkerSettings({ ...good, PROXY_CONFIG })).toEqual({
+      ok: false,
+      problems: [{ setting: "PROXY_CONFIG", rule }],
+    });
+  }
+});
+
 test("settings that Workers cannot use are refused by name, without their values", () => {
   expect(brokenSettings({ UPSTREAM_URL: "" })).toEqual(["UPSTREAM_URL"]);
   expect(brokenSettings({ KEY_PEPPER: "short" })).toEqual(["KEY_PEPPER"]);

@@ -6,6 +6,7 @@ import type { AuditLog } from "../../audit/log.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
 import { GatewayFileSchema, parseConfigFile } from "../../config/file-schema.ts";
+import { findRepeatedName } from "../../config/json-syntax.ts";
 import type { GatewaySettings } from "../../config/settings.ts";
 import { minPepperLength } from "../../keys/pepper.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
@@ -33,8 +34,8 @@ const maxUpstreamTimeoutMs = 30_000;
 
 /** Resolves the settings of a Worker from its variables and secrets. `PROXY_CONFIG` is the configuration file as JSON. */
 export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>>): ResolvedWorkerSettings {
-  const file = readConfig(bindings["PROXY_CONFIG"]);
-  if (file === undefined) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule: "must be JSON" }] };
+  const { file, rule } = readConfig(bindings["PROXY_CONFIG"]);
+  if (rule !== undefined) return { ok: false, problems: [{ setting: "PROXY_CONFIG", rule }] };
   const misplaced = [...bindingProblems(bindings), ...fileProblems(file)];
   if (misplaced.length > 0) return { ok: false, problems: misplaced };
   const environment = Object.fromEntries(
@@ -112,10 +113,15 @@ function* workerProblems(settings: GatewaySettings): Generator<SettingProblem> {
   yield* findSharedCredentials(credentials);
 }
 
-/** Reads a variable that is JSON text, or an object if `wrangler.jsonc` has one; `undefined` for text that is not JSON. */
-function readConfig(value: unknown = ""): unknown {
-  if (value === "") return {};
-  return typeof value === "string" ? parseJson(value) : value;
+/** Reads a variable that is JSON text, or an object if `wrangler.jsonc` has one. Returns the rule that a text breaks. */
+function readConfig(value: unknown = ""): { readonly file?: unknown; readonly rule?: string } {
+  if (typeof value !== "string") return { file: value };
+  const text = value || "{}";
+  const file = parseJson(text);
+  if (file === undefined) return { rule: "must be JSON" };
+  const error = findRepeatedName(text);
+  if (error === null) return { file };
+  return { rule: `is not valid JSON: line ${error.line}, column ${error.column}: ${error.reason}` };
 }
 
 /** Adds the default deadline. A value with a wrong type is returned unchanged, so that its own rule refuses it. */
