@@ -10,6 +10,7 @@ import type { GatewayConfig } from "../src/services.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
+import { cloudflareStatuses } from "./support/cloudflare-statuses.ts";
 
 /** A remote server with the environments of each tenant. */
 function rowsOf(rows: (tenant: string) => readonly Environment[]): UpstreamFetch {
@@ -167,21 +168,26 @@ test("a send invalidates the responses of its device and the lists, and of no ot
   ).toEqual(["/v1/environments", "/v1/environments/device-1"]);
 });
 
-test("the last response is served stale for a minute while the upstream fails", async () => {
-  let isUp = true;
-  const rows = rowsOf(() => [environmentRow("1")]);
-  const { ask, issueKey, clock } = setUp((request, signal) =>
-    isUp ? rows(request, signal) : Promise.resolve({ reason: "unreachable", cause: new Error("down") }),
-  );
-  const { key } = await issueKey();
-  await ask(key);
-  isUp = false;
-  await clock.advance(30_000);
-  const stale = await ask(key);
-  expect([stale.status, stale.headers["age"]]).toEqual([200, "30"]);
-  await clock.advance(60_000);
-  expect((await ask(key)).status).toBe(502);
-});
+test.each(["unreachable", 500, 502, 503, 504, ...cloudflareStatuses] as const)(
+  "the last response is served stale for a minute while the upstream fails: %s",
+  async (failure) => {
+    const failed =
+      typeof failure === "number"
+        ? jsonResponse(failure, {}, { "retry-after": "60" })
+        : { reason: failure, cause: new Error("down") };
+    let isUp = true;
+    const rows = rowsOf(() => [environmentRow("1")]);
+    const { ask, issueKey, clock } = setUp((...call) => (isUp ? rows(...call) : Promise.resolve(failed)));
+    const { key } = await issueKey();
+    await ask(key);
+    isUp = false;
+    await clock.advance(30_000);
+    const stale = await ask(key);
+    expect([stale.status, stale.headers["age"]]).toEqual([200, "30"]);
+    await clock.advance(60_000);
+    expect((await ask(key)).status).toBe(typeof failure === "number" ? failure : 502);
+  },
+);
 
 test("a caller that disconnects does not cancel the response of callers that wait for the same request", async () => {
   let asked = 0;

@@ -2,6 +2,7 @@
 import type { CacheResult, FetchedResponse } from "@letta-environments/http-cache";
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import { isGatewayFailure } from "../http/gateway-failure.ts";
 import { errorCodeOf, revalidated } from "../http/response.ts";
 import { memoizeRecent } from "../lib/memoize-text.ts";
 import type { TtlsByStatus } from "./policy.ts";
@@ -53,9 +54,6 @@ export function toClientResponse(result: CacheResult<Fetched>, showsStatus: bool
   return { status, headers: shown, body };
 }
 
-/** Statuses for which a stale response may be served instead (RFC 5861, section 4). */
-const errorStatuses: ReadonlySet<number> = new Set([500, 502, 503, 504]);
-
 /** Errors that an operator has to fix. A stale response must not hide them, in particular one that was fetched with another credential. */
 const operatorErrors: ReadonlySet<unknown> = new Set([
   "upstream_credential_rejected",
@@ -64,9 +62,10 @@ const operatorErrors: ReadonlySet<unknown> = new Set([
   "upstream_invalid_response",
 ]);
 
-/** Whether a stale response may be served instead of this one. */
+/** Whether a stale response may be served instead of this one (RFC 5861, section 4). */
 function isReplaceableError(response: PlainResponse): boolean {
-  return errorStatuses.has(response.status) && !operatorErrors.has(errorCodeOf(response));
+  const { status } = response;
+  return (status === 500 || isGatewayFailure(status)) && !operatorErrors.has(errorCodeOf(response));
 }
 
 /**

@@ -9,6 +9,7 @@ import { failureThreshold, probeIntervalMs } from "./attempt.ts";
 import { divideCalls } from "./concurrency.ts";
 import { createCallRemote, type RemoteExchange } from "./remote-call.ts";
 import { maxSavedRetries, retriesPerRead } from "./retry.ts";
+import { cloudflareStatuses } from "../../test/support/cloudflare-statuses.ts";
 
 const unreachable: UpstreamFetch = () => Promise.resolve({ reason: "unreachable", cause: null });
 const works: UpstreamFetch = () => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
@@ -108,6 +109,16 @@ describe("a failing upstream", () => {
     expect((await world.call("read", "one")).status).toBe(502);
   });
 });
+
+test.each([502, 503, 504, ...cloudflareStatuses])(
+  "an upstream that responds to reads with %d is down",
+  async (status) => {
+    const world = createWorld(() => Promise.resolve(jsonResponse(status, {})));
+    for (let count = 0; count < failureThreshold; count++) await world.call("read");
+    expect(problemOf(await world.call("read")).errorCode).toBe("upstream_unreachable");
+    expect(world.sent).toHaveLength(failureThreshold);
+  },
+);
 
 test.each(["unexpected_continue", "undecodable"] as const)(
   "an upstream whose response the client does not accept is not down: %s",
@@ -246,7 +257,7 @@ describe("sends to the upstream", () => {
     for (const result of [
       { reason: "unreachable", cause: null } as const,
       { reason: "broken", cause: null } as const,
-      ...[429, 500, 502, 503, 504].map((status) => jsonResponse(status, {})),
+      ...[429, 500, 502, 503, 504, ...cloudflareStatuses].map((status) => jsonResponse(status, {})),
     ]) {
       const world = createWorld(() => Promise.resolve(result));
       await world.call("send");

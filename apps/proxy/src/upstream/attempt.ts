@@ -10,6 +10,7 @@ import {
   refused,
   type Refused,
 } from "@letta-environments/schema";
+import { isGatewayFailure } from "../http/gateway-failure.ts";
 import { callerGone } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
@@ -188,8 +189,6 @@ function downResponse(retryAfterMs: number): PlainResponse {
 
 const overloaded = problemResponse("overloaded");
 
-const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
-
 /** Returns whether an attempt shows that the server works. An attempt that ended early or at a stop shows nothing, and a send may be slow because of its device. */
 function healthSignalOf({ method }: Endpoint, outcome: CallOutcome): "works" | "failed" | "unknown" {
   if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
@@ -197,5 +196,5 @@ function healthSignalOf({ method }: Endpoint, outcome: CallOutcome): "works" | "
   if (result === null || ("reason" in result && result.isStopped)) return "unknown";
   // For any other reason, it has responded in a way that the gateway does not accept.
   if ("reason" in result) return result.reason === "unreachable" || result.reason === "broken" ? "failed" : "works";
-  return method === "GET" && failingStatuses.has(result.status) ? "failed" : "works";
+  return method === "GET" && isGatewayFailure(result.status) ? "failed" : "works";
 }

@@ -11,6 +11,7 @@ import {
   retryDelayMs,
   type RetrySituation,
 } from "./retry.ts";
+import { cloudflareStatuses } from "../../test/support/cloudflare-statuses.ts";
 
 const nowMs = Date.UTC(2027, 0, 15, 8, 0, 0);
 
@@ -28,8 +29,10 @@ describe("repeats of reads", () => {
     [{ reason: "broken", cause: null }, true],
     [{ reason: "too_large", cause: null }, false],
     [{ reason: "undecodable", cause: null }, false],
-    ...[408, 429, 502, 503, 504].map((status) => [respond(status), true] as [PlainResponse, boolean]),
-    ...[200, 304, 400, 401, 403, 404, 409, 500, 501].map(
+    ...[408, 429, 502, 503, 504, ...cloudflareStatuses].map(
+      (status) => [respond(status), true] as [PlainResponse, boolean],
+    ),
+    ...[200, 304, 400, 401, 403, 404, 409, 500, 501, 519, 528, 529, 531].map(
       (status) => [respond(status), false] as [PlainResponse, boolean],
     ),
     [respond(503, { "x-should-retry": "false" }), false],

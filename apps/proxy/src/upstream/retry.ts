@@ -3,6 +3,7 @@
  * retries to a share of all reads, so that a server that is down does not get more load than one that works. Sends are never repeated.
  */
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
+import { isGatewayFailure } from "../http/gateway-failure.ts";
 import type { UpstreamFailure } from "../ports.ts";
 
 /** The most retries of a read. */
@@ -36,12 +37,11 @@ export function retryDelayMs({ result, retries, remainingMs, nowMs, random }: Re
   return delayMs < remainingMs ? delayMs : null;
 }
 
-const transientStatuses: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
-
 /** Returns whether the same read may succeed soon. */
 function isTransient(result: PlainResponse | UpstreamFailure): boolean {
   if ("reason" in result) return !result.isStopped && (result.reason === "unreachable" || result.reason === "broken");
-  return transientStatuses.has(result.status) && result.headers["x-should-retry"] !== "false";
+  const { status, headers } = result;
+  return (status === 408 || status === 429 || isGatewayFailure(status)) && headers["x-should-retry"] !== "false";
 }
 
 /** Reads `Retry-After` (RFC 9110 section 10.2.3) in milliseconds from now; `null` when it is missing or malformed. */

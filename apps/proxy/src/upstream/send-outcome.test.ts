@@ -9,6 +9,7 @@ import {
 import { describe, expect, test } from "vitest";
 import { problemOf } from "../../test/support/test-proxy.ts";
 import { describeDelivery, sendOutcome } from "./send-outcome.ts";
+import { cloudflareStatuses } from "../../test/support/cloudflare-statuses.ts";
 
 const messages = { hasMessages: true, hasApprovals: false };
 const decisions = { hasMessages: false, hasApprovals: true };
@@ -38,6 +39,7 @@ describe("statuses from third-party servers", () => {
   test.each([
     [[400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 418, 422, 425, 451, 307, 308], "release none"],
     [[201, 202, 204, 301, 302, 303, 408, 409, 429, 499, 500, 502, 503, 504, 599, 600, 999], "settle unknown"],
+    [cloudflareStatuses, "settle unknown"],
   ])("the statuses %j from a third-party server have the outcome %s", (statuses, expected) => {
     expect(statuses.map((status) => [status, outcome(foreign(status))])).toEqual(
       statuses.map((status) => [status, expected]),
