@@ -9,13 +9,14 @@ import {
   moduleOf,
   startBareWorkerd,
   text,
-  workerdVersion,
   workerFlags,
 } from "../../apps/proxy/test/runtimes/bare-workerd.ts";
+import { createWorkerdLauncher } from "../../apps/proxy/test/runtimes/workerd-launcher.ts";
 import { pinned } from "../harness/pin.ts";
 import { fixedBody } from "../systems/fixed-answer.ts";
 
-export { workerdVersion };
+/** The version of workerd. */
+export const workerdVersion: string = createWorkerdLauncher().version;
 
 /** A Worker with a socket. `counting` is the gateway with counters, see `workers/counting.js`. */
 export type EdgeWorker = "gateway" | "counting" | "bare";

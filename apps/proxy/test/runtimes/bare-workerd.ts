@@ -10,10 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { appFolder, workerSecrets } from "./workerd-launcher.ts";
 
-const require = createRequire(createRequire(join(appFolder, "package.json")).resolve("wrangler"));
-
-/** The version of workerd. */
-export const workerdVersion: string = (require("workerd/package.json") as { readonly version: string }).version;
+const wrangler = createRequire(createRequire(import.meta.url).resolve("wrangler"));
 
 /** A running workerd. */
 export interface BareWorkerd {
@@ -107,7 +104,7 @@ export async function startBareWorkerd(
     `using Workerd = import "/workerd/workerd.capnp";
     const config :Workerd.Config = (services = [${[...services, stored].join(", ")}], sockets = [${sockets.join(", ")}]);`,
   );
-  const { default: program } = require("workerd") as { readonly default: string };
+  const { default: program } = wrangler("workerd") as { readonly default: string };
   const [file, args] = command(program, ["serve", "--experimental", "--control-fd=3", configPath]);
   const stdio: StdioOptions = ["ignore", stdout, "inherit", "pipe"];
   const child = spawn(file, args, { stdio });
