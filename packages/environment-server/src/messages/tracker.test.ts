@@ -128,6 +128,16 @@ describe("messages that an earlier process did not store", () => {
     expect(await log.readMessages("env-1", "m-1", 1)).toEqual([unsavedOf("m-1", 1)]);
   });
 
+  test("a send of this process that was not sent is not taken for one of a killed process", async () => {
+    const delivery = deliveryOf("m-1");
+    const { clock, tracker, log } = setUp(async () => [unsavedOf("m-1", 1)]);
+    void tracker.open(delivery);
+    tracker.discard(delivery);
+    expect(await tracker.resume("env-1")).toEqual([]);
+    await clock.advance(1_000);
+    expect(await log.readMessages("env-1", "m-1", 1)).toEqual([]);
+  });
+
   test("resumed messages are limited like other messages", async () => {
     const count = maxFollowedPerRow + 1;
     const { tracker } = setUp(async () => Array.from({ length: count }, (_, index) => unsavedOf(`m-${index}`, -index)));

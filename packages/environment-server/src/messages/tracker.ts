@@ -100,6 +100,8 @@ interface State extends MessageTrackerOptions {
   readonly budget: ReplyBudget;
   readonly detached: DetachedPolicies;
   readonly followed: FollowedSends<TrackedSend>;
+  /** Ids of the last sends of this process, which stores or discards them itself. */
+  readonly opened: Set<string>;
   /** Ids of sends that the device was asked about and does not know. */
   readonly unknownToDevice: Set<string>;
   /** Ended, and not stored yet. */
@@ -212,6 +214,7 @@ function createState(options: MessageTrackerOptions): State {
     budget: { used: 0 },
     detached: createDetachedPolicies(),
     followed: createFollowedSends(),
+    opened: new Set(),
     unknownToDevice: new Set(),
     ending,
     listeners: createGroups(),
@@ -225,6 +228,7 @@ function open(
 ): void | Promise<void> {
   const tenant = state.rows.get(scope.environmentId)?.tenant;
   if (tenant === undefined || userMessageIds.length === 0) return;
+  dropOldest(state.opened.add(id), maxFollowedMessages);
   const now = state.wallNow();
   const send = { deliveryId: id, tenant, scope, policy, messageIds: userMessageIds, isResumed: false };
   const entry: TrackedSend = { ...send, sentAt: now, updatedAt: now, status: receivedStatus };
@@ -294,7 +298,8 @@ function takePolicy(state: State, send: TrackedSend): void {
 async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
   // One after the other: what this process has not stored yet is stored first.
   const stored = await findOpenMessages(state, environmentId);
-  const unsaved = (await state.findUnsaved?.(environmentId)) ?? [];
+  const found = (await state.findUnsaved?.(environmentId)) ?? [];
+  const unsaved = found.filter(({ deliveryId }) => !state.opened.has(deliveryId));
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];
   const open = groupByDelivery([...unsaved, ...stored], row.tenant).filter(
