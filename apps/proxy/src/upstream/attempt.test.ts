@@ -120,6 +120,18 @@ test.each([502, 503, 504, ...cloudflareStatuses])(
   },
 );
 
+test("a send with a status of Cloudflare does not end an outage", async () => {
+  const world = createWorld(works);
+  await world.breakDown();
+  world.fetch = () => Promise.resolve(jsonResponse(521, {}));
+  await world.clock.advance(probeIntervalMs * 2);
+  await world.call("send");
+  await world.call("read");
+  expect(world.sent).toEqual(["POST", "GET"]);
+  expect(problemOf(await world.call("read")).errorCode).toBe("upstream_unreachable");
+  expect(world.events.map(({ type }) => type)).not.toContain("upstream_recovered");
+});
+
 test.each(["unexpected_continue", "undecodable"] as const)(
   "an upstream whose response the client does not accept is not down: %s",
   async (reason) => {

@@ -196,5 +196,7 @@ function healthSignalOf({ method }: Endpoint, outcome: CallOutcome): "works" | "
   if (result === null || ("reason" in result && result.isStopped)) return "unknown";
   // For any other reason, it has responded in a way that the gateway does not accept.
   if ("reason" in result) return result.reason === "unreachable" || result.reason === "broken" ? "failed" : "works";
-  return method === "GET" && isGatewayFailure(result.status) ? "failed" : "works";
+  if (!isGatewayFailure(result.status)) return "works";
+  // For a send, a status of Cloudflare says as little as a broken connection. Another one can be the server's own.
+  return method === "GET" ? "failed" : result.status >= 520 ? "unknown" : "works";
 }
