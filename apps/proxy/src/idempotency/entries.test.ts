@@ -87,18 +87,25 @@ test("the fingerprint of an Idempotency-Key depends on the whole body, but not o
   expect(of({ messages, agentId: "a", later: 1 })).not.toBe(of({ messages, agentId: "a" }));
 });
 
-test("a body with a duplicate id or too many ids is 400 naming the member", () => {
+test("a body with a duplicate id or too many ids is 400 naming the member once", () => {
   const bodies = [
     { messages: [user("m"), user("m", "y")] },
     { messages: [approvals(decision), approvals({ ...decision, requested_at: 5 })] },
+    { messages: [approvals({ ...decision, requested_at: 5 }), approvals({ ...decision, requested_at: 5 })] },
     { messages: Array.from({ length: maxIds + 1 }, (_, index) => user(`m-${index}`)) },
   ];
   const named = bodies.map((body) => {
     const read = readSendIds(body as SendMessageBody, null, sha256Hex);
-    return read.kind === "refused" && [read.response.status, problemOf(read.response).errors?.[0]?.member];
+    return (
+      read.kind === "refused" && [
+        read.response.status,
+        ...(problemOf(read.response).errors ?? []).map(({ member }) => member),
+      ]
+    );
   });
   expect(named).toEqual([
     [400, "messages[1].client_message_id"],
+    [400, "messages[1].approvals[0].tool_call_id"],
     [400, "messages[1].approvals[0].tool_call_id"],
     [400, "messages"],
   ]);

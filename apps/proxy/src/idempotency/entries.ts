@@ -112,9 +112,8 @@ function findIssues(entries: readonly RequestedEntry[]): readonly ProblemIssue[]
   if (entries.filter(({ kind }) => kind !== "tool_call").length > maxIds)
     return [{ member: "messages", rule: `must have at most ${maxIds} ids` }];
   const seen = new Set<string>();
-  return entries.flatMap(({ id, member }) => {
-    const isRepeated = seen.has(id);
-    seen.add(id);
-    return isRepeated ? [{ member, rule: "must differ from the other ids of the request" }] : [];
-  });
+  const repeated = entries.filter(({ id }) => seen.size === seen.add(id).size);
+  // A decision on a request has two ids.
+  const members = new Set(repeated.map(({ member }) => member));
+  return [...members].map((member) => ({ member, rule: "must differ from the other ids of the request" }));
 }

@@ -205,7 +205,9 @@ function refused(
   { entries }: { readonly entries: readonly RequestedEntry[] },
   rule: string,
 ): SendRunResult {
-  return responded(problemResponse(code, { issues: entries.map(({ member }) => ({ member, rule })) }));
+  // A decision on a request has two ids.
+  const members = [...new Set(entries.map(({ member }) => member))];
+  return responded(problemResponse(code, { issues: members.map((member) => ({ member, rule })) }));
 }
 
 function reservationOf(send: RequestedSend, connection: KnownConnection, clock: Pick<Clock, "monotonic">): Reservation {
