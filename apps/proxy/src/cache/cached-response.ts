@@ -62,7 +62,7 @@ const operatorErrors: ReadonlySet<unknown> = new Set([
   "upstream_invalid_response",
 ]);
 
-/** Whether a stale response may be served instead of this one (RFC 5861, section 4). */
+/** Whether a stale response may be served instead of this one (RFC 5861, section 4, and the statuses of Cloudflare). */
 function isReplaceableError(response: PlainResponse): boolean {
   const { status } = response;
   return (status === 500 || isGatewayFailure(status)) && !operatorErrors.has(errorCodeOf(response));

@@ -1,5 +1,5 @@
 /**
- * Keeps the pending requests in memory right when several servers share a store, and devices move between them: the server with the socket of a device
+ * Keeps the pending requests in memory correct when several servers share a store, and devices move between them: the server with the socket of a device
  * stores what becomes of its requests, and another server does not learn of it. So a row is read again before its device connects, and is forgotten once
  * its device is connected elsewhere.
  */

@@ -88,7 +88,7 @@ export interface DeviceRouter {
    * were passed. An operation that has reached the other process and has no response is unknown, never repeated.
    */
   deliver(call: DeviceCall): Promise<PlainResponse>;
-  /** A socket has opened in this process. Earlier sockets of its row elsewhere must be closed with {@link LocalDevices.replace} of every process. */
+  /** A socket has opened in this process. Earlier sockets of its row elsewhere must be closed with {@link LocalDevices.replace} of every other process. */
   opened(environmentId: string, location: DeviceLocation): void;
   /** The socket of a row in this process has ended. */
   ended(environmentId: string): void;
