@@ -31,7 +31,7 @@ export function findJsonSyntaxError(json: string): JsonSyntaxError | null {
   }
 }
 
-/** Returns the first name that is twice in an object of a text that is JSON; `null` if there is none. */
+/** Returns the first name that appears twice in an object of a JSON text; `null` if no name does. */
 export function findRepeatedName(json: string): JsonSyntaxError | null {
   const objects: Set<unknown>[] = [];
   for (const { 0: token, 1: written, 2: colon, index } of json.matchAll(/("(?:[^"\\]|\\.)*")\s*(:?)|[{}]/g)) {

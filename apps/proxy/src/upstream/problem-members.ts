@@ -35,7 +35,7 @@ export function publicMembers(
   return { ...(issues.length > 0 && { issues }), members };
 }
 
-/** Returns how much was delivered of a body of which a part failed; `null` if the problem does not say that a part was delivered. */
+/** Returns which parts of a body were delivered before one failed; `null` if the problem does not say that any was. */
 export function readParts(code: ProblemCode, { parts }: JsonObject): DeliveredParts | null {
   if (!(code === "input_rejected" || code === "delivery_unknown") || !isJsonObject(parts)) return null;
   const { count, delivered, errorCode } = parts;

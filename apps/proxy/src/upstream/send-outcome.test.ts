@@ -125,11 +125,11 @@ describe("problems of another gateway", () => {
     const known = problemResponse("input_rejected", { headers: deduplicating });
     expect(outcome(rejected, decisions)).toBe("release null");
     expect(outcome(known, messages)).toBe("settle null");
-    // The server delivers only the rest of a body of which it recognises a part.
+    // The server recognises the part that it has delivered, and delivers only the rest.
     expect([outcome(rejected, mixed), outcome(known, mixed)]).toEqual(["settle null", "release null"]);
   });
 
-  test("a body of which a part was delivered is sent again only by a server that recognises that part, and is never called undelivered", () => {
+  test("a body that was delivered in part is sent again only by a server that recognises that part, and never counts as undelivered", () => {
     const members = { parts: { count: 2, delivered: 1, errorCode: "approval_not_found" } };
     const rejected = problemResponse("input_rejected", { members });
     const known = problemResponse("input_rejected", { members, headers: deduplicating });

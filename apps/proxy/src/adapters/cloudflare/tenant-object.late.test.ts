@@ -10,7 +10,7 @@ import type { TenantObjectStub } from "./tenant-object.ts";
 vi.mock("cloudflare:workers", () => workersModule);
 const { TenantObject } = await import("./tenant-object.ts");
 
-test("a send of which nothing was sent is sent when it is repeated in another isolate, however late its reservation arrives", async () => {
+test("a send that delivered nothing can be repeated in another isolate, however late its reservation arrives", async () => {
   const clock = createVirtualClock();
   const object = new TenantObject(createFakeContext(), { KEY_PEPPER: "p" }, { clock, capacity: 10 });
   const sender = createTestSender(clock);

@@ -97,7 +97,7 @@ describe.runIf(canLaunchValkey())("reservations that arrive late", () => {
     expect(ttl).toBeLessThanOrEqual(86_401_000);
   });
 
-  test("a send of which nothing was sent is sent when it is repeated at another gateway, however late its reservation arrives", async () => {
+  test("a send that delivered nothing can be repeated at another gateway, however late its reservation arrives", async () => {
     const { proxy, first, second } = await setUp();
     const work: Promise<unknown>[] = [];
     const gateway = (store: IdempotencyStore): Sends =>
