@@ -123,8 +123,8 @@ export function isSameMode(left: string, right: string): boolean {
 }
 
 /**
- * Whether a list is filtered by a user id that the principal may not see. Such a list is empty and must not be requested upstream: its rows would reveal
- * who runs which device.
+ * Whether a list is filtered by a user id that the principal may not see. Such a list is empty and must not be requested upstream: its rows would show
+ * the devices of that user.
  */
 export function isUserHidden({ scopes }: Pick<Principal, "scopes">, userId: string | undefined): boolean {
   return userId !== undefined && !scopes.has("details");
