@@ -92,6 +92,29 @@ test("a send to which the upstream has not responded when the gateway stops is d
   expect(upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(1);
 });
 
+test("a send that its device has not acknowledged when the gateway stops is delivery_unknown for its record and its repeats", async () => {
+  const { instance, main, key, send, reopen } = await start({}, { scopes: ["send", "connect"] });
+  const { audit } = instance.resources;
+  if (audit === null) throw new Error("unreachable");
+  const append = vi.spyOn(audit, "append");
+  const device = await connectScriptedDevice({
+    baseUrl: main.url,
+    apiKey: key,
+    deviceId: "d1",
+    acknowledge: () => null,
+  });
+  // Its connection may close before the response is written.
+  const sent = send(main.url, device.connectionId).catch(() => null);
+  await device.received.waitFor((frame) => frame.type === "input");
+  await instance.close(0, [main.connections]);
+  await sent;
+
+  expect(append.mock.calls.at(-1)).toEqual([expect.objectContaining({ type: "send_finished", status: 504 })]);
+  const next = await reopen();
+  expect(await send(next.main.url, device.connectionId)).toMatchObject({ status: 504, errorCode: "delivery_unknown" });
+  await next.instance.close(0, [next.main.connections]);
+});
+
 test("a send whose connection the upstream has not listed when the gateway stops is upstream_unreachable, and can be sent again", async () => {
   const asked = Promise.withResolvers<void>();
   const upstream = await createFakeUpstream(() => asked.resolve());
