@@ -65,9 +65,17 @@ describe("requests that pass", () => {
     expect(await forwardedBody(body)).toEqual({ messages: [message], agentId: "a1" });
   });
 
-  test("a __proto__ member of a known object is not forwarded", async () => {
-    const body = `{"__proto__":{"agentId":"other"},"messages":[{"__proto__":{"x":1},${JSON.stringify(message).slice(1)}]}`;
-    expect(await forwardedBody(body)).toStrictEqual({ messages: [message] });
+  test.each(["__proto__", "prototype", "constructor"])(
+    "a member %s of a known object is not forwarded",
+    async (name) => {
+      const body = `{"${name}":{"agentId":"other"},"messages":[{"${name}":{"x":1},${JSON.stringify(message).slice(1)}]}`;
+      expect(await forwardedBody(body)).toStrictEqual({ messages: [message] });
+    },
+  );
+
+  test("a member __proto__ inside an unknown member is forwarded", async () => {
+    const body = `{"later":{"__proto__":{"x":1}},"messages":[${JSON.stringify(message)}]}`;
+    expect(JSON.stringify(await forwardedBody(body))).toContain('"__proto__":{"x":1}');
   });
 
   test("a HEAD is handled as a GET, and its response has no body", async () => {
