@@ -1,6 +1,6 @@
 /**
- * Decides again on requests that stayed open, as for a new request: earlier decisions would still apply to a key that was revoked meanwhile, or to a
- * device that has lost its tags.
+ * Decides again on requests that stayed open, as if they were new. Otherwise a key that was revoked meanwhile, or a device that has lost its tags,
+ * would still be treated as before.
  *
  * - After a late body: a caller can hold back its body as long as the host waits for it, a minute or more. Every decision about the caller and its
  *   device is made again.

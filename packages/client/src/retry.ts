@@ -40,8 +40,8 @@ export function isRepeatable({ safety, status, code, shouldRetry, delivery, dedu
   if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
   const mayBeDelivered = delivery === "unknown";
   if (safety !== "read" && !mayBeDelivered && undeliveredCodes.includes(code)) return true;
-  // Any server may send `x-should-retry: true`; it counts only from a server that deduplicates, and only for requests that it deduplicates. A full
-  // queue stays full while turns run.
+  // `x-should-retry: true` counts only if the server deduplicates this request, because any other server may send it, too. A full queue stays full
+  // while turns run.
   if (safety !== "read" && (!deduplicates || code === "queue_full")) return false;
   if (status === 429 && !mayBeDelivered) return true;
   if (safety === "once") return false;

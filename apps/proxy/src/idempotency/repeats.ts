@@ -12,9 +12,9 @@ export type RequestClass =
   | { readonly kind: "new" }
   /** The request repeats an earlier send. */
   | { readonly kind: "repeat"; readonly state: KnownEntry["state"] }
-  /** A different decision on the same tool call was sent before. */
+  /** A different decision on the same tool call was sent before: 409 `approval_decided`. */
   | { readonly kind: "decided"; readonly entries: readonly RequestedEntry[] }
-  /** Ids belong to another body, or only some of them are known. */
+  /** Ids belong to another body, or only some of them are known: 422 `message_id_reused`. */
   | { readonly kind: "conflict"; readonly entries: readonly RequestedEntry[] };
 
 /**

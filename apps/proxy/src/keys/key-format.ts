@@ -2,7 +2,7 @@
  * The shape of a gateway key: `lek_` + 12 characters of public id + `_` + 43 of secret + 6 of checksum, all base62.
  *
  * The prefix lets secret scanners find a leaked key, the public id lets people name one without showing it, the secret has
- * 256 bits, and the checksum refuses typing errors and guesses before any store is read.
+ * 256 bits, and the checksum refuses typing errors, and keys that were made up without it, before any store is read.
  */
 import type { RandomBytes } from "../ports.ts";
 

@@ -20,7 +20,8 @@ export const concurrencyRetryMs = 1_000;
  *
  * `states` holds for each check the TAT (0 for an unknown key), or for concurrent requests the number of live leases of other
  * requests. It is overwritten with the state to store: the new TAT (the old one if nothing changes), or for concurrent requests
- * 1 if the lease is granted and 0 if it is not. A probe stores it too: a TAT more than one burst ahead is cut once, so that the reported wait ends.
+ * 1 if the lease is granted and 0 if it is not. A probe, which charges nothing, stores the state too: it
+ * cuts a TAT that is more than one burst ahead, so that the wait that it reports really ends.
  */
 export function decideRateLimits(
   checks: readonly RateLimitCheck[],

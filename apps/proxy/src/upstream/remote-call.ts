@@ -183,7 +183,7 @@ export function buildRemoteRequest(
 function acceptedHeaders(request: GatewayRequest, hasBody: boolean): PlainHeaders {
   const headers: Record<string, string> = {};
   for (const [name, accepted] of forwardedHeaders) {
-    // The response to a read may be shared with other callers, so only the trace and `Via` come from its caller.
+    // The response to a read may be shared with other callers, so only the trace, `Via` and the request id come from its caller.
     if (!hasBody && name === "idempotency-key") continue;
     // Without a valid `traceparent` it belongs to no trace (W3C Trace Context, section 3.3.1).
     if (name === "tracestate" && headers["traceparent"] === undefined) continue;

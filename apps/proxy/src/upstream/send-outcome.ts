@@ -25,8 +25,8 @@ const elsewhere: SendOutcome = { action: "release", delivery: "unknown" };
 
 /**
  * 5xx codes of this project that mean nothing was sent. Every code below 500 means that too, except those that {@link sendOutcome} handles first.
- * `undeliveredCodes` of the client differs, because it lists what may be repeated: it has `rate_limited` (429), and not the
- * refused credential, which no repeat changes.
+ * The client's `undeliveredCodes` is another list: codes after which a repeat can succeed. So it has `rate_limited`, and not
+ * `upstream_credential_rejected`.
  */
 const undeliveredServerErrors: ReadonlySet<ProblemCode> = new Set([
   "audit_unavailable",

@@ -20,7 +20,7 @@ import { isProblemCode, publicMembers, publicText } from "./problem-members.ts";
 
 /**
  * Returns the response for the caller. It passes on no header fields of the upstream but {@link rateLimitFieldsOf}, `Idempotency-Replayed: true` and
- * the `Retry-After` of errors.
+ * the `Retry-After` of errors. `x-should-retry` of an error decides that of the gateway's own response.
  */
 export function validateResponse(
   endpoint: KnownEndpoint,

@@ -139,8 +139,8 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
 }
 
 /**
- * The series of positions. A new one begins with the first changes of the process, which may have started on an earlier copy of the data, and
- * after a loss. A process that only reads does not begin one.
+ * The series of positions. A new one begins after a loss, and with the first changes of each process, because its data may be a restored, older copy.
+ * A process that only reads does not begin one.
  */
 function createSeries({ log, onLost, ...ids }: Pick<ChangeRecorderOptions, "log" | "onLost" | "randomId" | "sha256">) {
   /** The series that the next changes begin. */

@@ -10,8 +10,9 @@ import { type DeliveryPart, isKeyId } from "./plan.ts";
 type RepeatClass =
   | { readonly kind: "new" }
   | { readonly kind: "repeat"; readonly deliveryId: string; readonly outcome: DeliveryOutcome | null }
-  /** The `Idempotency-Key` was used for another body. */
+  /** The `Idempotency-Key` was used for another body: 422 `message_id_reused`. */
   | { readonly kind: "key_conflict" }
+  /** Ids were used for other content, or only some are known: 422 `message_id_reused`, or 409 `approval_decided` for a decision. */
   | { readonly kind: "conflict"; readonly messageIds: ReadonlySet<string> };
 
 /**

@@ -111,6 +111,7 @@ function toEventEnvironment(row: EnvironmentRow, presence: Presence | null, wall
     ...members
   } = presentEnvironment({ scopes: noScopes, tenant: row.tenant }, environment);
   const { connectionName, tags } = row;
+  // Members that a row can lose again. Without its `null`, readers keep the last value of such a member after a restart.
   const missing = { currentMode: null, displayName: null, tags: null, sendProblem: null };
   return {
     members: { ...missing, ...members },

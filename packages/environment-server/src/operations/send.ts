@@ -3,9 +3,10 @@
  * receives the first outcome, whether the device is online or not.
  *
  * Frames are sent in the order in which the requests of a connection arrived. Two queues keep this order: one per connectionId for the look-up and
- * `beforeSend`, and one per environment row for storing the ids and writing the frame. A key whose limits may need a query to the device has a
- * separate first queue, so that only its own sends wait for the answer. A message that waits for an earlier one of its conversation is in neither
- * queue; see `conversations/order.ts`. A body with decisions becomes several frames, and frames of other sends may be written between them.
+ * `beforeSend`, and one per environment row for storing the ids and writing the frame. The first queue is separate for a key with limits about which
+ * the device may have to be asked, so that only sends of that key wait for the answer. A message that waits for an earlier one of its conversation is
+ * in neither queue; see `conversations/order.ts`. A body with decisions becomes several frames, and frames of other sends may be written between
+ * them.
  */
 import {
   allowsAgent,

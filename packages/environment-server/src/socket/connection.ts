@@ -124,7 +124,7 @@ function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
   return Math.abs(changedByMs) < minChangeMs ? wallMs : wallMs + changedByMs;
 }
 
-/** Whether a device is online: its socket is open, and its last ping is less than 120 seconds old (the rule of the official clients). */
+/** Whether a device is online: its socket is open, and its last ping, or the opening, is less than 120 seconds old (the rule of the official clients). */
 export function isOnline({ lastHeartbeat }: DeviceConnection, { monotonicMs }: Pick<Moment, "monotonicMs">): boolean {
   return monotonicMs - lastHeartbeat.monotonicMs < onlineWindowMs;
 }

@@ -54,7 +54,7 @@ export interface UserMessage {
   otid?: string;
 }
 
-/** The result of a tool that the caller ran. */
+/** The result of a tool that the caller ran. The embedded server refuses it: 422 `approvals_unsupported`. */
 export interface ToolReturn {
   /** Whether the tool succeeded. */
   status: "success" | "error";

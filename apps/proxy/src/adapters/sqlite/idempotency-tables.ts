@@ -27,8 +27,8 @@ const rowsPerFullPrune = 1_024;
 
 /**
  * The tables. A text `key` stands for an id in its scope, see {@link keyOfId}. A row of `send_attempts` is one send, with its result. Results and
- * connections are JSON. Triggers count the rows, because counting a million of them is slow. A send that was released before its reservation arrived is an
- * attempt whose only id is {@link keyOfReleased}, so that earlier versions count it and remove it like any other. It is stored even without room.
+ * connections are JSON. Triggers count the rows, because counting a million of them is slow. If a send is released before its reservation
+ * arrives, an attempt with the single id {@link keyOfReleased} is stored, even without room. Earlier versions count and remove it like any other.
  *
  * Durable Objects execute them at each start, without a version. So a new column is not added here, but needs a step in `migrateAuditFile`, and its
  * own check in `adapters/cloudflare/tenant-object.ts`, as `audit_dropped` has one in `audit-retention.ts` there.

@@ -18,7 +18,10 @@ import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-r
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 
-/** The tables of keys. Triggers count every change of a key, but not its uses. */
+/**
+ * The tables of keys. Triggers count every change of a key, but not its uses. Durable Objects execute them at each start, without a version. So a new
+ * column is not added here, but needs a step in {@link createSqliteKeyStore}, and its own check in `adapters/cloudflare/key-object.ts`.
+ */
 export const keyTables = `
   CREATE TABLE IF NOT EXISTS keys (
     id TEXT PRIMARY KEY,

@@ -34,6 +34,7 @@ const rowsPerPurge = 256;
  */
 const pragmas = "PRAGMA synchronous = NORMAL;";
 
+/** The tables. Durable Objects execute them at each start, without a version, so a new column is not added here, but needs a step and its own check. */
 const schema = `
   CREATE TABLE IF NOT EXISTS rate_limits (
     policy TEXT NOT NULL, key TEXT NOT NULL, arrival_us INTEGER NOT NULL, PRIMARY KEY (policy, key)

@@ -114,8 +114,8 @@ export function findPredecessor(
   { queues }: Pick<DeviceConnection, "queues">,
 ): PendingDelivery | null {
   if (waitedMs >= maxMessageWaitMs || waitCancelled.aborted) return null;
-  // If messages are queued, the device adds new ones to its queue and acknowledges them immediately. A running turn alone does not guarantee this: it
-  // can end before two messages arrive. With a queue, the next turn starts, and would also have to end.
+  // If messages are queued, the device adds new ones to its queue and acknowledges them immediately. A running turn is not enough, because it can end
+  // before the messages arrive. With a queue, another turn follows, which would have to end before they arrive as well.
   if (queues !== null && queues.sizeOf(scope, []).count > 0) return null;
   const isBefore = ({ isSent, isDecision, reportedOutcome, delivery }: PendingDelivery): boolean =>
     isSent && !isDecision && reportedOutcome === null && isSameConversation(delivery.scope, scope);
