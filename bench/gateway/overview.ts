@@ -31,7 +31,7 @@ export function tableOfOverview(
   };
   return {
     caption:
-      "Requests a second on one core as a ratio to nginx in the same run, and CPU time of a request. Every server checks a key and a limit, and logs each request.",
+      "Requests a second on one core, relative to nginx in the same run, and CPU time of a request. Every server checks a key and a limit, and logs each request.",
     columns: ["gateway", ...loads.map(([, title]) => title)],
     rows: [...names].map(([system, name]) => [name, ...loads.map(([load]) => cell(system, load))]),
   };
