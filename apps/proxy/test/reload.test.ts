@@ -12,6 +12,7 @@ import {
 } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { environmentRow } from "./support/environment-row.ts";
+import { requestHead, sendRaw } from "./support/raw-http.ts";
 
 const page = "https://console.example";
 
@@ -36,9 +37,9 @@ function write(config: unknown): void {
   renameSync(`${file}.next`, file);
 }
 
-async function start(config: unknown): Promise<void> {
+async function start(config: unknown, env: Record<string, string> = {}): Promise<void> {
   write(config);
-  proxy = await launchProxy({ args: ["--config", file] });
+  proxy = await launchProxy({ args: ["--config", file], env });
 }
 
 function reloadNow(): void {
@@ -115,6 +116,22 @@ test("a reload reports settings that need a restart, and applies the others", as
   reloadNow();
   await proxy.process.waitForOutput(/"changed":\["cors.origins"\],"awaitingRestart":\["publicUrl"\]/);
   expect(await allowedOrigin()).toBe(page);
+});
+
+test("the administration keeps its host's name until the restart that changes the host", async () => {
+  const token = "a".repeat(40);
+  // The shortest name of loopback that is neither `localhost` nor written as an address.
+  await start({ admin: { port: 0, host: "127.1", allowRemote: true } }, { ADMIN_TOKEN: token });
+  const [, url = ""] = await proxy.process.waitForOutput(/"event":"admin_listening","url":"([^"]+)"/);
+  const statusAs = async (host: string): Promise<number> => {
+    const head = requestHead("GET", "/admin/v1/keys", { host, authorization: `Bearer ${token}` });
+    return (await sendRaw(url, head)).status;
+  };
+  expect([await statusAs("127.1"), await statusAs("other.example")]).toEqual([200, 421]);
+  write({ admin: { port: 0, host: "127.0.0.1", hostnames: ["other.example"] } });
+  reloadNow();
+  await proxy.process.waitForOutput(/"changed":\["admin.hostnames"\],"awaitingRestart":\["admin.host"\]/);
+  expect([await statusAs("127.1"), await statusAs("other.example")]).toEqual([200, 200]);
 });
 
 test("a send that is in flight during a reload gets the device's acknowledgement", async () => {

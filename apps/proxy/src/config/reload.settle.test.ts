@@ -60,6 +60,25 @@ test.each([
   expect(settled).toHaveProperty("awaitingRestart", expect.arrayContaining([name]));
 });
 
+test("only changed settings are named: those of a part that is switched on or off are not compared", () => {
+  const reloaded = (file: unknown, next: unknown) => settleReload(settingsOf(file), settingsOf(next));
+  expect(reloaded({}, { cache: { enabled: false } })).toMatchObject({
+    changed: [],
+    awaitingRestart: ["cache.enabled"],
+  });
+  expect(reloaded({ admin: { port: 1 } }, {})).toMatchObject({ changed: [], awaitingRestart: ["admin.port"] });
+});
+
+test("the administration keeps the name of its host until the restart that changes the host", () => {
+  const admin = { port: 1, host: "old.example", allowRemote: true };
+  const settled = settleReload(settingsOf({ admin }), settingsOf({ admin: { port: 1 } }));
+  expect(settled).toMatchObject({
+    changed: [],
+    awaitingRestart: ["admin.host"],
+    settings: { admin: { host: "old.example" } },
+  });
+});
+
 test("a change that needs a restart does not stop other changes from taking effect", () => {
   const settled = settleReload(settingsOf({}), settingsOf({ port: 1, cors: { origins: ["https://a.example"] } }));
   expect(settled).toMatchObject({ changed: ["cors.origins"], awaitingRestart: ["port"], settings: { port: 8787 } });

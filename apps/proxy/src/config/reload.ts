@@ -158,7 +158,7 @@ const fixedMembers = [
   "otlp",
 ] as const;
 
-/** All of them by their names in the file. */
+/** All of them by their names in the file. `undefined`: the part to which the setting belongs is off. */
 const fixed = {
   ...Object.fromEntries(fixedMembers.map((name) => [name, (settings: Settings) => settings[name]])),
   "console.enabled": (settings) => settings.console,
@@ -167,7 +167,7 @@ const fixed = {
   "cache.store": ({ cache }) => cache?.store,
   "cache.maxBytes": ({ cache }) => cache?.maxBytes,
   "cache.maxEntries": ({ cache }) => cache?.maxEntries,
-  "admin.port": ({ admin }) => admin?.port,
+  "admin.port": ({ admin }) => admin?.port ?? null,
   "admin.host": ({ admin }) => admin?.host,
 } satisfies Record<string, (settings: Settings) => unknown>;
 
@@ -199,12 +199,16 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
   };
 }
 
+/** Names the members that differ. A part that is switched on or off is named once: its other members are not compared. */
 function differences(
   members: Readonly<Record<string, (settings: Settings) => unknown>>,
   left: Settings,
   right: Settings,
 ): readonly string[] {
   return Object.entries(members)
-    .filter(([, read]) => !isDeepEqual(read(left), read(right)))
+    .filter(([, read]) => {
+      const [before, after] = [read(left), read(right)];
+      return before !== undefined && after !== undefined && !isDeepEqual(before, after);
+    })
     .map(([name]) => name);
 }

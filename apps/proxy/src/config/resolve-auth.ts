@@ -150,6 +150,5 @@ export function resolveAdmin(
       rule: `must be the operator's token if admin.port is set: ${tokenRule}`,
     });
   }
-  // The name of the host setting is a valid name of the listener.
-  return { settings: { host, port, hostnames: [host, ...hostnames], token: token ?? "" }, problems };
+  return { settings: { host, port, hostnames, token: token ?? "" }, problems };
 }

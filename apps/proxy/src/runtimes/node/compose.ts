@@ -103,7 +103,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     {
       ...settings,
       userAgent,
-      adminListener: admin && { token: admin.token, guard: createHostGuard(admin.hostnames) },
+      adminListener: admin && { token: admin.token, guard: createHostGuard([admin.host, ...admin.hostnames]) },
     },
     (parts) => [
       ...(metrics?.adminEndpoints ?? []),
