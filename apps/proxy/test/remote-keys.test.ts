@@ -86,7 +86,10 @@ test("no request is sent without a token, with a data directory, or with http: t
   await expect(runLettaProxy([...nowhere, proxy.url])).rejects.toMatchObject({ code: 1 });
   const env = { ADMIN_TOKEN: adminKey };
   await expect(runLettaProxy([...nowhere, proxy.url, "--data-dir", "d"], env)).rejects.toMatchObject({ code: 2 });
-  await expect(runLettaProxy([...nowhere, "http://gateway.example"], env)).rejects.toMatchObject({ code: 2 });
+  await expect(runLettaProxy([...nowhere, "http://gateway.example"], env)).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("--url must be https: (http: is for loopback)\n"),
+  });
 });
 
 test("a remote gateway that cannot be reached is reported with its URL and the reason", async () => {

@@ -65,7 +65,7 @@ function jwksUrlRule(text: string): string | null {
   const url = new URL(text);
   url.search = "";
   const parsed = parseUpstreamBaseUrl(url.href, false);
-  return parsed.ok ? null : parsed.rule.replace(/, or with upstream\.allowInsecure/, "");
+  return parsed.ok ? null : parsed.rule;
 }
 
 /** The syntax of a credential in a header. */

@@ -70,7 +70,7 @@ function resolveUpstream(
   if (url === undefined) return { kind: "embedded" };
   const credential = environment["LETTA_API_KEY"] || null;
   const { allowInsecure = false, maxResponseBytes = 8_388_608 } = upstream;
-  const baseUrl = parseUpstreamBaseUrl(url, allowInsecure);
+  const baseUrl = parseUpstreamBaseUrl(url, allowInsecure, ", or with upstream.allowInsecure");
   const isSendable = credential === null || /^[\x21-\x7e]+$/.test(credential);
   if (baseUrl.ok && isSendable) return { kind: "http", baseUrl: baseUrl.value, credential, maxResponseBytes };
   const rule = baseUrl.ok ? "needs a LETTA_API_KEY of visible ASCII characters" : baseUrl.rule;

@@ -50,11 +50,12 @@ export interface UpstreamBaseUrl {
 
 /**
  * Parses the URL of an upstream, or returns the rule that it breaks. Every request sends a credential, which must not cross a
- * network unencrypted: `http:` is for loopback only, unless `allowInsecure`.
+ * network unencrypted: `http:` is for loopback only, unless `allowInsecure`. The rule about that ends with `hint`, where a setting allows it.
  */
 export function parseUpstreamBaseUrl(
   text: string,
   allowInsecure: boolean,
+  hint = "",
 ): { readonly ok: true; readonly value: UpstreamBaseUrl } | { readonly ok: false; readonly rule: string } {
   if (!URL.canParse(text)) return { ok: false, rule: "must be an absolute URL" };
   const url = new URL(text);
@@ -62,7 +63,7 @@ export function parseUpstreamBaseUrl(
   if (url.username !== "" || url.password !== "") return { ok: false, rule: "must not contain a user or a password" };
   if (url.search !== "" || url.hash !== "") return { ok: false, rule: "must have no query and no fragment" };
   if (url.protocol === "http:" && !isLoopbackHost(url.hostname) && !allowInsecure) {
-    return { ok: false, rule: "must be https: (http: is for loopback, or with upstream.allowInsecure)" };
+    return { ok: false, rule: `must be https: (http: is for loopback${hint})` };
   }
   return { ok: true, value: { origin: url.origin, basePath: url.pathname.replace(/\/+$/, "") } };
 }
