@@ -67,6 +67,18 @@ test("a refusal of a remote gateway names the rule, and contains no token and no
   await expect(tenant).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("administering key") });
 });
 
+test("a refusal whose message repeats the broken rule has it once", async () => {
+  const errors = [{ member: "name", rule: "must be short" }];
+  const strange = await createFakeUpstream((_request, response) => {
+    response.writeHead(400, { "content-type": "application/problem+json" });
+    response.end(JSON.stringify({ message: "name must be short.", errors }));
+  });
+  onTestFinished(() => strange.close());
+  await expect(runLettaProxy(["keys", "list", "--url", strange.url], { ADMIN_TOKEN: adminKey })).rejects.toMatchObject({
+    stderr: "letta-proxy: the gateway responded with 400: name must be short\n",
+  });
+});
+
 test("only strings from another server's error are printed, on the line of the failure", async () => {
   const errors = [{ member: "na\u001b[2Jme", rule: "must\nbe short" }, { member: 5 }, null];
   const strange = await createFakeUpstream((_request, response) => {

@@ -96,6 +96,7 @@ function findingLine({ fault, writer, sequence }: AuditFinding): string {
   return `  ${[...place, faultTexts[fault]].join(", ")}`;
 }
 
-function count(number: number, noun: string): string {
+/** A number with its noun, which has an `s` unless the number is 1. */
+export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

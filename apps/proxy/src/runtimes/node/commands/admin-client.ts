@@ -141,7 +141,8 @@ function describe({ message, errors }: JsonObject): string {
     .filter(isJsonObject)
     .flatMap(({ member, rule }) =>
       typeof member === "string" && typeof rule === "string" ? [`${member} ${rule}`] : [],
-    );
+    )
+    .filter((rule) => !text.includes(rule));
   // Another server may have written anything.
   return printable(rules.length === 0 ? text : `${text} (${rules.join("; ")})`);
 }

@@ -8,7 +8,7 @@ import { findLatest } from "../../../commands/audit-latest.ts";
 import { hasSealOf, isNewestSealOf } from "../../../audit/chain.ts";
 import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../../audit/verify.ts";
 import { actionNames, type AuditFilter, eventNames, outcomeNames } from "../../../audit/reader.ts";
-import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
+import { count, formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
 import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
@@ -77,7 +77,7 @@ export async function pruneAuditCommand(context: CommandContext): Promise<void> 
   const audit = await openAudit({ dataDir }, loadPepper(dataDir, keyPepper, true));
   try {
     const { records, chains, damaged } = await audit.dropBefore(before, commandLineActor());
-    print(`Dropped ${records} records of ${chains} writers.\n`);
+    print(`Dropped ${count(records, "record")} of ${count(chains, "writer")}.\n`);
     if (damaged !== null) {
       throw new CommandError(
         `the chain of writer ${damaged} is not intact, so it was left alone; see 'letta-proxy audit verify'`,
