@@ -78,6 +78,17 @@ test("a backup of a running gateway restores its keys, devices and audit log, wh
   expect(await list.json()).toMatchObject({ connections: [{ deviceId: "device-1" }] });
 });
 
+test("backup and restore print control characters of a path as escapes", async () => {
+  await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")]);
+  const made = await run(["backup", pathOf("\u001b.tar"), "--data-dir", pathOf("data")]);
+  const restored = await run(["restore", pathOf("\u001b.tar"), "--data-dir", pathOf("\u001bnew")]);
+  expect([made.stdout, restored.stdout]).toEqual([
+    expect.stringContaining(String.raw`\u001b.tar: proxy.sqlite, audit.sqlite.`),
+    expect.stringContaining(String.raw`\u001bnew/pepper`),
+  ]);
+  expect(made.stdout + restored.stdout).not.toContain("\u001b");
+});
+
 test("a backup without --with-pepper has no pepper, and the restored keys work once the pepper is restored", async () => {
   const { stdout: key } = await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")]);
   expect(await run(["backup", pathOf("b.tar"), "--data-dir", pathOf("data")])).toMatchObject({ code: 0 });

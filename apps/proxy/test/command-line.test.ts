@@ -123,6 +123,16 @@ describe("the pepper of a data directory", () => {
     for (const name of await readdir(inner)) expect((await stat(join(inner, name))).mode & 0o777).toBe(0o600);
   });
 
+  test("config check refuses a damaged pepper before any key exists, as a start does", async () => {
+    await writeFile(join(session.dataDir, "pepper"), "x");
+    for (const words of [
+      ["config", "check"],
+      ["start", "--port", "0"],
+    ]) {
+      expect(await run(words)).toMatchObject({ code: 1, stderr: expect.stringContaining("the pepper is damaged") });
+    }
+  });
+
   test("every command fails if the pepper is missing while keys exist, and creates no new one", async () => {
     await run(["keys", "create", "--name", "n"]);
     await rm(join(session.dataDir, "pepper"));

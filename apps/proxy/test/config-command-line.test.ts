@@ -53,6 +53,17 @@ test("a configuration that is not UTF-8 is refused instead of read with other ch
   });
 });
 
+test("config check and console link print control characters of a path or an address as escapes", async () => {
+  const file = join(session.dataDir, "\u001b[31m.json");
+  await writeFile(file, "{}");
+  const { stdout } = await run(["config", "check", "--config", file]);
+  expect(stdout).toContain(String.raw`\u001b[31m.json was read.`);
+  await run(["keys", "create", "--name", "n"]);
+  const link = await run(["console", "link", "--gateway", "http://gateway.example/\u001b[31m"]);
+  expect([link.code, link.stdout]).toEqual([0, expect.stringContaining(String.raw`/\u001b[31m/console/#link=`)]);
+  expect(stdout + link.stdout).not.toContain("\u001b");
+});
+
 test("config check reports which file was read, or that there was none, and shows the upstream with its path", async () => {
   const file = join(session.dataDir, "gateway.json");
   // Editors on Windows write a byte order mark, which RFC 8259 section 8.1 allows to ignore.

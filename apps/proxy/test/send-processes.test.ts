@@ -97,13 +97,15 @@ test.skipIf(!canLaunchValkey()).each([
   [["--appendonly", "no"], "set 'appendonly yes'"],
   [["--maxmemory-policy", "volatile-lru"], "set 'maxmemory-policy noeviction'"],
 ])(
-  "a gateway with a remote upstream does not start on a Valkey with %j",
+  "a gateway with a remote upstream does not start on a Valkey with %j, and config check finds that",
   async (args, hint) => {
     const valkey = await launchValkey({ args });
     closers.push(() => valkey.stop());
     const env = { UPSTREAM_URL: upstream.url, VALKEY_URL: valkey.url, KEY_PEPPER: pepper };
     const starting = runLettaProxy(["start", "--port", "0", "--data-dir", dataDir], env);
     await expect(starting).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(hint) });
+    const check = runLettaProxy(["config", "check", "--data-dir", dataDir], env);
+    await expect(check).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(hint) });
   },
   60_000,
 );

@@ -75,7 +75,7 @@ const gatewayFor = (visitor: string): OptionDefinition =>
   option(
     "gateway",
     "URL",
-    `where the ${visitor} reaches the gateway (default: the public URL, else the address of the running gateway)`,
+    `where the ${visitor} reaches the gateway (default: the public URL, else the address of the running gateway, else the configured host and port)`,
   );
 
 const json: OptionDefinition = flag("json", "print JSON");

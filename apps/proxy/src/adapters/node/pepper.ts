@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   openSync,
@@ -47,6 +48,11 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
   }
   createExclusively(path);
   return pepperOf(checkLength(readFileSync(path), path), hmacSha256Hex);
+}
+
+/** Whether there is a pepper, so that {@link loadPepper} would create none. */
+export function hasPepper(dataDir: string, text: string | null): boolean {
+  return text !== null || existsSync(join(dataDir, pepperName));
 }
 
 /** Explains that the pepper does not match the stored data, where it came from, and what to do. It contains no part of the pepper. */

@@ -2,7 +2,7 @@
 import { existsSync, renameSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { CommandError } from "@letta-environments/command-line";
+import { CommandError, printableLines } from "@letta-environments/command-line";
 import type { SqliteDatabase, SqliteFile } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
 import { openSqlite } from "@letta-environments/platform/sqlite";
@@ -19,7 +19,7 @@ import {
 } from "../../../adapters/node/backup-archive.ts";
 import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
 import { OlderTablesError, openStore } from "../../../adapters/node/open-store.ts";
-import { describeWrongPepper, loadPepper } from "../../../adapters/node/pepper.ts";
+import { describeWrongPepper, hasPepper, loadPepper } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore, readPeppersOfSeals } from "../../../adapters/sqlite/audit-store.ts";
 import { readPeppersOfKeys } from "../../../adapters/sqlite/key-store.ts";
 import { verifyAudit } from "../../../audit/verify.ts";
@@ -66,7 +66,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
       : "It does not contain the pepper. No key can be verified without it, so keep a copy elsewhere.",
     ...(valkeyUrl === null ? [] : ["The keys are in Valkey, not in this file."]),
   ];
-  print([`Wrote ${path}: ${files.map(({ name }) => name).join(", ")}.`, ...notes, ""].join("\n"));
+  print(printableLines([`Wrote ${path}: ${files.map(({ name }) => name).join(", ")}.`, ...notes, ""].join("\n")));
 }
 
 /** Copies a database while others use it. The copy is complete in one file. */
@@ -128,8 +128,7 @@ async function assertPepperFits(
 
 /** Returns the pepper, if there is one. It is never created here. */
 function peekPepper({ dataDir, keyPepper }: Pick<Settings, "dataDir" | "keyPepper">): Pepper | null {
-  if (keyPepper === null && !existsSync(join(dataDir, pepperName))) return null;
-  return loadPepper(dataDir, keyPepper, true);
+  return hasPepper(dataDir, keyPepper) ? loadPepper(dataDir, keyPepper, true) : null;
 }
 
 /** `restore FILE`: checks the whole archive next to the data directory, and then puts the directory into place. */
@@ -170,7 +169,7 @@ export async function restoreCommand(context: CommandContext): Promise<void> {
   });
   const names = manifest.files.map(({ name }) => name).join(", ");
   const when = new Date(manifest.createdAt).toISOString();
-  print([`Restored ${dataDir} as it was at ${when}: ${names}.`, ...notes, ""].join("\n"));
+  print(printableLines([`Restored ${dataDir} as it was at ${when}: ${names}.`, ...notes, ""].join("\n")));
 }
 
 function checkDatabase(folder: string, name: string, path: string): void {

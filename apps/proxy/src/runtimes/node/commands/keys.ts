@@ -1,5 +1,5 @@
 /** The commands for keys. They work on the keys of this machine or, with `--url`, on those of a gateway elsewhere. */
-import { CommandError, misuse, parseDuration, quoteForShell } from "@letta-environments/command-line";
+import { CommandError, misuse, parseDuration, printable, quoteForShell } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { allowsMode, matchesNamePattern, unaskedTools } from "@letta-environments/schema";
 import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
@@ -74,7 +74,7 @@ export async function consoleLinkCommand(context: CommandContext): Promise<void>
   const request = readConsoleLink(context.parsed.options, systemClock.now());
   const baseUrl = readGatewayUrl(context);
   if (!context.parsed.options.has("gateway")) assertServesConsole(context.settings().dataDir);
-  print(`${formatConsoleLink(baseUrl, await createLocalLink(context, request))}\n`);
+  print(`${printable(formatConsoleLink(baseUrl, await createLocalLink(context, request)))}\n`);
 }
 
 /** Refuses a link that the running gateway of the data directory would not know. @throws CommandError */
