@@ -90,7 +90,7 @@ describe("start", () => {
     });
     expect(await runLettaProxy(["start", "--data-dir", file]).catch((error: unknown) => error)).toMatchObject({
       code: 1,
-      stderr: `letta-proxy: --data-dir ${file}: this is a file; pass a directory\n`,
+      stderr: `letta-proxy: the data directory ${file}: this is a file; pass a directory\n`,
     });
     expect(await run(["start", "--port", "x"])).toMatchObject({ code: 2 });
     expect(await run(["start"], { UPSTREAM_URL: "http://10.0.0.1" })).toMatchObject({ code: 1 });

@@ -57,7 +57,8 @@ test("config check refuses a data directory that a start refuses, and creates or
   ] as const;
   for (const [dataDir, reason] of refused) {
     const check = runLettaProxy(["config", "check", "--config", config, "--data-dir", dataDir]);
-    await expect(check).rejects.toMatchObject({ code: 1, stderr: `letta-proxy: --data-dir ${dataDir}: ${reason}\n` });
+    const stderr = `letta-proxy: the data directory ${dataDir}: ${reason}\n`;
+    await expect(check).rejects.toMatchObject({ code: 1, stderr });
   }
   await chmod(shared, 0o755);
   for (const dataDir of [shared, free]) {

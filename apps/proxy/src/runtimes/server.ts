@@ -208,10 +208,10 @@ function mintKey(
   return { secret: minted.key, record: minted.record };
 }
 
-/** Names the setting instead of the command's option in errors about the data directory. */
+/** Names the variable, which programs set, in errors about the data directory. */
 function namingSettings(cause: unknown): unknown {
   if (!(cause instanceof CommandError)) return cause;
-  const message = cause.message.replace(/^--data-dir(?= )|(?<=with )--data-dir$/, "DATA_DIR");
+  const message = cause.message.replace(/^the data directory(?= )|(?<=with )--data-dir$/, "DATA_DIR");
   return new CommandError(message, cause.exitCode, { cause, details: cause.details });
 }
 

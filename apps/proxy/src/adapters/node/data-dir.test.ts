@@ -55,9 +55,11 @@ test("if a probe file can be written, the error is the one from SQLite, and the 
 test("a data directory that is a file, or below a file, is refused with an error that names the file", async () => {
   const file = join(folder, "file");
   writeFileSync(file, "");
-  await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(`--data-dir ${file}: this is a file; pass a directory`);
+  await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(
+    `the data directory ${file}: this is a file; pass a directory`,
+  );
   const below = join(file, "deep", "er");
-  await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
+  await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`the data directory ${below}: ${file} is a file`);
 });
 
 test("a directory contains gateway data if it has at least one gateway file; other files do not count", async () => {
@@ -73,7 +75,7 @@ test("a directory contains gateway data if it has at least one gateway file; oth
 test("a data directory without access permission is not mistaken for a missing one", () => {
   const endless = join(folder, "endless");
   symlinkSync(endless, endless);
-  expect(() => assertGatewayData(endless)).toThrow(/^--data-dir .*endless: ELOOP/);
+  expect(() => assertGatewayData(endless)).toThrow(/^the data directory .*endless: ELOOP/);
 });
 
 test("a database that this user may not open is refused with that reason, not with SQLite's error", async () => {
@@ -87,6 +89,6 @@ test("a database that this user may not open is refused with that reason, not wi
 
 test.runIf(process.platform === "linux")("a path at which no directory can be created fails immediately", async () => {
   await expect(openDatabase("/proc/letta/data", "x.sqlite")).rejects.toThrow(
-    "--data-dir /proc/letta/data: the system does not allow new directories there",
+    "the data directory /proc/letta/data: the system does not allow new directories there",
   );
 });

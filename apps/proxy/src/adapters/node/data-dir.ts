@@ -193,7 +193,7 @@ function exists(path: string): boolean {
 }
 
 function unusable(dataDir: string, cause: unknown): CommandError {
-  return new CommandError(`--data-dir ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
+  return new CommandError(`the data directory ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
 }
 
 /** Whether a part of the requested path exists. Throws if it is a file. */
