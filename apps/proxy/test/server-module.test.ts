@@ -276,7 +276,7 @@ const refused: readonly (readonly [ServerOptions, string | RegExp])[] = [
   [{ environment: { PORT: "x" } }, "PORT must be an integer from 0 to 65535"],
   [{ mountPath: "letta/" }, "mountPath must be a path without a trailing slash, such as /letta"],
   [{ mountPath: "/letta" }, /^PUBLIC_URL must .* with the path \/letta/],
-  [{ config: { admin: { port: 1 } } }, /admin/],
+  [{ config: { admin: { port: 1 } } }, /^admin\.port needs a separate listener/],
   [
     { config: { console: { enabled: true } }, mountPath: "/a", environment: { PUBLIC_URL: "https://x.example/a" } },
     /^console\.enabled /,

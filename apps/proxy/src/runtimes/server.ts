@@ -171,8 +171,10 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
 
 /** @throws TypeError that names every setting that breaks a rule */
 function resolveServerSettings({ environment = {}, config }: SettingSources, mountPath: string): Settings {
+  // The listener that the token is for is refused below.
+  const withoutAdminToken = true;
   // A program has no terminal of its own; as with the option, the console is off unless the configuration enables it.
-  const resolved = resolveSettings({ flags: { log: "json" }, environment, file: config });
+  const resolved = resolveSettings({ flags: { log: "json" }, environment, file: config, withoutAdminToken });
   const problems = resolved.ok ? [] : resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
   if (!/^\/(?:[\w.~-]+(?:\/[\w.~-]+)*)?$/.test(mountPath)) {
     problems.push("mountPath must be a path without a trailing slash, such as /letta");

@@ -68,6 +68,7 @@ test("a handler with an unavailable store is live but not ready, and a handler w
   ]);
   expect((await handler(get("/readyz"))).status).toBe(503);
   expect(() => built.createFetchHandler({})).toThrow("UPSTREAM_URL is required");
+  expect(() => withoutStores({ admin: { port: 1 } })).toThrow("admin.port needs a separate listener");
 });
 
 /** Callers bring their own key of the upstream: nothing is stored. */

@@ -49,7 +49,13 @@ const observation = ["metrics", "otlp"] as const;
  * @throws TypeError that names every setting that breaks a rule
  */
 export function resolveFetchSettings({ environment = {}, config }: SettingSources): Settings {
-  const resolved = resolveSettings({ flags: {}, environment: withoutOpenTelemetry(environment), file: config });
+  const resolved = resolveSettings({
+    flags: {},
+    environment: withoutOpenTelemetry(environment),
+    file: config,
+    // The listener that the token is for is refused below.
+    withoutAdminToken: true,
+  });
   if (!resolved.ok) {
     throw new TypeError(resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
   }
