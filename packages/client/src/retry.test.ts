@@ -27,6 +27,21 @@ test("a send is repeated after every 5xx code that permits it, except a command'
 
 const failed = { code: "http_error" } as const;
 
+/** The codes in the table of the README which say that nothing was sent. */
+const undelivered = [
+  "audit_unavailable",
+  "idempotency_unavailable",
+  "issuer_unavailable",
+  "key_store_unavailable",
+  "limits_unavailable",
+  "overloaded",
+  "rate_limited",
+  "shutting_down",
+  "storage_unavailable",
+  "upstream_timeout",
+  "upstream_unreachable",
+] as const;
+
 describe("isRepeatable", () => {
   test.each([
     ["read", undefined, null, true],
@@ -104,6 +119,22 @@ describe("isRepeatable", () => {
       expect(isRepeatable({ ...attempt, deduplicates: true, shouldRetry: "true" })).toBe(true);
       expect(isRepeatable({ ...attempt, deduplicates: true, shouldRetry: "true", safety: "once" })).toBe(false);
     }
+  });
+
+  test("a problem with parts that were delivered repeats no send, whatever its code and headers say", () => {
+    for (const safety of ["deduplicated", "once"] as const)
+      for (const deduplicates of [true, false])
+        for (const [code, status] of [...undelivered.map((each) => [each, 503] as const), ["http_error", 429] as const])
+          for (const shouldRetry of [null, "true"]) {
+            const attempt = { safety, status, code, deduplicates, shouldRetry, parts: { delivered: 1 } } as const;
+            expect([isRepeatable(attempt), isUndelivered(attempt)]).toEqual([false, false]);
+          }
+  });
+
+  test("a problem whose parts were not delivered, or one of a read, may be repeated", () => {
+    const attempt = { status: 503, code: "overloaded", deduplicates: false } as const;
+    expect(isRepeatable({ ...attempt, safety: "once", parts: { delivered: 0 } })).toBe(true);
+    expect(isRepeatable({ ...attempt, safety: "read", parts: { delivered: 1 } })).toBe(true);
   });
 
   test("a problem whose code says that nothing was sent may be repeated, unless x-should-retry forbids it", () => {

@@ -4,6 +4,7 @@
  * it recognises message ids; otherwise the message could run twice. Deduplication covers neither decisions nor commands.
  */
 import type { DeliveredParts } from "@letta-environments/schema";
+import { isText } from "@letta-environments/schema/guards";
 import type { ErrorCode } from "./error.ts";
 
 /**
@@ -24,8 +25,8 @@ export interface FailedAttempt {
   readonly delivery?: string | undefined;
   /** Member `parts` of the problem, unchecked: how much of a body of several parts was delivered. */
   readonly parts?: Partial<DeliveredParts> | null | undefined;
-  /** Member `type` of the problem. */
-  readonly type?: string | undefined;
+  /** Member `type` of the problem, unchecked. */
+  readonly type?: unknown;
   /** Text of the error. */
   readonly message?: string | undefined;
   /** Whether the server has shown that it recognises the ids of this send until the end of the call. */
@@ -36,13 +37,24 @@ export interface FailedAttempt {
  * Returns whether a failed attempt may be repeated without running anything twice. Without a complete response there is no `status`. The section
  * "Retries" in this package's README lists every case.
  */
-export function isRepeatable({ safety, status, code, shouldRetry, delivery, deduplicates }: FailedAttempt): boolean {
+export function isRepeatable({
+  safety,
+  status,
+  code,
+  shouldRetry,
+  delivery,
+  parts,
+  deduplicates,
+}: FailedAttempt): boolean {
   if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
   const mayBeDelivered = delivery === "unknown";
-  if (safety !== "read" && !mayBeDelivered && undeliveredCodes.includes(code)) return true;
-  // `x-should-retry: true` counts only if the server deduplicates this request, because any other server may send it, too. A full queue stays full
-  // while turns run.
-  if (safety !== "read" && (!deduplicates || code === "queue_full")) return false;
+  if (safety !== "read") {
+    if (parts?.delivered) return false;
+    if (!mayBeDelivered && undeliveredCodes.includes(code)) return true;
+    // `x-should-retry: true` counts only if the server deduplicates this request, because any other server may send it, too. A full queue stays full
+    // while turns run.
+    if (!deduplicates || code === "queue_full") return false;
+  }
   if (status === 429 && !mayBeDelivered) return true;
   if (safety === "once") return false;
   if (status === undefined || (shouldRetry && status >= 400)) return true;
@@ -59,7 +71,8 @@ export function isUndelivered(attempt: FailedAttempt): boolean {
   // RFC 9110 sections 15.4.8 and 15.4.9. Before any other redirect, the request may have been carried out; a browser hides which redirect it is.
   if (status < 400) return status === 307 || status === 308;
   // Another server may give up on a request that it has forwarded, and its 409 may be about an earlier one.
-  const isClear = absenceCodes.includes(code) || clearRefusal.test(`${type} ${message}`);
+  const isClear =
+    absenceCodes.includes(code) || isOfThisApi(type) || message?.includes("Remote environment is offline");
   if ([408, 409, 499].includes(status) && !isClear) return false;
   // A 429 or 5xx may come from another server that the message passed through after its delivery.
   const isRefusal = status < 500 && (status !== 429 || deduplicates);
@@ -69,8 +82,10 @@ export function isUndelivered(attempt: FailedAttempt): boolean {
 /** Problem codes of a send to a connection that the device no longer has, although a list may still show it. */
 export const absenceCodes: readonly ErrorCode[] = ["device_offline", "connection_replaced", "connection_not_found"];
 
-/** Matches the `type` of this project's problems, and the text that clients of the hosted API take for an offline device. */
-const clearRefusal = /^urn:letta-environments:problem:|Remote environment is offline/;
+/** Whether a problem has a `type` of this project. It may come from any server, so it may be anything. */
+export function isOfThisApi(type: unknown): boolean {
+  return isText(type) && type.startsWith("urn:letta-environments:problem:");
+}
 
 /**
  * Problem codes that mean that no device received anything, and that a later attempt may succeed. The gateway's `undeliveredServerErrors` means only
