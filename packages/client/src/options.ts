@@ -140,8 +140,12 @@ export function readRequestOptions(
 
 /** @throws LettaEnvironmentsError `invalid_argument` unless the value is an `AbortSignal`, `null` or absent. */
 export function checkSignal(signal: AbortSignal | null | undefined): void {
-  // Checks a member, because a signal may come from another realm or a polyfill.
-  check("signal", typeof (signal ?? { aborted: false }).aborted === "boolean", "must be an AbortSignal");
+  // Checks members, because a signal may come from another realm or a polyfill.
+  const isSignal =
+    signal === null ||
+    signal === undefined ||
+    (typeof signal.aborted === "boolean" && typeof signal.removeEventListener === "function");
+  check("signal", isSignal, "must be an AbortSignal");
 }
 
 /** Calls a hook and ignores its errors and rejections: a failing log must not turn a delivered message into an error. */

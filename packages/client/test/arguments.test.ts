@@ -263,7 +263,8 @@ describe("arguments that break a rule", () => {
     expect(script.seen).toEqual([]);
   });
 
-  test.each([{}, new AbortController(), "abort", true])(
+  const noEvents = { aborted: false };
+  test.each([{}, new AbortController(), new EventTarget(), noEvents, { ...noEvents, aborted: true }, "abort", true])(
     "a signal that is not an AbortSignal is refused: %j",
     async (odd) => {
       const signal = odd as unknown as AbortSignal;

@@ -155,6 +155,34 @@ describe("platforms without fetch", () => {
   });
 });
 
+describe("platforms without crypto or TextEncoder", () => {
+  test("a send without crypto fails with an error that says what to do, and messages with ids are sent", async () => {
+    vi.stubGlobal("crypto", undefined);
+    const { environments, server, connectionId } = setUp(({ body: stream }) => stream);
+    const send = (more: object) =>
+      environments.sendMessage(connectionId, { agentId: "a", messages: [{ role: "user", content: "x", ...more }] });
+    expect(await catchError(send({}))).toMatchObject({
+      code: "invalid_argument",
+      message: "crypto is missing on this platform: give each message a client_message_id",
+      outcome: "refused",
+    });
+    expect(server.taken).toHaveLength(0);
+    expect(await send({ client_message_id: "m-1" })).toMatchObject({ outcome: "started" });
+  });
+
+  test("a long body is measured without TextEncoder", async () => {
+    vi.stubGlobal("TextEncoder", undefined);
+    const { environments, connectionId } = setUp(({ body: stream }) => stream);
+    const send = (length: number) =>
+      environments.sendMessage(connectionId, {
+        agentId: "a",
+        messages: [{ role: "user", content: "\u20ac".repeat(length), client_message_id: "m-1" }],
+      });
+    expect(await send(300_000)).toMatchObject({ outcome: "started" });
+    expect(await catchError(send(350_000))).toMatchObject({ message: "body must be at most 1 MiB" });
+  });
+});
+
 test("an address is checked without URL.canParse", async () => {
   class OldUrl extends URL {}
   Object.assign(OldUrl, { canParse: undefined });

@@ -2,6 +2,7 @@
  * Time and randomness of the platform. Everything else in this package gets them here, so that the fake timers of a test
  * runner drive retries, deadlines and `watch`.
  */
+import { invalidArgument } from "../error.ts";
 
 /** Current time in epoch milliseconds. */
 export function now(): number {
@@ -61,5 +62,8 @@ export function random(): number {
 
 /** A random id of 128 bits. Unlike `crypto.randomUUID` it needs no secure context. */
 export function randomId(): string {
+  // React Native has none.
+  if (!globalThis.crypto)
+    throw invalidArgument("crypto", "is missing on this platform: give each message a client_message_id");
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

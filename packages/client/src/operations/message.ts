@@ -72,7 +72,7 @@ export function assignMessageIds(input: SendMessageInput): SendMessageBody {
 export function encodeMessages(input: SendMessageInput): EncodedMessages {
   const text = stringify("body", assignMessageIds(input));
   // A UTF-16 unit takes at most three bytes, so short texts need not be encoded to be measured.
-  check("body", text.length <= 2 ** 18 || new TextEncoder().encode(text).length <= 2 ** 20, "must be at most 1 MiB");
+  check("body", text.length <= 2 ** 18 || new Blob([text]).size <= 2 ** 20, "must be at most 1 MiB");
   // Checks the encoded body, because a `toJSON` method may have changed the input.
   const body = JSON.parse(text) as SendMessageBody;
   const users = checkBody(body);
