@@ -50,7 +50,10 @@ export interface ErrorDetails {
 /** Details of an error that is created with a code. */
 export type NewErrorDetails = Partial<ErrorDetails> & Pick<ErrorDetails, "message">;
 
-/** The only error class that this package throws; `code` identifies the failure. It never contains the API key. */
+/**
+ * The only error class that this package throws; `code` identifies the failure. The API key is replaced in texts of
+ * responses; `cause`, `environments` and names of devices are passed on unchanged.
+ */
 export class LettaEnvironmentsError extends Error {
   /** Identifies this package's errors across realms and copies of the package. */
   override readonly name: string = "LettaEnvironmentsError";

@@ -31,8 +31,8 @@ export interface TransportOptions {
    */
   readonly maxRetries?: number | undefined;
   /**
-   * Size limit of a response body, in bytes (in characters if `fetch` provides no stream). Default 8 MiB. Each event of a stream may have 8 Mi
-   * characters, whatever this limit is.
+   * Size limit of a response body, in bytes (in characters if `fetch` provides no stream). Default 8 MiB. Whatever this limit is, each event of a
+   * stream may have 8 Mi characters, and an error response of more than 64 KiB has no details.
    */
   readonly maxResponseBytes?: number | undefined;
   /** More request headers. The server must allow each of them for browsers. */

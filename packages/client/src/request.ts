@@ -76,6 +76,8 @@ export interface TransportResponse<Value> {
   readonly data: Value;
   /** Its body is already read. Its headers identify the request (`x-request-id`) and describe caching and rate limits. */
   readonly response: Response;
+  /** Replaces the API key in a text of the response, which an error may then contain. */
+  readonly redact?: ((text: string) => string) | undefined;
 }
 
 /** A call in progress: await it for the value, or use {@link PendingCall.withResponse}. */

@@ -5,7 +5,8 @@
 import type { Problem } from "@letta-environments/schema";
 import { isRecord, isText } from "@letta-environments/schema/guards";
 import { now } from "./adapters/platform.ts";
-import { createError, type ErrorCode, type ErrorDetails } from "./error.ts";
+import { createError, type EnvironmentsError, type ErrorCode, type ErrorDetails } from "./error.ts";
+import type { TransportResponse } from "./request.ts";
 
 /** The stream of a body; `null` without a body, or if a `fetch` polyfill provides none, or a Node.js stream. */
 export function streamOf(response: Response): ReadableStream<Uint8Array> | null {
@@ -75,6 +76,9 @@ export function findMissing(sample: unknown, value: unknown, path = ""): string 
   return found.find((each) => each !== null) ?? null;
 }
 
+/** Size limit of an error body, in bytes. Looking for the API key in megabytes of values would block the process for seconds. */
+const maxProblemBytes = 2 ** 16;
+
 /**
  * Reads the error details in the body of an error response: problem details if there are any, otherwise the first line of a
  * JSON member that describes the error. Every occurrence of the API key in a string is replaced by `***`. A body that cannot be read has no details.
@@ -82,24 +86,21 @@ export function findMissing(sample: unknown, value: unknown, path = ""): string 
 export async function readProblem(
   response: Response,
   apiKey: string,
-  maxBytes: number,
   signal: AbortSignal,
 ): Promise<Partial<ErrorDetails>> {
-  const text = await readText(response, maxBytes, signal).catch(() => null);
   // A key that is a plain word, as in tests, may be part of names and codes. It reveals nothing there, and the client must be able to compare them.
   const isWord = /^[a-z_]{1,16}$/i.test(apiKey);
   const redact = (part: string, isName: boolean): string =>
     isName && isWord && part !== apiKey ? part : part.replaceAll(apiKey, "***");
-  const redacted = parseJson(text ?? "", (name, value) => {
-    if (isText(value)) return redact(value, ["errorCode", "delivery", "type"].includes(name));
-    if (!isRecord(value)) return value;
-    return Object.fromEntries(Object.entries(value).map(([member, each]) => [redact(member, true), each]));
-  });
-  return problemDetails(redacted);
-}
-
-function problemDetails(value: unknown): Partial<ErrorDetails> {
-  const body: Partial<Record<string, unknown>> & Partial<Problem> = Object(value);
+  const redacted = parseJson(
+    (await readText(response, maxProblemBytes, signal).catch(() => null)) ?? "",
+    (name, value) => {
+      if (isText(value)) return redact(value, ["errorCode", "delivery", "type"].includes(name));
+      if (!isRecord(value)) return value;
+      return Object.fromEntries(Object.entries(value).map(([member, each]) => [redact(member, true), each]));
+    },
+  );
+  const body: Partial<Record<string, unknown>> & Partial<Problem> = Object(redacted);
   const { errorCode, message, detail, error, title } = body;
   const line = [message, detail, error, title].find(isText)?.match(/^\P{Cc}{1,500}/u)?.[0];
   return {
@@ -111,7 +112,7 @@ function problemDetails(value: unknown): Partial<ErrorDetails> {
 
 /** A server may send any code but `aborted`, which tells callers that they ended the call themselves. */
 function isErrorCode(value: unknown): value is ErrorCode {
-  return isText(value) && value !== "aborted" && /^[\w.-]{1,64}$/.test(value);
+  return isText(value) && /^(?!aborted$)[\w.-]{1,64}$/.test(value);
 }
 
 /**
@@ -127,10 +128,23 @@ export function serverTimeMs({ headers }: Response): number {
  *
  * @throws LettaEnvironmentsError `invalid_response`
  */
-export function checkNext(hasNextPage: boolean, member: string, value: unknown, { status, headers }: Response): void {
+export function checkNext(
+  hasNextPage: boolean,
+  member: string,
+  value: unknown,
+  page: TransportResponse<unknown>,
+): void {
+  if (hasNextPage && !value) throw createResponseError("invalid_response", page, `invalid response: ${member}`);
+}
+
+/** Creates an error about a success, without the API key, which the server may have repeated. */
+export function createResponseError(
+  code: ErrorCode,
+  { response: { status, headers }, redact = String }: TransportResponse<unknown>,
+  message: string,
+): EnvironmentsError {
   const requestId = headers.get("x-request-id");
-  if (hasNextPage && !value)
-    throw createError("invalid_response", { status, requestId, message: `invalid response: ${member}` });
+  return createError(code, { status, requestId: requestId && redact(requestId), message: redact(message) });
 }
 
 /** Readable reasons for the `code` or `message` that platforms report as the cause of a failed `fetch`. */

@@ -106,13 +106,16 @@ async function sendWithRetries<Value>(
   };
   const endsAtMs = monotonic() + timeoutMs;
   const last: LastResponse = {};
-  const end = watchForEnd(timeoutMs, callerSignal, (code) => {
-    const message =
-      code === "timeout"
-        ? `no complete response from ${new URL(call.url).origin} within ${timeoutMs} ms`
-        : "aborted by the caller";
-    return fail(connection, timed, code, { message, cause: callerSignal?.reason, requestId: last.requestId });
-  });
+  const end = watchForEnd(timeoutMs, callerSignal, (code) =>
+    fail(connection, timed, code, {
+      message:
+        code === "timeout"
+          ? `no complete response from ${new URL(call.url).origin} within ${timeoutMs} ms`
+          : "aborted by the caller",
+      cause: callerSignal?.reason,
+      requestId: last.requestId,
+    }),
+  );
   let outcome: "refused" | "unknown" = "refused";
   let attempt = 0;
   let error: EnvironmentsError | undefined;
@@ -123,11 +126,15 @@ async function sendWithRetries<Value>(
       let result: TransportResponse<Value> | Failure;
       if (end.signal.aborted) result = await end.failure;
       else {
-        const init = { signal: end.signal, redirect: "manual", headers, body: body ?? null } as const;
         attempt += 1;
         result = await Promise.race([
           end.failure,
-          exchange(connection, timed, { ...call, call, attempt, ...init }, last),
+          exchange(
+            connection,
+            timed,
+            { ...call, call, attempt, signal: end.signal, redirect: "manual", headers, body: body ?? null },
+            last,
+          ),
         ]);
         if ("error" in result && !result.isUndelivered) outcome = "unknown";
       }
@@ -203,6 +210,7 @@ async function exchange<Value>(
   last.requestId = undefined;
   const failWith = (code: ClientErrorCode, details: NewErrorDetails): Failure =>
     fail(connection, request, code, { requestId: last.requestId, ...details }, response);
+  const redact = (text: string): string => text.replaceAll(apiKey, "***");
   const from = (what: string): NewErrorDetails => ({ message: `${what} from ${new URL(attempt.url).origin}` });
   try {
     const next = middleware.reduceRight<Next>(
@@ -217,13 +225,16 @@ async function exchange<Value>(
       },
     );
     response = await next(attempt);
-    last.requestId = response.headers.get("x-request-id")?.replaceAll(apiKey, "***") ?? null;
+    last.requestId = redact(response.headers.get("x-request-id") ?? "") || null;
     connection.deduplicationMs = readDeduplicationMs(response.headers) ?? connection.deduplicationMs;
-    const { status, ok, headers } = response;
+    const { status, ok } = response;
     if (!ok && status >= 400) {
-      const problem = await readProblem(response, apiKey, maxResponseBytes, signal);
-      const retryAfterMs = readRetryAfterMs(headers, serverTimeMs(response));
-      return failWith("http_error", { ...from(`HTTP ${status}`), retryAfterMs, ...problem });
+      const problem = await readProblem(response, apiKey, signal);
+      return failWith("http_error", {
+        ...from(`HTTP ${status}`),
+        retryAfterMs: readRetryAfterMs(response.headers, serverTimeMs(response)),
+        ...problem,
+      });
     }
     if (!ok) {
       discard(response);
@@ -246,7 +257,7 @@ async function exchange<Value>(
         return failWith("invalid_response", { message: `invalid response${missing && `: ${missing}`}` });
     }
     void notify(onDrift, { data, response });
-    return { data, response };
+    return { data, response, redact };
   } catch (cause) {
     if (missing && cause === missing) return { error: missing, isUndelivered: true };
     // Even for an error of this package that middleware throws, since it is not the server's response to this request.
@@ -267,15 +278,20 @@ function fail(
   details: NewErrorDetails,
   response?: Response,
 ): Failure {
-  const { status, headers } = response ?? {};
-  const shouldRetry = headers?.get("x-should-retry");
-  // No repeat can be later than the end of the call.
-  const deduplicates = deduplicationMs > timeoutMs;
-  const attempt = { ...details.problem, code, ...details, safety, status, shouldRetry, deduplicates };
+  const attempt = {
+    ...details.problem,
+    code,
+    ...details,
+    safety,
+    status: response?.status,
+    shouldRetry: response?.headers.get("x-should-retry"),
+    // No repeat can be later than the end of the call.
+    deduplicates: deduplicationMs > timeoutMs,
+  };
   return {
     error: createError(code, {
       retryable: isRepeatable(attempt),
-      status,
+      status: response?.status,
       ...details,
     }),
     isUndelivered: isUndelivered(attempt),

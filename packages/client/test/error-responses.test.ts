@@ -1,6 +1,6 @@
 import { problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createClient, type SendMessageInput, type TransportOptions } from "../src/index.ts";
+import { createClient, type EnvironmentsResource, type SendMessageInput, type TransportOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { respondWithProblem } from "../src/testing/index.ts";
 import { json, scriptFetch } from "./scripted-fetch.ts";
@@ -111,6 +111,41 @@ describe("error responses", () => {
   test("a long error text is cut to 500 characters", async () => {
     const error = await catchError(clientOver(json(400, { message: "x".repeat(10_000) })).list());
     expect(error.message).toHaveLength(500);
+  });
+
+  test("an error response of more than 64 KiB has no details, since parsing megabytes would block the process beyond any time limit", async () => {
+    const detailsOf = async (length: number) => catchError(clientOver(json(500, { title: "x".repeat(length) })).list());
+    expect(await detailsOf(2 ** 16)).toMatchObject({
+      code: "http_error",
+      status: 500,
+      message: "HTTP 500 from http://127.0.0.1:1",
+    });
+    expect(await detailsOf(2 ** 16 - 20)).toMatchObject({ code: "http_error", status: 500, message: "x".repeat(500) });
+  });
+
+  test("an error response larger than maxResponseBytes keeps its details", async () => {
+    const error = await catchError(clientOver(json(500, { title: "x".repeat(100) }), { maxResponseBytes: 100 }).list());
+    expect(error).toMatchObject({ code: "http_error", message: "x".repeat(100) });
+  });
+
+  test.each([400, 404, 503])("a problem whose type is no text is an error with its status %i", async (status) => {
+    const body = { title: "Bad", type: { toString: 1 }, delivery: "unknown" };
+    const environments = clientOver(json(status, body));
+    const expected = { code: "http_error", status, message: "Bad", problem: body };
+    expect(await catchError(environments.list())).toMatchObject(expected);
+    expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({
+      ...expected,
+      outcome: "unknown",
+    });
+  });
+
+  test("a problem whose type is no text is a clear refusal, also when the device is looked up again", async () => {
+    const refusal = json(404, { title: "Bad", type: { toString: 1 } });
+    const row = { id: "e-1", deviceId: "d-1", connectionId: "c-1", lastHeartbeat: Date.now() };
+    const script = scriptFetch(json(200, row), refusal, json(200, row));
+    const { environments } = createClient({ baseUrl: "https://a.example", apiKey: key, fetch: script.fetch });
+    const error = await catchError(environments.sendToDevice("d-1", hello));
+    expect(error).toMatchObject({ code: "http_error", status: 404, outcome: "refused" });
   });
 
   test("an error response with a truncated body keeps its status", async () => {
@@ -251,6 +286,39 @@ describe("errors and the API key", () => {
       JSON.stringify(error.problem),
     ];
     expect(everything.join("\n")).not.toContain("s3cr3t");
+  });
+
+  const row = { id: "e-1", deviceId: "d-1", connectionId: "c-1", connectionName: "box", lastHeartbeat: Date.now() };
+  test.each<[string, object, (environments: EnvironmentsResource) => Promise<unknown>, string]>([
+    [
+      "a page of devices without a cursor",
+      { connections: [], hasNextPage: true },
+      (environments) => environments.listAll().next(),
+      "invalid_response",
+    ],
+    [
+      "a page of messages without a cursor",
+      { messages: [], hasNextPage: true },
+      (environments) => environments.messages.list("d-1"),
+      "invalid_response",
+    ],
+    [
+      "a success that refuses the message",
+      { ...row, success: false, message: `device says ${key}` },
+      (environments) => environments.sendToDevice("d-1", hello, { wait: "finished" }),
+      "input_rejected",
+    ],
+  ])("no error about a success contains the API key: %s", async (_case, body, call, code) => {
+    const error = await catchError(call(clientOver(json(200, body, { "x-request-id": `r-${key}` }))));
+    expect(error).toMatchObject({ code, status: 200, requestId: "r-***" });
+    expect([error.message, error.stack, JSON.stringify(error)].join("\n")).not.toContain("s3cr3t");
+  });
+
+  test("a success that refuses the message with a text of another type is an error without text", async () => {
+    const body = { ...row, success: false, message: { toString: 1 } };
+    const call = clientOver(json(200, body)).sendToDevice("d-1", hello, { wait: "finished" });
+    const expected = { code: "input_rejected", message: "", outcome: "refused", clientMessageIds: ["m-1"] };
+    expect(await catchError(call)).toMatchObject(expected);
   });
 
   test("the client object does not expose the API key", () => {

@@ -45,7 +45,7 @@ export function listApprovals(
       options,
       "environment_not_found",
     );
-    checkNext(page.data.hasNextPage, "cursor", page.data.cursor, page.response);
+    checkNext(page.data.hasNextPage, "cursor", page.data.cursor, page);
     return page;
   });
 }
@@ -87,10 +87,11 @@ export function decideApproval(
     // Without it, the server would take the message for the result of a tool.
     checkFlag("approve", isApproved);
     const { id, connectionId, deviceId, agentId, conversationId } = approval;
-    if (connectionId === null) {
-      const message = `device ${deviceId} is offline; nothing was sent`;
-      throw createError("device_offline", { message, retryable: true });
-    }
+    if (connectionId === null)
+      throw createError("device_offline", {
+        message: `device ${deviceId} is offline; nothing was sent`,
+        retryable: true,
+      });
     const messages = [decisionMessage(isApproved, [id], details, approval.requestedAt)];
     const body = encodeMessages({ messages, agentId: agentId ?? undefined, conversationId });
     return postMessages(transport, connectionId, body, options);

@@ -56,9 +56,6 @@ const maxPauseMs = 30_000;
 /** A stream that was open this long counts as working, so the next wait is short again. */
 const stableMs = 5_000;
 
-/** Size limit of one event, in characters. */
-const maxEventLength = 2 ** 23;
-
 const types: readonly string[] = ["environment", "message", "approval", "output", "gap"];
 
 /**
@@ -183,6 +180,8 @@ interface StreamReader {
 function createStreamReader(stream: ReadableStream<Uint8Array>, parser: EventParser): StreamReader {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
+  // Size limit of one event, in characters.
+  const maxEventLength = 2 ** 23;
   const end = (): void => void reader.cancel().catch(() => undefined);
   return {
     end,
@@ -194,8 +193,10 @@ function createStreamReader(stream: ReadableStream<Uint8Array>, parser: EventPar
       if (!chunk?.value) return undefined;
       const events = parser.push(decoder.decode(chunk.value, { stream: true }));
       if (parser.pendingLength <= maxEventLength) return events;
-      const message = `an event of more than ${maxEventLength} characters`;
-      throw createError("response_too_large", { message, status: 200 });
+      throw createError("response_too_large", {
+        message: `an event of more than ${maxEventLength} characters`,
+        status: 200,
+      });
     },
   };
 }

@@ -48,14 +48,17 @@ export async function findDevice(
       message: `no device ${describeSelector(device)}`,
       environments: rows,
     });
-  if (!found) {
-    const message = `device ${JSON.stringify(row.connectionName)} (${row.deviceId}) is offline; nothing was sent`;
-    throw createError("device_offline", { message, retryable: true, environments: rows });
-  }
-  if (online.some(({ deviceId }) => deviceId !== found.deviceId)) {
-    const message = `several online devices ${describeSelector(device)}; select one by its deviceId`;
-    throw createError("ambiguous_device", { message, environments: online });
-  }
+  if (!found)
+    throw createError("device_offline", {
+      message: `device ${JSON.stringify(row.connectionName)} (${row.deviceId}) is offline; nothing was sent`,
+      retryable: true,
+      environments: rows,
+    });
+  if (online.some(({ deviceId }) => deviceId !== found.deviceId))
+    throw createError("ambiguous_device", {
+      message: `several online devices ${describeSelector(device)}; select one by its deviceId`,
+      environments: online,
+    });
   // Checked here because the row comes from a response: as an argument of a request, a bad id would look like a mistake of the caller.
   if (!isIdentifier(found.connectionId))
     throw createError("invalid_response", { message: "invalid response: connectionId", status: 200 });

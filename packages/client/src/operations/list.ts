@@ -90,7 +90,7 @@ export async function* readPages(
     const etag = response.headers.get("etag");
     if (etag) found?.set(after, { known: data, headers: { "if-none-match": etag } });
     const last = data.connections.at(-1)?.id;
-    checkNext(data.hasNextPage, "connections", isIdentifier(last), response);
+    checkNext(data.hasNextPage, "connections", isIdentifier(last), page);
     yield page;
     // A server whose pages lead back to an earlier one would keep the iteration running forever.
     if (!data.hasNextPage || seen.has(last)) return;

@@ -78,6 +78,6 @@ async function requestPage(
     },
     options,
   );
-  checkNext(page.data.hasNextPage, "cursor", page.data.cursor, page.response);
+  checkNext(page.data.hasNextPage, "cursor", page.data.cursor, page);
   return page;
 }

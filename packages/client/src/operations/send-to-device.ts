@@ -1,11 +1,13 @@
 /** Sends messages to a device by its id or name instead of its present connection: looks the device up, and waits for it if asked to. */
 import type { MessageStatus } from "@letta-environments/schema";
+import { isText } from "@letta-environments/schema/guards";
 import { monotonic, sleep } from "../adapters/platform.ts";
 import { check, checkInteger, checkRecord } from "../check.ts";
-import { createError, type EnvironmentsError, isLettaEnvironmentsError } from "../error.ts";
+import { type EnvironmentsError, isLettaEnvironmentsError } from "../error.ts";
 import { checkSignal } from "../options.ts";
 import type { PendingCall, TransportResponse } from "../request.ts";
-import { absenceCodes } from "../retry.ts";
+import { createResponseError } from "../response.ts";
+import { absenceCodes, isOfThisApi } from "../retry.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, findDevice, type FoundDevice } from "./find-device.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
@@ -102,10 +104,8 @@ async function sendAndWait(
   check("wait", id !== undefined, "needs a user message");
   const sent = await findAndSend(transport, device, messages, options, waitUntilFinishedMs);
   if (sent.data.outcome === "refused") {
-    const { message, clientMessageIds } = sent.data;
-    const { status, headers } = sent.response;
-    const requestId = headers.get("x-request-id");
-    throw createError("input_rejected", { message, status, requestId, outcome: "refused", clientMessageIds });
+    const { message } = sent.data;
+    throw describeSend(createResponseError("input_rejected", sent, isText(message) ? message : ""), messages);
   }
   const endsAtMs = sent.sentAtMs + waitUntilFinishedMs;
   const { agentId, conversationId } = body;
@@ -121,11 +121,12 @@ async function sendAndWait(
     );
     return { data: { ...sent.data, turn }, response };
   } catch (error) {
-    if (isLettaEnvironmentsError(error)) {
-      const { clientMessageIds } = messages;
-      const message = `the message was sent, but its turn cannot be followed: ${error.message}`;
-      Object.assign(error, { outcome: "unknown", clientMessageIds, message });
-    }
+    if (isLettaEnvironmentsError(error))
+      Object.assign(error, {
+        outcome: "unknown",
+        clientMessageIds: messages.clientMessageIds,
+        message: `the message was sent, but its turn cannot be followed: ${error.message}`,
+      });
     throw error;
   }
 }
@@ -192,6 +193,5 @@ const lookUpResults: readonly string[] = ["environment_not_found", "device_offli
  */
 function mayConcernConnection({ code, outcome, status, problem }: EnvironmentsError): boolean {
   if (outcome !== "refused" || (status !== 404 && status !== 409)) return false;
-  const isOfThisApi = String(problem?.type).startsWith("urn:letta-environments:problem:");
-  return !isOfThisApi || code === "upstream_error" || absenceCodes.includes(code);
+  return !isOfThisApi(problem?.type) || code === "upstream_error" || absenceCodes.includes(code);
 }

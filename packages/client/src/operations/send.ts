@@ -75,7 +75,7 @@ export async function postMessages(
   if (key !== undefined && key !== false) checkToken("idempotencyKey", key);
   const headers = { ...jsonHeaders, ...(key && { "idempotency-key": key }) };
   try {
-    const { data, response } = await transport.send<SendMessageResponse>(
+    const { data, response, redact } = await transport.send<SendMessageResponse>(
       {
         operation: "sendMessage",
         path: `${environmentPath("connectionId", connectionId)}/messages`,
@@ -92,7 +92,12 @@ export async function postMessages(
       requestOptions,
     );
     const status = isMessageStatus(data.outcome) ? data.outcome : undefined;
-    return { response, status, data: { ...data, clientMessageIds, otids, outcome: readOutcome(data, response) } };
+    return {
+      response,
+      redact,
+      status,
+      data: { ...data, clientMessageIds, otids, outcome: readOutcome(data, response) },
+    };
   } catch (error) {
     throw describeSend(error, messages);
   }
