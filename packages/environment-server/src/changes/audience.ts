@@ -3,7 +3,7 @@
  * tenant. The event of a message has the last text of the turn, which is output: readers without output receive the event without it.
  */
 import { allowsAgent, allowsDevice, type Principal } from "@letta-environments/schema";
-import type { ChangeSubject, StoredChange } from "../change-log.ts";
+import type { ChangeKind, ChangeSubject, StoredChange } from "../change-log.ts";
 import { isMembers } from "../dialects/values.ts";
 
 /** The request of a reader, and its principal. */
@@ -18,7 +18,7 @@ export interface ChangeView {
 /** Returns whether a reader receives a change. */
 export function receives({ principal, includesOutput, deviceId }: ChangeView, change: StoredChange): boolean {
   if (deviceId !== null && deviceId !== change.deviceId) return false;
-  if (!allowsKind(principal, change.kind) || (change.kind === "output" && !includesOutput)) return false;
+  if (allowsKind[change.kind]?.(principal) !== true || (change.kind === "output" && !includesOutput)) return false;
   return allowsSubject(principal, change);
 }
 
@@ -28,26 +28,24 @@ function allowsSubject(principal: Principal, subject: ChangeSubject): boolean {
   return subject.agentId === null || allowsAgent(principal, subject.agentId || undefined);
 }
 
-function allowsKind({ scopes, maxMode }: Principal, kind: StoredChange["kind"]): boolean {
-  switch (kind) {
-    case "environment":
-      return scopes.has("list") || scopes.has("read");
-    case "message":
-      return scopes.has("read");
-    case "approval":
-      // Whether a key with a maximum mode may decide depends on the mode of the conversation at the time of its request.
-      return scopes.has("approve") && maxMode === null;
-    case "output":
-      return scopes.has("view");
-  }
-}
+type AllowsPrincipal = (principal: Principal) => boolean;
+
+/** Decides who may see changes of each kind. Nobody sees a kind that only a newer version knows. */
+const allowsKind: Readonly<Partial<Record<string, AllowsPrincipal>>> = {
+  environment: ({ scopes }) => scopes.has("list") || scopes.has("read"),
+  message: ({ scopes }) => scopes.has("read"),
+  // Whether a key with a maximum mode may decide depends on the mode of the conversation at the time of its request.
+  approval: ({ scopes, maxMode }) => scopes.has("approve") && maxMode === null,
+  output: ({ scopes }) => scopes.has("view"),
+} satisfies Record<ChangeKind, AllowsPrincipal>;
 
 /** Returns a key for everything that {@link receives} reads of a view: readers with equal keys receive the same changes. */
 export function audienceKey({ principal, includesOutput, deviceId }: ChangeView): string {
-  const { tenant, scopes, maxMode, deviceIds, connectionNames, tenantDevices, deviceTags, agentIds } = principal;
-  const kinds = (["list", "read", "approve", "view"] as const).filter((scope) => scopes.has(scope));
+  const { tenant, deviceIds, connectionNames, tenantDevices, deviceTags, agentIds } = principal;
+  // The decisions themselves, not the scopes that they depend on: so none of these can be missing.
+  const kinds = Object.values(allowsKind).map((allows) => allows?.(principal));
   return JSON.stringify([
-    [tenant, includesOutput, deviceId, kinds, maxMode],
+    [tenant, includesOutput, deviceId, kinds],
     [deviceIds, connectionNames, tenantDevices ?? null, deviceTags ?? null, agentIds],
   ]);
 }
