@@ -25,8 +25,8 @@ import {
 /**
  * The frames that the server understands; the last ones are the responses to commands, such as `abort_message_response`. A new one also needs its
  * member of `DeviceFrame` (`frame.ts`) and its case in `receive` (`socket/receive.ts`). A `stream_delta` must also pass {@link understoodDelta}. A
- * well-formed frame of any other type counts as a sign of life and against the limits, and is not logged. Viewers may still receive it
- * (`viewers/relay.ts`).
+ * well-formed frame of any other type updates when the device was last seen, but not its heartbeat. It counts against the limits and is not
+ * logged, and viewers may receive it (`viewers/relay.ts`).
  */
 const parsers: ReadonlyMap<string, (frame: Members) => DeviceFrame> = new Map<string, (frame: Members) => DeviceFrame>([
   ["ping", () => ({ kind: "ping" })],
