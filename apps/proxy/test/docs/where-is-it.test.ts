@@ -90,22 +90,35 @@ test("the glossary has at most 25 terms", () => {
   expect(tableRows(sectionOf(readDocument("AGENTS.md"), "Glossary")).length).toBeLessThanOrEqual(25);
 });
 
-const files = globSync(["*.md", "{apps,bench,consumers,docs,examples,packages,scripts}/**/*.{ts,mjs,md}"], {
+const files = globSync(["*.md", "{apps,bench,consumers,docs,examples,packages,scripts}/**/*.{ts,tsx,mjs,md}"], {
   cwd: repository,
   exclude: ["**/node_modules/**", "**/dist/**", "**/reports/**"],
 });
 
+/** Names in the vendor's code. */
+const foreignSymbols = ["checkModeOverride", "getDefaultDecision"];
+/** Every word of the sources. */
+const words = new Set(
+  files
+    .filter((file) => !file.endsWith(".md"))
+    .flatMap((file) => readFileSync(join(repository, file), "utf8").match(/\w+/g) ?? []),
+);
+
 test.each(["AGENTS.md", "CONTRIBUTING.md", "apps/proxy/README.md", "docs/architecture.md", "docs/runtimes.md"])(
-  "every source file that %s names exists",
+  "every source file and symbol that %s names exists",
   (path) => {
     const abbreviated = new RegExp(`^(?:${Object.keys(folders).join("|")})/`);
-    const named = codesIn(readDocument(path).replaceAll(/^```.*?^```$/gms, "")).filter(
+    const codes = codesIn(readDocument(path).replaceAll(/^```.*?^```$/gms, ""));
+    const named = codes.filter(
       // Words in capitals are placeholders, and a file that starts with "x." is an example.
       (code) =>
         /^[\w./-]+\.(?:ts|mjs|md)$/.test(code) && !/\b[A-Z]+\.|\/[A-Z]+\/|^x\./.test(code) && !abbreviated.test(code),
     );
     expect(named.length).toBeGreaterThan(0);
     expect(named.filter((code) => !files.some((file) => `/${file}`.endsWith(`/${code}`)))).toEqual([]);
+    // A single word may be anything; words in camel case are symbols.
+    const symbols = codes.filter((code) => /^\w*[a-z][A-Z]\w*$/.test(code) && !foreignSymbols.includes(code));
+    expect(symbols.filter((symbol) => !words.has(symbol))).toEqual([]);
   },
 );
 
