@@ -8,6 +8,10 @@ import { bodyOf, createTestProxy, problemOf } from "./support/test-proxy.ts";
 
 const row = environmentRow("env-1", { deviceId: "laptop", connectionId: "conn-1" });
 const own = { agentId: "agent-1", conversationId: "default", deviceId: "laptop" };
+const runtime = {
+  ...{ environmentId: null, deviceId: "laptop", connectionName: "laptop", metadata: null, status: "online" },
+  ...{ isOnline: true, lastSeenAt: null, lastUsedAt: 1, source: "environment" },
+};
 const list = { connections: [row], hasNextPage: false };
 
 const maxDepth = 2 * maxJsonDepth;
@@ -25,7 +29,7 @@ describe("responses of an upstream that nest deeply", () => {
     ["GET", "/v1/environments/laptop", row],
     ["GET", "/v1/environments/conn-1/messages", { messages: [own], hasNextPage: false, cursor: null }],
     ["GET", "/v1/environments/approvals", { approvals: [], hasNextPage: false, cursor: null }],
-    ["GET", "/v1/environments/runtimes/agent-1/default/last", own],
+    ["GET", "/v1/environments/runtimes/agent-1/default/last", runtime],
     ["POST", "/v1/environments/conn-1/messages", { success: true }],
     ["POST", "/v1/environments/conn-1/stop", { stopped: true }],
   ])("the response to %s %s may have 128 levels of nesting, and more are invalid", async (method, path, members) => {

@@ -1,11 +1,11 @@
 /** `PATCH` and `DELETE /v1/environments/{deviceId}`: what is audited, and what reaches a remote upstream. */
-import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { jsonResponse, type PlainResponse, problemResponse, type Scope } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestAudit } from "./support/test-audit.ts";
-import { createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
+import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
 
 function change(
   { proxy }: Pick<TestProxy, "proxy">,
@@ -212,7 +212,12 @@ describe("device changes with a remote upstream", () => {
 });
 
 describe("the device that ran a conversation last, with a remote upstream", () => {
-  const runtime = { deviceId: "d1", connectionName: "ci-1", metadata: { self_update: { install_path: "/hidden" } } };
+  const update = { supported: true, writable: true };
+  const runtime = {
+    ...{ environmentId: "env-1", deviceId: "d1", connectionName: "ci-1", status: "online", isOnline: true },
+    ...{ metadata: { self_update: { ...update, install_path: "/hidden" } }, source: "environment" },
+    ...{ lastSeenAt: 2, lastUsedAt: 1 },
+  };
   const path = "/v1/environments/runtimes/agent-1/default/last";
   const row = environmentRow("1", { deviceId: "d1", connectionName: "ci-1", tags: ["ci"] });
 
@@ -234,6 +239,18 @@ describe("the device that ran a conversation last, with a remote upstream", () =
     expect((await get({ scopes: ["read", "details"] })).body).toContain("/hidden");
   });
 
+  test("what identifies the server or the owner of a device is shown with the last device to keys with scope details only", async () => {
+    const internal = { organizationId: "org-1", podId: "pod-1", apiKeyOwner: "owner-1", userId: "user-1" };
+    const own = { "content-type": "application/json", "x-ratelimit-limit": "7" };
+    const world = setUp(() => ({ ...jsonResponse(200, { ...runtime, ...internal, newer: 1 }), headers: own }));
+    const get = async (scopes: Scope[]): Promise<PlainResponse> =>
+      world.proxy.handle(fakeRequest({ path, key: (await world.issueKey({ scopes })).key }));
+    const response = await get(["read"]);
+    expect(bodyOf(response)).toEqual({ ...runtime, metadata: { self_update: update }, newer: 1 });
+    expect(response.headers).toMatchObject({ "x-ratelimit-limit": "7" });
+    expect(bodyOf(await get(["read", "details"]))).toEqual({ ...runtime, ...internal, newer: 1 });
+  });
+
   test("the last device of an agent that the key may not use looks like an unknown conversation, and the server is not called", async () => {
     const known = setUp(() => jsonResponse(200, runtime));
     const unknown = setUp(() => problemResponse("environment_not_found"));
@@ -248,6 +265,10 @@ describe("the device that ran a conversation last, with a remote upstream", () =
     ["404 environment_not_found", problemResponse("environment_not_found")],
     ["404 endpoint_not_found", jsonResponse(404, { message: "no such route" })],
     ["502 upstream_invalid_response", jsonResponse(200, { later: true })],
+    ["502 upstream_invalid_response", jsonResponse(200, environmentRow("1", { deviceId: "d1" }))],
+    ["502 upstream_invalid_response", jsonResponse(200, { ...runtime, lastUsedAt: "1" })],
+    ["502 upstream_invalid_response", jsonResponse(200, { ...runtime, metadata: undefined })],
+    ["200", jsonResponse(200, { ...runtime, environmentId: null, lastSeenAt: null, metadata: null, status: "newer" })],
   ])("the last device is %s where the server says so", async (expected, response) => {
     const world = setUp(() => response);
     const { key } = await world.issueKey({ scopes: ["read"] });

@@ -5,12 +5,15 @@ import {
   type DecodedRequest,
   endpoints,
   isUnrepeatableCommand,
-  jsonResponse,
+  type LastRuntime,
+  LastRuntimeSchema,
   type PlainResponse,
-  presentMetadata,
+  type PresentableEnvironment,
+  presentEnvironment,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
+import * as v from "valibot";
 import { errorCodeOf } from "../../http/response.ts";
 import { neverAborted } from "../../lib/deadline.ts";
 import { parseJsonObject } from "../../lib/json.ts";
@@ -90,7 +93,7 @@ function forbidUnsafeRepeat(command: DecodedRequest, response: PlainResponse): P
 
 /**
  * Shows the device that ran a conversation last, to principals that may use it. A device out of reach looks like a conversation that has never run.
- * Where tags or names decide, the device itself is read.
+ * Where tags or names decide, the device itself is read. Another server may show members of a row here, so they are hidden as those of rows are.
  */
 async function presentLastRuntime(
   principal: Principal,
@@ -99,13 +102,15 @@ async function presentLastRuntime(
 ): Promise<PlainResponse> {
   if (response.status !== endpoints.retrieveLastRuntime.successStatus) return response;
   const runtime = parseJsonObject(response.body);
-  const { deviceId, metadata } = runtime ?? {};
-  if (typeof deviceId !== "string") return problemResponse("upstream_invalid_response");
+  if (!v.is(LastRuntimeSchema, runtime)) return problemResponse("upstream_invalid_response");
   if (isLimitedToDevices(principal)) {
-    const device = await readDevice(deviceId, read);
+    const device = await readDevice(runtime.deviceId, read);
     if (device.kind === "refused") return device.response;
     if (device.row === null || !allowsDevice(principal, device.row)) return problemResponse("environment_not_found");
   }
-  const shown = presentMetadata(principal, metadata);
-  return shown === metadata ? response : jsonResponse(response.status, { ...runtime, metadata: shown });
+  const presented = presentEnvironment<LastRuntime & PresentableEnvironment>(principal, runtime);
+  if (presented === runtime) return response;
+  // Only rows have these two.
+  const { organizationId: _organizationId, podId: _podId, ...shown } = presented;
+  return { ...response, body: JSON.stringify(shown) };
 }
