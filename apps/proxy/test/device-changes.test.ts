@@ -1,6 +1,7 @@
 /** `PATCH` and `DELETE /v1/environments/{deviceId}`: what is audited, and what reaches a remote upstream. */
 import { jsonResponse, type PlainResponse, problemResponse, type Scope } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { undescribed } from "./support/api-description.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -74,7 +75,10 @@ describe("device changes with an embedded environment server", () => {
     });
     world.auditDatabase.exec("DROP TABLE audit_records");
     expect(codeOf(await change(world, world.admin.key, { body: { tags: ["gpu"] } }))).toBe("503 audit_unavailable");
-    expect(codeOf(await change(world, world.admin.key))).toBe("503 audit_unavailable");
+    const refused = await change(world, world.admin.key);
+    expect(codeOf(refused)).toBe("503 audit_unavailable");
+    for (const method of ["PATCH", "DELETE"])
+      expect(undescribed("/v1/environments/{deviceId}", method, refused)).toEqual([]);
     expect((await world.store.findEnvironments("default", "d1"))[0]?.tags).toEqual(["ci"]);
   });
 

@@ -4,6 +4,7 @@ import type { KeyRecord } from "../src/keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
 import type { KeyStore } from "../src/ports.ts";
 import type { GatewayConfig } from "../src/services.ts";
+import { undescribed } from "./support/api-description.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, problemOf } from "./support/test-proxy.ts";
@@ -108,6 +109,7 @@ describe("device invitations", () => {
     Object.assign(keyStore, { update });
     auditDatabase.exec("DROP TABLE audit_records");
     await expect(register(key, { deviceId: "d1" })).rejects.toThrow("audit_unavailable");
+    expect(undescribed("/v1/environments/register", "POST", await proxy.handle(request))).toEqual([]);
     expect(await stored()).toEqual(before);
     expect(await store.findEnvironments("default", "d1")).toEqual([]);
   });

@@ -36,11 +36,13 @@ const keyIfMatch: JsonSchema = {
   example: '"3f1c0a"',
 };
 
-/** Responses to requests that are refused before any operation is known, which would be the same for each of them. */
-const earlyRefusals: string =
+/** Responses that would be the same for each operation: those before any operation is known, and those of another server. */
+const sharedRefusals: string =
   "Every operation can also be refused with `invalid_request` before it is known which one it is: 400 and 431 for a request head that is damaged or too " +
   "large, 408 for one that does not arrive in time, 414 for a path that is too long, 417 for an `Expect` other than `100-continue`. A path that " +
-  "exists responds with 405 `method_not_allowed` to methods that it does not have.";
+  "exists responds with 405 `method_not_allowed` to methods that it does not have. The administration refuses requests of other web sites with 403 and " +
+  "those for a host name that is not its own with 421, both `invalid_request`. Behind a remote upstream, `upstream_error` has the status of the upstream, " +
+  "which may be any from 400 to 599.";
 
 /** Returns the OpenAPI document of the gateway. */
 function describeGateway(): OpenApiParts {
@@ -53,7 +55,7 @@ function describeGateway(): OpenApiParts {
   const { components } = api;
   return {
     ...api,
-    info: { ...api.info, description: `${String(api.info["description"])}\n\n${earlyRefusals}` },
+    info: { ...api.info, description: `${String(api.info["description"])}\n\n${sharedRefusals}` },
     // Relative, since a gateway may be below a path of another server. Resolved against the document, this is the folder that it is in.
     servers: [{ url: ".", description: "The server of this document." }],
     tags: [...api.tags, ...tags],

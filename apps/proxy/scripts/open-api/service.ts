@@ -27,6 +27,11 @@ const verboseContent: JsonSchema = {
 
 type HealthTexts = Readonly<Record<"operationId" | "summary" | "description" | "status", string>>;
 
+const failedContent: JsonSchema = {
+  schema: { type: "string" },
+  example: "[+]disk ok\n[-]keys failed\n[+]audit ok\n[+]devices ok\n[+]shutdown ok\nreadyz check failed\n",
+};
+
 function health({ status, isReadiness, ...texts }: HealthTexts & { readonly isReadiness: boolean }): JsonSchema {
   const content = { schema: { $ref: "#/components/schemas/Health" }, example: { status } };
   return {
@@ -40,7 +45,11 @@ function health({ status, isReadiness, ...texts }: HealthTexts & { readonly isRe
         headers: publicHeaders,
         content: { "application/json": content, ...(isReadiness && { "text/plain": verboseContent }) },
       },
-      ...problemResponses(["method_not_allowed", ...(isReadiness ? (["shutting_down", "not_ready"] as const) : [])]),
+      ...(isReadiness
+        ? problemResponses(["method_not_allowed", "shutting_down", "not_ready"], [], {
+            503: { "text/plain": failedContent },
+          })
+        : problemResponses(["method_not_allowed"])),
     },
   };
 }

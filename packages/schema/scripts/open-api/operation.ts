@@ -25,6 +25,8 @@ export const commonProblems: readonly ProblemCode[] = [
   "internal_error",
   "shutting_down",
   "key_store_unavailable",
+  // With signed tokens.
+  "issuer_unavailable",
   "limits_unavailable",
   "overloaded",
 ];
@@ -43,12 +45,11 @@ const upstreamProblems: readonly ProblemCode[] = [
   "loop_detected",
 ];
 
-/** Problems of a gateway that records sends. */
-const gatewaySendProblems: readonly ProblemCode[] = [
-  "audit_unavailable",
-  "send_in_progress",
-  "idempotency_unavailable",
-];
+/** Problems of a gateway that keeps a log of sends. */
+const sendLogProblems: Partial<Record<Operation, readonly ProblemCode[]>> = {
+  sendMessage: ["send_in_progress", "idempotency_unavailable"],
+  retrieveMessage: ["idempotency_unavailable"],
+};
 
 /** Headers of every response to a request with a key. */
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
@@ -57,8 +58,8 @@ export const commonHeaders: readonly string[] = ["x-request-id", "cache-control"
 function problemsOf({
   audience,
   extension,
+  method,
   operation,
-  scope,
   successStatus,
   problems,
 }: Endpoint): readonly ProblemCode[] {
@@ -68,8 +69,9 @@ function problemsOf({
     ...(audience === "caller" ? upstreamProblems : []),
     // Of a gateway, since nothing in this API has a strong entity tag. A socket has no preconditions.
     ...(successStatus === 101 ? [] : (["precondition_failed"] as const)),
-    ...(operation === "sendMessage" ? gatewaySendProblems : []),
-    ...(scope === "control" ? (["audit_unavailable"] as const) : []),
+    ...(sendLogProblems[operation] ?? []),
+    // A gateway records what changes something. A ticket does not, only what is sent with it.
+    ...(method !== "GET" && operation !== "createViewerTicket" ? (["audit_unavailable"] as const) : []),
     // Not every server has these, and a gateway in front of another server has no sockets.
     ...(extension === true || audience === "device" ? (["endpoint_not_found"] as const) : []),
   ];

@@ -15,8 +15,13 @@ const examplePrefix = "#/components/examples/";
  * Returns the responses of some problem codes by status.
  *
  * @param headers names of headers that they have besides those of every problem
+ * @param otherContent content of other media types by status
  */
-export function problemResponses(codes: readonly ProblemCode[], headers: readonly string[] = []): JsonSchema {
+export function problemResponses(
+  codes: readonly ProblemCode[],
+  headers: readonly string[] = [],
+  otherContent: Readonly<Record<number, JsonSchema>> = {},
+): JsonSchema {
   const unique = [...new Set(codes)];
   const statuses = new Set(unique.map((code) => problemDefinitions[code].status));
   // An object with such keys is in their order.
@@ -27,13 +32,19 @@ export function problemResponses(codes: readonly ProblemCode[], headers: readonl
         status,
         unique.filter((code) => problemDefinitions[code].status === status),
         headers,
+        otherContent[status],
       ),
     ]),
   );
 }
 
-function problemResponse(status: number, codes: readonly ProblemCode[], headers: readonly string[]): JsonSchema {
-  const isRepeatable = codes.some((code) => problemDefinitions[code].retryable);
+function problemResponse(
+  status: number,
+  codes: readonly ProblemCode[],
+  headers: readonly string[],
+  otherContent: JsonSchema | undefined,
+): JsonSchema {
+  const isRepeatable = codes.some((code) => problemDefinitions[code].retryable || undecidedCodes.has(code));
   const examples = codes.map((code) => [code, { $ref: `${examplePrefix}${code}` }]);
   return {
     description: codes.map((code) => problemDefinitions[code].title).join("; "),
@@ -50,9 +61,13 @@ function problemResponse(status: number, codes: readonly ProblemCode[], headers:
         schema: { $ref: "#/components/schemas/Problem" },
         examples: Object.fromEntries(examples),
       },
+      ...otherContent,
     },
   };
 }
+
+/** Refusals that may be repeated if the device did not respond, so that its agent or its mode is not known. */
+const undecidedCodes: ReadonlySet<ProblemCode> = new Set(["agent_not_allowed", "mode_not_allowed"]);
 
 /** The headers of every response whose request was counted: also of a refused key. */
 export const limitHeaders: readonly string[] = ["ratelimit", "ratelimit-policy", "ratelimit-degraded"];
@@ -60,7 +75,8 @@ export const limitHeaders: readonly string[] = ["ratelimit", "ratelimit-policy",
 /** Whether a response with a status can have a header. What adds it runs after the route is known, after the caller is known, or with what is stored. */
 function canHave(name: string, status: number): boolean {
   if (limitHeaders.includes(name)) return status !== 405;
-  if (name === timingHeader || name === "cache-status") return status !== 401 && status !== 405;
+  // With 401 if the upstream refuses the caller's own key.
+  if (name === timingHeader || name === "cache-status") return status !== 405;
   // Refused before the upstream receives the request.
   if (name === messageDeduplicationHeader) return !gatewayStatuses.has(status);
   // The outcomes of a send.

@@ -4,8 +4,9 @@ import { describe, expect, test } from "vitest";
 import { environmentRow } from "../../../test/support/environment-row.ts";
 import { failingStore } from "../../../test/support/failing-store.ts";
 import { fakeRequest } from "../../../test/support/fake-request.ts";
+import { undescribed } from "../../../test/support/api-description.ts";
 import { createSendWorld, type SendWorld, summarise, unreachable, user } from "../../../test/support/send-world.ts";
-import { bodyOf } from "../../../test/support/test-proxy.ts";
+import { bodyOf, problemOf } from "../../../test/support/test-proxy.ts";
 import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 
 async function retrieve(
@@ -156,6 +157,8 @@ describe("statuses of messages to a remote server", () => {
       const response = await retrieve(world, "m-1");
       expect(summarise(response)).toBe("503 idempotency_unavailable");
       expect(response.headers["x-should-retry"]).toBe("true");
+      expect(problemOf(response).detail).not.toContain("Nothing was sent");
+      expect(undescribed("/v1/environments/{connectionId}/messages/{clientMessageId}", "GET", response)).toEqual([]);
       idempotencyStore.failing.clear();
     }
     expect((await retrieve(world, "m-1")).status).toBe(200);

@@ -79,7 +79,9 @@ const withoutAgent = problemResponse("message_not_found", {
     "No message with this id was sent to this connection without an agent. If it named an agent, add agentId to the query.",
 });
 
-const unavailable = problemResponse("idempotency_unavailable");
+const unavailable = problemResponse("idempotency_unavailable", {
+  detail: "The gateway cannot read its log of sends, so it does not know whether this message was sent.",
+});
 
 function describeState(state: KnownEntry["state"]): Pick<MessageStatus, "state" | "disposition" | "error"> {
   switch (state.kind) {

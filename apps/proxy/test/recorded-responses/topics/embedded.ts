@@ -262,6 +262,18 @@ export const embedded: Topic = {
     ...sends,
     ...Object.keys(keysOfEveryKind).flatMap((key) => useOf(key)),
     {
+      title: "a conversation whose agent the device does not report",
+      as: "one agent",
+      ...send(first, messageBody("m-16", { agentId: "agent-2", conversationId: "conv-2" })),
+      whileWaitingMs: 10_000,
+    },
+    {
+      title: "a conversation whose mode the device does not report",
+      as: "standard mode",
+      ...send(first, messageBody("m-17", { conversationId: "conv-2" })),
+      whileWaitingMs: 10_000,
+    },
+    {
       title: "an offline device",
       as: "everything",
       path: "/v1/environments/laptop",
