@@ -285,6 +285,9 @@ describe("bodies with several frames", () => {
     const answer = await sent;
     expect(answer.body).toMatchObject({
       errorCode: "input_rejected",
+      errors: [
+        { member: "messages[1].approvals[0].tool_call_id", rule: "is in the part that ended with device_offline" },
+      ],
       parts: { delivered: 1, errorCode: "device_offline" },
     });
     expect(answer.body["detail"]).toBe(
@@ -305,7 +308,24 @@ describe("bodies with several frames", () => {
     await harness.settle();
     socket.acknowledge({ accepted: true });
     await harness.clock.advance(10_000);
-    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+    const errors = [{ member: "messages[0].approvals[1].tool_call_id" }];
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown", errors } });
+  });
+
+  test("a partly delivered body names every message of the failed part", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    const messages = [{ type: "approval", approvals: [allow] }, ...["m-1", "m-2"].map((id) => userMessage(id))];
+    const sent = harness.call("POST", `/v1/environments/${connectionId}/messages`, {
+      principal: withApprove,
+      body: { agentId: "agent-1", messages },
+    });
+    await harness.settle();
+    socket.acknowledge({ accepted: true });
+    await harness.settle();
+    socket.acknowledge({ accepted: false, error: "busy" });
+    const errors = [1, 2].map((index) => ({ member: `messages[${index}].client_message_id` }));
+    expect(await sent).toMatchObject({ status: 409, body: { errors, parts: { errorCode: "input_rejected" } } });
   });
 
   test("a body with the same tool call twice is 400, and nothing is sent", async () => {

@@ -4,7 +4,7 @@
  */
 import { jsonResponse, type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 import type { DeliveryOutcome, KnownMessage } from "../ports.ts";
-import { type DeliveryPart, isKeyId } from "./plan.ts";
+import { type DeliveryPart, isKeyId, messageIdIssues } from "./plan.ts";
 
 /** Classification of a request by its message ids. */
 type RepeatClass =
@@ -67,12 +67,19 @@ export const unsentAfterDisconnect: PlainResponse = problemResponse("input_rejec
 /**
  * Builds the response to a body if only its first parts were delivered: 504 `delivery_unknown` if the failed part may have been delivered too, else 409
  * `input_rejected`. Clients do not retry either one automatically, as they do after the codes of ordinary refusals, which promise that nothing was sent.
- * The member `parts` has the code of the part that failed.
+ * The member `parts` has the code of the part that failed, and `errors` names its members of the request.
  *
  * @param response the response to the part that failed: a problem
  */
-export function partialResponse(response: PlainResponse, deliveredCount: number, count: number): PlainResponse {
-  const { errorCode, detail, errors: issues }: PartProblem = JSON.parse(String(response.body));
+export function partialResponse(
+  response: PlainResponse,
+  deliveredCount: number,
+  parts: readonly DeliveryPart[],
+): PlainResponse {
+  const { errorCode, detail, errors }: PartProblem = JSON.parse(String(response.body));
+  const count = parts.length;
+  const failed = parts[deliveredCount];
+  const issues = errors ?? (failed && messageIdIssues(failed, `is in the part that ended with ${errorCode}`));
   // That is true of this part only.
   const text = detail.replace(/[.;] nothing was (?:sent|changed)\./i, ".");
   return problemResponse(errorCode === "delivery_unknown" ? "delivery_unknown" : "input_rejected", {

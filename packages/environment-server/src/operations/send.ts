@@ -118,7 +118,7 @@ export async function sendMessage(
     }
   }
   if (response.status === 200 || deliveredCount === 0) return response;
-  return partialResponse(response, deliveredCount, planned.plan.parts.length);
+  return partialResponse(response, deliveredCount, planned.plan.parts);
 }
 
 /** Plans a send, or refuses its body, before anything is looked up. */
