@@ -3,9 +3,9 @@ import { problemDefinitions } from "@letta-environments/schema";
 
 const introduction = `# Problems
 
-Every error is \`application/problem+json\` (RFC 9457); its member \`errorCode\` is one of these codes. Codes, titles and statuses are stable. Retryable is
-the usual value of \`x-should-retry\`: whether the same request may succeed when it is repeated, without any effect happening twice. A response that knows
-more says otherwise.
+Every error but that of \`/readyz?verbose\` is \`application/problem+json\` (RFC 9457); its member \`errorCode\` is one of these codes. Codes, titles and
+statuses are stable. Retryable is the usual value of \`x-should-retry\`: whether the same request may succeed when it is repeated, without any effect happening
+twice. A response that knows more says otherwise.
 `;
 
 /** Writes the index: the codes by status, and those of a status by name. */

@@ -42,7 +42,7 @@ function extension(request: string, runtimes: readonly RuntimeName[]): KnownDiff
 }
 
 const closedByBun =
-  "Bun itself closes a connection with an incomplete request head after 12 s, without a response; on other runtimes the gateway responds after 15 to 20 s.";
+  "Bun itself closes a connection with an incomplete request head after 8 to 12 s, without a response; on other runtimes the gateway responds after 15 to 20 s.";
 
 function refused(request: string, status: number): KnownDifference {
   return { request, runtimes: ["bun"], answer: { status: [status], isProblem: true }, reason: refusedByBun };
