@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
 import { connectScriptedDevice, createFakeUpstream } from "@letta-environments/testkit";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -92,26 +93,35 @@ test("a send to which the upstream has not responded when the gateway stops is d
   expect(upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(1);
 });
 
-test("a send that its device has not acknowledged when the gateway stops is delivery_unknown for its record and its repeats", async () => {
+test("a send that its device has not acknowledged when the gateway stops is delivery_unknown for its caller, its record and its repeats", async () => {
   const { instance, main, key, send, reopen } = await start({}, { scopes: ["send", "connect"] });
   const { audit } = instance.resources;
   if (audit === null) throw new Error("unreachable");
-  const append = vi.spyOn(audit, "append");
+  const write = audit.append;
+  const { closeDevices } = instance.resources;
+  const closed = Promise.withResolvers<void>();
+  vi.spyOn(instance.resources, "closeDevices").mockImplementation(() => closeDevices().finally(closed.resolve));
+  // Storing the outcome takes longer than closing the socket of the device.
+  const append = vi.spyOn(audit, "append").mockImplementation(async (entry) => {
+    if (entry.type === "send_finished") await closed.promise.then(() => setImmediate());
+    return write(entry);
+  });
   const device = await connectScriptedDevice({
     baseUrl: main.url,
     apiKey: key,
     deviceId: "d1",
     acknowledge: () => null,
   });
-  // Its connection may close before the response is written.
-  const sent = send(main.url, device.connectionId).catch(() => null);
-  await device.received.waitFor((frame) => frame.type === "input");
-  await instance.close(0, [main.connections]);
-  await sent;
+  const stopping = device.received
+    .waitFor((frame) => frame.type === "input")
+    .then(() => instance.close(0, [main.connections]));
+  const [answer] = await Promise.all([send(main.url, device.connectionId), stopping]);
 
+  const unknown = { status: 504, errorCode: "delivery_unknown" };
+  expect(answer).toMatchObject(unknown);
   expect(append.mock.calls.at(-1)).toEqual([expect.objectContaining({ type: "send_finished", status: 504 })]);
   const next = await reopen();
-  expect(await send(next.main.url, device.connectionId)).toMatchObject({ status: 504, errorCode: "delivery_unknown" });
+  expect(await send(next.main.url, device.connectionId)).toMatchObject(unknown);
   await next.instance.close(0, [next.main.connections]);
 });
 

@@ -56,7 +56,7 @@ export interface GatewayInstance {
   drain(): void;
   /**
    * Stops. Requests finish first, for at most `graceMs` milliseconds. Then calls that a remote upstream has not answered are ended. Devices are
-   * disconnected later, because a send waits for its device's acknowledgement. Then everything is closed.
+   * disconnected later, because a send waits for its device's acknowledgement; sends that still wait then respond. Then everything is closed.
    */
   close(graceMs: number, servers: readonly DrainingServer[]): Promise<void>;
 }
@@ -173,7 +173,7 @@ async function finishRequests(
   await Promise.all([...requests, resources.finishBackground(graceMs)]);
 }
 
-/** How long requests that the stop has ended may take to be recorded, in milliseconds. A repeat looks for the result of its send once a second. */
+/** How long requests that the stop has ended may take to be recorded and to respond, in milliseconds. A repeat looks for the result of its send once a second. */
 const recordMs = 1_500;
 
 /** Closes everything once no request is in flight. */
@@ -183,11 +183,19 @@ async function closeAll(
   servers: readonly DrainingServer[] = [],
 ): Promise<void> {
   await closeInOrder([
-    resources.closeDevices,
+    () => disconnectDevices(resources, servers),
     // A slow receiver of metrics takes no time from the rest.
     () => Promise.all([metrics?.end(), dropConnections(resources, servers)]),
     resources.close,
   ]);
+}
+
+/** Closes the sockets of devices, which ends the sends that wait for one, and waits until those have responded. */
+async function disconnectDevices(resources: Resources, servers: readonly DrainingServer[]): Promise<void> {
+  await resources.closeDevices();
+  // With a remote upstream there were none.
+  if (resources.embeddedCounts === null) return;
+  await Promise.all(servers.map((server) => server.finishRequests(recordMs)));
 }
 
 /** Ends the connections, and waits for what that causes: a send whose body never arrived is refused, which belongs in the audit log. */
