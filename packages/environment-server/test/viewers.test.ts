@@ -1,6 +1,7 @@
 import type { Principal, Scope } from "@letta-environments/schema";
 import { createRandom, type Random } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
+import { viewerCheckIntervalMs } from "../src/limits.ts";
 import { viewerFrameTypes } from "../src/viewers/scopes.ts";
 import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
 import { anyone, createHarness, type Harness, toAnswer, toRequest } from "./support/harness.ts";
@@ -183,6 +184,31 @@ describe("viewers of a device", () => {
     expect([first.closes, second.closes]).toMatchObject([[{ code: 1008 }], []]);
     await harness.server.close();
     expect(second.closes).toMatchObject([{ code: 1001 }]);
+  });
+});
+
+describe("the terminals of a viewer", () => {
+  test.each([
+    ["its device loses the tag that its key needs", [], false],
+    ["it leaves while the store fails", ["gpu"], true],
+  ] as const)("a terminal ends with its viewer when %s", async (_when, tags, isFailing) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const admin: Principal = { ...anyone, scopes: new Set(["admin"] as const) };
+    const label = (labels: readonly string[]) =>
+      harness.call("PATCH", "/v1/environments/device-1", { body: { tags: labels }, principal: admin });
+    await label(["gpu"]);
+    const viewer = await watch(harness, connectionId, { ...operator, deviceTags: ["gpu"] });
+    viewer.say({ type: "terminal_spawn", terminal_id: "t", cols: 80, rows: 24 });
+    await harness.settle();
+    const [{ terminal_id: terminalId } = {}] = socket.frames;
+    await label(tags);
+    if (isFailing) harness.store.findConnection = () => Promise.reject(new Error("disk full"));
+    await harness.clock.advance(viewerCheckIntervalMs);
+    expect(viewer.closes).toHaveLength(isFailing ? 0 : 1);
+    if (isFailing) viewer.listener.onClose(1001);
+    await harness.settle();
+    expect(socket.frames.at(-1)).toEqual({ type: "terminal_kill", terminal_id: terminalId });
   });
 });
 

@@ -53,6 +53,10 @@ export async function decideViewerUpgrade(
     conversationId,
     requests,
     findDevice: () => findDevice(server, connectionId, principal),
+    writeUnchecked(text: string) {
+      const connection = findSocketOf(server, found.record);
+      if (connection !== null) server.hub.send(connection, text);
+    },
     // The tags of a device can change without a change of the key.
     isPermitted: principal.deviceTags
       ? async () => (await findPermitted(server, connectionId, principal)).kind === "found"

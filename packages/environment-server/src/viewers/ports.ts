@@ -53,6 +53,8 @@ export interface ViewerAccess {
   readonly conversationId: string | null;
   readonly requests: ViewerRequests;
   findDevice(): Promise<DevicePath>;
+  /** Writes to the device while it is connected, whatever the key may do by now: to end what this viewer has started. */
+  writeUnchecked(text: string): void;
   /** Whether the key may still use the device; `null` if only a change of the key could change that. */
   readonly isPermitted: (() => Promise<boolean>) | null;
 }

@@ -128,20 +128,15 @@ export function end(state: ViewerState, code: number): void {
   state.openRequests.clear();
   const terminals = [...state.terminals];
   state.terminals.clear();
-  if (terminals.length > 0) void killTerminals(state, terminals);
+  // No other viewer can reach what runs there.
+  for (const terminal of terminals) {
+    const kill = { type: "terminal_kill", terminal_id: toWireTerminalId(state, terminal) };
+    state.access.writeUnchecked(JSON.stringify(kill));
+  }
   state.onEnd(code);
 }
 
 /** The id under which the device knows a terminal of a viewer. */
 export function toWireTerminalId({ id }: Pick<ViewerState, "id">, terminalId: string): string {
   return `${id}-${terminalId}`;
-}
-
-/** Ends the programs of a viewer that is gone: no other viewer can reach them. */
-async function killTerminals(state: ViewerState, terminals: readonly string[]): Promise<void> {
-  const path = await state.access.findDevice().catch(() => null);
-  if (path === null || path.kind === "refused") return;
-  for (const terminal of terminals) {
-    path.write(JSON.stringify({ type: "terminal_kill", terminal_id: toWireTerminalId(state, terminal) }));
-  }
 }

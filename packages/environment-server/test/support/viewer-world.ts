@@ -83,6 +83,7 @@ export function createViewerWorld(): ViewerWorld {
                   }
                 : refused(problemResponse("device_offline")),
             ),
+          writeUnchecked: (text) => void world.device.push(JSON.parse(text)),
           ...access,
         },
         socket,
