@@ -15,6 +15,8 @@ export interface ConversationModes {
   modeOf(environmentId: string, conversation: Conversation): string | null | undefined;
   /** The last reported mode of each conversation of the device; empty before the first report. */
   modesOf(environmentId: string): ReadonlySet<string | null>;
+  /** Forgets the mode of a conversation until it reports one again. */
+  forgetMode(environmentId: string, conversation: Conversation): void;
   /** Forgets a row whose socket has ended. */
   forget(environmentId: string): void;
 }
@@ -22,7 +24,7 @@ export interface ConversationModes {
 interface RowModes {
   /** By conversation, the one that reported longest ago first. */
   readonly known: Map<string, string | null>;
-  /** Modes of conversations that no longer fit, which may still have them. */
+  /** Modes of conversations that no longer fit or were forgotten, which may still have them. */
   readonly forgotten: Set<string | null>;
 }
 
@@ -36,7 +38,7 @@ export function createConversationModes(): ConversationModes {
     report(environmentId, conversation, mode) {
       const row = rows.get(environmentId) ?? { known: new Map(), forgotten: new Set() };
       rows.set(environmentId, row);
-      const key = keyOf(conversation);
+      const key = conversation === null ? "" : modeKeyOf(conversation);
       if (key.length > maxKeyLength) return void row.forgotten.add(mode);
       row.known.delete(key);
       row.known.set(key, mode);
@@ -45,17 +47,25 @@ export function createConversationModes(): ConversationModes {
       row.known.delete(oldest[0]);
       row.forgotten.add(oldest[1]);
     },
-    modeOf: (environmentId, conversation) => rows.get(environmentId)?.known.get(keyOf(conversation)),
+    modeOf: (environmentId, conversation) => rows.get(environmentId)?.known.get(modeKeyOf(conversation)),
     modesOf(environmentId) {
       const row = rows.get(environmentId);
       return new Set([...(row?.known.values() ?? []), ...(row?.forgotten ?? [])]);
+    },
+    forgetMode(environmentId, conversation) {
+      const row = rows.get(environmentId);
+      const key = modeKeyOf(conversation);
+      const mode = row?.known.get(key);
+      if (mode === undefined) return;
+      row?.known.delete(key);
+      row?.forgotten.add(mode);
     },
     forget: (environmentId) => void rows.delete(environmentId),
   };
 }
 
-function keyOf(conversation: Conversation | null): string {
-  if (conversation === null) return "";
+/** The key of a conversation among the modes of its device. */
+export function modeKeyOf(conversation: Conversation): string {
   const isNamed = conversation.conversationId !== defaultConversationId;
   return conversationKey(isNamed ? { ...conversation, agentId: "" } : conversation);
 }

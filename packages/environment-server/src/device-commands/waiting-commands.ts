@@ -1,12 +1,14 @@
 /**
  * Commands that wait for the responses of devices. Each ends once: by a response, by its deadline, or with the socket. At most a few
- * wait for each device.
+ * wait for each device. A device names no command in the report of a change, so the changes of a conversation are written one after
+ * the other: each waits for the end of the one before it, and its deadline counts from the request.
  */
 import type { Clock } from "@letta-environments/platform";
 import { createGroups } from "../collections.ts";
 import type { CommandResponse } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
+import { modeKeyOf } from "./conversation-modes.ts";
 
 /** How a command ended. */
 export type CommandOutcome<Effect> =
@@ -15,7 +17,7 @@ export type CommandOutcome<Effect> =
   | { readonly kind: "rejected"; readonly error: string | null }
   /** It was written, and nothing shows whether it had an effect. */
   | { readonly kind: "unknown"; readonly reason: "timeout" | "disconnected" }
-  /** Too many commands wait for the device; it was not written. */
+  /** Too many commands wait for the device, or it did not respond to the change before; it was not written. */
   | { readonly kind: "busy" }
   /** The socket failed; it was not written. */
   | { readonly kind: "unsent" };
@@ -48,6 +50,11 @@ export interface Expectation<Effect> {
 
 /** A waiting command, with the methods that receive its device's answers. */
 interface WaitingCommand extends Pick<Expectation<unknown>, "conversation" | "isChange"> {
+  /** Its turn has come. */
+  readonly isWritten: boolean;
+  write(): void;
+  /** Ends it if it is not written. */
+  giveUp(outcome: CommandOutcome<never>): void;
   handleResponse(response: CommandResponse): void;
   handleReport(state: ReportedState): void;
   handleFailure(text: string | null): void;
@@ -64,31 +71,56 @@ export interface WaitingCommands {
 
 export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCommands {
   const rows = createGroups<WaitingCommand>();
+
+  const changesOf = (environmentId: string, conversation: Conversation): readonly WaitingCommand[] =>
+    rows.of(environmentId).filter((each) => each.isChange && modeKeyOf(each.conversation) === modeKeyOf(conversation));
+
+  /** Lets the next change of a conversation leave. A device that did not respond to this one receives no other that was waiting. */
+  function endChange(environmentId: string, conversation: Conversation, outcome: CommandOutcome<unknown>): void {
+    const [next, ...others] = changesOf(environmentId, conversation);
+    if (outcome.kind !== "unknown") return next?.write();
+    const kind = outcome.reason === "timeout" ? "busy" : "unsent";
+    for (const each of [next, ...others]) each?.giveUp({ kind });
+  }
+
   return {
-    of: rows.of,
+    of: (environmentId) => rows.of(environmentId).filter(({ isWritten }) => isWritten),
     run<Effect>(
       { environmentId, write }: CommandTarget,
       { conversation, isChange, frames, onResponse, onReport }: Expectation<Effect>,
     ): Promise<CommandOutcome<Effect>> {
       if (rows.sizeOf(environmentId) >= maxWaitingCommands) return Promise.resolve({ kind: "busy" });
       return new Promise((resolve) => {
+        let isWritten = false;
         const end = (outcome: CommandOutcome<Effect> | null | undefined): void => {
           if (outcome === null || outcome === undefined || !rows.delete(environmentId, waiting)) return;
           cancelDeadline();
           resolve(outcome);
+          if (isChange && isWritten) endChange(environmentId, conversation, outcome);
         };
         const waiting: WaitingCommand = {
           conversation,
           isChange,
+          get isWritten() {
+            return isWritten;
+          },
+          write() {
+            isWritten = true;
+            if (!frames.every(write)) end({ kind: "unsent" });
+          },
+          giveUp: (outcome) => (isWritten ? undefined : end(outcome)),
           handleResponse: (response) => end(onResponse?.(response)),
           handleReport: (state) => end(onReport?.(state)),
           handleFailure: (error) => end(isChange ? { kind: "rejected", error } : null),
           handleDisconnect: () => end({ kind: "unknown", reason: "disconnected" }),
         };
-        const cancelDeadline = clock.setTimer(commandTimeoutMs, () => end({ kind: "unknown", reason: "timeout" }));
+        const cancelDeadline = clock.setTimer(commandTimeoutMs, () =>
+          end(isWritten ? { kind: "unknown", reason: "timeout" } : { kind: "busy" }),
+        );
+        const isBehind = isChange && changesOf(environmentId, conversation).length > 0;
         // An answer can arrive while the frame is written.
         rows.add(environmentId, waiting);
-        if (!frames.every(write)) end({ kind: "unsent" });
+        if (!isBehind) waiting.write();
       });
     },
   };

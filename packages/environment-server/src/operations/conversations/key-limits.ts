@@ -190,7 +190,7 @@ export async function switchMode(
 }
 
 function describe(outcome: CommandOutcome<string>): { readonly detail?: string } {
-  if (outcome.kind === "busy") return { detail: "Too many commands wait for the device. The message was not sent." };
+  if (outcome.kind === "busy") return { detail: "Other commands wait for the device. The message was not sent." };
   return outcome.kind === "unknown" && outcome.reason === "timeout"
     ? {}
     : { detail: "The device did not switch the conversation to the mode that the key sets. The message was not sent." };
@@ -207,9 +207,9 @@ function refusalOfQuery(outcome: CommandOutcome<unknown>, record: ConnectionReco
   return isLost ? unreachableResponse(record) : null;
 }
 
-/** The response when too many commands wait for a device. */
+/** The response when too many commands wait for a device, or when it did not respond to an earlier change of the conversation. */
 export const busyResponse: PlainResponse = problemResponse("queue_full", {
-  detail: `The device has not responded to ${maxWaitingCommands} earlier commands. Nothing was sent.`,
+  detail: `The device has not responded to an earlier change of the conversation, or to ${maxWaitingCommands} commands. Nothing was sent.`,
 });
 
 /** The options of a refusal that may be retried, since nothing was sent. A retry should wait until the device is asked again. */
