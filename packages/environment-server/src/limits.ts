@@ -72,6 +72,9 @@ export const maxKnownAgents = 64;
 /** Conversations of one device whose mode is remembered. The device is asked for any other. */
 export const maxKnownModes = 64;
 
+/** Modes that were written to a device and not reported yet, and are remembered with their conversation. Others count for the whole device. */
+export const maxUnreportedModes = 64;
+
 // Frames of devices
 
 /**

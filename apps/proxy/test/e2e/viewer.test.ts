@@ -110,6 +110,22 @@ test("a viewer receives info, starts a runtime, sends input, sees live output, a
   expect(frames.filter(({ type }) => type === "error")).toEqual([]);
 }, 60_000);
 
+test("the mode of a runtime_start does not hold back a key with a maximum mode once the device has responded and left the mode", async () => {
+  const { client, frames, waitFor } = await connect({
+    authToken: await proxy.createKey({ scopes: ["view", "send", "control"] }),
+  });
+  const limited = await connect({
+    authToken: await proxy.createKey({ scopes: ["view", "send"], more: ["--max-mode", "standard"] }),
+  });
+  expect(await client.runtimeStart({ ...runtime, mode: "unrestricted" })).toMatchObject({ success: true });
+  expect(await limited.client.submitInput(say("ping"))).toMatchObject({ accepted: false });
+  client.send({ type: "change_device_state", runtime, payload: { mode: "standard" } });
+  await waitFor((frame) => modeOf(frame) === "standard", frames.length);
+  const before = frames.length;
+  expect(await limited.client.submitInput(say("ping"))).toMatchObject({ accepted: true });
+  await waitFor(isFinished, before);
+}, 60_000);
+
 test("a key without a scope, and one with a maximum mode, receive an error that names the missing permission", async () => {
   const authToken = await proxy.createKey({ scopes: ["view", "control"], more: ["--max-mode", "standard"] });
   const { client, frames, waitFor } = await connect({ authToken });

@@ -11,22 +11,26 @@ import {
   isOlderModeName,
   type ConversationCommand,
   type StateChange,
+  type StartResponse,
   toDeviceMode,
 } from "../dialects/command-frames.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import type { LoopErrorFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { createConversationModes, type ConversationModes } from "./conversation-modes.ts";
 import { createQuestions, type Questions } from "./questions.ts";
+import { createUnreportedModes, type UnreportedModes, type WrittenMode } from "./unreported-modes.ts";
 import {
   type CommandOutcome,
   type CommandTarget,
   createWaitingCommands,
+  type Expectation,
   type ReportedState,
   type WaitingCommands,
 } from "./waiting-commands.ts";
 
 export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" | "agentOf" | "pauseMs"> {
   readonly modes: Pick<ConversationModes, "modeOf">;
+  readonly unreported: Pick<UnreportedModes, "of">;
   /** Sends a command and resolves with the effect in the device's response. */
   run(
     target: CommandTarget,
@@ -35,6 +39,8 @@ export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" |
   ): Promise<CommandOutcome<boolean | number>>;
   /** Changes the mode of a conversation and resolves with the mode that the device then reports for it. */
   changeMode(target: CommandTarget, conversation: Conversation, mode: string): Promise<CommandOutcome<string>>;
+  /** Writes a viewer's frame that also sets a mode, and returns whether it was written. The viewer receives the response. */
+  writeMode(target: CommandTarget, written: WrittenMode, text: string): boolean;
   /** Changes the directory of a conversation and resolves with the directory that the device then reports for it. */
   changeDirectory(
     target: CommandTarget,
@@ -42,7 +48,7 @@ export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" |
     directory: string,
   ): Promise<CommandOutcome<string>>;
   /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
-  receive(environmentId: string, frame: CommandResponse | StatusFrame | TurnFrame): void;
+  receive(environmentId: string, frame: CommandResponse | StartResponse | StatusFrame | TurnFrame): void;
   /** Ends the commands of a row whose socket has ended as unknown, and forgets its conversations. */
   disconnect(environmentId: string): void;
 }
@@ -55,6 +61,7 @@ export function createDeviceCommands({
   readonly randomId: RandomId;
 }): DeviceCommands {
   const modes = createConversationModes();
+  const unreported = createUnreportedModes();
   const waiting = createWaitingCommands(clock);
   const questions = createQuestions({ clock, randomId, waiting });
 
@@ -67,9 +74,18 @@ export function createDeviceCommands({
     );
   }
 
+  const writeMode: DeviceCommands["writeMode"] = ({ environmentId, write }, written, text) => {
+    unreported.add(environmentId, written);
+    const isWritten = write(text);
+    if (!isWritten) unreported.remove(environmentId, written);
+    return isWritten;
+  };
+
   return {
     ...questions,
     modes,
+    unreported,
+    writeMode,
     run(target, conversation, command) {
       const requestId = randomId("command");
       return waiting.run(target, {
@@ -84,47 +100,66 @@ export function createDeviceCommands({
         },
       });
     },
-    changeMode: (target, conversation, mode) =>
-      waiting.run<string>(target, {
-        conversation,
-        isChange: true,
-        frames: [changeFrame(target.environmentId, conversation, { mode })],
-        onReport: ({ mode: reported = null }) =>
-          reported !== null && isSameMode(reported, mode) ? { kind: "done", effect: reported } : null,
-      }),
-    changeDirectory(target, conversation, directory) {
-      let before: ReportedState | null = null;
-      return waiting.run<string>(target, {
-        conversation,
-        isChange: true,
-        // The first frame changes nothing: the device reports where the conversation works now.
-        frames: [buildStateFrame(conversation, {}), buildStateFrame(conversation, { cwd: directory })],
-        onReport(now) {
-          const decision = decideDirectoryChange(directory, before, now);
-          before ??= now;
-          if (decision === null) return null;
-          if (decision.kind === "changed") return { kind: "done", effect: decision.directory };
-          return {
-            kind: "rejected",
-            error: "The device did not change the directory. Check that it exists on the device.",
-          };
+    async changeMode(target, conversation, mode) {
+      const written = { conversation, mode, requestId: null };
+      const outcome = await waiting.run<string>(
+        { ...target, write: (text) => writeMode(target, written, text) },
+        {
+          conversation,
+          isChange: true,
+          frames: [changeFrame(target.environmentId, conversation, { mode })],
+          onReport: ({ mode: reported = null }) =>
+            reported !== null && isSameMode(reported, mode) ? { kind: "done", effect: reported } : null,
         },
-      });
+      );
+      if (outcome.kind === "rejected") unreported.refused(target.environmentId, conversation);
+      return outcome;
     },
-    receive: createReceive(modes, waiting),
+    changeDirectory: (target, conversation, directory) => waiting.run(target, directoryChange(conversation, directory)),
+    receive: createReceive(modes, unreported, waiting),
     disconnect(environmentId) {
       modes.forget(environmentId);
+      unreported.forget(environmentId);
       questions.forget(environmentId);
       for (const command of waiting.of(environmentId)) command.handleDisconnect();
     },
   };
 }
 
+/** The command that changes the directory of a conversation. */
+function directoryChange(conversation: Conversation, directory: string): Expectation<string> {
+  let before: ReportedState | null = null;
+  return {
+    conversation,
+    isChange: true,
+    // The first frame changes nothing: the device reports where the conversation works now.
+    frames: [buildStateFrame(conversation, {}), buildStateFrame(conversation, { cwd: directory })],
+    onReport(now) {
+      const decision = decideDirectoryChange(directory, before, now);
+      before ??= now;
+      if (decision === null) return null;
+      if (decision.kind === "changed") return { kind: "done", effect: decision.directory };
+      return {
+        kind: "rejected",
+        error: "The device did not change the directory. Check that it exists on the device.",
+      };
+    },
+  };
+}
+
 /** Creates the function that passes the frames of devices on to the commands that wait. */
-function createReceive(modes: ConversationModes, waiting: WaitingCommands): DeviceCommands["receive"] {
+function createReceive(
+  modes: ConversationModes,
+  unreported: UnreportedModes,
+  waiting: WaitingCommands,
+): DeviceCommands["receive"] {
   function handleReport(environmentId: string, { runtime, change, directoryRevision: revision }: StatusFrame): void {
     const { currentMode: mode, workingDirectory: directory } = change;
-    if (mode !== undefined) modes.report(environmentId, runtime, mode);
+    if (mode !== undefined) {
+      const before = runtime === null ? mode : modes.modeOf(environmentId, runtime);
+      if (runtime !== null) unreported.reported(environmentId, runtime, mode, before !== undefined && before !== mode);
+      modes.report(environmentId, runtime, mode);
+    }
     const state = { revision, ...(mode !== undefined && { mode }), ...(directory !== undefined && { directory }) };
     for (const command of waiting.of(environmentId)) {
       if (runtime !== null && isSameConversation(command.conversation, runtime)) command.handleReport(state);
@@ -138,7 +173,11 @@ function createReceive(modes: ConversationModes, waiting: WaitingCommands): Devi
   }
 
   return (environmentId, frame) => {
-    if (frame.kind === "command_response") {
+    if (frame.kind === "command_response" && frame.command === "runtime_start") {
+      // Until the next report, nothing says whether the conversation has the mode.
+      const conversation = unreported.answered(environmentId, frame.requestId);
+      if (conversation !== null) modes.forgetMode(environmentId, conversation);
+    } else if (frame.kind === "command_response") {
       for (const command of waiting.of(environmentId)) command.handleResponse(frame);
     } else if (frame.kind === "update_device_status") {
       handleReport(environmentId, frame);

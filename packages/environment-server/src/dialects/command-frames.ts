@@ -43,6 +43,13 @@ interface ConversationResponse extends Response {
   readonly agentId: string | null;
 }
 
+/** The response to a viewer's `runtime_start`, which has been handled then, with or without success. */
+export interface StartResponse {
+  readonly kind: "command_response";
+  readonly command: "runtime_start";
+  readonly requestId: string;
+}
+
 /** Builds the frame of a command. */
 export function buildCommandFrame(requestId: string, runtime: Conversation, command: ConversationCommand): string {
   const frame = { request_id: requestId, runtime: toWireRuntime(runtime) };
@@ -86,6 +93,12 @@ export const commandResponseTypes: readonly string[] = [...[...responses.keys()]
 /** Parses the response to a command; `null` when a member is missing. */
 export function parseCommandResponse(frame: Members): CommandResponse | null {
   return frame["type"] === conversationResponseType ? parseConversationResponse(frame) : parseEffectResponse(frame);
+}
+
+/** Reads a {@link StartResponse} from the start of a text, because the agent that it repeats can be long. */
+export function readStartResponse(text: string): StartResponse | null {
+  const [, requestId] = /^\{"type":"runtime_start_response","request_id":"([\w-]{1,128})"/.exec(text) ?? [];
+  return requestId === undefined ? null : { kind: "command_response", command: "runtime_start", requestId };
 }
 
 function parseConversationResponse({ request_id, success, conversation, error }: Members): CommandResponse | null {

@@ -4,7 +4,7 @@
  */
 import { environmentModes, isNestedDeeply } from "@letta-environments/schema";
 import { maxParsedLength } from "../limits.ts";
-import { commandResponseTypes, parseCommandResponse } from "./command-frames.ts";
+import { commandResponseTypes, parseCommandResponse, readStartResponse } from "./command-frames.ts";
 import type { Conversation } from "./conversation.ts";
 import type { DeviceFrame, StatusChange } from "./frame.ts";
 import type { InvalidFrame } from "./values.ts";
@@ -62,7 +62,7 @@ const tooLong: InvalidFrame = { kind: "invalid", rule: `must have at most ${maxP
 
 function skipByStart(text: string): DeviceFrame | null {
   const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
-  if (type !== undefined && !parsers.has(type)) return { kind: "other", type };
+  if (type !== undefined && !parsers.has(type)) return readStartResponse(text) ?? { kind: "other", type };
   const isOther = type === "stream_delta" && !understoodDelta.test(text.slice(0, deltaPrefixLength));
   return isOther ? { kind: "other", type } : null;
 }

@@ -19,7 +19,7 @@ import {
 import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
-import { refuseForeignConversation } from "./conversations/key-limits.ts";
+import { commandTargetOf, refuseForeignConversation } from "./conversations/key-limits.ts";
 import { findForAction, findSocketOf, findPermitted, findSettled, unreachableResponse } from "./reach.ts";
 
 /**
@@ -133,11 +133,12 @@ async function findDevice(server: ServerContext, connectionId: string, principal
   const connection = await findSettled(server, record);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   if (connection === null) return refused(unreachableResponse(record));
+  const target = commandTargetOf(server.hub, connection);
   return {
     kind: "open",
     refuseConversation: (conversation) =>
       refuseForeignConversation(server, principal, conversation, connection, record),
-    write: (text) => findSocketOf(server, record) === connection && server.hub.send(connection, text),
+    write: (text, mode) => (mode === null ? target.write(text) : server.commands.writeMode(target, mode, text)),
   };
 }
 

@@ -3,6 +3,7 @@
  * their frames, and keep that order like HTTP requests; see `operations/send.ts`. Commands wait for each other.
  */
 import type { PlainResponse } from "@letta-environments/schema";
+import type { WrittenMode } from "../device-commands/unreported-modes.ts";
 import type { Members } from "../dialects/values.ts";
 import { dropOldest } from "../collections.ts";
 import { maxOpenRequestsPerViewer, maxRunningPerViewer, maxTerminalsPerViewer } from "../limits.ts";
@@ -76,8 +77,8 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
     return sendRefusal(state, frame, tooManyTerminals);
   }
   // The device may answer while the frame is written.
-  const { text, cancel } = prepare(state, frame, command);
-  if (!path.write(text) && cancel()) sendRefusal(state, frame, offline);
+  const { text, mode = null, cancel } = prepare(state, frame, command);
+  if (!path.write(text, mode) && cancel()) sendRefusal(state, frame, offline);
 }
 
 /**
@@ -101,13 +102,15 @@ function refuseConversation(
 /** A frame for the device, whose response or terminal is awaited. */
 interface Prepared {
   readonly text: string;
+  /** The mode that it sets, in a conversation that exists. */
+  readonly mode?: WrittenMode | null;
   /** The frame was not written. Returns whether the viewer has received no response to it yet. */
   cancel(): boolean;
 }
 
 /** Builds the text for the device, under ids of this server, so that ids of two viewers never collide. */
 function prepare(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): Prepared {
-  const { type, members, terminalId, responseType } = command;
+  const { type, members, terminalId, responseType, runtime } = command;
   const { type: _type, ...rest } = members;
   if (terminalId !== null) {
     const text = JSON.stringify({ type, ...rest, terminal_id: toWireTerminalId(state, terminalId) });
@@ -122,5 +125,8 @@ function prepare(state: ViewerState, frame: ViewerFrame, command: ViewerCommand)
   const { requestId } = frame;
   state.openRequests.set(wireId, { requestId, responseType, members: repeatedMembers(frame.members) });
   dropOldest(state.openRequests, maxOpenRequestsPerViewer);
-  return { text, cancel: () => state.openRequests.delete(wireId) };
+  const { mode } = rest;
+  const written =
+    runtime !== null && typeof mode === "string" ? { conversation: runtime, mode, requestId: wireId } : null;
+  return { text, mode: written, cancel: () => state.openRequests.delete(wireId) };
 }

@@ -1,5 +1,6 @@
 /** Ports of the viewers' sockets. */
 import type { PlainResponse, Principal, Refused } from "@letta-environments/schema";
+import type { WrittenMode } from "../device-commands/unreported-modes.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConnectedDevice } from "../socket/connection.ts";
 import type { ApiCall } from "./api-calls.ts";
@@ -30,7 +31,8 @@ export type DevicePath =
       readonly kind: "open";
       /** Returns the refusal of a key that may not use the conversation, which may need a query to the device; else `null`. */
       readonly refuseConversation: (runtime: Conversation) => Promise<PlainResponse | null>;
-      readonly write: (text: string) => boolean;
+      /** @param mode the mode that the frame sets, if it sets one */
+      readonly write: (text: string, mode: WrittenMode | null) => boolean;
     }
   | Refused;
 

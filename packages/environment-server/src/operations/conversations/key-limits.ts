@@ -128,7 +128,8 @@ function isMissing(error: string | null): boolean {
 
 /**
  * Returns the refusal of a message because of the mode in which it would run; `null` when it may run. The mode of one conversation
- * says nothing about another, so a conversation whose own mode is not known is refused.
+ * says nothing about another, so a conversation whose own mode is not known is refused. A mode that was written to the device and not
+ * reported yet must also be allowed: the device handles it before the message.
  */
 export function modeRefusal(
   { commands }: Pick<ServerContext, "commands">,
@@ -137,15 +138,25 @@ export function modeRefusal(
 ): PlainResponse | null {
   if (maxMode === null && setMode === null) return null;
   const own = commands.modes.modeOf(environmentId, conversation);
-  if (setMode !== null && !isInMode(own, setMode)) return problemResponse("mode_not_set");
-  if (maxMode === null || allowsMode({ maxMode }, own ?? undefined)) return null;
-  if (own !== undefined) return problemResponse("mode_not_allowed");
-  const pauseMs = commands.pauseMs(environmentId, "mode");
-  return problemResponse("mode_not_allowed", { detail: unreportedMode, ...repeatAfter(pauseMs) });
+  const unreported = commands.unreported.of(environmentId, conversation);
+  if (setMode !== null && ![own, ...unreported].every((mode) => isInMode(mode, setMode)))
+    return problemResponse("mode_not_set");
+  if (maxMode === null) return null;
+  if (!allowsMode({ maxMode }, own ?? undefined)) {
+    if (own !== undefined) return problemResponse("mode_not_allowed");
+    const pauseMs = commands.pauseMs(environmentId, "mode");
+    return problemResponse("mode_not_allowed", { detail: unknownMode, ...repeatAfter(pauseMs) });
+  }
+  return unreported.every((mode) => allowsMode({ maxMode }, mode))
+    ? null
+    : problemResponse("mode_not_allowed", { detail: changingMode, ...repeatAfter(0) });
 }
 
-const unreportedMode =
+const unknownMode =
   `The gateway key has a maximum mode, and the device did not report the mode of the conversation within ${commandTimeoutMs / 1_000} seconds. ` +
+  "Nothing was sent.";
+const changingMode =
+  "The gateway key has a maximum mode, and a change of the conversation to a more permissive one was sent to the device, which has not reported it yet. " +
   "Nothing was sent.";
 
 /**
@@ -164,7 +175,7 @@ async function learnMode(
 }
 
 /**
- * Switches a conversation to the mode that the key sets, if it has another one, and waits until the device reports the mode.
+ * Switches a conversation to the mode that the key sets, if it has another one or may get one, and waits until the device reports the mode.
  * Returns the refusal when the device does not, or when the key must not set its own mode.
  */
 export async function switchMode(
@@ -181,7 +192,7 @@ export async function switchMode(
     const detail = `The gateway key may not set a mode beyond '${maxMode}', and sets '${setMode}'. The message was not sent.`;
     return problemResponse("mode_not_allowed", { detail });
   }
-  if (isInMode(commands.modes.modeOf(environmentId, conversation), setMode)) return null;
+  if (modeRefusal({ commands }, { maxMode: null, setMode }, { environmentId, ...conversation }) === null) return null;
   const outcome = await commands.changeMode(commandTargetOf(hub, connection), conversation, setMode);
   const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
   if (isSent)
