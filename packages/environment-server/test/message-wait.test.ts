@@ -1,7 +1,10 @@
 /** Requests that wait for the end of a message. */
+import type { Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { type Answer, userMessage } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, viewer } from "./support/message-status.ts";
+
+const admin: Principal = { ...viewer, scopes: new Set(["admin"]) };
 
 describe("waiting for the end of a message", () => {
   test("a waiting read returns when the message ends", async () => {
@@ -82,6 +85,29 @@ describe("waiting for the end of a message", () => {
       message: "Message accepted by the device (started).",
       disposition: "started",
     });
+    expect(headers).not.toHaveProperty("preference-applied");
+  });
+
+  const device = "/v1/environments/device-1";
+  const label = (tags: readonly string[]) => ({ method: "PATCH", body: { tags } });
+
+  test.each([
+    ["loses the tag of the key", label([])],
+    ["is removed", { method: "DELETE" }],
+  ])("a request whose device %s during the wait shows nothing of the turn", async (_how, { method, ...change }) => {
+    const { harness, connectionId, socket } = await startMessage();
+    await harness.call("PATCH", device, { ...label(["ci"]), principal: admin });
+    const principal = { ...viewer, deviceTags: ["ci"] };
+    const reading = retrieve(harness, connectionId, "m-1", "wait=finished", principal);
+    const sending = harness.send(connectionId, { messages: [userMessage("m-2")] }, { prefer: "wait=30", principal });
+    await harness.settle();
+    socket.acknowledge({ accepted: true, disposition: "queued" });
+    await harness.settle();
+    await harness.call(method, device, { ...change, principal: admin });
+    await harness.clock.advance(30_000);
+    expect(await reading).toMatchObject({ status: 404, body: { errorCode: "message_not_found" } });
+    const { status, headers, body } = await sending;
+    expect([status, body]).toEqual([200, expect.not.objectContaining({ outcome: expect.anything() })]);
     expect(headers).not.toHaveProperty("preference-applied");
   });
 });

@@ -14,6 +14,7 @@ import {
 } from "@letta-environments/schema";
 import type { DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
+import { findPermitted } from "../reach.ts";
 import { presentMessage, readMessage, waitForEnd } from "./status.ts";
 import { sendMessage } from "../send.ts";
 
@@ -52,7 +53,7 @@ function awaitedOf({ params: { connectionId }, body }: OperationInput<"sendMessa
   return { connectionId, agentId, conversationId: conversationId || defaultConversationId, messageId };
 }
 
-/** Waits for the end of a message and returns its status; `null` if nothing is known about it. */
+/** Waits for the end of a message and returns its status; `null` if nothing is known about it, or its device has left the reach of the principal. */
 async function readOutcome(
   server: ServerContext,
   { connectionId, agentId, conversationId, messageId }: ReturnType<typeof awaitedOf>,
@@ -69,5 +70,6 @@ async function readOutcome(
     if (signal?.aborted === true) return message;
     throw cause;
   });
-  return presentMessage(principal, latest, record.environment.deviceId);
+  const device = await findPermitted(server, connectionId, principal);
+  return device.kind === "refused" ? null : presentMessage(principal, latest, record.environment.deviceId);
 }

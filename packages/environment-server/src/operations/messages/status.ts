@@ -4,7 +4,6 @@
  */
 import {
   allowsAgent,
-  allowsDevice,
   defaultWaitSeconds,
   hasEnded,
   jsonResponse,
@@ -22,6 +21,7 @@ import { advance } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
 import type { DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
+import { findPermitted } from "../reach.ts";
 
 /** Selects the messages with an id. */
 type MessageSelector = MessageSelection & Pick<MessageFilter, "environmentId"> & Pick<StoredMessage, "messageId">;
@@ -33,10 +33,11 @@ export async function retrieveMessage(
   principal: Principal,
   { signal }: DeviceCallContext,
 ): Promise<PlainResponse> {
-  const record = await server.store.findConnection(principal.tenant, params.connectionId);
-  if (record === null || !allowsDevice(principal, record.environment)) return problemResponse("message_not_found");
+  const device = await findPermitted(server, params.connectionId, principal);
+  if (device.kind === "refused") return problemResponse("message_not_found");
+  const { environment } = device.record;
   const selector: MessageSelector = {
-    environmentId: record.environment.id,
+    environmentId: environment.id,
     messageId: params.clientMessageId,
     agentIds: query.agentId === undefined ? null : [query.agentId],
     conversationId: query.conversationId ?? null,
@@ -47,11 +48,13 @@ export async function retrieveMessage(
   if (found.length > 1) return problemResponse("message_ambiguous");
   const [message] = found;
   if (message === undefined) return problemResponse("message_not_found");
-  const latest = waitSeconds === null ? message : await waitForEnd(server, message, waitSeconds * 1_000, signal);
-  const status = presentMessage(principal, latest, record.environment.deviceId);
-  return waitSeconds === null
-    ? jsonResponse(200, status)
-    : jsonResponse(200, { ...status, waitSeconds }, waitApplied(waitSeconds));
+  if (waitSeconds === null) return jsonResponse(200, presentMessage(principal, message, environment.deviceId));
+  const latest = await waitForEnd(server, message, waitSeconds * 1_000, signal);
+  // Its tags or its name may have changed during the wait, or it may have been removed.
+  const again = await findPermitted(server, params.connectionId, principal);
+  if (again.kind === "refused") return problemResponse("message_not_found");
+  const status = presentMessage(principal, latest, environment.deviceId);
+  return jsonResponse(200, { ...status, waitSeconds }, waitApplied(waitSeconds));
 }
 
 /**
