@@ -4,6 +4,7 @@ import { maxReasonLength } from "../src/dialects/approval-requests.ts";
 import { maxApprovalsPerDevice } from "../src/limits.ts";
 import { allow, connectAsking, decide, noLongerPending, payloads } from "./support/decisions.ts";
 import { createHarness, type Harness, withApprove } from "./support/harness.ts";
+import { runtime } from "./support/message-status.ts";
 
 test("a repeated decision receives the first result and is not sent again", async () => {
   const harness = createHarness();
@@ -30,6 +31,25 @@ test("a different decision on the same tool call is 409 approval_decided naming 
     body: { errorCode: "approval_decided", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
   });
   expect(socket.inputs()).toHaveLength(1);
+});
+
+test("a key below the mode of the conversation does not see a decided request, and its repeat of the same decision receives the first result", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  await sent;
+  const device_status = { current_permission_mode: "unrestricted" };
+  socket.say({ type: "update_device_status", runtime, device_status });
+  const strict = { principal: { ...withApprove, maxMode: "standard" as const } };
+  const deny = { ...allow, approve: false };
+  for (const decisions of [[deny], [{ ...allow, tool_call_id: "call-2" }, deny]]) {
+    const { status, body } = await decide(harness, connectionId, decisions, strict);
+    expect([status, body["errorCode"], body["approval"]]).toEqual([403, "mode_not_allowed", undefined]);
+  }
+  expect(await decide(harness, connectionId, [allow], strict)).toMatchObject({ status: 200 });
+  expect(await decide(harness, connectionId, [deny])).toMatchObject({ body: { errorCode: "approval_decided" } });
 });
 
 test("the device receives the whole reason of a decision, and approval_decided shows its start and its end", async () => {

@@ -170,7 +170,7 @@ async function readRows(
  * Whether a principal may decide on a request of a device that it may use. If the mode is unknown, the request is listed, because a
  * decision queries the mode.
  */
-function isReachable(
+export function isReachable(
   server: Pick<ServerContext, "commands">,
   principal: Pick<Principal, "agentIds" | "maxMode">,
   { scope }: Pick<StoredApproval, "scope">,
