@@ -21,7 +21,7 @@ import { cacheTtlsOf } from "./cache/policy.ts";
 import { sessionPath } from "./console/cookie.ts";
 import type { HandleAs } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
-import { createDecideAgain, createRespondAfterWait, forgetBody } from "./reauthentication.ts";
+import { createDecideAgain, createDecideBeforeWrite, createRespondAfterWait, forgetBody } from "./reauthentication.ts";
 import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere, refuseUnlessRead } from "./http/response.ts";
@@ -283,15 +283,16 @@ function createApplyLimits({ limits, upstream }: Features) {
 }
 
 /** Prepares the upstream call of a request. */
-function createPrepare({ prepareCall }: Features) {
+function createPrepare(features: Features) {
   return (exchange: Admitted & Pick<AuthorisedRequest, "input" | "idempotencyKey">): PreparedCall => {
     const { action, requestId } = exchange.state;
-    return prepareCall({
+    return features.prepareCall({
       ...exchange,
       requestId,
       record: action?.record ?? null,
       connection: action?.connection,
       forgetBody: () => forgetBody(exchange),
+      decideAgain: createDecideBeforeWrite(features, exchange),
     });
   };
 }

@@ -4,6 +4,8 @@
  *
  * - After a late body: a caller can hold back its body as long as the host waits for it, a minute or more. Every decision about the caller and its
  *   device is made again.
+ * - Before a send or a command that has waited is written to its device: nothing was sent, so it can still be refused. The embedded server decides
+ *   when this is due, and looks the device up again.
  * - After a wait for the end of a turn: the response shows what happened during the wait. A key that has ended meanwhile sees nothing of it, and one
  *   with other permissions sees what a new request would.
  * - While a stream of events is open: it ends with its credential (`streams/event-streams.ts`).
@@ -26,7 +28,7 @@ import { parseJsonObject } from "./lib/json.ts";
 import { catchAll, type MaybePromise } from "./lib/steps.ts";
 import type { HasExpired } from "./ports.ts";
 import type { RequestExchange, RequestState } from "./request-exchange.ts";
-import type { PreparedCall } from "./upstream/upstream.ts";
+import type { DecideAgain, PreparedCall } from "./upstream/upstream.ts";
 
 /** The credential of an authorised request. */
 export interface RequestCredential {
@@ -94,6 +96,12 @@ function permissionsOf({ keyExpiresAt: _expiry, ...permissions }: GatewayPrincip
   return permissions;
 }
 
+/** A request, and where to note why its credential was refused. */
+interface CredentialedRequest extends MatchedEndpoint {
+  readonly request: GatewayRequest;
+  readonly state: Pick<RequestState, "refusalReason">;
+}
+
 /** A request whose body has arrived. */
 interface CompleteRequest extends RequestExchange, MatchedEndpoint {
   readonly principal: GatewayPrincipal;
@@ -121,18 +129,11 @@ export function createDecideAgain<Complete extends CompleteRequest>(
   openRecord: (complete: Complete) => MaybePromise<null>,
 ) {
   async function decide(complete: Complete): Promise<Decided | Refused> {
-    const { request, endpoint, params, state } = complete;
-    const authorization = request.header("authorization");
-    const credential = await checkCredential({ authorization, principal: complete.principal });
-    if (credential.kind === "ended") {
-      state.refusalReason = credential.reason;
-      return refused(credential.response);
-    }
+    const decided = await authoriseAgain(checkCredential, complete, complete.principal);
+    if (decided.kind === "refused") return decided;
     // Even if the permissions are the same: in shadow mode, they can hide other restrictions.
-    const { principal } = credential;
-    const response = authoriseEndpoint(principal, endpoint, params);
-    if (response !== null) return refused(response);
-    state.principal = principal;
+    const { principal } = decided;
+    complete.state.principal = principal;
     await openRecord({ ...complete, principal });
     return { principal };
   }
@@ -145,10 +146,41 @@ export function createDecideAgain<Complete extends CompleteRequest>(
   };
 }
 
+/** Authenticates the caller of a request again, and decides again whether it may use the endpoint. */
+async function authoriseAgain(
+  checkCredential: CheckCredential,
+  { request, endpoint, params, state }: CredentialedRequest,
+  principal: GatewayPrincipal,
+): Promise<Exclude<CredentialState, { readonly kind: "ended" }> | Refused> {
+  const credential = await checkCredential({ authorization: request.header("authorization"), principal });
+  if (credential.kind === "ended") {
+    state.refusalReason = credential.reason;
+    return refused(credential.response);
+  }
+  const response = authoriseEndpoint(credential.principal, endpoint, params);
+  return response === null ? credential : refused(response);
+}
+
+/**
+ * Creates the `decideAgain` of a request for the embedded server, which checks the input and the device; `undefined` for a frame of a viewer, whose
+ * socket ends with its credential.
+ */
+export function createDecideBeforeWrite(
+  { checkCredential }: { readonly checkCredential: CheckCredential },
+  request: CredentialedRequest & Pick<CompleteRequest, "caller" | "principal">,
+): DecideAgain | undefined {
+  if (request.caller !== undefined) return undefined;
+  let { principal } = request;
+  return async () => {
+    const decided = await authoriseAgain(checkCredential, request, principal);
+    if (decided.kind === "same") return null;
+    if (decided.kind === "changed") principal = decided.principal;
+    return decided;
+  };
+}
+
 /** A request whose call has ended. */
-interface CalledRequest extends MatchedEndpoint {
-  readonly request: GatewayRequest;
-  readonly state: Pick<RequestState, "refusalReason">;
+interface CalledRequest extends CredentialedRequest {
   /** The caller, where it is known without a credential: its socket ends with the credential that opened it. */
   readonly caller?: GatewayPrincipal;
   readonly principal: GatewayPrincipal;

@@ -71,6 +71,7 @@ export type { AdministeredDevice, DeviceAdministration } from "./operations/devi
 export {
   createLocalRouter,
   type DeviceCall,
+  type ChangedCaller,
   type DeviceCallContext,
   type DeviceCallProgress,
   type DeviceOperation,

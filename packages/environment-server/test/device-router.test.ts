@@ -1,10 +1,12 @@
 import { openSqlite } from "@letta-environments/platform/node";
+import { problemResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createLocalRouter } from "../src/index.ts";
+import { maxMessageWaitMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { createRoutedHarness, describeDeviceRouterContract } from "./device-router-contract.ts";
-import { userMessage } from "./support/harness.ts";
+import { anyone, userMessage } from "./support/harness.ts";
 import { createServerLinks } from "./support/linked-servers.ts";
 
 describeDeviceRouterContract("one process", () => {
@@ -49,4 +51,24 @@ test("a message that waits in another process is not sent if its caller disconne
   await expect(sent).rejects.toThrow("gone");
   await near.settle();
   expect(socket.inputs()).toEqual([]);
+});
+
+test("a message that waits in another process is decided again in the process of its caller, and not sent if its key has ended", async () => {
+  const { near, far } = createLinkedWorld();
+  const { connectionId, socket } = await far.connect("device-a");
+  const input = (id: string) => ({
+    params: { connectionId },
+    query: null,
+    body: { agentId: "agent-1", messages: [userMessage(id)] },
+  });
+  const first = near.server.operate("sendMessage", input("m-1"), anyone, { authority: null });
+  const second = near.server.operate("sendMessage", input("m-2"), anyone, {
+    authority: null,
+    decideAgain: () => Promise.resolve({ kind: "refused", response: problemResponse("invalid_key") }),
+  });
+  await near.clock.advance(maxMessageWaitMs);
+  expect((await second).status).toBe(401);
+  expect(socket.inputs()).toHaveLength(1);
+  socket.acknowledge();
+  expect((await first).status).toBe(200);
 });

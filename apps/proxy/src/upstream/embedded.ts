@@ -135,7 +135,7 @@ function operate(
   running: Pick<RequestContext, "beforeEnrol" | "signal" | "progress">,
   devicesFor: DevicesFor | null,
 ): Promise<PlainResponse> {
-  const { decoded, principal, request, connection } = call;
+  const { decoded, principal, request, connection, decideAgain } = call;
   const { invite, keyId, tenant } = principal;
   // Each operation reads the members that concern it.
   return server.operate(decoded.operation, decoded, principal, {
@@ -146,6 +146,7 @@ function operate(
     waitSeconds: call.waitSeconds,
     onAccepted: call.forgetBody,
     ...(connection !== undefined && { connection }),
+    ...(decideAgain !== undefined && { decideAgain }),
     ...(invite !== undefined && { labels: { displayName: null, tags: invite.tags } }),
     ...(devicesFor !== null && { devices: devicesFor({ kind: "key", keyId, tenant }) }),
   });

@@ -3,7 +3,7 @@
  * `embedded.ts` calls the environment server in the same process. Both list every operation, so that a new endpoint does not compile until
  * both handle it.
  */
-import type { ConnectionRecord } from "@letta-environments/environment-server";
+import type { ConnectionRecord, RequestContext } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import {
   type DecodedRequest,
@@ -58,7 +58,12 @@ export interface UpstreamCall extends ValidRequest {
   readonly waitSeconds: number | null;
   /** Frees the body of a send that was accepted: only the end of its turn is awaited, and nobody reads the body any more. */
   readonly forgetBody: () => void;
+  /** Decides again on a send or a command that has waited before it is written; absent where the caller cannot have changed. */
+  readonly decideAgain?: DecideAgain | undefined;
 }
+
+/** See `DeviceCallContext` of the embedded server. */
+export type DecideAgain = NonNullable<RequestContext["decideAgain"]>;
 
 /** The audit record of an action on a device. Its start must be stored before the action leaves. */
 export interface ActionRecord {
@@ -118,7 +123,15 @@ export type AuditDeviceChange = <Row extends ChangedDeviceRow>(
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
 export interface AuthorisedRequest extends Pick<
   UpstreamCall,
-  "request" | "requestId" | "endpoint" | "principal" | "connection" | "record" | "idempotencyKey" | "forgetBody"
+  | "request"
+  | "requestId"
+  | "endpoint"
+  | "principal"
+  | "connection"
+  | "record"
+  | "idempotencyKey"
+  | "forgetBody"
+  | "decideAgain"
 > {
   readonly params: Readonly<Record<string, string>>;
   readonly input: ValidRequest;

@@ -1,6 +1,6 @@
 /** The arguments that operations share: the parts of the server, facts about the request, and one frame of a request to a device. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import type { DeviceLabels, PlainResponse, Principal } from "@letta-environments/schema";
+import type { DeviceLabels, PlainResponse, Principal, Refused } from "@letta-environments/schema";
 import type { DeviceCommands } from "../device-commands/device-commands.ts";
 import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { Changes } from "../changes/changes.ts";
@@ -71,6 +71,9 @@ export interface RequestContext extends DeviceCallContext {
   readonly devices?: DeviceAdministration;
 }
 
+/** Returns the principal with its present permissions, or the response that refuses the request. */
+export type Decide = () => Promise<{ readonly kind: "permitted"; readonly principal: Principal } | Refused>;
+
 /** One frame of a request to a device. */
 export interface Send {
   readonly server: ServerContext;
@@ -80,6 +83,8 @@ export interface Send {
   /** The whole body. Set for the first part only: the later decisions are checked before anything is sent. */
   readonly plan?: DeliveryPlan;
   readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
+  /** Decides again whether the frame may be sent, once it has waited; absent for a frame of the server itself. */
+  readonly decide?: Decide;
   /** The keyId if the limits of the key may need a query to the device: the sends of such a key have their own order. Otherwise `null`. */
   readonly separateQueueKeyId: string | null;
   readonly signal?: AbortSignal | undefined;

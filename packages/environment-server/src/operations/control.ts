@@ -21,6 +21,7 @@ import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 import { busyResponse, commandTargetOf, refuseForeignConversation } from "./conversations/key-limits.ts";
+import { createDecision } from "./decision.ts";
 import { findForAction, findSettled, sendQueuesOf, unreachableResponse } from "./reach.ts";
 
 /**
@@ -38,8 +39,10 @@ export async function controlConversation(
 ): Promise<PlainResponse> {
   const { progress } = context;
   if (progress !== undefined) progress.isSent = false;
-  const refusal = refuseControlInput(request, principal);
+  const refuse = (present: Principal): PlainResponse | null => refuseControlInput(request, present);
+  const refusal = refuse(principal);
   if (refusal !== null) return refusal;
+  const decide = createDecision(server, request.params.connectionId, principal, context, refuse);
   // Before anything is awaited, so that earlier sends are ahead in these queues.
   const queues = request.operation === "stopTurn" ? sendQueuesOf(principal, request.params.connectionId) : [];
   const earlierSends = queues.map((key) => server.queue.run(key, () => Promise.resolve()));
@@ -50,12 +53,20 @@ export async function controlConversation(
   if (server.isClosing()) return problemResponse("shutting_down");
   context.signal?.throwIfAborted();
   if (connection === null) return unreachableResponse(record);
-  const foreign = await refuseForeignConversation(server, principal, conversationOf(request), connection, record);
+  const conversation = conversationOf(request);
+  const foreign = await refuseForeignConversation(server, principal, conversation, connection, record);
   if (foreign !== null) return foreign;
   if (request.operation === "stopTurn") {
-    const scope = { environmentId: record.environment.id, ...conversationOf(request) };
+    const scope = { environmentId: record.environment.id, ...conversation };
     await server.order.cancelWaits(scope, Promise.all(earlierSends));
   }
+  const decided = await decide();
+  if (decided.kind === "refused") return decided.response;
+  const { principal: present } = decided;
+  const isChanged = present !== principal;
+  const newlyForeign =
+    isChanged && (await refuseForeignConversation(server, present, conversation, connection, record));
+  if (newlyForeign) return newlyForeign;
   context.signal?.throwIfAborted();
   if (progress !== undefined) progress.isSent = true;
   const response = await runCommand(server, commandTargetOf(server.hub, connection), request);

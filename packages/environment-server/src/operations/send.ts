@@ -32,6 +32,7 @@ import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
 import { queryDevice, type DeviceQueryResult, mayNeedDeviceQuery, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
+import { createDecision } from "./decision.ts";
 import { findForAction, findSocketOf, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
   addressedPayload,
@@ -51,13 +52,20 @@ type Dispatch =
   | { readonly kind: "responded"; readonly response: PlainResponse }
   | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
 
+/** The frame must be checked from the start: the permissions of its principal changed while it waited. */
+interface ChangedPrincipal {
+  readonly kind: "principal_changed";
+  readonly principal: Principal;
+}
+
 /**
  * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged them. The frames of a
  * body are delivered one after the other; the first one that fails ends the request. The decisions are checked before the first frame leaves.
  *
  * A key that is limited to agents uses a named conversation only if the device confirms its agent, even for a decision on an approval. If a key
  * sets a mode, the conversation is switched to it before the message leaves. A key with a maximum mode is checked against the mode that the
- * conversation has when a frame leaves. A repeat sends nothing, so it is not checked.
+ * conversation has when a frame leaves. A repeat sends nothing, so it is not checked. A frame that has waited is decided again before it is written,
+ * see `decision.ts`.
  *
  * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent cannot be recalled, and the
  * frames after it are not sent. The response says how many were delivered.
@@ -71,6 +79,8 @@ export async function sendMessage(
   const planned = planSend(body, principal, context.idempotencyKey ?? null, server.sha256);
   if (planned.kind === "refused") return planned.response;
   const { signal, progress, traceId } = context;
+  const refuse = (present: Principal): PlainResponse | null => refuseSend(present, body);
+  const decide = createDecision(server, params.connectionId, principal, context, refuse);
   if (progress !== undefined) progress.isSent = false;
   const arrivalSequence = server.approvals.latestSequence();
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
@@ -92,6 +102,7 @@ export async function sendMessage(
       scope,
       part: plan.parts[0],
       principal,
+      decide,
       traceId,
       separateQueueKeyId,
       signal,
@@ -183,25 +194,42 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
  * Runs a frame in the queue of its row, so that no other frame, under any connectionId of the row, comes between the reservation of its ids and the
  * write. The frame leaves the queue while the device is queried, or while an earlier message is not acknowledged yet.
  */
-async function enqueue(send: Send, place: MessagePlace | null): Promise<Dispatch> {
-  const { server, record, scope, signal } = send;
+async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispatch> {
+  const { server, record, scope, signal } = initial;
+  let send = initial;
   let queryResult: DeviceQueryResult | null = null;
   for (;;) {
-    const before = queryResult;
+    const current: Send = send;
+    const answered: DeviceQueryResult | null = queryResult;
     const dispatch = await server.queue.run(record.environment.id, async () => {
-      const repeat = await runRepeat(send);
-      return repeat ?? dispatchNew(send, place, before);
+      const repeat = await runRepeat(current);
+      return repeat ?? dispatchNew(current, place, answered);
     });
     if (dispatch.kind === "responded" || dispatch.kind === "pending") return dispatch;
+    if (dispatch.kind === "principal_changed") {
+      send = { ...send, principal: dispatch.principal };
+      // It answers for the earlier limits.
+      queryResult = null;
+      continue;
+    }
     if (dispatch.kind === "behind_message") {
       await awaitPredecessor(server, dispatch, signal);
       continue;
     }
     // One question at a time leaves places for the commands of other callers.
-    queryResult = await server.queue.run(`questions to ${record.environment.id}`, () =>
-      queryDevice(server, limitsOf(send), scope, record),
+    queryResult = await server.queue.run(`questions to ${record.environment.id}`, async () =>
+      // The device is not asked for a frame that will not be sent.
+      (await decideAgain(current)) === null ? queryDevice(server, limitsOf(current), scope, record) : null,
     );
   }
+}
+
+/** Decides again on a frame that has waited. Returns `null` if it may be sent with the permissions that it was checked with. */
+async function decideAgain({ decide, principal }: Send): Promise<Dispatch | ChangedPrincipal | null> {
+  const decided = await decide?.();
+  if (decided === undefined) return null;
+  if (decided.kind === "refused") return respond(decided.response);
+  return decided.principal === principal ? null : { kind: "principal_changed", principal: decided.principal };
 }
 
 /** Looks for a repeat, in its row's queue. */
@@ -272,10 +300,15 @@ async function dispatchNew(
   send: Send,
   place: MessagePlace | null,
   queryResult: DeviceQueryResult | null,
-): Promise<Dispatch | Deferred> {
+): Promise<Dispatch | Deferred | ChangedPrincipal> {
+  const early = await decideAgain(send);
+  if (early !== null) return early;
   const admitted = await admit(send, place, queryResult);
   if (admitted.kind === "refused") return respond(admitted.response);
   if (admitted.kind !== "admitted") return admitted;
+  // The device may have taken a while to change the mode.
+  const late = await decideAgain(send);
+  if (late !== null) return late;
   const { server, record, scope, part, signal, traceId } = send;
   const { pending, hub, messages } = server;
   const { connection } = admitted;

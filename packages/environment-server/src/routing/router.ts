@@ -7,7 +7,7 @@
  * the {@link LocalDevices} of each, and all of them share a store.
  */
 import type { MaybePromise } from "@letta-environments/platform";
-import type { ControlOperation, DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
+import type { ControlOperation, DecodedRequest, PlainResponse, Principal, Refused } from "@letta-environments/schema";
 import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";
 import type { DeviceLocation, LocalSockets, Presence } from "../socket/connection.ts";
 
@@ -27,8 +27,8 @@ export interface DeviceCallProgress {
 }
 
 /**
- * Facts about a call that are not part of its input. Only four members are not plain data. A router over several processes runs `beforeSend`
- * itself, sends a message when `signal` is aborted, and leaves `progress` and `onAccepted` unchanged.
+ * Facts about a call that are not part of its input. Only five members are not plain data. A router over several processes runs `beforeSend`
+ * itself, sends a message when `signal` is aborted, passes `decideAgain` on as a question, and leaves `progress` and `onAccepted` unchanged.
  */
 export interface DeviceCallContext {
   /** Aborted when the caller has disconnected. A message that was already written to a device cannot be recalled. */
@@ -53,10 +53,21 @@ export interface DeviceCallContext {
    */
   readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
   /**
+   * Called before a send or a control operation that has waited for a second or longer is written. Resolves with the caller's present permissions if
+   * they have changed, with the response that refuses the request, or with `null`. The device is looked up again in any case.
+   */
+  readonly decideAgain?: () => Promise<ChangedCaller | Refused | null>;
+  /**
    * Called when a send with the preference `wait` was accepted. Its body is no longer read, so a caller that waits for the end of the turn need not
    * keep it.
    */
   readonly onAccepted?: () => void;
+}
+
+/** The caller of a request with other permissions than when the request arrived. */
+export interface ChangedCaller {
+  readonly kind: "changed";
+  readonly principal: Principal;
 }
 
 /** An operation on one device, by a principal that has the scope for it. */

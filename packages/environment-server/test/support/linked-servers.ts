@@ -67,7 +67,8 @@ export function createServerLinks(store: EnvironmentStore): ServerLinks {
 
   /** Passes a call to another server. Functions stay here: the end of the signal becomes a message. */
   async function pass(member: Member, { request, principal, context }: DeviceCall): Promise<PlainResponse> {
-    const { signal, beforeSend: _here, onAccepted: _kept, connection: _looked, ...plain } = context;
+    const { signal, beforeSend: _here, onAccepted: _kept, connection: _looked, decideAgain, ...plain } = context;
+    const question = decideAgain && { decideAgain: () => transfer(null).then(decideAgain).then(transfer) };
     signal?.throwIfAborted();
     const number = (callCount += 1);
     const message = await transfer({ request, principal, context: plain });
@@ -77,7 +78,7 @@ export function createServerLinks(store: EnvironmentStore): ServerLinks {
       return await ask(member, (local) => {
         const controller = new AbortController();
         member.calls.set(number, controller);
-        const call = { ...message, context: { ...message.context, signal: controller.signal } };
+        const call = { ...message, context: { ...message.context, ...question, signal: controller.signal } };
         return local.deliver(call).finally(() => member.calls.delete(number));
       });
     } catch (cause) {

@@ -1,0 +1,84 @@
+import type { PlainResponse } from "@letta-environments/schema";
+import { expect, test } from "vitest";
+import { createDeviceWorld } from "../test/support/device-world.ts";
+import { disableKey, revokeKey } from "../test/support/end-keys.ts";
+import { problemOf } from "../test/support/test-proxy.ts";
+import { type KeyPatch, type KeyRequest, patchKey } from "./keys/key-lifecycle.ts";
+
+const codeOf = (response: PlainResponse) => [response.status, problemOf(response).errorCode];
+
+/** A gateway whose device has not acknowledged the message of another key, and a send that waits behind that message. */
+async function setUp(request: Partial<KeyRequest> = {}) {
+  const world = await createDeviceWorld();
+  const { clock, keyStore, connectionId } = world;
+  const other = await world.issueKey({ scopes: ["send"] });
+  const { key, record } = await world.issueKey({ scopes: ["send"], ...request });
+  const send = (sender: string, id: string): Promise<PlainResponse> => {
+    const messages = [{ role: "user", content: "x", client_message_id: id }];
+    return world.control(sender, `${connectionId}/messages`, { agentId: "agent-1", messages });
+  };
+  const first = send(other.key, "m-1");
+  await clock.advance(1);
+  const held = send(key, "m-2");
+  await clock.advance(1);
+  return {
+    ...world,
+    record,
+    held,
+    patch: (patch: KeyPatch) => keyStore.update(record.id, (found) => patchKey(found, patch, clock.now())),
+    written: () => world.frames.filter(({ type }) => type === "input").length,
+    /** The first message is acknowledged, and the other key sends the held one. */
+    async repeat() {
+      world.acknowledge();
+      await first;
+      const repeated = send(other.key, "m-2");
+      await clock.advance(1);
+      world.acknowledge();
+      return repeated;
+    },
+  };
+}
+
+test.each([
+  ["revoked", revokeKey],
+  ["disabled", disableKey],
+])(
+  "a send whose key is %s before it is written is 401, is recorded with this result, and leaves its ids free",
+  async (how, end) => {
+    const { held, record, keyStore, clock, entries, events, written, repeat } = await setUp();
+    await end(keyStore, record.id, clock.now());
+    await clock.advance(1_000);
+    expect(codeOf(await held)).toEqual([401, "invalid_key"]);
+    expect(written()).toBe(1);
+    expect(events.findLast(({ type }) => type === "request")).toMatchObject({ status: 401, reason: `key_${how}` });
+    const [started] = entries.filter((entry) => entry.type === "send_started" && entry.keyId === record.id);
+    const sendId = started?.type === "send_started" ? started.sendId : null;
+    expect(entries.filter((entry) => "sendId" in entry && entry.sendId === sendId)).toMatchObject([
+      { type: "send_started" },
+      { type: "send_finished", status: 401, code: "invalid_key" },
+    ]);
+    const repeated = await repeat();
+    expect([repeated.status, repeated.headers["idempotency-replayed"], written()]).toEqual([200, undefined, 2]);
+  },
+);
+
+test.each<[string, KeyPatch, string]>([
+  ["scopes", { scopes: ["read"] }, "insufficient_scope"],
+  ["agents", { agentIds: ["agent-2"] }, "agent_not_allowed"],
+  ["devices", { deviceIds: ["device-2"] }, "connection_not_found"],
+])("a send is limited to the %s that its key has when it is written", async (_what, restricted, code) => {
+  const { held, patch, clock, written } = await setUp();
+  await patch(restricted);
+  await clock.advance(1_000);
+  expect(problemOf(await held).errorCode).toBe(code);
+  expect(written()).toBe(1);
+});
+
+test("a send that has waited is written if its key has other permissions by then that still allow it", async () => {
+  const { held, patch, clock, written, acknowledge } = await setUp();
+  await patch({ scopes: ["send", "read"], agentIds: ["agent-1"] });
+  await clock.advance(1_000);
+  expect(written()).toBe(2);
+  acknowledge();
+  expect((await held).status).toBe(200);
+});

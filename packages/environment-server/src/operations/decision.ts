@@ -1,0 +1,41 @@
+/**
+ * Decides again on a request that has waited, before anything of it is written to its device: for the device's answer to a question, for an earlier
+ * message, or for a request for permission. Meanwhile its key can have ended, and the device can have left the reach of the key.
+ */
+import { type PlainResponse, type Principal, refused } from "@letta-environments/schema";
+import type { DeviceCallContext } from "../routing/router.ts";
+import type { Decide, ServerContext } from "./context.ts";
+import { findPermitted } from "./reach.ts";
+
+/** How long a decision stays valid, in milliseconds. Nearly every request is written within this time. */
+const decisionValidMs = 1_000;
+
+/**
+ * Creates the {@link Decide} of a request that has just been permitted.
+ *
+ * @param refuse Returns the refusal of its input for a principal; `null` if it may send it.
+ */
+export function createDecision(
+  server: Pick<ServerContext, "store" | "clock">,
+  connectionId: string,
+  permitted: Principal,
+  { decideAgain }: Pick<DeviceCallContext, "decideAgain">,
+  refuse: (principal: Principal) => PlainResponse | null,
+): Decide {
+  const { clock } = server;
+  let principal = permitted;
+  let decidedAtMs = clock.monotonic();
+  return async () => {
+    if (clock.monotonic() - decidedAtMs < decisionValidMs) return { kind: "permitted", principal };
+    const again = (await decideAgain?.()) ?? null;
+    if (again?.kind === "refused") return again;
+    const present = again?.principal ?? principal;
+    const refusal = refuse(present);
+    if (refusal !== null) return refused(refusal);
+    const found = await findPermitted(server, connectionId, present);
+    if (found.kind === "refused") return found;
+    principal = present;
+    decidedAtMs = clock.monotonic();
+    return { kind: "permitted", principal };
+  };
+}

@@ -1,0 +1,189 @@
+/** Requests that wait before they are written to their device. Meanwhile their key can end, and the device can leave the reach of the key. */
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import type { RequestContext } from "../src/index.ts";
+import { maxMessageWaitMs } from "../src/limits.ts";
+import { allow } from "./support/decisions.ts";
+import { anyone, createHarness, type Harness, toAnswer, userMessage, withApprove } from "./support/harness.ts";
+import { runtime } from "./support/message-status.ts";
+
+const limited: Principal = { ...withApprove, agentIds: ["agent-1"], deviceTags: ["ci"] };
+const admin: Principal = { ...anyone, scopes: new Set(["admin"]) };
+const ended = problemResponse("invalid_key");
+const named = "conv-1";
+
+type DecideAgain = NonNullable<RequestContext["decideAgain"]>;
+
+/** A device with a tag that answers no question of its own accord. */
+async function setUp() {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const label = (tags: readonly string[]) =>
+    harness.call("PATCH", "/v1/environments/device-1", { body: { tags }, principal: admin });
+  await label(["ci"]);
+  const params = { connectionId };
+  const questions = () => socket.frames.filter(({ type }) => type === "conversation_retrieve");
+  return {
+    ...harness,
+    socket,
+    label,
+    questions,
+    send(body: object, decideAgain?: DecideAgain, principal = limited) {
+      const input = { params, query: null, body: { agentId: "agent-1", messages: [userMessage()], ...body } };
+      return operate(harness, "sendMessage", input, principal, decideAgain);
+    },
+    stop: (decideAgain?: DecideAgain) =>
+      operate(
+        harness,
+        "stopTurn",
+        { params, query: null, body: { agentId: "agent-1", conversationId: named } },
+        { ...limited, scopes: new Set(["control"]) },
+        decideAgain,
+      ),
+    /** The device confirms the agent that its last question is about. */
+    confirm() {
+      const { request_id, conversation_id: id } = questions().at(-1) ?? {};
+      const conversation = { id, agent_id: "agent-1", summary: null };
+      socket.say({ type: "conversation_retrieve_response", request_id, success: true, conversation });
+    },
+  };
+}
+
+async function operate(
+  { server }: Harness,
+  operation: "sendMessage" | "stopTurn",
+  input: object,
+  principal: Principal,
+  decideAgain: DecideAgain | undefined,
+) {
+  const context = { authority: null, ...(decideAgain !== undefined && { decideAgain }) };
+  return toAnswer(await server.operate(operation, input as never, principal, context));
+}
+
+const end = (): Promise<{ kind: "refused"; response: PlainResponse }> =>
+  Promise.resolve({ kind: "refused", response: ended });
+const change = (members: Partial<Principal>): DecideAgain => {
+  return () => Promise.resolve({ kind: "changed", principal: { ...limited, ...members } });
+};
+
+describe("requests that wait for an answer of their device", () => {
+  test("a send whose key ends while the device is asked is refused, nothing is written, and its ids are free", async () => {
+    const { socket, send, confirm, clock, settle } = await setUp();
+    const sent = send({ conversationId: named }, end);
+    await clock.advance(4_000);
+    confirm();
+    expect(await sent).toMatchObject({ status: 401, body: { errorCode: "invalid_key" } });
+    expect(socket.inputs()).toEqual([]);
+    const repeat = send({ conversationId: named });
+    await settle();
+    socket.acknowledge();
+    expect((await repeat).headers).not.toHaveProperty("idempotency-replayed");
+  });
+
+  test("a send whose device loses the tag of its key while the device is asked is 404, and nothing is written", async () => {
+    const { socket, send, confirm, label, clock } = await setUp();
+    const sent = send({ conversationId: named });
+    await clock.advance(4_000);
+    await label([]);
+    confirm();
+    expect(await sent).toMatchObject({ status: 404, body: { errorCode: "connection_not_found" } });
+    expect(socket.inputs()).toEqual([]);
+  });
+
+  test("the device is not asked for sends whose key has ended while they waited for their question", async () => {
+    const { send, confirm, questions, clock } = await setUp();
+    const sends = ["m-1", "m-2", "m-3"].map((id) =>
+      send({ conversationId: `conversation of ${id}`, messages: [userMessage(id)] }, end),
+    );
+    await clock.advance(4_000);
+    confirm();
+    expect((await Promise.all(sends)).map(({ status }) => status)).toEqual([401, 401, 401]);
+    expect(questions()).toHaveLength(1);
+  });
+
+  test("a send is limited to the permissions that its key has when it is written", async () => {
+    for (const [members, status, code] of [
+      [{ agentIds: ["agent-2"] }, 403, "agent_not_allowed"],
+      [{ deviceIds: ["device-2"] }, 404, "connection_not_found"],
+      [{ maxMode: "standard" }, 403, "mode_not_allowed"],
+    ] as const) {
+      const { socket, send, confirm, clock, settle } = await setUp();
+      const sent = send({ conversationId: named }, change(members));
+      await clock.advance(4_000);
+      confirm();
+      await settle();
+      // Only a key with a maximum mode asks for the mode.
+      const device_status = { current_permission_mode: "unrestricted" };
+      socket.say({ type: "update_device_status", runtime: { ...runtime, conversation_id: named }, device_status });
+      expect(await sent).toMatchObject({ status, body: { errorCode: code } });
+      expect(socket.inputs()).toEqual([]);
+    }
+  });
+
+  test("a send that is written within a second is not decided again", async () => {
+    const { socket, send, confirm, clock, settle } = await setUp();
+    const sent = send({ conversationId: named }, () => expect.unreachable());
+    await clock.advance(999);
+    confirm();
+    await settle();
+    socket.acknowledge();
+    expect(await sent).toMatchObject({ status: 200 });
+  });
+
+  test("a send whose key and device are unchanged is written once", async () => {
+    const { socket, send, confirm, clock, settle } = await setUp();
+    const sent = send({ conversationId: named }, () => Promise.resolve(null));
+    await clock.advance(4_000);
+    confirm();
+    await settle();
+    socket.acknowledge();
+    expect(await sent).toMatchObject({ status: 200 });
+    expect(socket.inputs()).toHaveLength(1);
+  });
+
+  test("a command whose key ends while the device is asked is refused, and nothing is written", async () => {
+    const { socket, stop, confirm, clock } = await setUp();
+    const stopped = stop(end);
+    await clock.advance(4_000);
+    confirm();
+    expect(await stopped).toMatchObject({ status: 401 });
+    expect(socket.frames.map(({ type }) => type)).toEqual(["conversation_retrieve"]);
+  });
+});
+
+describe("requests that wait for something else", () => {
+  test("a send whose key ends while it waits for the message before it is refused, and nothing is written", async () => {
+    const { socket, send, clock } = await setUp();
+    const first = send({ messages: [userMessage("m-1")] });
+    const second = send({ messages: [userMessage("m-2")] }, end);
+    await clock.advance(maxMessageWaitMs);
+    expect(await second).toMatchObject({ status: 401 });
+    expect(socket.inputs()).toHaveLength(1);
+    socket.acknowledge();
+    expect(await first).toMatchObject({ status: 200 });
+  });
+
+  test("the later part of a body whose key ends after the first part is not written, and the response says so", async () => {
+    const { socket, send, clock, settle } = await setUp();
+    socket.ask("call-1");
+    const approvals = [allow, { ...allow, tool_call_id: "call-2" }];
+    const sent = send({ messages: [{ type: "approval", approvals }] }, end);
+    await settle();
+    socket.acknowledge({ accepted: true });
+    await clock.advance(2_000);
+    socket.ask("call-2");
+    const parts = { count: 2, delivered: 1, errorCode: "invalid_key" };
+    expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected", parts } });
+    expect(socket.inputs()).toHaveLength(1);
+  });
+
+  test("a message whose key ends while its mode is set is refused, and not written", async () => {
+    const { socket, send, clock } = await setUp();
+    const sent = send({}, end, { ...limited, setMode: "standard" });
+    await clock.advance(4_000);
+    const device_status = { current_permission_mode: "standard" };
+    socket.say({ type: "update_device_status", runtime, device_status });
+    expect(await sent).toMatchObject({ status: 401 });
+    expect(socket.inputs()).toEqual([]);
+  });
+});
