@@ -162,8 +162,8 @@ async function authoriseAgain(
 }
 
 /**
- * Creates the `decideAgain` of a request for the embedded server, which checks the input and the device; `undefined` for a frame of a viewer, whose
- * socket ends with its credential.
+ * Creates the `decideAgain` of a request for the embedded server, which checks the input and the device; `undefined` for a frame of a viewer, which
+ * is aborted when its credential has ended.
  */
 export function createDecideBeforeWrite(
   { checkCredential }: { readonly checkCredential: CheckCredential },

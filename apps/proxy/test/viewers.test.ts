@@ -113,6 +113,8 @@ async function setUp({
     issueKey,
     register,
     clock,
+    server,
+    device,
     entries,
     connectionId,
     received,
@@ -291,6 +293,22 @@ describe("frames of viewers as requests", () => {
     );
     expect([repeat.status, repeat.headers["idempotency-replayed"]]).toEqual([200, "true"]);
     expect(received.filter(({ type }) => type === "input")).toHaveLength(1);
+  });
+
+  test("a viewer's message that waits for an answer of its device is not sent after the key of the viewer has ended", async () => {
+    const { issueKey, open, path, server, device, clock, received, entries } = await setUp();
+    const { key } = await issueKey({ scopes: ["view", "send"], agentIds: ["agent-1"] });
+    const viewer = await open(fakeRequest({ key, path }));
+    const id = "conv-1";
+    say(viewer, { ...input, runtime: { ...runtime, conversation_id: id } });
+    await clock.advance(1);
+    server.closeEnded((holder) => "principal" in holder);
+    const { request_id } = received.find(({ type }) => type === "conversation_retrieve") ?? {};
+    const conversation = { id, agent_id: "agent-1", summary: null };
+    say(device, { type: "conversation_retrieve_response", request_id, success: true, conversation });
+    await clock.advance(1);
+    expect(received.map(({ type }) => type)).toEqual(["conversation_retrieve"]);
+    expect(entries.filter(({ type }) => type === "send_finished")).toMatchObject([{ status: 499 }]);
   });
 
   test("a viewer's command is in the audit log before it is sent, a refused one with its reason; reads are not recorded", async () => {

@@ -135,8 +135,8 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     return decoded.ok ? perform(decoded.value, principal, withHeaders(context, request)) : decoded.response;
   }
 
-  const performAs = (principal: Principal) => (request: PlainRequest) =>
-    performRequest(request, principal, { authority: null });
+  const performAs = (principal: Principal) => (request: PlainRequest, signal: AbortSignal) =>
+    performRequest(request, principal, { authority: null, signal });
 
   return {
     async handle(request, principal, context) {

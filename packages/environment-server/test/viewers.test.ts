@@ -1,7 +1,7 @@
 import type { Principal, Scope } from "@letta-environments/schema";
 import { createRandom, type Random } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { viewerCheckIntervalMs } from "../src/limits.ts";
+import { maxMessageWaitMs, viewerCheckIntervalMs } from "../src/limits.ts";
 import { viewerFrameTypes } from "../src/viewers/scopes.ts";
 import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
 import { anyone, createHarness, type Harness, toAnswer, toRequest } from "./support/harness.ts";
@@ -210,6 +210,26 @@ describe("the terminals of a viewer", () => {
     await harness.settle();
     expect(socket.frames.at(-1)).toEqual({ type: "terminal_kill", terminal_id: terminalId });
   });
+});
+
+test("a viewer's messages that wait are not sent after its key has ended, but are sent if it only disconnects", async () => {
+  for (const isKeyEnded of [true, false]) {
+    const harness = createHarness();
+    const { connectionId, socket: device } = await harness.connect("device-1");
+    const viewer = await watch(harness, connectionId);
+    for (const id of ["m-1", "m-2"]) {
+      const messages = [{ role: "user", content: "hello", client_message_id: id }];
+      viewer.say({ type: "input", request_id: id, runtime, payload: { kind: "create_message", messages } });
+    }
+    await harness.settle();
+    if (isKeyEnded) harness.server.closeEnded((socket) => "principal" in socket);
+    else viewer.listener.onClose(1001);
+    await harness.clock.advance(maxMessageWaitMs);
+    expect(device.inputs()).toHaveLength(isKeyEnded ? 1 : 2);
+    device.acknowledge();
+    await harness.settle();
+    expect(harness.events.filter(({ type }) => type === "request_failed")).toEqual([]);
+  }
 });
 
 test("a viewer's frames never reach a device or agent that its key cannot access over HTTP", async () => {

@@ -65,7 +65,8 @@ export function createViewerRequests(ports: () => ViewerRequestPorts, socket: Vi
   }
 
   return {
-    perform: (call) => ports().handleAs(toRequest(call, connectionId, client), principal),
+    // A request that a viewer has sent is not cancelled when the viewer only disconnects.
+    perform: (call, signal) => ports().handleAs({ ...toRequest(call, connectionId, client), signal }, principal),
     async admit(command) {
       const { limits, audit } = ports();
       const facts = factsOf(command);
@@ -90,7 +91,6 @@ function toRequest(call: ApiCall | null, connectionId: string, client: ClientFac
   const endpoint = endpoints[call?.operation ?? "openViewerSocket"];
   const path = buildPath(endpoint, { connectionId, itemId: call?.itemId ?? "" });
   const query = new URLSearchParams(call?.query ?? {}).toString();
-  // A request that a viewer has sent is not cancelled when the viewer disconnects.
   return makeRequest(
     { method: endpoint.method, path, query, body: call?.body ?? undefined },
     (name) => client.forwarding.get(name) ?? null,

@@ -86,20 +86,21 @@ export function refuseViewer(
  */
 export function directRequests(
   path: string,
-  perform: (request: PlainRequest) => Promise<PlainResponse>,
+  perform: (request: PlainRequest, signal: AbortSignal) => Promise<PlainResponse>,
 ): ViewerRequests {
   const match = matchEndpoint("GET", path);
   const { connectionId = "" } = match.kind === "matched" ? match.params : {};
   return {
-    perform({ operation, itemId, query, body }) {
+    perform({ operation, itemId, query, body }, keyEnded) {
       const endpoint = endpoints[operation];
-      return perform({
+      const request = {
         method: endpoint.method,
         path: buildPath(endpoint, { connectionId, itemId: itemId ?? "" }),
         query: new URLSearchParams(query).toString(),
         headers: { "content-type": "application/json" },
         body: body === null ? null : new TextEncoder().encode(JSON.stringify(body)),
-      });
+      };
+      return perform(request, keyEnded);
     },
     admit: () => Promise.resolve(null),
     refused: () => undefined,

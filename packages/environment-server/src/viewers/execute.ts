@@ -43,6 +43,7 @@ export function startCommand(state: ViewerState, frame: ViewerFrame, command: Vi
 async function track(state: ViewerState, frame: ViewerFrame, running: Promise<void>): Promise<void> {
   state.running += 1;
   await running.catch((cause: unknown) => {
+    if (cause === state.keyEnded.signal.reason) return;
     state.onFailure(cause);
     sendRefusal(state, frame, failed);
   });
@@ -53,7 +54,7 @@ async function runCalls(state: ViewerState, frame: ViewerFrame, { calls, runtime
   let body: Members = {};
   for (const call of calls) {
     if (state.isEnded) return;
-    const response = await state.access.requests.perform(call);
+    const response = await state.access.requests.perform(call, state.keyEnded.signal);
     if (response.status >= 400) return sendRefusal(state, frame, refusalOf(response));
     body = bodyOf(response);
   }

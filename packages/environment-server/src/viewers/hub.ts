@@ -17,12 +17,12 @@ import {
 } from "../limits.ts";
 import { viewerParsedRate } from "../socket/rates.ts";
 import { ownerOf } from "../socket/connection.ts";
-import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/close.ts";
+import { type CloseFrame, goingAway, policyViolation, shutdownClose } from "../socket/close.ts";
 import type { FrameWatch } from "../socket/hub-state.ts";
 import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
-import { closeViewer, createViewerState, deliver, type ViewerState } from "./state.ts";
+import { closeViewer, closeWithKey, createViewerState, deliver, type ViewerState } from "./state.ts";
 import { deliverTerminal, listen, handleDeviceLoss, respond, respondTooLong } from "./viewer.ts";
 
 export interface ViewerHub extends FrameWatch {
@@ -123,7 +123,7 @@ export function createViewerHub(options: {
     connectedViewers: () => everyViewer(hub).map(({ identity }) => identity),
     closeEnded(isEnded) {
       for (const viewer of everyViewer(hub)) {
-        if (isEnded(viewer.identity)) closeViewer(viewer, keyEndedClose);
+        if (isEnded(viewer.identity)) closeWithKey(viewer);
       }
     },
     close() {
@@ -236,7 +236,7 @@ function startChecks(hub: Hub): void {
 async function checkPermission(viewer: ViewerState): Promise<void> {
   // A failing store ends no viewer, and is read again.
   const isPermitted = (await viewer.access.isPermitted?.().catch(() => true)) ?? true;
-  if (!isPermitted) closeViewer(viewer, keyEndedClose);
+  if (!isPermitted) closeWithKey(viewer);
 }
 
 function stopTimers(hub: Hub): void {

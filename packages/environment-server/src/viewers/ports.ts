@@ -11,8 +11,11 @@ import type { ViewerCommand } from "./check.ts";
  * socket; without them the server performs calls itself and admits every command.
  */
 export interface ViewerRequests {
-  /** Performs a call of the API as the principal of the socket. */
-  perform(call: ApiCall): Promise<PlainResponse>;
+  /**
+   * Performs a call of the API as the principal of the socket. `keyEnded` is aborted when the socket is closed because its key has ended: what was not
+   * sent by then must not be sent.
+   */
+  perform(call: ApiCall, keyEnded: AbortSignal): Promise<PlainResponse>;
   /** Decides on a command before it goes to the device, and records it. `null`: it may go. */
   admit(command: CommandFacts): Promise<PlainResponse | null>;
   /** Records a frame that was refused before any call. It never throws. */

@@ -3,7 +3,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { viewerFrameRate, viewerViolationRate } from "../socket/rates.ts";
-import { type CloseFrame, droppedCode, policyViolation } from "../socket/close.ts";
+import { type CloseFrame, droppedCode, keyEndedClose, policyViolation } from "../socket/close.ts";
 import { type Bucket, fillBucket, takeTokens } from "../socket/traffic.ts";
 import { errorFrame, failureFrame, type FrameParts, type FrameRefusal } from "./frame.ts";
 import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
@@ -46,6 +46,8 @@ export interface ViewerState extends ViewerOptions {
   frames: Bucket;
   violations: Bucket;
   isEnded: boolean;
+  /** Aborted when the socket is closed because its key has ended, or no longer allows the device. */
+  readonly keyEnded: AbortController;
 }
 
 const tooManyRefusals: CloseFrame = { code: policyViolation, text: "Too many frames were refused" };
@@ -70,6 +72,7 @@ export function createViewerState(access: ViewerAccess, socket: PlainSocket, opt
     frames: fillBucket(viewerFrameRate, nowMs),
     violations: fillBucket(viewerViolationRate, nowMs),
     isEnded: false,
+    keyEnded: new AbortController(),
   };
 }
 
@@ -119,6 +122,12 @@ export function closeViewer(state: ViewerState, { code, text }: CloseFrame): voi
   if (state.isEnded) return;
   end(state, code);
   state.socket.close(code, text);
+}
+
+/** Closes the socket of a viewer whose key has ended or no longer allows the device. Its frames that have not left are not sent. */
+export function closeWithKey(state: ViewerState): void {
+  closeViewer(state, keyEndedClose);
+  state.keyEnded.abort();
 }
 
 /** Ends a viewer whose socket is closed or closing, once. */
