@@ -21,7 +21,7 @@ import { cacheTtlsOf } from "./cache/policy.ts";
 import { sessionPath } from "./console/cookie.ts";
 import type { HandleAs } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
-import { createDecideAgain, createDecideBeforeWrite, createRespondAfterWait, forgetBody } from "./reauthentication.ts";
+import { createDecideAgain, createRespondAfterWait, decideBeforeWrite, forgetBody } from "./reauthentication.ts";
 import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere, refuseUnlessRead } from "./http/response.ts";
@@ -292,7 +292,7 @@ function createPrepare(features: Features) {
       record: action?.record ?? null,
       connection: action?.connection,
       forgetBody: () => forgetBody(exchange),
-      decideAgain: createDecideBeforeWrite(features, exchange),
+      decideAgain: decideBeforeWrite(features, exchange),
     });
   };
 }

@@ -162,21 +162,14 @@ async function authoriseAgain(
 }
 
 /**
- * Creates the `decideAgain` of a request for the embedded server, which checks the input and the device; `undefined` for a frame of a viewer, which
- * is aborted when its credential has ended.
+ * Returns the `decideAgain` of a request for the embedded server, which checks the input and the device; `undefined` for a frame of a viewer, which is
+ * aborted when its credential has ended.
  */
-export function createDecideBeforeWrite(
+export function decideBeforeWrite(
   { checkCredential }: { readonly checkCredential: CheckCredential },
   request: CredentialedRequest & Pick<CompleteRequest, "caller" | "principal">,
 ): DecideAgain | undefined {
-  if (request.caller !== undefined) return undefined;
-  let { principal } = request;
-  return async () => {
-    const decided = await authoriseAgain(checkCredential, request, principal);
-    if (decided.kind === "same") return null;
-    if (decided.kind === "changed") principal = decided.principal;
-    return decided;
-  };
+  return request.caller === undefined ? () => authoriseAgain(checkCredential, request, request.principal) : undefined;
 }
 
 /** A request whose call has ended. */

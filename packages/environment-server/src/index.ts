@@ -71,13 +71,13 @@ export type { AdministeredDevice, DeviceAdministration } from "./operations/devi
 export {
   createLocalRouter,
   type DeviceCall,
-  type ChangedCaller,
   type DeviceCallContext,
   type DeviceCallProgress,
   type DeviceOperation,
   type DeviceRequest,
   type DeviceRouter,
   type LocalDevices,
+  type PresentCaller,
 } from "./routing/router.ts";
 export type { MaybePromise } from "@letta-environments/platform";
 export type { ConnectedDevice, DeviceLocation, LocalSockets, Presence } from "./socket/connection.ts";

@@ -132,7 +132,7 @@ describe("requests that wait for an answer of their device", () => {
 
   test("a send whose key and device are unchanged is written once", async () => {
     const { socket, send, confirm, clock, settle } = await setUp();
-    const sent = send({ conversationId: named }, () => Promise.resolve(null));
+    const sent = send({ conversationId: named }, () => Promise.resolve({ kind: "same", principal: limited }));
     await clock.advance(4_000);
     confirm();
     await settle();

@@ -27,9 +27,9 @@ export function createDecision(
   let decidedAtMs = clock.monotonic();
   return async () => {
     if (clock.monotonic() - decidedAtMs < decisionValidMs) return { kind: "permitted", principal };
-    const again = (await decideAgain?.()) ?? null;
+    const again = await decideAgain?.();
     if (again?.kind === "refused") return again;
-    const present = again?.principal ?? principal;
+    const present = again?.kind === "changed" ? again.principal : principal;
     const refusal = refuse(present);
     if (refusal !== null) return refused(refusal);
     const found = await findPermitted(server, connectionId, present);

@@ -53,10 +53,10 @@ export interface DeviceCallContext {
    */
   readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
   /**
-   * Called before a send or a control operation that has waited for a second or longer is written. Resolves with the caller's present permissions if
-   * they have changed, with the response that refuses the request, or with `null`. The device is looked up again in any case.
+   * Called before a send or a control operation that has waited for a second or longer is written. Resolves with the present permissions of the
+   * caller, or with the response that refuses the request. The device is looked up again in any case.
    */
-  readonly decideAgain?: () => Promise<ChangedCaller | Refused | null>;
+  readonly decideAgain?: () => Promise<PresentCaller | Refused>;
   /**
    * Called when a send with the preference `wait` was accepted. Its body is no longer read, so a caller that waits for the end of the turn need not
    * keep it.
@@ -64,9 +64,10 @@ export interface DeviceCallContext {
   readonly onAccepted?: () => void;
 }
 
-/** The caller of a request with other permissions than when the request arrived. */
-export interface ChangedCaller {
-  readonly kind: "changed";
+/** The caller of a request with the permissions that it has now. */
+export interface PresentCaller {
+  /** Whether they are the same as when the request arrived. */
+  readonly kind: "same" | "changed";
   readonly principal: Principal;
 }
 
