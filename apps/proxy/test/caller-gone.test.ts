@@ -48,9 +48,8 @@ test("a caller that waits for the end of a turn and disconnects ends the wait, a
 
 test("a message whose caller disconnects before it is sent is not sent, and the audit log does not wait", async () => {
   const { send, entries, frames, issueKey, clock } = await createDeviceWorld(undefined, { reportsModes: false });
-  const setting = await issueKey({ scopes: ["send"], setMode: "standard" });
-  const { key } = await issueKey({ scopes: ["send"] });
-  const earlier = send(setting.key, "1");
+  const { key } = await issueKey({ scopes: ["send"], setMode: "standard" });
+  const earlier = send(key, "1");
   const caller = new AbortController();
   const response = send(key, "2", { signal: caller.signal });
   await clock.advance(1_000);

@@ -63,7 +63,10 @@ export const commandTimeoutMs = 10_000;
 /** Commands to one device that may wait for an answer at the same time. */
 export const maxWaitingCommands = 16;
 
-/** How long a device that did not answer a question about a conversation is not asked again, in milliseconds. */
+/**
+ * How long a device that did not answer a question about a conversation, or did not report the mode that a key sets, is not asked again, in
+ * milliseconds.
+ */
 export const silencePauseMs = 30_000;
 
 /** Conversations of one device whose agent is remembered for keys that are limited to agents. The device is asked about any other. */

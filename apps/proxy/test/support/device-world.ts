@@ -67,9 +67,9 @@ export function observeProxy(
 /** Asks for a key that may send and control. */
 export const controlKey: Partial<KeyRequest> = { scopes: ["read", "send", "control"], owner: "ada" };
 
-/** The differences of a gateway. @param reportsModes whether its device says that it has changed its mode */
+/** The differences of a gateway. @param reportsModes whether its device says that it has changed its mode; slowly: after 9 seconds */
 type DeviceWorldOptions = Pick<NonNullable<Parameters<typeof createTestProxy>[1]>, "config" | "ports"> & {
-  readonly reportsModes?: boolean;
+  readonly reportsModes?: boolean | "slowly";
 };
 
 /** A gateway with one device, whose responses the test writes. */
@@ -129,7 +129,9 @@ export async function createDeviceWorld(
                 device_status: { current_permission_mode: (payload as { mode: string }).mode },
               }
             : { type: "remove_queue_item_response", request_id, success: true };
-      device.onMessage(JSON.stringify(answer));
+      const respond = (): void => device.onMessage(JSON.stringify(answer));
+      if (type === "change_device_state" && reportsModes === "slowly") clock.setTimer(9_000, respond);
+      else respond();
     },
     close: () => undefined,
     terminate: () => undefined,

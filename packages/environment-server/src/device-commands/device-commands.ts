@@ -28,7 +28,7 @@ import {
   type WaitingCommands,
 } from "./waiting-commands.ts";
 
-export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" | "agentOf" | "pauseMs"> {
+export interface DeviceCommands extends Pick<Questions, "ask" | "askMode" | "askAgent" | "agentOf" | "pauseMs"> {
   readonly modes: Pick<ConversationModes, "modeOf">;
   readonly unreported: Pick<UnreportedModes, "of">;
   /** Sends a command and resolves with the effect in the device's response. */

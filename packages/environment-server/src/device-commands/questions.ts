@@ -1,6 +1,6 @@
 /**
  * Questions about a conversation that only its device can answer, before a request is allowed to reach it. The request waits for the answer,
- * so a device that did not answer a question is not asked again for a while.
+ * so a device that did not answer a question is not asked again for a while. The same holds for the mode that a key sets.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { buildSyncFrame } from "../dialects/build.ts";
@@ -10,8 +10,8 @@ import { dropOldest } from "../collections.ts";
 import { maxKnownAgents, silencePauseMs } from "../limits.ts";
 import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from "./waiting-commands.ts";
 
-/** The kinds of questions. */
-type QuestionKind = "mode" | "agent";
+/** The kinds of questions, and the change to the mode that a key sets. */
+type QuestionKind = "mode" | "agent" | "set_mode";
 
 export interface Questions {
   /** Asks for the mode of a conversation, which is recorded like every report, and resolves with it. `null`: the API cannot name it. */
@@ -23,6 +23,12 @@ export interface Questions {
   askAgent(target: CommandTarget, conversation: Conversation): Promise<CommandOutcome<string | null>>;
   /** The agent that a device has named for a conversation on its present socket; `undefined`: none. */
   agentOf(environmentId: string, conversationId: string): string | undefined;
+  /** Runs what asks a device, unless it must not be repeated yet, and remembers whether the device was silent. */
+  ask<Effect>(
+    environmentId: string,
+    kind: QuestionKind,
+    run: () => Promise<CommandOutcome<Effect>>,
+  ): Promise<CommandOutcome<Effect>>;
   /** How long to wait before repeating a question that the device left unanswered, in milliseconds; 0: it may be asked. */
   pauseMs(environmentId: string, kind: QuestionKind): number;
   /** Forgets the reports and unanswered questions of a row whose socket has ended. */
@@ -55,24 +61,23 @@ export function createQuestions({
   const pauseMs: Questions["pauseMs"] = (environmentId, kind) =>
     Math.max(0, (silent.get(environmentId)?.get(kind) ?? -Infinity) - clock.monotonic());
 
-  async function ask<Effect>(
-    target: CommandTarget,
-    kind: QuestionKind,
-    expectation: Expectation<Effect>,
-  ): Promise<CommandOutcome<Effect>> {
-    const { environmentId } = target;
+  const ask: Questions["ask"] = async (environmentId, kind, run) => {
     if (pauseMs(environmentId, kind) > 0) return { kind: "unknown", reason: "timeout" };
-    const outcome = await waiting.run(target, expectation);
+    const outcome = await run();
     if (outcome.kind === "unknown" && outcome.reason === "timeout") {
       const row = silent.get(environmentId) ?? new Map<QuestionKind, number>();
       silent.set(environmentId, row.set(kind, clock.monotonic() + silencePauseMs));
     }
     return outcome;
-  }
+  };
+
+  const runQuestion = (target: CommandTarget, kind: QuestionKind, expectation: Expectation<string | null>) =>
+    ask(target.environmentId, kind, () => waiting.run(target, expectation));
 
   return {
+    ask,
     askMode: (target, conversation) =>
-      ask<string | null>(target, "mode", {
+      runQuestion(target, "mode", {
         conversation,
         isChange: false,
         // Since 0.30, devices repeat an unchanged status only on request.
@@ -85,7 +90,7 @@ export function createQuestions({
       const known = agentOf(environmentId, conversationId);
       if (known !== undefined) return Promise.resolve({ kind: "done", effect: known });
       const requestId = randomId("command");
-      return ask<string | null>(target, "agent", {
+      return runQuestion(target, "agent", {
         conversation,
         isChange: false,
         frames: [buildConversationFrame(requestId, conversationId)],

@@ -16,20 +16,20 @@ import {
   type DeviceQueryResult,
   modeRefusal,
   needsDeviceQuery,
-  switchMode,
 } from "./conversations/key-limits.ts";
 import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
+import { needsModeSwitch, refuseOwnMode } from "./conversations/set-mode.ts";
 import { findSettled, unreachableResponse } from "./reach.ts";
 
-/** The frame must wait outside the queue of the device: for the device's answer to a query, or for the outcome of an earlier message. */
+/** The frame must wait outside the queue of the device: for the device's answer to a query, its mode, or the outcome of an earlier message. */
 export type Deferred =
-  | { readonly kind: "needs_device_answer" }
+  | { readonly kind: DeviceQueryResult["kind"] }
   | { readonly kind: "behind_message"; readonly place: MessagePlace; readonly predecessor: PendingDelivery };
 
 /** The result of {@link admit}. */
 export type Admission = { readonly kind: "admitted"; readonly connection: DeviceConnection } | Refused | Deferred;
 
-/** Returns the socket for a frame, a refusal, or a reason to wait. Switches the conversation to the mode that the key sets, if any. Stores nothing. */
+/** Returns the socket for a frame, a refusal, or a reason to wait. Stores nothing. */
 export async function admit(
   send: Send,
   place: MessagePlace | null,
@@ -42,24 +42,24 @@ export async function admit(
   const connection = await findSettled(server, record);
   if (connection === null) return refused(unreachableResponse(record));
   // Answers from an earlier socket do not count.
+  const answered = queryResult?.connection === connection ? queryResult : null;
   const isQueryNeeded = needsDeviceQuery(server, limits, scope);
-  if (isQueryNeeded && queryResult?.connection !== connection) return { kind: "needs_device_answer" };
-  const answer = isQueryNeeded ? queryResult?.refusal : undefined;
+  if (isQueryNeeded && answered?.kind !== "needs_device_answer") return { kind: "needs_device_answer" };
   const unwanted =
-    answer ??
+    (isQueryNeeded ? answered?.refusal : null) ??
     refuseDecision(send, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
-    (plan ? await refuseLaterDecisions(send, plan.parts, connection) : null);
+    (plan ? await refuseLaterDecisions(send, plan.parts, connection) : null) ??
+    refuseOwnMode(principal, limits);
   if (unwanted !== null) return refused(unwanted);
   const predecessor = place === null ? null : findPredecessor(server, scope, place, connection);
   // A message that would be refused anyway does not wait.
   if (place !== null && predecessor !== null && checkQueue(send, connection) === null)
     return { kind: "behind_message", place, predecessor };
+  const isSwitchNeeded = needsModeSwitch(server, limits, scope);
+  if (isSwitchNeeded && answered?.kind !== "needs_mode_switch") return { kind: "needs_mode_switch" };
   const refusal =
-    (await switchMode(server, principal, limits, scope, connection)) ??
-    modeRefusal(server, limits, scope) ??
-    // Messages of others may have joined the queue of the device while its mode was switched.
-    checkQueue(send, connection);
+    (isSwitchNeeded ? answered?.refusal : null) ?? modeRefusal(server, limits, scope) ?? checkQueue(send, connection);
   return refusal === null ? { kind: "admitted", connection } : refused(refusal);
 }
 

@@ -4,9 +4,9 @@
  *
  * Frames are sent in the order in which the requests of a connection arrived. Two queues keep this order: one per connectionId for the look-up and
  * `beforeSend`, and one per environment row for storing the ids and writing the frame. The first queue is separate for a key with limits about which
- * the device may have to be asked, so that only sends of that key wait for the answer. A message that waits for an earlier one of its conversation is
- * in neither queue; see `conversations/order.ts`. A body with decisions becomes several frames, and frames of other sends may be written between
- * them.
+ * the device may have to be asked, or that sets a mode, so that only sends of that key wait for the device. A message that waits for an earlier one
+ * of its conversation is in neither queue; see `conversations/order.ts`. A body with decisions becomes several frames, and frames of other sends may
+ * be written between them.
  */
 import {
   allowsAgent,
@@ -32,6 +32,7 @@ import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
 import { queryDevice, type DeviceQueryResult, mayNeedDeviceQuery, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
+import { switchMode } from "./conversations/set-mode.ts";
 import { createDecision } from "./decision.ts";
 import { findForAction, findSocketOf, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
@@ -192,16 +193,16 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
 
 /**
  * Runs a frame in the queue of its row, so that no other frame, under any connectionId of the row, comes between the reservation of its ids and the
- * write. The frame leaves the queue while the device is queried, or while an earlier message is not acknowledged yet.
+ * write. The frame leaves the queue while the device is queried or switches the mode, or while an earlier message is not acknowledged yet.
  */
 async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispatch> {
-  const { server, record, scope, signal } = initial;
+  const { server, record, signal } = initial;
   let send = initial;
   let queryResult: DeviceQueryResult | null = null;
   for (;;) {
     const current: Send = send;
     const answered: DeviceQueryResult | null = queryResult;
-    const dispatch = await server.queue.run(record.environment.id, async () => {
+    const dispatch: Dispatch | Deferred | ChangedPrincipal = await server.queue.run(record.environment.id, async () => {
       const repeat = await runRepeat(current);
       return repeat ?? dispatchNew(current, place, answered);
     });
@@ -216,16 +217,26 @@ async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispa
       await awaitPredecessor(server, dispatch, signal);
       continue;
     }
-    // One question at a time leaves places for the commands of other callers.
-    queryResult = await server.queue.run(`questions to ${record.environment.id}`, async () =>
-      // The device is not asked for a frame that will not be sent.
-      (await decideAgain(current)) === null ? queryDevice(server, limitsOf(current), scope, record) : null,
-    );
+    queryResult = await askDevice(current, dispatch.kind);
   }
 }
 
+/** Asks a device for what a frame needs, or lets it switch the mode. One at a time of each kind leaves places for the commands of other callers. */
+function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQueryResult | null> {
+  const { server, record, scope, principal } = send;
+  return server.queue.run(`${kind} of ${record.environment.id}`, async () => {
+    // Not for a frame that will not be sent.
+    if ((await decideAgain(send)) !== null) return null;
+    const limits = limitsOf(send);
+    return kind === "needs_device_answer"
+      ? queryDevice(server, limits, scope, record)
+      : switchMode(server, principal.keyId, limits, scope, record);
+  });
+}
+
 /** Decides again on a frame that has waited. Returns `null` if it may be sent with the permissions that it was checked with. */
-async function decideAgain({ decide, principal }: Send): Promise<Dispatch | ChangedPrincipal | null> {
+async function decideAgain(send: Send): Promise<Dispatch | ChangedPrincipal | null> {
+  const { decide, principal } = send;
   const decided = await decide?.();
   if (decided === undefined) return null;
   if (decided.kind === "refused") return respond(decided.response);
@@ -306,9 +317,6 @@ async function dispatchNew(
   const admitted = await admit(send, place, queryResult);
   if (admitted.kind === "refused") return respond(admitted.response);
   if (admitted.kind !== "admitted") return admitted;
-  // The device may have taken a while to change the mode.
-  const late = await decideAgain(send);
-  if (late !== null) return late;
   const { server, record, scope, part, signal, traceId } = send;
   const { pending, hub, messages } = server;
   const { connection } = admitted;
@@ -317,17 +325,17 @@ async function dispatchNew(
   if (outdated !== null) return respond(outdated);
   const { opened, payload } = await reserve(send, place, connection);
   const { delivery } = opened;
-  // The device may have disconnected or changed its mode while the ids were stored.
-  const refusedMode = modeRefusal(server, limitsOf(send), scope);
+  // The device may have disconnected or changed its mode, while the ids were stored.
+  const refusal = modeRefusal(server, limitsOf(send), scope);
   const isReplaced = server.approvals.isReplaced(scope.environmentId, delivery.id);
   const isReady =
-    refusedMode === null && !isReplaced && signal?.aborted !== true && findSocketOf(server, record) === connection;
+    refusal === null && !isReplaced && signal?.aborted !== true && findSocketOf(server, record) === connection;
   if (isReady) markProgressSent(send);
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     await undo(send, opened);
     signal?.throwIfAborted();
     if (server.isClosing()) return respond(problemResponse("shutting_down"));
-    return respond(refusedMode ?? (isReplaced ? replacedResponse(part) : unreachableResponse(record)));
+    return respond(refusal ?? (isReplaced ? replacedResponse(part) : unreachableResponse(record)));
   }
   pending.markSent(opened, place?.waitedMs);
   messages.markSent(delivery);

@@ -11,7 +11,6 @@ import {
   allowsMode,
   defaultConversationId,
   isSameMode,
-  modeCeiling,
   type PlainResponse,
   type Principal,
   type ProblemOptions,
@@ -31,19 +30,20 @@ export interface ConversationLimits extends Pick<Principal, "agentIds" | "maxMod
   readonly setMode: NonNullable<Principal["setMode"]> | null;
 }
 
-/** The result of the queries on one socket of a device. */
+/** The result of the queries on one socket of a device, or of a change to the mode that the key sets. */
 export interface DeviceQueryResult {
+  readonly kind: "needs_device_answer" | "needs_mode_switch";
   readonly connection: DeviceConnection;
-  /** `null`: the agent is confirmed, and the mode is known or will not be. */
+  /** `null`: the agent is confirmed, and the mode is known or will not be; or the mode is set. */
   readonly refusal: PlainResponse | null;
 }
 
-/** Whether a frame of a key may need a query to the device first. It depends only on the key and the conversation. */
+/** Whether a frame of a key may have to wait for its device first. It depends only on the key and the conversation. */
 export function mayNeedDeviceQuery(
-  { agentIds, maxMode }: Pick<ConversationLimits, "agentIds" | "maxMode">,
+  { agentIds, maxMode, setMode = null }: Pick<Principal, "agentIds" | "maxMode" | "setMode">,
   { conversationId }: Pick<ConversationScope, "conversationId">,
 ): boolean {
-  return maxMode !== null || (agentIds !== null && conversationId !== defaultConversationId);
+  return maxMode !== null || setMode !== null || (agentIds !== null && conversationId !== defaultConversationId);
 }
 
 /** Whether a device must be queried now, because values that the limits of a key need are unknown. */
@@ -75,7 +75,7 @@ export async function queryDevice(
   const refusal =
     (await refuseForeignConversation(server, limits, scope, connection, record)) ??
     (limits.setMode === null ? await learnMode(server, limits, scope, connection, record) : null);
-  return { connection, refusal };
+  return { kind: "needs_device_answer", connection, refusal };
 }
 
 /**
@@ -174,39 +174,6 @@ async function learnMode(
   return refusalOfQuery(await commands.askMode(commandTargetOf(hub, connection), conversation), record);
 }
 
-/**
- * Switches a conversation to the mode that the key sets, if it has another one or may get one, and waits until the device reports the mode.
- * Returns the refusal when the device does not, or when the key must not set its own mode.
- */
-export async function switchMode(
-  { commands, hub, emit }: Pick<ServerContext, "commands" | "hub" | "emit">,
-  principal: Pick<Principal, "keyId" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">,
-  { setMode }: ConversationLimits,
-  { environmentId, ...conversation }: ConversationScope,
-  connection: DeviceConnection,
-): Promise<PlainResponse | null> {
-  if (setMode === null) return null;
-  const { keyId } = principal;
-  const maxMode = modeCeiling(principal);
-  if (!allowsMode({ maxMode }, setMode)) {
-    const detail = `The gateway key may not set a mode beyond '${maxMode}', and sets '${setMode}'. The message was not sent.`;
-    return problemResponse("mode_not_allowed", { detail });
-  }
-  if (modeRefusal({ commands }, { maxMode: null, setMode }, { environmentId, ...conversation }) === null) return null;
-  const outcome = await commands.changeMode(commandTargetOf(hub, connection), conversation, setMode);
-  const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
-  if (isSent)
-    emit({ type: "mode_switched", ...connection.device, ...conversation, mode: setMode, keyId, outcome: outcome.kind });
-  return outcome.kind === "done" ? null : problemResponse("mode_not_set", describe(outcome));
-}
-
-function describe(outcome: CommandOutcome<string>): { readonly detail?: string } {
-  if (outcome.kind === "busy") return { detail: "Other commands wait for the device. The message was not sent." };
-  return outcome.kind === "unknown" && outcome.reason === "timeout"
-    ? {}
-    : { detail: "The device did not switch the conversation to the mode that the key sets. The message was not sent." };
-}
-
 function isInMode(mode: string | null | undefined, required: string): boolean {
   return typeof mode === "string" && isSameMode(mode, required);
 }
@@ -224,7 +191,7 @@ export const busyResponse: PlainResponse = problemResponse("queue_full", {
 });
 
 /** The options of a refusal that may be retried, since nothing was sent. A retry should wait until the device is asked again. */
-function repeatAfter(pauseMs: number): Pick<ProblemOptions, "retryable" | "retryAfterSeconds"> {
+export function repeatAfter(pauseMs: number): Pick<ProblemOptions, "retryable" | "retryAfterSeconds"> {
   return { retryable: true, ...(pauseMs > 0 && { retryAfterSeconds: Math.ceil(pauseMs / 1_000) }) };
 }
 
