@@ -60,6 +60,9 @@ export const outcomeRetryMs = 1_000;
 /** How long a command waits for the device's answer, in milliseconds. After that its result is 504 `control_unknown`. */
 export const commandTimeoutMs = 10_000;
 
+/** Conversations whose last stop is remembered, so that a message that was accepted before it does not run after it. */
+export const maxKnownStops = 1_000;
+
 /** Commands to one device that may wait for an answer at the same time. */
 export const maxWaitingCommands = 16;
 

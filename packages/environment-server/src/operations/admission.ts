@@ -16,6 +16,7 @@ import {
   type DeviceQueryResult,
   modeRefusal,
   needsDeviceQuery,
+  stoppedResponse,
 } from "./conversations/key-limits.ts";
 import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
 import { needsModeSwitch, refuseOwnMode } from "./conversations/set-mode.ts";
@@ -61,6 +62,15 @@ export async function admit(
   const refusal =
     (isSwitchNeeded ? answered?.refusal : null) ?? modeRefusal(server, limits, scope) ?? checkQueue(send, connection);
   return refusal === null ? { kind: "admitted", connection } : refused(refusal);
+}
+
+/** Returns the refusal of a message that must not run because a stop was sent before it; `null` for any other, and for a decision. */
+export function refuseOvertaken(send: Send): PlainResponse | null {
+  const { server, scope, arrival, part } = send;
+  const isMessage = part.payload.kind === "create_message";
+  return isMessage && arrival !== undefined && server.order.isStopped(scope, arrival)
+    ? stoppedResponse(limitsOf(send))
+    : null;
 }
 
 /** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */

@@ -85,6 +85,8 @@ export interface Send {
   readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
   /** Decides again whether the frame may be sent, once it has waited; absent for a frame of the server itself. */
   readonly decide?: Decide;
+  /** The number of its request, see `MessageOrder`; absent for a frame of the server itself. */
+  readonly arrival?: number;
   /** The keyId if the limits of the key may need a query to the device: the sends of such a key have their own order. Otherwise `null`. */
   readonly separateQueueKeyId: string | null;
   readonly signal?: AbortSignal | undefined;

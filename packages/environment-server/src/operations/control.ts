@@ -1,7 +1,8 @@
 /**
  * Controls a conversation on a device: stops a turn, changes mode or directory, resumes or shortens the queue. The response has the result
  * or the report of the device, never the requested value. Commands do not wait for the acknowledgements of sends. A stop is written after
- * the messages of its conversation that were accepted before it, which are sent immediately.
+ * the messages of its conversation that were accepted before it, which are sent immediately. One that still waits for its device after a
+ * second, because its key has limits, is not sent, unless the stop names a run.
  */
 import {
   type ControlRequest,
@@ -43,6 +44,7 @@ export async function controlConversation(
   const refusal = refuse(principal);
   if (refusal !== null) return refusal;
   const decide = createDecision(server, request.params.connectionId, principal, context, refuse);
+  const arrival = server.order.arrive();
   // Before anything is awaited, so that earlier sends are ahead in these queues.
   const queues = request.operation === "stopTurn" ? sendQueuesOf(principal, request.params.connectionId) : [];
   const earlierSends = queues.map((key) => server.queue.run(key, () => Promise.resolve()));
@@ -54,12 +56,10 @@ export async function controlConversation(
   context.signal?.throwIfAborted();
   if (connection === null) return unreachableResponse(record);
   const conversation = conversationOf(request);
+  const scope = { environmentId: record.environment.id, ...conversation };
   const foreign = await refuseForeignConversation(server, principal, conversation, connection, record);
   if (foreign !== null) return foreign;
-  if (request.operation === "stopTurn") {
-    const scope = { environmentId: record.environment.id, ...conversation };
-    await server.order.cancelWaits(scope, Promise.all(earlierSends));
-  }
+  if (request.operation === "stopTurn") await server.order.cancelWaits(scope, Promise.all(earlierSends));
   const decided = await decide();
   if (decided.kind === "refused") return decided.response;
   const { principal: present } = decided;
@@ -69,6 +69,9 @@ export async function controlConversation(
   if (newlyForeign) return newlyForeign;
   context.signal?.throwIfAborted();
   if (progress !== undefined) progress.isSent = true;
+  // A stop of one run concerns no message that has not left.
+  const isOfAnyRun = request.operation === "stopTurn" && (request.body.runId ?? null) === null;
+  if (isOfAnyRun) server.order.markStopped(scope, arrival);
   const response = await runCommand(server, commandTargetOf(server.hub, connection), request);
   return response ?? unreachableResponse(record);
 }

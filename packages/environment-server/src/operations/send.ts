@@ -28,7 +28,7 @@ import type { ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
-import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
+import { admit, checkQueue, type Deferred, limitsOf, refuseOvertaken } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
 import { queryDevice, type DeviceQueryResult, mayNeedDeviceQuery, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
@@ -84,6 +84,7 @@ export async function sendMessage(
   const decide = createDecision(server, params.connectionId, principal, context, refuse);
   if (progress !== undefined) progress.isSent = false;
   const arrivalSequence = server.approvals.latestSequence();
+  const arrival = server.order.arrive();
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
   const separateQueueKeyId = mayNeedDeviceQuery(principal, planned.plan) ? principal.keyId : null;
   const [plainQueue, queryingQueue] = sendQueuesOf(principal, params.connectionId);
@@ -104,6 +105,7 @@ export async function sendMessage(
       part: plan.parts[0],
       principal,
       decide,
+      arrival,
       traceId,
       separateQueueKeyId,
       signal,
@@ -236,6 +238,8 @@ function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQ
 
 /** Decides again on a frame that has waited. Returns `null` if it may be sent with the permissions that it was checked with. */
 async function decideAgain(send: Send): Promise<Dispatch | ChangedPrincipal | null> {
+  const overtaken = refuseOvertaken(send);
+  if (overtaken !== null) return respond(overtaken);
   const { decide, principal } = send;
   const decided = await decide?.();
   if (decided === undefined) return null;
@@ -325,8 +329,8 @@ async function dispatchNew(
   if (outdated !== null) return respond(outdated);
   const { opened, payload } = await reserve(send, place, connection);
   const { delivery } = opened;
-  // The device may have disconnected or changed its mode, while the ids were stored.
-  const refusal = modeRefusal(server, limitsOf(send), scope);
+  // The device may have been stopped, or have disconnected or changed its mode, while the ids were stored.
+  const refusal = refuseOvertaken(send) ?? modeRefusal(server, limitsOf(send), scope);
   const isReplaced = server.approvals.isReplaced(scope.environmentId, delivery.id);
   const isReady =
     refusal === null && !isReplaced && signal?.aborted !== true && findSocketOf(server, record) === connection;

@@ -63,6 +63,18 @@ export function needsDeviceQuery(
   return isAgentUnconfirmed || isModeUnknown;
 }
 
+/**
+ * Returns the refusal of a message that has not left when a stop of its conversation is sent, because its key has limits for which it may wait for the
+ * device; `null` for a key without such limits. It must not be repeated automatically: somebody wants the conversation to stop.
+ */
+export function stoppedResponse({ agentIds, maxMode, setMode }: ConversationLimits): PlainResponse | null {
+  const detail = "The conversation was stopped before the message was sent. Nothing was sent.";
+  const options = { detail, retryable: false };
+  if (setMode !== null) return problemResponse("mode_not_set", options);
+  if (maxMode !== null) return problemResponse("mode_not_allowed", options);
+  return agentIds === null ? null : problemResponse("agent_not_allowed", options);
+}
+
 /** Queries a device for the values that {@link needsDeviceQuery} found missing. Resolves with `null` if the device is offline. */
 export async function queryDevice(
   server: ServerContext,

@@ -2,13 +2,14 @@
  * The order of the messages of a conversation. A device that reads two messages while no turn runs starts both: the second one, and its
  * acknowledgement, wait for the whole turn of the first (as of 0.32.18). A message therefore waits briefly until the device has acknowledged or listed
  * the one before it. Only messages of the same conversation wait, in the order of their requests. A stop ends their wait, so that they are sent first.
+ * One that its key's limits still keep waiting when the stop is sent must not run after it.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PendingDeliveries, PendingDelivery } from "../../delivery/pending.ts";
-import { createGroups } from "../../collections.ts";
+import { createGroups, dropOldest } from "../../collections.ts";
 import { isSameConversation } from "../../dialects/conversation.ts";
 import { createKeyedQueue } from "../../keyed-queue.ts";
-import { maxMessageWaitMs } from "../../limits.ts";
+import { maxKnownStops, maxMessageWaitMs } from "../../limits.ts";
 import type { ConversationScope } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
 
@@ -53,6 +54,12 @@ export interface MessageOrder {
    * @param arrived settles when the sends that came before have their place here
    */
   cancelWaits(scope: ConversationScope, arrived: Promise<unknown>): Promise<void>;
+  /** Numbers the requests in the order of their arrival. */
+  arrive(): number;
+  /** Notes that a stop is sent, with the number of its request. */
+  markStopped(scope: ConversationScope, arrival: number): void;
+  /** Whether a stop that arrived after a message was sent. */
+  isStopped(scope: ConversationScope, arrival: number): boolean;
 }
 
 interface StartedMessage {
@@ -64,6 +71,9 @@ interface StartedMessage {
 export function createMessageOrder(clock: Clock): MessageOrder {
   const queue = createKeyedQueue();
   const messages = createGroups<StartedMessage>();
+  let lastArrival = 0;
+  /** The number of the last stop of each conversation, the one that was stopped longest ago first. */
+  const stops = new Map<string, number>();
   const keyOf = ({ environmentId, agentId, conversationId }: ConversationScope): string =>
     JSON.stringify([environmentId, agentId, conversationId]);
 
@@ -87,6 +97,15 @@ export function createMessageOrder(clock: Clock): MessageOrder {
       if (isAlone) await Promise.race([result, queueReleased]);
       return { result };
     },
+    arrive: () => ++lastArrival,
+    markStopped(scope, arrival) {
+      const key = keyOf(scope);
+      const before = stops.get(key) ?? 0;
+      stops.delete(key);
+      stops.set(key, Math.max(before, arrival));
+      dropOldest(stops, maxKnownStops);
+    },
+    isStopped: (scope, arrival) => arrival < (stops.get(keyOf(scope)) ?? 0),
     waiting: (scope) =>
       messages
         .of(keyOf(scope))
