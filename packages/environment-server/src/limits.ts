@@ -78,8 +78,11 @@ export const maxKnownAgents = 64;
 /** Conversations of one device whose mode is remembered. The device is asked for any other. */
 export const maxKnownModes = 64;
 
-/** Modes that were written to a device and not reported yet, and are remembered with their conversation. Others count for the whole device. */
+/** Modes that were written to a device and may not have taken effect yet. No other change of a mode is written until the device has handled some. */
 export const maxUnreportedModes = 64;
+
+/** How long a `runtime_start` that the device does not answer may still set a mode, in milliseconds. */
+export const maxStartMs = 60_000;
 
 // Frames of devices
 

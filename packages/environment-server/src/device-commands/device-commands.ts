@@ -8,14 +8,15 @@ import {
   buildCommandFrame,
   buildStateFrame,
   type CommandResponse,
+  type HandledResponse,
   isOlderModeName,
   type ConversationCommand,
   type StateChange,
-  type StartResponse,
   toDeviceMode,
 } from "../dialects/command-frames.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import type { LoopErrorFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import { maxUnreportedModes } from "../limits.ts";
 import { createConversationModes, type ConversationModes } from "./conversation-modes.ts";
 import { createQuestions, type Questions } from "./questions.ts";
 import { createUnreportedModes, type UnreportedModes, type WrittenMode } from "./unreported-modes.ts";
@@ -28,7 +29,10 @@ import {
   type WaitingCommands,
 } from "./waiting-commands.ts";
 
-export interface DeviceCommands extends Pick<Questions, "ask" | "askMode" | "askAgent" | "agentOf" | "pauseMs"> {
+export interface DeviceCommands extends Pick<
+  Questions,
+  "ask" | "askMode" | "askUnreported" | "askAgent" | "agentOf" | "pauseMs"
+> {
   readonly modes: Pick<ConversationModes, "modeOf">;
   readonly unreported: Pick<UnreportedModes, "of">;
   /** Sends a command and resolves with the effect in the device's response. */
@@ -39,8 +43,8 @@ export interface DeviceCommands extends Pick<Questions, "ask" | "askMode" | "ask
   ): Promise<CommandOutcome<boolean | number>>;
   /** Changes the mode of a conversation and resolves with the mode that the device then reports for it. */
   changeMode(target: CommandTarget, conversation: Conversation, mode: string): Promise<CommandOutcome<string>>;
-  /** Writes a viewer's frame that also sets a mode, and returns whether it was written. The viewer receives the response. */
-  writeMode(target: CommandTarget, written: WrittenMode, text: string): boolean;
+  /** Writes a frame that sets a mode, such as a viewer's. `busy`: too many modes have not been reported yet, so it was not written. */
+  writeMode(target: CommandTarget, written: WrittenMode, text: string): "written" | "busy" | "unsent";
   /** Changes the directory of a conversation and resolves with the directory that the device then reports for it. */
   changeDirectory(
     target: CommandTarget,
@@ -48,7 +52,7 @@ export interface DeviceCommands extends Pick<Questions, "ask" | "askMode" | "ask
     directory: string,
   ): Promise<CommandOutcome<string>>;
   /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
-  receive(environmentId: string, frame: CommandResponse | StartResponse | StatusFrame | TurnFrame): void;
+  receive(environmentId: string, frame: CommandResponse | HandledResponse | StatusFrame | TurnFrame): void;
   /** Ends the commands of a row whose socket has ended as unknown, and forgets its conversations. */
   disconnect(environmentId: string): void;
 }
@@ -61,9 +65,9 @@ export function createDeviceCommands({
   readonly randomId: RandomId;
 }): DeviceCommands {
   const modes = createConversationModes();
-  const unreported = createUnreportedModes();
+  const unreported = createUnreportedModes(clock, modes);
   const waiting = createWaitingCommands(clock);
-  const questions = createQuestions({ clock, randomId, waiting });
+  const questions = createQuestions({ clock, randomId, unreported, waiting });
 
   function changeFrame(environmentId: string, conversation: Conversation, change: StateChange): string {
     const usesOlderNames = [...modes.modesOf(environmentId)].some((mode) => mode !== null && isOlderModeName(mode));
@@ -74,12 +78,7 @@ export function createDeviceCommands({
     );
   }
 
-  const writeMode: DeviceCommands["writeMode"] = ({ environmentId, write }, written, text) => {
-    unreported.add(environmentId, written);
-    const isWritten = write(text);
-    if (!isWritten) unreported.remove(environmentId, written);
-    return isWritten;
-  };
+  const writeMode = createModeWriter(unreported, questions);
 
   return {
     ...questions,
@@ -93,7 +92,7 @@ export function createDeviceCommands({
         isChange: false,
         frames: [buildCommandFrame(requestId, conversation, command)],
         onResponse(response) {
-          if (response.command === "retrieve_conversation" || response.command !== command.kind) return null;
+          if (!("effect" in response) || response.command !== command.kind) return null;
           if (response.requestId !== requestId) return null;
           const { success, effect, error } = response;
           return success ? { kind: "done", effect } : { kind: "rejected", error };
@@ -102,8 +101,14 @@ export function createDeviceCommands({
     },
     async changeMode(target, conversation, mode) {
       const written = { conversation, mode, requestId: null };
+      let isBusy = false;
+      const write = (text: string): boolean => {
+        const result = writeMode(target, written, text);
+        isBusy = result === "busy";
+        return result === "written";
+      };
       const outcome = await waiting.run<string>(
-        { ...target, write: (text) => writeMode(target, written, text) },
+        { ...target, write },
         {
           conversation,
           isChange: true,
@@ -112,8 +117,7 @@ export function createDeviceCommands({
             reported !== null && isSameMode(reported, mode) ? { kind: "done", effect: reported } : null,
         },
       );
-      if (outcome.kind === "rejected") unreported.refused(target.environmentId, conversation);
-      return outcome;
+      return isBusy ? { kind: "busy" } : outcome;
     },
     changeDirectory: (target, conversation, directory) => waiting.run(target, directoryChange(conversation, directory)),
     receive: createReceive(modes, unreported, waiting),
@@ -123,6 +127,26 @@ export function createDeviceCommands({
       questions.forget(environmentId);
       for (const command of waiting.of(environmentId)) command.handleDisconnect();
     },
+  };
+}
+
+/** Creates the function that writes the frames that set a mode. Once many are unreported, it asks their device which ones it has handled. */
+function createModeWriter(
+  unreported: UnreportedModes,
+  { askUnreported }: Pick<Questions, "askUnreported">,
+): DeviceCommands["writeMode"] {
+  const asked = new Set<string>();
+  return (target, written, text) => {
+    const { environmentId, write } = target;
+    const isAdded = unreported.add(environmentId, written);
+    const isWritten = isAdded && write(text);
+    if (isAdded && !isWritten) unreported.remove(environmentId, written);
+    if (unreported.sizeOf(environmentId) >= maxUnreportedModes / 2 && !asked.has(environmentId)) {
+      asked.add(environmentId);
+      void askUnreported(target, written.conversation).finally(() => asked.delete(environmentId));
+    }
+    if (!isAdded) return "busy";
+    return isWritten ? "written" : "unsent";
   };
 }
 
@@ -156,8 +180,7 @@ function createReceive(
   function handleReport(environmentId: string, { runtime, change, directoryRevision: revision }: StatusFrame): void {
     const { currentMode: mode, workingDirectory: directory } = change;
     if (mode !== undefined) {
-      const before = runtime === null ? mode : modes.modeOf(environmentId, runtime);
-      if (runtime !== null) unreported.reported(environmentId, runtime, mode, before !== undefined && before !== mode);
+      if (runtime !== null) unreported.reported(environmentId, runtime, mode);
       modes.report(environmentId, runtime, mode);
     }
     const state = { revision, ...(mode !== undefined && { mode }), ...(directory !== undefined && { directory }) };
@@ -174,9 +197,7 @@ function createReceive(
 
   return (environmentId, frame) => {
     if (frame.kind === "command_response" && frame.command === "runtime_start") {
-      // Until the next report, nothing says whether the conversation has the mode.
-      const conversation = unreported.answered(environmentId, frame.requestId);
-      if (conversation !== null) modes.forgetMode(environmentId, conversation);
+      unreported.answered(environmentId, frame.requestId);
     } else if (frame.kind === "command_response") {
       for (const command of waiting.of(environmentId)) command.handleResponse(frame);
     } else if (frame.kind === "update_device_status") {

@@ -8,14 +8,17 @@ import { buildConversationFrame } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { dropOldest } from "../collections.ts";
 import { maxKnownAgents, silencePauseMs } from "../limits.ts";
+import type { UnreportedModes } from "./unreported-modes.ts";
 import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from "./waiting-commands.ts";
 
 /** The kinds of questions, and the change to the mode that a key sets. */
-type QuestionKind = "mode" | "agent" | "set_mode";
+type QuestionKind = "mode" | "unreported" | "agent" | "set_mode";
 
 export interface Questions {
   /** Asks for the mode of a conversation, which is recorded like every report, and resolves with it. `null`: the API cannot name it. */
   askMode(target: CommandTarget, conversation: Conversation): Promise<CommandOutcome<string | null>>;
+  /** Asks whether the modes that were written to a device before have taken effect. What has then no longer counts, see `UnreportedModes`. */
+  askUnreported(target: CommandTarget, conversation: Conversation): Promise<CommandOutcome<null>>;
   /**
    * Asks for the agent that a named conversation belongs to, and resolves with it; `null`: it has none. The agent never changes, so a
    * device is asked once while it is connected.
@@ -38,10 +41,12 @@ export interface Questions {
 export function createQuestions({
   clock,
   randomId,
+  unreported,
   waiting,
 }: {
   readonly clock: Pick<Clock, "monotonic">;
   readonly randomId: RandomId;
+  readonly unreported: Pick<UnreportedModes, "of" | "prepareSettling">;
   readonly waiting: WaitingCommands;
 }): Questions {
   /** When each device that was silent may be asked again, by the kind of question. */
@@ -71,19 +76,16 @@ export function createQuestions({
     return outcome;
   };
 
-  const runQuestion = (target: CommandTarget, kind: QuestionKind, expectation: Expectation<string | null>) =>
+  const runQuestion = <Effect>(target: CommandTarget, kind: QuestionKind, expectation: Expectation<Effect>) =>
     ask(target.environmentId, kind, () => waiting.run(target, expectation));
 
   return {
     ask,
-    askMode: (target, conversation) =>
-      runQuestion(target, "mode", {
-        conversation,
-        isChange: false,
-        // Since 0.30, devices repeat an unchanged status only on request.
-        frames: [buildSyncFrame(randomId("command"), conversation, { isStatusForced: true })],
-        onReport: ({ mode }) => (mode === undefined ? null : { kind: "done", effect: mode }),
-      }),
+    askMode: (target, conversation) => runQuestion(target, "mode", modeQuestion(randomId("command"), conversation)),
+    askUnreported(target, conversation) {
+      const question = unreportedQuestion(randomId("command"), target.environmentId, conversation, unreported);
+      return runQuestion(target, "unreported", question);
+    },
     askAgent(target, conversation) {
       const { environmentId } = target;
       const { conversationId } = conversation;
@@ -109,5 +111,38 @@ export function createQuestions({
       silent.delete(environmentId);
       agents.delete(environmentId);
     },
+  };
+}
+
+/** The question for the mode of a conversation. */
+function modeQuestion(requestId: string, conversation: Conversation): Expectation<string | null> {
+  return {
+    conversation,
+    isChange: false,
+    // Since 0.30, devices repeat an unchanged status only on request.
+    frames: [buildSyncFrame(requestId, conversation, { isStatusForced: true })],
+    onReport: ({ mode }) => (mode === undefined ? null : { kind: "done", effect: mode }),
+  };
+}
+
+/** The question whether a device has handled the modes that were written to it. */
+function unreportedQuestion(
+  requestId: string,
+  environmentId: string,
+  conversation: Conversation,
+  unreported: Pick<UnreportedModes, "of" | "prepareSettling">,
+): Expectation<null> {
+  const settle = unreported.prepareSettling(environmentId);
+  return {
+    conversation,
+    isChange: false,
+    frames: [buildSyncFrame(requestId, conversation, { isStatusForced: true })],
+    onResponse(response) {
+      if (response.command !== "sync" || response.requestId !== requestId) return null;
+      settle();
+      return { kind: "done", effect: null };
+    },
+    // Devices up to 0.25.9 only report the mode: they have no response to `sync`.
+    onReport: () => (unreported.of(environmentId, conversation).length === 0 ? { kind: "done", effect: null } : null),
   };
 }

@@ -1,91 +1,105 @@
 /**
- * The modes that were written to a device and that it has not reported yet. A message that is written after them may run in any of them. A device
- * handles changes in the order in which they were written and reports each, but a `runtime_start` takes its time, and is answered when it is done.
+ * The modes that were written to a device and may not have taken effect yet. A message that is written after them may run in any of them.
+ *
+ * A device reads frames in order and makes a change at once, but it may drop the report of a change for a newer one, and a refusal does not say
+ * whether the mode was set. A `runtime_start` takes its time, and its response does not say which mode the conversation has. So only two things end a
+ * mode: a report, if nothing else of the conversation was written before the change; or the device's response to a frame that was written after
+ * the change, or after the response to the `runtime_start`. The response may overtake reports, so the mode must then be reported again.
  */
+import type { Clock } from "@letta-environments/platform";
 import { isSameMode } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
-import { maxUnreportedModes } from "../limits.ts";
-import { modeKeyOf } from "./conversation-modes.ts";
+import { maxStartMs, maxUnreportedModes } from "../limits.ts";
+import { type ConversationModes, modeKeyOf } from "./conversation-modes.ts";
 
 /** A mode that leaves for a device. */
 export interface WrittenMode {
   readonly conversation: Conversation;
   readonly mode: string;
-  /** Of a `runtime_start`, whose response says that it has been handled; `null` for a change, which the device reports. */
+  /** Of a `runtime_start`, which the device answers when it is done; `null` for a change. */
   readonly requestId: string | null;
 }
 
 export interface UnreportedModes {
-  /** Adds a mode before its frame is written. */
-  add(environmentId: string, written: WrittenMode): void;
+  /** Adds a mode before its frame is written. Returns `false` if too many are unreported; the frame must not be written then. */
+  add(environmentId: string, written: WrittenMode): boolean;
   /** Removes a mode whose frame could not be written. */
   remove(environmentId: string, written: WrittenMode): void;
-  /** Takes the refusal of a change. It answers the change of the conversation that was written first. */
-  refused(environmentId: string, conversation: Conversation): void;
-  /**
-   * Takes a report.
-   *
-   * @param isNew the conversation reported another mode before
-   */
-  reported(environmentId: string, conversation: Conversation, mode: string | null, isNew: boolean): void;
-  /** Removes the mode of an answered `runtime_start`, and returns its conversation. It may have the mode now, even after a failure. */
-  answered(environmentId: string, requestId: string): Conversation | null;
+  /** Takes a report, which ends the change that was written first if it has this mode. */
+  reported(environmentId: string, conversation: Conversation, mode: string | null): void;
+  /** Takes the response to a `runtime_start`. The conversation may have the mode now, even after a failure. */
+  answered(environmentId: string, requestId: string): void;
+  /** Returns a function to call when the device responds to a frame that is written now. It ends what the device has handled by then. */
+  prepareSettling(environmentId: string): () => void;
   /** The modes that may still take effect in a conversation. */
   of(environmentId: string, conversation: Conversation): readonly string[];
+  /** The number of modes that may still take effect on a device. */
+  sizeOf(environmentId: string): number;
   /** Forgets a row whose socket has ended: on the next one, the device reports every mode again. */
   forget(environmentId: string): void;
 }
 
-interface RowModes {
-  /** The one that was written first comes first. */
-  written: readonly WrittenMode[];
-  /** Modes that no longer fit. They count for every conversation. */
-  readonly overflow: Set<string>;
+interface Entry {
+  readonly written: WrittenMode;
+  /** From when on the device counts as having handled it once it has read its frame, in monotonic time. */
+  handledAt: number;
 }
 
-export function createUnreportedModes(): UnreportedModes {
-  const rows = new Map<string, RowModes>();
+export function createUnreportedModes(
+  clock: Pick<Clock, "monotonic">,
+  modes: Pick<ConversationModes, "forgetMode">,
+): UnreportedModes {
+  /** The one that was written first comes first. */
+  const rows = new Map<string, readonly Entry[]>();
+  const entriesOf = (environmentId: string): readonly Entry[] => rows.get(environmentId) ?? [];
+  const isHandled = ({ handledAt }: Entry): boolean => handledAt <= clock.monotonic();
 
-  function changesOf(environmentId: string, conversation: Conversation): readonly WrittenMode[] {
-    const all = rows.get(environmentId)?.written ?? [];
-    return all.filter((each) => each.requestId === null && isSame(each.conversation, conversation));
+  function remove(environmentId: string, isRemoved: (entry: Entry) => boolean): void {
+    const kept = entriesOf(environmentId).filter((entry) => !isRemoved(entry));
+    if (kept.length === 0) rows.delete(environmentId);
+    else rows.set(environmentId, kept);
   }
 
-  function removeAll(environmentId: string, removed: readonly (WrittenMode | undefined)[]): void {
-    const row = rows.get(environmentId);
-    if (row === undefined || removed.length === 0) return;
-    row.written = row.written.filter((each) => !removed.includes(each));
-    if (row.written.length === 0 && row.overflow.size === 0) rows.delete(environmentId);
+  /** Ends entries. The last report of their conversations can be older than their effect. */
+  function end(environmentId: string, ended: ReadonlySet<Entry>): void {
+    for (const entry of entriesOf(environmentId)) {
+      if (ended.has(entry)) modes.forgetMode(environmentId, entry.written.conversation);
+    }
+    remove(environmentId, (entry) => ended.has(entry));
   }
 
   return {
     add(environmentId, written) {
-      const row = rows.get(environmentId) ?? { written: [], overflow: new Set() };
-      rows.set(environmentId, row);
-      const [oldest, ...others] = row.written;
-      const isFull = oldest !== undefined && row.written.length >= maxUnreportedModes;
-      if (isFull) row.overflow.add(oldest.mode);
-      row.written = [...(isFull ? others : row.written), written];
+      if (entriesOf(environmentId).length >= maxUnreportedModes) {
+        const start = entriesOf(environmentId).find((entry) => entry.written.requestId !== null && isHandled(entry));
+        if (start === undefined) return false;
+        end(environmentId, new Set([start]));
+      }
+      const handledAt = written.requestId === null ? -Infinity : clock.monotonic() + maxStartMs;
+      rows.set(environmentId, [...entriesOf(environmentId), { written, handledAt }]);
+      return true;
     },
-    remove: (environmentId, written) => removeAll(environmentId, [written]),
-    refused: (environmentId, conversation) =>
-      removeAll(environmentId, changesOf(environmentId, conversation).slice(0, 1)),
-    reported(environmentId, conversation, mode, isNew) {
-      const changes = changesOf(environmentId, conversation);
-      const index = changes.findIndex((each) => mode !== null && isSameMode(each.mode, mode));
-      // A report that repeats the mode can be older than all these changes. Then it may end the first one, which changes nothing.
-      if (index === 0 || isNew) removeAll(environmentId, changes.slice(0, index + 1));
+    remove: (environmentId, written) => remove(environmentId, (entry) => entry.written === written),
+    reported(environmentId, conversation, mode) {
+      const first = entriesOf(environmentId).find(({ written }) => isSame(written.conversation, conversation));
+      if (first === undefined || first.written.requestId !== null || mode === null) return;
+      if (isSameMode(first.written.mode, mode)) remove(environmentId, (entry) => entry === first);
     },
     answered(environmentId, requestId) {
-      const start = rows.get(environmentId)?.written.find((each) => each.requestId === requestId);
-      removeAll(environmentId, [start]);
-      return start?.conversation ?? null;
+      const start = entriesOf(environmentId).find(({ written }) => written.requestId === requestId);
+      if (start === undefined) return;
+      start.handledAt = -Infinity;
+      modes.forgetMode(environmentId, start.written.conversation);
     },
-    of(environmentId, conversation) {
-      const { written = [], overflow = [] } = rows.get(environmentId) ?? {};
-      const own = written.filter((each) => isSame(each.conversation, conversation));
-      return [...overflow, ...own.map(({ mode }) => mode)];
+    prepareSettling(environmentId) {
+      const handled = new Set(entriesOf(environmentId).filter(isHandled));
+      return () => end(environmentId, handled);
     },
+    of: (environmentId, conversation) =>
+      entriesOf(environmentId).flatMap(({ written }) =>
+        isSame(written.conversation, conversation) ? [written.mode] : [],
+      ),
+    sizeOf: (environmentId) => entriesOf(environmentId).length,
     forget: (environmentId) => void rows.delete(environmentId),
   };
 }

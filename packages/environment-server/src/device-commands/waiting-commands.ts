@@ -5,7 +5,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import { createGroups } from "../collections.ts";
-import type { CommandResponse } from "../dialects/command-frames.ts";
+import type { CommandResponse, HandledResponse } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
 import { modeKeyOf } from "./conversation-modes.ts";
@@ -17,7 +17,7 @@ export type CommandOutcome<Effect> =
   | { readonly kind: "rejected"; readonly error: string | null }
   /** It was written, and nothing shows whether it had an effect. */
   | { readonly kind: "unknown"; readonly reason: "timeout" | "disconnected" }
-  /** Too many commands wait for the device, or it did not respond to the change before; it was not written. */
+  /** Too many commands wait for the device, or its turn did not come: the change before it got no answer. It was not written. */
   | { readonly kind: "busy" }
   /** The socket failed; it was not written. */
   | { readonly kind: "unsent" };
@@ -44,18 +44,18 @@ export interface Expectation<Effect> {
   /** The command changes the state of the conversation, so a failure that the device reports there belongs to it. */
   readonly isChange: boolean;
   readonly frames: readonly string[];
-  readonly onResponse?: (response: CommandResponse) => CommandOutcome<Effect> | null;
+  readonly onResponse?: (response: CommandResponse | HandledResponse) => CommandOutcome<Effect> | null;
   readonly onReport?: (state: ReportedState) => CommandOutcome<Effect> | null;
 }
 
 /** A waiting command, with the methods that receive its device's answers. */
 interface WaitingCommand extends Pick<Expectation<unknown>, "conversation" | "isChange"> {
-  /** Its turn has come. */
+  /** It was written, or is being written. */
   readonly isWritten: boolean;
   write(): void;
-  /** Ends it if it is not written. */
+  /** Ends it unwritten. */
   giveUp(outcome: CommandOutcome<never>): void;
-  handleResponse(response: CommandResponse): void;
+  handleResponse(response: CommandResponse | HandledResponse): void;
   handleReport(state: ReportedState): void;
   handleFailure(text: string | null): void;
   handleDisconnect(): void;
@@ -77,10 +77,10 @@ export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCo
 
   /** Lets the next change of a conversation leave. A device that did not respond to this one receives no other that was waiting. */
   function endChange(environmentId: string, conversation: Conversation, outcome: CommandOutcome<unknown>): void {
-    const [next, ...others] = changesOf(environmentId, conversation);
-    if (outcome.kind !== "unknown") return next?.write();
+    const behind = changesOf(environmentId, conversation);
+    if (outcome.kind !== "unknown") return behind[0]?.write();
     const kind = outcome.reason === "timeout" ? "busy" : "unsent";
-    for (const each of [next, ...others]) each?.giveUp({ kind });
+    for (const each of behind) each.giveUp({ kind });
   }
 
   return {
@@ -108,7 +108,7 @@ export function createWaitingCommands(clock: Pick<Clock, "setTimer">): WaitingCo
             isWritten = true;
             if (!frames.every(write)) end({ kind: "unsent" });
           },
-          giveUp: (outcome) => (isWritten ? undefined : end(outcome)),
+          giveUp: end,
           handleResponse: (response) => end(onResponse?.(response)),
           handleReport: (state) => end(onReport?.(state)),
           handleFailure: (error) => end(isChange ? { kind: "rejected", error } : null),

@@ -43,10 +43,10 @@ interface ConversationResponse extends Response {
   readonly agentId: string | null;
 }
 
-/** The response to a viewer's `runtime_start`, which has been handled then, with or without success. */
-export interface StartResponse {
+/** The response to a viewer's `runtime_start` or to a `sync`, which has been handled then, with or without success. */
+export interface HandledResponse {
   readonly kind: "command_response";
-  readonly command: "runtime_start";
+  readonly command: "runtime_start" | "sync";
   readonly requestId: string;
 }
 
@@ -95,10 +95,12 @@ export function parseCommandResponse(frame: Members): CommandResponse | null {
   return frame["type"] === conversationResponseType ? parseConversationResponse(frame) : parseEffectResponse(frame);
 }
 
-/** Reads a {@link StartResponse} from the start of a text, because the agent that it repeats can be long. */
-export function readStartResponse(text: string): StartResponse | null {
-  const [, requestId] = /^\{"type":"runtime_start_response","request_id":"([\w-]{1,128})"/.exec(text) ?? [];
-  return requestId === undefined ? null : { kind: "command_response", command: "runtime_start", requestId };
+/** Reads a {@link HandledResponse} from the start of a text, because the agent that one to a `runtime_start` repeats can be long. */
+export function readHandledResponse(text: string): HandledResponse | null {
+  const [, start, requestId] =
+    /^\{"type":"(?:(runtime_start)|sync)_response","request_id":"([\w-]{1,128})"/.exec(text) ?? [];
+  if (requestId === undefined) return null;
+  return { kind: "command_response", command: start === undefined ? "sync" : "runtime_start", requestId };
 }
 
 function parseConversationResponse({ request_id, success, conversation, error }: Members): CommandResponse | null {

@@ -5,7 +5,7 @@
 import type { ApprovalRequest } from "../approval-log.ts";
 import type { TurnUsage } from "../message-log.ts";
 import type { DeviceStatus } from "../ports.ts";
-import type { CommandResponse, StartResponse } from "./command-frames.ts";
+import type { CommandResponse, HandledResponse } from "./command-frames.ts";
 import type { Conversation } from "./conversation.ts";
 import type { InvalidFrame } from "./values.ts";
 
@@ -107,7 +107,7 @@ export type DeviceFrame =
   | StatusFrame
   | TurnFrame
   | CommandResponse
-  | StartResponse
+  | HandledResponse
   /** A well-formed frame of another type. */
   | { readonly kind: "other"; readonly type: string }
   | InvalidFrame;

@@ -4,7 +4,7 @@
  */
 import { environmentModes, isNestedDeeply } from "@letta-environments/schema";
 import { maxParsedLength } from "../limits.ts";
-import { commandResponseTypes, parseCommandResponse, readStartResponse } from "./command-frames.ts";
+import { commandResponseTypes, parseCommandResponse, readHandledResponse } from "./command-frames.ts";
 import type { Conversation } from "./conversation.ts";
 import type { DeviceFrame, StatusChange } from "./frame.ts";
 import type { InvalidFrame } from "./values.ts";
@@ -26,7 +26,7 @@ import {
  * The frames that the server understands; the last ones are the responses to commands, such as `abort_message_response`. A new one also needs its
  * member of `DeviceFrame` (`frame.ts`) and its case in `receive` (`socket/receive.ts`). A `stream_delta` must also pass {@link understoodDelta}. A
  * well-formed frame of any other type updates when the device was last seen, but not its heartbeat. It counts against the limits and is not
- * logged, and viewers may receive it (`viewers/relay.ts`).
+ * logged, and viewers may receive it (`viewers/relay.ts`). The responses to `runtime_start` and `sync` are not parsed: `skipByStart` reads their ids.
  */
 const parsers: ReadonlyMap<string, (frame: Members) => DeviceFrame> = new Map<string, (frame: Members) => DeviceFrame>([
   ["ping", () => ({ kind: "ping" })],
@@ -62,7 +62,7 @@ const tooLong: InvalidFrame = { kind: "invalid", rule: `must have at most ${maxP
 
 function skipByStart(text: string): DeviceFrame | null {
   const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
-  if (type !== undefined && !parsers.has(type)) return readStartResponse(text) ?? { kind: "other", type };
+  if (type !== undefined && !parsers.has(type)) return readHandledResponse(text) ?? { kind: "other", type };
   const isOther = type === "stream_delta" && !understoodDelta.test(text.slice(0, deltaPrefixLength));
   return isOther ? { kind: "other", type } : null;
 }

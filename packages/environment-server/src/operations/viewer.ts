@@ -139,7 +139,10 @@ async function findDevice(server: ServerContext, connectionId: string, principal
     kind: "open",
     refuseConversation: (conversation) =>
       refuseForeignConversation(server, principal, conversation, connection, record),
-    write: (text, mode) => (mode === null ? target.write(text) : server.commands.writeMode(target, mode, text)),
+    write(text, mode) {
+      if (mode !== null) return server.commands.writeMode(target, mode, text);
+      return target.write(text) ? "written" : "unsent";
+    },
   };
 }
 

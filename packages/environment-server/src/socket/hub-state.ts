@@ -4,7 +4,7 @@
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
-import type { CommandResponse, StartResponse } from "../dialects/command-frames.ts";
+import type { CommandResponse, HandledResponse } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
@@ -19,7 +19,7 @@ import type { DeviceThrottle } from "./throttle.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** A frame that followers receive: about turns, the state of conversations, or the response to a command. */
-export type FollowedFrame = TurnFrame | StatusFrame | CommandResponse | StartResponse;
+export type FollowedFrame = TurnFrame | StatusFrame | CommandResponse | HandledResponse;
 
 /** Follows every device. No method throws. */
 export interface DeviceFollower {

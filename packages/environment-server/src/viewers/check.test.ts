@@ -222,6 +222,18 @@ describe("runtime_start", () => {
     expect(refusalCode(start({ agent_id: "a", teleport_id: "t" }))).toBe("invalid_frame -");
   });
 
+  test.each([
+    [{ client_info: {} }],
+    [{ client_info: { name: "app", version: 1 } }],
+    [{ force_device_status: "x" }],
+    [{ wait_for_replay: 1 }],
+    [{ preserve_skill_sources: "x" }],
+  ])("runtime_start with %j is refused, because a device would ignore it without a response", (members) => {
+    expect(refusalCode(start({ agent_id: "a", conversation_id: "c", mode: "standard", ...members }))).toBe(
+      "invalid_frame -",
+    );
+  });
+
   test("an empty list of the caller's tools is accepted in runtime_start, and unchanged skills need no further scope", () => {
     const frame = { agent_id: "agent-1", conversation_id: "c", external_tools: [], preserve_skill_sources: true };
     const decision = start(frame, withScopes(["send"]));

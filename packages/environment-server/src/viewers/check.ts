@@ -230,6 +230,13 @@ function brokenRule(members: Members): string | null {
   for (const name of ["create_agent", "create_conversation", "client_info"]) {
     if (members[name] !== undefined && !isMembers(members[name])) return `${name} must be an object`;
   }
+  for (const name of ["force_device_status", "wait_for_replay", "preserve_skill_sources"]) {
+    if (members[name] !== undefined && typeof members[name] !== "boolean") return `${name} must be a boolean`;
+  }
+  // A device ignores the whole frame, without a response.
+  const { name, title = "", version = "" } = membersOf(members["client_info"] ?? { name: "" });
+  if ([name, title, version].some((text) => typeof text !== "string"))
+    return "client_info must have a name, and only texts";
   if (isId(agentId) && members["create_agent"] !== undefined)
     return "agent_id and create_agent cannot be used together";
   if (mode !== undefined && !deviceModes.has(mode)) return "mode must be standard, acceptEdits, unrestricted or strict";

@@ -21,6 +21,10 @@ const tooMany = refusal(
   `At most ${maxRunningPerViewer} frames may wait for their result. Nothing was sent.`,
 );
 const offline = refusal("device_offline", "The device is offline. Nothing was sent.");
+const tooManyModes = refusal(
+  "queue_full",
+  "The device has not handled earlier frames that set a mode. Nothing was sent. Try again.",
+);
 const tooManyTerminals = refusal(
   "too_many_terminals",
   `A viewer may have at most ${maxTerminalsPerViewer} terminals. Nothing was sent.`,
@@ -79,7 +83,8 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
   }
   // The device may answer while the frame is written.
   const { text, mode = null, cancel } = prepare(state, frame, command);
-  if (!path.write(text, mode) && cancel()) sendRefusal(state, frame, offline);
+  const result = path.write(text, mode);
+  if (result !== "written" && cancel()) sendRefusal(state, frame, result === "busy" ? tooManyModes : offline);
 }
 
 /**

@@ -42,7 +42,7 @@ test("the refusal of monitor_stop names its conversation and its process, by whi
 
 test("a request or terminal whose frame could not be written gets one error frame, and leaves nothing behind", async () => {
   const world = createViewerWorld();
-  let failure = (): boolean => false;
+  let failure = (): "unsent" => "unsent";
   const viewer = world.open({
     findDevice: () =>
       Promise.resolve({ kind: "open", refuseConversation: () => Promise.resolve(null), write: () => failure() }),
@@ -63,7 +63,7 @@ test("a request or terminal whose frame could not be written gets one error fram
   // The socket of the device fails while the frame is written.
   failure = () => {
     world.hub.disconnected("env-1");
-    return false;
+    return "unsent";
   };
   send();
   await world.settle();

@@ -35,7 +35,7 @@ export type DevicePath =
       /** Returns the refusal of a key that may not use the conversation, which may need a query to the device; else `null`. */
       readonly refuseConversation: (runtime: Conversation) => Promise<PlainResponse | null>;
       /** @param mode the mode that the frame sets, if it sets one */
-      readonly write: (text: string, mode: WrittenMode | null) => boolean;
+      readonly write: (text: string, mode: WrittenMode | null) => "written" | "busy" | "unsent";
     }
   | Refused;
 

@@ -79,7 +79,7 @@ export function createViewerWorld(): ViewerWorld {
                 ? {
                     kind: "open",
                     refuseConversation: (runtime) => world.refuseConversation(runtime),
-                    write: (text) => world.device.push(JSON.parse(text)) > 0,
+                    write: (text) => (world.device.push(JSON.parse(text)) > 0 ? "written" : "unsent"),
                   }
                 : refused(problemResponse("device_offline")),
             ),

@@ -173,7 +173,10 @@ async function finishRequests(
   await Promise.all([...requests, resources.finishBackground(graceMs)]);
 }
 
-/** How long requests that the stop has ended may take to be recorded and to respond, in milliseconds. A repeat looks for the result of its send once a second. */
+/**
+ * How long requests that the stop has ended may take to be recorded and to respond, in milliseconds.
+ * A repeat looks for the result of its send once a second.
+ */
 const recordMs = 1_500;
 
 /** Closes everything once no request is in flight. */
@@ -193,7 +196,7 @@ async function closeAll(
 /** Closes the sockets of devices, which ends the sends that wait for one, and waits until those have responded. */
 async function disconnectDevices(resources: Resources, servers: readonly DrainingServer[]): Promise<void> {
   await resources.closeDevices();
-  // With a remote upstream there were none.
+  // With a remote upstream no device is connected here, so nothing waits for one.
   if (resources.embeddedCounts === null) return;
   await Promise.all(servers.map((server) => server.finishRequests(recordMs)));
 }

@@ -60,7 +60,20 @@ export function needsDeviceQuery(
   // A key that sets the mode needs no question: the device reports the new mode before the message leaves.
   const isModeUnknown =
     maxMode !== null && setMode === null && commands.modes.modeOf(environmentId, conversation) === undefined;
-  return isAgentUnconfirmed || isModeUnknown;
+  return (
+    isAgentUnconfirmed || isModeUnknown || isModeChanging({ commands }, limits, { environmentId, ...conversation })
+  );
+}
+
+/** Whether a mode that was written to the device, and may not have taken effect yet, is not one in which the key may send. */
+function isModeChanging(
+  { commands }: Pick<ServerContext, "commands">,
+  { maxMode, setMode }: ConversationLimits,
+  { environmentId, ...conversation }: ConversationScope,
+): boolean {
+  const isAllowed = (mode: string): boolean =>
+    setMode === null ? allowsMode({ maxMode }, mode) : isInMode(mode, setMode);
+  return !commands.unreported.of(environmentId, conversation).every(isAllowed);
 }
 
 /**
@@ -86,6 +99,7 @@ export async function queryDevice(
   if (connection === null) return null;
   const refusal =
     (await refuseForeignConversation(server, limits, scope, connection, record)) ??
+    (await settleModes(server, limits, scope, connection, record)) ??
     (limits.setMode === null ? await learnMode(server, limits, scope, connection, record) : null);
   return { kind: "needs_device_answer", connection, refusal };
 }
@@ -161,15 +175,37 @@ export function modeRefusal(
   }
   return unreported.every((mode) => allowsMode({ maxMode }, mode))
     ? null
-    : problemResponse("mode_not_allowed", { detail: changingMode, ...repeatAfter(0) });
+    : problemResponse("mode_not_allowed", {
+        detail: changingMode,
+        ...repeatAfter(commands.pauseMs(environmentId, "unreported")),
+      });
 }
 
 const unknownMode =
   `The gateway key has a maximum mode, and the device did not report the mode of the conversation within ${commandTimeoutMs / 1_000} seconds. ` +
   "Nothing was sent.";
 const changingMode =
-  "The gateway key has a maximum mode, and a change of the conversation to a more permissive one was sent to the device, which has not reported it yet. " +
-  "Nothing was sent.";
+  "The gateway key has a maximum mode, and a change of the conversation's mode to a more permissive one was sent to the device, which has not " +
+  "reported it yet. Nothing was sent.";
+
+/**
+ * Asks the device whether it has handled the modes that were written to it, if one of them may not be the mode of the message. Returns the refusal of
+ * a message before which such a mode may still take effect, or whose device cannot be asked; `null` otherwise.
+ */
+async function settleModes(
+  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
+  limits: ConversationLimits,
+  scope: ConversationScope,
+  connection: DeviceConnection,
+  record: ConnectionRecord,
+): Promise<PlainResponse | null> {
+  if (!isModeChanging({ commands }, limits, scope)) return null;
+  const { environmentId: _row, ...conversation } = scope;
+  const outcome = await commands.askUnreported(commandTargetOf(hub, connection), conversation);
+  const refusal = refusalOfQuery(outcome, record);
+  if (refusal !== null || !isModeChanging({ commands }, limits, scope)) return refusal;
+  return modeRefusal({ commands }, limits, scope);
+}
 
 /**
  * Asks the device for the mode of a conversation that has not reported it, if the key has a maximum. Returns the refusal of a message
