@@ -1,0 +1,160 @@
+/**
+ * Random changes of a conversation's mode, viewers that start it, and messages of limited keys. The device reads its frames in order, drops a report
+ * for a newer one, lets responses overtake reports, and handles a `runtime_start` late or never.
+ */
+import { allowsMode, isSameMode, type Principal } from "@letta-environments/schema";
+import { createRandom, type Random } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { maxStartMs } from "../src/limits.ts";
+import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
+import { anyone, createHarness, toRequest, userMessage } from "./support/harness.ts";
+
+const worldCount = 40;
+const stepsPerWorld = 80;
+const operator: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view", "control"] as const) };
+const keys: readonly Principal[] = [
+  { ...anyone, keyId: "limited", maxMode: "acceptEdits" },
+  { ...anyone, keyId: "setting", setMode: "standard" },
+  { ...anyone, keyId: "both", maxMode: "acceptEdits", setMode: "acceptEdits" },
+];
+const modes = ["standard", "acceptEdits", "unrestricted"];
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+interface Frame extends Record<string, unknown> {
+  readonly type: string;
+  readonly request_id?: string;
+  readonly payload?: { readonly mode?: string; readonly messages?: readonly { readonly client_message_id: string }[] };
+}
+
+/** @param onRun called with the id of a message that runs, and the mode in which it does */
+function createDevice(random: Random, socket: FakeSocket, onRun: (id: string, mode: string) => void) {
+  const unread: Frame[] = [];
+  const sent: object[] = [];
+  const starts: Frame[] = [];
+  let mode = "standard";
+  /** The report that waits while much is unsent. */
+  let held: object | null = null;
+  let isCongested = false;
+  socket.onFrame = (frame) => void unread.push(frame as Frame);
+  const report = (): void => {
+    const frame = { type: "update_device_status", runtime, device_status: { current_permission_mode: mode } };
+    if (isCongested) held = frame;
+    else sent.push(frame);
+  };
+  const respond = ({ type, request_id }: Frame, success = true): void =>
+    void sent.push({ type: `${type}_response`, request_id, runtime, success });
+  return {
+    report,
+    setCongested(to: boolean): void {
+      isCongested = to;
+      if (!to && held !== null) sent.push(held);
+      if (!to) held = null;
+    },
+    readNext(): boolean {
+      const frame = unread.shift();
+      const { type, request_id, payload } = frame ?? {};
+      if (frame === undefined) return false;
+      if (type === "change_device_state" && payload?.mode !== undefined) mode = payload.mode;
+      if (type === "change_device_state" || type === "sync") report();
+      if (type === "sync") respond(frame);
+      if (type === "runtime_start") starts.push(frame);
+      if (type !== "input") return true;
+      onRun(payload?.messages?.[0]?.client_message_id ?? "", mode);
+      sent.push({ type: "input_accepted", request_id, accepted: true, disposition: "started" });
+      return true;
+    },
+    /** Handles a `runtime_start`. One that fails can have set the mode. */
+    finishStart(): boolean {
+      const [frame] = starts.splice(random.below(Math.max(1, starts.length)), 1);
+      if (frame === undefined) return false;
+      const isSuccess = random.happens(0.7);
+      if (isSuccess || random.happens(0.5)) mode = String(frame["mode"]);
+      if (random.happens(0.5)) report();
+      if (random.happens(0.9)) respond(frame, isSuccess);
+      if (isSuccess) report();
+      return true;
+    },
+    deliverNext(): boolean {
+      const frame = sent.shift();
+      if (frame !== undefined) socket.say(frame);
+      return frame !== undefined;
+    },
+  };
+}
+
+async function simulate(seed: number) {
+  const random = createRandom(seed);
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const senders = new Map<string, Principal>();
+  const wrong: string[] = [];
+  const device = createDevice(random, socket, (id, mode) => {
+    const { keyId, maxMode, setMode } = senders.get(id) ?? anyone;
+    const isAllowed = allowsMode({ maxMode }, mode) && isSameMode(mode, setMode ?? mode);
+    if (!isAllowed) wrong.push(`world ${seed}: ${id} of '${keyId}' ran in ${mode}`);
+  });
+  const decision = await harness.server.upgrade(
+    toRequest("GET", `/v1/environments/${connectionId}/status/ws`),
+    operator,
+  );
+  if (decision.kind === "refused") throw new Error("refused");
+  const viewer = createFakeSocket();
+  viewer.listener = decision.attach(viewer);
+  const send = (principal: Principal) => {
+    const id = `m-${senders.size}`;
+    senders.set(id, principal);
+    return harness.send(connectionId, { messages: [userMessage(id)] }, { principal });
+  };
+  const advance = async (ms: number): Promise<void> => {
+    socket.say({ type: "ping" });
+    await harness.clock.advance(ms);
+  };
+  const setMode = (mode: string) =>
+    harness.call("POST", `/v1/environments/${connectionId}/mode`, {
+      body: { agentId: "agent-1", mode },
+      principal: operator,
+    });
+  const actions: readonly (readonly [number, () => unknown])[] = [
+    [12, () => void setMode(random.pick(modes))],
+    [5, () => viewer.say({ type: "runtime_start", request_id: "r", ...runtime, mode: random.pick(modes) })],
+    [20, () => void send(random.pick(keys))],
+    [30, device.readNext],
+    [25, device.deliverNext],
+    [4, device.finishStart],
+    [2, device.report],
+    [4, () => device.setCongested(random.happens(0.5))],
+    [3, () => advance(random.pick([1_000, 11_000]))],
+  ];
+  for (let step = 0; step < stepsPerWorld; step++) {
+    await random.pickWeighted(actions)();
+    await harness.settle();
+  }
+  const drain = async (): Promise<void> => {
+    device.setCongested(false);
+    await harness.settle();
+    while (device.readNext() || device.finishStart() || device.deliverNext()) await harness.settle();
+  };
+  await drain();
+  for (let waited = 0; waited <= maxStartMs; waited += 15_000) {
+    await advance(15_000);
+    await drain();
+  }
+  const last: number[] = [];
+  void setMode("standard");
+  for (const key of keys) {
+    await drain();
+    const answer = send(key);
+    await drain();
+    last.push((await answer).status);
+  }
+  return { wrong, last };
+}
+
+test("no message runs in a mode that its key does not allow, and no key is locked out once the device is idle", async () => {
+  const worlds = [];
+  for (let seed = 1; seed <= worldCount; seed++) worlds.push(await simulate(seed));
+  expect(worlds.flatMap(({ wrong }) => wrong)).toEqual([]);
+  expect(
+    worlds.flatMap(({ last }, index) => (last.some((status) => status !== 200) ? [{ seed: index + 1, last }] : [])),
+  ).toEqual([]);
+});
