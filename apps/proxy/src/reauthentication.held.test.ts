@@ -1,6 +1,7 @@
 import type { PlainResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { createDeviceWorld } from "../test/support/device-world.ts";
+import { fakeRequest } from "../test/support/fake-request.ts";
 import { disableKey, revokeKey } from "../test/support/end-keys.ts";
 import { problemOf } from "../test/support/test-proxy.ts";
 import { type KeyPatch, type KeyRequest, patchKey } from "./keys/key-lifecycle.ts";
@@ -8,9 +9,15 @@ import { type KeyPatch, type KeyRequest, patchKey } from "./keys/key-lifecycle.t
 const codeOf = (response: PlainResponse) => [response.status, problemOf(response).errorCode];
 
 /** A gateway whose device has not acknowledged the message of another key, and a send that waits behind that message. */
-async function setUp(request: Partial<KeyRequest> = {}) {
-  const world = await createDeviceWorld();
+async function setUp(request: Partial<KeyRequest> = {}, options?: Parameters<typeof createDeviceWorld>[1]) {
+  const world = await createDeviceWorld(undefined, options);
   const { clock, keyStore, connectionId } = world;
+  const { key: adminKey } = await world.issueKey({ scopes: ["admin"] });
+  const label = async (tags: readonly string[]): Promise<void> => {
+    const path = "/v1/environments/device-1";
+    await world.proxy.handle(fakeRequest({ key: adminKey, method: "PATCH", path, body: JSON.stringify({ tags }) }));
+  };
+  await label(["ci"]);
   const other = await world.issueKey({ scopes: ["send"] });
   const { key, record } = await world.issueKey({ scopes: ["send"], ...request });
   const send = (sender: string, id: string): Promise<PlainResponse> => {
@@ -25,6 +32,7 @@ async function setUp(request: Partial<KeyRequest> = {}) {
     ...world,
     record,
     held,
+    label,
     patch: (patch: KeyPatch) => keyStore.update(record.id, (found) => patchKey(found, patch, clock.now())),
     written: () => world.frames.filter(({ type }) => type === "input").length,
     /** The first message is acknowledged, and the other key sends the held one. */
@@ -82,3 +90,23 @@ test("a send that has waited is written if its key has other permissions by then
   acknowledge();
   expect((await held).status).toBe(200);
 });
+
+test.each<[string, Partial<KeyRequest>, KeyPatch, number]>([
+  ["more", { deviceTags: ["ci"] }, { deviceTags: null }, 404],
+  ["fewer", {}, { deviceTags: ["ci"] }, 200],
+])(
+  "a send does not use the permissions of a key that had %s of them for a moment",
+  async (_what, own, moment, status) => {
+    const request = { setMode: "standard", deviceTags: null, ...own } as const;
+    const { held, label, patch, clock, written, acknowledge } = await setUp(request, { reportsModes: "slowly" });
+    await patch(moment);
+    // The message before it is awaited for a second; then the device needs nine to report the mode.
+    await clock.advance(1_000);
+    const { deviceTags } = request;
+    await patch({ deviceTags });
+    await label([]);
+    await clock.advance(9_000);
+    acknowledge();
+    expect([(await held).status, written()]).toEqual([status, status === 200 ? 2 : 1]);
+  },
+);

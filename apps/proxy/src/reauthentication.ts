@@ -162,14 +162,14 @@ async function authoriseAgain(
 }
 
 /**
- * Returns the `decideAgain` of a request for the embedded server, which checks the input and the device; `undefined` for a frame of a viewer, which is
- * aborted when its credential has ended.
+ * Returns the `decideAgain` of a request. The embedded server checks input and device itself. `undefined` for a frame of a viewer, which is aborted
+ * when its key has ended.
  */
 export function decideBeforeWrite(
   { checkCredential }: { readonly checkCredential: CheckCredential },
-  request: CredentialedRequest & Pick<CompleteRequest, "caller" | "principal">,
+  request: CredentialedRequest & Pick<CompleteRequest, "caller">,
 ): DecideAgain | undefined {
-  return request.caller === undefined ? () => authoriseAgain(checkCredential, request, request.principal) : undefined;
+  return request.caller === undefined ? (last) => authoriseAgain(checkCredential, request, last) : undefined;
 }
 
 /** A request whose call has ended. */

@@ -65,6 +65,16 @@ const end = (): Promise<{ kind: "refused"; response: PlainResponse }> =>
 const change = (members: Partial<Principal>): DecideAgain => {
   return () => Promise.resolve({ kind: "changed", principal: { ...limited, ...members } });
 };
+/** Changes the permissions at the first call, and leaves them as they are from then on. */
+const changeOnce = (members: Partial<Principal>): DecideAgain => {
+  const principal = { ...limited, ...members };
+  let kind: "changed" | "same" = "changed";
+  return () => {
+    const present = { kind, principal };
+    kind = "same";
+    return Promise.resolve(present);
+  };
+};
 
 describe("requests that wait for an answer of their device", () => {
   test("a send whose key ends while the device is asked is refused, nothing is written, and its ids are free", async () => {
@@ -118,6 +128,34 @@ describe("requests that wait for an answer of their device", () => {
       expect(await sent).toMatchObject({ status, body: { errorCode: code } });
       expect(socket.inputs()).toEqual([]);
     }
+  });
+
+  test("a send whose key may no longer use its agent is refused, even after it was decided on twice", async () => {
+    const { socket, send, confirm, questions, clock } = await setUp();
+    const first = send({ conversationId: named });
+    // It is decided on before its question, which has waited for that of another key, and before it is written.
+    const members = { keyId: "other", agentIds: [] };
+    const body = { conversationId: "conv-2", messages: [userMessage("m-2")] };
+    const second = send(body, changeOnce(members), { ...limited, keyId: "other" });
+    await clock.advance(4_000);
+    confirm();
+    expect(await second).toMatchObject({ status: 403, body: { errorCode: "agent_not_allowed" } });
+    expect(questions()).toHaveLength(1);
+    socket.acknowledge();
+    await first;
+  });
+
+  test("the device is asked once more for a send whose key changed once, even if it refuses slowly", async () => {
+    const { socket, send, questions, clock } = await setUp();
+    const sent = send({ conversationId: named }, changeOnce({ agentIds: ["agent-1", "agent-2"] }));
+    const error = "Conversation not found";
+    for (let asked = 1; asked <= 2; asked += 1) {
+      await clock.advance(1_500);
+      expect(questions()).toHaveLength(asked);
+      const { request_id } = questions().at(-1) ?? {};
+      socket.say({ type: "conversation_retrieve_response", request_id, success: false, error });
+    }
+    expect(await sent).toMatchObject({ status: 403, body: { errorCode: "agent_not_allowed" } });
   });
 
   test("a send that is written within a second is not decided again", async () => {

@@ -17,6 +17,7 @@ import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, KeyStoreFor, UpstreamProgress } from "../ports.ts";
 import type { UpstreamServer } from "./settings.ts";
 import {
+  type DecideAgain,
   isUnsafeToRepeat,
   recordOf,
   refuseLate,
@@ -146,8 +147,18 @@ function operate(
     waitSeconds: call.waitSeconds,
     onAccepted: call.forgetBody,
     ...(connection !== undefined && { connection }),
-    ...(decideAgain !== undefined && { decideAgain }),
+    ...(decideAgain !== undefined && { decideAgain: compareWithLast(decideAgain, principal) }),
     ...(invite !== undefined && { labels: { displayName: null, tags: invite.tags } }),
     ...(devicesFor !== null && { devices: devicesFor({ kind: "key", keyId, tenant }) }),
   });
+}
+
+/** Compares each decision with the one before it, as the server expects. A key can gain permissions for a moment, and lose them again. */
+function compareWithLast(decideAgain: DecideAgain, permitted: GatewayPrincipal): () => ReturnType<DecideAgain> {
+  let last = permitted;
+  return async () => {
+    const decided = await decideAgain(last);
+    if (decided.kind !== "refused") last = decided.principal;
+    return decided;
+  };
 }

@@ -3,7 +3,7 @@
  * `embedded.ts` calls the environment server in the same process. Both list every operation, so that a new endpoint does not compile until
  * both handle it.
  */
-import type { ConnectionRecord, RequestContext } from "@letta-environments/environment-server";
+import type { ConnectionRecord, PresentCaller } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import {
   type DecodedRequest,
@@ -17,6 +17,7 @@ import {
   type ProblemOptions,
   problemResponse,
   readPreferredWait,
+  type Refused,
 } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
@@ -58,12 +59,17 @@ export interface UpstreamCall extends ValidRequest {
   readonly waitSeconds: number | null;
   /** Frees the body of a send that was accepted: only the end of its turn is awaited, and nobody reads the body any more. */
   readonly forgetBody: () => void;
-  /** Decides again on a send or a command that has waited before it is written; absent where the caller cannot have changed. */
+  /**
+   * Decides again on a send or a command that has waited before it is written; absent for a frame of a viewer, which is aborted when its
+   * key has ended.
+   */
   readonly decideAgain?: DecideAgain | undefined;
 }
 
-/** See `DeviceCallContext` of the embedded server. */
-export type DecideAgain = NonNullable<RequestContext["decideAgain"]>;
+/** Decides again on a request, and compares its permissions with those of its last decision. See `DeviceCallContext` of the embedded server. */
+export type DecideAgain = (
+  last: GatewayPrincipal,
+) => Promise<(PresentCaller & { readonly principal: GatewayPrincipal }) | Refused>;
 
 /** The audit record of an action on a device. Its start must be stored before the action leaves. */
 export interface ActionRecord {

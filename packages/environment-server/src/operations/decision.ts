@@ -1,5 +1,5 @@
 /**
- * Decides again on a request that has waited, before anything of it is written to its device: for the device's answer to a question, for an earlier
+ * Decides again on a request that has waited, before its next frame is written to its device: for the device's answer to a question, for an earlier
  * message, or for a request for permission. Meanwhile its key can have ended, and the device can have left the reach of the key.
  */
 import { type PlainResponse, type Principal, refused } from "@letta-environments/schema";
@@ -29,12 +29,12 @@ export function createDecision(
     if (clock.monotonic() - decidedAtMs < decisionValidMs) return { kind: "permitted", principal };
     const again = await decideAgain?.();
     if (again?.kind === "refused") return again;
-    const present = again?.kind === "changed" ? again.principal : principal;
-    const refusal = refuse(present);
+    // Kept even if it is refused: the next call says "same" about these permissions.
+    if (again?.kind === "changed") ({ principal } = again);
+    const refusal = refuse(principal);
     if (refusal !== null) return refused(refusal);
-    const found = await findPermitted(server, connectionId, present);
+    const found = await findPermitted(server, connectionId, principal);
     if (found.kind === "refused") return found;
-    principal = present;
     decidedAtMs = clock.monotonic();
     return { kind: "permitted", principal };
   };

@@ -66,7 +66,7 @@ export interface DeviceCallContext {
 
 /** The caller of a request with the permissions that it has now. */
 export interface PresentCaller {
-  /** Whether they are the same as when the request arrived. */
+  /** Whether they are the same as at the last call for this request; at the first call, as when it arrived. */
   readonly kind: "same" | "changed";
   readonly principal: Principal;
 }
