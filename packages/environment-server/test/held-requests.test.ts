@@ -28,16 +28,16 @@ async function setUp() {
     socket,
     label,
     questions,
-    send(body: object, decideAgain?: DecideAgain, principal = limited) {
+    send(body: object, decideAgain?: DecideAgain, principal = limited, signal?: AbortSignal) {
       const input = { params, query: null, body: { agentId: "agent-1", messages: [userMessage()], ...body } };
-      return operate(harness, "sendMessage", input, principal, decideAgain);
+      return operate(harness, "sendMessage", input, principal, decideAgain, signal);
     },
-    stop: (decideAgain?: DecideAgain) =>
+    stop: (decideAgain?: DecideAgain, principal = limited) =>
       operate(
         harness,
         "stopTurn",
         { params, query: null, body: { agentId: "agent-1", conversationId: named } },
-        { ...limited, scopes: new Set(["control"]) },
+        { ...principal, scopes: new Set(["control"]) },
         decideAgain,
       ),
     /** The device confirms the agent that its last question is about. */
@@ -55,8 +55,9 @@ async function operate(
   input: object,
   principal: Principal,
   decideAgain: DecideAgain | undefined,
+  signal?: AbortSignal,
 ) {
-  const context = { authority: null, ...(decideAgain !== undefined && { decideAgain }) };
+  const context = { authority: null, ...(decideAgain && { decideAgain }), ...(signal && { signal }) };
   return toAnswer(await server.operate(operation, input as never, principal, context));
 }
 
@@ -187,6 +188,20 @@ describe("requests that wait for an answer of their device", () => {
     expect(await stopped).toMatchObject({ status: 401 });
     expect(socket.frames.map(({ type }) => type)).toEqual(["conversation_retrieve"]);
   });
+
+  test("a command whose key ends while the device is asked for the limits that it has had since is refused, and nothing is written", async () => {
+    const { socket, send, stop, confirm, clock, settle } = await setUp();
+    void send({ conversationId: named });
+    const restrict = change({ scopes: new Set(["control"]) });
+    let calls = 0;
+    // It waits a second for the message, whose device is asked.
+    const stopped = stop(() => ((calls += 1) === 1 ? restrict() : end()), { ...limited, agentIds: null });
+    await clock.advance(4_000);
+    confirm();
+    await settle();
+    expect(socket.frames.map(({ type }) => type)).not.toContain("abort_message");
+    expect(await stopped).toMatchObject({ status: 401 });
+  });
 });
 
 describe("requests that wait for something else", () => {
@@ -199,6 +214,26 @@ describe("requests that wait for something else", () => {
     expect(socket.inputs()).toHaveLength(1);
     socket.acknowledge();
     expect(await first).toMatchObject({ status: 200 });
+  });
+
+  test("a caller that has left while its key is checked again does not hold up the messages of others", async () => {
+    const { socket, send, clock, settle } = await setUp();
+    const first = send({ messages: [userMessage("m-1")] });
+    const controller = new AbortController();
+    const hanging = (): Promise<never> => new Promise(() => undefined);
+    const second = send({ messages: [userMessage("m-2")] }, hanging, limited, controller.signal);
+    await clock.advance(maxMessageWaitMs);
+    const other = send({ messages: [userMessage("m-3")], conversationId: named }, undefined, anyone);
+    await settle();
+    expect(socket.inputs()).toHaveLength(1);
+    const left = new Error("the caller has left");
+    controller.abort(left);
+    await expect(second).rejects.toBe(left);
+    await settle();
+    expect(socket.inputs()).toHaveLength(2);
+    socket.acknowledge();
+    expect(await other).toMatchObject({ status: 200 });
+    void first;
   });
 
   test("the later part of a body whose key ends after the first part is not written, and the response says so", async () => {

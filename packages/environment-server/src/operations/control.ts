@@ -60,13 +60,15 @@ export async function controlConversation(
   const foreign = await refuseForeignConversation(server, principal, conversation, connection, record);
   if (foreign !== null) return foreign;
   if (request.operation === "stopTurn") await server.order.cancelWaits(scope, Promise.all(earlierSends));
-  const decided = await decide();
-  if (decided.kind === "refused") return decided.response;
-  const { principal: present } = decided;
-  const isChanged = present !== principal;
-  const newlyForeign =
-    isChanged && (await refuseForeignConversation(server, present, conversation, connection, record));
-  if (newlyForeign) return newlyForeign;
+  for (let checked = principal; ;) {
+    const decided = await decide();
+    if (decided.kind === "refused") return decided.response;
+    if (decided.principal === checked) break;
+    checked = decided.principal;
+    // The device may have to be asked, which takes a while.
+    const newlyForeign = await refuseForeignConversation(server, checked, conversation, connection, record);
+    if (newlyForeign !== null) return newlyForeign;
+  }
   context.signal?.throwIfAborted();
   if (progress !== undefined) progress.isSent = true;
   // A stop of one run concerns no message that has not left.

@@ -19,7 +19,7 @@ export function createDecision(
   server: Pick<ServerContext, "store" | "clock">,
   connectionId: string,
   permitted: Principal,
-  { decideAgain }: Pick<DeviceCallContext, "decideAgain">,
+  { decideAgain, signal }: Pick<DeviceCallContext, "decideAgain" | "signal">,
   refuse: (principal: Principal) => PlainResponse | null,
 ): Decide {
   const { clock } = server;
@@ -27,7 +27,7 @@ export function createDecision(
   let decidedAtMs = clock.monotonic();
   return async () => {
     if (clock.monotonic() - decidedAtMs < decisionValidMs) return { kind: "permitted", principal };
-    const again = await decideAgain?.();
+    const again = decideAgain && (await answerUntilAborted(decideAgain, signal));
     if (again?.kind === "refused") return again;
     // Kept even if it is refused: the next call says "same" about these permissions.
     if (again?.kind === "changed") ({ principal } = again);
@@ -38,4 +38,21 @@ export function createDecision(
     decidedAtMs = clock.monotonic();
     return { kind: "permitted", principal };
   };
+}
+
+/** Resolves with the answer, or rejects with the reason of `signal` as soon as it is aborted: other sends to the device wait for this one. */
+async function answerUntilAborted<Answer>(
+  ask: () => Promise<Answer>,
+  signal: AbortSignal | undefined,
+): Promise<Answer> {
+  if (signal === undefined) return ask();
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const end = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", end);
+  try {
+    return await Promise.race([ask(), aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
 }
