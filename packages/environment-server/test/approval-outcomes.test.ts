@@ -52,6 +52,24 @@ test("a key below the mode of the conversation does not see a decided request, a
   expect(await decide(harness, connectionId, [deny])).toMatchObject({ body: { errorCode: "approval_decided" } });
 });
 
+test("a key that may not see a decided request because a change of the mode is not reported yet may retry its decision", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  await sent;
+  socket.say({ type: "update_device_status", runtime, device_status: { current_permission_mode: "standard" } });
+  const body = { agentId: "agent-1", mode: "unrestricted" };
+  const principal = { ...withApprove, scopes: new Set(["control"] as const) };
+  void harness.call("POST", `/v1/environments/${connectionId}/mode`, { body, principal });
+  await harness.settle();
+  const strict = { principal: { ...withApprove, maxMode: "standard" as const } };
+  const { headers, body: refusal } = await decide(harness, connectionId, [{ ...allow, approve: false }], strict);
+  expect(refusal).toMatchObject({ errorCode: "mode_not_allowed", message: expect.stringContaining("not reported") });
+  expect(headers["x-should-retry"]).toBe("true");
+});
+
 test("the device receives the whole reason of a decision, and approval_decided shows its start and its end", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);

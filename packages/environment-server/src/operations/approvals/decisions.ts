@@ -12,7 +12,7 @@ import { shortenText } from "../../dialects/bounded-input.ts";
 import type { InputPayload } from "../../dialects/build.ts";
 import type { ConversationScope, KnownMessage } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
-import { isReachable, toDecidedApproval } from "./list.ts";
+import { refuseByKnownMode, toDecidedApproval } from "./list.ts";
 import type { Send, ServerContext } from "../context.ts";
 
 /** A part, and the conversation that receives it. */
@@ -198,8 +198,9 @@ export function recordDecision(
 
 /** The response to a decision on a request that was decided otherwise: 409 `approval_decided` with the first decision. */
 export async function decidedResponse({ server, part, record, scope, principal }: Send): Promise<PlainResponse> {
-  // It would show a request that the list omits.
-  if (!isReachable(server, principal, { scope })) return problemResponse("mode_not_allowed");
+  // The response would show a request that the list omits.
+  const refusal = refuseByKnownMode(server, principal, scope);
+  if (refusal !== null) return refusal;
   const { toolCallId } = part;
   const issues = messageIdIssues(part, "already has a different decision");
   const approval = toolCallId === null ? null : await server.approvals.findDecided({ scope, toolCallId });

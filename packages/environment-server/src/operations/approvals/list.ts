@@ -166,18 +166,23 @@ async function readRows(
   return rows;
 }
 
-/**
- * Whether a principal may decide on a request of a device that it may use. If the mode is unknown, the request is listed, because a
- * decision queries the mode.
- */
-export function isReachable(
+/** Whether a principal may decide on a request of a device that it may use. */
+function isReachable(
   server: Pick<ServerContext, "commands">,
   principal: Pick<Principal, "agentIds" | "maxMode">,
   { scope }: Pick<StoredApproval, "scope">,
 ): boolean {
-  if (!allowsAgent(principal, scope.agentId || undefined)) return false;
-  if (server.commands.modes.modeOf(scope.environmentId, scope) === undefined) return true;
-  return modeRefusal(server, { maxMode: principal.maxMode }, scope) === null;
+  return allowsAgent(principal, scope.agentId || undefined) && refuseByKnownMode(server, principal, scope) === null;
+}
+
+/** Returns the refusal of a request because of the mode of its conversation; `null` also for an unknown mode, because a decision queries it. */
+export function refuseByKnownMode(
+  server: Pick<ServerContext, "commands">,
+  { maxMode }: Pick<Principal, "maxMode">,
+  scope: StoredApproval["scope"],
+): PlainResponse | null {
+  const isUnknown = server.commands.modes.modeOf(scope.environmentId, scope) === undefined;
+  return isUnknown ? null : modeRefusal(server, { maxMode }, scope);
 }
 
 function formatCursor({ requestedAt, digest }: ApprovalCursor): string {
