@@ -110,3 +110,24 @@ test.each<[string, Partial<KeyRequest>, KeyPatch, number]>([
     expect([(await held).status, written()]).toEqual([status, status === 200 ? 2 : 1]);
   },
 );
+
+test("a send whose body was late, and that waits after that, is not written two seconds after its key has ended", async () => {
+  const { clock, keyStore, connectionId, issueKey, control, frames } = await createDeviceWorld();
+  const other = await issueKey({ scopes: ["send"] });
+  const { key, record } = await issueKey({ scopes: ["send"] });
+  const send = (sender: string, id: string, more = {}): Promise<PlainResponse> => {
+    const messages = [{ role: "user", content: "x", client_message_id: id }];
+    return control(sender, `${connectionId}/messages`, { agentId: "agent-1", messages }, more);
+  };
+  const body = Promise.withResolvers<void>();
+  const late = send(key, "m-2", { awaitBody: () => body.promise });
+  await clock.advance(1);
+  await revokeKey(keyStore, record.id, clock.now());
+  await clock.advance(990);
+  void send(other.key, "m-1");
+  await clock.advance(1);
+  body.resolve();
+  await clock.advance(1_000);
+  expect(codeOf(await late)).toEqual([401, "invalid_key"]);
+  expect(frames.filter(({ type }) => type === "input")).toHaveLength(1);
+});

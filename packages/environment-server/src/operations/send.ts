@@ -228,7 +228,7 @@ function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQ
   const { server, record, scope, principal } = send;
   return server.queue.run(`${kind} of ${record.environment.id}`, async () => {
     // Not for a frame that will not be sent.
-    if ((await decideAgain(send)) !== null) return null;
+    if ((await refuseOrRestart(send)) !== null) return null;
     const limits = limitsOf(send);
     return kind === "needs_device_answer"
       ? queryDevice(server, limits, scope, record)
@@ -236,8 +236,8 @@ function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQ
   });
 }
 
-/** Decides again on a frame that has waited. Returns `null` if it may be sent with the permissions that it was checked with. */
-async function decideAgain(send: Send): Promise<Dispatch | ChangedPrincipal | null> {
+/** Decides again on a frame that has waited. Returns `null` if the frame may be sent with the permissions that it was checked with. */
+async function refuseOrRestart(send: Send): Promise<Dispatch | ChangedPrincipal | null> {
   const overtaken = refuseOvertaken(send);
   if (overtaken !== null) return respond(overtaken);
   const { decide, principal } = send;
@@ -316,7 +316,7 @@ async function dispatchNew(
   place: MessagePlace | null,
   queryResult: DeviceQueryResult | null,
 ): Promise<Dispatch | Deferred | ChangedPrincipal> {
-  const early = await decideAgain(send);
+  const early = await refuseOrRestart(send);
   if (early !== null) return early;
   const admitted = await admit(send, place, queryResult);
   if (admitted.kind === "refused") return respond(admitted.response);
