@@ -216,6 +216,36 @@ describe("requests that wait for something else", () => {
     expect(await first).toMatchObject({ status: 200 });
   });
 
+  test("a message that its key sends twice while it waits is written once, although the key has changed", async () => {
+    const { socket, send, clock, settle } = await setUp();
+    void send({ messages: [userMessage("m-1")] });
+    await settle();
+    const sends = [1, 2].map(() =>
+      send({ messages: [userMessage("m-2")] }, change({ agentIds: ["agent-1", "agent-2"] })),
+    );
+    await clock.advance(maxMessageWaitMs);
+    socket.acknowledge();
+    const replayed = (await Promise.all(sends)).map(({ status, headers }) => [status, headers["idempotency-replayed"]]);
+    expect(replayed).toEqual([
+      [200, undefined],
+      [200, "true"],
+    ]);
+    expect(socket.inputs()).toHaveLength(2);
+  });
+
+  test("a message that waits behind one whose key has ended is written", async () => {
+    const { socket, send, clock } = await setUp();
+    void send({ messages: [userMessage("m-1")] });
+    const second = send({ messages: [userMessage("m-2")] }, end);
+    const third = send({ messages: [userMessage("m-3")] });
+    await clock.advance(maxMessageWaitMs);
+    expect(await second).toMatchObject({ status: 401 });
+    await clock.advance(maxMessageWaitMs);
+    socket.acknowledge();
+    expect(await third).toMatchObject({ status: 200 });
+    expect(socket.inputs()).toHaveLength(2);
+  });
+
   test("a caller that has left while its key is checked again does not hold up the messages of others", async () => {
     const { socket, send, clock, settle } = await setUp();
     const first = send({ messages: [userMessage("m-1")] });
