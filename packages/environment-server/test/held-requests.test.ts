@@ -146,11 +146,14 @@ describe("requests that wait for an answer of their device", () => {
     await first;
   });
 
-  test("the device is asked once more for a send whose key changed once, even if it refuses slowly", async () => {
+  test.each([
+    ["once", { scopes: new Set(["send", "read"] as const) }, 1],
+    ["twice if the agents of its key have changed", { agentIds: ["agent-1", "agent-2"] }, 2],
+  ])("a device that refuses slowly is asked about a send %s", async (_often, members, count) => {
     const { socket, send, questions, clock } = await setUp();
-    const sent = send({ conversationId: named }, changeOnce({ agentIds: ["agent-1", "agent-2"] }));
+    const sent = send({ conversationId: named }, change(members));
     const error = "Conversation not found";
-    for (let asked = 1; asked <= 2; asked += 1) {
+    for (let asked = 1; asked <= count; asked += 1) {
       await clock.advance(1_500);
       expect(questions()).toHaveLength(asked);
       const { request_id } = questions().at(-1) ?? {};

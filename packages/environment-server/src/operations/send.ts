@@ -211,8 +211,8 @@ async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispa
     if (dispatch.kind === "responded" || dispatch.kind === "pending") return dispatch;
     if (dispatch.kind === "principal_changed") {
       send = { ...send, principal: dispatch.principal };
-      // It answers for the earlier limits.
-      queryResult = null;
+      // It answers for the earlier limits. Equal ones keep it, or a slow device would be asked again and again.
+      if (JSON.stringify(limitsOf(send)) !== JSON.stringify(limitsOf(current))) queryResult = null;
       continue;
     }
     if (dispatch.kind === "behind_message") {
