@@ -47,7 +47,9 @@ export function startCommand(state: ViewerState, frame: ViewerFrame, command: Vi
 async function track(state: ViewerState, frame: ViewerFrame, running: Promise<void>): Promise<void> {
   state.running += 1;
   await running.catch((cause: unknown) => {
-    if (cause === state.keyEnded.signal.reason) return;
+    const { aborted, reason } = state.keyEnded.signal;
+    // Its caller is gone.
+    if (aborted && cause === reason) return;
     state.onFailure(cause);
     sendRefusal(state, frame, failed);
   });
