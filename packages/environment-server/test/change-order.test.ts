@@ -7,7 +7,7 @@ import { type Answer, anyone, createHarness, userMessage } from "./support/harne
 
 const controller: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
 
-/** A device that handles its frames one after the other, when it is told to, and that refuses `/missing` as the real one does or with an error. */
+/** A device that handles one frame with each call of `handleNext`. It refuses `/missing` silently, as the real one does, or with an error. */
 function script(socket: FakeSocket, refuses: "silently" | "with an error") {
   const read: Record<string, unknown>[] = [];
   const state = { mode: "unrestricted", directory: "/home", revision: 1 };
