@@ -6,6 +6,17 @@ import type { FakeSocket } from "./support/fake-socket.ts";
 import { type Answer, anyone, createHarness, userMessage } from "./support/harness.ts";
 
 const setting: Principal = { ...anyone, keyId: "setting", setMode: "standard" };
+const editing: Principal = { ...anyone, keyId: "editing", setMode: "acceptEdits" };
+
+/** A frame that changes the mode of a conversation. */
+interface ChangeFrame extends Record<string, unknown> {
+  readonly runtime: { readonly agent_id: string };
+  readonly payload: { readonly mode: string };
+}
+
+function isChange(frame: Record<string, unknown>): frame is ChangeFrame {
+  return frame["type"] === "change_device_state";
+}
 
 function report(socket: FakeSocket, agentId: string, mode = "standard"): void {
   const runtime = { agent_id: agentId, conversation_id: "default" };
@@ -18,7 +29,18 @@ async function setUp() {
   return {
     ...harness,
     socket,
-    changes: () => socket.frames.filter(({ type }) => type === "change_device_state"),
+    sendBody: (body: object, options: Parameters<typeof harness.send>[2]): Promise<Answer> =>
+      harness.send(connectionId, body, options),
+    changes: () => socket.frames.filter(isChange),
+    /** The device reports each change and acknowledges each message, from its last frame until no other follows. */
+    async respond(): Promise<void> {
+      for (let next = socket.frames.length - 1; next < socket.frames.length; next += 1) {
+        const frame = socket.frames[next];
+        if (frame !== undefined && isChange(frame)) report(socket, frame.runtime.agent_id, frame.payload.mode);
+        if (frame?.["type"] === "input") socket.acknowledge();
+        await harness.settle();
+      }
+    },
     written: () => socket.inputs().map(({ runtime }) => runtime?.agent_id),
     send: (agentId: string, principal: Principal = anyone, id = `to ${agentId}`): Promise<Answer> =>
       harness.send(connectionId, { agentId, messages: [userMessage(id)] }, { principal }),
@@ -96,4 +118,57 @@ test("a message says that the device is offline when it disconnects while it cha
   await settle();
   socket.listener.onClose(1006);
   expect(await sent).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
+});
+
+test("messages of keys that set different modes in one conversation leave one after the other, each in its mode", async () => {
+  const { socket, settle, send, respond } = await setUp();
+  const keys = [setting, editing, setting, editing].map((key, index) => ({ ...key, keyId: `key-${index}` }));
+  const sends = keys.map((key) => send("agent-1", key, key.keyId));
+  await settle();
+  await respond();
+  expect((await Promise.all(sends)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  const written = socket.frames.filter((frame) => frame["type"] === "input" || isChange(frame));
+  expect(written.map((frame) => (isChange(frame) ? frame.payload.mode : "message"))).toEqual([
+    ...["standard", "message", "acceptEdits", "message"],
+    ...["standard", "message", "acceptEdits", "message"],
+  ]);
+});
+
+test("the mode of a conversation is not changed for another key while the ids of a message are stored, which needs no change", async () => {
+  const { store, socket, settle, send, respond } = await setUp();
+  report(socket, "agent-1");
+  const first = send("agent-1", setting, "first");
+  await settle();
+  const sends = [send("agent-1", editing, "second"), send("agent-1", setting, "third")];
+  await settle();
+  const { reserve } = store;
+  const stored = Promise.withResolvers<void>();
+  Object.assign(store, {
+    reserve: (...given: Parameters<typeof reserve>) => stored.promise.then(() => reserve(...given)),
+  });
+  socket.acknowledge();
+  expect(await first).toMatchObject({ status: 200 });
+  await settle();
+  await respond();
+  stored.resolve();
+  await settle();
+  await respond();
+  expect(await Promise.all(sends)).toMatchObject([{ status: 200 }, { status: 200 }]);
+});
+
+test("no mode is set for a caller that has disconnected while another conversation was switched", async () => {
+  const { socket, settle, send, sendBody, changes, events } = await setUp();
+  const first = send("agent-1", setting);
+  await settle();
+  const gone = new AbortController();
+  const body = { agentId: "agent-2", messages: [userMessage("left")] };
+  const left = sendBody(body, { principal: editing, signal: gone.signal });
+  await settle();
+  gone.abort(new Error("gone"));
+  report(socket, "agent-1");
+  await expect(left).rejects.toThrow("gone");
+  socket.acknowledge();
+  expect(await first).toMatchObject({ status: 200 });
+  expect(changes()).toHaveLength(1);
+  expect(events.filter(({ type }) => type === "mode_switched")).toHaveLength(1);
 });

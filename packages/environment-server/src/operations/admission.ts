@@ -22,9 +22,9 @@ import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
 import { needsModeSwitch, refuseOwnMode } from "./conversations/set-mode.ts";
 import { findSettled, unreachableResponse } from "./reach.ts";
 
-/** The frame must wait outside the queue of the device: for the device's answer to a query, its mode, or the outcome of an earlier message. */
+/** The frame must wait outside the queue of the device: for the device's answer to a query, its turn, its mode, or the outcome of an earlier message. */
 export type Deferred =
-  | { readonly kind: DeviceQueryResult["kind"] }
+  | { readonly kind: DeviceQueryResult["kind"] | "needs_mode_turn" }
   | { readonly kind: "behind_message"; readonly place: MessagePlace; readonly predecessor: PendingDelivery };
 
 /** The result of {@link admit}. */
@@ -42,6 +42,8 @@ export async function admit(
   // Later sends wait for it in the row's queue.
   const connection = await findSettled(server, record);
   if (connection === null) return refused(unreachableResponse(record));
+  // Keys that set different modes would take the mode from each other.
+  if (limits.setMode !== null && send.hasModeTurn !== true) return { kind: "needs_mode_turn" };
   // Answers from an earlier socket do not count.
   const answered = queryResult?.connection === connection ? queryResult : null;
   const isQueryNeeded = needsDeviceQuery(server, limits, scope);

@@ -85,10 +85,12 @@ export interface Send {
   readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
   /** Decides again whether the frame may be sent, once it has waited; absent for a frame of the server itself. */
   readonly decide?: Decide;
-  /** The number of its request, see `MessageOrder`; absent for a frame of the server itself. */
+  /** The number of its request: a later one has a higher number. Absent for a frame of the server itself. */
   readonly arrival?: number;
   /** The keyId if the limits of the key may need a query to the device: the sends of such a key have their own order. Otherwise `null`. */
   readonly separateQueueKeyId: string | null;
+  /** No other message of a key that sets a mode can leave for the conversation, or switch it, until this one has left. */
+  readonly hasModeTurn?: true;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: DeviceCallProgress | undefined;
   readonly traceId?: string | null | undefined;

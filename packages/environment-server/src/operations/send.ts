@@ -26,6 +26,7 @@ import { classifyRepeat, outcomeResponse, partialResponse, unsentAfterDisconnect
 import { unavailableResponse } from "../lock-waiting-store.ts";
 import type { ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
+import { modeKeyOf } from "../device-commands/conversation-modes.ts";
 import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import { admit, checkQueue, type Deferred, limitsOf, refuseOvertaken } from "./admission.ts";
@@ -195,7 +196,7 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
 
 /**
  * Runs a frame in the queue of its row, so that no other frame, under any connectionId of the row, comes between the reservation of its ids and the
- * write. The frame leaves the queue while the device is queried or switches the mode, or while an earlier message is not acknowledged yet.
+ * write. The frame leaves the queue while the device is queried or switches the mode, or while it waits for its turn or for an earlier message.
  */
 async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispatch> {
   const { server, record, signal } = initial;
@@ -219,6 +220,11 @@ async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispa
       await awaitPredecessor(server, dispatch, signal);
       continue;
     }
+    if (dispatch.kind === "needs_mode_turn") {
+      const queueKey = `mode of ${record.environment.id} ${modeKeyOf(current.scope)}`;
+      if (server.queue.isBusy(queueKey)) place?.releaseQueue();
+      return server.queue.run(queueKey, () => enqueue({ ...current, hasModeTurn: true }, place));
+    }
     queryResult = await askDevice(current, dispatch.kind);
   }
 }
@@ -228,7 +234,7 @@ function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQ
   const { server, record, scope, principal } = send;
   return server.queue.run(`${kind} of ${record.environment.id}`, async () => {
     // Not for a frame that will not be sent.
-    if ((await refuseOrRestart(send)) !== null) return null;
+    if (send.signal?.aborted === true || server.isClosing() || (await refuseOrRestart(send)) !== null) return null;
     const limits = limitsOf(send);
     return kind === "needs_device_answer"
       ? queryDevice(server, limits, scope, record)
