@@ -172,3 +172,16 @@ test("no mode is set for a caller that has disconnected while another conversati
   expect(changes()).toHaveLength(1);
   expect(events.filter(({ type }) => type === "mode_switched")).toHaveLength(1);
 });
+
+test("a device that did not report the mode of one key is still asked for the mode of another", async () => {
+  const { socket, clock, settle, send, respond } = await setUp();
+  const declined = send("agent-1", editing);
+  await settle();
+  report(socket, "agent-1");
+  await clock.advance(commandTimeoutMs);
+  expect(await declined).toMatchObject({ status: 409, body: { errorCode: "mode_not_set" } });
+  const other = send("agent-2", setting);
+  await settle();
+  await respond();
+  expect(await other).toMatchObject({ status: 200 });
+});

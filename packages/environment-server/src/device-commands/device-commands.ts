@@ -31,7 +31,7 @@ import {
 
 export interface DeviceCommands extends Pick<
   Questions,
-  "ask" | "askMode" | "askUnreported" | "askAgent" | "agentOf" | "pauseMs"
+  "runUnlessSilent" | "askMode" | "askUnreported" | "askAgent" | "agentOf" | "pauseMs"
 > {
   readonly modes: Pick<ConversationModes, "modeOf">;
   readonly unreported: Pick<UnreportedModes, "of">;

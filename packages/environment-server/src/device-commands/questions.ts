@@ -11,8 +11,8 @@ import { maxKnownAgents, silencePauseMs } from "../limits.ts";
 import type { UnreportedModes } from "./unreported-modes.ts";
 import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from "./waiting-commands.ts";
 
-/** The kinds of questions, and the change to the mode that a key sets. */
-type QuestionKind = "mode" | "unreported" | "agent" | "set_mode";
+/** A question, or a change to the mode that a key sets, to which a device may not respond. */
+type SilenceKind = "mode" | "unreported" | "agent" | `set_mode ${string}`;
 
 export interface Questions {
   /** Asks for the mode of a conversation, which is recorded like every report, and resolves with it. `null`: the API cannot name it. */
@@ -27,13 +27,13 @@ export interface Questions {
   /** The agent that a device has named for a conversation on its present socket; `undefined`: none. */
   agentOf(environmentId: string, conversationId: string): string | undefined;
   /** Runs what asks a device, unless it must not be repeated yet, and remembers whether the device was silent. */
-  ask<Effect>(
+  runUnlessSilent<Effect>(
     environmentId: string,
-    kind: QuestionKind,
+    kind: SilenceKind,
     run: () => Promise<CommandOutcome<Effect>>,
   ): Promise<CommandOutcome<Effect>>;
   /** How long to wait before repeating a question that the device left unanswered, in milliseconds; 0: it may be asked. */
-  pauseMs(environmentId: string, kind: QuestionKind): number;
+  pauseMs(environmentId: string, kind: SilenceKind): number;
   /** Forgets the reports and unanswered questions of a row whose socket has ended. */
   forget(environmentId: string): void;
 }
@@ -50,7 +50,7 @@ export function createQuestions({
   readonly waiting: WaitingCommands;
 }): Questions {
   /** When each device that was silent may be asked again, by the kind of question. */
-  const silent = new Map<string, Map<QuestionKind, number>>();
+  const silent = new Map<string, Map<SilenceKind, number>>();
   /** The agents of the conversations of each row, by the id of the conversation. */
   const agents = new Map<string, Map<string, string>>();
 
@@ -66,21 +66,21 @@ export function createQuestions({
   const pauseMs: Questions["pauseMs"] = (environmentId, kind) =>
     Math.max(0, (silent.get(environmentId)?.get(kind) ?? -Infinity) - clock.monotonic());
 
-  const ask: Questions["ask"] = async (environmentId, kind, run) => {
+  const runUnlessSilent: Questions["runUnlessSilent"] = async (environmentId, kind, run) => {
     if (pauseMs(environmentId, kind) > 0) return { kind: "unknown", reason: "timeout" };
     const outcome = await run();
     if (outcome.kind === "unknown" && outcome.reason === "timeout") {
-      const row = silent.get(environmentId) ?? new Map<QuestionKind, number>();
+      const row = silent.get(environmentId) ?? new Map<SilenceKind, number>();
       silent.set(environmentId, row.set(kind, clock.monotonic() + silencePauseMs));
     }
     return outcome;
   };
 
-  const runQuestion = <Effect>(target: CommandTarget, kind: QuestionKind, expectation: Expectation<Effect>) =>
-    ask(target.environmentId, kind, () => waiting.run(target, expectation));
+  const runQuestion = <Effect>(target: CommandTarget, kind: SilenceKind, expectation: Expectation<Effect>) =>
+    runUnlessSilent(target.environmentId, kind, () => waiting.run(target, expectation));
 
   return {
-    ask,
+    runUnlessSilent,
     askMode: (target, conversation) => runQuestion(target, "mode", modeQuestion(randomId("command"), conversation)),
     askUnreported(target, conversation) {
       const question = unreportedQuestion(randomId("command"), target.environmentId, conversation, unreported);

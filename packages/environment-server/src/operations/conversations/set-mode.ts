@@ -1,6 +1,6 @@
 /**
  * The mode that a key sets before its messages (`--set-mode`). The device may take a while to report it, so the switch is awaited outside the queue of
- * the device, like a question. A device that did not report the mode is not asked again for a while.
+ * the device, like a question. A device that did not report the mode is not asked for this mode again for a while.
  */
 import {
   allowsMode,
@@ -60,9 +60,10 @@ export async function switchMode(
   const result = { kind: "needs_mode_switch", connection } as const;
   // An earlier message may have had it switched.
   if (setMode === null || !needsModeSwitch(server, limits, scope)) return { ...result, refusal: null };
-  const pauseMs = commands.pauseMs(environmentId, "set_mode");
+  const kind = `set_mode ${setMode}` as const;
+  const pauseMs = commands.pauseMs(environmentId, kind);
   if (pauseMs > 0) return { ...result, refusal: problemResponse("mode_not_set", repeatAfter(pauseMs)) };
-  const outcome = await commands.ask(environmentId, "set_mode", () =>
+  const outcome = await commands.runUnlessSilent(environmentId, kind, () =>
     commands.changeMode(commandTargetOf(hub, connection), conversation, setMode),
   );
   const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
