@@ -1,9 +1,9 @@
 /** A stop waits a second at most for the messages that were accepted before it. One that has not left by then must not run after the stop. */
-import type { Principal } from "@letta-environments/schema";
+import { type Principal, problemResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import { maxMessageWaitMs } from "../src/limits.ts";
+import { maxMessageWaitMs, maxWaitingCommands } from "../src/limits.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
-import { type Answer, anyone, createHarness, userMessage } from "./support/harness.ts";
+import { type Answer, anyone, createHarness, toRequest, userMessage } from "./support/harness.ts";
 
 const operator: Principal = { ...anyone, keyId: "operator", scopes: new Set([...anyone.scopes, "control"]) };
 
@@ -24,6 +24,7 @@ async function setUp(limits: Partial<Principal>) {
   const limited: Principal = { ...anyone, keyId: "limited", ...limits };
   return {
     ...harness,
+    connectionId,
     socket,
     written: () => socket.inputs().flatMap(({ payload }) => ("messages" in payload ? payload.messages : [])),
     stops: () => socket.frames.filter(({ type }) => type === "abort_message"),
@@ -146,4 +147,62 @@ test("a message whose key need not wait for its device is sent before a stop of 
   expect(stops()).toHaveLength(1);
   socket.acknowledge();
   expect(await sent).toMatchObject({ status: 200 });
+});
+
+test("a message of a limited key does not run after a stop that names its conversation without its agent", async () => {
+  const { socket, clock, settle, send, stop, stops, written } = await setUp({ setMode: "standard" });
+  const sent = send("a", "conv-1");
+  await settle();
+  void stop("conv-1", { agentId: undefined });
+  await clock.advance(maxMessageWaitMs);
+  expect(stops()).toHaveLength(1);
+  answer(socket, "conv-1");
+  await settle();
+  expect(written()).toEqual([]);
+  expect(await sent).toMatchObject({ status: 409, body: { detail } });
+});
+
+test("a message that waits for an earlier one is sent before a stop that names its conversation without its agent", async () => {
+  const { socket, settle, send, stop, stops, written } = await setUp({});
+  const sent = [send("a", "conv-1"), send("b", "conv-1")];
+  await settle();
+  expect(written()).toHaveLength(1);
+  void stop("conv-1", { agentId: undefined });
+  await settle();
+  expect(written()).toHaveLength(2);
+  expect(stops()).toHaveLength(1);
+  for (const { request_id } of socket.inputs()) socket.acknowledge(undefined, request_id);
+  expect(await Promise.all(sent)).toMatchObject([{ status: 200 }, { status: 200 }]);
+});
+
+test("a stop that was not sent, because too many commands wait for the device, refuses no message", async () => {
+  const { socket, clock, settle, send, stop } = await setUp({ setMode: "standard" });
+  const sent = send("a", "conv-1");
+  await settle();
+  for (let index = 1; index < maxWaitingCommands; index += 1) void stop(`other-${index}`);
+  await settle();
+  const refused = stop("conv-1");
+  await clock.advance(maxMessageWaitMs);
+  expect(await refused).toMatchObject({ status: 429, body: { errorCode: "queue_full" } });
+  answer(socket, "conv-1");
+  await settle();
+  socket.acknowledge();
+  expect(await sent).toMatchObject({ status: 200 });
+});
+
+test("a key that has ended learns that it has ended, and not that the conversation of its message was stopped", async () => {
+  const { connectionId, socket, clock, settle, server, stop, stops } = await setUp({});
+  const body = { agentId: "agent-1", conversationId: "conv-1", messages: [userMessage("a")] };
+  const ended = problemResponse("invalid_key");
+  const sent = server.handle(
+    toRequest("POST", `/v1/environments/${connectionId}/messages`, { body }),
+    { ...anyone, keyId: "limited", setMode: "standard" },
+    { authority: "http://127.0.0.1:8787", decideAgain: () => Promise.resolve({ kind: "refused", response: ended }) },
+  );
+  await settle();
+  void stop("conv-1");
+  await clock.advance(maxMessageWaitMs);
+  expect(stops()).toHaveLength(1);
+  answer(socket, "conv-1");
+  expect(await sent).toMatchObject({ status: ended.status, body: ended.body });
 });

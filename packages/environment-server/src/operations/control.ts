@@ -1,8 +1,8 @@
 /**
  * Controls a conversation on a device: stops a turn, changes mode or directory, resumes or shortens the queue. The response has the result
  * or the report of the device, never the requested value. Commands do not wait for the acknowledgements of sends. A stop is written after
- * the messages of its conversation that were accepted before it, which are sent immediately. One that still waits for its device after a
- * second, because its key has limits, is not sent, unless the stop names a run.
+ * the messages of its conversation that were accepted before it, which are sent immediately. The stop waits for them a
+ * second at most. One of a key with limits that has not left when the stop is written is not sent, unless the stop names a run.
  */
 import {
   type ControlRequest,
@@ -73,8 +73,13 @@ export async function controlConversation(
   if (progress !== undefined) progress.isSent = true;
   // A stop of one run concerns no message that has not left.
   const isOfAnyRun = request.operation === "stopTurn" && (request.body.runId ?? null) === null;
-  if (isOfAnyRun) server.order.markStopped(scope, arrival);
-  const response = await runCommand(server, commandTargetOf(server.hub, connection), request);
+  const target = commandTargetOf(server.hub, connection);
+  const write = (text: string): boolean => {
+    const isWritten = target.write(text);
+    if (isWritten && isOfAnyRun) server.order.markStopped(scope, arrival);
+    return isWritten;
+  };
+  const response = await runCommand(server, { ...target, write }, request);
   return response ?? unreachableResponse(record);
 }
 

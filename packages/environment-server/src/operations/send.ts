@@ -244,12 +244,12 @@ function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQ
 
 /** Decides again on a frame that has waited. Returns `null` if the frame may be sent with the permissions that it was checked with. */
 async function refuseOrRestart(send: Send): Promise<Dispatch | ChangedPrincipal | null> {
-  const overtaken = refuseOvertaken(send);
-  if (overtaken !== null) return respond(overtaken);
   const { decide, principal } = send;
   const decided = await decide?.();
   if (decided === undefined) return null;
   if (decided.kind === "refused") return respond(decided.response);
+  const overtaken = refuseOvertaken(send);
+  if (overtaken !== null) return respond(overtaken);
   return decided.principal === principal ? null : { kind: "principal_changed", principal: decided.principal };
 }
 

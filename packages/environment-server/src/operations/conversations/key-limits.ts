@@ -77,8 +77,8 @@ function isModeChanging(
 }
 
 /**
- * Returns the refusal of a message that has not left when a stop of its conversation is sent, because its key has limits for which it may wait for the
- * device; `null` for a key without such limits. It must not be repeated automatically: somebody wants the conversation to stop.
+ * Returns the refusal of a message of a limited key whose conversation was stopped before it left; `null` for a key without limits. It must not be
+ * repeated automatically: somebody wants the conversation to stop.
  */
 export function stoppedResponse({ agentIds, maxMode, setMode }: ConversationLimits): PlainResponse | null {
   const detail = "The conversation was stopped before the message was sent. Nothing was sent.";

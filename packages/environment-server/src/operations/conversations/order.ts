@@ -2,11 +2,12 @@
  * The order of the messages of a conversation. A device that reads two messages while no turn runs starts both: the second one, and its
  * acknowledgement, wait for the whole turn of the first (as of 0.32.18). A message therefore waits briefly until the device has acknowledged or listed
  * the one before it. Only messages of the same conversation wait, in the order of their requests. A stop ends their wait, so that they are sent first.
- * One that its key's limits still keep waiting when the stop is sent must not run after it.
+ * One of a key with limits that has not left when the stop is sent must not run after it.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PendingDeliveries, PendingDelivery } from "../../delivery/pending.ts";
 import { createGroups, dropOldest } from "../../collections.ts";
+import { modeKeyOf } from "../../device-commands/conversation-modes.ts";
 import { isSameConversation } from "../../dialects/conversation.ts";
 import { createKeyedQueue } from "../../keyed-queue.ts";
 import { maxKnownStops, maxMessageWaitMs } from "../../limits.ts";
@@ -51,18 +52,19 @@ export interface MessageOrder {
    * Ends the wait of the messages of a conversation. Resolves when they have left, or at the latest after {@link maxMessageWaitMs}, because one
    * of them may need a query to the device.
    *
-   * @param arrived settles when the sends that came before have their place here
+   * @param earlierStarted settles when the sends that came before have their place here
    */
-  cancelWaits(scope: ConversationScope, arrived: Promise<unknown>): Promise<void>;
-  /** Numbers the requests in the order of their arrival. */
+  cancelWaits(scope: ConversationScope, earlierStarted: Promise<unknown>): Promise<void>;
+  /** Returns the number of a request that has just arrived; a later one has a higher number. */
   arrive(): number;
   /** Notes that a stop is sent, with the number of its request. */
   markStopped(scope: ConversationScope, arrival: number): void;
-  /** Whether a stop that arrived after a message was sent. */
+  /** Whether a stop was sent that arrived later than a message. */
   isStopped(scope: ConversationScope, arrival: number): boolean;
 }
 
 interface StartedMessage {
+  readonly agentId: string;
   readonly place: MessagePlace;
   readonly cancelWait: () => void;
   readonly ended: Promise<unknown>;
@@ -70,17 +72,20 @@ interface StartedMessage {
 
 export function createMessageOrder(clock: Clock): MessageOrder {
   const queue = createKeyedQueue();
+  /** By the conversation that a stop ends. */
   const messages = createGroups<StartedMessage>();
   let lastArrival = 0;
   /** The number of the last stop of each conversation, the one that was stopped longest ago first. */
   const stops = new Map<string, number>();
   const keyOf = ({ environmentId, agentId, conversationId }: ConversationScope): string =>
     JSON.stringify([environmentId, agentId, conversationId]);
+  // A device finds a named conversation by its id alone, so a stop may name no agent, or another one.
+  const stopKeyOf = (scope: ConversationScope): string => JSON.stringify([scope.environmentId, modeKeyOf(scope)]);
 
   return {
     async start({ messageIds, length, scope, separateQueueKeyId }, run) {
-      const key = keyOf(scope);
-      const queueKey = JSON.stringify([key, separateQueueKeyId]);
+      const key = stopKeyOf(scope);
+      const queueKey = JSON.stringify([keyOf(scope), separateQueueKeyId]);
       const isAlone = !queue.isBusy(queueKey);
       const startedAtMs = clock.monotonic();
       const { promise: queueReleased, resolve: releaseQueue } = Promise.withResolvers<void>();
@@ -91,7 +96,7 @@ export function createMessageOrder(clock: Clock): MessageOrder {
         return run(place);
       });
       const ended = Promise.allSettled([result]);
-      const started: StartedMessage = { place, cancelWait: () => wait.abort(), ended };
+      const started: StartedMessage = { agentId: scope.agentId, place, cancelWait: () => wait.abort(), ended };
       messages.add(key, started);
       void ended.then(() => messages.delete(key, started));
       if (isAlone) await Promise.race([result, queueReleased]);
@@ -99,21 +104,22 @@ export function createMessageOrder(clock: Clock): MessageOrder {
     },
     arrive: () => ++lastArrival,
     markStopped(scope, arrival) {
-      const key = keyOf(scope);
+      const key = stopKeyOf(scope);
       const before = stops.get(key) ?? 0;
       stops.delete(key);
       stops.set(key, Math.max(before, arrival));
       dropOldest(stops, maxKnownStops);
     },
-    isStopped: (scope, arrival) => arrival < (stops.get(keyOf(scope)) ?? 0),
+    isStopped: (scope, arrival) => arrival < (stops.get(stopKeyOf(scope)) ?? 0),
     waiting: (scope) =>
       messages
-        .of(keyOf(scope))
+        .of(stopKeyOf(scope))
+        .filter(({ agentId }) => agentId === scope.agentId)
         .map(({ place }) => place)
         .filter((place) => !place.isPending),
-    async cancelWaits(scope, arrived) {
-      const allEnded = arrived.then(() => {
-        const started = messages.of(keyOf(scope));
+    async cancelWaits(scope, earlierStarted) {
+      const allEnded = earlierStarted.then(() => {
+        const started = messages.of(stopKeyOf(scope));
         for (const { cancelWait } of started) cancelWait();
         return Promise.all(started.map(({ ended }) => ended));
       });
