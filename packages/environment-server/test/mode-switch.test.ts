@@ -1,7 +1,7 @@
 /** A key that sets a mode waits until the device reports it. Meanwhile the messages of other keys leave, and a silent device is not asked each time. */
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import { commandTimeoutMs, silencePauseMs } from "../src/limits.ts";
+import { acknowledgementTimeoutMs, commandTimeoutMs, maxMessageWaitMs, silencePauseMs } from "../src/limits.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { type Answer, anyone, createHarness, userMessage } from "./support/harness.ts";
 
@@ -28,6 +28,7 @@ async function setUp() {
   const { connectionId, socket } = await harness.connect("device-1");
   return {
     ...harness,
+    connectionId,
     socket,
     sendBody: (body: object, options: Parameters<typeof harness.send>[2]): Promise<Answer> =>
       harness.send(connectionId, body, options),
@@ -162,7 +163,7 @@ test("no mode is set for a caller that has disconnected while another conversati
   await settle();
   const gone = new AbortController();
   const body = { agentId: "agent-2", messages: [userMessage("left")] };
-  const left = sendBody(body, { principal: editing, signal: gone.signal });
+  const left = sendBody(body, { principal: setting, signal: gone.signal });
   await settle();
   gone.abort(new Error("gone"));
   report(socket, "agent-1");
@@ -184,4 +185,50 @@ test("a device that did not report the mode of one key is still asked for the mo
   await settle();
   await respond();
   expect(await other).toMatchObject({ status: 200 });
+});
+
+test("a message ends if another caller changes the mode each time that it was set", async () => {
+  const { connectionId, socket, settle, send, call } = await setUp();
+  const controller: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
+  const path = `/v1/environments/${connectionId}/mode`;
+  const body = { agentId: "agent-1", mode: "unrestricted" };
+  const changed: Promise<Answer>[] = [];
+  socket.onFrame = (frame) => {
+    queueMicrotask(() => {
+      if (frame["type"] === "sync") {
+        report(socket, "agent-1", "unrestricted");
+        socket.say({ type: "sync_response", request_id: frame["request_id"], success: true });
+      }
+      if (!isChange(frame)) return;
+      report(socket, "agent-1", frame.payload.mode);
+      if (frame.payload.mode === "standard") changed.push(call("POST", path, { body, principal: controller }));
+    });
+  };
+  const sent = send("agent-1", setting);
+  await settle();
+  expect(await sent).toMatchObject({ status: 409, body: { errorCode: "mode_not_set" } });
+  expect(socket.inputs()).toEqual([]);
+  await Promise.all(changed);
+});
+
+test("messages of several keys that set the same mode wait for an earlier message at the same time", async () => {
+  const { socket, clock, settle, send } = await setUp();
+  report(socket, "agent-1");
+  const keys = ["a", "b", "c", "d"].map((keyId): Principal => ({ ...setting, keyId }));
+  const sends = keys.map((key) => send("agent-1", key, `of ${key.keyId}`));
+  await settle();
+  await clock.advance(maxMessageWaitMs);
+  await settle();
+  expect(socket.inputs()).toHaveLength(keys.length);
+  socket.acknowledge();
+  await clock.advance(acknowledgementTimeoutMs);
+  await Promise.all(sends);
+});
+
+test("a device that reports no mode keeps keys that set different modes waiting at the same time", async () => {
+  const { clock, settle, send } = await setUp();
+  const sends = [send("agent-1", setting), send("agent-2", editing)];
+  await settle();
+  await clock.advance(commandTimeoutMs);
+  expect((await Promise.all(sends)).map(({ status }) => status)).toEqual([409, 409]);
 });

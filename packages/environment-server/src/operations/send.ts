@@ -26,14 +26,13 @@ import { classifyRepeat, outcomeResponse, partialResponse, unsentAfterDisconnect
 import { unavailableResponse } from "../lock-waiting-store.ts";
 import type { ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
-import { modeKeyOf } from "../device-commands/conversation-modes.ts";
 import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import { admit, checkQueue, type Deferred, limitsOf, refuseOvertaken } from "./admission.ts";
 import type { Send, ServerContext } from "./context.ts";
 import { queryDevice, type DeviceQueryResult, mayNeedDeviceQuery, modeRefusal } from "./conversations/key-limits.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
-import { switchMode } from "./conversations/set-mode.ts";
+import { runInModeTurn, switchMode } from "./conversations/set-mode.ts";
 import { createDecision } from "./decision.ts";
 import { findForAction, findSocketOf, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
@@ -202,7 +201,8 @@ async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispa
   const { server, record, signal } = initial;
   let send = initial;
   let queryResult: DeviceQueryResult | null = null;
-  for (;;) {
+  // Bounded, because somebody may change the mode, or the device reconnect, after each answer.
+  for (let questionsLeft = 5; questionsLeft > 0;) {
     const current: Send = send;
     const answered: DeviceQueryResult | null = queryResult;
     const dispatch: Dispatch | Deferred | ChangedPrincipal = await server.queue.run(record.environment.id, async () => {
@@ -220,19 +220,19 @@ async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispa
       await awaitPredecessor(server, dispatch, signal);
       continue;
     }
-    if (dispatch.kind === "needs_mode_turn") {
-      const queueKey = `mode of ${record.environment.id} ${modeKeyOf(current.scope)}`;
-      if (server.queue.isBusy(queueKey)) place?.releaseQueue();
-      return server.queue.run(queueKey, () => enqueue({ ...current, hasModeTurn: true }, place));
-    }
+    if (dispatch.kind === "needs_mode_turn")
+      return runInModeTurn(server, current.scope, place, () => enqueue({ ...current, hasModeTurn: true }, place));
+    questionsLeft -= 1;
     queryResult = await askDevice(current, dispatch.kind);
   }
+  return respond(modeRefusal(server, limitsOf(send), send.scope) ?? unreachableResponse(record));
 }
 
-/** Asks a device for what a frame needs, or lets it switch the mode. One at a time of each kind leaves places for the commands of other callers. */
+/** Asks a device for what a frame needs, or lets it switch to a mode. One at a time of each kind leaves places for the commands of other callers. */
 function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQueryResult | null> {
   const { server, record, scope, principal } = send;
-  return server.queue.run(`${kind} of ${record.environment.id}`, async () => {
+  const mode = kind === "needs_mode_switch" ? principal.setMode : null;
+  return server.queue.run(JSON.stringify([kind, mode, record.environment.id]), async () => {
     // Not for a frame that will not be sent.
     if (send.signal?.aborted === true || server.isClosing() || (await refuseOrRestart(send)) !== null) return null;
     const limits = limitsOf(send);

@@ -9,10 +9,13 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
+import { modeKeyOf } from "../../device-commands/conversation-modes.ts";
 import type { CommandOutcome } from "../../device-commands/waiting-commands.ts";
+import { maxMessageWaitMs } from "../../limits.ts";
 import type { ConnectionRecord, ConversationScope } from "../../ports.ts";
 import type { ServerContext } from "../context.ts";
 import { findSettled } from "../reach.ts";
+import type { MessagePlace } from "./order.ts";
 import {
   commandTargetOf,
   type ConversationLimits,
@@ -39,6 +42,25 @@ export function needsModeSwitch(
   scope: ConversationScope,
 ): boolean {
   return modeRefusal(server, { maxMode: null, setMode }, scope) !== null;
+}
+
+/**
+ * Runs a message of a key that sets a mode when no other such message of its conversation runs: keys with different modes would take the mode from each
+ * other. The wait counts as part of the wait for earlier messages.
+ */
+export function runInModeTurn<Result>(
+  { queue, clock }: Pick<ServerContext, "queue" | "clock">,
+  scope: ConversationScope,
+  place: MessagePlace | null,
+  run: () => Promise<Result>,
+): Promise<Result> {
+  const key = JSON.stringify(["mode", scope.environmentId, modeKeyOf(scope)]);
+  if (queue.isBusy(key)) place?.releaseQueue();
+  const startedAtMs = clock.monotonic();
+  return queue.run(key, () => {
+    if (place !== null) place.waitedMs = Math.min(maxMessageWaitMs, place.waitedMs + clock.monotonic() - startedAtMs);
+    return run();
+  });
 }
 
 /**
