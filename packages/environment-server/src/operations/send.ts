@@ -198,11 +198,10 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
  * write. The frame leaves the queue while the device is queried or switches the mode, or while it waits for its turn or for an earlier message.
  */
 async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispatch> {
-  const { server, record, signal } = initial;
+  const { server, record, scope, signal } = initial;
   let send = initial;
   let queryResult: DeviceQueryResult | null = null;
-  // Bounded, because somebody may change the mode, or the device reconnect, after each answer.
-  for (let questionsLeft = 5; questionsLeft > 0;) {
+  for (let questionsLeft = 5; ;) {
     const current: Send = send;
     const answered: DeviceQueryResult | null = queryResult;
     const dispatch: Dispatch | Deferred | ChangedPrincipal = await server.queue.run(record.environment.id, async () => {
@@ -221,11 +220,12 @@ async function enqueue(initial: Send, place: MessagePlace | null): Promise<Dispa
       continue;
     }
     if (dispatch.kind === "needs_mode_turn")
-      return runInModeTurn(server, current.scope, place, () => enqueue({ ...current, hasModeTurn: true }, place));
-    questionsLeft -= 1;
+      return runInModeTurn(server, scope, place, () => enqueue({ ...current, hasModeTurn: true }, place));
+    // Somebody may change the mode, or the device reconnect, after each answer.
+    if (questionsLeft-- === 0)
+      return respond(modeRefusal(server, limitsOf(send), scope) ?? unreachableResponse(record));
     queryResult = await askDevice(current, dispatch.kind);
   }
-  return respond(modeRefusal(server, limitsOf(send), send.scope) ?? unreachableResponse(record));
 }
 
 /** Asks a device for what a frame needs, or lets it switch to a mode. One at a time of each kind leaves places for the commands of other callers. */
