@@ -6,13 +6,19 @@ import { allow, connectAsking, decide, noLongerPending, payloads } from "./suppo
 import { createHarness, type Harness, withApprove } from "./support/harness.ts";
 import { runtime } from "./support/message-status.ts";
 
+/** Connects a device with two requests for permission, the first of which was allowed. */
+async function connectDecided(harness: Harness) {
+  const connected = await connectAsking(harness);
+  const sent = decide(harness, connected.connectionId, [allow]);
+  await harness.settle();
+  connected.socket.acknowledge({ accepted: true });
+  await sent;
+  return connected;
+}
+
 test("a repeated decision receives the first result and is not sent again", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await connectAsking(harness);
-  const sent = decide(harness, connectionId, [allow]);
-  await harness.settle();
-  socket.acknowledge({ accepted: true });
-  await sent;
+  const { connectionId, socket } = await connectDecided(harness);
   const repeat = await decide(harness, connectionId, [allow]);
   expect(repeat).toMatchObject({ status: 200, headers: { "idempotency-replayed": "true" } });
   expect(socket.inputs()).toHaveLength(1);
@@ -20,11 +26,7 @@ test("a repeated decision receives the first result and is not sent again", asyn
 
 test("a different decision on the same tool call is 409 approval_decided naming it, which clients do not retry", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await connectAsking(harness);
-  const sent = decide(harness, connectionId, [allow]);
-  await harness.settle();
-  socket.acknowledge({ accepted: true });
-  await sent;
+  const { connectionId, socket } = await connectDecided(harness);
   expect(await decide(harness, connectionId, [{ ...allow, approve: false }])).toMatchObject({
     status: 409,
     headers: { "x-should-retry": "false" },
@@ -35,11 +37,7 @@ test("a different decision on the same tool call is 409 approval_decided naming 
 
 test("a key below the mode of the conversation does not see a decided request, and its repeat of the same decision receives the first result", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await connectAsking(harness);
-  const sent = decide(harness, connectionId, [allow]);
-  await harness.settle();
-  socket.acknowledge({ accepted: true });
-  await sent;
+  const { connectionId, socket } = await connectDecided(harness);
   const device_status = { current_permission_mode: "unrestricted" };
   socket.say({ type: "update_device_status", runtime, device_status });
   const strict = { principal: { ...withApprove, maxMode: "standard" as const } };
@@ -54,11 +52,7 @@ test("a key below the mode of the conversation does not see a decided request, a
 
 test("a key that may not see a decided request because a change of the mode is not reported yet may retry its decision", async () => {
   const harness = createHarness();
-  const { connectionId, socket } = await connectAsking(harness);
-  const sent = decide(harness, connectionId, [allow]);
-  await harness.settle();
-  socket.acknowledge({ accepted: true });
-  await sent;
+  const { connectionId, socket } = await connectDecided(harness);
   socket.say({ type: "update_device_status", runtime, device_status: { current_permission_mode: "standard" } });
   const body = { agentId: "agent-1", mode: "unrestricted" };
   const principal = { ...withApprove, scopes: new Set(["control"] as const) };
