@@ -2,8 +2,9 @@
 import type { Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { commandTimeoutMs, maxKnownAgents, silencePauseMs } from "../src/limits.ts";
-import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
-import { type Answer, anyone, createHarness, type Harness, toRequest, userMessage } from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { type Answer, anyone, createHarness, type Harness, userMessage } from "./support/harness.ts";
+import { watchDevice } from "./support/viewer.ts";
 
 const scopes = new Set([...anyone.scopes, "view", "approve", "control"] as const);
 const limited: Principal = { ...anyone, scopes, agentIds: ["agent-1", "agent-2"] };
@@ -237,13 +238,7 @@ test("a command for another agent's conversation is refused, whichever agent it 
 });
 
 describe("viewers whose key is limited to agents", () => {
-  async function watch({ server }: Pick<Harness, "server">, connectionId: string): Promise<FakeSocket> {
-    const decision = await server.upgrade(toRequest("GET", `/v1/environments/${connectionId}/status/ws`), limited);
-    if (decision.kind === "refused") throw new Error("refused");
-    const socket = createFakeSocket();
-    socket.listener = decision.attach(socket);
-    return socket;
-  }
+  const watch = (harness: Pick<Harness, "server">, connectionId: string) => watchDevice(harness, connectionId, limited);
 
   test.each<[string, (conversationId: string) => object]>([
     ["sync", (conversation_id) => ({ runtime: { agent_id: "agent-1", conversation_id } })],

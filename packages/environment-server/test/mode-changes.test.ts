@@ -2,8 +2,9 @@
 import type { Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { commandTimeoutMs, maxStartMs, maxUnreportedModes, silencePauseMs } from "../src/limits.ts";
-import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
-import { type Answer, anyone, createHarness, toRequest, userMessage } from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { type Answer, anyone, createHarness, userMessage } from "./support/harness.ts";
+import { watchDevice } from "./support/viewer.ts";
 
 const operator: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view", "control"] as const) };
 const limited: Principal = { ...anyone, maxMode: "acceptEdits" };
@@ -77,16 +78,7 @@ async function connected() {
       await readAll();
       return answer;
     },
-    async view(): Promise<FakeSocket> {
-      const decision = await harness.server.upgrade(
-        toRequest("GET", `/v1/environments/${connectionId}/status/ws`),
-        operator,
-      );
-      if (decision.kind === "refused") throw new Error("refused");
-      const viewer = createFakeSocket();
-      viewer.listener = decision.attach(viewer);
-      return viewer;
-    },
+    view: () => watchDevice(harness, connectionId, operator),
   };
 }
 

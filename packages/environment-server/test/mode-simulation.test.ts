@@ -6,8 +6,9 @@ import { allowsMode, isSameMode, type Principal } from "@letta-environments/sche
 import { createRandom, type Random } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { maxStartMs } from "../src/limits.ts";
-import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
-import { anyone, createHarness, toRequest, userMessage } from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { anyone, createHarness, userMessage } from "./support/harness.ts";
+import { watchDevice } from "./support/viewer.ts";
 
 const worldCount = 40;
 const stepsPerWorld = 80;
@@ -93,13 +94,7 @@ async function simulate(seed: number) {
     const isAllowed = allowsMode({ maxMode }, mode) && isSameMode(mode, setMode ?? mode);
     if (!isAllowed) wrong.push(`world ${seed}: ${id} of '${keyId}' ran in ${mode}`);
   });
-  const decision = await harness.server.upgrade(
-    toRequest("GET", `/v1/environments/${connectionId}/status/ws`),
-    operator,
-  );
-  if (decision.kind === "refused") throw new Error("refused");
-  const viewer = createFakeSocket();
-  viewer.listener = decision.attach(viewer);
+  const viewer = await watchDevice(harness, connectionId, operator);
   const send = (principal: Principal) => {
     const id = `m-${senders.size}`;
     senders.set(id, principal);

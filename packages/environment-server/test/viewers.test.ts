@@ -3,33 +3,17 @@ import { createRandom, type Random } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { maxMessageWaitMs, viewerCheckIntervalMs } from "../src/limits.ts";
 import { viewerFrameTypes } from "../src/viewers/scopes.ts";
-import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
-import { anyone, createHarness, type Harness, toAnswer, toRequest } from "./support/harness.ts";
+import { anyone, createHarness, type Harness } from "./support/harness.ts";
+import * as support from "./support/viewer.ts";
 
 const everyScope: readonly Scope[] = ["read", "send", "view", "approve", "control", "files", "terminal", "manage"];
 const operator: Principal = { ...anyone, scopes: new Set(everyScope) };
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
-/** Opens the socket of a viewer, or returns the code of the refusal. */
-async function openViewer(
-  { server }: Harness,
-  connectionId: string,
-  principal: Principal = operator,
-  query = "",
-): Promise<FakeSocket | string> {
-  const request = toRequest("GET", `/v1/environments/${connectionId}/status/ws`, { query });
-  const decision = await server.upgrade(request, principal);
-  if (decision.kind === "refused") return String(toAnswer(decision.response).body["errorCode"]);
-  const socket = createFakeSocket();
-  socket.listener = decision.attach(socket);
-  return socket;
-}
-
-async function watch(...parameters: Parameters<typeof openViewer>): Promise<FakeSocket> {
-  const socket = await openViewer(...parameters);
-  if (typeof socket === "string") throw new Error(`refused: ${socket}`);
-  return socket;
-}
+const openViewer = (harness: Harness, connectionId: string, principal = operator, query = "") =>
+  support.openViewer(harness, connectionId, principal, query);
+const watch = (harness: Harness, connectionId: string, principal = operator, query = "") =>
+  support.watchDevice(harness, connectionId, principal, query);
 
 describe("the upgrade of a viewer", () => {
   test("the upgrade of a viewer is refused like a send: inaccessible devices are not found, offline and replaced ones are reported", async () => {
