@@ -17,12 +17,12 @@ import { countApprovals, presentApproval } from "./operations/approvals/list.ts"
 import type { ServerContext } from "./operations/context.ts";
 import { controlConversation } from "./operations/control.ts";
 import { listMessages } from "./operations/messages/list.ts";
-import { sendAndWait } from "./operations/messages/send-and-wait.ts";
+import { sendAndWait } from "./operations/send/send-and-wait.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
 import { presentMessage, retrieveMessage } from "./operations/messages/status.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
-import { denyByPolicy } from "./operations/send.ts";
+import { denyByPolicy } from "./operations/send/send.ts";
 import { waitForLocks } from "./lock-waiting-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createLocalRouter, type DeviceCall, type DeviceRouter, type LocalDevices } from "./routing/router.ts";

@@ -1,7 +1,7 @@
 import type { DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { Sha256 } from "@letta-environments/platform";
 import { refuseControlInput } from "./control.ts";
-import { planSend } from "./send.ts";
+import { planSend } from "./send/send.ts";
 import { refuseViewer } from "./viewer.ts";
 
 /**

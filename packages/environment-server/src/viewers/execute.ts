@@ -1,6 +1,6 @@
 /**
  * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Calls start immediately, in the order of
- * their frames, and keep that order like HTTP requests; see `operations/send.ts`. Commands wait for each other.
+ * their frames, and keep that order like HTTP requests; see `operations/send/send.ts`. Commands wait for each other.
  */
 import type { PlainResponse } from "@letta-environments/schema";
 import type { WrittenMode } from "../device-commands/unreported-modes.ts";

@@ -3,24 +3,24 @@
  * key and of repeats, and before anything is stored.
  */
 import { type PlainResponse, problemResponse, refused, type Refused } from "@letta-environments/schema";
-import type { PendingDelivery } from "../delivery/pending.ts";
-import { type DeliveryPart, isKeyId } from "../delivery/plan.ts";
-import { isSameConversation } from "../dialects/conversation.ts";
-import { maxQueueReportsLength, maxUnacknowledgedSends, maxWaitingLength, maxWaitingMessages } from "../limits.ts";
-import type { DeviceConnection } from "../socket/connection.ts";
-import { type QueuedSend, sizeOfQueue } from "../socket/queue-ledger.ts";
-import { refuseDecision, refuseLaterDecisions } from "./approvals/decisions.ts";
-import type { Send } from "./context.ts";
+import type { PendingDelivery } from "../../delivery/pending.ts";
+import { type DeliveryPart, isKeyId } from "../../delivery/plan.ts";
+import { isSameConversation } from "../../dialects/conversation.ts";
+import { maxQueueReportsLength, maxUnacknowledgedSends, maxWaitingLength, maxWaitingMessages } from "../../limits.ts";
+import type { DeviceConnection } from "../../socket/connection.ts";
+import { type QueuedSend, sizeOfQueue } from "../../socket/queue-ledger.ts";
+import { refuseDecision, refuseLaterDecisions } from "../approvals/decisions.ts";
+import type { Send } from "../context.ts";
 import {
   type ConversationLimits,
   type DeviceQueryResult,
   modeRefusal,
   needsDeviceQuery,
   stoppedResponse,
-} from "./conversations/key-limits.ts";
-import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
-import { needsModeSwitch, refuseOwnMode } from "./conversations/set-mode.ts";
-import { findSettled, unreachableResponse } from "./reach.ts";
+} from "../conversations/key-limits.ts";
+import { findPredecessor, type MessagePlace } from "../conversations/order.ts";
+import { needsModeSwitch, refuseOwnMode } from "../conversations/set-mode.ts";
+import { findSettled, unreachableResponse } from "../reach.ts";
 
 /** The frame must wait outside the queue of the device: for the device's answer to a query, its turn, its mode, or the outcome of an earlier message. */
 export type Deferred =

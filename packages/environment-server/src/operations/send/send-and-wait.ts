@@ -15,8 +15,8 @@ import {
 import type { DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
 import { findPermitted } from "../reach.ts";
-import { presentMessage, readMessage, waitForEnd } from "./status.ts";
-import { sendMessage } from "../send.ts";
+import { presentMessage, readMessage, waitForEnd } from "../messages/status.ts";
+import { sendMessage } from "./send.ts";
 
 /** Like {@link sendMessage}, and waits for the end of the last message of the body if the caller prefers so. */
 export async function sendAndWait(
