@@ -2,6 +2,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request as sendRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
 import { createFrameLog, type Frame, type FrameLog, parseFrame } from "./frame-log.ts";
 
@@ -26,6 +28,8 @@ export interface RelayOptions {
   readonly breakOf?: (method: string, path: string) => Break | null;
   /** Returns true for a frame that is recorded but not passed on. */
   readonly loses?: (frame: Frame) => boolean;
+  /** Called with the body of each request. */
+  readonly onBody?: (path: string, body: string) => void;
   /** Base URL of another target for the requests of a path; `null` for the usual one. */
   readonly targetOf?: (path: string) => string | null;
 }
@@ -36,7 +40,7 @@ export interface RelayOptions {
  */
 export async function createRelay(
   targetUrl: string,
-  { breakOf = () => null, loses = () => false, targetOf = () => null }: RelayOptions = {},
+  { breakOf = () => null, loses = () => false, onBody, targetOf = () => null }: RelayOptions = {},
 ): Promise<Relay> {
   const requests: { method: string; path: string; status: number }[] = [];
   const fromDevice = createFrameLog();
@@ -47,6 +51,9 @@ export async function createRelay(
     void requests.push({ method: request.method ?? "", path: request.url ?? "", status });
 
   const server = createServer((request, response) => {
+    if (onBody !== undefined) {
+      void text(request.pipe(new PassThrough())).then((body) => onBody(request.url ?? "", body));
+    }
     const target = targetOf(request.url ?? "") ?? targetUrl;
     passRequest(target, request, response, breakOf(request.method ?? "", request.url ?? "")).then(
       (status) => record(request, status),
