@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { readText } from "./repository.mjs";
 import { findWorkflowProblems } from "./workflows.mjs";
 
 const head = "permissions:\n  contents: read\n";
@@ -22,4 +23,14 @@ test("a workflow must declare read-only permissions at the top level, and must n
     expect.stringContaining("permissions"),
     expect.stringContaining("untrusted"),
   ]);
+});
+
+test("a release publishes nothing before the tests, the consumers and the checks of its commit have passed", () => {
+  const [, ...parts] = readText(".github/workflows/release.yml").split(/^ {2}(?=\w+:$)/m);
+  const jobs = Object.fromEntries(parts.map((text) => [text.split(":")[0], text]));
+  expect(jobs["tests"]).toContain("- run: .ci/run\n");
+  expect(jobs["npm"]).toContain("needs: tests\n");
+  const publishing = Object.keys(jobs).filter((name) => /environment: release|contents: write/.test(jobs[name] ?? ""));
+  expect(publishing).toEqual(["versions", "npm", "tags", "jsr", "image"]);
+  for (const name of ["tags", "jsr", "image"]) expect(jobs[name]).toContain("needs: npm\n");
 });
