@@ -301,6 +301,17 @@ describe("bodies with several frames", () => {
     expect(payloads(again)).toMatchObject([{ request_id: "perm-call-1" }]);
   });
 
+  test("a body whose device registers again after a part was delivered ends with connection_replaced", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    const sent = sendMixed(harness, connectionId, [allow]);
+    await harness.settle();
+    await harness.register("device-1");
+    socket.acknowledge({ accepted: true });
+    socket.listener.onClose(1006);
+    expect((await sent).body["parts"]).toMatchObject({ delivered: 1, errorCode: "connection_replaced" });
+  });
+
   test("a body with a part whose acknowledgement is missing is 504, even if an earlier part was delivered", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectAsking(harness);

@@ -176,6 +176,15 @@ describe("messages to a named conversation from a key that is limited to agents"
     expect(await send("own")).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
   });
 
+  test("a message is connection_replaced when its device registers again while it is asked for the agent", async () => {
+    const { socket, send, settle, register } = await connected(null);
+    const sent = send("own");
+    await settle();
+    await register("device-1");
+    socket.listener.onClose(1006);
+    expect(await sent).toMatchObject({ status: 409, body: { errorCode: "connection_replaced" } });
+  });
+
   test("a message says that the device is offline when it disconnects while it is asked for the agent, and it is asked again on its next socket", async () => {
     const { socket, send, settle, open, connectionId } = await connected(null);
     const sent = send("own");

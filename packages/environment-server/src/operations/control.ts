@@ -54,7 +54,7 @@ export async function controlConversation(
   const connection = await findSettled(server, record);
   if (server.isClosing()) return problemResponse("shutting_down");
   context.signal?.throwIfAborted();
-  if (connection === null) return unreachableResponse(record);
+  if (connection === null) return unreachableResponse(server, record);
   const conversation = conversationOf(request);
   const scope = { environmentId: record.environment.id, ...conversation };
   const foreign = await refuseForeignConversation(server, principal, conversation, connection, record);
@@ -80,7 +80,7 @@ export async function controlConversation(
     return isWritten;
   };
   const response = await runCommand(server, { ...target, write }, request);
-  return response ?? unreachableResponse(record);
+  return response ?? unreachableResponse(server, record);
 }
 
 /** Returns the refusal of a control operation for its input, before its device is looked up; `null` for any other. */

@@ -73,7 +73,11 @@ export async function findSettled(
   return findSocketOf(server, record);
 }
 
-/** The refusal of a request to a registration without a socket. */
-export function unreachableResponse({ latest }: ConnectionRecord): PlainResponse {
-  return problemResponse(latest ? "device_offline" : "connection_replaced");
+/** The refusal of a request to a registration without a socket. The device may have registered again while the request waited. */
+export async function unreachableResponse(
+  { store }: Pick<ServerContext, "store">,
+  { latest, connectionId, environment }: ConnectionRecord,
+): Promise<PlainResponse> {
+  const present = latest ? await store.findConnection(environment.tenant, connectionId) : null;
+  return problemResponse((present?.latest ?? latest) ? "device_offline" : "connection_replaced");
 }

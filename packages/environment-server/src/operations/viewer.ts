@@ -40,7 +40,7 @@ export async function decideViewerUpgrade(
   const found = await findPermitted(server, params.connectionId, principal);
   if (found.kind === "refused") return found;
   const { connectionId, environment } = found.record;
-  if (findSocketOf(server, found.record) === null) return refused(unreachableResponse(found.record));
+  if (findSocketOf(server, found.record) === null) return refused(await unreachableResponse(server, found.record));
   if (server.viewers.isFull(principal)) return refused(tooManyViewers);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   const access = {
@@ -133,7 +133,7 @@ async function findDevice(server: ServerContext, connectionId: string, principal
   const { record } = found;
   const connection = await findSettled(server, record);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
-  if (connection === null) return refused(unreachableResponse(record));
+  if (connection === null) return refused(await unreachableResponse(server, record));
   const target = commandTargetOf(server.hub, connection);
   return {
     kind: "open",

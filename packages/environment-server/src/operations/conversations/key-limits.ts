@@ -112,15 +112,16 @@ export async function queryDevice(
  * `queue_full` if too many commands wait for the device.
  */
 export async function refuseForeignConversation(
-  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
+  server: Pick<ServerContext, "store" | "commands" | "hub">,
   { agentIds }: Pick<Principal, "agentIds">,
   conversation: Conversation,
   connection: DeviceConnection,
   record: ConnectionRecord,
 ): Promise<PlainResponse | null> {
   if (agentIds === null || conversation.conversationId === defaultConversationId) return null;
+  const { commands, hub } = server;
   const outcome = await commands.askAgent(commandTargetOf(hub, connection), conversation);
-  const refusal = refusalOfQuery(outcome, record);
+  const refusal = await refusalOfQuery(server, outcome, record);
   if (refusal !== null) return refusal;
   if (outcome.kind === "done" && outcome.effect === conversation.agentId) return null;
   if (outcome.kind === "unknown") {
@@ -193,18 +194,19 @@ const changingMode =
  * a message before which such a mode may still take effect, or whose device cannot be asked; `null` otherwise.
  */
 async function settleModes(
-  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
+  server: Pick<ServerContext, "store" | "commands" | "hub">,
   limits: ConversationLimits,
   scope: ConversationScope,
   connection: DeviceConnection,
   record: ConnectionRecord,
 ): Promise<PlainResponse | null> {
-  if (!isModeChanging({ commands }, limits, scope)) return null;
+  const { commands, hub } = server;
+  if (!isModeChanging(server, limits, scope)) return null;
   const { environmentId: _row, ...conversation } = scope;
   const outcome = await commands.askUnreported(commandTargetOf(hub, connection), conversation);
-  const refusal = refusalOfQuery(outcome, record);
-  if (refusal !== null || !isModeChanging({ commands }, limits, scope)) return refusal;
-  return modeRefusal({ commands }, limits, scope);
+  const refusal = await refusalOfQuery(server, outcome, record);
+  if (refusal !== null || !isModeChanging(server, limits, scope)) return refusal;
+  return modeRefusal(server, limits, scope);
 }
 
 /**
@@ -212,14 +214,15 @@ async function settleModes(
  * that could not be checked because the device cannot be asked; `null` otherwise, even if it did not answer.
  */
 async function learnMode(
-  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
+  server: Pick<ServerContext, "store" | "commands" | "hub">,
   { maxMode }: Pick<Principal, "maxMode">,
   { environmentId, ...conversation }: ConversationScope,
   connection: DeviceConnection,
   record: ConnectionRecord,
 ): Promise<PlainResponse | null> {
+  const { commands, hub } = server;
   if (maxMode === null || commands.modes.modeOf(environmentId, conversation) !== undefined) return null;
-  return refusalOfQuery(await commands.askMode(commandTargetOf(hub, connection), conversation), record);
+  return refusalOfQuery(server, await commands.askMode(commandTargetOf(hub, connection), conversation), record);
 }
 
 function isInMode(mode: string | null | undefined, required: string): boolean {
@@ -227,10 +230,14 @@ function isInMode(mode: string | null | undefined, required: string): boolean {
 }
 
 /** The refusal of a request whose question did not reach the device, or whose device disconnected; `null` for any other outcome. */
-function refusalOfQuery(outcome: CommandOutcome<unknown>, record: ConnectionRecord): PlainResponse | null {
+async function refusalOfQuery(
+  server: Pick<ServerContext, "store">,
+  outcome: CommandOutcome<unknown>,
+  record: ConnectionRecord,
+): Promise<PlainResponse | null> {
   if (outcome.kind === "busy") return busyResponse;
   const isLost = outcome.kind === "unsent" || (outcome.kind === "unknown" && outcome.reason === "disconnected");
-  return isLost ? unreachableResponse(record) : null;
+  return isLost ? unreachableResponse(server, record) : null;
 }
 
 /** The response when too many commands wait for a device, or when it did not respond to an earlier change of the conversation. */

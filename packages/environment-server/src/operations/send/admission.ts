@@ -41,7 +41,7 @@ export async function admit(
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   // Later sends wait for it in the row's queue.
   const connection = await findSettled(server, record);
-  if (connection === null) return refused(unreachableResponse(record));
+  if (connection === null) return refused(await unreachableResponse(server, record));
   // Keys that set different modes would take the mode from each other.
   if (limits.setMode !== null && send.hasModeTurn !== true) return { kind: "needs_mode_turn" };
   // Answers from an earlier socket do not count.

@@ -66,7 +66,7 @@ export async function enqueue(initial: Send, place: MessagePlace | null): Promis
       return runInModeTurn(server, scope, place, () => enqueue({ ...current, hasModeTurn: true }, place));
     // Somebody may change the mode, or the device reconnect, after each answer.
     if (questionsLeft-- === 0)
-      return respond(modeRefusal(server, limitsOf(send), scope) ?? unreachableResponse(record));
+      return respond(modeRefusal(server, limitsOf(send), scope) ?? (await unreachableResponse(server, record)));
     queryResult = await askDevice(current, dispatch.kind);
   }
 }
@@ -183,7 +183,7 @@ async function dispatchNew(
     await undo(send, opened);
     signal?.throwIfAborted();
     if (server.isClosing()) return respond(problemResponse("shutting_down"));
-    return respond(refusal ?? (isReplaced ? replacedResponse(part) : unreachableResponse(record)));
+    return respond(refusal ?? (isReplaced ? replacedResponse(part) : await unreachableResponse(server, record)));
   }
   pending.markSent(opened, place?.waitedMs);
   messages.markSent(delivery);
