@@ -37,13 +37,14 @@ describe("clients that close their side of the connection after the request", ()
   });
 });
 
-test("connections over the limit get 503 and are closed, even without a request, and device sockets are refused earlier", async () => {
-  const { url, issueKey, connections } = await startNodeServer(undefined, {
-    maxConnections: 2,
+test("connections over the limit get 503 and are closed, even without a request, and sockets and streams of events are refused earlier", async () => {
+  const { url, issueKey, events, connections } = await startNodeServer(undefined, {
+    maxConnections: 10,
     config: { corsOrigins: ["https://page.example"] },
   });
   const { key } = await issueKey({ scopes: ["list", "connect"] });
-  const kept = [await openSocket(url), await openSocket(url)] as const;
+  const [device, reader] = [await openSocket(url), await openSocket(url)];
+  const others = await Promise.all(Array.from({ length: 8 }, () => openSocket(url)));
   expect(await readToEnd(await openSocket(url))).toBe("");
   const refused = await openSocket(url);
   const page = { authorization: `Bearer ${key}`, origin: "https://page.example" };
@@ -56,9 +57,15 @@ test("connections over the limit get 503 and are closed, even without a request,
   probe.write(requestHead("GET", "/livez"));
   expect(parseResponse(await readToEnd(probe))).toMatchObject({ status: 200, headers: { connection: "close" } });
   const headers = { authorization: `Bearer ${key}`, connection: "upgrade", upgrade: "websocket" };
-  kept[0].write(requestHead("GET", "/v1/environments/c/ws", headers));
-  expect(parseResponse(await readToEnd(kept[0]))).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
-  kept[1].destroy();
+  device.write(requestHead("GET", "/v1/environments/c/ws", headers));
+  expect(parseResponse(await readToEnd(device))).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+  reader.write(requestHead("GET", "/v1/environments/events", page));
+  expect(parseResponse(await readToEnd(reader))).toMatchObject({
+    status: 503,
+    headers: { "retry-after": "1", connection: "close", "access-control-allow-origin": "https://page.example" },
+  });
+  expect(events).not.toContainEqual(expect.objectContaining({ operation: "streamEvents" }));
+  for (const other of others) other.destroy();
   await connections.close();
 });
 

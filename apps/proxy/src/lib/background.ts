@@ -3,6 +3,8 @@ import { type Clock, sleep } from "@letta-environments/platform";
 
 /** Work that may outlast its request. A process waits for it before it stops. */
 export interface BackgroundWork {
+  /** How much work is running. */
+  readonly size: number;
   readonly start: (work: Promise<unknown>) => void;
   /** Resolves when no work is left, or after `graceMs` milliseconds. */
   readonly finish: (graceMs: number) => Promise<void>;
@@ -12,6 +14,9 @@ export interface BackgroundWork {
 export function createBackgroundWork(clock: Pick<Clock, "setTimer">): BackgroundWork {
   const running = new Set<Promise<unknown>>();
   return {
+    get size() {
+      return running.size;
+    },
     start(work) {
       running.add(work);
       const end = (): void => void running.delete(work);

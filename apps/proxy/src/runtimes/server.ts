@@ -107,6 +107,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
     prefix,
     maxSockets: connectionCapacity(settings.maxOpenFiles).inbound,
     onFailure: (cause) => instance.log({ type: "internal_error", requestId: "-", cause }),
+    onOverload: (overload) => instance.log({ type: "overloaded", ...overload }),
   });
   const app = createGatewayApp<FetchContext>(pipeline, {
     routes: instance.routes,

@@ -4,7 +4,8 @@ import type { Socket } from "node:net";
 import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createAdmission, isAdmitted, type OverloadReport, priorityOfRequest } from "./admission.ts";
+import { createAdmission, isAdmitted, priorityOfRequest } from "./admission.ts";
+import type { OverloadReport } from "./overload-report.ts";
 
 describe("the priority of requests", () => {
   test.each([
@@ -89,12 +90,12 @@ describe("admission", () => {
   test("admission closes connections over the limit, and reserves the last fifth for callers and single requests", () => {
     const { connect, ask, admission } = createWorld(10);
     const sockets = Array.from({ length: 8 }, connect);
-    expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([true, true]);
+    expect([admission.admitSocket({}), ask().outgoing.shouldKeepAlive]).toEqual([true, true]);
     sockets.push(connect(), connect());
-    expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([false, false]);
+    expect([admission.admitSocket({}), ask().outgoing.shouldKeepAlive]).toEqual([false, false]);
     for (const socket of sockets.slice(0, 3)) socket.emit("close");
     expect(connect().isDestroyed).toBe(false);
-    expect(admission.hasRoomForDevices()).toBe(true);
+    expect(admission.admitSocket({})).toBe(true);
   });
 
   test("admission refuses the request of a connection over the limit, and closes the connection when none comes in a second", async () => {
@@ -145,5 +146,20 @@ describe("admission", () => {
     expect(reports).toEqual([{ refusedRequests: 5, closedConnections: 1, inFlight: 1 }]);
     await clock.advance(5_000);
     expect(reports).toHaveLength(1);
+  });
+
+  test("sockets and streams of events that are refused for lack of connections are reported like other refused requests", async () => {
+    const { clock, connect, ask, admission, reports } = createWorld(10);
+    const events = "/v1/environments/events";
+    for (let count = 0; count < 8; count++) connect();
+    expect([admission.admitSocket({}), ask("GET", events).status]).toEqual([true, null]);
+    connect();
+    expect([admission.admitSocket({}), admission.admitSocket({})]).toEqual([false, false]);
+    const targets = [`${events}?include=output`, `http://gateway.example${events}`];
+    expect(targets.map((target) => ask("GET", target).status)).toEqual([503, 503]);
+    // These have no stream.
+    expect([ask("HEAD", events).status, ask("GET", "/v1/environments/device-1").status]).toEqual([null, null]);
+    await clock.advance(1_000);
+    expect(reports).toMatchObject([{ refusedRequests: 4, closedConnections: 0 }]);
   });
 });

@@ -6,10 +6,11 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "@letta-environments/platform";
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { isRead } from "../../http/gateway-request.ts";
+import { eventStreamMediaType, matchEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { isRead, requestTarget } from "../../http/gateway-request.ts";
 import type { Priority } from "../../upstream/concurrency.ts";
 import { createRequestCount } from "./drain.ts";
+import { createRefusalCount, type OnOverload } from "./overload-report.ts";
 
 /** The current load of the process. */
 export interface Load {
@@ -51,18 +52,17 @@ export function priorityOfRequest(method: string, target: string): Priority | nu
   return /^\/v1\/environments(?:\?|$)/.test(target) ? 2 : 1;
 }
 
-/** Reports refused requests and connections, at most once per second. */
-export interface OverloadReport {
-  readonly refusedRequests: number;
-  readonly closedConnections: number;
-  readonly inFlight: number;
+/** Whether the response to a request is a stream, which keeps its connection. */
+function opensStream({ method = "", url = "" }: AdmittedRequest): boolean {
+  const match = matchEndpoint(method, requestTarget(url).path);
+  return method === "GET" && match.kind === "matched" && match.endpoint.mediaType === eventStreamMediaType;
 }
 
 export interface AdmissionOptions {
   readonly clock: Pick<Clock, "monotonic" | "setTimer">;
   /** Maximum number of connections of callers and devices. */
   readonly maxConnections: number;
-  readonly onOverload: (report: OverloadReport) => void;
+  readonly onOverload: OnOverload;
 }
 
 /** The response to an admitted request: its end, and whether its connection stays open. */
@@ -81,25 +81,22 @@ export interface Admission {
    * served. At most 16 refused connections wait for that, because each is an open file; one more replaces one that has sent nothing.
    */
   accept(socket: Socket): void;
-  /** Counts a request until its end, or returns the response that refuses it. */
-  admit(incoming: AdmittedRequest, outgoing: AdmittedExchange): PlainResponse | null;
   /**
-   * Stops counting a request whose response is a stream. The limit on connections covers streams. Returns whether there is room for it: the
-   * last fifth of the connections is for other requests.
+   * Counts a request until its end, or returns the response that refuses it. A stream is admitted only while there is room for it: the last fifth of
+   * the connections is for other requests.
    */
-  admitStream(incoming: AdmittedRequest, outgoing: AdmittedExchange): boolean;
-  /** Whether another connection may become a device's socket. The last fifth is for callers. */
-  hasRoomForDevices(): boolean;
+  admit(incoming: AdmittedRequest, outgoing: AdmittedExchange): PlainResponse | null;
+  /** Stops counting a request whose response is a stream. The limit on connections covers streams. */
+  beginStream(incoming: AdmittedRequest, outgoing: AdmittedExchange): void;
+  /** Whether a connection may become the socket of a device or viewer. The last fifth is for callers. Counts a refusal. */
+  admitSocket(incoming: Partial<Pick<IncomingMessage, "socket">>): boolean;
 }
 
 /** Maximum number of requests in progress. */
 const maxInFlightRequests = 4_096;
 
-/** Up to this share of the maximum, connections are kept open between requests and may become device sockets. */
+/** Up to this share of the maximum, connections are kept open between requests and may become sockets and streams. */
 const keptShare = 0.8;
-
-/** The shortest time between two reports, in milliseconds. */
-const reportIntervalMs = 1_000;
 
 export function createAdmission({ clock, maxConnections, onOverload }: AdmissionOptions): Admission {
   const maxInFlight = Math.min(maxConnections, maxInFlightRequests);
@@ -107,9 +104,7 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
   const requests = createRequestCount();
   let turnBeganMs: number | null = null;
   let admittedMeanwhile = 0;
-  let refusedRequests = 0;
-  let closedConnections = 0;
-  let isReporting = false;
+  const countRefusal = createRefusalCount(clock, () => requests.value, onOverload);
   const refused = createRefusedConnections(clock);
 
   /** Returns how long the turn of the event loop has taken so far, in milliseconds. A new turn starts the count. */
@@ -125,50 +120,44 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
     return 0;
   }
 
-  function report(): void {
-    if (isReporting) return;
-    isReporting = true;
-    clock.setTimer(reportIntervalMs, () => {
-      onOverload({ refusedRequests, closedConnections, inFlight: requests.value });
-      isReporting = false;
-      refusedRequests = 0;
-      closedConnections = 0;
-    });
+  const isRoomy = (): boolean => connections <= maxConnections * keptShare;
+
+  function refuse(): PlainResponse {
+    countRefusal("refusedRequests");
+    return overloaded;
   }
 
   return {
     accept(socket) {
       if (connections >= maxConnections) {
-        closedConnections += 1;
-        report();
+        countRefusal("closedConnections");
         return refused.add(socket);
       }
       connections += 1;
       socket.once("close", () => (connections -= 1));
     },
     admit(incoming, outgoing) {
-      if (connections > maxConnections * keptShare) outgoing.shouldKeepAlive = false;
+      if (!isRoomy()) outgoing.shouldKeepAlive = false;
       const priority = priorityOfRequest(incoming.method ?? "", incoming.url ?? "");
       const isRefused = refused.has(incoming.socket);
       if (isRefused) outgoing.shouldKeepAlive = false;
       if (isRefused && priority !== null) return overloaded;
+      if (!isRoomy() && opensStream(incoming)) return refuse();
       if (priority === null) return null;
       const busyMs = measureTurn();
       const load = { busyMs, admittedMeanwhile, inFlight: requests.value };
-      if (!isAdmitted(priority, load, maxInFlight)) {
-        refusedRequests += 1;
-        report();
-        return overloaded;
-      }
+      if (!isAdmitted(priority, load, maxInFlight)) return refuse();
       admittedMeanwhile += 1;
       requests.begin(incoming, outgoing);
       return null;
     },
-    admitStream(incoming, outgoing) {
-      requests.leave(incoming, outgoing);
-      return connections <= maxConnections * keptShare;
+    beginStream: requests.leave,
+    admitSocket({ socket }) {
+      if (isRoomy()) return true;
+      // A connection over the limit is counted already.
+      if (!refused.has(socket)) refuse();
+      return false;
     },
-    hasRoomForDevices: () => connections <= maxConnections * keptShare,
   };
 }
 

@@ -23,7 +23,7 @@ export interface HonoListenerOptions {
   readonly pipeline: Pick<Pipeline, "handle" | "refuse">;
   readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
-  readonly admission: Pick<Admission, "admitStream">;
+  readonly admission: Pick<Admission, "beginStream">;
   /** Receives failures that become a 500, or have no request to respond to. */
   readonly onFailure: (cause: unknown) => void;
 }

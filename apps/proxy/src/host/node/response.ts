@@ -1,34 +1,23 @@
 /** Writes a response to Node's own response object, whole or as a stream. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
-import { finishResponse, isStreamed, type StreamedResponse } from "../../http/response.ts";
-import { type Admission, overloaded } from "./admission.ts";
+import type { PlainResponse } from "@letta-environments/schema";
+import { isStreamed, type StreamedResponse } from "../../http/response.ts";
+import type { Admission } from "./admission.ts";
 
 /**
- * Sends a response. For one with a stream there must be room; otherwise 503 `overloaded` is sent instead.
+ * Sends a response.
  *
  * @throws TypeError if Node refuses a header field
  */
 export function sendResponse(
-  admission: Pick<Admission, "admitStream">,
+  admission: Pick<Admission, "beginStream">,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   response: PlainResponse | StreamedResponse,
 ): void {
   if (!isStreamed(response)) return sendWhole(response, outgoing);
-  if (admission.admitStream(incoming, outgoing)) return sendStream(response, outgoing);
-  void response.stream.cancel().catch(() => undefined);
-  outgoing.shouldKeepAlive = false;
-  const { "x-request-id": requestId = "" } = response.headers;
-  const { status, headers, body } = finishResponse(overloaded, requestId, "GET");
-  sendWhole({ status, headers: { ...headers, ...corsHeadersOf(response.headers) }, body }, outgoing);
-}
-
-/** The headers that let a web page read the response. */
-function corsHeadersOf(headers: PlainHeaders): PlainHeaders {
-  return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")),
-  );
+  admission.beginStream(incoming, outgoing);
+  sendStream(response, outgoing);
 }
 
 /**

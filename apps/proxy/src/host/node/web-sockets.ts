@@ -55,7 +55,7 @@ const limitCodes: readonly number[] = [policyViolation, messageTooBig, tryAgainL
 
 export interface WebSocketOptions {
   readonly randomId: RandomId;
-  readonly admission: Pick<Admission, "hasRoomForDevices">;
+  readonly admission: Pick<Admission, "admitSocket">;
   /** Receives failures of the code that serves a device. */
   readonly onFailure: (cause: unknown) => void;
   /** The path under which the gateway is mounted, with which every URL begins. Default: none. */
@@ -102,7 +102,7 @@ export function createUpgradeListener(
     if (refusal !== null) {
       return writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket, prefix), refusal));
     }
-    if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
+    if (!admission.admitSocket(incoming)) return refuse(socket, incoming, overloaded);
     const request = new NodeRequest(incoming, socket, prefix);
     const version = request.header("sec-websocket-version");
     // `ws` also speaks version 8, a draft. A handshake without a version is malformed, which `ws` reports once the caller is known.

@@ -5,6 +5,7 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { writeRawResponse } from "../../host/node/http-server.ts";
+import { createRefusalCount, type OnOverload } from "../../host/node/overload-report.ts";
 import { createUpgradeListener, type UpgradeListener } from "../../host/node/web-sockets.ts";
 import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 import { finishResponse, noSocketHere } from "../../http/response.ts";
@@ -34,22 +35,30 @@ export interface MountedHostOptions {
   /** Maximum number of sockets. */
   readonly maxSockets: number;
   readonly onFailure: (cause: unknown) => void;
+  readonly onOverload: OnOverload;
 }
 
 /** Creates a {@link MountedHost}. */
 export function createMountedHost(
   pipeline: Pick<Pipeline, "upgrade" | "refuse">,
-  { prefix, maxSockets, onFailure }: MountedHostOptions,
+  { prefix, maxSockets, onFailure, onOverload }: MountedHostOptions,
 ): MountedHost {
   const sockets = new Set<Duplex>();
   const bodies = new Set<() => void>();
   const requests = createBackgroundWork(systemClock);
+  const countRefusal = createRefusalCount(systemClock, () => requests.size, onOverload);
   let isClosing = false;
+
+  function admitSocket(): boolean {
+    const isAdmitted = sockets.size <= maxSockets;
+    if (!isAdmitted) countRefusal("refusedRequests");
+    return isAdmitted;
+  }
 
   const serve = createUpgradeListener(pipeline, {
     randomId,
     onFailure,
-    admission: { hasRoomForDevices: () => sockets.size <= maxSockets },
+    admission: { admitSocket },
     prefix,
   });
 
