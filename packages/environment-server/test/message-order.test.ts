@@ -79,6 +79,17 @@ describe("the order of messages", () => {
     expect(written(socket)).toEqual(ids);
   });
 
+  test("a message waits up to a second for the one before it, however long that one has waited itself", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    for (const id of ["a", "b", "c"]) void sendTo(harness, connectionId, id);
+    await harness.clock.advance(maxMessageWaitMs - 1);
+    acknowledge(socket, "a");
+    await harness.clock.advance(maxMessageWaitMs - 1);
+    expect(written(socket)).toEqual(["a", "b"]);
+    await harness.clock.advance(1);
+    expect(written(socket)).toEqual(["a", "b", "c"]);
+  });
+
   test("a message has its result within ten seconds, including the wait", async () => {
     const { harness, connectionId } = await setUp();
     const sent = ["a", "b"].map((id) => sendTo(harness, connectionId, id));

@@ -3,9 +3,10 @@
  * for a newer one, lets responses overtake reports, and handles a `runtime_start` late or never.
  */
 import { allowsMode, isSameMode, type Principal } from "@letta-environments/schema";
+import type { Clock } from "@letta-environments/platform";
 import { createRandom, type Random } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { maxStartMs } from "../src/limits.ts";
+import { acknowledgementTimeoutMs, maxMessageWaitMs, maxStartMs } from "../src/limits.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { anyone, createHarness, userMessage } from "./support/harness.ts";
 import { watchDevice } from "./support/viewer.ts";
@@ -23,20 +24,31 @@ const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
 interface Frame extends Record<string, unknown> {
   readonly type: string;
-  readonly request_id?: string;
+  readonly request_id?: string | undefined;
   readonly payload?: { readonly mode?: string; readonly messages?: readonly { readonly client_message_id: string }[] };
 }
 
-/** @param onRun called with the id of a message that runs, and the mode in which it does */
-function createDevice(random: Random, socket: FakeSocket, onRun: (id: string, mode: string) => void) {
+interface Observer {
+  /** Called with a frame that is written to the device. */
+  readonly onWritten: (frame: Frame) => void;
+  /** Called with the id of a message that runs, and the mode in which it does. */
+  readonly onRun: (id: string, mode: string) => void;
+  /** Called with a frame of the device that is about to arrive. */
+  readonly onDelivered: (frame: Frame) => void;
+}
+
+function createDevice(random: Random, socket: FakeSocket, { onWritten, onRun, onDelivered }: Observer) {
   const unread: Frame[] = [];
-  const sent: object[] = [];
+  const sent: Frame[] = [];
   const starts: Frame[] = [];
   let mode = "standard";
   /** The report that waits while much is unsent. */
-  let held: object | null = null;
+  let held: Frame | null = null;
   let isCongested = false;
-  socket.onFrame = (frame) => void unread.push(frame as Frame);
+  socket.onFrame = (frame) => {
+    unread.push(frame as Frame);
+    onWritten(frame as Frame);
+  };
   const report = (): void => {
     const frame = { type: "update_device_status", runtime, device_status: { current_permission_mode: mode } };
     if (isCongested) held = frame;
@@ -60,7 +72,7 @@ function createDevice(random: Random, socket: FakeSocket, onRun: (id: string, mo
       if (type === "sync") respond(frame);
       if (type === "runtime_start") starts.push(frame);
       if (type !== "input") return true;
-      onRun(payload?.messages?.[0]?.client_message_id ?? "", mode);
+      onRun(idOf(frame), mode);
       sent.push({ type: "input_accepted", request_id, accepted: true, disposition: "started" });
       return true;
     },
@@ -77,9 +89,36 @@ function createDevice(random: Random, socket: FakeSocket, onRun: (id: string, mo
     },
     deliverNext(): boolean {
       const frame = sent.shift();
-      if (frame !== undefined) socket.say(frame);
-      return frame !== undefined;
+      if (frame === undefined) return false;
+      onDelivered(frame);
+      socket.say(frame);
+      return true;
     },
+  };
+}
+
+function idOf({ payload }: Frame): string {
+  return payload?.messages?.[0]?.client_message_id ?? "";
+}
+
+/** Watches the messages that the device has not acknowledged, and calls back with the id of one that did not wait for them long enough. */
+function createOrderWatch(clock: Pick<Clock, "monotonic">, onEarly: (id: string) => void) {
+  const requestedAtMs = new Map<string, number>();
+  const writtenAtMs = new Map<string | undefined, number>();
+  return {
+    requested: (id: string) => void requestedAtMs.set(id, clock.monotonic()),
+    written(frame: Frame): void {
+      if (frame.type !== "input") return;
+      const now = clock.monotonic();
+      const id = idOf(frame);
+      // The result of an older one may be unknown already.
+      const isWaiting = (atMs: number): boolean => now - atMs < acknowledgementTimeoutMs - maxMessageWaitMs;
+      const oldestAtMs = [...writtenAtMs.values()].find(isWaiting);
+      if (oldestAtMs !== undefined && now - Math.max(oldestAtMs, requestedAtMs.get(id) ?? 0) < maxMessageWaitMs)
+        onEarly(id);
+      writtenAtMs.set(frame.request_id, now);
+    },
+    delivered: ({ request_id: requestId }: Frame) => void writtenAtMs.delete(requestId),
   };
 }
 
@@ -89,15 +128,22 @@ async function simulate(seed: number) {
   const { connectionId, socket } = await harness.connect("device-1");
   const senders = new Map<string, Principal>();
   const wrong: string[] = [];
-  const device = createDevice(random, socket, (id, mode) => {
-    const { keyId, maxMode, setMode } = senders.get(id) ?? anyone;
-    const isAllowed = allowsMode({ maxMode }, mode) && isSameMode(mode, setMode ?? mode);
-    if (!isAllowed) wrong.push(`world ${seed}: ${id} of '${keyId}' ran in ${mode}`);
+  const early: string[] = [];
+  const order = createOrderWatch(harness.clock, (id) => void early.push(`world ${seed}: ${id}`));
+  const device = createDevice(random, socket, {
+    onWritten: order.written,
+    onRun(id, mode) {
+      const { keyId, maxMode, setMode } = senders.get(id) ?? anyone;
+      const isAllowed = allowsMode({ maxMode }, mode) && isSameMode(mode, setMode ?? mode);
+      if (!isAllowed) wrong.push(`world ${seed}: ${id} of '${keyId}' ran in ${mode}`);
+    },
+    onDelivered: order.delivered,
   });
   const viewer = await watchDevice(harness, connectionId, operator);
   const send = (principal: Principal) => {
     const id = `m-${senders.size}`;
     senders.set(id, principal);
+    order.requested(id);
     return harness.send(connectionId, { messages: [userMessage(id)] }, { principal });
   };
   const advance = async (ms: number): Promise<void> => {
@@ -142,12 +188,13 @@ async function simulate(seed: number) {
     await drain();
     last.push((await answer).status);
   }
-  return { wrong, last };
+  return { wrong, early, last };
 }
 
-test("no message runs in a mode that its key does not allow, and no key is locked out once the device is idle", async () => {
+test("no message runs in a mode that its key does not allow or leaves too soon after another one, and no key is locked out once the device is idle", async () => {
   const worlds = [];
   for (let seed = 1; seed <= worldCount; seed++) worlds.push(await simulate(seed));
+  expect(worlds.flatMap(({ early }) => early)).toEqual([]);
   expect(worlds.flatMap(({ wrong }) => wrong)).toEqual([]);
   expect(
     worlds.flatMap(({ last }, index) => (last.some((status) => status !== 200) ? [{ seed: index + 1, last }] : [])),

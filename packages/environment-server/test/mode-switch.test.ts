@@ -224,6 +224,20 @@ test("messages of several keys that set the same mode wait for an earlier messag
   await Promise.all(sends);
 });
 
+test("a message waits up to a second for the acknowledgement of one of another key, however long the mode of that one took", async () => {
+  const { socket, clock, settle, send } = await setUp();
+  const sends = [send("agent-1", setting, "first"), send("agent-1", { ...setting, keyId: "other" }, "second")];
+  await clock.advance(2 * maxMessageWaitMs);
+  report(socket, "agent-1");
+  await clock.advance(maxMessageWaitMs - 1);
+  expect(socket.inputs()).toHaveLength(1);
+  await clock.advance(1);
+  expect(socket.inputs()).toHaveLength(2);
+  for (const { request_id: id } of socket.inputs()) socket.acknowledge(undefined, id);
+  await settle();
+  expect((await Promise.all(sends)).map(({ status }) => status)).toEqual([200, 200]);
+});
+
 test("a device that reports no mode keeps keys that set different modes waiting at the same time", async () => {
   const { clock, settle, send } = await setUp();
   const sends = [send("agent-1", setting), send("agent-2", editing)];

@@ -58,10 +58,10 @@ export function namedSends(
 }
 
 function isCandidate(
-  { isDecision, isSent, delivery: { scope } }: PendingDelivery,
+  { isDecision, sentAtMs, delivery: { scope } }: PendingDelivery,
   conversation: Conversation,
 ): boolean {
-  return isSent && !isDecision && isSameConversation(scope, conversation);
+  return sentAtMs !== null && !isDecision && isSameConversation(scope, conversation);
 }
 
 /** The loop and the queue of a conversation, as they were reported last. */

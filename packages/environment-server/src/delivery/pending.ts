@@ -9,7 +9,7 @@ import type { Clock } from "@letta-environments/platform";
 import { createRunningWork, type RunningWork } from "../closing.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { createGroups, dropOldest, type Groups } from "../collections.ts";
-import { acknowledgementTimeoutMs, maxLateAcknowledgements, outcomeRetryMs } from "../limits.ts";
+import { acknowledgementTimeoutMs, maxLateAcknowledgements, maxMessageWaitMs, outcomeRetryMs } from "../limits.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
 
@@ -26,8 +26,8 @@ export interface PendingDelivery {
   readonly ended: Promise<void>;
   /** No outcome is known yet. */
   readonly isWaiting: boolean;
-  /** Its frame was written. */
-  readonly isSent: boolean;
+  /** When its frame was written, in monotonic time; `null` before. */
+  readonly sentAtMs: number | null;
   /** The outcome that follows from a report of the device, if no acknowledgement arrives; `null` without a report. */
   readonly reportedOutcome: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
 }
@@ -50,9 +50,9 @@ export interface PendingDeliveries {
   /**
    * Starts the deadline of a send whose frame was just written. Its acknowledgement may have arrived already.
    *
-   * @param waitedMs how much of the time for the acknowledgement has already passed
+   * @param requestedAtMs when its wait began, in monotonic time; at most {@link maxMessageWaitMs} of the wait count towards the deadline
    */
-  markSent(pending: PendingDelivery, waitedMs?: number): void;
+  markSent(pending: PendingDelivery, requestedAtMs?: number): void;
   find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
   /** The outcome of a send that could not be stored yet. It takes precedence over the stored one. */
   unsavedOutcome(deliveryId: string): DeliveryOutcome | undefined;
@@ -92,7 +92,7 @@ interface Dependencies {
 
 interface Entry extends PendingDelivery {
   isWaiting: boolean;
-  isSent: boolean;
+  sentAtMs: number | null;
   reportedOutcome: PendingDelivery["reportedOutcome"];
   readonly device: DeviceReference;
   readonly resolve: (outcome: DeliveryOutcome) => void;
@@ -133,11 +133,11 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
   return {
     open: (delivery, device, facts) => open(state, delivery, device, facts),
     discard: ({ delivery }) => void entries.delete(delivery.scope.environmentId, delivery.id),
-    markSent({ delivery }, waitedMs = 0) {
+    markSent({ delivery }, requestedAtMs = state.clock.monotonic()) {
       const entry = entries.find(delivery.scope.environmentId, delivery.id);
       if (entry?.isWaiting !== true) return;
-      entry.isSent = true;
-      const timeoutMs = acknowledgementTimeoutMs - waitedMs;
+      entry.sentAtMs = state.clock.monotonic();
+      const timeoutMs = acknowledgementTimeoutMs - Math.min(maxMessageWaitMs, entry.sentAtMs - requestedAtMs);
       entry.cancelDeadline = state.clock.setTimer(timeoutMs, () => endWait(state, entry, "timeout"));
     },
     find: entries.find,
@@ -170,7 +170,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
       const sent = entries
         .names()
         .flatMap(entries.of)
-        .filter((entry) => entry.isSent);
+        .filter((entry) => entry.sentAtMs !== null);
       for (const entry of sent) endWait(state, entry, "shutdown");
       await Promise.all([...sent.map((entry) => entry.outcome), state.lateWrites.settled()]);
       await state.writer.close();
@@ -191,7 +191,7 @@ function open(state: State, delivery: Delivery, device: DeviceReference, facts: 
     ended,
     end,
     isWaiting: true,
-    isSent: false,
+    sentAtMs: null,
     reportedOutcome: null,
     cancelDeadline,
   };
@@ -232,8 +232,8 @@ function storeLate(
 }
 
 function endWait(state: State, entry: Entry, reason: WaitEndReason): void {
-  const { isDecision, reportedOutcome, isSent, isWaiting } = entry;
-  if (!isWaiting || !isSent) return;
+  const { isDecision, reportedOutcome, sentAtMs, isWaiting } = entry;
+  if (!isWaiting || sentAtMs === null) return;
   const { id, scope } = entry.delivery;
   // A request also disappears when its turn is stopped. A connected device rejects the decision then; one that was lost cannot.
   const outcome = isDecision && reason === "disconnected" ? null : reportedOutcome;

@@ -20,8 +20,8 @@ export interface MessagePlace {
   readonly messageIds: readonly string[];
   /** Characters that they take in the queue of the device. */
   readonly length: number;
-  /** For how long it has waited for earlier messages, in milliseconds; at most {@link maxMessageWaitMs}. */
-  waitedMs: number;
+  /** When it got its place, in monotonic time. */
+  readonly requestedAtMs: number;
   /** Aborted when it must not wait any longer, such as before a stop. */
   readonly waitCancelled: AbortSignal;
   /** Its send is already pending, and is counted there. */
@@ -87,14 +87,11 @@ export function createMessageOrder(clock: Clock): MessageOrder {
       const key = stopKeyOf(scope);
       const queueKey = JSON.stringify([keyOf(scope), separateQueueKeyId]);
       const isAlone = !queue.isBusy(queueKey);
-      const startedAtMs = clock.monotonic();
+      const requestedAtMs = clock.monotonic();
       const { promise: queueReleased, resolve: releaseQueue } = Promise.withResolvers<void>();
       const wait = new AbortController();
-      const place = { messageIds, length, waitedMs: 0, waitCancelled: wait.signal, isPending: false, releaseQueue };
-      const result = queue.run(queueKey, () => {
-        place.waitedMs = Math.min(maxMessageWaitMs, clock.monotonic() - startedAtMs);
-        return run(place);
-      });
+      const place = { messageIds, length, requestedAtMs, waitCancelled: wait.signal, isPending: false, releaseQueue };
+      const result = queue.run(queueKey, () => run(place));
       const ended = Promise.allSettled([result]);
       const started: StartedMessage = { agentId: scope.agentId, place, cancelWait: () => wait.abort(), ended };
       messages.add(key, started);
@@ -133,18 +130,24 @@ export function createMessageOrder(clock: Clock): MessageOrder {
 
 /** The message of a conversation whose acknowledgement a message must wait for; `null` when it may leave. */
 export function findPredecessor(
-  { pending }: { readonly pending: Pick<PendingDeliveries, "listWaiting"> },
+  { pending, clock }: { readonly pending: Pick<PendingDeliveries, "listWaiting">; readonly clock: Clock },
   scope: ConversationScope,
-  { waitedMs, waitCancelled }: MessagePlace,
+  place: MessagePlace,
   { queues }: Pick<DeviceConnection, "queues">,
 ): PendingDelivery | null {
-  if (waitedMs >= maxMessageWaitMs || waitCancelled.aborted) return null;
+  if (place.waitCancelled.aborted) return null;
   // If messages are queued, the device adds new ones to its queue and acknowledges them immediately. A running turn is not enough, because it can end
   // before the messages arrive. With a queue, another turn follows, which would have to end before they arrive as well.
   if (queues !== null && queues.sizeOf(scope, []).count > 0) return null;
-  const isBefore = ({ isSent, isDecision, reportedOutcome, delivery }: PendingDelivery): boolean =>
-    isSent && !isDecision && reportedOutcome === null && isSameConversation(delivery.scope, scope);
-  return pending.listWaiting(scope.environmentId).find(isBefore) ?? null;
+  const isBefore = ({ sentAtMs, isDecision, reportedOutcome, delivery }: PendingDelivery): boolean =>
+    sentAtMs !== null && !isDecision && reportedOutcome === null && isSameConversation(delivery.scope, scope);
+  const oldest = pending.listWaiting(scope.environmentId).find(isBefore);
+  return oldest !== undefined && waitEndMs(place, oldest) > clock.monotonic() ? oldest : null;
+}
+
+/** When a message no longer waits for an earlier one, in monotonic time. The wait counts from when both were there. */
+function waitEndMs({ requestedAtMs }: MessagePlace, { sentAtMs }: PendingDelivery): number {
+  return Math.max(requestedAtMs, sentAtMs ?? 0) + maxMessageWaitMs;
 }
 
 /** Waits until the device has reported the earlier message or its outcome is known, the wait is over or cancelled, or the caller has disconnected. */
@@ -154,7 +157,6 @@ export async function awaitPredecessor(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (signal?.aborted === true || place.waitCancelled.aborted) return;
-  const startedAtMs = clock.monotonic();
   place.releaseQueue();
   await new Promise<void>((resolve) => {
     const end = (): void => {
@@ -163,10 +165,9 @@ export async function awaitPredecessor(
       place.waitCancelled.removeEventListener("abort", end);
       resolve();
     };
-    const cancelTimer = clock.setTimer(maxMessageWaitMs - place.waitedMs, end);
+    const cancelTimer = clock.setTimer(waitEndMs(place, predecessor) - clock.monotonic(), end);
     signal?.addEventListener("abort", end);
     place.waitCancelled.addEventListener("abort", end);
     void predecessor.ended.then(end);
   });
-  place.waitedMs = Math.min(maxMessageWaitMs, place.waitedMs + clock.monotonic() - startedAtMs);
 }

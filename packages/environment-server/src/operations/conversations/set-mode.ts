@@ -11,7 +11,6 @@ import {
 } from "@letta-environments/schema";
 import { modeKeyOf } from "../../device-commands/conversation-modes.ts";
 import type { CommandOutcome } from "../../device-commands/waiting-commands.ts";
-import { maxMessageWaitMs } from "../../limits.ts";
 import type { ConnectionRecord, ConversationScope } from "../../ports.ts";
 import type { ServerContext } from "../context.ts";
 import { findSettled } from "../reach.ts";
@@ -46,21 +45,17 @@ export function needsModeSwitch(
 
 /**
  * Runs a message of a key that sets a mode when no other such message of its conversation runs: keys with different modes would take the mode from each
- * other. The wait counts as part of the wait for earlier messages.
+ * other.
  */
 export function runInModeTurn<Result>(
-  { queue, clock }: Pick<ServerContext, "queue" | "clock">,
+  { queue }: Pick<ServerContext, "queue">,
   scope: ConversationScope,
   place: MessagePlace | null,
   run: () => Promise<Result>,
 ): Promise<Result> {
   const key = JSON.stringify(["mode", scope.environmentId, modeKeyOf(scope)]);
   if (queue.isBusy(key)) place?.releaseQueue();
-  const startedAtMs = clock.monotonic();
-  return queue.run(key, () => {
-    if (place !== null) place.waitedMs = Math.min(maxMessageWaitMs, place.waitedMs + clock.monotonic() - startedAtMs);
-    return run();
-  });
+  return queue.run(key, run);
 }
 
 /**

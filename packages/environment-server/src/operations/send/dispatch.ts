@@ -185,7 +185,7 @@ async function dispatchNew(
     if (server.isClosing()) return respond(problemResponse("shutting_down"));
     return respond(refusal ?? (isReplaced ? replacedResponse(part) : await unreachableResponse(server, record)));
   }
-  pending.markSent(opened, place?.waitedMs);
+  pending.markSent(opened, place?.requestedAtMs);
   messages.markSent(delivery);
   server.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id, ...(traceId && { traceId }) });
   return { kind: "pending", pending: opened, replayed: false };
