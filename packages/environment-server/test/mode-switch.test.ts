@@ -113,6 +113,27 @@ test("a message is not sent if the conversation leaves the mode before its turn 
   expect(written()).toEqual(["agent-1"]);
 });
 
+test("a key that may not use a conversation does not delay the messages of the key that may", async () => {
+  const { socket, clock, settle, sendBody } = await setUp();
+  const conversationId = "conv-1";
+  socket.say({
+    type: "update_device_status",
+    runtime: { agent_id: "agent-1", conversation_id: conversationId },
+    device_status: { current_permission_mode: "standard" },
+  });
+  const send = (agentId: string, principal: Principal) =>
+    sendBody({ agentId, conversationId, messages: [userMessage(`to ${agentId}`)] }, { principal });
+  const foreign = send("agent-2", { ...setting, keyId: "foreign", agentIds: ["agent-2"] });
+  await settle();
+  const own = send("agent-1", setting);
+  await settle();
+  expect(socket.inputs()).toHaveLength(1);
+  socket.acknowledge();
+  expect(await own).toMatchObject({ status: 200 });
+  await clock.advance(commandTimeoutMs);
+  expect(await foreign).toMatchObject({ status: 403, body: { errorCode: "agent_not_allowed" } });
+});
+
 test("a message says that the device is offline when it disconnects while it changes the mode", async () => {
   const { socket, settle, send } = await setUp();
   const sent = send("agent-1", setting);
@@ -124,15 +145,18 @@ test("a message says that the device is offline when it disconnects while it cha
 test("messages of keys that set different modes in one conversation leave one after the other, each in its mode", async () => {
   const { socket, settle, send, respond } = await setUp();
   const keys = [setting, editing, setting, editing].map((key, index) => ({ ...key, keyId: `key-${index}` }));
-  const sends = keys.map((key) => send("agent-1", key, key.keyId));
-  await settle();
+  const sends: Promise<Answer>[] = [];
+  for (const key of keys) {
+    sends.push(send("agent-1", key, key.keyId));
+    await settle();
+  }
   await respond();
-  expect((await Promise.all(sends)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-  const written = socket.frames.filter((frame) => frame["type"] === "input" || isChange(frame));
-  expect(written.map((frame) => (isChange(frame) ? frame.payload.mode : "message"))).toEqual([
-    ...["standard", "message", "acceptEdits", "message"],
-    ...["standard", "message", "acceptEdits", "message"],
+  // The device is not asked about a mode that the message before is waiting for.
+  expect(socket.frames.map((frame) => (isChange(frame) ? frame.payload.mode : frame["type"]))).toEqual([
+    ...["standard", "input", "acceptEdits", "input"],
+    ...["standard", "input", "acceptEdits", "input"],
   ]);
+  expect((await Promise.all(sends)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
 });
 
 test("the mode of a conversation is not changed for another key while the ids of a message are stored, which needs no change", async () => {

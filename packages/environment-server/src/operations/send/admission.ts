@@ -42,11 +42,9 @@ export async function admit(
   // Later sends wait for it in the row's queue.
   const connection = await findSettled(server, record);
   if (connection === null) return refused(await unreachableResponse(server, record));
-  // Keys that set different modes would take the mode from each other.
-  if (limits.setMode !== null && send.hasModeTurn !== true) return { kind: "needs_mode_turn" };
   // Answers from an earlier socket do not count.
   const answered = queryResult?.connection === connection ? queryResult : null;
-  const isQueryNeeded = needsDeviceQuery(server, limits, scope);
+  const isQueryNeeded = needsDeviceQuery(server, limitsToQuery(send), scope);
   if (isQueryNeeded && answered?.kind !== "needs_device_answer") return { kind: "needs_device_answer" };
   const unwanted =
     (isQueryNeeded ? answered?.refusal : null) ??
@@ -55,6 +53,8 @@ export async function admit(
     (plan ? await refuseLaterDecisions(send, plan.parts, connection) : null) ??
     refuseOwnMode(principal, limits);
   if (unwanted !== null) return refused(unwanted);
+  // Keys that set different modes would take the mode from each other.
+  if (needsModeTurn(send)) return { kind: "needs_mode_turn" };
   const predecessor = place === null ? null : findPredecessor(server, scope, place, connection);
   // A message that would be refused anyway does not wait.
   if (place !== null && predecessor !== null && checkQueue(send, connection) === null)
@@ -78,6 +78,16 @@ export function refuseOvertaken(send: Send): PlainResponse | null {
 /** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */
 export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Send): ConversationLimits {
   return { agentIds, maxMode, setMode: part.payload.kind === "create_message" ? (setMode ?? null) : null };
+}
+
+/** The limits about which the device is asked now. Those on the mode wait for the turn, which only a key that may use the conversation gets. */
+export function limitsToQuery(send: Send): ConversationLimits {
+  const limits = limitsOf(send);
+  return needsModeTurn(send) ? { ...limits, maxMode: null, setMode: null } : limits;
+}
+
+function needsModeTurn(send: Send): boolean {
+  return limitsOf(send).setMode !== null && send.hasModeTurn !== true;
 }
 
 const tooLong = "The messages waiting on the device have too many characters in total. Nothing was sent.";

@@ -9,7 +9,7 @@ import { classifyRepeat, outcomeResponse } from "../../delivery/repeat.ts";
 import { buildInputFrame, type InputPayload } from "../../dialects/build.ts";
 import type { Delivery } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
-import { admit, type Deferred, limitsOf, refuseOvertaken } from "./admission.ts";
+import { admit, type Deferred, limitsOf, limitsToQuery, refuseOvertaken } from "./admission.ts";
 import {
   addressedPayload,
   decidedResponse,
@@ -78,10 +78,9 @@ function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQ
   return server.queue.run(JSON.stringify([kind, mode, record.environment.id]), async () => {
     // Not for a frame that will not be sent.
     if (send.signal?.aborted === true || server.isClosing() || (await refuseOrRestart(send)) !== null) return null;
-    const limits = limitsOf(send);
     return kind === "needs_device_answer"
-      ? queryDevice(server, limits, scope, record)
-      : switchMode(server, principal.keyId, limits, scope, record);
+      ? queryDevice(server, limitsToQuery(send), scope, record)
+      : switchMode(server, principal.keyId, limitsOf(send), scope, record);
   });
 }
 
