@@ -162,6 +162,24 @@ describe("requests that wait for an answer of their device", () => {
     expect(await sent).toMatchObject({ status: 403, body: { errorCode: "agent_not_allowed" } });
   });
 
+  test("a send is written, however often its principal changes before its question is asked", async () => {
+    const { socket, send, confirm, questions, clock, settle } = await setUp();
+    const keyIds = Array.from({ length: 7 }, (_, index) => `key-${index}`);
+    // The device is asked one question at a time, so the others wait.
+    const sends = keyIds.map((keyId) => {
+      const body = { conversationId: `of ${keyId}`, messages: [userMessage(keyId)] };
+      return send(body, change({ keyId }), { ...limited, keyId });
+    });
+    for (const [index] of keyIds.entries()) {
+      await clock.advance(1_500);
+      expect(questions()).toHaveLength(index + 1);
+      confirm();
+      await settle();
+      socket.acknowledge();
+    }
+    expect((await Promise.all(sends)).map(({ status }) => status)).toEqual(keyIds.map(() => 200));
+  });
+
   test("a send that is written within a second is not decided again", async () => {
     const { socket, send, confirm, clock, settle } = await setUp();
     const sent = send({ conversationId: named }, () => expect.unreachable());

@@ -65,13 +65,17 @@ export async function enqueue(initial: Send, place: MessagePlace | null): Promis
     if (dispatch.kind === "needs_mode_turn")
       return runInModeTurn(server, scope, place, () => enqueue({ ...current, hasModeTurn: true }, place));
     // Somebody may change the mode, or the device reconnect, after each answer.
-    if (questionsLeft-- === 0)
+    if (questionsLeft === 0)
       return respond(modeRefusal(server, limitsOf(send), scope) ?? (await unreachableResponse(server, record)));
     queryResult = await askDevice(current, dispatch.kind);
+    if (queryResult !== null) questionsLeft -= 1;
   }
 }
 
-/** Asks a device for what a frame needs, or lets it switch to a mode. One at a time of each kind leaves places for the commands of other callers. */
+/**
+ * Asks a device for what a frame needs, or lets it switch to a mode. One at a time of each kind leaves places for the commands of other callers.
+ * Resolves with `null` without a question if the frame must be decided again, or its device is offline.
+ */
 function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQueryResult | null> {
   const { server, record, scope, principal } = send;
   const mode = kind === "needs_mode_switch" ? principal.setMode : null;
