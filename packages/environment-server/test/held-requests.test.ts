@@ -310,4 +310,20 @@ describe("requests that wait for something else", () => {
     expect(await sent).toMatchObject({ status: 401 });
     expect(socket.inputs()).toEqual([]);
   });
+
+  test("a message whose key gets a mode to set while it waits does not delay the messages of other keys", async () => {
+    const { socket, store, send, clock, settle } = await setUp();
+    const { findConnection } = store;
+    const slow = Promise.withResolvers<void>();
+    const delayed = (...given: Parameters<typeof findConnection>) => slow.promise.then(() => findConnection(...given));
+    Object.assign(store, { findConnection: delayed });
+    void send({}, changeOnce({ setMode: "standard" }));
+    await clock.advance(1_000);
+    slow.resolve();
+    await settle();
+    expect(socket.frames.at(-1)).toMatchObject({ type: "change_device_state" });
+    void send({ messages: [userMessage("m-2")], conversationId: named }, undefined, { ...anyone, keyId: "other" });
+    await settle();
+    expect(socket.inputs()).toMatchObject([{ runtime: { conversation_id: named } }]);
+  });
 });

@@ -67,6 +67,8 @@ export async function enqueue(initial: Send, place: MessagePlace | null): Promis
     // Somebody may change the mode, or the device reconnect, after each answer.
     if (questionsLeft === 0)
       return respond(modeRefusal(server, limitsOf(send), scope) ?? (await unreachableResponse(server, record)));
+    // The queue is for keys without limits, but this one has some now.
+    if (current.separateQueueKeyId === null) place?.releaseQueue();
     queryResult = await askDevice(current, dispatch.kind);
     if (queryResult !== null) questionsLeft -= 1;
   }
