@@ -83,7 +83,7 @@ function askDevice(send: Send, kind: DeviceQueryResult["kind"]): Promise<DeviceQ
   const mode = kind === "needs_mode_switch" ? principal.setMode : null;
   return server.queue.run(JSON.stringify([kind, mode, record.environment.id]), async () => {
     // Not for a frame that will not be sent.
-    if (send.signal?.aborted === true || server.isClosing() || (await refuseOrRestart(send)) !== null) return null;
+    if (send.signal?.aborted === true || (await refuseOrRestart(send)) !== null) return null;
     return kind === "needs_device_answer"
       ? queryDevice(server, limitsToQuery(send), scope, record)
       : switchMode(server, principal.keyId, limitsOf(send), scope, record);
