@@ -19,6 +19,9 @@ export const acknowledgementTimeoutMs = 10_000;
  */
 export const maxMessageWaitMs = 1_000;
 
+/** How long the host may take to decide again on a request that has waited, in milliseconds. Sends to the same device wait meanwhile. */
+export const maxDecisionMs = 10_000;
+
 /**
  * Pause between the opening of a socket and the first message on it, in milliseconds. A device acknowledges an input that
  * arrives before its own open handler has run, but never reports the turn.

@@ -53,6 +53,43 @@ test("a message that waits in another process is not sent if its caller disconne
   expect(socket.inputs()).toEqual([]);
 });
 
+test("a message that is on its way to another process is not sent if its caller disconnects", async () => {
+  for (let turns = 0; turns < 40; turns += 1) {
+    const { near, far } = createLinkedWorld();
+    const { connectionId, socket } = await far.connect("device-a");
+    const leaving = new AbortController();
+    const sent = near.send(connectionId, {}, { signal: leaving.signal }).catch(() => undefined);
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+    const sentBefore = socket.inputs().length;
+    leaving.abort(new Error("gone"));
+    await near.settle();
+    expect(socket.inputs()).toHaveLength(sentBefore);
+    if (sentBefore === 0) await sent;
+  }
+});
+
+test("a message whose process is lost while it is decided again there is not sent, and the next one leaves", async () => {
+  const { near, far, links } = createLinkedWorld();
+  const { connectionId, socket } = await far.connect("device-a");
+  const input = (id: string) => ({
+    params: { connectionId },
+    query: null,
+    body: { agentId: "agent-1", messages: [userMessage(id)] },
+  });
+  const decideAgain = () => new Promise<never>(() => undefined);
+  void far.server.operate("sendMessage", input("m-1"), anyone, { authority: null });
+  void near.server.operate("sendMessage", input("m-2"), anyone, { authority: null, decideAgain });
+  await near.clock.advance(maxMessageWaitMs);
+  const third = far.send(connectionId, { messages: [userMessage("m-3")], conversationId: "conv-1" });
+  await far.settle();
+  expect(socket.inputs()).toHaveLength(1);
+  links.cut("near");
+  await far.settle();
+  expect(socket.inputs().map(({ payload }) => payload.messages[0]?.client_message_id)).toEqual(["m-1", "m-3"]);
+  socket.acknowledge();
+  expect((await third).status).toBe(200);
+});
+
 test("a message that waits in another process is decided again in the process of its caller, and not sent if its key has ended", async () => {
   const { near, far } = createLinkedWorld();
   const { connectionId, socket } = await far.connect("device-a");

@@ -2,7 +2,7 @@
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import type { RequestContext } from "../src/index.ts";
-import { maxMessageWaitMs } from "../src/limits.ts";
+import { maxDecisionMs, maxMessageWaitMs } from "../src/limits.ts";
 import { allow } from "./support/decisions.ts";
 import { anyone, createHarness, type Harness, toAnswer, userMessage, withApprove } from "./support/harness.ts";
 import { runtime } from "./support/message-status.ts";
@@ -285,6 +285,26 @@ describe("requests that wait for something else", () => {
     socket.acknowledge();
     expect(await other).toMatchObject({ status: 200 });
     void first;
+  });
+
+  test("a send whose key cannot be checked again in time, or before the server closes, is refused, and does not hold up others any longer", async () => {
+    const { socket, send, clock, settle, server } = await setUp();
+    const hanging = (): Promise<never> => new Promise(() => undefined);
+    void send({ messages: [userMessage("m-1")] });
+    const second = send({ messages: [userMessage("m-2")] }, hanging);
+    await clock.advance(maxMessageWaitMs);
+    const other = send({ messages: [userMessage("m-3")], conversationId: named }, undefined, anyone);
+    await clock.advance(maxDecisionMs);
+    expect(await second).toMatchObject({ status: 503, body: { errorCode: "storage_unavailable" } });
+    expect(socket.inputs()).toHaveLength(2);
+    const last = send({ messages: [userMessage("m-4")], conversationId: named }, hanging);
+    await clock.advance(maxMessageWaitMs);
+    const closed = server.close();
+    await settle();
+    expect(await last).toMatchObject({ status: 503, body: { errorCode: "shutting_down" } });
+    await closed;
+    expect(socket.inputs()).toHaveLength(2);
+    void other;
   });
 
   test("the later part of a body whose key ends after the first part is not written, and the response says so", async () => {

@@ -2,7 +2,8 @@
  * Decides again on a request that has waited, before its next frame is written to its device: for the device's answer to a question, for an earlier
  * message, or for a request for permission. Meanwhile its key can have ended, and the device can have left the reach of the key.
  */
-import { type PlainResponse, type Principal, refused } from "@letta-environments/schema";
+import { type PlainResponse, type Principal, problemResponse, refused, type Refused } from "@letta-environments/schema";
+import { maxDecisionMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { Decide, ServerContext } from "./context.ts";
 import { findPermitted } from "./reach.ts";
@@ -16,7 +17,7 @@ const decisionValidMs = 1_000;
  * @param refuse Returns the refusal of its input for a principal; `null` if it may send it.
  */
 export function createDecision(
-  server: Pick<ServerContext, "store" | "clock">,
+  server: Pick<ServerContext, "store" | "clock" | "onClose" | "isClosing">,
   connectionId: string,
   permitted: Principal,
   { decideAgain, signal }: Pick<DeviceCallContext, "decideAgain" | "signal">,
@@ -27,7 +28,7 @@ export function createDecision(
   let decidedAtMs = clock.monotonic();
   return async () => {
     if (clock.monotonic() - decidedAtMs < decisionValidMs) return { kind: "permitted", principal };
-    const again = decideAgain && (await answerUntilAborted(decideAgain, signal));
+    const again = decideAgain && (await answerInTime(server, decideAgain, signal));
     if (again?.kind === "refused") return again;
     // Kept even if it is refused: the next call says "same" about these permissions.
     if (again?.kind === "changed") ({ principal } = again);
@@ -40,19 +41,33 @@ export function createDecision(
   };
 }
 
-/** Resolves with the answer, or rejects with the reason of `signal` as soon as it is aborted: other sends to the device wait for this one. */
-async function answerUntilAborted<Answer>(
+/**
+ * Resolves with the answer, or with a refusal after {@link maxDecisionMs} or when the server closes, because other sends to the device wait for this one.
+ * Rejects with the reason of `signal` as soon as it is aborted.
+ */
+async function answerInTime<Answer>(
+  { clock, onClose, isClosing }: Pick<ServerContext, "clock" | "onClose" | "isClosing">,
   ask: () => Promise<Answer>,
   signal: AbortSignal | undefined,
-): Promise<Answer> {
-  if (signal === undefined) return ask();
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const end = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", end);
+): Promise<Answer | Refused> {
+  signal?.throwIfAborted();
+  if (isClosing()) return refused(problemResponse("shutting_down"));
+  const ended = Promise.withResolvers<Refused>();
+  const cancelTimer = clock.setTimer(maxDecisionMs, () => ended.resolve(lateDecision));
+  const stopClosing = onClose(() => ended.resolve(refused(problemResponse("shutting_down"))));
+  const abort = (): void => ended.reject(signal?.reason);
+  signal?.addEventListener("abort", abort);
   try {
-    return await Promise.race([ask(), aborted.promise]);
+    return await Promise.race([ask(), ended.promise]);
   } finally {
-    signal.removeEventListener("abort", end);
+    cancelTimer();
+    stopClosing();
+    signal?.removeEventListener("abort", abort);
   }
 }
+
+const lateDecision: Refused = refused(
+  problemResponse("storage_unavailable", {
+    detail: "The request waited, and its key or token could not be checked again in time. It was not sent.",
+  }),
+);

@@ -54,8 +54,8 @@ export interface DeviceCallContext {
   readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
   /**
    * Called before a send or a control operation that has waited for a second or longer is written. Resolves with the present permissions of the
-   * caller, or with the response that refuses the request. It must settle: sends to the same device wait for it, until `signal` is aborted. The
-   * device is looked up again in any case.
+   * caller, or with the response that refuses the request. Sends to the same device wait for it, until `signal` is aborted or
+   * 10 seconds have passed. The device is looked up again in any case.
    */
   readonly decideAgain?: () => Promise<PresentCaller | Refused>;
   /**

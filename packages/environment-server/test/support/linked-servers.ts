@@ -28,14 +28,11 @@ interface Member {
   readonly podId: string;
   readonly local: LocalDevices;
   readonly lost: AbortController;
-  /** Cancels the calls that were passed to it, by their number. */
-  readonly calls: Map<number, AbortController>;
 }
 
 /** Creates {@link ServerLinks} over a store. */
 export function createServerLinks(store: EnvironmentStore): ServerLinks {
   const members = new Map<string, Member>();
-  let callCount = 0;
 
   /** Sends a message and resolves with the reply. */
   async function ask<Result>(member: Member, run: (local: LocalDevices) => Result | Promise<Result>): Promise<Result> {
@@ -65,22 +62,24 @@ export function createServerLinks(store: EnvironmentStore): ServerLinks {
     return latest;
   }
 
-  /** Passes a call to another server. Functions stay here: the end of the signal becomes a message. */
-  async function pass(member: Member, { request, principal, context }: DeviceCall): Promise<PlainResponse> {
+  /** Passes a call to another server. Functions stay here: the end of the signal becomes a message, which may arrive before the call. */
+  async function pass(
+    self: Member,
+    member: Member,
+    { request, principal, context }: DeviceCall,
+  ): Promise<PlainResponse> {
     const { signal, beforeSend: _here, onAccepted: _kept, connection: _looked, decideAgain, ...plain } = context;
     const question = decideAgain && { decideAgain: () => transfer(null).then(decideAgain).then(transfer) };
     signal?.throwIfAborted();
-    const number = (callCount += 1);
-    const message = await transfer({ request, principal, context: plain });
-    const cancel = (): void => member.calls.get(number)?.abort(new Error("the caller is gone"));
+    const cancelled = new AbortController();
+    const cancel = (): void => cancelled.abort(new Error("the caller is gone"));
     signal?.addEventListener("abort", cancel);
+    // The other server notices the loss of this one, which will neither answer its question nor cancel the call.
+    self.lost.signal.addEventListener("abort", cancel);
     try {
-      return await ask(member, (local) => {
-        const controller = new AbortController();
-        member.calls.set(number, controller);
-        const call = { ...message, context: { ...message.context, ...question, signal: controller.signal } };
-        return local.deliver(call).finally(() => member.calls.delete(number));
-      });
+      const message = await transfer({ request, principal, context: plain });
+      const context = { ...message.context, ...question, signal: cancelled.signal };
+      return await ask(member, (local) => local.deliver({ ...message, context }));
     } catch (cause) {
       signal?.throwIfAborted();
       if (!(cause instanceof LinkLostError)) throw cause;
@@ -88,12 +87,13 @@ export function createServerLinks(store: EnvironmentStore): ServerLinks {
       return problemResponse(request.operation === "sendMessage" ? "delivery_unknown" : "control_unknown");
     } finally {
       signal?.removeEventListener("abort", cancel);
+      self.lost.signal.removeEventListener("abort", cancel);
     }
   }
 
   return {
     join(podId, local) {
-      const self: Member = { podId, local, lost: new AbortController(), calls: new Map() };
+      const self: Member = { podId, local, lost: new AbortController() };
       members.set(podId, self);
       return createRouter({ self, store, members, askAll, locate, pass });
     },
@@ -114,7 +114,7 @@ function createRouter({
   readonly members: ReadonlyMap<string, Member>;
   readonly askAll: <Result>(run: (local: LocalDevices) => Result) => Promise<readonly Result[]>;
   readonly locate: (environmentId: string) => Promise<DeviceLocation | null>;
-  readonly pass: (member: Member, call: DeviceCall) => Promise<PlainResponse>;
+  readonly pass: (self: Member, member: Member, call: DeviceCall) => Promise<PlainResponse>;
 }): DeviceRouter {
   const queue = createKeyedQueue();
 
@@ -133,7 +133,7 @@ function createRouter({
       return { response: self.local.deliver({ ...call, context: { ...call.context, connection } }) };
     }
     const refusal = await refuse(call, connection);
-    return { response: refusal === null ? pass(owner, call) : Promise.resolve(refusal) };
+    return { response: refusal === null ? pass(self, owner, call) : Promise.resolve(refusal) };
   }
 
   return {
