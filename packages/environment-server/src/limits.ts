@@ -173,6 +173,9 @@ export const maxUnsavedMs: number = 3 * messageWriteDelayMs;
 /** The same with several servers, in milliseconds: others go on sending while the device of a killed one reconnects. */
 export const maxUnsavedElsewhereMs = 60_000;
 
+/** How often a wait for the end of a message reads its status, while another server may have the device, in milliseconds. */
+export const otherServerReadMs = 3_000;
+
 /** The last text of the assistant in a turn, in characters (UTF-16 code units). Longer texts are cut. */
 export const maxReplyLength: number = 64 * 1_024;
 

@@ -15,7 +15,7 @@ import {
   waitApplied,
 } from "@letta-environments/schema";
 import { conversationKey } from "../../dialects/conversation.ts";
-import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
+import { maxMessageConversations, maxSameMessages, otherServerReadMs } from "../../limits.ts";
 import { isSelected, type MessageFilter, type MessageSelection, type StoredMessage } from "../../message-log.ts";
 import { advance } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
@@ -68,18 +68,27 @@ export async function waitForEnd(
   durationMs: number,
   signal: AbortSignal | undefined,
 ): Promise<StoredMessage> {
-  const { clock, messages } = server;
+  const { clock, hub, messages } = server;
   if (hasEnded(message.status) || durationMs === 0) return message;
   const { scope, messageId } = message;
   await new Promise<void>((resolve) => {
     const cancelTimer = clock.setTimer(durationMs, finish);
+    let cancelRead = (): void => undefined;
     const stop = messages.onEnd(scope.environmentId, messageId, check);
     const stopClosing = server.onClose(finish);
     signal?.addEventListener("abort", finish);
     if (signal?.aborted === true) return finish();
     // It may have ended since it was read.
     check();
+    if (server.hasOtherServers) checkLater();
 
+    /** The device may have moved to another server, which stores the end. */
+    function checkLater(): void {
+      cancelRead = clock.setTimer(otherServerReadMs, () => {
+        if (hub.connectionOf(scope.environmentId) === null) check();
+        checkLater();
+      });
+    }
     function check(): void {
       void readMessage(server, message).then((found) => {
         if (found === null || hasEnded(found.status)) finish();
@@ -87,6 +96,7 @@ export async function waitForEnd(
     }
     function finish(): void {
       cancelTimer();
+      cancelRead();
       stop();
       stopClosing();
       signal?.removeEventListener("abort", finish);
