@@ -27,6 +27,7 @@ function entry(at: number): PendingApproval {
     owner: "key-1",
     cursor: { requestedAt: at - 1_000, digest: "0" },
     sent: null,
+    isReported: true,
     hasRequestFrame: false,
     sequence: 0,
   };

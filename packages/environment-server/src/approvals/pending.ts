@@ -44,6 +44,8 @@ export interface PendingApproval {
   cursor: ApprovalCursor;
   /** `null` while it is undecided. */
   sent: SentDecision | null;
+  /** It was reported in the events of this process, because its device asked here. */
+  isReported: boolean;
   /** Its device has asked in a frame that comes after the ends of earlier turns. A status that lists it can be early. */
   hasRequestFrame: boolean;
   /** Sequence number of the request that is pending now, counted over all devices. A count, not a time. */
@@ -120,6 +122,7 @@ export function createPendingApprovals({
         owner,
         cursor: { requestedAt, digest },
         sent: null,
+        isReported: false,
         hasRequestFrame: false,
         sequence: 0,
       };

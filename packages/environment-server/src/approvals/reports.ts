@@ -115,6 +115,7 @@ function request(
   // Its turn runs, or the device asks again in another one.
   updateSentDecision(known, { isTurnOver: false, isWithdrawn: false, replacement: replacementBy(known, report) });
   updatePolicy(state, requester, known);
+  if (known.sent === null && !known.isReported) reportRequested(state, known);
   state.enforcement.apply(known);
   if (hasRequestFrame && (known.sent?.replacement ?? null) === null) markRequestFrame(state, requester, known);
 }
@@ -169,7 +170,7 @@ export function replace(
   entry.sequence = ++state.sequence.last;
   state.writer.save(entry.approval);
   state.emit({ type: "approval_requested", ...requester.device, toolCallId: asked.toolCallId, tool: asked.tool });
-  state.onChange("requested", entry.approval);
+  reportRequested(state, entry);
   if (entry.approval.expiry !== approval.expiry) {
     state.enforcement.cancel(entry);
     state.enforcement.schedule(entry);
@@ -214,7 +215,7 @@ export function requestNew(
   entry.hasRequestFrame = hasRequestFrame;
   state.writer.save(approval);
   state.emit({ type: "approval_requested", ...requester.device, toolCallId: asked.toolCallId, tool: asked.tool });
-  state.onChange("requested", approval);
+  reportRequested(state, entry);
   for (const end of state.waiters.of(serialiseKey(key))) end();
   enforcement.apply(entry);
   requester.countRequest();
@@ -225,6 +226,12 @@ function markRequestFrame(state: ApprovalState, requester: ApprovalDevice, entry
   if (entry.hasRequestFrame) return;
   entry.hasRequestFrame = true;
   if (entry.sent === null) updateTrigger(state, requester, entry);
+}
+
+/** Reports a request of this process, or one that was read from the store and for which its device asks again. */
+function reportRequested({ onChange }: ApprovalState, entry: PendingApproval): void {
+  entry.isReported = true;
+  onChange("requested", entry.approval);
 }
 
 /** The device no longer asks. */
