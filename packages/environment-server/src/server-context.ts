@@ -112,7 +112,7 @@ export function createServerContext(
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const devices = createDeviceAdministration({ store, router, removals, emit, feed });
   const presentation = createPresentation({
-    router,
+    ...{ hub, router },
     countApprovals: (...values) => countApprovals({ approvals, commands, hub }, ...values),
     wallNow: time.wall,
   });

@@ -1,12 +1,21 @@
-import { openSqlite } from "@letta-environments/platform/node";
-import { createVirtualClock } from "@letta-environments/testkit";
-import type { Principal } from "@letta-environments/schema";
+import { openSqlite, sha256Hex } from "@letta-environments/platform/node";
+import { createVirtualClock, type EventSink } from "@letta-environments/testkit";
+import { onlineWindowMs, type Principal } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import {
+  type ChangeLog,
+  createLocalRouter,
+  createMemoryChangeLog,
+  type LocalDevices,
+  withSeparateLogs,
+} from "../src/index.ts";
+import { otherServerReadMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { allow, decide, payloads } from "./support/decisions.ts";
+import { listen, settleEvents } from "./support/event-streams.ts";
 import { createServerLinks } from "./support/linked-servers.ts";
-import { runtime, stateOf } from "./support/message-status.ts";
+import { retrieve, runtime, stateOf } from "./support/message-status.ts";
 
 const running = {
   ...{ type: "update_loop_status", runtime },
@@ -14,12 +23,17 @@ const running = {
 };
 const finished = { type: "turn_finished", runtime, run_id: "run-1", stop_reason: "end_turn" };
 
-/** Servers of one store that reach each other's devices. */
+/** Servers of one store that reach each other's devices. Each has its own log of changes, even if it is started again. */
 function createServers(store = createSqliteEnvironmentStore(openSqlite(":memory:")), storeOfFirst = store) {
   const clock = createVirtualClock();
   const links = createServerLinks(store);
-  const start = (podId: string, own = store): Harness =>
-    createHarness({ store: own, clock, podId, connectRouter: (local) => links.join(podId, local) });
+  const logs = new Map<string, ChangeLog>();
+  function start(podId: string, own = store): Harness {
+    const changes = logs.get(podId) ?? createMemoryChangeLog(sha256Hex(podId).slice(0, 16));
+    logs.set(podId, changes);
+    const connectRouter = (local: LocalDevices) => links.join(podId, local);
+    return createHarness({ store: withSeparateLogs(own, { changes }), clock, podId, connectRouter });
+  }
   return { first: start("first", storeOfFirst), second: start("second"), clock, store, links, start };
 }
 
@@ -76,6 +90,75 @@ test("a message whose server is killed before it stores the status is followed b
   expect(await stateOf(second, before.connectionId, "m-1")).toBe("finished");
 });
 
+test("a wait for the end of a message ends soon after the message has, although its device has moved to another server", async () => {
+  const { first, second, clock } = createServers();
+  const { connectionId, socket } = await first.connect("device-a");
+  const sent = first.send(connectionId);
+  await first.settle();
+  socket.acknowledge();
+  await sent;
+  socket.say(running);
+  await clock.advance(2_000);
+  const waiting = retrieve(first, connectionId, "m-1", "wait=finished&waitSeconds=60");
+  await first.settle();
+  const moved = await second.open(connectionId);
+  await clock.advance(20_000);
+  moved.say(running);
+  moved.say(finished);
+  await clock.advance(otherServerReadMs);
+  expect((await waiting).body).toMatchObject({ state: "finished" });
+});
+
+describe("events of a device that moves to another server", () => {
+  const connectionsIn = ({ events }: EventSink) =>
+    events.filter(({ type }) => type === "environment").map(({ data }) => data["connectionId"]);
+
+  test("it is offline in the stream of the server that it has left, and in that of the next one until it leaves that, too", async () => {
+    const { first, second, clock } = createServers();
+    const left = await listen(first);
+    const joined = await listen(second);
+    const before = await first.connect("device-a");
+    await clock.advance(2_000);
+    const after = await second.connect("device-a");
+    await clock.advance(2_000);
+    after.socket.listener.onClose(1006);
+    await clock.advance(2_000);
+    await settleEvents(first);
+    expect(connectionsIn(left)).toEqual([null, before.connectionId, null]);
+    expect(connectionsIn(joined)).toEqual([null, after.connectionId, null]);
+  });
+
+  test("it is offline in the stream of a server that was killed and started again, although it is connected elsewhere by then", async () => {
+    const { first, second, clock, links, start } = createServers();
+    await listen(first);
+    const { connectionId } = await first.connect("device-a");
+    await clock.advance(2_000);
+    links.cut("first");
+    const again = await listen(start("first"));
+    const socket = await second.open(connectionId);
+    await clock.advance(60_000);
+    socket.say({ type: "ping" });
+    await clock.advance(onlineWindowMs - 60_000);
+    await settleEvents(second);
+    expect(connectionsIn(again)).toEqual([null]);
+  });
+
+  test("events and the end of a server do not wait for other servers", async () => {
+    const silent = new Promise<never>(() => undefined);
+    const server = createHarness({
+      connectRouter: (local) => ({ ...createLocalRouter(local), presence: () => silent }),
+    });
+    const sink = await listen(server);
+    const { connectionId, socket } = await server.connect("device-a");
+    await server.clock.advance(2_000);
+    socket.listener.onClose(1006);
+    await server.settle();
+    await server.server.close();
+    await settleEvents(server);
+    expect(connectionsIn(sink)).toEqual([null, connectionId, null]);
+  });
+});
+
 describe("requests for permission of a device that moves to another server", () => {
   const deadlineMs = 60_000;
   const withDeadline: Principal = { ...withApprove, approvalPolicy: { deniedTools: [], deadlineMs } };
@@ -109,6 +192,17 @@ describe("requests for permission of a device that moves to another server", () 
     await second.settle();
     again.acknowledge();
     expect((await decided).status).toBe(200);
+  });
+
+  test("they are requested in the events of its new server when the device asks again, once", async () => {
+    const { second, clock, connectionId } = await ask();
+    const { events } = await listen(second, { principal: withApprove });
+    const again = await second.open(connectionId);
+    await clock.advance(1_000);
+    for (let count = 0; count < 2; count += 1) again.ask("call-1");
+    await settleEvents(second);
+    const changes = events.filter(({ type }) => type === "approval").map(({ data }) => data["change"]);
+    expect(changes).toEqual(["requested"]);
   });
 
   test("a deadline does not begin again", async () => {

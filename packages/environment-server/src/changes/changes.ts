@@ -1,5 +1,4 @@
 /** Combines the parts of this folder: the feed that the server reports to, and the streams that readers open. */
-import type { MaybePromise } from "@letta-environments/platform";
 import type { ChangeLog } from "../change-log.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
@@ -21,7 +20,7 @@ export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "r
   readonly store: ChangeLog & Pick<EnvironmentRows, "findEnvironments" | "listEnvironments">;
   readonly time: Pick<StoredTime, "now" | "expiryNow">;
   /** Shows an environment in events. */
-  readonly presentEnvironment: (row: EnvironmentRow) => MaybePromise<EventEnvironment>;
+  readonly presentEnvironment: (row: EnvironmentRow) => EventEnvironment;
   readonly isConnected: (environmentId: string) => boolean;
   readonly presentMessage: Parameters<typeof createChangeFeed>[0]["present"];
 }

@@ -15,7 +15,7 @@ import {
 import type { EventEnvironment } from "../changes/environment-changes.ts";
 import type { DeviceStatus, EnvironmentRow } from "../ports.ts";
 import type { DeviceRouter } from "../routing/router.ts";
-import type { Presence } from "../socket/connection.ts";
+import type { LocalSockets, Presence } from "../socket/connection.ts";
 
 const noScopes: ReadonlySet<Scope> = new Set();
 
@@ -27,8 +27,11 @@ export interface Presentation {
   one(principal: Principal, row: EnvironmentRow): MaybePromise<PlainResponse>;
   /** Builds the response with a page of rows. */
   page(principal: Principal, rows: readonly EnvironmentRow[], hasNextPage: boolean): MaybePromise<PlainResponse>;
-  /** Shows a row in events: members that are visible to everyone who may see the row and do not change all the time. */
-  inEvents(row: EnvironmentRow): MaybePromise<EventEnvironment>;
+  /**
+   * Shows a row in events: members that are visible to everyone who may see the row and do not change all the time. A device that is connected to
+   * another server is offline there, because only changes here cause events.
+   */
+  inEvents(row: EnvironmentRow): EventEnvironment;
   /** The row whose device is online with the latest heartbeat, else the one that was seen last; `undefined` without rows. */
   mostRecentlySeen<Row extends EnvironmentRow>(rows: readonly Row[]): MaybePromise<Row | undefined>;
 }
@@ -42,10 +45,12 @@ interface Shown {
 }
 
 export function createPresentation({
+  hub,
   router,
   countApprovals,
   wallNow,
 }: {
+  readonly hub: Pick<LocalSockets, "presence">;
   readonly router: Pick<DeviceRouter, "presence">;
   /** The number of a row's pending requests for permission that a principal may decide on. */
   readonly countApprovals: (principal: Principal, environmentId: string) => number;
@@ -54,9 +59,6 @@ export function createPresentation({
 }): Presentation {
   // A store returns the same object for a row until the row changes.
   const shown = new WeakMap<EnvironmentRow, Shown>();
-
-  const presenceOf = (row: EnvironmentRow): MaybePromise<Presence | null> =>
-    mapMaybe(router.presence([row.id]), ([presence = null]) => presence);
 
   function textOf(principal: Principal, row: EnvironmentRow, presence: Presence | null): string {
     const showsDetails = principal.scopes.has("details");
@@ -78,13 +80,15 @@ export function createPresentation({
 
   return {
     one: (principal, row) =>
-      mapMaybe(presenceOf(row), (presence) => jsonTextResponse(200, textOf(principal, row, presence))),
+      mapMaybe(router.presence([row.id]), ([presence = null]) =>
+        jsonTextResponse(200, textOf(principal, row, presence)),
+      ),
     page: (principal, rows, hasNextPage) =>
       mapMaybe(router.presence(rows.map(({ id }) => id)), (presences) => {
         const connections = rows.map((row, index) => textOf(principal, row, presences[index] ?? null)).join(",");
         return jsonTextResponse(200, `{"connections":[${connections}],"hasNextPage":${hasNextPage}}`);
       }),
-    inEvents: (row) => mapMaybe(presenceOf(row), (presence) => toEventEnvironment(row, presence, wallNow())),
+    inEvents: (row) => toEventEnvironment(row, hub.presence([row.id])[0] ?? null, wallNow()),
     mostRecentlySeen(rows) {
       if (rows.length < 2) return rows[0];
       return mapMaybe(router.presence(rows.map(({ id }) => id)), (presences) => {

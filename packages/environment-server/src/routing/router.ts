@@ -88,7 +88,7 @@ export interface LocalDevices extends LocalSockets {
   deliver(call: DeviceCall): Promise<PlainResponse>;
 }
 
-/** The devices that can be reached: see the description of this file. A promise that rejects fails the request. */
+/** The devices that can be reached: see the description of this file. A promise that rejects fails the request, and one that does not settle holds it up. */
 export interface DeviceRouter {
   /** As {@link LocalDevices.presence}, of the devices of every process. */
   presence(environmentIds: readonly string[]): MaybePromise<readonly (Presence | null)[]>;
