@@ -4,6 +4,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { listen, settleEvents } from "./support/event-streams.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import {
   type Answer,
@@ -328,7 +329,7 @@ describe("requests that survive a disconnect", () => {
     expect(await listedIds(harness)).toEqual([]);
   });
 
-  test("pending requests survive a restart of the server, with their age, and can be decided after it", async () => {
+  test("pending requests survive a restart of the server, with their age, are requested in events again, and can be decided after it", async () => {
     const clock = createVirtualClock();
     const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
     const before = createHarness({ clock, store });
@@ -344,8 +345,12 @@ describe("requests that survive a disconnect", () => {
       { id: "call-1", ageMs: 10_000, input: { command: "ls" }, connectionId: null },
       { id: "call-2" },
     ]);
+    const { events } = await listen(after, { principal: withApprove });
     const again = await after.open(connectionId);
-    again.ask("call-1");
+    for (let count = 0; count < 2; count += 1) again.ask("call-1", { input: { command: "ls" } });
+    await settleEvents(after);
+    const approvals = events.filter(({ type }) => type === "approval").map(({ data }) => data);
+    expect(approvals).toMatchObject([{ change: "requested", approval: { id: "call-1" } }]);
     const sent = decide(after, connectionId, "call-1", true);
     await after.settle();
     again.acknowledge({ accepted: true });
