@@ -19,7 +19,7 @@ const ruleSchemas: ReadonlyMap<unknown, JsonSchema> = new Map<unknown, JsonSchem
   [isTenantName, { ...identifier, not: { anyOf: [identifier["not"], { pattern: `^${passThroughTenantPrefix}` }] } }],
   [isPlainText, { minLength: 1, maxLength: maxTextLength, pattern: `^[^${control}]*[^\\s${control}][^${control}]*$` }],
   [isPolicyName, { pattern: "^[\\x20-\\x7e]{1,64}$", not: { enum: impossibleNames } }],
-  [isPolicyOverride, { pattern: "^(none|[0-9]{1,10}/[0-9]{1,9}[smhdw](/[0-9]{1,10})?)$" }],
+  [isPolicyOverride, { pattern: "^(none|[0-9]{1,10}/[0-9]{1,10}[smhdw](/[0-9]{1,10})?)$" }],
   [isApiPath, { pattern: "^/{1,2}v1/[\\x21-\\x7e]*$", not: { pattern: `^${rateLimitPath}([?]|$)` } }],
   [isJsonObject, { type: "object" }],
   [hasOneCaller, { oneOf: [{ required: ["keyId"] }, { required: ["claims"] }] }],

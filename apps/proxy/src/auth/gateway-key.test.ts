@@ -5,7 +5,8 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { issueTestKey, problemOf, testDigests, testMint, testPepper } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
-import { mintSecret, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
+import { mintSecret, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
+import type { KeyRateLimits } from "../keys/key-rate-limit.ts";
 import type { KeyStore } from "../ports.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import { generateKey, generateKeyId } from "../keys/key-format.ts";
@@ -172,6 +173,19 @@ describe("invalid keys", () => {
     expect(events).toEqual([{ type: "key_unsupported", keyId: record.id, features: ["from-the-future"] }]);
     expect(codeOf(await present(generateKey(record.id, randomBytes)))).toBe("invalid_key");
     expect(events).toHaveLength(1);
+  });
+
+  test("a key with a rate limit that cannot be read is 401 until the limit is changed", async () => {
+    const { store, clock, events, present } = setUp();
+    const { key, record } = await issueTestKey(store, clock);
+    const limit = async (rateLimits: KeyRateLimits): Promise<void> => {
+      await store.update(record.id, (current) => patchKey(current, { rateLimits }, clock.now()));
+    };
+    await limit({ "gateway-sends": "10/1m", "gateway-requests": "2/1y" });
+    expect(codeOf(await present(key))).toBe("invalid_key");
+    expect(events).toEqual([{ type: "key_unsupported", keyId: record.id, features: ["2/1y"] }]);
+    await limit({ "gateway-requests": "2/1w" });
+    expect(codeOf(await present(key))).toBeUndefined();
   });
 
   test("an unknown key is looked up once in five seconds, and accepted as soon as it exists", async () => {

@@ -115,3 +115,8 @@ test("a key that requires a feature this version does not support is unsupported
   expect(keyState(revokeKey(record, now), now)).toBe("revoked");
   expect(keyState({ ...record, requires: [] }, now)).toBe("active");
 });
+
+test("a key with a rate limit that this version cannot read is unsupported", () => {
+  expect(keyState(createTestKeyRecord({ rateLimits: { gone: "2/1w", other: "2/1y" } }), now)).toBe("unsupported");
+  expect(keyState(createTestKeyRecord({ rateLimits: { gone: "2/1w", other: "none" } }), now)).toBe("active");
+});

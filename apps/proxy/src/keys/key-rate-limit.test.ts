@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parsePolicyOverride, patchRateLimits } from "./key-rate-limit.ts";
+import { parsePolicyOverride, patchRateLimits, restrictingRateLimits } from "./key-rate-limit.ts";
 
 test.each([
   ["10/1m", { limit: 10, windowMs: 60_000, burst: 10 }],
@@ -39,4 +39,11 @@ test("a patch replaces overrides by name, and null removes one, or all", () => {
   expect(patchRateLimits({ a: "1/1s", b: "2/1s" }, { b: "3/1s", a: null })).toEqual({ b: "3/1s" });
   expect(patchRateLimits(null, { a: "1/1s" })).toEqual({ a: "1/1s" });
   expect([patchRateLimits({ a: "1/1s" }, null), patchRateLimits({ a: "1/1s" }, { a: null })]).toEqual([null, null]);
+});
+
+test("the limit that a key passes on can be read, also one with the longest window", () => {
+  const policy = { name: "a", unit: "requests", limit: 100, windowMs: 60_000, burst: 2 } as const;
+  const policies = [{ ...policy, mode: "enforce", onStoreError: "local", countsOnlyFailures: false }] as const;
+  const { a = "" } = restrictingRateLimits({ a: "5/36525d/3" }, policies) ?? {};
+  expect(parsePolicyOverride(a)).toEqual({ limit: 5, windowMs: 36_525 * 86_400_000, burst: 2 });
 });

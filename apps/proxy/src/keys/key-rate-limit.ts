@@ -25,7 +25,8 @@ export interface PolicyOverride {
 /** The format of an override, in words. */
 export const policyOverrideRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or none, such as 10/1m or 1000/1d/50";
 
-const overridePattern = /^([0-9]{1,10})\/([0-9]{1,9})([smhdw])(?:\/([0-9]{1,10}))?$/;
+/** It may grow: an older version refuses a key with a limit that it cannot read. */
+const overridePattern = /^([0-9]{1,10})\/([0-9]{1,10})([smhdw])(?:\/([0-9]{1,10}))?$/;
 
 /** The units of a window: those of durations in options, from a second up. */
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };

@@ -5,7 +5,7 @@
 import { type ApprovalPolicy, ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
 import * as v from "valibot";
 import { parseJson } from "../lib/json.ts";
-import type { KeyRateLimits } from "./key-rate-limit.ts";
+import { type KeyRateLimits, parsePolicyOverride } from "./key-rate-limit.ts";
 
 /** A stored gateway key, without the key itself, which is shown only once. Times are epoch milliseconds. */
 export interface KeyRecord extends KeyRestrictions {
@@ -140,7 +140,7 @@ export function approvalPolicyOfKey({
 /** Returns a key with the features that its restrictions require. Features that it required before are kept. */
 export function withRequirements(record: KeyRecord): KeyRecord {
   const needed = Object.entries(features).flatMap(([feature, isNeeded]) => (isNeeded(record) ? [feature] : []));
-  const requires = [...unsupportedFeatures(record), ...needed];
+  const requires = [...record.requires.filter(isUnknown), ...needed];
   return requires.join() === record.requires.join() ? record : { ...record, requires };
 }
 
@@ -161,9 +161,15 @@ export function earliest(...times: readonly (number | null)[]): number | null {
   return first === Infinity ? null : first;
 }
 
-/** Returns the features that a key requires and this version does not support. A key with such features is refused. */
-export function unsupportedFeatures({ requires }: Pick<KeyRecord, "requires">): readonly string[] {
-  return requires.filter((feature) => !Object.hasOwn(features, feature));
+const isUnknown = (feature: string): boolean => !Object.hasOwn(features, feature);
+
+/**
+ * Returns what this version cannot enforce of a key: the features that it requires and this version does not support, and the rate limits that it
+ * cannot read. Such a key is refused.
+ */
+export function unsupportedFeatures({ requires, rateLimits }: KeyRecord): readonly string[] {
+  const unreadable = Object.values(rateLimits ?? {}).filter((text) => parsePolicyOverride(text) === null);
+  return [...requires.filter(isUnknown), ...unreadable];
 }
 
 /** Orders keys by creation, then by id, for `Array.prototype.toSorted`. */

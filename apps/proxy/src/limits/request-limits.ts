@@ -183,7 +183,7 @@ function createPolicyOverrides(
     for (const policy of policies) {
       if (!Object.hasOwn(rateLimits, policy.name)) continue;
       const override = parsePolicyOverride(rateLimits[policy.name] ?? "");
-      // Overrides are validated when they are stored. One that cannot be read changes nothing.
+      // A key with one that cannot be read is refused.
       if (override !== null) overrides.set(policy.name, override === "none" ? null : { ...policy, ...override });
     }
     known.set(principal, overrides);
