@@ -45,6 +45,8 @@ test("explain without --url decides from stored data, and says what only the run
     "[?] apply the rate limits (unknown): what remains of gateway-requests is not known; ask the running gateway with --url",
   );
   expect(handedOn.stdout).not.toMatch(/\bleft\b/);
+  const messagesOf = await explain([keyId, "GET", "/v1/environments/c-1/messages", ...stored]);
+  expect(messagesOf.stdout).toContain("[?] read the devices (unknown): only the running gateway knows");
   const connectKey = await proxy.createKey({ scopes: ["connect"] });
   const registered = await fetch(`${proxy.url}/v1/environments/register`, {
     ...{ method: "POST", headers: { authorization: `Bearer ${connectKey}`, "content-type": "application/json" } },

@@ -45,7 +45,7 @@ export async function explainEmbedded(
   const context = { authority: request.authority, signal: request.signal };
   const { decoded } = input;
   const connectionId = "connectionId" in decoded.params ? decoded.params.connectionId : null;
-  const isRead = endpoint.method === "GET" && (connectionId === null || decoded.operation === "retrieveMessage");
+  const isRead = endpoint.method === "GET" && endpoint.successStatus !== 101;
   if (isRead && !settings.isRunning) return { rules: [notRunning("read the devices")], verdict: null };
   switch (decoded.operation) {
     case "listEnvironments":
@@ -78,7 +78,8 @@ function explainRead(response: PlainResponse): UpstreamExplanation {
   return { rules: [finding(findRuleName, "passed")], verdict: { status, errorCode: null } };
 }
 
-function refuseWith(rule: string, response: PlainResponse): UpstreamExplanation {
+/** The refusal by a rule of this process. */
+export function refuseWith(rule: string, response: PlainResponse): UpstreamExplanation {
   const { detail, errorCode } = describeProblem(response);
   return refuse([], rule, errorCode, response.status, detail);
 }

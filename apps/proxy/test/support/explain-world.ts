@@ -3,28 +3,33 @@ import { randomBytes } from "node:crypto";
 import { createEnvironmentServer, refuseInput } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
+import { problemResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect } from "vitest";
 import { createMemoryKeyStore } from "../../src/adapters/memory/key-store.ts";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
+import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
-import { createExplainEndpoint } from "../../src/explain/endpoint.ts";
-import type { Explanation } from "../../src/explain/explanation.ts";
+import { callerOfKey } from "../../src/explain/caller.ts";
+import { createExplain, createExplainEndpoint, type Explain } from "../../src/explain/endpoint.ts";
+import type { Explanation, ExplainRequest } from "../../src/explain/explanation.ts";
 import { createExtensions } from "../../src/extensions.ts";
+import { createExpiryCheck } from "../../src/keys/credential-expiry.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import { embedServer } from "../../src/upstream/embedded.ts";
 import { fakeRequest } from "./fake-request.ts";
 import { bodyOf, createTestProxy, issueTestKey } from "./test-proxy.ts";
 
 const routes = ["listEnvironments", "retrieveEnvironment", "sendMessage", "controlDevice"] as const;
-const policies = { few: { per: ["key" as const], limit: 6, burst: 6, windowMs: 3_600_000, routes: [...routes] } };
+const few = { few: { per: ["key" as const], limit: 6, burst: 6, windowMs: 3_600_000, routes: [...routes] } };
 
 /** A gateway with the embedded server, limits, and two devices of the tenant `one`: `d1` is connected for the second time, and `d2` is offline. */
-export async function createExplainWorld() {
+export async function createExplainWorld(policies: RateLimitsFile["policies"] = few) {
   const clock = createVirtualClock();
   const keyStore = createMemoryKeyStore();
   const sent: unknown[] = [];
   let onUnanswered: (() => void) | null = null;
+  let explainStored: Explain | null = null;
   const server = createEnvironmentServer({
     store: createSqliteEnvironmentStore(openSqlite(":memory:")),
     clock,
@@ -47,7 +52,12 @@ export async function createExplainWorld() {
       admin: { randomBytes, keyStoreFor: () => keyStore },
     },
     config: { rateLimits: resolveRateLimits({ policies }, false).settings },
-    createAdminEndpoints: (parts) => [createExplainEndpoint(parts, refuseInput)],
+    createAdminEndpoints(parts) {
+      const embedded = embedServer({ ...server, operate: async () => problemResponse("shutting_down") });
+      const services = { ...parts.services, upstream: embedded };
+      explainStored = createExplain({ ...parts, services }, refuseInput, false);
+      return [createExplainEndpoint(parts, refuseInput)];
+    },
   });
   const { proxy } = testProxy;
   const issue = (request: Parameters<typeof issueTestKey>[2]) => issueTestKey(keyStore, clock, request);
@@ -120,8 +130,15 @@ export async function createExplainWorld() {
     return { status: response.status, body: bodyOf(response) as Explanation & { readonly errorCode?: string } };
   }
 
+  /** Explains a request as the command does without the running gateway. */
+  async function askStored(wanted: ExplainRequest): Promise<Explanation> {
+    const record = await keyStore.find(wanted.keyId ?? "");
+    if (record === null || explainStored === null) throw new Error("no such key");
+    return explainStored(callerOfKey(record, createExpiryCheck(clock)), wanted);
+  }
+
   /** Devices answer no more. Resolves when one of them gets its next frame. */
   const silenceDevices = () => new Promise<void>((resolve) => (onUnanswered = resolve));
 
-  return { ...testProxy, clock, keyStore, server, sent, connections, issue, ask, silenceDevices };
+  return { ...testProxy, clock, keyStore, server, sent, connections, issue, ask, askStored, silenceDevices };
 }
