@@ -16,7 +16,6 @@ import { type AdminEndpoint, type OptionalAdminEndpoint, createAdminMatcher, isA
 import type { AdminGuard } from "./admin/admission.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
-import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { cacheTtlsOf } from "./cache/policy.ts";
 import { sessionPath } from "./console/cookie.ts";
 import type { HandleAs } from "./extension-port.ts";
@@ -60,8 +59,7 @@ export interface Pipeline {
 export interface PipelineParts {
   readonly services: GatewayServices;
   readonly features: Features;
-  /** Settings for accepted JWTs; `null`: none are accepted. */
-  readonly jwt: JwtSettings | null;
+  readonly config: GatewayConfig;
   /** Creates the steps of the API from other features, and wraps each step. */
   createSteps(features: Features, wrap: WrapApiStep): (exchange: RequestExchange) => MaybePromise<PlainResponse>;
 }
@@ -72,7 +70,7 @@ export function createPipelineParts(given: GatewayServices, config: GatewayConfi
   return {
     services,
     features: createFeatures(services, config, handleAs),
-    jwt: config.jwt,
+    config,
     createSteps: (used, wrap) => createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api,
   };
 }

@@ -5,12 +5,11 @@
 import {
   type KnownEndpoint,
   type PlainResponse,
-  type Principal,
   type Problem,
   problemResponse,
   refused,
 } from "@letta-environments/schema";
-import type { Authentication } from "../auth/authentication.ts";
+import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
 import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
@@ -26,7 +25,7 @@ import { type ExplainedRule, finding } from "./explanation.ts";
 export interface DryRunExchange extends RequestExchange {
   readonly endpoint?: KnownEndpoint;
   readonly params?: Readonly<Record<string, string>>;
-  readonly principal?: Principal;
+  readonly principal?: GatewayPrincipal;
   readonly input?: ValidRequest;
   readonly idempotencyKey?: string | null;
 }

@@ -16,13 +16,9 @@ import type { RefuseInput } from "../ports.ts";
 import { callerOfClaims, callerOfKey, type ExplainedCaller, grantsOf } from "./caller.ts";
 import { createDryRun, type DryRunExchange } from "./dry-run.ts";
 import { explainEmbedded, type UpstreamExplanation } from "./embedded-rules.ts";
-import {
-  type ExplainedLimit,
-  type ExplainedRule,
-  type Explanation,
-  type ExplainRequest,
-  finding,
-} from "./explanation.ts";
+import { type ExplainedRule, type Explanation, type ExplainRequest, finding } from "./explanation.ts";
+import { createExplainLimits } from "./limits.ts";
+import { explainRemote } from "./remote-rules.ts";
 
 /** The largest target that a request can have. */
 const maxPathLength = 8_192;
@@ -88,40 +84,40 @@ export type Explain = (
  * @param isRunning Whether devices are connected to this process. A command can read only what is stored.
  */
 export function createExplain(parts: PipelineParts, refuseInput: RefuseInput, isRunning: boolean): Explain {
-  const { services, features } = parts;
+  const { services, features, config } = parts;
   const { upstream } = services;
+  const explainLimits = createExplainLimits(config.rateLimits.limits, isRunning);
   const run = createDryRun(parts);
 
   return async (caller, wanted, seesEveryDevice = true) => {
     const request = toGatewayRequest(wanted);
     const authentication = await features.applyTenant(caller.authentication, caller.kind);
     const { rules, refusal, exchange } = await run(request, authentication);
-    const known = limitsOf(exchange);
-    const [gatewayRules, limits] = isRunning ? [rules, known] : withoutStateOfLimits(rules, known);
+    const known = explainLimits(rules, exchange.state.rateLimit?.outcome.decisions ?? []);
     const upstreamRules =
       refusal === null
         ? await explainUpstream(exchange, seesEveryDevice)
         : { rules: [skipped], verdict: { status: refusal.status, errorCode: rules.at(-1)?.errorCode ?? null } };
+    const { verdict } = upstreamRules;
     return {
       keyId: caller.keyId,
       operation: exchange.state.operation,
-      verdict: upstreamRules.verdict,
-      rules: [...caller.rules, ...gatewayRules, ...upstreamRules.rules],
-      limits,
+      verdict: known.isOpen && verdict !== null && verdict.status < 400 ? null : verdict,
+      rules: [...caller.rules, ...known.rules, ...upstreamRules.rules],
+      limits: known.limits,
     };
   };
 
   async function explainUpstream(exchange: DryRunExchange, seesEveryDevice: boolean): Promise<UpstreamExplanation> {
     const cache = cacheRule(exchange, services.environmentCache !== null);
-    if (upstream.kind === "embedded") {
-      const { rules, verdict } = await explainEmbedded(upstream.server, exchange, {
-        ...{ isRunning, seesEveryDevice },
-        refuseInput: (request, principal) => refuseInput(request, principal, services.digests.sha256),
-      });
-      return { rules: [...cache, ...rules], verdict };
-    }
-    const detail = "the upstream is remote and was not called: what it decides, and which devices it has, is not known";
-    return { rules: [...cache, finding("call the upstream", "unknown", detail)], verdict: null };
+    const { rules, verdict } =
+      upstream.kind === "embedded"
+        ? await explainEmbedded(upstream.server, exchange, {
+            ...{ isRunning, seesEveryDevice },
+            refuseInput: (request, principal) => refuseInput(request, principal, services.digests.sha256),
+          })
+        : await explainRemote(parts, exchange);
+    return { rules: [...cache, ...rules], verdict };
   }
 }
 
@@ -134,9 +130,9 @@ export function createExplainEndpoint(parts: PipelineParts, refuseInput: RefuseI
       const seesEveryDevice = authority.kind === "operator" || (tenantDevices === null && seesAll(authority.record));
       // The endpoint's own schema has decoded it.
       const wanted = body as ExplainRequest;
-      const { services, features, jwt } = parts;
+      const { services, features, config } = parts;
       if (wanted.claims !== undefined) {
-        const caller = callerOfClaims(wanted.claims, jwt, services);
+        const caller = callerOfClaims(wanted.claims, config.jwt, services);
         const { authentication } = caller;
         const refusal =
           authentication.kind === "refused"
@@ -184,33 +180,6 @@ function cacheRule({ principal, input }: DryRunExchange, isCaching: boolean): re
     ? `a response may be up to ${ttls.freshForMs / 1_000} s old; it is shared with keys that may see the same`
     : "the cache is off";
   return [finding("read through the cache", "passed", detail)];
-}
-
-function limitsOf({ state }: DryRunExchange): readonly ExplainedLimit[] {
-  return (state.rateLimit?.outcome.decisions ?? []).map(({ policy, allowed, remaining, retryAfterMs }) => ({
-    policy: policy.name,
-    mode: policy.mode,
-    allowed,
-    remaining,
-    retryAfterMs: allowed ? null : retryAfterMs,
-  }));
-}
-
-/**
- * The rules and limits without what only a running gateway knows: how much of each limit is left. A refusal is certain, because a request
- * that costs more than the whole burst is always refused.
- */
-function withoutStateOfLimits(
-  rules: readonly ExplainedRule[],
-  limits: readonly ExplainedLimit[],
-): readonly [rules: readonly ExplainedRule[], limits: readonly ExplainedLimit[]] {
-  const open = limits.filter(({ allowed }) => allowed).map(({ policy }) => policy);
-  const detail = `what remains of ${open.join(", ")} is not known; ask the running gateway with --url`;
-  const known = rules.map((rule): ExplainedRule => {
-    const isOpen = rule.rule === "apply the rate limits" && rule.result === "passed" && open.length > 0;
-    return isOpen ? { ...rule, result: "unknown", detail } : rule;
-  });
-  return [known, limits.filter(({ allowed }) => !allowed)];
 }
 
 /** Converts the request to the form that the pipeline reads. */
