@@ -145,13 +145,12 @@ test("the decision of explain matches the actual response for random keys and re
           const target = query === "" ? path : `${path}?${query}`;
           const question = { keyId: record.id, method, path: target, ...(body !== undefined && { body }) };
           const before = world.sent.length;
-          const stored = await world.askStored(question);
           const explained = await world.ask(tenant, question);
           expect(explained.status).toBe(200);
           expect(await world.ask(tenant, question)).toEqual(explained);
-          expect(world.sent).toHaveLength(before);
           // Without the running gateway, more is left open, and the rest is the same.
-          if (stored.verdict !== null) expect([question, stored.verdict]).toEqual([question, explained.body.verdict]);
+          expect([explained.body.verdict, null]).toContainEqual((await world.askStored(question)).verdict);
+          expect(world.sent).toHaveLength(before);
           const real = await respond(
             world,
             fakeRequest({
