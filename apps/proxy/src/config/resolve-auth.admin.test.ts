@@ -25,6 +25,24 @@ test("the administration listener is on loopback by default, and another host mu
   expect(resolve({ admin: { port: 1, host: "[::1]" } })).toMatchObject({ host: "::1" });
 });
 
+test.each([
+  [{ port: 1, admin: { port: 1 } }, {}],
+  [{ admin: { port: 1 } }, { PORT: "1" }],
+  [{ port: 1, host: "0.0.0.0", admin: { port: 1 } }, {}],
+  [{ port: 1, admin: { port: 1, host: "::", allowRemote: true } }, {}],
+])("both listeners cannot have one port of one address: %j", (file, variables) => {
+  expect(resolve(file, { ADMIN_TOKEN: token, ...variables })).toEqual(["admin.port"]);
+});
+
+test.each([
+  { port: 0, admin: { port: 0 } },
+  { port: 1, admin: { port: 2 } },
+  { port: 1, admin: { port: 1, host: "::1" } },
+  { port: 1, host: "0.0.0.0", admin: { port: 1, host: "::1" } },
+])("two listeners have two ports or two addresses: %j", (file) => {
+  expect(resolve(file)).toMatchObject(file.admin);
+});
+
 test.each([undefined, "", token.slice(1), `${token.slice(1)} `, `${token}\u00e9`])(
   "the administration listener is refused with %j as the operator's token, which is not repeated",
   (bad) => {

@@ -88,7 +88,21 @@ export function resolveSettings({ flags, environment, file, withoutAdminToken }:
     metrics: metrics.settings,
     otlp: otlp.settings,
   };
+  if (admin !== null && cannotBothListen(settings, admin.settings)) {
+    problems.push({ setting: "admin.port", rule: "must differ from port, because the listeners share an address" });
+  }
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
+}
+
+type Listener = Pick<Settings, "host" | "port">;
+
+/** Whether two listeners have the same port of the same address. The system chooses a free port for 0. */
+function cannotBothListen(one: Listener, other: Listener): boolean {
+  if (one.port !== other.port || one.port === 0) return false;
+  const hosts = [one.host, other.host];
+  // `::` stands for every address, `0.0.0.0` for those of IPv4.
+  const isIpv4 = hosts.every((host) => /^[0-9.]+$/.test(host));
+  return one.host === other.host || hosts.includes("::") || (isIpv4 && hosts.includes("0.0.0.0"));
 }
 
 /** Long enough for a probe that is already in flight. A load balancer needs several of its probe intervals. */

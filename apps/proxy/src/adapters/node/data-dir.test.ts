@@ -3,7 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { assertGatewayData, describeAccess, describeUnusable, hasGatewayData, openDatabase } from "./data-dir.ts";
+import {
+  assertGatewayData,
+  checkDataDir,
+  describeAccess,
+  describeUnusable,
+  hasGatewayData,
+  openDatabase,
+} from "./data-dir.ts";
 
 let folder = "";
 
@@ -60,6 +67,16 @@ test("a data directory that is a file, or below a file, is refused with an error
   );
   const below = join(file, "deep", "er");
   await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`the data directory ${below}: ${file} is a file`);
+});
+
+test("a data directory that is a link to nothing is refused by the check and by the start, with that reason", async () => {
+  const link = join(folder, "link");
+  symlinkSync(join(folder, "gone"), link);
+  const refusal = `the data directory ${link}: this is a link to a directory that does not exist`;
+  expect(() => checkDataDir(link)).toThrow(refusal);
+  await expect(openDatabase(link, "x.sqlite")).rejects.toThrow(refusal);
+  const below = join(link, "deep");
+  expect(() => checkDataDir(below)).toThrow(`the data directory ${below}: ${link} is a link`);
 });
 
 test("a directory contains gateway data if it has at least one gateway file; other files do not count", async () => {

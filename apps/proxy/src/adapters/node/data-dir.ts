@@ -4,6 +4,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -196,13 +197,24 @@ function unusable(dataDir: string, cause: unknown): CommandError {
   return new CommandError(`the data directory ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
 }
 
-/** Whether a part of the requested path exists. Throws if it is a file. */
+/** Whether a part of the requested path exists. Throws if it is a file, or a link to nothing. */
 function isDirectory(path: string, requested: string): boolean {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats?.isDirectory() === true) return true;
   if (stats !== undefined)
     throw new Error(path === requested ? "this is a file; pass a directory" : `${path} is a file`);
+  if (isLink(path))
+    throw new Error(`${path === requested ? "this" : path} is a link to a directory that does not exist`);
   return false;
+}
+
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch {
+    // There is nothing, or a part of the path is a file.
+    return false;
+  }
 }
 
 /** Creates a directory and its parents. A recursive `mkdirSync` never returns where the system refuses new directories, as in /proc. */

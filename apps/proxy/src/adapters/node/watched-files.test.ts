@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -346,5 +347,15 @@ describe("credential files", () => {
       /tenants\.a\.upstream\.credentialFile: .*credential (cannot be read|must contain one)/,
     );
     expect(() => open()).not.toThrow(/sk-/);
+  });
+
+  test("a credential file that is a pipe is an error, and is not waited for", () => {
+    execFileSync("mkfifo", [path]);
+    const writer = spawn("sh", ["-c", 'printf sk-1 > "$0"', path]);
+    try {
+      expect(() => open()).toThrow(/credentialFile: .*credential cannot be read \(it is not a regular file\)/);
+    } finally {
+      writer.kill();
+    }
   });
 });

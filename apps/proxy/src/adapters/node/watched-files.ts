@@ -221,9 +221,11 @@ function readCredential(tenant: string, path: string): ReadCredential {
   let text: string;
   try {
     stamp = stampOf(path);
+    // A pipe would have to be waited for, and has its content only once.
+    if (!statSync(path).isFile()) throw new Error("not a regular file");
     text = readFileSync(path, "utf8");
   } catch (cause) {
-    const code = errorCode(cause) ?? "unreadable";
+    const code = errorCode(cause) ?? "it is not a regular file";
     throw new CommandError(`${setting}: ${path} cannot be read (${code})`);
   }
   const value = text.trim();
