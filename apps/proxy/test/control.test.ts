@@ -134,6 +134,32 @@ describe("commands with a remote upstream", () => {
     expect(values).toEqual(["run-1", null]);
   });
 
+  test("the audit log stores only the declared report of a response, not a credential that an upstream repeats, nor megabytes", async () => {
+    let answer: object = {};
+    const world = setUp(() => jsonResponse(200, answer));
+    const { key } = await world.issueKey(controlKey);
+    const more = { echo: "Bearer upstream-credential", pad: "p".repeat(5_000) };
+    const effectOf = async (path: string, body: object | null, given: object) => {
+      answer = { ...given, ...more };
+      expect((await world.control(key, path, body)).status).toBe(200);
+      const finished = world.entries.at(-1);
+      return finished?.type === "control_finished" ? finished.effect : undefined;
+    };
+    const target = { agentId: "agent-1" };
+    const long = `/${"d".repeat(5_000)}`;
+    expect(await effectOf("conn-1/stop", target, { stopped: true })).toEqual({ stopped: true });
+    expect(await effectOf("conn-1/stop", target, { stopped: more.echo })).toBeNull();
+    expect(await effectOf("conn-1/stop", target, {})).toBeNull();
+    expect(await effectOf("conn-1/mode", { ...target, mode: "standard" }, { mode: "standard" })).toEqual({
+      mode: "standard",
+    });
+    expect(await effectOf("conn-1/directory", { ...target, directory: "/a" }, { directory: long })).toEqual({
+      directory: long.slice(0, 4_096),
+    });
+    expect(await effectOf("conn-1/queue/resume", target, { resumed: 2 })).toEqual({ resumed: 2 });
+    expect(await effectOf("conn-1/queue/q-1?agentId=agent-1", null, { removed: false })).toEqual({ removed: false });
+  });
+
   test("a connection that is not in the tenant's list, or not the key's, is 404 and nothing is forwarded", async () => {
     const world = setUp(() => jsonResponse(200, { stopped: true }));
     const { key } = await world.issueKey(controlKey);

@@ -5,7 +5,7 @@ import {
   type DecodedRequest,
   type PlainResponse,
 } from "@letta-environments/schema";
-import { parseJsonObject } from "../lib/json.ts";
+import { type JsonObject, parseJsonObject } from "../lib/json.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { type ActionFacts, type ActionLog, appendFirst, type AuditedAction, beginAction, factsOf } from "./actions.ts";
 import type { ControlFacts, ViewerCommandEntry } from "./entry.ts";
@@ -19,11 +19,30 @@ export function createBeginControl({ randomId, ...log }: ActionLog & Pick<Gatewa
       started: (control) => ({ type: "control_started", ...controlOf(control) }),
       refused: (control, result) => ({ type: "control_refused", ...controlOf(control), ...result }),
       finished({ status, body }, result) {
-        const effect = status === 200 && body !== null ? parseJsonObject(body) : null;
+        const effect = status === 200 ? reportIn(body, operation) : null;
         return { type: "control_finished", controlId, ...result, effect };
       },
     });
   };
+}
+
+/** The member of each response that is recorded, and its type. A remote upstream may add anything, such as its credential or megabytes. */
+const reported: Readonly<Record<ControlOperation, readonly [member: string, type: string]>> = {
+  stopTurn: ["stopped", "boolean"],
+  changeMode: ["mode", "string"],
+  changeDirectory: ["directory", "string"],
+  resumeQueue: ["resumed", "number"],
+  removeQueueItem: ["removed", "boolean"],
+};
+
+/** Maximum length of a recorded text: the longest directory of a request. */
+const maxTextLength = 4_096;
+
+function reportIn(body: PlainResponse["body"], operation: ControlOperation): JsonObject | null {
+  const [member, type] = reported[operation];
+  const value = parseJsonObject(body)?.[member];
+  if (typeof value !== type) return null;
+  return { [member]: typeof value === "string" ? value.slice(0, maxTextLength) : value };
 }
 
 function controlFactsOf(operation: ControlOperation, control: AuditedAction): Omit<ControlFacts, "controlId"> {

@@ -109,7 +109,7 @@ export type ControlEntry =
   | ({
       readonly type: "control_finished";
       readonly controlId: string;
-      /** The report of the device, as in the response; `null` when it reported nothing. */
+      /** The report of the device; `null` when it reported nothing. */
       readonly effect: Readonly<Record<string, unknown>> | null;
     } & ActionResult);
 
