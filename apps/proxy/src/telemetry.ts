@@ -108,7 +108,7 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
-      /** An entry could not be written to the audit log. A send that had not left yet was refused. */
+      /** An entry could not be written to the audit log. A send that had not left, or a change that was not made, was refused. */
       readonly type: "audit_failed";
       /** `-` when it concerns no request. */
       readonly requestId: string;

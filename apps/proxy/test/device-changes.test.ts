@@ -130,7 +130,7 @@ describe("device changes with a remote upstream", () => {
         });
     const changes = async () =>
       (await audit.entries()).map(({ type }) => type).filter((type) => type.startsWith("device_"));
-    return { ...proxy, admin, sent, changes };
+    return { ...proxy, admin, sent, changes, auditDatabase: audit.database };
   }
 
   const removed: PlainResponse = { status: 204, headers: {}, body: null };
@@ -212,6 +212,15 @@ describe("device changes with a remote upstream", () => {
     const world = await setUp(() => jsonResponse(503, {}));
     expect((await change(world, world.admin.key)).status).toBe(503);
     expect(await world.changes()).toEqual(["device_change_started", "device_change_unknown"]);
+  });
+
+  test("a change that cannot be audited is not forwarded, and the log has the cause", async () => {
+    const world = await setUp(() => removed);
+    world.auditDatabase.exec("DROP TABLE audit_records");
+    const refused = await change(world, world.admin.key);
+    expect([codeOf(refused), world.sent()]).toEqual(["503 audit_unavailable", []]);
+    const requestId = refused.headers["x-request-id"];
+    expect(world.events).toContainEqual(expect.objectContaining({ type: "audit_failed", requestId }));
   });
 });
 

@@ -6,16 +6,19 @@ import type { AuditLog } from "./log.ts";
 
 /**
  * Creates an {@link AuditDeviceChange} for the changes of an actor. A change that cannot be written to the log is not made. When only its
- * result cannot be written, the change stays and `onFailure` receives the failure.
+ * result cannot be written, the change stays. `onFailure` receives both failures, with `false` if the change is not made.
  */
 export function createAuditDeviceChange(
   audit: AuditLog,
   actor: KeyActor,
-  onFailure: (cause: unknown) => void,
+  onFailure: (cause: unknown, isMade?: boolean) => void,
 ): AuditDeviceChange {
   return async ({ labels, ...change }, run) => {
     const entry = { actor, ...change };
-    await audit.append({ type: "device_change_started", ...entry });
+    await audit.append({ type: "device_change_started", ...entry }).catch((cause: unknown) => {
+      onFailure(cause, false);
+      throw cause;
+    });
     const end = (type: "device_change_abandoned" | "device_change_unknown"): Promise<void> =>
       audit.append({ type, ...entry }).catch(onFailure);
     let rows: Awaited<ReturnType<typeof run>>;
@@ -42,7 +45,7 @@ export function auditDevices(
   devices: DeviceAdministration,
   audit: AuditLog,
   actor: KeyActor,
-  onFailure: (cause: unknown) => void,
+  onFailure: (cause: unknown, isMade?: boolean) => void,
 ): DeviceAdministration {
   const auditChange = createAuditDeviceChange(audit, actor, onFailure);
   const change = async (requested: DeviceChangeFacts, run: () => Promise<readonly DeviceRow[] | null>) => {

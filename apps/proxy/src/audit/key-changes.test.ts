@@ -78,7 +78,7 @@ test("a change that changes nothing is not recorded", async () => {
   expect(await entries()).toEqual(before);
 });
 
-test("a change that cannot be audited is not made, and one whose result cannot be audited is not undone", async () => {
+test("a change that cannot be audited is not made, one whose result cannot be audited is not undone, and both are reported", async () => {
   const plain = createMemoryKeyStore();
   let left = 0;
   const audit: AuditLog = {
@@ -88,10 +88,10 @@ test("a change that cannot be audited is not made, and one whose result cannot b
   const store = auditKeyStore(plain, audit, actor, (cause) => void failures.push(cause));
   const record = createTestKeyRecord();
   await expect(store.create(record)).rejects.toBeInstanceOf(AuditUnavailableError);
-  expect(await plain.list()).toEqual([]);
+  expect([await plain.list(), failures.length]).toEqual([[], 1]);
   left = 1;
   await store.create(record);
-  expect([await plain.find(record.id), failures.length]).toEqual([record, 1]);
+  expect([await plain.find(record.id), failures.length]).toEqual([record, 2]);
 });
 
 test("a change whose response from the store is lost is recorded as unknown, with the attempted members", async () => {

@@ -8,13 +8,13 @@ import type { AuditLog } from "./log.ts";
 
 /**
  * Wraps a key store and audits its changes. A change that changes nothing is not recorded. One that cannot be written to the log is not made. When only
- * its result cannot be written, the change stays and `onFailure` receives the failure.
+ * its result cannot be written, the change stays. `onFailure` receives both failures, with `false` if the change is not made.
  */
 export function auditKeyStore(
   keyStore: KeyStore,
   audit: AuditLog,
   actor: KeyActor,
-  onFailure: (cause: unknown) => void,
+  onFailure: (cause: unknown, isMade?: boolean) => void,
 ): KeyStore {
   /** `attempted` returns the attempted change; `null` when the store never applied it. */
   async function change<Result>(
@@ -22,7 +22,10 @@ export function auditKeyStore(
     run: () => Promise<Result>,
     attempted: () => KeyChange | null,
   ): Promise<Result> {
-    await audit.append({ type: "key_change_started", actor, keyId });
+    await audit.append({ type: "key_change_started", actor, keyId }).catch((cause: unknown) => {
+      onFailure(cause, false);
+      throw cause;
+    });
     const end = (type: "key_changed" | "key_change_unknown", made: KeyChange | null): Promise<void> => {
       const entry: AuditEntry =
         made === null

@@ -75,10 +75,9 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     if (verified?.kind === "valid" && verified.principal.isSession === true) await signOut(verified.principal);
   }
 
-  /** Reports a failure that changes nothing for the caller. */
+  /** Reports a failure that changes nothing for the caller. The audited store has reported its own. */
   function reportFailure(requestId: string, cause: unknown): void {
-    if (cause instanceof AuditUnavailableError) ports.telemetry({ type: "audit_failed", requestId, cause });
-    else failureResponse(requestId, cause, ports.telemetry);
+    if (!(cause instanceof AuditUnavailableError)) failureResponse(requestId, cause, ports.telemetry);
   }
 
   async function handle({ request, state }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {

@@ -55,7 +55,7 @@ export function composeWorker(
   const { upstream, tenants, jwt } = settings;
   if (upstream.kind !== "http") throw new TypeError("Workers need a remote upstream");
   const clock = systemClock;
-  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
+  const onFailure = (cause: unknown): void => log({ type: "audit_failed", requestId: "-", cause });
   const keys = composeKeys(bindings.KEYS, log);
   const { keyStore } = keys;
   const audit = createDurableAuditLog(() => bindings.AUDIT.getByName("audit"), clock);

@@ -7,18 +7,19 @@ import { type OpenAudit, openAudit } from "../audit.ts";
 import { warn } from "./context.ts";
 
 /**
- * Runs with the audit log open. `onFailure` is for a failure to write the result of a change: the change stays, and the user is warned.
+ * Runs with the audit log open. `onFailure` is for a failure to write an entry of a change. If the change was made, it stays, and the user is warned.
  *
  * @throws CommandError if the log cannot be opened, or an entry before a change cannot be written
  */
 export async function withAuditLog<Result>(
   settings: Pick<Settings, "dataDir">,
   pepper: Pepper,
-  run: (audit: OpenAudit, onFailure: (cause: unknown) => void) => Promise<Result>,
+  run: (audit: OpenAudit, onFailure: (cause: unknown, isMade?: boolean) => void) => Promise<Result>,
 ): Promise<Result> {
   const audit = await openAudit(settings, pepper);
-  const onFailure = (cause: unknown): void =>
-    warn(`the audit log cannot be written, and lacks the result of this change: ${String(cause)}`);
+  const onFailure = (cause: unknown, isMade = true): void => {
+    if (isMade) warn(`the audit log cannot be written, and lacks the result of this change: ${String(cause)}`);
+  };
   try {
     return await run(audit, onFailure);
   } catch (cause) {
