@@ -122,12 +122,26 @@ describe("refusals before the handshake", () => {
     expect(codeOf(await refused({}, "/v1/environments/%2e%2e/socket"))).toBe("invalid_id");
   });
 
-  test("a handshake with a malformed Sec-WebSocket-Key is refused with plain HTTP", async () => {
-    const response = await refused({ "sec-websocket-key": "short", "x-request-id": "handshake-1" });
-    expect([response.status, codeOf(response)]).toEqual([400, "invalid_request"]);
-    expect(response.headers["x-request-id"]).toBe("handshake-1");
-    expect(attached).toEqual([]);
-  });
+  const { "sec-websocket-version": _version, ...withoutVersion } = handshake;
+
+  test.each<[string, Record<string, string>, method?: string]>([
+    ["a malformed key", { ...handshake, "sec-websocket-key": "short" }],
+    ["two keys", { ...handshake, "Sec-WebSocket-Key": handshake["sec-websocket-key"] }],
+    ["no version", withoutVersion],
+    ["an empty subprotocol", { ...handshake, "sec-websocket-protocol": "a,,b" }],
+    ["a repeated subprotocol", { ...handshake, "sec-websocket-protocol": "a, a" }],
+    ["the method HEAD", handshake, "HEAD"],
+  ])(
+    "a handshake with %s is refused with plain HTTP, and its line in the log has the same status",
+    async (_flaw, headers, method = "GET") => {
+      const head = { ...headers, authorization: `Bearer ${key}`, "x-request-id": "handshake-1" };
+      const response = await sendRaw(server.url, requestHead(method, path, head));
+      expect([response.status, response.headers["x-request-id"]]).toEqual([400, "handshake-1"]);
+      expect(attached).toEqual([]);
+      const lines = server.events.filter(({ type }) => type === "request");
+      expect(lines).toMatchObject([{ requestId: "handshake-1", status: 400, errorCode: "invalid_request" }]);
+    },
+  );
 
   test.each(["7", "8", "14", "13, 8"])(
     "a handshake of WebSocket version %s is 426 with the supported version, before authentication",
@@ -325,7 +339,7 @@ describe("an open socket", () => {
   });
 
   test("a socket offers neither compression nor a subprotocol", async () => {
-    const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat"], {
+    const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat", "v2.chat"], {
       headers: { authorization: `Bearer ${key}` },
       perMessageDeflate: true,
     });

@@ -14,7 +14,7 @@ import {
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import type { WebSocket, WebSocketServer } from "ws";
-import { requestIdOf } from "../../http/gateway-request.ts";
+import { type GatewayRequest, requestIdOf } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { closeAfterPendingResponse, writeRawResponse } from "./http-server.ts";
@@ -104,9 +104,8 @@ export function createUpgradeListener(
     }
     if (!admission.admitSocket(incoming)) return refuse(socket, incoming, overloaded);
     const request = new NodeRequest(incoming, socket, prefix);
-    const version = request.header("sec-websocket-version");
-    // `ws` also speaks version 8, a draft. A handshake without a version is malformed, which `ws` reports once the caller is known.
-    if (version !== null && version !== "13") return writeRawResponse(socket, pipeline.refuse(request, otherVersion));
+    const malformed = refuseHandshake(request);
+    if (malformed !== null) return writeRawResponse(socket, pipeline.refuse(request, malformed));
     const decide = async (): Promise<void> => {
       const webSockets = await (opening ??= openWebSockets());
       const decision = await pipeline.upgrade(request);
@@ -260,6 +259,24 @@ const otherVersion = problemResponse("upgrade_required", {
   detail: "The gateway speaks version 13 of the WebSocket protocol (RFC 6455).",
   headers: { upgrade: "websocket", "sec-websocket-version": "13" },
 });
+
+/**
+ * Refuses a malformed handshake (RFC 6455 section 4.2.1). `ws` would refuse it too, but after the pipeline has accepted the socket: the log would have
+ * 101, and a ticket would be used up. `ws` also speaks version 8, a draft.
+ */
+function refuseHandshake(request: GatewayRequest): PlainResponse | null {
+  const version = request.header("sec-websocket-version");
+  if (version !== null && version !== "13") return otherVersion;
+  const key = request.header("sec-websocket-key") ?? "";
+  const isValid = version !== null && /^[+/\dA-Za-z]{22}==$/.test(key) && request.method !== "HEAD";
+  return isValid && isProtocolList(request.header("sec-websocket-protocol")) ? null : badHandshake;
+}
+
+/** Whether a field is absent, or a list of different tokens (RFC 9110 section 5.6.2). */
+function isProtocolList(field: string | null): boolean {
+  const protocols = field?.split(/[ \t]*,[ \t]*/) ?? [];
+  return protocols.every((name) => /^[!#$%&'*+.^`|~\w-]+$/.test(name)) && new Set(protocols).size === protocols.length;
+}
 
 const badHandshake = problemResponse("invalid_request", {
   detail: "This is not a WebSocket handshake of version 13 (RFC 6455 section 4.1).",

@@ -18,7 +18,10 @@ test("sockets over the limit of a gateway in another program are 503, and are re
   await once(server, "listening");
   mounted.serveSockets(server);
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const head = requestHead("GET", "/v1/environments/conn-1/ws", { connection: "upgrade", upgrade: "websocket" });
+  const head = requestHead("GET", "/v1/environments/conn-1/ws", {
+    ...{ connection: "upgrade", upgrade: "websocket" },
+    ...{ "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" },
+  });
   const upgraded = once(server, "upgrade");
   (await openSocket(url)).write(head);
   await upgraded;
