@@ -125,10 +125,16 @@ test("a separate administration listener serves the administration and its liven
   const own = await sendRaw(adminUrl, requestHead("GET", "/admin/v1/keys", { authorization }));
   expect(own.status).toBe(200);
   const socket = await openSocket(adminUrl);
-  socket.write(requestHead("GET", "/admin/v1/keys", { authorization, connection: "upgrade", upgrade: "websocket" }));
+  const handshake = {
+    ...{ connection: "upgrade", upgrade: "websocket", "x-request-id": "upgrade-1" },
+    ...{ "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" },
+  };
+  socket.write(requestHead("GET", "/admin/v1/keys", { authorization, ...handshake }));
   expect(await readToEnd(socket)).toMatch(/^HTTP\/1.1 404 /);
 
   expect(await proxy.process.stop()).toEqual({ code: 0, signal: null });
+  // As every request, it has one line in the log.
+  expect(proxy.process.output().match(/"requestId":"upgrade-1".*"status":404/g)).toHaveLength(1);
   expect(proxy.process.output()).not.toMatch(new RegExp(`lek_|${token}`));
 });
 

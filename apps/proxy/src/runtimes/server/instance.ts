@@ -21,7 +21,7 @@ import type { HostRoute } from "../../host/gateway.ts";
 import { createAdmission } from "../../host/node/admission.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { ignoreForwardedHeaders } from "../../http/gateway-request.ts";
-import { finishResponse, noSocketHere } from "../../http/response.ts";
+import { noSocketHere } from "../../http/response.ts";
 import { closeInOrder } from "../../lib/open-in-order.ts";
 import { groupAddress } from "../../limits/client-address.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -254,9 +254,9 @@ function openAdminListener(
   log: (event: LogEvent) => void,
 ): Promise<Listener> {
   const address = { host, port, setting: { host: "admin.host", port: "admin.port" } };
-  const upgrade: Pipeline["upgrade"] = () => refused(finishResponse(noSocketHere, randomId("req"), "GET"));
   const decorate: Pipeline["decorate"] = (response) => response;
   const refuse: Pipeline["refuse"] = (request, response) => refuseHere(ignoreForwardedHeaders(request), response);
+  const upgrade: Pipeline["upgrade"] = (request) => refused(refuse(request, noSocketHere));
   const routes = createHostRoutes({
     ...reporting(log),
     // Nothing is in front of this listener: the peer is the client.
