@@ -16,6 +16,8 @@ export interface MetricDefinition {
   readonly description: string;
   /** Attribute names, in the order of the values of a series. */
   readonly labels: readonly string[];
+  /** Whether labels are ids of callers or devices. */
+  readonly hasIds?: true;
 }
 
 /** Upper bounds of the buckets of every histogram, in seconds. A hit takes less than one millisecond. */
@@ -112,14 +114,20 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
   socketCloses: counter("socket_closes", "Ended sockets of devices and viewers, by reason.", "kind", "reason"),
   streamEnds: counter("stream_ends", "Ended streams of events, by reason.", "reason"),
   viewerCommands: counter("viewer_commands", "Commands that viewers sent, by outcome.", "outcome"),
-  identityRequests: counter(
-    "identity_requests",
-    "Requests by the ids that `metrics.labels` names.",
-    "tenant",
-    "key_id",
-    "status_class",
-  ),
-  deviceEvents: counter("device_events", "Deliveries and disconnections by device.", "tenant", "device_id", "event"),
+  identityRequests: {
+    ...counter(
+      "identity_requests",
+      "Requests by the ids that `metrics.labels` names.",
+      "tenant",
+      "key_id",
+      "status_class",
+    ),
+    hasIds: true,
+  },
+  deviceEvents: {
+    ...counter("device_events", "Deliveries and disconnections by device.", "tenant", "device_id", "event"),
+    hasIds: true,
+  },
   shadowRefusals: counter(
     "shadow_refusals",
     "Requests and sockets that restrictions of keys in shadow mode would have refused, by the code.",

@@ -192,7 +192,10 @@ function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>)
   return {
     request({ tenant, keyId, status }: EventOf<"request">): void {
       if (!labels.has("tenant") && !labels.has("key")) return;
-      const values = [labelOf("tenant", tenant), labelOf("key", keyId), statusClass(status)];
+      // A 401 says that the caller is not who it claims to be. With pass-through only the upstream knows.
+      const isKnown = status !== 401;
+      const ids = [labelOf("tenant", isKnown ? tenant : null), labelOf("key", isKnown ? keyId : null)];
+      const values = [...ids, statusClass(status)];
       table.add(table.series(metrics.identityRequests, values), 1);
     },
     device(event: string, { tenant, deviceId }: { readonly tenant: string; readonly deviceId: string }): void {

@@ -34,6 +34,24 @@ test("counters survive the growth of the table", () => {
   expect(readingOf(table, metrics.refusals).every(({ value }) => value === 2)).toBe(true);
 });
 
+test("made-up ids leave room in the table for what the alerts watch, and a refused credential does not become a label", () => {
+  const table = createMetricTable();
+  const record = createRecorder(table, { clock: { monotonic: () => 0 }, labels: new Set(["tenant", "key"]) });
+  const request = { type: "request", requestId: "r", method: "GET", operation: "listEnvironments", durationMs: 1 };
+  const send = (id: string, status: number): void =>
+    record({ ...request, tenant: `passthrough:${id}`, keyId: `passthrough:${id}`, status } as never);
+  send("refused", 401);
+  expect(readingOf(table, metrics.identityRequests)).toEqual([{ labels: ["", "", "4xx"], value: 1 }]);
+  for (let index = 0; index < 5_000; index++) send(String(index), 404);
+  send("0", 404);
+  const identities = readingOf(table, metrics.identityRequests);
+  expect(identities.find(({ labels }) => labels[0] === "passthrough:0")?.value).toBe(2);
+  expect(identities.reduce((total, { value }) => total + value, 0)).toBe(5_002);
+  expect(table.size).toBeLessThan(1_100);
+  send("0", 500);
+  expect(readingOf(table, metrics.requests).flatMap(({ labels }) => labels)).toContain("500");
+});
+
 test("values chosen by callers, upstreams and devices never create metric series", () => {
   const table = createMetricTable();
   const record = createRecorder(table, { clock: { monotonic: () => 0 }, labels: new Set(["tenant", "key", "device"]) });

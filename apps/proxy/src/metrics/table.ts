@@ -7,7 +7,10 @@ import { bucketBounds, type MetricDefinition } from "./definitions.ts";
 /** The value of every label of a series that stands for others. */
 export const otherValue = "_OTHER";
 
-/** The largest number of series, apart from one `_OTHER` series for each metric. */
+/**
+ * The largest number of series, apart from one `_OTHER` series for each metric. Ids get new series only in its first half: a caller can make up ids
+ * where the upstream verifies its key, and must not take the labels from what the alerts watch.
+ */
 const defaultMaxSeries = 2_000;
 
 export interface SeriesReading {
@@ -79,7 +82,8 @@ export function createMetricTable(maxSeries: number = defaultMaxSeries): MetricT
     if (known !== undefined) return known.offset;
     const other = metric.definition.labels.map(() => otherValue);
     const isOther = values.every((value) => value === otherValue);
-    if (size >= maxSeries && !isOther) return seriesOf(metric, other);
+    const limit = metric.definition.hasIds === true ? maxSeries / 2 : maxSeries;
+    if (size >= limit && !isOther) return seriesOf(metric, other);
     const offset = allocate(metric.cells);
     metric.series.set(key, { labels: [...values], offset });
     size += 1;
