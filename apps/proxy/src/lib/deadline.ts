@@ -17,7 +17,7 @@ export type DeadlineOutcome<Result> =
 
 /**
  * Runs work until it ends, its time is up, or the caller goes away, whichever is first. In the last two cases its signal is
- * aborted and the result is available immediately, so that work that ignores the signal cannot block the request.
+ * aborted, with the kind of the outcome as its reason, and the result is available immediately, so that work that ignores the signal cannot block the request.
  */
 export function runWithDeadline<Result>(
   clock: Clock,
@@ -32,7 +32,7 @@ export function runWithDeadline<Result>(
     const stop = (kind: "timed_out" | "caller_gone"): void => {
       settle();
       resolve({ kind });
-      controller.abort();
+      controller.abort(kind);
     };
     const onCallerGone = (): void => stop("caller_gone");
     const cancelTimer = clock.setTimer(remainingMs, () => stop("timed_out"));

@@ -1,6 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
+import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createOpenCircuits, observeUpstream } from "./observers.ts";
 import { createMetricTable } from "./table.ts";
@@ -72,6 +73,33 @@ test("a call to the upstream that the stop of the gateway ends counts as aborted
   const labels = table.read().flatMap(({ series }) => series.map((reading) => reading.labels));
   expect(labels).toEqual([
     ["GET", "", "broken"],
+    ["GET", "", "aborted"],
+  ]);
+});
+
+test("a call to the upstream that its deadline or its caller ends counts as a timeout or as aborted, and not as broken", async () => {
+  const table = createMetricTable();
+  const clock = createVirtualClock();
+  const request = { method: "GET", path: "/", query: "", headers: {}, body: null, principal: createTestPrincipal() };
+  const observed = observeUpstream(
+    table,
+    clock,
+    (_request, signal) =>
+      new Promise((resolve) => {
+        signal.addEventListener("abort", () => resolve({ reason: "broken", cause: null }));
+      }),
+  );
+  const caller = new AbortController();
+  const call = (signal: AbortSignal) =>
+    runWithDeadline(clock, { atMs: clock.monotonic() + 1_000, signal }, (aborted) => observed(request, aborted));
+  const slow = call(neverAborted);
+  await clock.advance(1_000);
+  const left = call(caller.signal);
+  caller.abort();
+  expect([await slow, await left]).toEqual([{ kind: "timed_out" }, { kind: "caller_gone" }]);
+  const labels = table.read().flatMap(({ series }) => series.map((reading) => reading.labels));
+  expect(labels).toEqual([
+    ["GET", "", "timeout"],
     ["GET", "", "aborted"],
   ]);
 });

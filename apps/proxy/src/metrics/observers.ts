@@ -1,7 +1,7 @@
 /** Counts what no single event reports: decisions of the rate limiter, calls of the upstream client, and tenants for which a remote upstream fails. */
 import type { Clock } from "@letta-environments/platform";
 import { mapMaybe } from "../lib/steps.ts";
-import type { UpstreamFetch } from "../ports.ts";
+import type { UpstreamFailure, UpstreamFetch } from "../ports.ts";
 import type { RateLimiter } from "../rate-limit/limiter.ts";
 import type { RateLimitDecision, RateLimitOutcome } from "../rate-limit/store.ts";
 import type { ProxyEvent } from "../telemetry.ts";
@@ -55,7 +55,7 @@ export function observeUpstream(
     };
     try {
       const result = await fetchUpstream(request, signal, progress);
-      if ("reason" in result) observe("", result.isStopped ? "aborted" : result.reason);
+      if ("reason" in result) observe("", errorOf(result, signal));
       else observe(statusLabel(result.status), result.status >= 500 ? statusLabel(result.status) : "");
       return result;
     } catch (cause) {
@@ -63,6 +63,12 @@ export function observeUpstream(
       throw cause;
     }
   };
+}
+
+/** The failure of a call. Clients report an abort like any other failure. */
+function errorOf({ isStopped, reason }: UpstreamFailure, { aborted, reason: end }: AbortSignal): string {
+  if (aborted && end === "timed_out") return "timeout";
+  return aborted || isStopped ? "aborted" : reason;
 }
 
 /** How long a tenant counts after its last failed request, in milliseconds. A circuit stays open while there are no calls. */
