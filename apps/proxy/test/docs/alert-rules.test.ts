@@ -102,6 +102,7 @@ test.each<readonly [string, LogEvent, string]>([
   ],
   ["a lost credential file", { type: "credential_file_failed", tenant: "acme", cause: null }, "GatewayCredentialFile"],
   ["a failed audit log", { type: "audit_failed", requestId: "req-1", cause: null }, "GatewayStoreFailing"],
+  ["a locked database", request(503, 0.01, { errorCode: "storage_unavailable" }), "GatewayStoreFailing"],
   [
     "a body without memory for it",
     request(503, 0.01, { method: "POST", errorCode: "overloaded" }),
