@@ -20,3 +20,15 @@ test("every failure, outcome and refusal has a series of value 0 before the firs
   expect(zeros[metrics.overloadRefusals.name]).toEqual(["request", "connection"]);
   expect(zeros[metrics.degradedLimits.name]).toEqual(["timeout", "error", "unavailable"]);
 });
+
+test("a frame that a viewer may not send is counted with the code in its answer", () => {
+  const table = createMetricTable();
+  const record = createRecorder(table, { clock: { monotonic: () => 0 } });
+  const codes = [
+    ...["malformed_frame", "frame_too_large", "unknown_frame_type", "invalid_frame", "too_many_frames"],
+    ...["too_many_requests", "too_many_terminals", "response_too_large", "insufficient_scope"],
+  ];
+  for (const errorCode of [...codes, "of_a_device"]) record({ type: "viewer_command", errorCode } as never);
+  const counted = table.read().find(({ definition }) => definition === metrics.viewerCommands);
+  expect(counted?.series.map(({ labels }) => labels[0])).toEqual([...codes, "_OTHER"]);
+});

@@ -68,8 +68,9 @@ export function createRecorder(
   }
 
   const handlers: Handlers = {
-    viewer_command: ({ errorCode }) =>
-      count(metrics.viewerCommands, errorCode === undefined ? "sent" : errorCodeLabel(errorCode)),
+    viewer_command({ errorCode = "sent" }) {
+      count(metrics.viewerCommands, viewerOutcomes.has(errorCode) ? errorCode : errorCodeLabel(errorCode));
+    },
     socket_shadowed: ({ errorCode }) => count(metrics.shadowRefusals, errorCodeLabel(errorCode)),
     stream_ended: ({ reason }) => count(metrics.streamEnds, reason),
     device_disconnected(event) {
@@ -218,6 +219,19 @@ function errorCodeLabel(errorCode: string | undefined): string {
   if (errorCode === undefined) return noErrorCode;
   return Object.hasOwn(problemDefinitions, errorCode) ? errorCode : otherValue;
 }
+
+/** Outcomes of commands of viewers that are no problem codes (`docs/viewer-socket.md`). */
+const viewerOutcomes: ReadonlySet<string> = new Set([
+  "sent",
+  "malformed_frame",
+  "frame_too_large",
+  "unknown_frame_type",
+  "invalid_frame",
+  "too_many_frames",
+  "too_many_requests",
+  "too_many_terminals",
+  "response_too_large",
+]);
 
 const disconnectReasons: Readonly<Record<DisconnectReason, true>> = {
   closed: true,
