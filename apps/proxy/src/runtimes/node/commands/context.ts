@@ -37,7 +37,8 @@ type Format<Value> = (value: Value, width: number | null, paint: Paint) => strin
 export function createContext(parsed: ParsedLine): CommandContext {
   let settings: Settings | null = null;
   const isTerminal = process.stdout.isTTY === true;
-  const width = isTerminal ? process.stdout.columns : null;
+  // Some terminals say that they have no columns.
+  const width = isTerminal && process.stdout.columns > 0 ? process.stdout.columns : null;
   const paint = choosePaint(isTerminal, (name) => process.env[name]);
   const show = <Value>(value: Value, format: Format<Value>): void =>
     print(parsed.options.has("json") ? formatJson(value) : format(value, width, paint));

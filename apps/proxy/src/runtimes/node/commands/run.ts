@@ -73,7 +73,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 }
 
 async function runWords(words: readonly string[]): Promise<number> {
-  const line = parseCommandLine(program, words, process.stdout.isTTY ? process.stdout.columns : undefined);
+  const line = parseCommandLine(program, words, process.stdout.columns || undefined);
   switch (line.kind) {
     case "help":
       print(line.text);
