@@ -1,8 +1,11 @@
 /** The order in which a gateway stops: what still happens because of the stop is recorded before the audit log closes. */
 import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setImmediate } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
 import { connectScriptedDevice, createFakeUpstream } from "@letta-environments/testkit";
@@ -62,6 +65,29 @@ test("a send whose body has not arrived when the gateway stops is recorded as re
   expect(events.filter(({ type }) => type === "audit_failed" || type === "internal_error")).toEqual([]);
   expect(append.mock.calls).toEqual([[expect.objectContaining({ type: "send_refused", status: 499 })]]);
   expect(append.mock.settledResults.map(({ type }) => type)).toEqual(["fulfilled"]);
+});
+
+test("the last push of the metrics has the requests that the stop ends", async () => {
+  const pushed: string[] = [];
+  const receiver = createServer((incoming, outgoing) => {
+    void text(incoming).then((body) => {
+      if (incoming.url === "/v1/metrics") pushed.push(body);
+      outgoing.end("{}");
+    });
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void receiver.close());
+  await once(receiver, "listening");
+  const endpoint = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+  const { instance, main, events, key } = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint });
+  const socket = await openSocket(main.url);
+  socket.on("error", () => undefined);
+  const headers = { authorization: `Bearer ${key}`, "content-length": "100", expect: "100-continue" };
+  socket.write(requestHead("POST", "/v1/environments/c/messages", headers));
+  await once(socket, "data");
+  await instance.close(0, [main.connections]);
+  expect(events.filter(({ type }) => type === "request")).toHaveLength(1);
+  expect(pushed).toHaveLength(1);
+  expect(pushed[0]).toContain("/v1/environments/{connectionId}/messages");
 });
 
 test("a send to which the upstream has not responded when the gateway stops is delivery_unknown for its caller, its record and its repeats", async () => {
