@@ -147,9 +147,8 @@ export function createPipeline(
       return mapMaybe(run(services, exchange, socket), (outcome): UpgradeDecision => {
         if (!("kind" in outcome)) return refused(finish(exchange, outcome));
         if (outcome.kind === "refused") return refused(finish(exchange, outcome.response));
-        // A socket is not a request in progress.
-        exchange.state.rateLimit?.release();
-        reportRequest(exchange.state, request, { status: 101, body: null }, reporting);
+        // A socket is not a request in progress. The host writes this response.
+        finish(exchange, { status: 101, headers: {}, body: null });
         return outcome;
       });
     },

@@ -4,6 +4,8 @@ import { fakeRequest } from "../test/support/fake-request.ts";
 import { silentListener } from "../test/support/fake-sockets.ts";
 import { createTestProxy, emptyUpstream, problemOf, type TestProxy } from "../test/support/test-proxy.ts";
 import type { DeviceSockets } from "./ports.ts";
+import { createObserver } from "./tracing/observer.ts";
+import type { Span } from "./tracing/spans.ts";
 
 const accepting: DeviceSockets = {
   upgrade: () =>
@@ -37,6 +39,25 @@ test("an upgrade passes the same steps as a request, and the server receives its
   expect(decision.kind).toBe("accepted");
   expect(seen).toEqual([[socketPath, "deviceId=d1", record.id, undefined]]);
   expect(testProxy.events).toMatchObject([{ type: "request", operation: "openDeviceSocket", status: 101 }]);
+});
+
+test("an accepted socket ends the span of its request, whose trace its line in the log names", async () => {
+  const spans: Span[] = [];
+  const wrapStep = createObserver({
+    clock: { now: () => 1_800_000_000_000, monotonic: () => 0 },
+    random: () => 0.5,
+    randomHex: (bytes) => "ab".repeat(bytes),
+    sampleRatio: 1,
+    onStep: () => undefined,
+    onSpans: (ended) => spans.push(...ended),
+  });
+  const ports = { deviceSockets: accepting, upstream: emptyEmbeddedUpstream, wrapStep };
+  const testProxy = createTestProxy(emptyUpstream, { ports });
+  const { key } = await testProxy.issueKey({ scopes: ["connect"] });
+  await testProxy.proxy.upgrade(fakeRequest({ path: socketPath, key }));
+  const server = spans.find(({ kind }) => kind === "server");
+  expect(server).toMatchObject({ name: "GET openDeviceSocket", attributes: { "http.response.status_code": 101 } });
+  expect(testProxy.events).toMatchObject([{ type: "request", status: 101, traceId: server?.traceId }]);
 });
 
 test("a socket without a key, with a bad key, or without the scope is refused before its handshake", async () => {
