@@ -54,8 +54,11 @@ export interface BodyLimits {
   readonly memory?: BodyMemory;
 }
 
-/** Why a body was not read: it is too large, there is no memory for it before it is complete, or its caller disconnected. */
-export type UnreadBody = "too_large" | "no_room" | "aborted";
+/**
+ * Why a body was not read: it is too large, there is no memory for it before it is complete, or its caller disconnected; or the HTTP server has refused
+ * it and responded, because it did not arrive in time or is malformed.
+ */
+export type UnreadBody = "too_large" | "no_room" | "aborted" | "late" | "malformed";
 
 /** Memory that a chunk takes besides its bytes, at most, as measured on Node.js. */
 const overheadBytes = 512;

@@ -126,7 +126,10 @@ const noRoom = problemResponse("overloaded", {
 /** Returns the response to a request whose body was not read. */
 export function refuseUnread(reason: UnreadBody, limitBytes: number): PlainResponse {
   if (reason === "too_large") return bodyTooLarge(limitBytes);
-  return reason === "no_room" ? noRoom : callerGone;
+  if (reason === "no_room") return noRoom;
+  return reason === "aborted"
+    ? callerGone
+    : problemResponse("invalid_request", { status: reason === "late" ? 408 : 400 });
 }
 
 /** Refuses an encoding of a body. `Accept-Encoding` distinguishes it from a wrong media type (RFC 9110 section 15.5.16). */

@@ -18,7 +18,7 @@ import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { Admission } from "./admission.ts";
 import type { HonoListener, HonoListenerOptions } from "./hono-listener.ts";
-import { NodeRequest } from "./request.ts";
+import { NodeRequest, refuseBody } from "./request.ts";
 import {
   requestsUpgrade,
   isLivenessProbe,
@@ -231,7 +231,7 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
       const before = socket[previous];
       if (before !== undefined && !before.writableFinished) return closeAfterResponse(socket, before);
       // Bytes in the middle of another response would be read as a part of it.
-      return outgoing.headersSent ? void socket.destroy() : refuse();
+      return outgoing.headersSent ? void socket.destroy() : respondToBody(socket, outgoing.req, error, options);
     },
   );
 }
@@ -272,6 +272,22 @@ function respondToParseError(
     (response) => writeRawResponse(socket, response),
     options.onFailure,
   );
+}
+
+/**
+ * Responds to a request whose body did not arrive in time or is malformed. The pipeline may be reading it, and then logs the same status. A caller that
+ * closes its side before the end of its body has most likely gone, and is logged as such.
+ */
+function respondToBody(
+  socket: Socket,
+  incoming: IncomingMessage,
+  { code, rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array },
+  { randomId }: HttpServerOptions,
+): void {
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") refuseBody(incoming, "late");
+  else if (code !== "HPE_INVALID_EOF_STATE") refuseBody(incoming, "malformed");
+  const requestId = requestIdOf(new NodeRequest(incoming, socket), randomId);
+  writeRawResponse(socket, finishResponse(clientErrorResponse(code, rawPacket), requestId, "GET"));
 }
 
 /** Whether the refused bytes begin with a request line that alone exceeds the limit. A later part of a head does not show its request line. */

@@ -86,6 +86,15 @@ function unfinishedSignal(outgoing: ServerResponse | Duplex): AbortSignal {
   return controller.signal;
 }
 
+/** Marks a request whose body the HTTP server has refused. */
+const refused: unique symbol = Symbol("refused body");
+type RefusedRequest = IncomingMessage & { [refused]?: "late" | "malformed" };
+
+/** Notes why the server has refused the body of a request. Its reader gets the reason when the connection closes. */
+export function refuseBody(incoming: RefusedRequest, reason: "late" | "malformed"): void {
+  incoming[refused] = reason;
+}
+
 /**
  * Reads a body up to its limits. A body whose `Content-Length` exceeds the limit is not read. The server drains what is left
  * unread.
@@ -93,13 +102,13 @@ function unfinishedSignal(outgoing: ServerResponse | Duplex): AbortSignal {
  * @param sendContinue called before the body is awaited
  */
 function readIncomingBody(
-  incoming: IncomingMessage,
+  incoming: RefusedRequest,
   { maxBytes, memory }: BodyLimits,
   sendContinue: () => void,
 ): Promise<Uint8Array | null | UnreadBody> {
   const declaredBytes = Number(incoming.headers["content-length"] ?? 0);
   if (declaredBytes > maxBytes) return Promise.resolve("too_large");
-  if (incoming.destroyed && !incoming.readableEnded) return Promise.resolve("aborted");
+  if (incoming.destroyed && !incoming.readableEnded) return Promise.resolve(incoming[refused] ?? "aborted");
   sendContinue();
   return new Promise((resolve) => {
     let chunks: Uint8Array[] = [];
@@ -119,7 +128,7 @@ function readIncomingBody(
       unfinished.received(chunk.byteLength);
     };
     const onEnd = (): void => finish(length === 0 ? null : Buffer.concat(chunks, length));
-    const onClose = (): void => finish("aborted");
+    const onClose = (): void => finish(incoming[refused] ?? "aborted");
     // An aborted request also emits an error, which ends the process if nobody listens.
     incoming.on("error", onClose).on("data", onData).on("end", onEnd).on("close", onClose);
   });
