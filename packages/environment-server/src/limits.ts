@@ -182,7 +182,7 @@ export const maxReplyLength: number = 64 * 1_024;
 /** The texts of all running turns together, in characters. */
 export const maxRepliesLength: number = 16 * 1_048_576;
 
-/** How many statuses of messages are kept, and for how long. The oldest are removed first. */
+/** How many statuses of messages are kept, and for how long. The oldest are removed first, those that have ended before others. */
 export const messageLogLimits: MessageLogLimits = {
   durationMs: 30 * 24 * 60 * 60 * 1_000,
   maxPerRow: 10_000,

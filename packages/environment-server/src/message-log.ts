@@ -113,7 +113,8 @@ export interface MessageLog {
   findOpenMessages(environmentId: string, limit: number): Promise<readonly StoredMessage[]>;
   /**
    * Removes messages that are older than their retention or exceed its limits, the oldest first, at most `limit` of each. Returns
-   * whether there may be more.
+   * whether there may be more. To stay within the limits, a message that has not ended loses at most its reply, because its policy still counts: only
+   * if nothing else is left to remove, the row with the most loses its oldest ones.
    *
    * @param nowMs wall time by which they expire; may be earlier than the time of the latest messages
    */

@@ -244,6 +244,62 @@ export function describeMessageLogContract(
       expect(await Promise.all(["m-4", "m-10", "m-19", "m-29"].map(isStored))).toEqual([false, true, true, true]);
     });
 
+    describe("messages that have not ended stay, because the policy of a turn is stored with them", () => {
+      const elsewhere = { ...message.scope, environmentId: "env-2" };
+      const approvalPolicy = { deniedTools: [], deadlineMs: null };
+      const running = inState("running", { scope: elsewhere, approvalPolicy });
+      async function prune(): Promise<void> {
+        while (await log.pruneMessages(100_000, 5));
+      }
+
+      test("when there are too many messages in all rows", async () => {
+        await open({ maxMessages: 10 });
+        await log.saveMessages([running, ...numbered(20)]);
+        await prune();
+        expect(await log.findOpenMessages("env-2", 10)).toEqual([running]);
+        expect(await Promise.all(["m-10", "m-11", "m-19"].map(isStored))).toEqual([false, true, true]);
+      });
+
+      test("when the texts of all messages are too long, without their own text", async () => {
+        await open({ maxReplies: 1_000 });
+        const reply = { text: 'x"}\\'.repeat(25), isTruncated: false };
+        await log.saveMessages([running, ...numbered(20, { status: { ...message.status, reply } })]);
+        await prune();
+        const status = { ...running.status, reply: null };
+        expect(await log.findOpenMessages("env-2", 10)).toEqual([{ ...running, status }]);
+        expect(await Promise.all(["m-8", "m-19"].map(isStored))).toEqual([false, true]);
+      });
+
+      test("when all texts belong to such messages, which lose only these", async () => {
+        await open({ maxReplies: 1_000 });
+        const reply = { text: 'x","isTruncated\\'.repeat(100), isTruncated: true };
+        const long = { ...running, status: { ...running.status, reply } };
+        await log.saveMessages([long, ...numbered(5, { status: { ...long.status, state: "unknown" } })]);
+        await prune();
+        expect(await log.findOpenMessages("env-1", 10)).toHaveLength(5);
+        const status = { ...running.status, reply: null };
+        expect(await log.findOpenMessages("env-2", 10)).toEqual([{ ...running, status }]);
+      });
+
+      test("when there are too many messages in their row", async () => {
+        await open({ maxPerRow: 10 });
+        const own = { ...running, scope: message.scope, messageId: "open" };
+        await log.saveMessages([own, ...numbered(20)]);
+        await prune();
+        expect(await log.findOpenMessages("env-1", 10)).toEqual([own]);
+        expect(await Promise.all(["m-10", "m-11"].map(isStored))).toEqual([false, true]);
+      });
+
+      test("even if no message has ended: then the row with the most loses its oldest", async () => {
+        await open({ maxPerRow: 20, maxMessages: 10 });
+        const unknown = numbered(25, { status: { ...message.status, state: "unknown" } });
+        await log.saveMessages([running, ...unknown]);
+        await prune();
+        expect(await log.findOpenMessages("env-2", 10)).toEqual([running]);
+        expect(await Promise.all(["m-15", "m-16", "m-24"].map(isStored))).toEqual([false, true, true]);
+      });
+    });
+
     test("removing a row removes its messages, and later saves for it are ignored", async () => {
       await log.saveMessages([...numbered(3), { ...message, scope: { ...message.scope, environmentId: "env-2" } }]);
       await store.removeRow("env-1");

@@ -43,11 +43,23 @@ export function createMemoryMessageLog({
   const ofRow = (environmentId: string): StoredMessage[] =>
     latestFirst([...messages.values()].filter(({ scope }) => scope.environmentId === environmentId));
 
-  /** Removes messages until they are within a limit, at most `limit`. Returns whether there may be more. */
-  function removeOldest(candidates: readonly StoredMessage[], count: number, limit: number): boolean {
-    const oldest = latestFirst(candidates).toReversed().slice(0, Math.min(count, limit));
-    for (const message of oldest) messages.delete(messageKeyOf(message));
-    return count >= limit;
+  /** Removes the oldest of these messages, those that have ended first. */
+  function removeOldest(candidates: readonly StoredMessage[], count: number): void {
+    const [ended, open] = partition(latestFirst(candidates).toReversed());
+    for (const message of [...ended, ...open].slice(0, count)) messages.delete(messageKeyOf(message));
+  }
+
+  /** Shortens the log by `count` messages, or their texts. Returns whether it has changed. */
+  function shorten(count: number, isTooLong: boolean): boolean {
+    const all = latestFirst([...messages.values()]).toReversed();
+    const found = all.filter(({ status }) => hasEnded(status) || (isTooLong && status.reply !== null)).slice(0, count);
+    const [ended, open] = partition(found);
+    for (const message of ended) messages.delete(messageKeyOf(message));
+    for (const message of open) messages.set(messageKeyOf(message), withoutReply(message));
+    if (found.length > 0) return true;
+    const rows = [...Map.groupBy(all, ({ scope }) => scope.environmentId).values()];
+    removeOldest(rows.toSorted((left, right) => right.length - left.length)[0] ?? [], count);
+    return all.length > 0;
   }
 
   return {
@@ -77,23 +89,28 @@ export function createMemoryMessageLog({
     },
     async pruneMessages(nowMs, limit) {
       const old = [...messages.values()].filter(({ sentAt }) => sentAt <= nowMs - durationMs);
-      let mayBeMore = removeOldest(old, old.length, limit);
-      const counts = new Map<string, number>();
-      for (const { scope } of messages.values())
-        counts.set(scope.environmentId, (counts.get(scope.environmentId) ?? 0) + 1);
-      for (const [environmentId, count] of counts) {
-        if (count > maxPerRow) mayBeMore = removeOldest(ofRow(environmentId), count - maxPerRow, limit) || mayBeMore;
+      for (const message of latestFirst(old).toReversed().slice(0, limit)) messages.delete(messageKeyOf(message));
+      if (old.length >= limit) return true;
+      for (const row of Map.groupBy(messages.values(), ({ scope }) => scope.environmentId).values()) {
+        if (row.length <= maxPerRow) continue;
+        removeOldest(row, Math.min(row.length - maxPerRow, limit));
+        return true;
       }
-      const all = [...messages.values()];
-      const length = all.reduce((sum, { status }) => sum + (status.reply?.text.length ?? 0), 0);
-      const excess = Math.max(all.length - maxMessages, length > maxReplies ? limit : 0);
-      return removeOldest(all, excess, limit) || mayBeMore;
+      const length = [...messages.values()].reduce((sum, { status }) => sum + (status.reply?.text.length ?? 0), 0);
+      const isTooLong = length > maxReplies;
+      const excess = isTooLong ? limit : Math.min(messages.size - maxMessages, limit);
+      return excess > 0 && shorten(excess, isTooLong);
     },
     async removeRows(environmentIds) {
       removedRows.add(environmentIds);
       for (const [key, { scope }] of messages) if (removedRows.has(scope.environmentId)) messages.delete(key);
     },
   };
+}
+
+/** Separates the messages that have ended from the others. */
+function partition(messages: readonly StoredMessage[]): [ended: StoredMessage[], open: StoredMessage[]] {
+  return [messages.filter(({ status }) => hasEnded(status)), messages.filter(({ status }) => !hasEnded(status))];
 }
 
 function messageKeyOf({ scope, messageId }: StoredMessage): string {

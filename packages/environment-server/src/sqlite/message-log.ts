@@ -1,5 +1,6 @@
 /** {@link MessageLog} in SQLite. Triggers count the messages of each row and their text, so that the limits cost no scan. */
 import type { CommitChange, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
+import { maxFollowedMessages } from "../limits.ts";
 import type {
   MessageFilter,
   MessageLog,
@@ -83,11 +84,12 @@ function preparePrune(
   commit: CommitChange,
   { durationMs, maxPerRow, maxMessages, maxReplies }: MessageLogLimits,
 ): MessageLog["pruneMessages"] {
-  const removeWhere = (condition: string): SqliteStatement =>
+  const removeWhere = (condition: string, order: string): SqliteStatement =>
     database.prepare(`DELETE FROM environment_message_status WHERE rowid IN (
-      SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY sent_at LIMIT ?)`);
-  const removeOlder = removeWhere("sent_at <= ?");
-  const removeOfRow = removeWhere("environment_id = ?");
+      SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY ${order} LIMIT ?)`);
+  const removeOlder = removeWhere("sent_at <= ?", "sent_at");
+  const removeOfRow = removeWhere("environment_id = ?", `state NOT IN (${ended}), sent_at`);
+  const shorten = prepareShorten(database, removeOfRow);
   // With the default limit, the condition is the same as of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
     WHERE messages > ${maxPerRow} AND environment_id > '' LIMIT 1`);
@@ -116,12 +118,40 @@ function preparePrune(
         const count = atMost <= maxMessages ? atMost : readInteger(countMessages.get(), "number");
         const isTooLong = readInteger(countCharacters.get(), "characters") > maxReplies;
         if (count <= maxMessages && !isTooLong) return false;
-        return (
-          removeOlder.run(Number.MAX_SAFE_INTEGER, isTooLong ? limit : Math.min(count - maxMessages, limit)).changes > 0
-        );
+        return shorten(isTooLong ? limit : Math.min(count - maxMessages, limit), isTooLong);
       },
       { rows: limit },
     );
+}
+
+/**
+ * Returns a function that removes the oldest messages, or only the texts of those that have not ended, and returns whether it changed anything.
+ * If there are none, the row with the most of the oldest messages loses some. It reads a limited number, because many may not have ended.
+ */
+function prepareShorten(
+  database: SqliteDatabase,
+  removeOfRow: SqliteStatement,
+): (count: number, isTooLong: boolean) => boolean {
+  const find =
+    database.prepare(`SELECT rowid AS number, state IN (${ended}) AS has_ended FROM environment_message_status
+    WHERE (state IN (${ended}) OR (? AND reply IS NOT NULL)) AND sent_at <= coalesce(
+      (SELECT sent_at FROM environment_message_status ORDER BY sent_at LIMIT 1 OFFSET ${maxFollowedMessages}),
+      ${Number.MAX_SAFE_INTEGER})
+    ORDER BY sent_at LIMIT ?`);
+  const remove = database.prepare("DELETE FROM environment_message_status WHERE rowid = ?");
+  const removeReply = database.prepare("UPDATE environment_message_status SET reply = NULL WHERE rowid = ?");
+  const findRow = database.prepare(`SELECT environment_id FROM (
+      SELECT environment_id FROM environment_message_status ORDER BY sent_at LIMIT ${maxFollowedMessages})
+    GROUP BY environment_id ORDER BY count(*) DESC LIMIT 1`);
+
+  return (count, isTooLong) => {
+    const found = find.all(isTooLong ? 1 : 0, count);
+    for (const row of found)
+      (readInteger(row, "has_ended") === 1 ? remove : removeReply).run(readInteger(row, "number"));
+    if (found.length > 0) return true;
+    const row = findRow.get();
+    return row !== undefined && removeOfRow.run(readText(row, "environment_id"), count).changes > 0;
+  };
 }
 
 /** The column `detail`. An absent policy is `null`. */

@@ -4,7 +4,7 @@
  */
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { hasEnded } from "@letta-environments/schema";
-import { messageLogLimits } from "../limits.ts";
+import { maxFollowedMessages, messageLogLimits } from "../limits.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import { type MessageLogLimits, type MessagePosition, type StoredMessage, withoutReply } from "../message-log.ts";
 import {
@@ -183,11 +183,50 @@ return found(redis.call('ZREVRANGE', openOf(ARGV[1]), 0, ARGV[2] - 1))
 /** ARGV: the latest expired time, limit, then the other limits. Returns 1 when there may be more to remove. */
 const pruneScript = `${prelude}
 local limit, maxPerRow, maxMessages, maxReplies = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local function removeOldest(name, count)
-  if count <= 0 then return 0 end
-  local entries = redis.call('ZRANGE', name, 0, math.min(count, limit) - 1)
-  for _, entry in ipairs(entries) do remove(entry) end
-  return #entries
+local function hasEnded(entry) return not redis.call('ZSCORE', openOf(rowOf(entry)), entry) end
+local function removeReply(entry)
+  -- In a text, a backslash precedes each quote, so this finds only the member.
+  local record = string.gsub(redis.call('HGET', records, entry), '"reply":{"text":".-","isTruncated":%a+}', '"reply":null', 1)
+  redis.call('HSET', records, entry, record)
+  setLength(entry, 0)
+end
+local function removeOldest(row, count)
+  local removed, opened = 0, {}
+  for _, entry in ipairs(redis.call('ZRANGE', ofRow(row), 0, -1)) do
+    if removed >= count then return end
+    if hasEnded(entry) then
+      remove(entry)
+      removed = removed + 1
+    else
+      opened[#opened + 1] = entry
+    end
+  end
+  for i = 1, math.min(#opened, count - removed) do remove(opened[i]) end
+end
+-- Removes the oldest messages, or only the texts of those that have not ended. If there are none, the row with the most of the oldest
+-- messages loses some. It reads a limited number, because many may not have ended.
+local function shorten(count, isTooLong)
+  local changed, sizes, largest, from = 0, {}, nil, 0
+  while from < ${maxFollowedMessages} do
+    local entries = redis.call('ZRANGE', sent, from, from + 199)
+    for _, entry in ipairs(entries) do
+      if changed >= count then return 1 end
+      local row = rowOf(entry)
+      sizes[row] = (sizes[row] or 0) + 1
+      if not largest or sizes[row] > sizes[largest] then largest = row end
+      if hasEnded(entry) then
+        remove(entry)
+        from, changed = from - 1, changed + 1
+      elseif isTooLong and redis.call('HEXISTS', lengths, entry) == 1 then
+        removeReply(entry)
+        changed = changed + 1
+      end
+    end
+    if #entries < 200 then break end
+    from = from + 200
+  end
+  if changed == 0 and largest then removeOldest(largest, count) end
+  return (changed > 0 or largest) and 1 or 0
 end
 local old = redis.call('ZRANGEBYSCORE', sent, '-inf', ARGV[1], 'LIMIT', 0, limit)
 for _, entry in ipairs(old) do remove(entry) end
@@ -196,13 +235,13 @@ local row = redis.call('SRANDMEMBER', full)
 if row then
   local excess = redis.call('ZCARD', ofRow(row)) - maxPerRow
   if excess <= limit then redis.call('SREM', full, row) end
-  removeOldest(ofRow(row), excess)
+  removeOldest(row, math.min(excess, limit))
   return 1
 end
 local excess = redis.call('ZCARD', sent) - maxMessages
-if tonumber(redis.call('GET', characters) or '0') > maxReplies then excess = math.max(excess, limit) end
-if removeOldest(sent, excess) > 0 then return 1 end
-return 0
+local isTooLong = tonumber(redis.call('GET', characters) or '0') > maxReplies
+if excess <= 0 and not isTooLong then return 0 end
+return shorten(isTooLong and limit or math.min(excess, limit), isTooLong)
 `;
 
 /** ARGV: row, limit. Returns how many messages were removed. */
