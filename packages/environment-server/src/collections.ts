@@ -48,6 +48,34 @@ export function createGroups<Member>(keyOf: (member: Member) => unknown = (membe
   };
 }
 
+/** Members of several owners, with a limit for all of them together. */
+export type SharedMembers<Member> = Pick<Groups<Member>, "add" | "delete" | "find">;
+
+/** Creates {@link SharedMembers}. When there are too many, the owner with the most loses the oldest, so that no owner displaces those of another. */
+export function createSharedMembers<Member>(max: number, keyOf: (member: Member) => unknown): SharedMembers<Member> {
+  const owners = createGroups(keyOf);
+  let size = 0;
+
+  function remove(owner: string, key: unknown): boolean {
+    const isRemoved = owners.delete(owner, key);
+    if (isRemoved) size -= 1;
+    return isRemoved;
+  }
+
+  return {
+    add(owner, member) {
+      remove(owner, keyOf(member));
+      owners.add(owner, member);
+      size += 1;
+      const largest = size > max ? owners.largest() : undefined;
+      const oldest = largest === undefined ? undefined : owners.firstOf(largest);
+      if (largest !== undefined && oldest !== undefined) remove(largest, keyOf(oldest));
+    },
+    delete: remove,
+    find: owners.find,
+  };
+}
+
 /** A map or a set, whose entries are in the order in which they were added. */
 interface OrderedEntries<Key> {
   readonly size: number;

@@ -52,7 +52,7 @@ export const maxRuntimesPerEnvironment = 1_000;
 /** Sends to one device that may wait for an acknowledgement at the same time. */
 export const maxUnacknowledgedSends = 64;
 
-/** Sends without an acknowledgement, over all devices, for which a late one is still accepted. The oldest are dropped first. */
+/** Sends without an acknowledgement, over all devices, for which a late one is still accepted. Above it, the tenant with the most loses its oldest. */
 export const maxLateAcknowledgements = 10_000;
 
 /** Pause before an outcome that could not be stored is stored again, in milliseconds. Until then it is kept in memory, within the same limit. */

@@ -79,6 +79,29 @@ test("late acknowledgements are matched only to the newest sends without one, so
   expect(stored).toEqual(["delivery-1"]);
 });
 
+test("a tenant with many sends without an acknowledgement causes no loss of the late ones of another tenant", async () => {
+  const { pending, stored } = startFailing();
+  const lose = async (tenant: string, id: string) => {
+    const environmentId = `env-${tenant}`;
+    const scope = { ...delivery.scope, environmentId };
+    const opened = pending.open(
+      { ...delivery, id, scope },
+      { ...device, tenant, environmentId },
+      { isDecision: false, length: 1 },
+    );
+    pending.markSent(opened);
+    pending.endWaits(environmentId, "disconnected");
+    await opened.outcome;
+  };
+  await lose("acme", "first");
+  for (let count = 0; count <= maxLateAcknowledgements; count++) await lose("hostile", `delivery-${count}`);
+  stored.length = 0;
+  pending.acknowledge({ ...device, environmentId: "env-acme" }, "first", accepted);
+  pending.acknowledge({ ...device, tenant: "hostile", environmentId: "env-hostile" }, "delivery-0", accepted);
+  await pending.close();
+  expect(stored).toEqual(["first"]);
+});
+
 test("only the newest ids that could not be released are retried, so that a failing store does not fill the memory", async () => {
   const { pending, heal } = startFailing();
   const ids = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => `delivery-${count}`);

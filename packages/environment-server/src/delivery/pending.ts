@@ -1,14 +1,14 @@
 /**
  * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is stored
  * before the caller receives it; one that cannot be stored is kept here, and stored later. An acknowledgement that arrives after the
- * deadline replaces the stored `unknown` while this process runs and the send is among the {@link maxLateAcknowledgements} newest. A
+ * deadline replaces the stored `unknown` while this process runs, up to {@link maxLateAcknowledgements} sends, which tenants share. A
  * decision that the device rejects had no effect, early or late, so its ids are released, even if a report of the device had made it
  * count as accepted.
  */
 import type { Clock } from "@letta-environments/platform";
 import { createRunningWork, type RunningWork } from "../closing.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
-import { createGroups, dropOldest, type Groups } from "../collections.ts";
+import { createGroups, createSharedMembers, dropOldest, type Groups, type SharedMembers } from "../collections.ts";
 import { acknowledgementTimeoutMs, maxLateAcknowledgements, maxMessageWaitMs, outcomeRetryMs } from "../limits.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
@@ -108,11 +108,17 @@ interface Settlement {
   readonly onStored: () => void;
 }
 
+interface UnacknowledgedSend {
+  readonly deliveryId: string;
+  readonly environmentId: string;
+  readonly isDecision: boolean;
+}
+
 interface State extends Dependencies {
   /** By row. */
   readonly entries: Groups<Entry>;
-  /** Sends that ended without an acknowledgement, by delivery id, the oldest first. */
-  readonly unacknowledged: Map<string, { readonly environmentId: string; readonly isDecision: boolean }>;
+  /** Sends that ended without an acknowledgement, by tenant. */
+  readonly unacknowledged: SharedMembers<UnacknowledgedSend>;
   readonly lateWrites: RunningWork;
   /** Sends without effect whose ids could not be released, the oldest first. */
   readonly unreleased: Set<string>;
@@ -124,7 +130,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
   const state: State = {
     ...dependencies,
     entries: createGroups(({ delivery }) => delivery.id),
-    unacknowledged: new Map(),
+    unacknowledged: createSharedMembers(maxLateAcknowledgements, ({ deliveryId }) => deliveryId),
     lateWrites: createRunningWork(),
     unreleased: new Set(),
     writer: createSettlementWriter(dependencies),
@@ -160,7 +166,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     },
     confirm(device, deliveryId) {
       if (entries.find(device.environmentId, deliveryId)?.isWaiting === true) return;
-      state.unacknowledged.delete(deliveryId);
+      state.unacknowledged.delete(device.tenant, deliveryId);
       storeLate(state, device, deliveryId, { isDecision: false }, { kind: "accepted", disposition: null });
     },
     endWaits(environmentId, reason) {
@@ -211,9 +217,9 @@ function acknowledge(
     finishDelivery(state, entry, outcome);
     return entry;
   }
-  const late = state.unacknowledged.get(deliveryId);
+  const late = state.unacknowledged.find(device.tenant, deliveryId);
   if (late?.environmentId !== device.environmentId) return undefined;
-  state.unacknowledged.delete(deliveryId);
+  state.unacknowledged.delete(device.tenant, deliveryId);
   storeLate(state, device, deliveryId, late, outcome);
   return undefined;
 }
@@ -237,10 +243,8 @@ function endWait(state: State, entry: Entry, reason: WaitEndReason): void {
   const { id, scope } = entry.delivery;
   // A request also disappears when its turn is stopped. A connected device rejects the decision then; one that was lost cannot.
   const outcome = isDecision && reason === "disconnected" ? null : reportedOutcome;
-  if (outcome === null || isDecision) {
-    state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision });
-    dropOldest(state.unacknowledged, maxLateAcknowledgements);
-  }
+  if (outcome === null || isDecision)
+    state.unacknowledged.add(entry.device.tenant, { deliveryId: id, environmentId: scope.environmentId, isDecision });
   if (outcome !== null) {
     emitAcknowledged(state, entry.device, id, outcome, false);
     return finishDelivery(state, entry, outcome);
