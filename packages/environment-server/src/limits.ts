@@ -384,5 +384,5 @@ export const ticketLifetimeMs = 60_000;
 /** Unused tickets of one key. */
 export const maxTicketsPerKey = 100;
 
-/** Unused tickets of all keys. */
+/** Unused tickets of all keys. Above it, the tenant with the most loses its oldest. */
 export const maxTickets = 10_000;

@@ -16,7 +16,7 @@ import {
   refused,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
+import { maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { commandTargetOf, refuseForeignConversation } from "./conversations/key-limits.ts";
@@ -118,9 +118,7 @@ export async function createViewerTicket(
   if (found.kind === "refused") return found.response;
   const ticket = server.tickets.issue(principal, params.connectionId);
   if (ticket === null) {
-    const detail =
-      `Too many unused tickets: at most ${maxTicketsPerKey} per gateway key and ${maxTickets} in total. ` +
-      "Tickets expire after 60 seconds.";
+    const detail = `Too many unused tickets: at most ${maxTicketsPerKey} per gateway key. Tickets expire after 60 seconds.`;
     return problemResponse("too_many_viewers", { detail });
   }
   return jsonResponse(200, { ticket, expiresAt: server.clock.now() + ticketLifetimeMs });

@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { anyone, createCountingId } from "../../test/support/harness.ts";
-import { maxTicketsPerKey, ticketLifetimeMs } from "../limits.ts";
+import { maxTickets, maxTicketsPerKey, ticketLifetimeMs } from "../limits.ts";
 import { createViewerTickets } from "./tickets.ts";
 
 test("a ticket authenticates its principal once, for its connection, within 60 seconds", async () => {
@@ -28,4 +28,18 @@ test("a key has a limited number of unused tickets", async () => {
   expect(tickets.issue({ ...anyone, keyId: "key-2" }, "conn-1")).not.toBeNull();
   await clock.advance(ticketLifetimeMs);
   expect(tickets.issue(anyone, "conn-1")).not.toBeNull();
+});
+
+test("a tenant with all the tickets keeps no other tenant from opening a viewer: it loses its oldest ones", () => {
+  const tickets = createViewerTickets(createVirtualClock(), createCountingId());
+  const victim = { ...anyone, tenant: "victim" };
+  const first = tickets.issue(victim, "conn-1") ?? "";
+  const issued = Array.from({ length: maxTickets }, (_, count) =>
+    tickets.issue({ ...anyone, keyId: `key-${Math.floor(count / maxTicketsPerKey)}` }, "conn-1"),
+  );
+  const second = tickets.issue(victim, "conn-1") ?? "";
+  expect([first, second].map((ticket) => tickets.redeem(ticket, "conn-1"))).toEqual([victim, victim]);
+  const redeemed = issued.map((ticket) => tickets.redeem(ticket ?? "", "conn-1"));
+  expect(redeemed.indexOf(null)).toBe(0);
+  expect(redeemed.filter((principal) => principal === null)).toHaveLength(2);
 });

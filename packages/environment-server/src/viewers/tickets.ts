@@ -4,6 +4,7 @@
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { type Principal, ticketPrefix } from "@letta-environments/schema";
+import { createGroups } from "../collections.ts";
 import { maxTickets, maxTicketsPerKey, ticketLifetimeMs } from "../limits.ts";
 
 /** The tickets that were issued and are not redeemed yet. */
@@ -24,33 +25,52 @@ interface Ticket {
 export function createViewerTickets(clock: Pick<Clock, "monotonic">, randomId: RandomId): ViewerTickets {
   // In the order of their creation, and so of their expiry.
   const tickets = new Map<string, Ticket>();
+  const ofTenants = createGroups<string>();
+  const ofKeys = createGroups<string>();
+
+  function remove(ticket: string, { principal }: Ticket): void {
+    tickets.delete(ticket);
+    ofTenants.delete(principal.tenant, ticket);
+    ofKeys.delete(keyOf(principal), ticket);
+  }
 
   function forgetExpired(): void {
     const nowMs = clock.monotonic();
-    for (const [ticket, { expiresAtMs }] of tickets) {
-      if (expiresAtMs > nowMs) return;
-      tickets.delete(ticket);
+    for (const [ticket, entry] of tickets) {
+      if (entry.expiresAtMs > nowMs) return;
+      remove(ticket, entry);
     }
+  }
+
+  /** The tenant with the most loses its oldest ticket, so that no tenant takes those of another. */
+  function makeRoom(): void {
+    if (tickets.size <= maxTickets) return;
+    const oldest = ofTenants.firstOf(ofTenants.largest() ?? "");
+    const entry = oldest === undefined ? undefined : tickets.get(oldest);
+    if (oldest !== undefined && entry !== undefined) remove(oldest, entry);
   }
 
   return {
     issue(principal, connectionId) {
       forgetExpired();
-      const { tenant, keyId } = principal;
-      const own = [...tickets.values()].filter(
-        ({ principal: owner }) => owner.tenant === tenant && owner.keyId === keyId,
-      );
-      if (own.length >= maxTicketsPerKey || tickets.size >= maxTickets) return null;
+      if (ofKeys.sizeOf(keyOf(principal)) >= maxTicketsPerKey) return null;
       const ticket = randomId(ticketPrefix);
       tickets.set(ticket, { principal, connectionId, expiresAtMs: clock.monotonic() + ticketLifetimeMs });
+      ofTenants.add(principal.tenant, ticket);
+      ofKeys.add(keyOf(principal), ticket);
+      makeRoom();
       return ticket;
     },
     redeem(ticket, connectionId) {
       forgetExpired();
       const found = tickets.get(ticket);
       if (found === undefined) return null;
-      tickets.delete(ticket);
+      remove(ticket, found);
       return found.connectionId === connectionId ? found.principal : null;
     },
   };
+}
+
+function keyOf({ tenant, keyId }: Principal): string {
+  return JSON.stringify([tenant, keyId]);
 }
