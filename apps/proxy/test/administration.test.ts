@@ -298,6 +298,7 @@ describe("revoking keys", () => {
   });
 });
 
+type KeyPage = Readonly<{ keys: readonly ShownKey[]; hasNextPage: boolean }>;
 describe("listing keys", () => {
   test("keys are listed in pages by creation, with the state and the last use of each key", async () => {
     const { testProxy, adminId, ask } = await withAdmin();
@@ -306,8 +307,7 @@ describe("listing keys", () => {
       await ask({ body: { name } });
     }
     await testProxy.keyStore.recordUse([{ id: adminId, usedAt: 5 }]);
-    const page = async (query: string): Promise<{ keys: { id: string; name: string }[]; hasNextPage: boolean }> =>
-      (await ask({ query })).body as never;
+    const page = async (query: string): Promise<KeyPage> => (await ask({ query })).body as never;
     const first = await page("limit=2");
     expect(first).toMatchObject({ keys: [{ id: adminId, lastUsedAt: 5 }, { name: "a" }], hasNextPage: true });
     const second = await page(`limit=2&after=${first.keys[1]?.id}`);
@@ -316,6 +316,26 @@ describe("listing keys", () => {
     expect(await page(`state=revoked`)).toMatchObject({ keys: [{ name: "b" }], hasNextPage: false });
     expect(await page(`state=active&after=${second.keys[0]?.id}`)).toMatchObject({ keys: [{ name: "c" }] });
     expect(await page("tenant=other")).toEqual({ keys: [], hasNextPage: false });
+  });
+
+  test("a page of keys with long lists has at most 512 Ki characters and at least one key, and the next page continues", async () => {
+    const { testProxy, adminId, ask } = await withAdmin();
+    const records = [2_000, 2_000, 2_000, 6_000, 2_000].map((length, index) =>
+      createTestKeyRecord({ agentIds: Array.from({ length }, () => "a".repeat(97)) }, 1e15 + index),
+    );
+    for (const record of records) await testProxy.keyStore.create(record);
+    const [sizes, seen]: [number[], string[]] = [[], []];
+    for (let next = true, after = ""; next; after = `after=${seen.at(-1)}`) {
+      let page: KeyPage | null = null;
+      const asked = ask({ query: after }).then(({ body }) => (page = body as never as KeyPage));
+      for (; page === null; await testProxy.clock.advance(0)) await new Promise((resolve) => setImmediate(resolve));
+      const { keys, hasNextPage } = await asked;
+      seen.push(...keys.map(({ id }) => id));
+      sizes.push(keys.length);
+      next = hasNextPage;
+    }
+    expect(seen).toEqual([adminId, ...records.map(({ id }) => id)]);
+    expect(sizes).toEqual([3, 1, 1, 1]);
   });
 
   test("while a list looks for keys among many others, other work runs", async () => {

@@ -12,7 +12,7 @@ import {
 } from "@letta-environments/schema";
 import { AuditUnavailableError } from "../audit/store.ts";
 import { createKey, type KeyMint, type KeyPatch, keyState, mintSecret, patchKey } from "../keys/key-lifecycle.ts";
-import { type KeyRecord, KeyRecordDamagedError } from "../keys/key-record.ts";
+import { createPageRoom, type KeyRecord, KeyRecordDamagedError } from "../keys/key-record.ts";
 import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { showKey, type ShownKey } from "../keys/key-view.ts";
@@ -148,9 +148,12 @@ function createKeyReader({ clock, digests, keyStore }: AdministerPorts) {
         mayKnowKey(authority, record) &&
         (tenant === undefined || record.tenant === tenant) &&
         (state === undefined || keyState(record, nowMs) === state);
-      const found = await keyStore.list({ after, limit: limit + 1, matches });
-      const keys = await present(found.slice(0, limit), nowMs);
-      return jsonResponse(200, { keys, hasNextPage: found.length > limit });
+      const ownTenant = authority.kind === "key" ? authority.record.tenant : tenant;
+      const found = await keyStore.list({ after, limit: limit + 1, matches, tenant: ownTenant });
+      const hasRoom = createPageRoom(limit);
+      const end = found.findIndex((record) => !hasRoom(record));
+      const keys = await present(end === -1 ? found : found.slice(0, end), nowMs);
+      return jsonResponse(200, { keys, hasNextPage: end !== -1 });
     },
     async retrieve(authority: AdminAuthority, id: string): Promise<PlainResponse> {
       const record = await findKnown(authority, id);

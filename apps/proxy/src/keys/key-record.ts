@@ -182,8 +182,24 @@ export function byCreation(left: KeyRecord, right: KeyRecord): number {
 export interface KeyQuery {
   /** The id of a stored key: only keys that follow it, and none if it is not stored. `undefined`: from the first one. */
   readonly after: string | undefined;
+  /** At least 1. A store may end its list with a key for which {@link createPageRoom} has no room. */
   readonly limit: number;
   readonly matches: (record: KeyRecord) => boolean;
+  /** Only keys of this tenant match, so that a store need not parse the others. `undefined`: any. */
+  readonly tenant?: string | undefined;
+}
+
+/** The most characters of records on a page of a list, unless the first record alone is longer. */
+const maxPageLength = 512 * 1024;
+
+/** Returns a function that says, of one key after the other, whether a page still has room for it. The first key always has. */
+export function createPageRoom(limit: number): (key: KeyRecord) => boolean {
+  let [count, length] = [0, 0];
+  return (key) => {
+    count += 1;
+    length += JSON.stringify(key).length;
+    return count === 1 || (count <= limit && length <= maxPageLength);
+  };
 }
 
 /** Applies a query to the list of all keys, for stores that read every key anyway. */

@@ -4,10 +4,11 @@ import { join } from "node:path";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { describeKeyStore } from "../../../test/key-store-contract.ts";
 import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
 import { issueTestKey } from "../../../test/support/test-proxy.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
 import { createSqliteKeyStore } from "./key-store.ts";
 
 const folders: string[] = [];
@@ -54,6 +55,30 @@ test("a page of keys reads the records of its own keys only, and a damaged one a
   expect(damaged).toEqual([]);
   expect(await store.list({ after: second, limit: 2, matches })).toEqual([records[2], records[4]]);
   expect(damaged).toEqual([fourth]);
+});
+
+test("a search reads at most 512 Ki characters of long records before other work runs, and ends when they fill a page", async () => {
+  const [database, clock] = [open(newFile()), createVirtualClock()];
+  const store = createSqliteKeyStore(database, clock);
+  const agentIds = Array.from({ length: 300_000 / 100 }, () => "a".repeat(97));
+  const records = [1, 2, 3, 4, 5, 6].map((createdAt) => createTestKeyRecord({ agentIds }, createdAt));
+  for (const record of records) await store.create(record);
+  const turns = vi.spyOn(clock, "setTimer");
+  const searched = store.list({ after: undefined, limit: 7, matches: () => false });
+  for (let turn = 0; turn < 4; turn += 1) await clock.advance(0);
+  expect(await searched).toEqual([]);
+  expect(turns).toHaveBeenCalledTimes(3);
+  expect(await store.list({ after: undefined, limit: 7, matches: () => true })).toEqual(records.slice(0, 2));
+});
+
+test("a list for a tenant does not parse the records of other tenants", async () => {
+  const store = createSqliteKeyStore(open(newFile()), systemClock);
+  const own = createTestKeyRecord({ tenant: 'o"wn' }, 2);
+  for (const record of [createTestKeyRecord({ description: '"tenant":"o\\"wn"' }), own]) await store.create(record);
+  const seen: string[] = [];
+  const matches = ({ id }: KeyRecord): boolean => seen.push(id) > 0;
+  expect(await store.list({ after: undefined, limit: 5, matches, tenant: own.tenant })).toEqual([own]);
+  expect(seen).toEqual([own.id]);
 });
 
 test("keys are still stored when the file is opened again", async () => {

@@ -14,7 +14,13 @@ import {
   type SqliteRetryTime,
   type SqliteRow,
 } from "@letta-environments/platform";
-import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import {
+  changeKeyRecord,
+  createPageRoom,
+  type KeyQuery,
+  type KeyRecord,
+  readKeyRecord,
+} from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 
@@ -48,6 +54,8 @@ const selectUsesSql = "SELECT id, used_at FROM key_uses";
 
 /** Keys that a search reads before other work runs, after a first part that is as long as its page. */
 const keysPerTurn = 500;
+/** The characters of records after which other work runs, however few keys they are. */
+const charactersPerTurn = 512 * 1024;
 
 /** How often to look for changes by other processes, in milliseconds. */
 const generationCheckMs = 20;
@@ -65,11 +73,7 @@ export function createSqliteKeyStore(
   migrateSqlite(database, [keyTables]);
   const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
   const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
-  // Only the ids are sorted: records are larger.
-  const selectPart = database.prepare(`SELECT id, record FROM keys WHERE id IN (
-      SELECT id FROM keys WHERE ? IS NULL OR (created_at, id) > (SELECT created_at, id FROM keys WHERE id = ?)
-      ORDER BY created_at, id LIMIT ?)
-    ORDER BY created_at, id`);
+  const search = createKeySearch(database, clock, onDamaged);
   const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");
   const replace = database.prepare("UPDATE keys SET record = ? WHERE id = ?");
   const saveUse = database.prepare(saveUseSql);
@@ -87,17 +91,7 @@ export function createSqliteKeyStore(
       return row === undefined ? null : readRow(row);
     },
     async list(query) {
-      if (query === undefined) return selectAll.all().flatMap((row) => readRow(row) ?? []);
-      const { after = null, limit, matches } = query;
-      const found: KeyRecord[] = [];
-      // Usually every key matches, so the first part is as long as the page.
-      for (let place = after, size = limit; ; size = keysPerTurn) {
-        const rows = selectPart.all(place, place, size);
-        found.push(...rows.flatMap((row) => readRow(row) ?? []).filter(matches));
-        if (found.length >= limit || rows.length < size) return found.slice(0, limit);
-        place = String(rows.at(-1)?.["id"]);
-        if (size === keysPerTurn) await sleep(clock, 0);
-      }
+      return query === undefined ? selectAll.all().flatMap((row) => readRow(row) ?? []) : search(query);
     },
     async create(record) {
       insert.run(record.id, record.createdAt, JSON.stringify(record));
@@ -125,6 +119,50 @@ export function createSqliteKeyStore(
     },
     generation: () => generation.current(),
   };
+}
+
+/** Creates the search of a list of keys. Other work runs between the parts that it reads. */
+function createKeySearch(
+  database: SqliteDatabase,
+  clock: Clock,
+  onDamaged: (id: string) => void,
+): (query: KeyQuery) => Promise<readonly KeyRecord[]> {
+  // Records can be long, so a search reads them one by one.
+  const selectIds = database.prepare(`SELECT id FROM keys
+    WHERE ? IS NULL OR (created_at, id) > (SELECT created_at, id FROM keys WHERE id = ?)
+    ORDER BY created_at, id LIMIT ?`);
+  const selectRecord = database.prepare("SELECT record FROM keys WHERE id = ?");
+
+  return async ({ after = null, limit, matches, tenant }) => {
+    const found: KeyRecord[] = [];
+    const hasRoom = createPageRoom(limit);
+    let length = 0;
+    // Usually every key matches, so the first part is as long as the page.
+    for (let place: string | null = after, size = limit; ; size = keysPerTurn) {
+      const ids = selectIds.all(place, place, size).map((row) => String(row["id"]));
+      for (const id of ids) {
+        const row = selectRecord.get(id);
+        const text = String(row?.["record"] ?? "");
+        length += text.length;
+        const record = row === undefined || isOfOtherTenant(text, tenant) ? null : readKeyRecord(id, text, onDamaged);
+        if (record !== null && matches(record)) {
+          found.push(record);
+          if (!hasRoom(record) || found.length === limit) return found;
+        }
+        if (length < charactersPerTurn) continue;
+        length = 0;
+        await sleep(clock, 0);
+      }
+      if (ids.length < size) return found;
+      place = ids.at(-1) ?? null;
+      if (size === keysPerTurn) await sleep(clock, 0);
+    }
+  };
+}
+
+/** Whether a record is certainly of another tenant, which its text shows without the time to parse it. */
+function isOfOtherTenant(text: string, tenant: string | undefined): boolean {
+  return tenant !== undefined && text.includes('"tenant":"') && !text.includes(`"tenant":${JSON.stringify(tenant)}`);
 }
 
 /** The generation of the keys in a file, which changes with every change of a key by any process. */
