@@ -117,12 +117,14 @@ export function presentList(principal: Principal, response: PlainResponse): Plai
  * A device response without the members that the principal may not see; the same response when nothing is hidden. A device that the principal may
  * not use and one that does not exist look alike.
  */
-export function presentRow(principal: Principal, response: PlainResponse): PlainResponse {
+export function presentRow(principal: Principal, deviceId: string, response: PlainResponse): PlainResponse {
   if (response.status === 404 && isLimitedToDevices(principal)) return problemResponse("environment_not_found");
   if (response.status !== endpoints.retrieveEnvironment.successStatus) return response;
   const row = readUpstreamRow(response);
   if (row === null) return problemResponse("upstream_invalid_response");
   if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
+  // Where a server or proxy sends a response too many, the next one belongs to another request.
+  if (row.deviceId !== deviceId) return problemResponse("upstream_invalid_response");
   const presented = present(principal, row);
   if (presented === row) return response;
   return { status: response.status, headers: response.headers, body: JSON.stringify(presented) };
@@ -151,9 +153,10 @@ export async function readDevice(deviceId: string, read: ReadRemote): Promise<De
   if (!isIdentifier(deviceId)) return { kind: "read", row: null };
   const response = await read(endpoints.retrieveEnvironment, { deviceId }, "");
   if (response.status === 404) return { kind: "read", row: null };
-  return response.status === endpoints.retrieveEnvironment.successStatus
-    ? { kind: "read", row: readUpstreamRow(response) }
-    : refused(response);
+  if (response.status !== endpoints.retrieveEnvironment.successStatus) return refused(response);
+  const row = readUpstreamRow(response);
+  const isOther = row !== null && row.deviceId !== deviceId;
+  return isOther ? refused(problemResponse("upstream_invalid_response")) : { kind: "read", row };
 }
 
 /** Maximum number of pages that are read for a list: with 100 rows a page, 5,000 rows. */

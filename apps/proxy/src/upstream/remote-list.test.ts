@@ -191,3 +191,21 @@ describe("the requests for permission that wait on a device", () => {
     },
   );
 });
+
+test.each<[string, Partial<KeyRequest>]>([
+  ["read", {}],
+  ["requests for permission, whose devices are read", { deviceIds: ["device-1"], scopes: ["list", "approve"] }],
+])("the row of another device than the one that was asked for reaches no caller: %s", async (kind, restriction) => {
+  const path = kind === "read" ? "/v1/environments/device-1" : "/v1/environments/approvals";
+  const waiting = { id: "r", deviceId: "device-1", agentId: "a", conversationId: "c", requestedAt: 1 };
+  const { proxy, issueKey } = createTestProxy((request) =>
+    Promise.resolve(
+      request.path.endsWith("approvals")
+        ? jsonResponse(200, { approvals: [waiting], hasNextPage: false, cursor: null })
+        : jsonResponse(200, environmentRow("2")),
+    ),
+  );
+  const { key } = await issueKey(restriction);
+  const response = await proxy.handle(fakeRequest({ key, path }));
+  expect([response.status, problemOf(response).errorCode]).toEqual([502, "upstream_invalid_response"]);
+});

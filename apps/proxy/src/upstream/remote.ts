@@ -108,7 +108,7 @@ export function createRemoteUpstream(
           ? listPermitted(principal, call.query, decoded.query, readUntil(deadline))
           : presentList(principal, (await callRemote(own, request, deadline)).response);
       case "retrieveEnvironment":
-        return presentRow(principal, (await callRemote(own, request, deadline)).response);
+        return presentRow(principal, decoded.params.deviceId, (await callRemote(own, request, deadline)).response);
       case "sendMessage":
         return sendRemote(tools, { call, input: decoded, request, reads: { deadline, readUntil } });
       case "registerEnvironment":

@@ -50,7 +50,8 @@ export async function changeRemoteDevice(
       const { end } = exchange;
       // The change may have taken away the tag by which the principal reached the device.
       const permitted = { ...principal, deviceTags: null };
-      response = exchange.response.status < 400 ? presentRow(permitted, exchange.response) : exchange.response;
+      response = exchange.response;
+      if (response.status < 400) response = presentRow(permitted, input.params.deviceId, response);
       if (response.status === endpoint.successStatus) {
         return rows.map(({ connectionName }) => ({ connectionName, ownerKeyId: null }));
       }
