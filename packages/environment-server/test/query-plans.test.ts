@@ -82,6 +82,9 @@ const smallTables = /^SCAN environment_(?:change_(?:log|recording)|approval_coun
 /** At the start, a server looks once for times in the future. */
 const atStart = /^UPDATE \w+ SET (\w+) = \? WHERE \1 > \?$/;
 
+/** A full log of messages looks at a limited number of the oldest ones. */
+const limitedScan = / ORDER BY sent_at LIMIT (?:1 OFFSET )?20000\)/;
+
 function createRecordingStore() {
   const database = openSqlite(":memory:");
   const statements = new Set<string>();
@@ -129,7 +132,7 @@ it("no statement reads more rows than it needs, however many are stored", async 
     .flatMap((sql) => planOf(sql).map((step) => ({ sql, step })))
     .filter(({ sql, step }) => {
       const search = /^SEARCH .*\((.*)\)$/.exec(step)?.[1];
-      const isScan = /^SCAN (?!.*VIRTUAL TABLE)/.test(step) && !smallTables.test(step);
+      const isScan = /^SCAN (?!.*VIRTUAL TABLE)/.test(step) && !smallTables.test(step) && !limitedScan.test(sql);
       return isScan || skipping.test(sql) || (search !== undefined && !isPermitted(sql, search));
     });
   database.close();
