@@ -5,11 +5,12 @@
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../collections.ts";
 import { maxRecentFrameKeys, maxReplyLength, maxRepliesLength } from "../limits.ts";
+import { createMemoryBudget, type MemoryAccount, type MemoryBudget } from "../memory-budget.ts";
 import type { MessageReply } from "../message-log.ts";
 
-/** Memory for the texts of all running turns, in characters. */
-export interface ReplyBudget {
-  used: number;
+/** Creates the memory for the texts of all running turns, in characters. Its owners are tenants: the one with the most loses a text. */
+export function createReplyBudget(): MemoryBudget {
+  return createMemoryBudget({ maxOwnerBytes: maxRepliesLength, maxTotalBytes: maxRepliesLength });
 }
 
 /** The text of one turn. */
@@ -23,28 +24,40 @@ export interface ReplyCollector {
   clear(): void;
 }
 
-export function createReplyCollector(budget: ReplyBudget): ReplyCollector {
+export function createReplyCollector(budget: MemoryBudget, tenant: string): ReplyCollector {
   let id: string | null = null;
   let text = "";
+  let account: MemoryAccount | null = null;
   let isTruncated = false;
   let hasMissed = false;
+  let isDropped = false;
 
   function startText(next: string | null): void {
-    budget.used -= text.length;
+    if (account !== null) budget.close(account);
+    account = null;
     id = next;
     text = "";
     isTruncated = false;
+    isDropped = false;
+  }
+
+  function drop(): void {
+    text = "";
+    isTruncated = true;
+    isDropped = true;
   }
 
   return {
     add(pieceId, piece) {
       if (pieceId !== id) startText(pieceId);
-      const room = Math.min(maxReplyLength - text.length, maxRepliesLength - budget.used);
-      const kept = piece.length <= room ? piece : piece.slice(0, Math.max(0, room)).replace(/\p{Surrogate}$/u, "");
+      const room = isDropped ? 0 : maxReplyLength - text.length;
+      const kept = piece.length <= room ? piece : piece.slice(0, room).replace(/\p{Surrogate}$/u, "");
       text += kept;
-      budget.used += kept.length;
       isTruncated ||= hasMissed || kept.length < piece.length;
       hasMissed = false;
+      if (kept === "") return;
+      account ??= budget.open(tenant, drop);
+      budget.resize(account, text.length);
     },
     miss() {
       hasMissed = true;

@@ -5,7 +5,7 @@ import type { TurnFrame } from "../dialects/frame.ts";
 import { maxFollowedMessages, maxFollowedPerRow, maxRepliesLength, maxReplyLength } from "../limits.ts";
 import type { StoredMessage } from "../message-log.ts";
 import { createMemoryMessageLog } from "../logs/memory.ts";
-import { createReplyCollector } from "./reply.ts";
+import { createReplyBudget, createReplyCollector } from "./reply.ts";
 import { receivedStatus } from "./state-machine.ts";
 import { createMessageTracker, type MessageTracker } from "./tracker.ts";
 import type { FindUnsaved } from "./unsaved.ts";
@@ -341,28 +341,44 @@ describe("limits of the tracker", () => {
   });
 
   test("a text is cut after 65,536 characters, never in the middle of a character, and says so", () => {
-    const budget = { used: 0 };
-    const reply = createReplyCollector(budget);
+    const budget = createReplyBudget();
+    const reply = createReplyCollector(budget, "acme");
     reply.add("a", "x".repeat(maxReplyLength - 1));
     reply.add("a", "🚀");
     expect(reply.current()).toEqual({ text: "x".repeat(maxReplyLength - 1), isTruncated: true });
     reply.add("b", "y");
     expect(reply.current()).toEqual({ text: "y", isTruncated: false });
     reply.clear();
-    expect([reply.current(), budget.used]).toEqual([null, 0]);
+    expect([reply.current(), budget.totalBytes]).toEqual([null, 0]);
   });
 
   test("the texts of all turns together are bounded", () => {
-    const budget = { used: 0 };
+    const budget = createReplyBudget();
     const text = "x".repeat(maxReplyLength);
     const replies = Array.from({ length: 2 * (maxRepliesLength / maxReplyLength) }, () => {
-      const reply = createReplyCollector(budget);
+      const reply = createReplyCollector(budget, "acme");
       reply.add(null, text);
       return reply;
     });
-    expect(budget.used).toBe(maxRepliesLength);
-    expect(replies.at(-1)?.current()).toEqual({ text: "", isTruncated: true });
+    expect(budget.totalBytes).toBe(maxRepliesLength);
+    const dropped = replies.find((reply) => reply.current()?.text === "");
+    dropped?.add(null, "more of it");
+    expect(dropped?.current()).toEqual({ text: "", isTruncated: true });
     for (const reply of replies) reply.clear();
-    expect(budget.used).toBe(0);
+    expect(budget.totalBytes).toBe(0);
+  });
+
+  test("a tenant with many long texts causes no loss of the text of another tenant", () => {
+    const budget = createReplyBudget();
+    const text = "x".repeat(maxReplyLength);
+    const start = (tenant: string) => {
+      const reply = createReplyCollector(budget, tenant);
+      reply.add(null, text);
+      return reply;
+    };
+    for (let count = 0; count < maxRepliesLength / maxReplyLength; count++) start("hostile");
+    const reply = start("acme");
+    start("hostile");
+    expect(reply.current()).toEqual({ text, isTruncated: false });
   });
 });

@@ -10,12 +10,13 @@ import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { createGroups, dropOldest, type Groups } from "../collections.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, messageWriteDelayMs } from "../limits.ts";
+import type { MemoryBudget } from "../memory-budget.ts";
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import { createDetachedPolicies, createPolicyReader, type DetachedPolicies } from "./detached-policies.ts";
 import { createFollowedSends, type TrackedSend, type FollowedSends, groupByDelivery, toStored } from "./followed.ts";
-import { createTextFilter, type ReplyBudget } from "./reply.ts";
+import { createReplyBudget, createReplyCollector, createTextFilter } from "./reply.ts";
 import { advance, type Evidence, evidenceOf, receivedStatus } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
 import type { FindUnsaved } from "./unsaved.ts";
@@ -97,7 +98,7 @@ interface State extends MessageTrackerOptions {
   readonly rows: Map<string, Row>;
   /** By delivery. Changes of a turn arrive with every frame and may wait; the end of a message may not, because callers wait for it. */
   readonly writer: DeferredWriter<TrackedSend>;
-  readonly budget: ReplyBudget;
+  readonly budget: MemoryBudget;
   readonly detached: DetachedPolicies;
   readonly followed: FollowedSends<TrackedSend>;
   /** Ids of the last sends of this process, which stores or discards them itself. */
@@ -211,7 +212,7 @@ function createState(options: MessageTrackerOptions): State {
       onFailure: (cause) => options.emit({ type: "store_failed", operation: "saveMessages", cause }),
       onSaved: (deliveryId) => void ending.delete(deliveryId),
     }),
-    budget: { used: 0 },
+    budget: createReplyBudget(),
     detached: createDetachedPolicies(),
     followed: createFollowedSends(),
     opened: new Set(),
@@ -374,14 +375,13 @@ function findEntry({ rows }: State, environmentId: string, deliveryId: string): 
 }
 
 function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns {
-  const { clock, budget } = state;
   const key = conversationKey(scope);
   const { reportsTurnEnds, conversations } = row;
   const turns =
     conversations.get(key) ??
     createConversationTurns({
-      clock,
-      budget,
+      clock: state.clock,
+      reply: createReplyCollector(state.budget, row.tenant),
       reportsTurnEnds,
       apply: (entry, evidence) => apply(state, entry, evidence),
       release: (entry) => forget(state, entry),

@@ -5,6 +5,7 @@ import type { TurnFrame } from "../dialects/frame.ts";
 import type { MessageProgress } from "../message-log.ts";
 import { advance, receivedStatus } from "./state-machine.ts";
 import { trackedSend } from "../../test/support/tracked-send.ts";
+import { createReplyBudget, createReplyCollector } from "./reply.ts";
 import { createConversationTurns } from "./turns.ts";
 
 interface Conditions {
@@ -57,7 +58,7 @@ function simulate(seed: number, { isSlow, runsOthers, acknowledgesEarly, reports
   const expected = new Map<string, { readonly stopReason: string; readonly text: string | null }>();
   const turns = createConversationTurns({
     clock: { monotonic: () => 0, setTimer: () => () => undefined },
-    budget: { used: 0 },
+    reply: createReplyCollector(createReplyBudget(), "acme"),
     reportsTurnEnds: true,
     apply: ({ deliveryId: id }, evidence) =>
       void statuses.set(id, advance(statuses.get(id) ?? receivedStatus, evidence)),

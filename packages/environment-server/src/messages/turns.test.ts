@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { LoopFrame, TurnFinishedFrame, TurnFrame } from "../dialects/frame.ts";
 import { trackedSend } from "../../test/support/tracked-send.ts";
+import { createReplyBudget, createReplyCollector } from "./reply.ts";
 import { createConversationTurns } from "./turns.ts";
 
 const runtime = { agentId: "agent-1", conversationId: "default" };
@@ -35,7 +36,7 @@ function createTurns({ started, queued }: { readonly started: readonly string[];
   let now = 0;
   const turns = createConversationTurns({
     clock: { monotonic: () => now, setTimer: () => () => undefined },
-    budget: { used: 0 },
+    reply: createReplyCollector(createReplyBudget(), "acme"),
     reportsTurnEnds: true,
     apply({ deliveryId: id }, evidence) {
       if (evidence.kind !== "ended") return;

@@ -14,7 +14,7 @@ import type {
 } from "../dialects/frame.ts";
 import { lateErrorMs, maxWaitingMessages } from "../limits.ts";
 import type { TrackedSend } from "./followed.ts";
-import { createReplyCollector, type ReplyBudget, type ReplyCollector } from "./reply.ts";
+import type { ReplyCollector } from "./reply.ts";
 import { type Evidence, unknownReason } from "./state-machine.ts";
 import {
   firstRunOf,
@@ -48,7 +48,7 @@ export interface ConversationTurns {
 
 interface TurnsOptions {
   readonly clock: Pick<Clock, "monotonic" | "setTimer">;
-  readonly budget: ReplyBudget;
+  readonly reply: ReplyCollector;
   /** The device reports the end of each turn with its reason. Otherwise an idle loop is the end, and an error may follow it. */
   readonly reportsTurnEnds: boolean;
   readonly apply: (member: TrackedSend, evidence: Evidence) => void;
@@ -98,7 +98,6 @@ export function createConversationTurns(options: TurnsOptions): ConversationTurn
     ...options,
     sends: new Map(),
     byMessage: new Map(),
-    reply: createReplyCollector(options.budget),
     endedWithoutReason: [],
     heldEnd: null,
     activity: null,
