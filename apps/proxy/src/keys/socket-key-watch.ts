@@ -1,17 +1,16 @@
 /** Closes open sockets of devices and viewers when their keys, tokens or tenants no longer permit them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, inBatches } from "@letta-environments/platform";
 import type { DeviceAllowlist, Principal } from "@letta-environments/schema";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { credentialOf, type KeyRecord } from "./key-record.ts";
 import {
-  allowsSocket,
   type ConfigurePermissions,
   createSocketTokens,
   type CurrentRules,
-  hasSamePolicy,
-  type Permissions,
   presentRights,
+  type Rights,
+  sortSockets,
   type SocketHolder,
   type SocketTokens,
 } from "./socket-permissions.ts";
@@ -21,6 +20,8 @@ import { createCloseUntagged, type TaggedSockets } from "./socket-tags.ts";
 const checkIntervalMs = 50;
 /** The pause after the store could not be read, in milliseconds. */
 const retryMs = 1_000;
+/** How many sockets are checked before other work runs. Reading a key from SQLite blocks the process. */
+const socketsPerTurn = 25;
 
 /** Sockets that can be listed and closed. */
 export interface WatchedSockets extends Required<DeviceSockets>, TaggedSockets {
@@ -116,32 +117,34 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     return check(unchecked, state, unchecked.length === holders.length);
   }
 
+  /** A change during the check is seen by the next one, because `state` was read before. */
   async function check(holders: readonly SocketHolder[], state: CheckedState, isAll: boolean): Promise<number> {
-    const { records, failures } = await findRecords(keyStore, holders, tokens);
-    const nowMs = clock.now();
     if (isAll) expiries = new Map(holders.map(credentialOf).map((each) => [each, expiries.get(each) ?? null]));
-    const [ended, changed] = [new Set<SocketHolder>(), new Set<SocketHolder>()];
-    const open = new Map<SocketHolder, Permissions>();
-    for (const holder of holders.filter(({ keyId }) => !failures.has(keyId))) {
-      const credential = credentialOf(holder);
-      const { own, expiresAt } = presentRights(tokens, records, holder, nowMs);
-      if (hasExpired(credential, expiresAt) || own === null || !allowsSocket(own, holder, state)) ended.add(holder);
-      else if (!hasSamePolicy(own, holder, state)) changed.add(holder);
-      else {
-        open.set(holder, own);
-        expiries.set(credential, expiresAt);
-      }
-    }
-    if (ended.size > 0) sockets.closeEnded((holder) => ended.has(holder));
-    if (changed.size > 0) sockets.closeChanged((device) => changed.has(device));
-    (await closeUntagged(open, state, failures)).forEach((holder) => permitted.add(holder));
+    const results: CheckResults = { reads: new Map(), records: new Map(), failures: new Map() };
+    const [startMs, { records, failures }] = [clock.now(), results];
+    await inParts(clock, holders, (part) => checkPart(part, state, results));
     if (isAll) tokens.retain(holdersOf(sockets));
-    nextExpiryMs = firstAfter(expiries.values(), nowMs);
+    nextExpiryMs = firstAfter(expiries.values(), startMs);
     if (failures.size === 0) return checkIntervalMs;
     failures.forEach((_, keyId) => failing.add(keyId));
     retryAtMs = Math.min(retryAtMs, clock.monotonic() + retryMs);
     fail([...failures.values()][0]);
     return isAll && records.size === 0 ? retryMs : checkIntervalMs;
+  }
+
+  /** Closes those of the sockets that are no longer permitted. */
+  async function checkPart(
+    holders: readonly SocketHolder[],
+    state: CheckedState,
+    results: CheckResults,
+  ): Promise<void> {
+    const read = await readRecords(keyStore, holders, tokens, results);
+    const rightsOf = (holder: SocketHolder): Rights => presentRights(tokens, results.records, holder, clock.now());
+    const { ended, changed, open, ends } = sortSockets(read, state, hasExpired, rightsOf);
+    ends.forEach((expiresAt, credential) => expiries.set(credential, expiresAt));
+    if (ended.size > 0) sockets.closeEnded((holder) => ended.has(holder));
+    if (changed.size > 0) sockets.closeChanged((device) => changed.has(device));
+    (await closeUntagged(open, state, results.failures)).forEach((holder) => permitted.add(holder));
   }
 
   const onOpen = (): void => {
@@ -219,12 +222,46 @@ function firstAfter(times: Iterable<number | null>, nowMs: number): number {
   return first;
 }
 
-/** Reads the records of the keys that hold a socket, each by itself: SQLite may fail to read some pages and not others. */
-async function findRecords(keyStore: KeyStore, holders: readonly SocketHolder[], tokens: SocketTokens) {
+/**
+ * Checks sockets in parts. Other work runs between them. A part does not wait for the one before, whose reads may take long when the
+ * store is on the network. Rejects when a part has failed, after all have ended.
+ */
+async function inParts(
+  clock: Clock,
+  holders: readonly SocketHolder[],
+  checkPart: (part: readonly SocketHolder[]) => Promise<void>,
+): Promise<void> {
+  const running: Promise<void>[] = [];
+  const errors: unknown[] = [];
+  await inBatches(clock, holders, socketsPerTurn, async (part) => {
+    running.push(checkPart(part).catch((cause: unknown) => void errors.push(cause)));
+  });
+  await Promise.all(running);
+  if (errors.length > 0) throw errors[0];
+}
+
+/** The results of one check, by key. */
+interface CheckResults {
+  /** A key with many sockets is read once. */
+  readonly reads: Map<string, Promise<KeyRecord | null>>;
+  readonly records: Map<string, KeyRecord | null>;
+  /** Why a key, or the row of one of its devices, could not be read. */
+  readonly failures: Map<string, unknown>;
+}
+
+/** Reads the records of the keys that hold a socket, each by itself: SQLite may fail to read some pages and not others. Resolves with the sockets whose key is known. */
+async function readRecords(
+  keyStore: KeyStore,
+  holders: readonly SocketHolder[],
+  tokens: SocketTokens,
+  { reads, records, failures }: CheckResults,
+): Promise<readonly SocketHolder[]> {
   const ids = new Set(holders.filter((holder) => tokens.find(holder) === undefined).map(({ keyId }) => keyId));
-  const records = new Map<string, KeyRecord | null>();
-  const failures = new Map<string, unknown>();
-  const read = async (id: string): Promise<void> => void records.set(id, await keyStore.find(id));
-  await Promise.all([...ids].map((id) => read(id).catch((cause: unknown) => failures.set(id, cause))));
-  return { records, failures };
+  const read = async (id: string): Promise<void> => {
+    const found = reads.get(id) ?? keyStore.find(id);
+    reads.set(id, found);
+    records.set(id, await found);
+  };
+  await Promise.all([...ids].map((id) => read(id).catch((cause: unknown) => void failures.set(id, cause))));
+  return holders.filter((holder) => records.has(holder.keyId) || tokens.find(holder) !== undefined);
 }

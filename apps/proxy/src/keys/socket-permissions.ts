@@ -8,6 +8,7 @@ import {
   type Principal,
 } from "@letta-environments/schema";
 import { isDeepEqual } from "../lib/deep-equal.ts";
+import type { HasExpired } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
 import {
@@ -56,7 +57,7 @@ export function isViewer(holder: SocketHolder): holder is ConnectedViewer {
 }
 
 /** Whether credentials with these permissions may keep their socket under the configuration. */
-export function allowsSocket(own: Permissions, holder: SocketHolder, { tenants, configure }: CurrentRules): boolean {
+function allowsSocket(own: Permissions, holder: SocketHolder, { tenants, configure }: CurrentRules): boolean {
   // Otherwise a device in shadow mode would connect, be closed, and reconnect immediately.
   const configured = configure(own);
   if (isViewer(holder) && !isDeepEqual(comparable(configured), comparable(holder.principal))) return false;
@@ -73,7 +74,7 @@ function comparable(permissions: Permissions): object {
 }
 
 /** Whether the socket of a device was opened under the current approval policy. For a viewer, the policy is one of its permissions. */
-export function hasSamePolicy(
+function hasSamePolicy(
   own: Permissions,
   holder: SocketHolder,
   { configure }: Pick<CurrentRules, "configure">,
@@ -92,7 +93,7 @@ export function presentRights(
   records: ReadonlyMap<string, KeyRecord | null>,
   holder: SocketHolder,
   nowMs: number,
-): { readonly own: Permissions | null; readonly expiresAt: number | null } {
+): Rights {
   const token = tokens.find(holder);
   if (token !== undefined) return { own: token, expiresAt: token.credentialExpiresAt };
   const record = records.get(holder.keyId) ?? null;
@@ -184,4 +185,42 @@ export function createSocketTokens(
 
 function isTokenPrincipal(principal: Principal): principal is TokenPrincipal {
   return principal.credentialExpiresAt !== undefined;
+}
+
+/** The permissions of a socket's key or token, `null` when it has ended, and when it expires. */
+export interface Rights {
+  readonly own: Permissions | null;
+  readonly expiresAt: number | null;
+}
+
+/** Sockets by what happens to them. */
+interface SortedSockets {
+  readonly ended: ReadonlySet<SocketHolder>;
+  readonly changed: ReadonlySet<SocketHolder>;
+  readonly open: ReadonlyMap<SocketHolder, Permissions>;
+  /** When the credentials of the open ones expire. */
+  readonly ends: ReadonlyMap<string, number | null>;
+}
+
+/** Sorts sockets into those that are not permitted any more, those whose policy changed, and those that stay open. */
+export function sortSockets(
+  holders: readonly SocketHolder[],
+  rules: CurrentRules,
+  hasExpired: HasExpired,
+  rightsOf: (holder: SocketHolder) => Rights,
+): SortedSockets {
+  const [ended, changed] = [new Set<SocketHolder>(), new Set<SocketHolder>()];
+  const open = new Map<SocketHolder, Permissions>();
+  const ends = new Map<string, number | null>();
+  for (const holder of holders) {
+    const credential = credentialOf(holder);
+    const { own, expiresAt } = rightsOf(holder);
+    if (hasExpired(credential, expiresAt) || own === null || !allowsSocket(own, holder, rules)) ended.add(holder);
+    else if (!hasSamePolicy(own, holder, rules)) changed.add(holder);
+    else {
+      open.set(holder, own);
+      ends.set(credential, expiresAt);
+    }
+  }
+  return { ended, changed, open, ends };
 }
