@@ -1,4 +1,5 @@
 /** The search of the audit log over HTTP: what each administering key may read there. */
+import { systemClock } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { createAuditSearch } from "../src/admin/audit-search.ts";
 import type { FoundPage } from "../src/audit/search.ts";
@@ -18,7 +19,7 @@ async function search(members: Partial<KeyRequest>, tenants: ReadonlyMap<string,
   };
   const { issueKey, proxy } = createTestProxy(undefined, {
     config: { tenants },
-    createAdminEndpoints: () => [createAuditSearch(tail)],
+    createAdminEndpoints: () => [createAuditSearch(tail, systemClock)],
   });
   const { key } = await issueKey({ scopes: ["admin"], ...members });
   return proxy.handle(fakeRequest({ path: "/admin/v1/audit", key }));

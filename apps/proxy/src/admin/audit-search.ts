@@ -2,6 +2,7 @@
  * `GET /admin/v1/audit`: a search of the audit log. A key sees the records of its tenant, the operator those of every tenant. A record
  * names devices and agents, so a key that is limited to some of them sees none.
  */
+import { type Clock, sleep } from "@letta-environments/platform";
 import {
   type DeviceAllowlist,
   IdentifierSchema,
@@ -11,7 +12,7 @@ import {
 } from "@letta-environments/schema";
 import * as v from "valibot";
 import { eventNames, outcomeNames } from "../audit/reader.ts";
-import { type AuditQuery, type AuditTail, type FoundRecord, searchAudit } from "../audit/search.ts";
+import { type AuditQuery, type AuditTail, type FoundRecord, searchInTurns } from "../audit/search.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import type { AdminAuthority } from "./admission.ts";
 import type { OptionalAdminEndpoint, OptionalAdminRoute } from "./endpoints.ts";
@@ -44,14 +45,17 @@ export const auditSearchEndpoint: OptionalAdminRoute & { readonly operation: "se
 };
 
 /** Creates the endpoint over stored records. */
-export function createAuditSearch(tail: AuditTail): OptionalAdminEndpoint {
+export function createAuditSearch(tail: AuditTail, clock: Clock): OptionalAdminEndpoint {
   return {
     endpoint: auditSearchEndpoint,
     async respond({ query, tenantDevices }, authority) {
       if (isLimited(authority, tenantDevices)) return limitedKeyRefusal;
       const tenant = authority.kind === "operator" ? null : authority.record.tenant;
       // The endpoint's own schema has decoded the query.
-      const { records, cursor } = searchAudit(tail, query as AuditQuery, tenant);
+      const search = searchInTurns(tail, query as AuditQuery, tenant);
+      let step = search.next();
+      for (; step.done !== true; step = search.next()) await sleep(clock, 0);
+      const { records, cursor } = step.value;
       const shown = mayReadContent(authority) ? records : records.map(withoutContent);
       return jsonResponse(200, { records: shown, cursor: cursor === null ? null : String(cursor) });
     },

@@ -1,7 +1,9 @@
+import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createTestAudit, finishedSend } from "../../test/support/test-audit.ts";
-import { type AuditQuery, type AuditTail, namesGatewayKey, searchAudit } from "./search.ts";
+import { createSqliteAuditStore } from "../adapters/sqlite/audit-store.ts";
+import { type AuditQuery, type AuditTail, namesGatewayKey, searchAudit, searchInTurns } from "./search.ts";
 
 type Entry = Readonly<Record<string, unknown>> & { readonly time: number; readonly type: string };
 
@@ -249,4 +251,25 @@ test("records name a gateway key if one was changed or used; those of tokens, of
   for (const keyId of ["jwt:0123456789abcdef0123456789abcdef", "passthrough:0123456789abcdef0123456789abcdef"]) {
     expect(names(send(1, "s1", { keyId }), finished(2, "s1", 200))).toBe(false);
   }
+});
+
+test("a search of long records lets other work run, ends a page after 512 Ki characters, and the next page continues", () => {
+  const long = Array.from({ length: 9 }, (_, index) => send(index, `s${index}`, { more: "a".repeat(300_000) }));
+  const tail = tailOf({ w: long });
+  const turnsOf = (query: Partial<AuditQuery>): number =>
+    [...searchInTurns(tail, { ...everything, ...query }, null)].length;
+  expect([turnsOf({}), turnsOf({ key: "nobody" })]).toEqual([1, 4]);
+  expect(searchAudit(tail, everything, null)).toMatchObject({ records: { length: 2 }, cursor: 7 });
+  expect(pagesOf(tail, {})).toHaveLength(9);
+});
+
+test("the store reads at most 512 Ki characters for a page of a chain, and at least one record", async () => {
+  const database = openSqlite(":memory:");
+  const { tail } = createSqliteAuditStore(database);
+  const insert = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES ('w', ?, ?, '')");
+  for (const [index, length] of [600_000, 300_000, 300_000, 300_000].entries())
+    insert.run(index + 1, "a".repeat(length));
+  const sequencesFrom = (from: number): number[] => tail.page("w", from, 50).map(({ sequence }) => sequence);
+  expect([sequencesFrom(4), sequencesFrom(2), sequencesFrom(1)]).toEqual([[4, 3], [2, 1], [1]]);
+  database.close();
 });

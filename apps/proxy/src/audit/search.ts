@@ -20,7 +20,7 @@ export interface AuditChainTail {
 export interface AuditTail {
   /** The chains, the newest first. */
   writers(): readonly AuditChainTail[];
-  /** The texts of a chain's records, from a sequence downwards. */
+  /** The texts of a chain's records, from a sequence downwards: at most `limit`, and fewer when they are long, but at least one if there is one. */
   page(
     writer: string,
     sequence: number,
@@ -58,6 +58,11 @@ const maxRead = 2_000;
 /** The most records after the cursor that a search scans for the ends of sends and controls before it. */
 const maxLaterRead = 2_000;
 const pageSize = 100;
+/** The most records, and characters of records, that a search reads before other work runs. */
+const recordsPerTurn = 500;
+const charactersPerTurn = 512 * 1024;
+/** The characters of records after which a page ends. */
+const maxPageLength = 512 * 1024;
 
 /** A record, and its text as it was stored. */
 interface Line {
@@ -71,28 +76,61 @@ interface Line {
 }
 
 /** Searches the records of a tenant; `tenant` is `null` for those of every tenant. */
-export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string | null): FoundPage {
+export function searchAudit(...of: Parameters<typeof searchInTurns>): FoundPage {
+  const search = searchInTurns(...of);
+  for (;;) {
+    const { done, value } = search.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same search, which yields wherever other work may run. */
+export function* searchInTurns(
+  tail: AuditTail,
+  query: AuditQuery,
+  tenant: string | null,
+  maxLength: number = maxPageLength,
+): Generator<undefined, FoundPage> {
   const records: FoundRecord[] = [];
+  const endsTurn = countTurns();
+  let length = 0;
   const finishRecords = new Map<string, Line>();
   const finishedChanges = new Map<string, number>();
   let read = 0;
   let last: Line | null = null;
-  const { chains, later } = findChains(tail, query.before ?? Number.POSITIVE_INFINITY);
+  const chains = openChains(tail, query.before ?? Number.POSITIVE_INFINITY);
   // A send before the cursor may have ended after it.
-  for (const line of later) if (!isOfOtherTenant(line, tenant)) describe(line, finishRecords, finishedChanges);
+  for (const line of readLater(tail, chains)) {
+    if (!isOfOtherTenant(line, tenant)) describe(line, finishRecords, finishedChanges);
+    if (endsTurn(line)) yield;
+  }
   for (const line of latestFirst(tail, chains)) {
     // The cursor is a time, so a page must not split records of the same time.
-    if ((records.length >= query.limit || read >= maxRead) && last !== null && line.time < last.time) {
-      return { records, cursor: last.time };
-    }
+    const isFull = records.length >= query.limit || read >= maxRead || length >= maxLength;
+    if (isFull && last !== null && line.time < last.time) return { records, cursor: last.time };
+    if (endsTurn(line)) yield;
     read += 1;
     last = line;
     if (isOfOtherTenant(line, tenant)) continue;
     const found = describe(line, finishRecords, finishedChanges);
     if (found === null || (tenant !== null && line.record["tenant"] !== tenant)) continue;
-    if (matches(found, query)) records.push(found);
+    if (!matches(found, query)) continue;
+    records.push(found);
+    length += line.text.length;
   }
   return { records, cursor: null };
+}
+
+/** Returns a function that says, of one record after the other, whether a turn ends with it. */
+function countTurns(): (line: Line) => boolean {
+  let [count, length] = [0, 0];
+  return ({ text }) => {
+    count += 1;
+    length += text.length;
+    if (count < recordsPerTurn && length < charactersPerTurn) return false;
+    [count, length] = [0, 0];
+    return true;
+  };
 }
 
 /** Whether a record belongs to a tenant other than the searched one. The end of a send names no tenant. */
@@ -102,7 +140,7 @@ function isOfOtherTenant({ record }: Line, tenant: string | null): boolean {
 
 /** Whether one of the latest records shows that a gateway key existed: that it was changed, or that it was used. */
 export function namesGatewayKey(tail: AuditTail): boolean {
-  const { records } = searchAudit(tail, { limit: maxRead }, null);
+  const { records } = searchAudit(tail, { limit: maxRead }, null, Number.POSITIVE_INFINITY);
   return records.some(({ keyId, type }) => type !== "key_change_abandoned" && keyId !== null && isKeyId(keyId));
 }
 
@@ -178,19 +216,18 @@ export function openChains(tail: AuditTail, before: number): readonly OpenedChai
     .map((chain) => ({ ...chain, from: chain.lastTime < before ? chain.sequence : lastBefore(tail, chain, before) }));
 }
 
-/** Returns the chains with records before a time, and the records that follow in them. */
-function findChains(
-  tail: AuditTail,
-  before: number,
-): { readonly chains: readonly OpenedChain[]; readonly later: readonly Line[] } {
-  const chains = openChains(tail, before);
+/** The first records of chains that follow those from which the chains are read, the latest of each chain first. */
+function* readLater(tail: AuditTail, chains: readonly OpenedChain[]): Generator<Line, undefined> {
   const continued = chains.filter(({ sequence, from }) => from < sequence);
   const limit = Math.ceil(maxLaterRead / Math.max(1, continued.length));
-  const later = continued.flatMap(({ writer, sequence, from }) => {
-    const count = Math.min(limit, sequence - from);
-    return tail.page(writer, from + count, count).map((row) => readLine(writer, row));
-  });
-  return { chains, later };
+  for (const { writer, sequence, from } of continued) {
+    let next = from + Math.min(limit, sequence - from);
+    while (next > from) {
+      const rows = tail.page(writer, next, Math.min(pageSize, next - from));
+      for (const row of rows) yield readLine(writer, row);
+      next = (rows.at(-1)?.sequence ?? 0) - 1;
+    }
+  }
 }
 
 /** The records of chains, the latest first. A chain is read only once its last record is next, since most chains cover other times. */
@@ -227,7 +264,7 @@ function* readBackwards(tail: AuditTail, { writer, from, lastTime }: OpenedChain
       yield { ...line, order };
     }
     const last = rows.at(-1);
-    if (last === undefined || rows.length < size) return undefined;
+    if (last === undefined) return undefined;
     sequence = last.sequence - 1;
   }
   return undefined;

@@ -2,7 +2,7 @@
  * Audit storage in a SQLite file. Several processes may share the file, each with its own chain. Triggers prevent mistakes; only
  * the chains and their seals protect against an attacker who can write to the file.
  */
-import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
 import type {
   AuditChains,
   AuditDirectory,
@@ -18,6 +18,8 @@ import { migrateAuditFile } from "./audit-migrations.ts";
 
 /** Records in memory at a time while all are read. */
 const pageSize = 500;
+/** The characters after which a page of a search ends. */
+const maxPageLength = 512 * 1024;
 
 /** Heads of dropped chains stay forever and soon outnumber the others, so this goes from writer to writer through the records that are left. */
 const remainingWriters =
@@ -89,10 +91,7 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
     tail: {
       writers: () =>
         selectWriters.all().flatMap((row) => readChain(String(row["writer"]), Number(row["sequence"])) ?? []),
-      page: (writer, sequence, limit) =>
-        selectTail
-          .all(writer, sequence, limit)
-          .map((row) => ({ sequence: Number(row["sequence"]), text: String(row["text"]) })),
+      page: (writer, sequence, limit) => readPage(selectTail, writer, sequence, limit),
     },
     async snapshot(read) {
       // Writers continue during a read transaction, which does not see their changes.
@@ -106,6 +105,20 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
       }
     },
   };
+}
+
+/** Reads a page of a search record by record, since records can be long. */
+function readPage(select: SqliteStatement, writer: string, from: number, limit: number): ReturnType<AuditTail["page"]> {
+  const rows: { readonly sequence: number; readonly text: string }[] = [];
+  for (let [next, length] = [from, 0]; rows.length < limit && length < maxPageLength;) {
+    const row = select.get(writer, next, 1);
+    if (row === undefined) break;
+    const [sequence, text] = [Number(row["sequence"]), String(row["text"])];
+    rows.push({ sequence, text });
+    length += text.length;
+    next = sequence - 1;
+  }
+  return rows;
 }
 
 /** The writing side of audit storage in SQLite, which can also read the directory. */

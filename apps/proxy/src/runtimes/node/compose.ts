@@ -107,7 +107,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     },
     (parts) => [
       ...(metrics?.adminEndpoints ?? []),
-      ...(resources.auditTail === null ? [] : [createAuditSearch(resources.auditTail)]),
+      ...(resources.auditTail === null ? [] : [createAuditSearch(resources.auditTail, systemClock)]),
       createExplainEndpoint(parts, refuseInput),
     ],
   );
