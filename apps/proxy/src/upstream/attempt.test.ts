@@ -171,6 +171,20 @@ describe("log events about the upstream", () => {
     ]);
   });
 
+  test.each([
+    ["text/html; charset=utf-8", "text/html"],
+    ["text/html; x=Bearer secret-1", "text/html"],
+    ["text/secret-1", null],
+    ["text/html x", null],
+    [`text/${"x".repeat(60)}`, null],
+  ])("the log shows no credential that the upstream repeats as the media type %j", async (contentType, shown) => {
+    for (const status of [200, 500]) {
+      const world = createWorld(() => Promise.resolve({ status, headers: { "content-type": contentType }, body: "" }));
+      await world.exchange("read", { credential: { value: "secret-1" } });
+      expect(world.events).toMatchObject([{ type: "upstream_failed", contentType: shown }]);
+    }
+  });
+
   test("the log does not report a send that the device of another gateway did not accept", async () => {
     const world = createWorld(() => Promise.resolve(problemResponse("delivery_unknown")));
     await world.call("send");

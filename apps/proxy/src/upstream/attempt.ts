@@ -16,7 +16,14 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
 import type { UpstreamFault } from "../telemetry.ts";
-import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
+import type {
+  GatewayPorts,
+  UpstreamCredential,
+  UpstreamFailure,
+  UpstreamFetch,
+  UpstreamProgress,
+  UpstreamRequest,
+} from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
 import { isUnsafeToRepeat, unknownRemoteOutcome } from "./upstream.ts";
 import { problemCodeOf } from "./validate-response.ts";
@@ -61,8 +68,18 @@ export function createAttempt(
     refused: new Map(),
   });
 
-  function record({ breaker }: Health, tenant: string, admission: Admission, endpoint: Endpoint, outcome: CallOutcome) {
-    const failure = failureOf(endpoint, outcome);
+  function record(
+    { breaker }: Health,
+    request: UpstreamRequest,
+    admission: Admission,
+    endpoint: Endpoint,
+    outcome: CallOutcome,
+  ) {
+    const {
+      credential,
+      principal: { tenant },
+    } = request;
+    const failure = failureOf(endpoint, credential, outcome);
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
     const signal = healthSignalOf(endpoint, outcome);
     if (signal === "unknown") breaker.recordAbandoned(admission);
@@ -115,7 +132,7 @@ export function createAttempt(
     } finally {
       // A call that ended early has closed its connection.
       release();
-      record(health, tenant, admission, endpoint, outcome);
+      record(health, request, admission, endpoint, outcome);
     }
     if (outcome.kind !== "finished") {
       return { kind: "ended", isSent: progress.isSent, response: endedResponse(endpoint, outcome.kind, progress) };
@@ -147,19 +164,29 @@ interface Health {
 type CallOutcome = DeadlineOutcome<PlainResponse | UpstreamFailure | null>;
 
 /** When a send fails with a problem of this project, the cause is often its device. */
-function failureOf({ method }: Endpoint, outcome: CallOutcome): UpstreamFault | null {
+function failureOf(
+  { method }: Endpoint,
+  credential: UpstreamCredential | undefined,
+  outcome: CallOutcome,
+): UpstreamFault | null {
   if (outcome.kind === "timed_out") return { reason: "timeout", cause: null };
   if (outcome.kind !== "finished" || outcome.result === null) return null;
   const { result } = outcome;
   if ("reason" in result) return result.isStopped ? null : result;
   return result.status >= 500 && (method === "GET" || problemCodeOf(result) === null)
-    ? faultOf("status", result)
+    ? faultOf("status", result, credential)
     : null;
 }
 
-/** Describes an unusable response. */
-export function faultOf(reason: string, { status, headers }: PlainResponse): UpstreamFault {
-  return { reason, status, contentType: headers["content-type"]?.slice(0, 128) ?? null, cause: null };
+/** Describes an unusable response: with a media type that is well-formed, and without its parameters, which may repeat the credential. */
+export function faultOf(
+  reason: string,
+  { status, headers }: PlainResponse,
+  credential: UpstreamCredential | undefined,
+): UpstreamFault {
+  const [, type] = /^([\w!#$&^.+-]+\/[\w!#$&^.+-]+)[ \t]*(?:;|$)/.exec(headers["content-type"] ?? "") ?? [];
+  const isLogged = type !== undefined && type.length <= 64 && !(credential && type.includes(credential.value));
+  return { reason, status, contentType: isLogged ? type : null, cause: null };
 }
 
 /** The response to a call that ended before its result. A send that was handed to a connection may have been delivered. */

@@ -76,7 +76,11 @@ export function createCallRemote(
     if (outcome.kind !== "result" || "reason" in outcome.result || outcome.result.status >= 500) return exchange;
     const reason = exchange.response.status === 502 && unusable.get(problemCodeOf(exchange.response));
     if (reason) {
-      telemetry({ type: "upstream_failed", operation: endpoint.operation, ...faultOf(reason, outcome.result) });
+      telemetry({
+        type: "upstream_failed",
+        operation: endpoint.operation,
+        ...faultOf(reason, outcome.result, request.credential),
+      });
     }
     return exchange;
   }
