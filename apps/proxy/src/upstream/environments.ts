@@ -59,18 +59,19 @@ const parseList = memoizeRecent((text): UpstreamList | null => {
   return isUpstreamList(list) ? list : null;
 });
 
+/** Whether a value is a row. What logs and stores keep of it is bounded, and its `deviceId` can name a device in a path. */
 function isUpstreamRow(value: unknown): value is UpstreamRow {
   return (
     isJsonObject(value) &&
-    typeof value["id"] === "string" &&
-    typeof value["deviceId"] === "string" &&
-    typeof value["connectionName"] === "string" &&
-    isTextOrAbsent(value["connectionId"])
+    isTextUpTo(256, value["id"]) &&
+    isIdentifier(value["deviceId"]) &&
+    isTextUpTo(1_024, value["connectionName"]) &&
+    isTextUpTo(256, value["connectionId"] ?? "")
   );
 }
 
-function isTextOrAbsent(value: unknown): boolean {
-  return value === undefined || value === null || typeof value === "string";
+function isTextUpTo(length: number, value: unknown): boolean {
+  return typeof value === "string" && value.length <= length;
 }
 
 function isUpstreamList(value: unknown): value is UpstreamList {

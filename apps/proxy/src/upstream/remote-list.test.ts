@@ -209,3 +209,19 @@ test.each<[string, Partial<KeyRequest>]>([
   const response = await proxy.handle(fakeRequest({ key, path }));
   expect([response.status, problemOf(response).errorCode]).toEqual([502, "upstream_invalid_response"]);
 });
+
+test.each<[string, Partial<Environment>, number]>([
+  ["deviceId that is no identifier", { deviceId: "Bearer secret" }, 502],
+  ["deviceId of 129 characters", { deviceId: "d".repeat(129) }, 502],
+  ["id of 257 characters", { id: "1".repeat(257) }, 502],
+  ["name of 1025 characters", { connectionName: "n".repeat(1_025) }, 502],
+  ["connectionId of 257 characters", { connectionId: "c".repeat(257) }, 502],
+  ["deviceId, an id and a name of any usual length", { id: "1".repeat(256), connectionName: "n".repeat(1_024) }, 200],
+])("a row with a %s is accepted only where it fits into logs and stores", async (_which, members, status) => {
+  const list = { connections: [environmentRow("1", members)], hasNextPage: false };
+  const { proxy, issueKey } = createTestProxy(() => Promise.resolve(jsonResponse(200, list)));
+  for (const restriction of [{}, { connectionNames: ["*"] }]) {
+    const { key } = await issueKey(restriction);
+    expect((await proxy.handle(fakeRequest({ key }))).status).toBe(status);
+  }
+});
