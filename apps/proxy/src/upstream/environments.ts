@@ -76,7 +76,8 @@ function isTextUpTo(length: number, value: unknown): boolean {
 
 function isUpstreamList(value: unknown): value is UpstreamList {
   if (!isJsonObject(value) || typeof value["hasNextPage"] !== "boolean") return false;
-  return Array.isArray(value["connections"]) && value["connections"].every(isUpstreamRow);
+  const { connections } = value;
+  return Array.isArray(connections) && connections.length <= maxListLimit && connections.every(isUpstreamRow);
 }
 
 /** Whether a principal may see some devices only, so that rows must be checked one by one. */

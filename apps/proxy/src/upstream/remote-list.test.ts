@@ -225,3 +225,17 @@ test.each<[string, Partial<Environment>, number]>([
     expect((await proxy.handle(fakeRequest({ key }))).status).toBe(status);
   }
 });
+
+test("a page with more rows than were asked for is invalid, for restricted keys and for others", async () => {
+  const statuses = async (count: number) => {
+    const list = { connections: rowsNamed(count), hasNextPage: false };
+    const { proxy, issueKey } = createTestProxy(() => Promise.resolve(jsonResponse(200, list)));
+    return Promise.all(
+      [{}, { connectionNames: ["*"] }].map(
+        async (restriction) => (await proxy.handle(fakeRequest({ key: (await issueKey(restriction)).key }))).status,
+      ),
+    );
+  };
+  expect(await statuses(100)).toEqual([200, 200]);
+  expect(await statuses(101)).toEqual([502, 502]);
+});

@@ -126,7 +126,7 @@ async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> 
 function readPage(response: PlainResponse): ApprovalPage {
   if (response.status !== endpoints.listApprovals.successStatus) return refused(response);
   const { approvals, hasNextPage, cursor } = parseJsonObject(response.body) ?? {};
-  if (!Array.isArray(approvals) || !approvals.every(isApproval)) return invalidPage;
+  if (!Array.isArray(approvals) || approvals.length > maxListLimit || !approvals.every(isApproval)) return invalidPage;
   if (hasNextPage !== true) return { kind: "read", approvals, next: null };
   return typeof cursor === "string" ? { kind: "read", approvals, next: cursor } : invalidPage;
 }
