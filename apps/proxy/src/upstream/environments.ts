@@ -37,6 +37,9 @@ export interface UpstreamRow extends PresentableEnvironment {
   readonly connectionId?: string | null | undefined;
 }
 
+/** The most rows of a page that is accepted. A server that ignores the limit of a request may send more than it allows. */
+export const maxPageRows: number = 10 * maxListLimit;
+
 /** A page of a remote server's list. */
 interface UpstreamList {
   readonly [member: string]: unknown;
@@ -59,12 +62,12 @@ const parseList = memoizeRecent((text): UpstreamList | null => {
   return isUpstreamList(list) ? list : null;
 });
 
-/** Whether a value is a row. What logs and stores keep of it is bounded, and its `deviceId` can name a device in a path. */
+/** Whether a value is a row. What logs and stores keep of it is bounded. */
 function isUpstreamRow(value: unknown): value is UpstreamRow {
   return (
     isJsonObject(value) &&
     isTextUpTo(256, value["id"]) &&
-    isIdentifier(value["deviceId"]) &&
+    isTextUpTo(256, value["deviceId"]) &&
     isTextUpTo(1_024, value["connectionName"]) &&
     isTextUpTo(256, value["connectionId"] ?? "")
   );
@@ -77,7 +80,7 @@ function isTextUpTo(length: number, value: unknown): boolean {
 function isUpstreamList(value: unknown): value is UpstreamList {
   if (!isJsonObject(value) || typeof value["hasNextPage"] !== "boolean") return false;
   const { connections } = value;
-  return Array.isArray(connections) && connections.length <= maxListLimit && connections.every(isUpstreamRow);
+  return Array.isArray(connections) && connections.length <= maxPageRows && connections.every(isUpstreamRow);
 }
 
 /** Whether a principal may see some devices only, so that rows must be checked one by one. */

@@ -19,7 +19,14 @@ import {
   type Refused,
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
-import { isInAllowedMode, isLimitedToDevices, maxPages, fewAllowedDeviceIds, readDevice } from "../environments.ts";
+import {
+  fewAllowedDeviceIds,
+  isInAllowedMode,
+  isLimitedToDevices,
+  maxPageRows,
+  maxPages,
+  readDevice,
+} from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
 
 interface UpstreamApproval {
@@ -126,7 +133,7 @@ async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> 
 function readPage(response: PlainResponse): ApprovalPage {
   if (response.status !== endpoints.listApprovals.successStatus) return refused(response);
   const { approvals, hasNextPage, cursor } = parseJsonObject(response.body) ?? {};
-  if (!Array.isArray(approvals) || approvals.length > maxListLimit || !approvals.every(isApproval)) return invalidPage;
+  if (!Array.isArray(approvals) || approvals.length > maxPageRows || !approvals.every(isApproval)) return invalidPage;
   if (hasNextPage !== true) return { kind: "read", approvals, next: null };
   return typeof cursor === "string" ? { kind: "read", approvals, next: cursor } : invalidPage;
 }
