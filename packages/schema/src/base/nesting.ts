@@ -12,30 +12,42 @@ const closingBrace = 0x7d;
 /** This bit maps `[` to `{`, `]` to `}`, and keeps a quote. It also maps U+0002 to a quote, but valid JSON never contains U+0002. */
 const braceBit = 0x20;
 
+const comma = 0x2c;
+
 /**
  * Whether a JSON text nests more than `maxDepth` arrays and objects. Brackets in its strings do not count: any command or file may have them.
  * Takes linear time for any text.
  */
 export function isNestedDeeply(text: string, maxDepth: number = maxJsonDepth): boolean {
-  if (!hasManyBrackets(text, maxDepth)) return false;
-  let depth = 0;
-  for (let index = 0; index < text.length && depth <= maxDepth; index++) {
-    const code = text.charCodeAt(index) | braceBit;
-    if (code === quote) index = endOfString(text, index);
-    else if (code === openingBrace) depth += 1;
-    else if (code === closingBrace) depth -= 1;
-  }
-  return depth > maxDepth;
+  return findExcess(text, maxDepth, Infinity) === "depth";
 }
 
-/** Most texts have few brackets, and searching for a character is much faster than reading each one. */
-function hasManyBrackets(text: string, maxDepth: number): boolean {
-  let count = 0;
-  for (const bracket of "{[") {
-    for (let index = text.indexOf(bracket); index !== -1 && count <= maxDepth; count++)
-      index = text.indexOf(bracket, index + 1);
+/** Returns the limit that a JSON text exceeds first, `null` if none. Each array, object and comma outside of strings counts as a value. */
+export function findExcess(text: string, maxDepth: number, maxValues: number): "depth" | "values" | null {
+  if (!hasMany(text, "{[", maxDepth) && !hasMany(text, ",", maxValues - maxDepth)) return null;
+  let depth = 0;
+  let values = 0;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index) | braceBit;
+    if (code === quote) index = endOfString(text, index);
+    else if (code === closingBrace) depth -= 1;
+    else if (code === openingBrace || code === comma) {
+      if (code === openingBrace && ++depth > maxDepth) return "depth";
+      if (++values > maxValues) return "values";
+    }
   }
-  return count > maxDepth;
+  return null;
+}
+
+/** Most texts have few brackets and commas, and searching for a character is much faster than reading each one. */
+function hasMany(text: string, characters: string, maximum: number): boolean {
+  if (maximum === Infinity) return false;
+  let count = 0;
+  for (const each of characters) {
+    for (let index = text.indexOf(each); index !== -1 && count <= maximum; count++)
+      index = text.indexOf(each, index + 1);
+  }
+  return count > maximum;
 }
 
 /** Returns where the string that begins at an index ends: at the next quote after an even number of backslashes. */

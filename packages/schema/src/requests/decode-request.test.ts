@@ -105,7 +105,15 @@ describe("decodeBody", () => {
     expect(refusal(send(nested(250_000)))).toMatch(/^400 invalid_request/);
   });
 
-  test.each([20, 20_000, 300_000])(
+  test("decodeBody refuses a body with more than 50,000 values before it is parsed; text in strings does not count", () => {
+    const values = (count: number): string => `{"x":[${"1,".repeat(count - 3)}1],${good.slice(1)}`;
+    expect(send(values(40_000)).ok).toBe(true);
+    expect(refusal(send(values(51_000)))).toBe("400 invalid_request: body must have at most 50,000 values");
+    expect(refusal(send(`[${"{},".repeat(300_000)}`))).toMatch(/^400 invalid_request/);
+    expect(send(good.replace("hi", "[{,".repeat(300_000))).ok).toBe(true);
+  });
+
+  test.each([20, 20_000, 40_000])(
     "checking stops after the sixteenth of %d invalid members, in a body of any size",
     (count) => {
       let checked = 0;
