@@ -83,6 +83,18 @@ describe("the list of devices", () => {
     expect(seen.toSorted()).toEqual(["d1", "d2", "d3", "d4", "d5", "d6"]);
   });
 
+  test("a page of a list reads no more rows than it shows and one more, and no metadata", async () => {
+    const { devices, issueKey, store } = await createDeviceAdministrationProxy();
+    for (let number = 1; number <= 9; number++)
+      await store.enrol({ ...enrolment(`d${number}`, `ci-${number}`), metadata: { os: "linux" } });
+    const admin = await issueKey({ scopes: ["admin"] });
+    const reads = vi.spyOn(store, "listDevices");
+    expect((await devices(admin.key, "", { query: "limit=2" })).hasNextPage).toBe(true);
+    expect(reads.mock.calls.map(([{ limit }]) => limit)).toEqual([3]);
+    const rows = await reads.mock.results[0]?.value;
+    expect(rows).toMatchObject([1, 2, 3].map(() => ({ metadata: null })));
+  });
+
   test.each(["key", "tenant"])(
     "a list for a %s with many name patterns lets other work run after a few rows",
     async (of) => {

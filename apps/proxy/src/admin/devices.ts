@@ -155,12 +155,13 @@ async function readPage(
   const patterns = authority.kind === "operator" ? null : authority.record.connectionNames;
   const rowsPerTurn = devicesPerTurn({ connectionNames: patterns, tenantDevices });
   let afterId = after ?? null;
-  for (;;) {
-    const filter = { tenant: ownTenant ?? tenant ?? null, deviceId: null, afterId, limit: rowsPerTurn };
+  // Usually every row is shown, so the first part is as long as the page.
+  for (let size = Math.min(limit, rowsPerTurn); ; size = rowsPerTurn) {
+    const filter = { tenant: ownTenant ?? tenant ?? null, deviceId: null, afterId, limit: size };
     const rows = await devices.list(filter);
     found.push(...rows.filter((row) => mayKnowDevice(actor, row)));
     const last = rows.at(-1);
-    if (found.length >= limit || last === undefined || rows.length < rowsPerTurn) return found.slice(0, limit);
+    if (found.length >= limit || last === undefined || rows.length < size) return found.slice(0, limit);
     afterId = last.id;
     await sleep(clock, 0);
   }

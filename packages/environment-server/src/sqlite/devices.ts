@@ -82,15 +82,21 @@ export function createSqliteDeviceRows(
 
 function prepareList(database: SqliteDatabase): (filter: DeviceFilter) => readonly DeviceRow[] {
   // A released device has no row in environment_device, a shared one has a row without a key.
-  const prepare = (condition: string, index = ""): SqliteStatement =>
-    database.prepare(`SELECT ${environmentColumns}, device.owner_key_id,
+  const prepare = (condition: string, columns: string, index = ""): SqliteStatement =>
+    database.prepare(`SELECT ${columns}, device.owner_key_id,
         device.tenant IS NOT NULL AND device.owner_key_id IS NULL AS shared
       FROM environment ${index} LEFT JOIN environment_device AS device
         ON device.tenant = environment.tenant AND device.device_id = environment.device_id
       WHERE environment.id > ? AND ${condition} ORDER BY environment.id LIMIT ?`);
-  const ofDevice = prepare("environment.tenant = ? AND environment.device_id = ?", `INDEXED BY ${environmentByDevice}`);
-  const ofTenant = prepare("environment.tenant = ?");
-  const ofAll = prepare(`(? IS NULL OR environment.device_id = ?) AND environment.tenant <> ${removedTenant}`);
+  const ofDevice = prepare(
+    "environment.tenant = ? AND environment.device_id = ?",
+    environmentColumns,
+    `INDEXED BY ${environmentByDevice}`,
+  );
+  // Metadata can be long, and the administration of many devices does not show it.
+  const columns = environmentColumns.replace("environment.metadata", "NULL AS metadata");
+  const ofTenant = prepare("environment.tenant = ?", columns);
+  const ofAll = prepare(`(? IS NULL OR environment.device_id = ?) AND environment.tenant <> ${removedTenant}`, columns);
 
   return ({ tenant, deviceId, afterId, limit }) => {
     // SQLite reads a negative limit as no limit.
