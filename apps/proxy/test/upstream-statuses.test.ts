@@ -201,7 +201,7 @@ function expectedOutcome(kind: KindOfKey, operation: Forwarded, status: number):
   if (status >= 300 && status < 400 && status !== 304) return "502 upstream_redirected";
   if (status === 407) return "502 upstream_credential_rejected";
   // Callers would miss the field that such a response must have (Allow, Upgrade), or repeat the request by themselves.
-  if ([405, 408, 421, 426].includes(status)) return "502 upstream_error";
+  if ([405, 408, 421, 426, 499].includes(status)) return "502 upstream_error";
   return status >= 400 && status < 600 ? `${status} upstream_error` : "502 upstream_invalid_response";
 }
 

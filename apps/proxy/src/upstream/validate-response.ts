@@ -118,8 +118,9 @@ const unknownOperation = problemResponse("endpoint_not_found", {
 /**
  * Statuses whose responses must have `Allow` or `Upgrade` (RFC 9110 sections 15.5.6 and 15.5.22), which the gateway does not pass on; and those after
  * which clients repeat a request on their own (sections 15.5.9 and 15.5.20), as the Fetch standard does after 421: a message would be sent twice.
+ * The log and the metrics take 499 for a caller of the gateway that has gone.
  */
-const maskedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
+const maskedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426, 499]);
 
 /** Maximum size of an error whose members are read, in bytes. A problem of another gateway may repeat texts of a request, which has at most 1 MiB. */
 const maxErrorLength = 2_097_152;
