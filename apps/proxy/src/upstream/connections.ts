@@ -3,7 +3,8 @@
  * tenant's own list, or the send is refused: it is never forwarded unresolved.
  */
 import type { Clock } from "@letta-environments/platform";
-import { type Principal, problemResponse, refused } from "@letta-environments/schema";
+import { maxTags, type Principal, problemResponse, refused, TagSchema } from "@letta-environments/schema";
+import * as v from "valibot";
 import { callerGone } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import { type Deadline, neverAborted, runWithDeadline } from "../lib/deadline.ts";
@@ -14,6 +15,7 @@ import {
   fewAllowedDeviceIds,
   readDevice,
   readEnvironmentPages,
+  type UpstreamRow,
 } from "./environments.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
@@ -66,7 +68,8 @@ export function createConnectionLookup(
   const known: BoundedMap<KnownRow> = createBoundedMap(capacity);
   const search = createConnectionSearch(clock, sharesSearches);
 
-  function remember(key: string, found: KnownRow): KnownRow {
+  function remember(key: string, { row, readAtMs }: KnownRow): KnownRow {
+    const found: KnownRow = { kind: "found", row: usedMembers(row), readAtMs };
     known.delete(key);
     known.set(key, found);
     return found;
@@ -103,6 +106,17 @@ export function createConnectionLookup(
       search.forget(prefix);
     },
   };
+}
+
+/** The members of a row that look-ups use. The others have no limit but that of a response, so thousands of whole rows would fill the memory. */
+function usedMembers({ id, deviceId, connectionName, connectionId, tags, currentMode }: UpstreamRow): UpstreamRow {
+  const mode = typeof currentMode === "string" && currentMode.length <= 64 ? currentMode : undefined;
+  return { id, deviceId, connectionName, connectionId, tags: keptTags(tags), currentMode: mode };
+}
+
+/** Tags that a key can be limited to. */
+export function keptTags(tags: unknown): readonly string[] {
+  return Array.isArray(tags) ? tags.filter((tag) => v.is(TagSchema, tag)).slice(0, maxTags) : [];
 }
 
 /** Rows are never shared between keys: a row that one credential may see says nothing about another. */

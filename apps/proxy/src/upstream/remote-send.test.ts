@@ -180,6 +180,18 @@ test("the number of remembered connections is bounded, and the oldest is dropped
   expect([await find("conn-3"), await find("conn-2"), await find("conn-1")]).toEqual([0, 0, 1]);
 });
 
+test("of a connection, only the members that are used are remembered, so that large rows do not fill the memory", async () => {
+  const lookup = createConnectionLookup(createVirtualClock(), { sharesSearches: true });
+  const tags = ["ci", "x".repeat(100_000)];
+  const connections = [{ ...row({ tags }), metadata: { os: "x" }, currentMode: "m".repeat(100_000) }];
+  const read: ReadRemote = () => Promise.resolve(jsonResponse(200, { connections, hasNextPage: false }));
+  const deadline = { atMs: 30_000, signal: new AbortController().signal };
+  const found = await lookup.find(createTestPrincipal(), "conn-1", { deadline, readUntil: () => read }, 5_000);
+  const { id, deviceId, connectionName, connectionId } = row();
+  expect(found).toMatchObject({ kind: "found" });
+  expect("row" in found && found.row).toEqual({ id, deviceId, connectionName, connectionId, tags: ["ci"] });
+});
+
 test("after a principal is forgotten, an id that was not found is searched for again", async () => {
   const lookup = createConnectionLookup(createVirtualClock(), { sharesSearches: true });
   const rows: Environment[] = [];

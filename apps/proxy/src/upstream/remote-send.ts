@@ -10,16 +10,13 @@ import {
   endpoints,
   isApprovalMessage,
   isSameMode,
-  maxTags,
   modeCeiling,
   type OperationInput,
   type PlainResponse,
   problemResponse,
   refused,
   type Refused,
-  TagSchema,
 } from "@letta-environments/schema";
-import * as v from "valibot";
 import { errorCodeOf } from "../http/response.ts";
 import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
@@ -27,7 +24,7 @@ import type { KnownConnection } from "../idempotency/store.ts";
 import { neverAborted } from "../lib/deadline.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamRequest } from "../ports.ts";
-import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
+import { alwaysRead, type ConnectionLookup, keptTags, type LookupReads, maxRowAgeMs } from "./connections.ts";
 import type { UpstreamRow } from "./environments.ts";
 import { type CallEnd, type CallRemote, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
@@ -128,7 +125,7 @@ async function findConnection(
 /** The members of a row that are stored for repeats, without tags that no key can be limited to. */
 export function toKnownConnection({ id: environmentId, deviceId, connectionName, tags }: UpstreamRow): KnownConnection {
   const known = { environmentId, deviceId, connectionName };
-  const kept = Array.isArray(tags) ? tags.filter((tag) => v.is(TagSchema, tag)).slice(0, maxTags) : [];
+  const kept = keptTags(tags);
   return kept.length === 0 ? known : { ...known, tags: kept };
 }
 
