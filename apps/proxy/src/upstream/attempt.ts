@@ -63,22 +63,13 @@ export function createAttempt(
   const concurrency = createConcurrencyLimit(clock, limits);
   const healthByTenant = createBoundedMap<Health>(maxTenants);
 
-  const createHealth = (): Health => ({
-    breaker: createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold }),
-    refused: new Map(),
-  });
-
   function record(
     { breaker }: Health,
-    request: UpstreamRequest,
+    { principal: { tenant }, credential }: UpstreamRequest,
     admission: Admission,
     endpoint: Endpoint,
     outcome: CallOutcome,
   ) {
-    const {
-      credential,
-      principal: { tenant },
-    } = request;
     const failure = failureOf(endpoint, credential, outcome);
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
     const signal = healthSignalOf(endpoint, outcome);
@@ -110,7 +101,7 @@ export function createAttempt(
 
   return async (endpoint, request, deadline) => {
     const { tenant } = request.principal;
-    const health = healthByTenant.getOrCreate(tenant, createHealth);
+    const health = healthByTenant.getOrCreate(tenant, () => createHealth(clock));
     // A probe may fail, and a send should not: it becomes the probe only if no read came within another `probeIntervalMs`.
     const admission = health.breaker.admit(endpoint.method === "GET" ? 0 : probeIntervalMs);
     if (admission === null) return refused(downResponse(health.breaker.retryAfterMs() ?? 0));
@@ -158,6 +149,13 @@ interface Health {
   readonly breaker: CircuitBreaker;
   /** The reported refusals of the gateway's credential, by operation. */
   readonly refused: Map<string, ReportedRefusal>;
+}
+
+function createHealth(clock: GatewayPorts["clock"]): Health {
+  return {
+    breaker: createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold }),
+    refused: new Map(),
+  };
 }
 
 /** The outcome of a call; `null`: it was not made, because too many others are running. */
