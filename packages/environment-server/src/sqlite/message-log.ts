@@ -84,11 +84,16 @@ function preparePrune(
   commit: CommitChange,
   { durationMs, maxPerRow, maxMessages, maxReplies }: MessageLogLimits,
 ): MessageLog["pruneMessages"] {
-  const removeWhere = (condition: string, order: string): SqliteStatement =>
+  const removeWhere = (condition: string): SqliteStatement =>
     database.prepare(`DELETE FROM environment_message_status WHERE rowid IN (
-      SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY ${order} LIMIT ?)`);
-  const removeOlder = removeWhere("sent_at <= ?", "sent_at");
-  const removeOfRow = removeWhere("environment_id = ?", `state NOT IN (${ended}), sent_at`);
+      SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY sent_at LIMIT ?)`);
+  const removeOlder = removeWhere("sent_at <= ?");
+  const removeEnded = removeWhere(`environment_id = ? AND state IN (${ended})`);
+  const removeAny = removeWhere("environment_id = ?");
+  const removeOfRow = (environmentId: string, count: number): boolean => {
+    const { changes } = removeEnded.run(environmentId, count);
+    return changes >= count || removeAny.run(environmentId, count - Number(changes)).changes > 0;
+  };
   const shorten = prepareShorten(database, removeOfRow);
   // With the default limit, the condition is the same as of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
@@ -111,7 +116,7 @@ function preparePrune(
         const full = findFullRow.get();
         if (full !== undefined) {
           const excess = readInteger(full, "messages") - maxPerRow;
-          removeOfRow.run(readText(full, "environment_id"), Math.min(excess, limit));
+          removeOfRow(readText(full, "environment_id"), Math.min(excess, limit));
           return true;
         }
         const atMost = readInteger(findLast.get(), "number") - readInteger(findFirst.get(), "number") + 1;
@@ -130,7 +135,7 @@ function preparePrune(
  */
 function prepareShorten(
   database: SqliteDatabase,
-  removeOfRow: SqliteStatement,
+  removeOfRow: (environmentId: string, count: number) => boolean,
 ): (count: number, isTooLong: boolean) => boolean {
   const find =
     database.prepare(`SELECT rowid AS number, state IN (${ended}) AS has_ended FROM environment_message_status
@@ -150,7 +155,7 @@ function prepareShorten(
       (readInteger(row, "has_ended") === 1 ? remove : removeReply).run(readInteger(row, "number"));
     if (found.length > 0) return true;
     const row = findRow.get();
-    return row !== undefined && removeOfRow.run(readText(row, "environment_id"), count).changes > 0;
+    return row !== undefined && removeOfRow(readText(row, "environment_id"), count);
   };
 }
 
