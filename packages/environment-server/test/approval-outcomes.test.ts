@@ -6,7 +6,7 @@ import { allow, connectAsking, decide, noLongerPending, payloads } from "./suppo
 import { createHarness, type Harness, withApprove } from "./support/harness.ts";
 import { runtime } from "./support/message-status.ts";
 
-/** Connects a device with two requests for permission, the first of which was allowed. */
+/** Connects a device with two requests for permission. The first one was allowed. */
 async function connectDecided(harness: Harness) {
   const connected = await connectAsking(harness);
   const sent = decide(harness, connected.connectionId, [allow]);

@@ -150,7 +150,7 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   }
 }
 
-/** The response to a part of which at least one id was used for other content. The only id of a decision is its tool call. */
+/** The response to a part with ids that were used for other content. The only id of a decision is its tool call. */
 async function conflictResponse(send: Send, knownIds: ReadonlySet<string>): Promise<PlainResponse> {
   if (send.part.toolCallId !== null) return decidedResponse(send);
   const issues = messageIdIssues(send.part, "was already used with a different body", (messageId) =>
