@@ -12,7 +12,7 @@ import { findPermitted } from "./reach.ts";
 const decisionValidMs = 1_000;
 
 /**
- * Creates the {@link Decide} of a request that has just been permitted.
+ * Creates the {@link Decide} of a request that has just been permitted. Once its caller was refused, or not checked in time, it stays refused.
  *
  * @param refuse Returns the refusal of its input for a principal; `null` if it may send it.
  */
@@ -26,10 +26,13 @@ export function createDecision(
   const { clock } = server;
   let principal = permitted;
   let decidedAtMs = clock.monotonic();
+  let ended: Refused | null = null;
   return async () => {
+    // A late answer may still come, and the host compares the next one with that.
+    if (ended !== null) return ended;
     if (clock.monotonic() - decidedAtMs < decisionValidMs) return { kind: "permitted", principal };
     const again = decideAgain && (await answerInTime(server, decideAgain, signal));
-    if (again?.kind === "refused") return again;
+    if (again?.kind === "refused") return (ended = again);
     // Kept even if it is refused: the next call says "same" about these permissions.
     if (again?.kind === "changed") ({ principal } = again);
     const refusal = refuse(principal);

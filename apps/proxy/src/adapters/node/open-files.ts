@@ -20,8 +20,11 @@ function readLimit(): unknown {
   // Deno has no report, and would ask for permission to read the file.
   if (process.versions["deno"] !== undefined) return null;
   try {
-    if (process.platform === "linux")
-      return /^Max open files +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    return /^Max open files +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  } catch {
+    // Only Linux has the file, and a process may have no permission to read it.
+  }
+  try {
     // The report takes 6 ms, and more with the network interfaces.
     Object.assign(process.report, { excludeNetwork: true });
     const report = process.report.getReport() as {
