@@ -167,9 +167,17 @@ export async function readDevice(deviceId: string, read: ReadRemote): Promise<De
 /** Maximum number of pages that are read for a list: with 100 rows a page, 5,000 rows. */
 export const maxPages = 50;
 
+/** The length of the bodies from which a list keeps rows, and of the requests for permission that it keeps. In bytes or UTF-16 code units. */
+export const maxKeptLength = 8_388_608;
+
 /** A page of the remote server's list, or the response for the caller when reading ends here. */
 export type EnvironmentPage =
-  | { readonly kind: "rows"; readonly rows: readonly UpstreamRow[] }
+  | {
+      readonly kind: "rows";
+      readonly rows: readonly UpstreamRow[];
+      /** Length of the body that the rows were in; absent for a device that was read by its id. */
+      readonly bodyLength?: number;
+    }
   | (Refused & {
       /** Whether the maximum number of pages was read without a failure. */
       readonly isAtLimit: boolean;
@@ -190,7 +198,7 @@ export async function* readEnvironmentPages(
     const list = readUpstreamList(response);
     if (list === null) return yield refuse(problemResponse("upstream_invalid_response"));
     const { connections, hasNextPage } = list;
-    yield { kind: "rows", rows: connections };
+    yield { kind: "rows", rows: connections, bodyLength: response.body?.length ?? 0 };
     const last = connections.at(-1);
     if (!hasNextPage || last === undefined) return;
     parameters.set("after", last.id);
@@ -211,7 +219,7 @@ export async function listPermitted(
 ): Promise<PlainResponse> {
   const isListed = (row: UpstreamRow): boolean => allowsDevice(principal, row) && hasEveryTag(row, tags);
   const found: UpstreamRow[] = [];
-  let lastId = "";
+  let [lastId, keptLength] = ["", 0];
   const respond = (hasNextPage: boolean): PlainResponse => {
     const connections = found.slice(0, limit).map((row) => present(principal, row));
     return jsonResponse(200, { connections, hasNextPage });
@@ -229,8 +237,10 @@ export async function listPermitted(
       return respond(found.length > limit);
     }
     lastId = page.rows.at(-1)?.id ?? lastId;
-    found.push(...page.rows.filter(isListed));
-    if (found.length > limit) return respond(true);
+    const listed = page.rows.filter(isListed);
+    found.push(...listed);
+    if (listed.length > 0) keptLength += page.bodyLength ?? 0;
+    if (found.length > limit || keptLength > maxKeptLength) return respond(true);
   }
   return respond(false);
 }

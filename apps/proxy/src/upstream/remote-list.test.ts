@@ -82,6 +82,13 @@ describe("a list for a key with a device allowlist", () => {
     expect(idsOf(await list(many, ["device-00007"]))).toEqual([["00007"], true]);
   });
 
+  test("a restricted list of long rows ends early, so that it cannot fill the memory, and can be continued", async () => {
+    const mine = ["device-00000", "device-00001", "device-00002"];
+    const long = rowsNamed(3).map((row) => ({ ...row, metadata: { os: "x".repeat(6_000_000) } }));
+    expect(idsOf(await list(upstreamWith(long, 1), mine))).toEqual([["00000", "00001"], true]);
+    expect(idsOf(await list(upstreamWith(long, 1), mine, "after=00001"))).toEqual([["00002"], false]);
+  });
+
   test("devices beyond the pages that a list reads are read one by one, in the order of the list", async () => {
     const far = upstreamWith(rowsNamed(maxPages + 10), 1);
     const mine = ["device-00057", "device-00007", "nothing", "device-00053", "device-00055"];

@@ -128,6 +128,21 @@ describe("requests for permission of a remote server", () => {
     }
   });
 
+  test("long requests cannot fill the memory: a page keeps the first ones only, and is refused if they are too long together", async () => {
+    const restricted = { ...everybody, agentIds: ["agent-1"] };
+    const long = Array.from({ length: 40 }, (_, index) => ({
+      ...approval(`call-${index}`, "laptop", "agent-1", index),
+      input: "x".repeat(500_000),
+    }));
+    const { read } = createServer(long, 4);
+    const refused = await listRemoteApprovals(restricted, {}, read, sha256Hex);
+    expect(JSON.parse(String(refused.body)).errorCode).toBe("upstream_response_too_large");
+    // The server sends its latest requests first, so every page is read.
+    const { read: backwards } = createServer(long.toReversed(), 4);
+    const { approvals, hasNextPage } = await list(restricted, backwards, { limit: 2 });
+    expect([approvals.map(({ id }) => id), hasNextPage]).toEqual([["call-0", "call-1"], true]);
+  });
+
   test("a cursor that no page has returned is 400", async () => {
     const { read } = createServer(pending);
     const response = await listRemoteApprovals({ ...everybody, agentIds: [] }, { after: "1.x" }, read, sha256Hex);

@@ -23,6 +23,7 @@ import {
   fewAllowedDeviceIds,
   isInAllowedMode,
   isLimitedToDevices,
+  maxKeptLength,
   maxPageRows,
   maxPages,
   readDevice,
@@ -44,6 +45,13 @@ interface Cursor {
   readonly digest: string;
 }
 
+/** A request that a page may show. */
+interface Candidate extends Cursor {
+  readonly approval: UpstreamApproval;
+  /** As JSON, in UTF-16 code units. */
+  readonly length: number;
+}
+
 /** Lists the requests that a principal can reach, the oldest first. Where names, tags or modes decide, the devices themselves are read. */
 export async function listRemoteApprovals(
   principal: Principal,
@@ -54,17 +62,18 @@ export async function listRemoteApprovals(
   const start = after === undefined ? null : parseCursor(after);
   if (start === undefined) return unknownCursor;
   const isReachable = createReachabilityCheck(principal, read);
-  let found: (Cursor & { readonly approval: UpstreamApproval })[] = [];
+  let found: Candidate[] = [];
   for await (const page of readPages(read)) {
     if (page.kind === "refused") return page.response;
     for (const approval of page.approvals) {
-      const candidate = { approval, ...cursorOf(approval, sha256) };
-      if (start !== null && compareCursors(candidate, start) <= 0) continue;
+      const cursor = cursorOf(approval, sha256);
+      if (start !== null && compareCursors(cursor, start) <= 0) continue;
       const isReached = await isReachable(approval);
       if (typeof isReached !== "boolean") return isReached;
-      if (isReached) found.push(candidate);
+      if (isReached) found.push({ approval, ...cursor, length: JSON.stringify(approval).length });
     }
-    found = found.toSorted(compareCursors);
+    found = found.toSorted(compareCursors).slice(0, limit + 1);
+    if (found.reduce((sum, { length }) => sum + length, 0) > maxKeptLength) return tooLong;
     // The next page may begin with requests of the same time.
     const next = found[limit];
     if (next !== undefined && next.requestedAt < (page.approvals.at(-1)?.requestedAt ?? 0)) break;
@@ -164,6 +173,10 @@ function parseCursor(text: string): Cursor | undefined {
 }
 
 const invalidPage: ApprovalPage = refused(problemResponse("upstream_invalid_response"));
+
+const tooLong = problemResponse("upstream_response_too_large", {
+  detail: "The requests for permission of a page are too long together. Request a smaller page with `limit`.",
+});
 
 const unknownCursor = problemResponse("invalid_request", {
   issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],
