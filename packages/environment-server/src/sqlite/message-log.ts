@@ -16,14 +16,21 @@ const columns =
 
 const ended = "'finished', 'cancelled', 'evicted', 'failed'";
 
+const isRowStored = `EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})`;
+
 export function createSqliteMessageLog(
   database: SqliteDatabase,
   commit: CommitChange,
   limits: MessageLogLimits,
 ): MessageLog {
+  // Most changes are of a delivery that is stored. They leave the indexes of its time alone, which `save` would write again.
+  const change = database.prepare(`
+    UPDATE environment_message_status SET state = ?, detail = ?, reply = ?, reply_truncated = ?, updated_at = ?
+    WHERE environment_id = ? AND message_id = ? AND agent_id = ? AND conversation_id = ? AND delivery_id = ? AND sent_at = ?
+      AND (state NOT IN (${ended}) OR ? IN (${ended})) AND ${isRowStored}`);
   const save = database.prepare(`
     INSERT INTO environment_message_status (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})
+    WHERE ${isRowStored}
     ON CONFLICT DO UPDATE SET delivery_id = excluded.delivery_id, state = excluded.state, detail = excluded.detail,
       reply = excluded.reply, reply_truncated = excluded.reply_truncated, sent_at = excluded.sent_at,
       updated_at = excluded.updated_at
@@ -42,9 +49,16 @@ export function createSqliteMessageLog(
             const { environmentId, agentId, conversationId } = scope;
             const { state, reply, ...rest } = status;
             const detail: Detail = { ...rest, ...(approvalPolicy !== null && { approvalPolicy }) };
+            const text = JSON.stringify(detail);
+            const [replyText, isTruncated] = [reply?.text ?? null, reply?.isTruncated === true ? 1 : 0];
+            const { changes } = change.run(
+              ...[state, text, replyText, isTruncated, updatedAt],
+              ...[environmentId, messageId, agentId, conversationId, deliveryId, sentAt, state, environmentId],
+            );
+            if (changes > 0) continue;
             save.run(
-              ...[environmentId, agentId, conversationId, messageId, deliveryId, state, JSON.stringify(detail)],
-              ...[reply?.text ?? null, reply?.isTruncated === true ? 1 : 0, sentAt, updatedAt, environmentId],
+              ...[environmentId, agentId, conversationId, messageId, deliveryId, state, text],
+              ...[replyText, isTruncated, sentAt, updatedAt, environmentId],
             );
           }
         },
