@@ -8,17 +8,17 @@ import { createMemoryBudget, type MemoryBudget, type MemoryLimit } from "@letta-
 import type { RandomId } from "@letta-environments/platform";
 import {
   type PlainResponse,
-  problemResponse,
   type PlainSocket,
   type PlainSocketListener,
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import type { WebSocket, WebSocketServer } from "ws";
-import { type GatewayRequest, requestIdOf } from "../../http/gateway-request.ts";
+import { requestIdOf } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { closeAfterPendingResponse, writeRawResponse } from "./http-server.ts";
 import { NodeRequest } from "./request.ts";
+import { badHandshake, refuseHandshake } from "./handshake.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { SocketBudget } from "./frame-budget.ts";
@@ -253,32 +253,3 @@ function createPlainSocket(
     terminate: () => webSocket.terminate(),
   };
 }
-
-// RFC 6455 section 4.4.
-const otherVersion = problemResponse("upgrade_required", {
-  detail: "The gateway speaks version 13 of the WebSocket protocol (RFC 6455).",
-  headers: { upgrade: "websocket", "sec-websocket-version": "13" },
-});
-
-/**
- * Refuses a malformed handshake (RFC 6455 section 4.2.1). `ws` would refuse it too, but after the pipeline has accepted the socket: the log would have
- * 101, and a ticket would be used up. `ws` also speaks version 8, a draft.
- */
-function refuseHandshake(request: GatewayRequest): PlainResponse | null {
-  const version = request.header("sec-websocket-version");
-  if (version !== null && version !== "13") return otherVersion;
-  const key = request.header("sec-websocket-key") ?? "";
-  const isValid = version !== null && /^[+/\dA-Za-z]{22}==$/.test(key) && request.method !== "HEAD";
-  return isValid && isProtocolList(request.header("sec-websocket-protocol")) ? null : badHandshake;
-}
-
-/** Whether a field is absent, or a list of different tokens (RFC 9110 section 5.6.2). */
-function isProtocolList(field: string | null): boolean {
-  const protocols = field?.split(/[ \t]*,[ \t]*/) ?? [];
-  return protocols.every((name) => /^[!#$%&'*+.^`|~\w-]+$/.test(name)) && new Set(protocols).size === protocols.length;
-}
-
-const badHandshake = problemResponse("invalid_request", {
-  detail: "This is not a WebSocket handshake of version 13 (RFC 6455 section 4.1).",
-  headers: { "sec-websocket-version": "13" },
-});
