@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { createMemoryMessageLog, type EnvironmentStore, withSeparateLogs } from "../src/index.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { allow, decide, payloads } from "./support/decisions.ts";
+import { listen, settleEvents } from "./support/event-streams.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { runtime } from "./support/message-status.ts";
@@ -165,4 +166,27 @@ describe("policies after a restart", () => {
     expect(payloads(again)).toEqual([]);
     expect(await list(harness)).toMatchObject([{ id: "call-1" }]);
   });
+});
+
+test("a request whose policy has become stricter is requested in events once when its device asks after a restart", async () => {
+  const clock = createVirtualClock();
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const before = createHarness({ clock, store });
+  const { connectionId, socket } = await before.connect("device-1");
+  socket.ask("call-1");
+  await before.server.close();
+  const loaded = Promise.withResolvers<void>();
+  const after = createHarness({
+    clock,
+    store: { ...store, findPendingApprovals: (limit) => loaded.promise.then(() => store.findPendingApprovals(limit)) },
+  });
+  const { events } = await listen(after, { principal: withApprove });
+  // The stored requests are read after the device has connected.
+  const again = await after.open(connectionId, { ...anyone, approvalPolicy: { deniedTools: [], deadlineMs: 60_000 } });
+  loaded.resolve();
+  await after.settle();
+  again.ask("call-1");
+  await settleEvents(after);
+  const approvals = events.filter(({ type }) => type === "approval").map(({ data }) => data);
+  expect(approvals).toMatchObject([{ change: "requested", approval: { id: "call-1", expiresAt: 1_800_000_060_000 } }]);
 });

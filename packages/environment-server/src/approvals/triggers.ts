@@ -97,7 +97,8 @@ function adoptTrigger(
   if (!isEarlier && messageId === approval.messageId) return;
   entry.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
   writer.save(entry.approval);
-  state.onChange("requested", entry.approval);
+  // One that is not reported yet is reported when its device asks.
+  if (entry.isReported) state.onChange("requested", entry.approval);
   if (!isEarlier) return;
   enforcement.cancel(entry);
   enforcement.schedule(entry);
