@@ -28,7 +28,7 @@ async function setUp() {
     upgrade: () =>
       Promise.resolve({
         kind: "accepted" as const,
-        owner: "key",
+        owner: { tenant: "acme", keyId: "key" },
         attach: () => silentListener,
       }),
   };

@@ -11,7 +11,7 @@ const accepting: DeviceSockets = {
   upgrade: () =>
     Promise.resolve({
       kind: "accepted",
-      owner: "key",
+      owner: { tenant: "acme", keyId: "key" },
       attach: () => silentListener,
     }),
 };

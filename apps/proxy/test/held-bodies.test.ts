@@ -165,12 +165,27 @@ describe("complete bodies in memory", () => {
   });
 });
 
-test("a key may hold 16 MiB of complete and 16 MiB of incomplete bodies, and all keys together four times as much of each", () => {
-  const { held, unfinished } = createBodyBudget(createMemoryBudget);
-  const mebibyte = 1_048_576;
+const mebibyte = 1_048_576;
+
+/** Returns a function that takes memory for a complete body, for a key of a tenant. */
+function createTaker() {
+  const { held } = createBodyBudget(createMemoryBudget);
   // A body with one value, which counts as 64 bytes.
-  const ownerOf = (number: number) => ({ tenant: "default", keyId: `key-${number}` });
-  const takes = (number: number, bytes: number) => held.take(ownerOf(number), bytes - 64, null) !== null;
+  const takes = (key: number, bytes: number, tenant = `tenant-of-${key}`) =>
+    held.take({ tenant, keyId: `key-${key}` }, bytes - 64, null) !== null;
+  return { held, takes };
+}
+
+test("a tenant whose keys hold at most 4 MiB each leaves memory for another tenant", () => {
+  const { held, takes } = createTaker();
+  const taken = Array.from({ length: 16 }, (_, key) => takes(key, 4 * mebibyte, "greedy"));
+  expect(taken).toEqual([...Array.from({ length: 14 }, () => true), false, false]);
+  expect([takes(17, 4 * mebibyte), takes(18, 4 * mebibyte), held.totalBytes]).toEqual([true, true, 64 * mebibyte]);
+});
+
+test("a key may hold 16 MiB of complete and 16 MiB of incomplete bodies, and all keys together four times as much of each", () => {
+  const { held, takes } = createTaker();
+  const { unfinished } = createBodyBudget(createMemoryBudget);
   expect([takes(1, 16 * mebibyte), takes(1, 65_536), takes(2, 16 * mebibyte), takes(3, 16 * mebibyte)]).toEqual([
     ...[true, false, true, true],
   ]);
@@ -180,7 +195,7 @@ test("a key may hold 16 MiB of complete and 16 MiB of incomplete bodies, and all
   const dropped: string[] = [];
   const open = (owner: string, bytes: number): void =>
     unfinished.resize(
-      unfinished.open(owner, (limit) => void dropped.push(`${owner} ${limit}`)),
+      unfinished.open({ tenant: owner, keyId: "key" }, (limit) => void dropped.push(`${owner} ${limit}`)),
       bytes,
     );
   for (const owner of ["key-1", "key-2", "key-3", "key-4"]) open(owner, 16 * mebibyte);

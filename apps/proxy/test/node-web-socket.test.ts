@@ -48,7 +48,7 @@ beforeEach(async () => {
   received = heard;
   decision = {
     kind: "accepted",
-    owner: "key",
+    owner: { tenant: "acme", keyId: "key" },
     attach(socket) {
       attached.push(socket);
       return listener;
@@ -329,7 +329,7 @@ describe("an open socket", () => {
       onOtherFrame: (byteLength) => received.push(`other ${byteLength}`) > 0,
       onClose: () => undefined,
     };
-    decision = { kind: "accepted", owner: "key", attach: () => listener };
+    decision = { kind: "accepted", owner: { tenant: "acme", keyId: "key" }, attach: () => listener };
     const socket = await open();
     const [start, end] = ["a".repeat(8_192), "z".repeat(8_192)];
     socket.send(`${start}${"x".repeat(1_000_001)}${end}`);
@@ -362,7 +362,7 @@ test("a failure of a device's handler, even at the end of its socket, closes onl
     onOtherFrame: () => true,
     onClose: fail,
   });
-  decision = { kind: "accepted", owner: "key", attach };
+  decision = { kind: "accepted", owner: { tenant: "acme", keyId: "key" }, attach };
   const socket = await open();
   socket.send("x");
   expect((await once(socket, "close"))[0]).toBe(1006);

@@ -11,8 +11,9 @@ interface TestAccount {
   close(): void;
 }
 
-function open(budget: MemoryBudget, owner: string, name: string, released: string[]): TestAccount {
-  const account = budget.open(owner, (limit) => void released.push(`${name}: ${limit}`));
+/** Opens an account of a key; by default, of a tenant with only this key. */
+function open(budget: MemoryBudget, keyId: string, name: string, released: string[], tenant = keyId): TestAccount {
+  const account = budget.open({ tenant, keyId }, (limit) => void released.push(`${name}: ${limit}`));
   return {
     get bytes() {
       return account.bytes;
@@ -23,7 +24,7 @@ function open(budget: MemoryBudget, owner: string, name: string, released: strin
   };
 }
 
-test("an owner over its limit loses its own largest account, and other owners lose none", () => {
+test("a key over its limit loses its own largest account, and other keys lose none", () => {
   const budget = createMemoryBudget(limits);
   const released: string[] = [];
   const other = open(budget, "other", "other", released);
@@ -38,27 +39,29 @@ test("an owner over its limit loses its own largest account, and other owners lo
   expect([small.bytes, large.bytes, other.bytes, budget.totalBytes]).toEqual([11, 0, 100, 111]);
 });
 
-test("when the total is exceeded, an owner over its share loses its own account", () => {
+test.each([
+  { names: ["a", "b", "c"], sizes: [100, 90, 84], expected: "a: total" },
+  { names: ["a", "b", "c", "victim"], sizes: [100, 95, 50, 10], expected: "a: total" },
+  { names: ["a", "b", "c"], sizes: [84, 90, 100], expected: "c: total" },
+])("when the total is exceeded, the tenant with the most loses an account: $sizes", ({ names, sizes, expected }) => {
   const budget = createMemoryBudget(limits);
   const released: string[] = [];
-  open(budget, "a", "a", released).resize(100);
-  open(budget, "b", "b", released).resize(90);
-  open(budget, "c", "c", released).resize(84);
-  expect(released).toEqual(["c: total"]);
-  expect(budget.totalBytes).toBe(190);
+  for (const [index, name] of names.entries()) open(budget, name, name, released).resize(sizes[index] ?? 0);
+  expect(released).toEqual([expected]);
 });
 
-test("when the total is exceeded, an owner below its share loses nothing; the one with the most does", () => {
+test("a tenant with many keys that use little each takes no memory of another tenant, and its key with the most loses an account", () => {
   const budget = createMemoryBudget(limits);
   const released: string[] = [];
-  open(budget, "a", "a", released).resize(100);
-  open(budget, "b", "b", released).resize(95);
-  open(budget, "c", "c", released).resize(50);
-  open(budget, "victim", "victim", released).resize(10);
-  expect(released).toEqual(["a: total"]);
+  const other = open(budget, "other", "other", released);
+  other.resize(40);
+  for (let key = 0; key < 10; key++) open(budget, `key-${key}`, `key-${key}`, released, "greedy").resize(20 + key);
+  expect(released).toEqual(["key-8: total", "key-9: total"]);
+  other.resize(65);
+  expect([released.at(-1), other.bytes]).toEqual(["key-7: total", 65]);
 });
 
-test("an expendable account is released before a larger one of the same owner", () => {
+test("an expendable account is released before a larger one of the same key", () => {
   const budget = createMemoryBudget(limits);
   const released: string[] = [];
   const kept = open(budget, "a", "kept", released);

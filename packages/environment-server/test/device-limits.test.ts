@@ -114,7 +114,7 @@ test("when the devices of a key report more than 16 MiB of queues, a device of t
   expect(limitExceeded(harness)).toEqual(["The devices of one key report more than 16 MiB of queues"]);
 });
 
-test("when all devices report more than 64 MiB of queues, a device of a key over its share is closed, whichever device reports", async () => {
+test("when all devices report more than 64 MiB of queues, a device of the key with the most is closed, whichever device reports", async () => {
   const harness = createHarness();
   const victim = await harness.connect("victim");
   for (let key = 0; key < 5; key++) {

@@ -99,7 +99,7 @@ test("a body that was dropped for lack of memory does not count as aborted, even
   await expect.poll(() => budget.unfinished.totalBytes).toBeGreaterThan(1_000);
   sources[0]?.error(new Error("reset"));
   budget.unfinished.resize(
-    budget.unfinished.open("operator", () => undefined),
+    budget.unfinished.open({ tenant: "operator", keyId: "" }, () => undefined),
     600,
   );
   expect(await reading).toBe("no_room");

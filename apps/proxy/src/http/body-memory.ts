@@ -1,5 +1,5 @@
 /**
- * Limits the memory of request bodies, per key and in total. All unverified callers share one account: with an account for each made-up credential,
+ * Limits the memory of request bodies, per key and in total, and divides it among tenants. All unverified callers share one account: with an account for each made-up credential,
  * one sender could use up the memory of everyone.
  *
  * Unfinished bodies are still arriving. Each endpoint limits the size of one body, but a caller can start many requests and never send the last byte
@@ -10,17 +10,17 @@
  * request of a held body may have taken effect.
  */
 import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
-import type { Principal } from "@letta-environments/schema";
+import type { MemoryOwner } from "@letta-environments/schema";
 
 /** Memory for unfinished bodies, and the same for held ones, in bytes: per key and in total. */
 const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
 
 /** Which account a body is charged to: the key, the operator, or one shared account for unverified credentials. */
-export type BodyOwner = Pick<Principal, "tenant" | "keyId"> | "operator" | "unverified";
+export type BodyOwner = MemoryOwner | "operator" | "unverified";
 
-/** Returns the name of an owner. No tenant is empty, so no key has the name of one of the other owners. */
-function ownerName(owner: BodyOwner): string {
-  return typeof owner === "string" ? owner : `${owner.tenant} ${owner.keyId}`;
+/** The operator and unverified callers count as a tenant each. No tenant has such a name. */
+function toMemoryOwner(owner: BodyOwner): MemoryOwner {
+  return typeof owner === "string" ? { tenant: `(${owner})`, keyId: "" } : owner;
 }
 
 /** The memory of bodies that are held. */
@@ -84,7 +84,7 @@ export class UnfinishedBody {
     if (this.#memory === undefined) return;
     const { budget, owner } = this.#memory;
     if (budget === null) return;
-    this.#account ??= budget.unfinished.open(ownerName(owner), this.#drop);
+    this.#account ??= budget.unfinished.open(toMemoryOwner(owner), this.#drop);
     budget.unfinished.resize(this.#account, this.#bytes + overheadBytes * this.#chunks);
   }
 
@@ -108,33 +108,39 @@ const minHeldBytes = 64 * 1024;
 const bytesPerValue = 64;
 
 /**
- * Creates {@link HeldBodies}. The last quarter of the memory is for owners that use at most a quarter of their limit, so that a few cannot take all.
+ * Creates {@link HeldBodies}. The last quarter of the memory is for keys that use at most a quarter of their limit, so that a few cannot take all. The
+ * last eighth is for tenants that use no more than that, so that none can take all with many keys.
  */
 function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldBodies {
-  const owners = new Map<string, number>();
+  /** By tenant, and by key. */
+  const owned = new Map<string, number>();
+  const [small, most, nearlyAll] = [maxOwnerBytes / 4, (maxTotalBytes * 3) / 4, (maxTotalBytes * 7) / 8];
   let totalBytes = 0;
 
-  function change(name: string, bytes: number): void {
+  function change(names: readonly string[], bytes: number): void {
     totalBytes += bytes;
-    const owned = (owners.get(name) ?? 0) + bytes;
-    if (owned === 0) owners.delete(name);
-    else owners.set(name, owned);
+    for (const name of names) {
+      const changed = (owned.get(name) ?? 0) + bytes;
+      if (changed === 0) owned.delete(name);
+      else owned.set(name, changed);
+    }
   }
 
   return {
     take(owner, byteCount, value) {
       const size = byteCount + bytesPerValue * countValues(value);
       if (size < minHeldBytes) return () => undefined;
-      const name = ownerName(owner);
+      const { tenant, keyId } = toMemoryOwner(owner);
+      const key = JSON.stringify([tenant, keyId]);
       // A valid body always has room on its own.
       const bytes = Math.min(size, maxOwnerBytes);
-      const owned = (owners.get(name) ?? 0) + bytes;
-      const shared = owned <= maxOwnerBytes / 4 ? maxTotalBytes : (maxTotalBytes * 3) / 4;
-      if (owned > maxOwnerBytes || totalBytes + bytes > shared) return null;
-      change(name, bytes);
+      const [ofTenant, ofKey] = [(owned.get(tenant) ?? 0) + bytes, (owned.get(key) ?? 0) + bytes];
+      const shared = ofTenant <= small ? maxTotalBytes : ofKey <= small ? nearlyAll : most;
+      if (ofKey > maxOwnerBytes || totalBytes + bytes > shared) return null;
+      change([tenant, key], bytes);
       let isHeld = true;
       return () => {
-        if (isHeld) change(name, -bytes);
+        if (isHeld) change([tenant, key], -bytes);
         isHeld = false;
       };
     },

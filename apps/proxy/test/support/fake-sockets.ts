@@ -31,7 +31,8 @@ export function fakeSockets(
     redeemTicket: () => null,
     devices: { list: async () => [{ tags: await readTags() }] },
     connectedViewers: () => viewers,
-    upgrade: () => Promise.resolve({ kind: "accepted", owner: "key", attach: () => silentListener }),
+    upgrade: () =>
+      Promise.resolve({ kind: "accepted", owner: { tenant: "acme", keyId: "key" }, attach: () => silentListener }),
     connectedDevices: () => devices,
     closeEnded(isEnded) {
       devices = devices.filter((device) => !isEnded(device));

@@ -4,6 +4,7 @@
  * a while is disconnected, and can resume.
  */
 import { type Clock, sleep } from "@letta-environments/platform";
+import type { MemoryOwner } from "@letta-environments/schema";
 import type { ChangePage, StoredChange } from "../change-log.ts";
 import { maxUnreadBytesPerReader, maxUnreadMs } from "../limits.ts";
 import type { MemoryAccount, MemoryBudget } from "../memory-budget.ts";
@@ -31,7 +32,7 @@ export interface EventReaderOptions {
   readonly clock: Clock;
   readonly budget: MemoryBudget;
   /** Readers with the same owner share a limit of memory. */
-  readonly owner: string;
+  readonly owner: MemoryOwner;
   /** The first bytes of the stream. */
   readonly opening: readonly Uint8Array[];
   /** Position after which changes are sent. */

@@ -51,11 +51,10 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const heartbeat = createHeartbeat(options);
   return {
     async open(view, from) {
-      const owner = ownerOf(view.principal);
       const release = reserve(view.principal);
       if (release === null) return "too_many";
       try {
-        const reader = await openReader(options, budget, { view, from, owner });
+        const reader = await openReader(options, budget, { view, from });
         const leave = fanOut.add(reader, view);
         const stopBeat = heartbeat.add(view);
         void reader.ended.then(() => {
@@ -140,7 +139,7 @@ function createHeartbeat({ clock, recorder, fanOut, emit, nowMs }: EventStreamsO
 async function openReader(
   { clock, log, recorder, ids, nowMs }: EventStreamsOptions,
   budget: MemoryBudget,
-  { view, from, owner }: { readonly view: ChangeView; readonly from: string | null; readonly owner: string },
+  { view, from }: { readonly view: ChangeView; readonly from: string | null },
 ): Promise<EventReader> {
   const { principal, includesOutput } = view;
   const { tenant } = principal;
@@ -165,7 +164,7 @@ async function openReader(
   return createEventReader({
     clock,
     budget,
-    owner,
+    owner: principal,
     opening: [openingText(id), ...(gap === null ? [] : [gapText(id, gap)])],
     after,
     gapOf(page, position) {

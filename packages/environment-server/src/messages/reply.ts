@@ -8,7 +8,7 @@ import { maxRecentFrameKeys, maxReplyLength, maxRepliesLength } from "../limits.
 import { createMemoryBudget, type MemoryAccount, type MemoryBudget } from "../memory-budget.ts";
 import type { MessageReply } from "../message-log.ts";
 
-/** Creates the memory for the texts of all running turns, in characters. Its owners are tenants: the one with the most loses a text. */
+/** Creates the memory for the texts of all running turns, in characters. The tenant with the most loses a text. */
 export function createReplyBudget(): MemoryBudget {
   return createMemoryBudget({ maxOwnerBytes: maxRepliesLength, maxTotalBytes: maxRepliesLength });
 }
@@ -56,7 +56,7 @@ export function createReplyCollector(budget: MemoryBudget, tenant: string): Repl
       isTruncated ||= hasMissed || kept.length < piece.length;
       hasMissed = false;
       if (kept === "") return;
-      account ??= budget.open(tenant, drop);
+      account ??= budget.open({ tenant, keyId: "" }, drop);
       budget.resize(account, text.length);
     },
     miss() {

@@ -168,7 +168,7 @@ export async function decideUpgrade(
   if (server.isClosing()) return refused(problemResponse("shutting_down"));
   return {
     kind: "accepted",
-    owner,
+    owner: { tenant: record.environment.tenant, keyId: record.keyId },
     attach(socket) {
       const listener = server.hub.attach(record, principal, socket, location);
       server.removals.socketOpened(connectionId);

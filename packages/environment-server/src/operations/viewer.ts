@@ -64,7 +64,8 @@ export async function decideViewerUpgrade(
   };
   return {
     kind: "accepted",
-    owner: JSON.stringify(["viewers", principal.tenant, principal.keyId]),
+    // Apart from the devices of the key.
+    owner: { tenant: principal.tenant, keyId: JSON.stringify(["viewers", principal.keyId]) },
     maxWaitingBytes: maxViewerWaitingBytes,
     attach: (socket) => server.viewers.open(access, socket),
   };

@@ -6,7 +6,7 @@
 import type { DisconnectReason } from "../log-events.ts";
 import { onlineWindowMs } from "@letta-environments/schema";
 import { closingTimeoutMs, sweepIntervalMs } from "../limits.ts";
-import { type DeviceConnection, isOnline, momentOf, ownerOf } from "./connection.ts";
+import { type DeviceConnection, isOnline, momentOf } from "./connection.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueHolder } from "./queue-ledger.ts";
 import type { Violation } from "./traffic.ts";
@@ -108,11 +108,10 @@ export function closeForViolation(
 /** The holder of a connection's queues, which is closed when they are too large. */
 export function holderOf(hub: HubState, connection: DeviceConnection): QueueHolder {
   const { environmentId, connectionId } = connection.device;
-  const owner = ownerOf(connection.identity);
   return {
     environmentId,
     connectionId,
-    owner,
+    owner: connection.identity,
     onLimitExceeded: (limit) => closeForViolation(hub, connection, limit, "limit"),
   };
 }

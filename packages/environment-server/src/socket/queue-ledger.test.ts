@@ -59,6 +59,27 @@ test("the characters of a queue are those of its last report and of what was tak
   expect(ledger.sizeOf(other, [])).toEqual({ count: 0, length: 0, otherConversationsCost: 0 });
 });
 
+/** Reports a queue of about as many megabytes. */
+function reportMegabytes(ledger: QueueLedger, megabytes: number): void {
+  const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`.padEnd(megabytes * 500));
+  expect(ledger.report({ agentId: "agent-1", conversationId: "default" }, ids, 1)).toBeNull();
+}
+
+test("when all queues take more than 64 MiB, the tenant with the most loses one, even if each of its keys has little", () => {
+  const ledgers = createQueueLedgers(createVirtualClock());
+  const closed: string[] = [];
+  const create = (tenant: string, keyId: string): QueueLedger =>
+    ledgers.create({
+      ...{ environmentId: keyId, connectionId: "c", owner: { tenant, keyId } },
+      onLimitExceeded: () => void closed.push(keyId),
+    });
+  const victim = create("acme", "victim");
+  for (let key = 0; key < 32; key++) reportMegabytes(create("greedy", `greedy-${key}`), 2);
+  expect(closed).toEqual([]);
+  reportMegabytes(victim, 3.5);
+  expect(closed).toEqual(["greedy-0", "greedy-1"]);
+});
+
 test.each([
   { isBack: false, refused: [] },
   { isBack: true, refused: ["device-4"] },
@@ -68,17 +89,14 @@ test.each([
     const ledgers = createQueueLedgers(createVirtualClock());
     const closed: string[] = [];
     const holderOf = (environmentId: string): QueueHolder => {
-      return { environmentId, connectionId: "c", owner: "key", onLimitExceeded: () => void closed.push(environmentId) };
+      const owner = { tenant: "acme", keyId: "key" };
+      return { environmentId, connectionId: "c", owner, onLimitExceeded: () => void closed.push(environmentId) };
     };
-    const report = (ledger: QueueLedger, megabytes: number): void => {
-      const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`.padEnd(megabytes * 500));
-      expect(ledger.report({ agentId: "agent-1", conversationId: "default" }, ids, 1)).toBeNull();
-    };
-    report(ledgers.create(holderOf("gone")), 1);
+    reportMegabytes(ledgers.create(holderOf("gone")), 1);
     ledgers.retainAfterDisconnect("gone");
     if (isBack) expect(ledgers.resume(holderOf("gone"))).not.toBeNull();
     for (const [index, size] of [3.5, 3.6, 3.7, 3.8, 1.5].entries())
-      report(ledgers.create(holderOf(`device-${index + 1}`)), size);
+      reportMegabytes(ledgers.create(holderOf(`device-${index + 1}`)), size);
     expect(closed).toEqual(refused);
   },
 );

@@ -4,6 +4,7 @@
  * queue in each report. The memory for this is limited for each device, for the devices of a key and for all together.
  */
 import type { Clock } from "@letta-environments/platform";
+import type { MemoryOwner } from "@letta-environments/schema";
 import {
   maxConversationsPerDevice,
   maxQueueBytes,
@@ -57,7 +58,7 @@ export interface QueueHolder {
   readonly environmentId: string;
   readonly connectionId: string;
   /** The key of the device; see {@link createMemoryBudget}. */
-  readonly owner: string;
+  readonly owner: MemoryOwner;
   /** Called when the device must be disconnected because its key, or all devices together, exceed a limit. */
   readonly onLimitExceeded: (limit: string) => void;
 }

@@ -82,13 +82,19 @@ export function refused(response: PlainResponse): Refused {
   return { kind: "refused", response };
 }
 
+/** Whose memory is used: a key of a tenant. */
+export interface MemoryOwner {
+  readonly tenant: string;
+  readonly keyId: string;
+}
+
 /** Decision on an upgrade request. A refusal is its HTTP response. */
 export type UpgradeDecision =
   | Refused
   | {
       readonly kind: "accepted";
       /** Sockets with the same owner share a limit on the memory that the runtime uses for them. */
-      readonly owner: string;
+      readonly owner: MemoryOwner;
       /** Bytes that may wait to be sent on this socket, if fewer than on the socket of a device. */
       readonly maxWaitingBytes?: number;
       /** Call it after the handshake. */

@@ -7,7 +7,8 @@ const limits = { maxOwnerBytes: 600_000, maxTotalBytes: 1_000_000 };
 function createFrameBudget(memoryLimits: typeof limits) {
   const budget = createMemoryBudget(memoryLimits);
   return {
-    open: (owner: string, drop: (limit: MemoryLimit) => void) => new SocketBudget(budget, owner, drop),
+    open: (owner: string, drop: (limit: MemoryLimit) => void) =>
+      new SocketBudget(budget, { tenant: "acme", keyId: owner }, drop),
   };
 }
 

@@ -1,9 +1,10 @@
 /**
  * Counts the memory of WebSockets: unfinished frames, which a WebSocket library buffers until their last byte has arrived, and
  * frames that wait until the device reads them. The library's own limits are fixed and apply to one socket. These apply to the
- * sockets of one owner, and to all sockets; when one is exceeded, the largest socket of an owner that uses too much is dropped.
+ * sockets of one key, and to all sockets; when one is exceeded, the largest socket of a key that uses too much is dropped.
  */
 import type { MemoryAccount, MemoryBudget, MemoryLimit } from "@letta-environments/environment-server";
+import type { MemoryOwner } from "@letta-environments/schema";
 
 /** Shortest header of a frame from a client (RFC 6455 section 5.2): two bytes and the masking key. */
 const minHeaderBytes = 6;
@@ -22,7 +23,7 @@ export class SocketBudget {
   #waitingFrames = 0;
 
   /** @param drop called once if the socket must be dropped */
-  constructor(budget: MemoryBudget, owner: string, drop: (limit: MemoryLimit) => void) {
+  constructor(budget: MemoryBudget, owner: MemoryOwner, drop: (limit: MemoryLimit) => void) {
     this.#budget = budget;
     this.#account = budget.open(owner, (limit) => {
       this.close();
