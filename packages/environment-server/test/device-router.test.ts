@@ -68,7 +68,7 @@ test("a message that is on its way to another process is not sent if its caller 
   }
 });
 
-test("a message whose process is lost while it is decided again there is not sent, and the next one leaves", async () => {
+test("a message whose process is lost while it is decided again there is not sent, and the next one of its conversation leaves", async () => {
   const { near, far, links } = createLinkedWorld();
   const { connectionId, socket } = await far.connect("device-a");
   const input = (id: string) => ({
@@ -80,7 +80,8 @@ test("a message whose process is lost while it is decided again there is not sen
   void far.server.operate("sendMessage", input("m-1"), anyone, { authority: null });
   void near.server.operate("sendMessage", input("m-2"), anyone, { authority: null, decideAgain });
   await near.clock.advance(maxMessageWaitMs);
-  const third = far.send(connectionId, { messages: [userMessage("m-3")], conversationId: "conv-1" });
+  socket.acknowledge();
+  const third = far.send(connectionId, { messages: [userMessage("m-3")] });
   await far.settle();
   expect(socket.inputs()).toHaveLength(1);
   links.cut("near");

@@ -267,14 +267,37 @@ describe("requests that wait for something else", () => {
     expect(socket.inputs()).toHaveLength(2);
   });
 
-  test("a caller that has left while its key is checked again does not hold up the messages of others", async () => {
+  test("waiting messages whose keys cannot be checked again delay no message of another conversation, and none of each other", async () => {
+    const { socket, send, clock, settle } = await setUp();
+    const hanging = (): Promise<never> => new Promise(() => undefined);
+    const conversations = Array.from({ length: 6 }, (_, index) => `conv-${index}`);
+    const sendTo = (name: string, decideAgain?: DecideAgain) =>
+      conversations.map((conversationId) => {
+        const body = { conversationId, messages: [userMessage(`${name} of ${conversationId}`)] };
+        return send(body, decideAgain, anyone);
+      });
+    void sendTo("first");
+    const waiting = sendTo("second", hanging);
+    await clock.advance(maxMessageWaitMs);
+    expect(socket.inputs()).toHaveLength(6);
+    void send({ messages: [userMessage("other")] }, undefined, { ...anyone, keyId: "other" });
+    await settle();
+    expect(socket.inputs()).toHaveLength(7);
+    await clock.advance(maxDecisionMs);
+    expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual(conversations.map(() => 503));
+    expect(socket.inputs()).toHaveLength(7);
+  });
+
+  test("a caller that has left while its key is checked again does not hold up the next message of its conversation", async () => {
     const { socket, send, clock, settle } = await setUp();
     const first = send({ messages: [userMessage("m-1")] });
     const controller = new AbortController();
     const hanging = (): Promise<never> => new Promise(() => undefined);
     const second = send({ messages: [userMessage("m-2")] }, hanging, limited, controller.signal);
     await clock.advance(maxMessageWaitMs);
-    const other = send({ messages: [userMessage("m-3")], conversationId: named }, undefined, anyone);
+    socket.acknowledge();
+    expect(await first).toMatchObject({ status: 200 });
+    const other = send({ messages: [userMessage("m-3")] }, undefined, anyone);
     await settle();
     expect(socket.inputs()).toHaveLength(1);
     const left = new Error("the caller has left");
@@ -284,7 +307,6 @@ describe("requests that wait for something else", () => {
     expect(socket.inputs()).toHaveLength(2);
     socket.acknowledge();
     expect(await other).toMatchObject({ status: 200 });
-    void first;
   });
 
   test("a send whose key cannot be checked again in time, or before the server closes, is refused, and does not hold up others any longer", async () => {

@@ -45,7 +45,7 @@ export function createDecision(
 }
 
 /**
- * Resolves with the answer, or with a refusal after {@link maxDecisionMs} or when the server closes, because other sends to the device wait for this one.
+ * Resolves with the answer, or with a refusal after {@link maxDecisionMs} or when the server closes, because later messages of its conversation wait for it.
  * Rejects with the reason of `signal` as soon as it is aborted.
  */
 async function answerInTime<Answer>(

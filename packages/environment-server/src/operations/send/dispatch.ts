@@ -47,6 +47,8 @@ export async function enqueue(initial: Send, place: MessagePlace | null): Promis
   for (let questionsLeft = 5; ;) {
     const current: Send = send;
     const answered: DeviceQueryResult | null = queryResult;
+    // Usually decides for the queue, too, where a check that nobody answers would hold up every other frame.
+    await current.decide?.();
     const dispatch: Dispatch | Deferred | ChangedPrincipal = await server.queue.run(record.environment.id, async () => {
       const repeat = await runRepeat(current);
       return repeat ?? dispatchNew(current, place, answered);
