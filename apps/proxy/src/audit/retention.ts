@@ -36,7 +36,7 @@ export interface RetentionResult {
 
 /**
  * Returns the time from which the age of records is measured. A clock that is far ahead would make the whole log look old, so this is at most the
- * time of the newest record of earlier processes plus the uptime of this process. After a long downtime, old records stay until the next start.
+ * time of the newest record of earlier processes plus the uptime of this process. The time of a downtime counts only from the next start on.
  *
  * @param newestMs When the newest record of earlier processes was written, in epoch milliseconds; without any, when this process started.
  */

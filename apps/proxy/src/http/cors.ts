@@ -15,7 +15,10 @@ const sdkHeaders =
   "user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, " +
   "x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";
 
-/** Pages with OpenTelemetry add the trace of a request (W3C Trace Context): `traceparent` and `tracestate`. */
+/**
+ * The response to a preflight. `allow-headers` lists every request header that a page may send; pages with OpenTelemetry add `traceparent` and
+ * `tracestate` (W3C Trace Context).
+ */
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST, PATCH, DELETE",
   "access-control-allow-headers": `authorization, content-type, idempotency-key, prefer, x-request-id, if-match, if-none-match, cache-control, last-event-id, traceparent, tracestate, ${sdkHeaders}`,

@@ -110,16 +110,16 @@ export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, o
 }
 
 /**
- * Disables a key until it is enabled again. A key that is already disabled keeps its first date. Sign-in links and sessions end for good, so nothing is
- * left of the key of a link.
+ * Disables a key until it is enabled again. A key that is already disabled keeps its first date. Sign-in links and sessions end for good, so the
+ * key of a sign-in link has no secret left.
  */
 export function disableKey(record: KeyRecord, nowMs: number): KeyRecord {
   return record.disabledAt === null ? { ...withoutSessions(record), disabledAt: nowMs } : record;
 }
 
 /**
- * Enables a disabled key. Expiry and revocation still apply. Earlier versions disabled a key without ending its sessions. A key without secrets
- * stays disabled, and has expired.
+ * Enables a disabled key. Expiry and revocation still apply. Also ends sessions that are left of a key that an earlier version disabled. A key
+ * without secrets stays disabled, and has expired.
  */
 export function enableKey(record: KeyRecord): KeyRecord {
   if (record.disabledAt === null) return record;

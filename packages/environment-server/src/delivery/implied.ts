@@ -1,9 +1,9 @@
 /**
  * Which devices acknowledge a send, and the acknowledgements that follow from the reports of the others about a conversation. A message in its queue
  * or in one of its runs has arrived, whatever the version. Versions before 0.30.28 do not say which messages are in which run. From 0.25 to 0.30.2 they
- * also report no queue for a message that starts a turn; for these the start of a loop acknowledges the oldest send that waits, unless a queued message
- * explains it. A queued message explains only the next start: for sends that were on their way when the turn before ended, and for all sends if an idle
- * device has queued it less than a second ago.
+ * also report no queue for a message that starts a turn; for these the start of a loop acknowledges the oldest send that waits, unless the start is
+ * explained by a message in the queue: the send was already on its way when the previous turn ended with a queue, or the device, while idle, queued a
+ * message less than a second ago.
  */
 import type { EnvironmentMetadata } from "@letta-environments/schema";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
