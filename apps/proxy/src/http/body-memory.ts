@@ -1,6 +1,6 @@
 /**
- * Limits the memory of request bodies, per key and in total, and divides it among tenants. All unverified callers share one account: with an account for each made-up credential,
- * one sender could use up the memory of everyone.
+ * Limits the memory of request bodies, per key and in total, and divides it among tenants. All unverified callers share one account: with an account
+ * for each made-up credential, one sender could use up the memory of everyone.
  *
  * Unfinished bodies are still arriving. Each endpoint limits the size of one body, but a caller can start many requests and never send the last byte
  * of any. So received bytes are counted, and over a limit the largest body of a key that uses too much is dropped.
