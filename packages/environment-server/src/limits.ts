@@ -256,7 +256,7 @@ export const changeLimits: ChangeLimits = {
 
 /**
  * Limits of one page for a reader that comes back: its events, their size in characters, and how many events of all tenants are examined.
- * Other work runs before the next page.
+ * Other work runs before the next page of the same tenant.
  */
 export const changePageLimits = { changes: 200, size: 131_072, examined: 1_000 };
 

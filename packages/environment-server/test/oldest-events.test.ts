@@ -42,6 +42,42 @@ test("a reader that starts at the oldest event receives only visible events of t
   expect((await listen(harness, { ...fromOldest, principal: { ...viewer, tenant: "other" } })).events).toEqual([]);
 });
 
+/** Counts the pages that are read from now on. */
+function countReads({ store }: Harness): () => number {
+  const { readChanges } = store;
+  let reads = 0;
+  Object.assign(store, {
+    readChanges(...values: Parameters<typeof readChanges>) {
+      reads += 1;
+      return readChanges(...values);
+    },
+  });
+  return () => reads;
+}
+
+/** Runs everything that waits for no timer. */
+async function runTurns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("of the readers of a tenant one reads a page before other work runs, and the readers of another tenant do not wait for them", async () => {
+  const harness = createHarness();
+  const change = { environmentId: "env-1", deviceId: "d", connectionName: "d", tags: [], agentId: null, data: "{}" };
+  for (const [tenant, count] of [["acme", 450] as const, ["other", 1] as const])
+    await harness.store.appendChanges(Array(count).fill({ ...change, tenant, kind: "message" }), harness.clock.now());
+  const reads = countReads(harness);
+  const open = async (principal: Principal): Promise<EventSink> =>
+    readEvents((await openStream(harness, { lastEventId: "oldest", principal })).stream);
+  const sinks = await Promise.all(Array.from({ length: 10 }, () => open(anyone)));
+  await runTurns();
+  expect(reads()).toBe(1);
+  const other = await open({ ...anyone, tenant: "other" });
+  await runTurns();
+  expect([reads(), other.events.length]).toEqual([2, 1]);
+  await settleEvents(harness);
+  expect([reads(), ...sinks.map(({ events }) => events.length)]).toEqual([31, ...sinks.map(() => 450)]);
+});
+
 test.each([
   { events: "none of its events among those of others", own: 1, hidden: 450, foreign: 1_000, pages: 4 },
   { events: "events on every page, and takes them at once", own: 1_000, hidden: 0, foreign: 0, pages: 5 },
@@ -54,20 +90,13 @@ test.each([
   await append(hidden, {});
   await append(foreign, { tenant: "other" });
   await append(own, { connectionName: "own" });
-  const { readChanges } = harness.store;
-  let reads = 0;
-  Object.assign(harness.store, {
-    readChanges(...values: Parameters<typeof readChanges>) {
-      reads += 1;
-      return readChanges(...values);
-    },
-  });
+  const reads = countReads(harness);
   const principal = { ...anyone, connectionNames: ["own"] };
   const sink = readEvents((await openStream(harness, { lastEventId: "oldest", principal })).stream);
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  expect(reads).toBe(1);
+  await runTurns();
+  expect(reads()).toBe(1);
   await settleEvents(harness);
-  expect(reads).toBe(pages);
+  expect(reads()).toBe(pages);
   expect(sink.events).toHaveLength(own);
 });
 

@@ -3,7 +3,7 @@
  * one; then it receives changes as they are stored. When too much waits in memory, it falls behind again. A reader that reads nothing for
  * a while is disconnected, and can resume.
  */
-import { type Clock, sleep } from "@letta-environments/platform";
+import type { Clock } from "@letta-environments/platform";
 import type { MemoryOwner } from "@letta-environments/schema";
 import type { ChangePage, StoredChange } from "../change-log.ts";
 import { maxUnreadBytesPerReader, maxUnreadMs } from "../limits.ts";
@@ -37,6 +37,8 @@ export interface EventReaderOptions {
   readonly opening: readonly Uint8Array[];
   /** Position after which changes are sent. */
   readonly after: number;
+  /** Resolves when the reader may read a page. */
+  readonly takeTurn: () => Promise<void>;
   readonly readPage: (after: number) => Promise<ChangePage>;
   /** Returns the text that says what the reader misses; `null` if the page has every change after the position. */
   readonly gapOf: (page: ChangePage, after: number) => Uint8Array | null;
@@ -173,6 +175,9 @@ function takeChunks(reader: Reader): Uint8Array {
 }
 
 async function catchUp(reader: Reader): Promise<void> {
+  await reader.takeTurn();
+  // It may have been moved meanwhile.
+  if (reader.reason !== null || !reader.isCatchingUp) return;
   reader.hasMissedChange = false;
   const { skips } = reader;
   const page = await reader.readPage(reader.position);
@@ -188,8 +193,6 @@ async function catchUp(reader: Reader): Promise<void> {
   }
   reader.position = through;
   reader.isCatchingUp = hasMore || reader.hasMissedChange;
-  // A store may read synchronously, and a host may take every page at once. So other work runs before the next one.
-  if (hasMore) await sleep(reader.clock, 0);
 }
 
 function end(reader: Reader, reason: StreamEnd): void {

@@ -1,8 +1,9 @@
 /** The open streams of events: how many there may be, where each one starts, and what keeps them open. */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
 import { type ChangeLog, type RemovedChanges, seriesOf, type StoredChange } from "../change-log.ts";
 import { createGroups } from "../collections.ts";
+import { createKeyedQueue } from "../keyed-queue.ts";
 import type { EmitEvent } from "../log-events.ts";
 import {
   changeLimits,
@@ -46,7 +47,10 @@ export interface EventStreamsOptions {
 
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const { fanOut } = options;
-  const budget = createMemoryBudget({ maxOwnerBytes: maxUnreadBytesPerKey, maxTotalBytes: maxUnreadBytes });
+  const shared: SharedByReaders = {
+    budget: createMemoryBudget({ maxOwnerBytes: maxUnreadBytesPerKey, maxTotalBytes: maxUnreadBytes }),
+    takeTurn: createTurns(options.clock),
+  };
   const reserve = createStreamSlots();
   const heartbeat = createHeartbeat(options);
   return {
@@ -54,7 +58,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
       const release = reserve(view.principal);
       if (release === null) return "too_many";
       try {
-        const reader = await openReader(options, budget, { view, from });
+        const reader = await openReader(options, shared, { view, from });
         const leave = fanOut.add(reader, view);
         const stopBeat = heartbeat.add(view);
         void reader.ended.then(() => {
@@ -70,6 +74,27 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
     },
     end: (reason) => fanOut.end(reason),
   };
+}
+
+interface SharedByReaders {
+  readonly budget: MemoryBudget;
+  /** Resolves when a reader of a tenant may read a page. */
+  readonly takeTurn: (tenant: string) => Promise<void>;
+}
+
+/**
+ * Creates {@link SharedByReaders.takeTurn}. A store may read synchronously, and a host may take every page at once. So
+ * other work runs before the next page of the tenant, however many readers it has.
+ */
+function createTurns(clock: Clock): SharedByReaders["takeTurn"] {
+  const queue = createKeyedQueue();
+  return (tenant) =>
+    new Promise((resolve) => {
+      void queue.run(tenant, () => {
+        resolve();
+        return sleep(clock, 0);
+      });
+    });
 }
 
 /** The last slots, which are for tenants with fewer streams than this. */
@@ -138,7 +163,7 @@ function createHeartbeat({ clock, recorder, fanOut, emit, nowMs }: EventStreamsO
 
 async function openReader(
   { clock, log, recorder, ids, nowMs }: EventStreamsOptions,
-  budget: MemoryBudget,
+  { budget, takeTurn }: SharedByReaders,
   { view, from }: { readonly view: ChangeView; readonly from: string | null },
 ): Promise<EventReader> {
   const { principal, includesOutput } = view;
@@ -167,6 +192,7 @@ async function openReader(
     owner: principal,
     opening: [openingText(id), ...(gap === null ? [] : [gapText(id, gap)])],
     after,
+    takeTurn: () => takeTurn(tenant),
     gapOf(page, position) {
       const reason = decideGap({ after: position, removed: page, announced, includesOutput });
       announced = page;
