@@ -104,6 +104,20 @@ export function createPresentation({
   };
 }
 
+/** Optional members that events never contain, or that a row never loses. */
+type KeptMember = "apiKeyOwner" | "listenerInstanceId" | "pendingApprovals" | "userId";
+
+type OptionalMember = { [M in keyof Environment]-?: {} extends Pick<Environment, M> ? M : never }[keyof Environment];
+
+/** The members that a row can lose again. Without their `null`, readers keep the last value of such a member after a restart. */
+const missing: Readonly<Record<Exclude<OptionalMember, KeptMember>, null>> = {
+  currentMode: null,
+  displayName: null,
+  metadata: null,
+  sendProblem: null,
+  tags: null,
+};
+
 function toEventEnvironment(row: EnvironmentRow, presence: Presence | null, wallMs: number): EventEnvironment {
   // The number of pending requests for permission depends on the reader. They have their own events.
   const environment = toEnvironment(row, presence, 0, wallMs);
@@ -115,8 +129,6 @@ function toEventEnvironment(row: EnvironmentRow, presence: Presence | null, wall
     ...members
   } = presentEnvironment({ scopes: noScopes, tenant: row.tenant }, environment);
   const { connectionName, tags } = row;
-  // Members that a row can lose again. Without its `null`, readers keep the last value of such a member after a restart.
-  const missing = { currentMode: null, displayName: null, tags: null, sendProblem: null };
   return {
     members: { ...missing, ...members },
     connectionId: environment.connectionId ?? null,
