@@ -19,7 +19,7 @@ export * from "./schemas/event-stream.ts";
 export * from "./schemas/message-list.ts";
 export * from "./schemas/message-status.ts";
 export * from "./endpoints/open-api.ts";
-export { isNestedDeeply, maxJsonDepth } from "./base/nesting.ts";
+export { findExcess, isNestedDeeply, maxJsonDepth } from "./base/nesting.ts";
 export * from "./base/plain-http.ts";
 export * from "./base/prefer.ts";
 export * from "./schemas/presence.ts";

@@ -30,9 +30,10 @@ describe("parseViewerFrame", () => {
     ['{"request_id":"r"}', "must have a type"],
     ['{"type":"Input Frame"}', "must have a type"],
     [`{"type":"sync","request_id":""}`, "must have no request_id, or one of 1 to 256 characters"],
-    ["[".repeat(65), "must not be nested deeply"],
-    ['{"a":'.repeat(65), "must not be nested deeply"],
-  ])("parseViewerFrame refuses %s", (text, rule) => {
+    ["[".repeat(65), "must have at most 64 levels of nesting"],
+    ['{"a":'.repeat(65), "must have at most 64 levels of nesting"],
+    [`{"type":"ping","x":[${"{},".repeat(25_000)}1]}`, "must have at most 50,000 values"],
+  ])("parseViewerFrame refuses %.60s", (text, rule) => {
     const parsed = parseViewerFrame(text);
     expect(parsed.kind === "malformed" && parsed.refusal.message).toContain(rule);
   });

@@ -1,8 +1,8 @@
 /**
- * Parses the untrusted frames of a viewer: a frame is a JSON object with a type, bounded in size and depth. Also decides whether a key may use the
+ * Parses the untrusted frames of a viewer: a frame is a JSON object with a type, bounded in size, depth and number of values. Also decides whether a key may use the
  * scope that a frame needs and the conversation that it names, and builds the frames by which a viewer learns that its frame had no effect.
  */
-import { allowsAgent, allowsScope, isNestedDeeply, type Principal } from "@letta-environments/schema";
+import { allowsAgent, allowsScope, findExcess, type Principal } from "@letta-environments/schema";
 import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
 import { type Members, membersOf, parseObject, readId, readRuntime } from "../dialects/values.ts";
 import { maxViewerFrameLength } from "../limits.ts";
@@ -44,7 +44,8 @@ const typePattern = /^[a-z_]{1,64}$/;
 /** Parses a text frame. It never throws. */
 export function parseViewerFrame(text: string): ParsedViewerFrame {
   if (text.length > maxViewerFrameLength) return tooLarge;
-  if (isNestedDeeply(text)) return malformed("must not be nested deeply");
+  const excess = findExcess(text);
+  if (excess !== null) return malformed(excess);
   const members = parseObject(text);
   if (typeof members === "string") return malformed(members);
   const { type } = members;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isNestedDeeply, maxJsonDepth } from "./nesting.ts";
+import { findExcess, isNestedDeeply, maxJsonDepth } from "./nesting.ts";
 
 describe("isNestedDeeply", () => {
   test.each([
@@ -26,5 +26,28 @@ describe("isNestedDeeply", () => {
 
   test("many arrays and objects beside each other are not nested", () => {
     expect(isNestedDeeply(JSON.stringify(Array.from({ length: 1_000 }, () => ({ tags: [] }))))).toBe(false);
+  });
+});
+
+describe("findExcess", () => {
+  const values = (count: number): string => `[${"1,".repeat(count - 1)}1]`;
+
+  test("a text may have 50,000 values, and no more: each array, object and comma counts", () => {
+    expect([findExcess(values(50_000)), findExcess(values(50_001))]).toEqual([null, "must have at most 50,000 values"]);
+    const objects = (count: number): string => `[${"{},".repeat(count)}${" ".repeat(100)}1]`;
+    expect([findExcess(objects(24_999)), findExcess(objects(25_000))]).toEqual([null, expect.any(String)]);
+  });
+
+  test("arrays and objects that are few enough to be nested are counted in addition to commas", () => {
+    const text = (commas: number): string =>
+      `[${"[],".repeat(maxJsonDepth - 1)}${"1,".repeat(commas - maxJsonDepth + 1)}1]`;
+    expect([findExcess(text(50_000 - maxJsonDepth)), findExcess(text(50_001 - maxJsonDepth))]).toEqual([
+      null,
+      "must have at most 50,000 values",
+    ]);
+  });
+
+  test("a text may have as many values as it likes where only its nesting is limited", () => {
+    expect(isNestedDeeply(values(60_000))).toBe(false);
   });
 });

@@ -1,10 +1,13 @@
-/** The limit on the nesting of JSON from outside, which is checked before a text is parsed. */
+/** The limits on the nesting and the values of JSON from outside, which are checked before a text is parsed. */
 
 /**
  * The deepest nesting of arrays and objects in a request or a frame. Neither clients nor devices nest this deeply. Parsing deeper texts takes
  * much time and memory, and serialising them takes time that grows with the square of the depth: seconds for a million levels, and in Bun for thousands.
  */
 export const maxJsonDepth = 64;
+
+/** Parsing and checking more values blocks the process too long. Real bodies and frames of viewers have far fewer. */
+const maxJsonValues = 50_000;
 
 const quote = 0x22;
 const openingBrace = 0x7b;
@@ -19,11 +22,15 @@ const comma = 0x2c;
  * Takes linear time for any text.
  */
 export function isNestedDeeply(text: string, maxDepth: number = maxJsonDepth): boolean {
-  return findExcess(text, maxDepth, Infinity) === "depth";
+  return findExcess(text, maxDepth, Infinity) !== null;
 }
 
-/** Returns the limit that a JSON text exceeds first, `null` if none. Each array, object and comma outside of strings counts as a value. */
-export function findExcess(text: string, maxDepth: number, maxValues: number): "depth" | "values" | null {
+/** Returns the rule of the limit that a JSON text exceeds first, `null` if none. Each array, object and comma outside of strings counts as a value. */
+export function findExcess(
+  text: string,
+  maxDepth: number = maxJsonDepth,
+  maxValues: number = maxJsonValues,
+): string | null {
   if (!hasMany(text, "{[", maxDepth) && !hasMany(text, ",", maxValues - maxDepth)) return null;
   let depth = 0;
   let values = 0;
@@ -32,8 +39,8 @@ export function findExcess(text: string, maxDepth: number, maxValues: number): "
     if (code === quote) index = endOfString(text, index);
     else if (code === closingBrace) depth -= 1;
     else if (code === openingBrace || code === comma) {
-      if (code === openingBrace && ++depth > maxDepth) return "depth";
-      if (++values > maxValues) return "values";
+      if (code === openingBrace && ++depth > maxDepth) return `must have at most ${maxDepth} levels of nesting`;
+      if (++values > maxValues) return `must have at most ${maxValues.toLocaleString("en")} values`;
     }
   }
   return null;

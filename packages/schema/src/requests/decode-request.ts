@@ -5,7 +5,7 @@
 import type { GenericSchema } from "valibot";
 import type { DecodedRequest, KnownEndpoint } from "../endpoints/endpoints.ts";
 import { type CheckedValue, checkValue } from "../checks/check-value.ts";
-import { findExcess, maxJsonDepth } from "../base/nesting.ts";
+import { findExcess } from "../base/nesting.ts";
 import type { PlainResponse } from "../base/plain-http.ts";
 import { problemResponse } from "../problems/problem.ts";
 import type { ProblemIssue } from "../problems/problem-definitions.ts";
@@ -17,9 +17,6 @@ export type Decoded<Value> =
 
 /** Maximum size of a request body, in bytes. An endpoint may have a smaller one. */
 export const maxBodyBytes = 1_048_576;
-
-/** Parsing and checking more values blocks the process too long. Real bodies have far fewer. */
-const maxValues = 50_000;
 
 /** A request's query and body as received. */
 export interface RawInput {
@@ -120,11 +117,8 @@ export function decodeBody<Value>(
   let value: unknown;
   try {
     const text = decoder.decode(bytes);
-    const excess = findExcess(text, maxJsonDepth, maxValues);
-    if (excess !== null) {
-      const most = excess === "depth" ? `${maxJsonDepth} levels of nesting` : "50,000 values";
-      return invalid([{ member: "body", rule: `must have at most ${most}` }]);
-    }
+    const excess = findExcess(text);
+    if (excess !== null) return invalid([{ member: "body", rule: excess }]);
     value = JSON.parse(text);
   } catch {
     return refuse(problemResponse("malformed_json"));
