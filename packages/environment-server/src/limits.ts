@@ -179,7 +179,7 @@ export const otherServerReadMs = 3_000;
 /** The last text of the assistant in a turn, in characters (UTF-16 code units). Longer texts are cut. */
 export const maxReplyLength: number = 64 * 1_024;
 
-/** The texts of all running turns together, in characters. Above it, the tenant with the most loses its longest one. */
+/** The texts of all running turns together, in characters. Above it, the tenant with the most loses its oldest one. */
 export const maxRepliesLength: number = 16 * 1_048_576;
 
 /** How many statuses of messages are kept, and for how long. The oldest are removed first, those that have ended before others. */

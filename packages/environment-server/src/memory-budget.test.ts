@@ -71,6 +71,14 @@ test("an expendable account is released before a larger one of the same key", ()
   expect(released).toEqual(["kept: owner"]);
 });
 
+test("a budget can release the oldest account of a key instead of its largest one", () => {
+  const budget = createMemoryBudget(limits, "oldest");
+  const released: string[] = [];
+  const sizes = { oldest: 10, largest: 80, newest: 11 };
+  for (const [name, size] of Object.entries(sizes)) open(budget, "a", name, released).resize(size);
+  expect([released, budget.totalBytes]).toEqual([["oldest: owner"], 91]);
+});
+
 test("a closed account has no bytes, and resizing it has no effect", () => {
   const budget = createMemoryBudget(limits);
   const account = open(budget, "a", "a", []);

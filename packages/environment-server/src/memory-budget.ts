@@ -52,8 +52,15 @@ interface Tenant {
   readonly keys: Map<string, Key>;
 }
 
-/** Creates a {@link MemoryBudget}. */
-export function createMemoryBudget({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): MemoryBudget {
+/**
+ * Creates a {@link MemoryBudget}.
+ *
+ * @param releases which account of a key is released first. The oldest one is found at once, however many there are.
+ */
+export function createMemoryBudget(
+  { maxOwnerBytes, maxTotalBytes }: MemoryLimits,
+  releases: "largest" | "oldest" = "largest",
+): MemoryBudget {
   const tenants = new Map<string, Tenant>();
   let totalBytes = 0;
 
@@ -82,7 +89,8 @@ export function createMemoryBudget({ maxOwnerBytes, maxTotalBytes }: MemoryLimit
   }
 
   function release(accounts: Iterable<Account>, limit: MemoryLimit): void {
-    const account = findLargest(accounts, comparePriority);
+    const [oldest = null] = accounts;
+    const account = releases === "oldest" ? oldest : findLargest(accounts, comparePriority);
     if (account === null) return;
     close(account);
     account.release(limit);

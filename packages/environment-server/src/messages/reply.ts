@@ -8,9 +8,9 @@ import { maxRecentFrameKeys, maxReplyLength, maxRepliesLength } from "../limits.
 import { createMemoryBudget, type MemoryAccount, type MemoryBudget } from "../memory-budget.ts";
 import type { MessageReply } from "../message-log.ts";
 
-/** Creates the memory for the texts of all running turns, in characters. The tenant with the most loses a text. */
+/** Creates the memory for the texts of all running turns, in characters. The tenant with the most loses its oldest text. */
 export function createReplyBudget(): MemoryBudget {
-  return createMemoryBudget({ maxOwnerBytes: maxRepliesLength, maxTotalBytes: maxRepliesLength });
+  return createMemoryBudget({ maxOwnerBytes: maxRepliesLength, maxTotalBytes: maxRepliesLength }, "oldest");
 }
 
 /** The text of one turn. */

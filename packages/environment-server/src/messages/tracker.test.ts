@@ -364,6 +364,8 @@ describe("limits of the tracker", () => {
     const dropped = replies.find((reply) => reply.current()?.text === "");
     dropped?.add(null, "more of it");
     expect(dropped?.current()).toEqual({ text: "", isTruncated: true });
+    dropped?.add("next", "another text");
+    expect(dropped?.current()).toEqual({ text: "another text", isTruncated: false });
     for (const reply of replies) reply.clear();
     expect(budget.totalBytes).toBe(0);
   });
@@ -380,5 +382,32 @@ describe("limits of the tracker", () => {
     const reply = start("acme");
     start("hostile");
     expect(reply.current()).toEqual({ text, isTruncated: false });
+  });
+
+  test("the texts of all rows and conversations share a limit, and the tenant with the most loses its oldest", async () => {
+    const { clock, tracker, log } = setUp();
+    const text = "x".repeat(maxReplyLength);
+    const speak = (environmentId: string, conversationId: string): void => {
+      start(tracker, "m-1", { environmentId, conversationId });
+      const frame = { kind: "assistant_text", runtime: { ...runtime, conversationId }, id: "a", key: null } as const;
+      // The oldest one is not the longest.
+      tracker.receive(environmentId, { ...frame, text: conversationId === "c-0" ? text.slice(1) : text });
+    };
+    speak("env-1", "default");
+    const conversations = Array.from({ length: maxRepliesLength / maxReplyLength / 2 }, (_, index) => `c-${index}`);
+    for (const environmentId of ["env-2", "env-3"]) {
+      tracker.connect({ environmentId, tenant: "hostile" }, true);
+      for (const conversationId of conversations) speak(environmentId, conversationId);
+    }
+    const readReply = async (environmentId: string, conversationId: string) => {
+      tracker.receive(environmentId, { ...finished, runtime: { ...runtime, conversationId } });
+      await clock.advance(0);
+      const messages = await log.readMessages(environmentId, "m-1", maxFollowedPerRow);
+      return messages.find(({ scope: at }) => at.conversationId === conversationId)?.status.reply;
+    };
+    const dropped = { text: "", isTruncated: true };
+    expect(await readReply("env-1", "default")).toEqual({ text, isTruncated: false });
+    expect(await readReply("env-2", "c-0")).toEqual(dropped);
+    expect(await readReply("env-2", "c-1")).toEqual({ text, isTruncated: false });
   });
 });
