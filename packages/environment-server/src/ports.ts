@@ -147,7 +147,7 @@ export type PermitsChange = (rows: readonly DeviceRow[]) => boolean;
 
 /** The administration of stored devices. Each method is atomic, and durable when its promise resolves. */
 export interface DeviceRows {
-  /** Lists the rows that match the filter, ordered by id. */
+  /** Lists the rows that match the filter, ordered by id. Their `metadata` is `null` unless the filter has both a tenant and a deviceId. */
   listDevices(filter: DeviceFilter): Promise<readonly DeviceRow[]>;
   /**
    * Ends the ownership of a device: the next key that enrols it owns it. Resolves with its rows before the change; `null` when

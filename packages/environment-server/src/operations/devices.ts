@@ -16,7 +16,7 @@ export interface AdministeredDevice extends DeviceRow {
 
 /** Lists, releases, removes and labels devices. The promises reject when the store fails. */
 export interface DeviceAdministration {
-  /** Lists rows of any tenant, ordered by id. */
+  /** Lists rows of any tenant; see {@link DeviceRows.listDevices}. */
   list(filter: DeviceFilter): Promise<readonly AdministeredDevice[]>;
   /**
    * Ends the ownership of a device: the next key that enrols it owns it. Its open socket stays. A shared device stays shared.
