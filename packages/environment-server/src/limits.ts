@@ -63,7 +63,10 @@ export const outcomeRetryMs = 1_000;
 /** How long a command waits for the device's answer, in milliseconds. After that its result is 504 `control_unknown`. */
 export const commandTimeoutMs = 10_000;
 
-/** Conversations whose last stop is remembered, so that a message that was accepted before it does not run after it. */
+/**
+ * Conversations whose last stop is remembered, so that a message that was accepted before it does not run after it. Above it, the tenant with the most
+ * loses its oldest stop.
+ */
 export const maxKnownStops = 1_000;
 
 /** Commands to one device that may wait for an answer at the same time. */
@@ -228,7 +231,7 @@ export const maxApprovalInputLength: number = 8 * 1_024;
 /** How long a change of the pending requests may wait before it is stored, in milliseconds. A decision is stored with its send. */
 export const approvalWriteDelayMs = 1_000;
 
-/** Changes of requests for permission that wait for a store. While it fails, the oldest are dropped. */
+/** Changes of requests for permission that wait for a store. While it fails, the tenant with the most loses its oldest. */
 export const maxUnsavedApprovals: number = 4 * maxApprovals;
 
 /** How long a decision in a body waits for its request after the previous one was decided, in milliseconds: a device asks one by one. */

@@ -42,6 +42,7 @@ export function createApprovalWriter({
     clock,
     delayMs: approvalWriteDelayMs,
     maxWaiting: maxUnsavedApprovals,
+    ownerOf: ({ approval }) => approval.tenant,
     write(changes) {
       const saved = changes.filter(({ isRemoved }) => !isRemoved).map(({ approval }) => approval);
       const removed = changes.filter(({ isRemoved }) => isRemoved).map(({ approval }) => keyOf(approval));

@@ -53,17 +53,54 @@ test.each([
   },
 );
 
-/** Pending deliveries whose ids can be released only after `heal`. */
-function startFailing() {
+/** Pending deliveries whose ids can be released only after `heal`. If `settles` is false, no outcome can be stored before either. */
+function startFailing(settles = true) {
   let fails = true;
   const stored: string[] = [];
-  const release = (): Promise<void> => (fails ? Promise.reject(new Error("disk full")) : Promise.resolve());
+  const forgotten: string[] = [];
+  const access = async (): Promise<void> => {
+    if (fails) throw new Error("disk full");
+  };
   const pending = createPendingDeliveries({
     clock: createVirtualClock(),
     emit: () => undefined,
-    log: { release, forget: release, settle: async (deliveryId) => stored.push(deliveryId) > 0 },
+    log: {
+      release: access,
+      forget: (deliveryId) => access().then(() => void forgotten.push(deliveryId)),
+      async settle(deliveryId) {
+        if (!settles) await access();
+        return stored.push(deliveryId) > 0;
+      },
+    },
   });
-  return { pending, stored, heal: () => void (fails = false) };
+  return { pending, stored, forgotten, heal: () => void (fails = false) };
+}
+
+/** The sends to the device of a tenant. */
+function senderOf({ pending }: Pick<ReturnType<typeof startFailing>, "pending">, tenant: string) {
+  const environmentId = `env-${tenant}`;
+  const target = { ...device, tenant, environmentId };
+  const send = (id: string, isDecision = false) => {
+    const scope = { ...delivery.scope, environmentId };
+    const opened = pending.open({ ...delivery, id, scope }, target, { isDecision, length: 1 });
+    pending.markSent(opened);
+    return opened;
+  };
+  return {
+    acknowledge: (id: string, outcome = accepted) => pending.acknowledge(target, id, outcome),
+    /** The device acknowledges a send. */
+    async deliver(id: string) {
+      const { outcome } = send(id);
+      pending.acknowledge(target, id, accepted);
+      await outcome;
+    },
+    /** The device disconnects before it acknowledges a send. */
+    async lose(id: string, isDecision?: boolean) {
+      const { outcome } = send(id, isDecision);
+      pending.endWaits(environmentId, "disconnected");
+      await outcome;
+    },
+  };
 }
 
 test("late acknowledgements are matched only to the newest sends without one, so that a device cannot fill the memory", async () => {
@@ -80,32 +117,83 @@ test("late acknowledgements are matched only to the newest sends without one, so
 });
 
 test("a tenant with many sends without an acknowledgement causes no loss of the late ones of another tenant", async () => {
-  const { pending, stored } = startFailing();
-  const lose = async (tenant: string, id: string) => {
-    const environmentId = `env-${tenant}`;
-    const scope = { ...delivery.scope, environmentId };
-    const opened = pending.open(
-      { ...delivery, id, scope },
-      { ...device, tenant, environmentId },
-      { isDecision: false, length: 1 },
-    );
-    pending.markSent(opened);
-    pending.endWaits(environmentId, "disconnected");
-    await opened.outcome;
-  };
-  await lose("acme", "first");
-  for (let count = 0; count <= maxLateAcknowledgements; count++) await lose("hostile", `delivery-${count}`);
-  stored.length = 0;
-  pending.acknowledge({ ...device, environmentId: "env-acme" }, "first", accepted);
-  pending.acknowledge({ ...device, tenant: "hostile", environmentId: "env-hostile" }, "delivery-0", accepted);
-  await pending.close();
-  expect(stored).toEqual(["first"]);
+  const world = startFailing();
+  const [acme, hostile] = [senderOf(world, "acme"), senderOf(world, "hostile")];
+  await acme.lose("first");
+  for (let count = 0; count <= maxLateAcknowledgements; count++) await hostile.lose(`delivery-${count}`);
+  world.stored.length = 0;
+  acme.acknowledge("first");
+  hostile.acknowledge("delivery-0");
+  await world.pending.close();
+  expect(world.stored).toEqual(["first"]);
+});
+
+test("a tenant whose outcomes wait for a failing store causes no loss of the outcome of another tenant", async () => {
+  const world = startFailing(false);
+  const [acme, hostile] = [senderOf(world, "acme"), senderOf(world, "hostile")];
+  await acme.deliver("first");
+  for (let count = 0; count <= maxLateAcknowledgements; count++) await hostile.deliver(`delivery-${count}`);
+  expect(world.pending.unsavedOutcome("first")).toEqual(accepted);
+  expect(world.pending.unsavedOutcome("delivery-0")).toBeUndefined();
+});
+
+test("a tenant whose releases wait for a failing store causes no loss of the release of another tenant", async () => {
+  const { pending, heal } = startFailing();
+  await Promise.allSettled([pending.release("acme", "first")]);
+  const ids = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => `delivery-${count}`);
+  await Promise.allSettled(ids.map((id) => pending.release("hostile", id)));
+  heal();
+  expect(await pending.retryReleases("acme", ["first"])).toEqual(new Set(["first"]));
+});
+
+test.each([false, true])(
+  "only the device that received a send may acknowledge it late, not another one of its tenant (a decision: %s)",
+  async (isDecision) => {
+    const world = startFailing();
+    world.heal();
+    const acme = senderOf(world, "acme");
+    await acme.lose("first", isDecision);
+    world.stored.length = 0;
+    for (const outcome of [accepted, rejected])
+      world.pending.acknowledge({ ...device, environmentId: "env-other" }, "first", outcome);
+    await world.pending.close();
+    expect([world.stored, world.forgotten]).toEqual([[], []]);
+  },
+);
+
+test.each([false, true])(
+  "a second late acknowledgement has no effect, so that an accepted decision does not free its ids (a decision: %s)",
+  async (isDecision) => {
+    const world = startFailing();
+    world.heal();
+    const acme = senderOf(world, "acme");
+    await acme.lose("first", isDecision);
+    world.stored.length = 0;
+    for (const outcome of [accepted, rejected, accepted]) {
+      acme.acknowledge("first", outcome);
+      await world.pending.outcomeWrite("first");
+    }
+    await world.pending.close();
+    expect([world.stored, world.forgotten]).toEqual([["first"], []]);
+  },
+);
+
+test("a late acknowledgement of a send that its device has already confirmed has no effect", async () => {
+  const world = startFailing();
+  const acme = senderOf(world, "acme");
+  await acme.lose("first");
+  world.stored.length = 0;
+  world.pending.confirm({ ...device, environmentId: "env-acme" }, "first");
+  await world.pending.outcomeWrite("first");
+  acme.acknowledge("first", rejected);
+  await world.pending.close();
+  expect(world.stored).toEqual(["first"]);
 });
 
 test("only the newest ids that could not be released are retried, so that a failing store does not fill the memory", async () => {
   const { pending, heal } = startFailing();
   const ids = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => `delivery-${count}`);
-  await Promise.allSettled(ids.map((id) => pending.release(id)));
+  await Promise.allSettled(ids.map((id) => pending.release("acme", id)));
   heal();
-  expect(await pending.retryReleases(["delivery-0", "delivery-1"])).toEqual(new Set(["delivery-1"]));
+  expect(await pending.retryReleases("acme", ["delivery-0", "delivery-1"])).toEqual(new Set(["delivery-1"]));
 });

@@ -8,7 +8,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { createRunningWork, type RunningWork } from "../closing.ts";
 import type { DeviceReference, EmitEvent } from "../log-events.ts";
-import { createGroups, createSharedMembers, dropOldest, type Groups, type SharedMembers } from "../collections.ts";
+import { createGroups, createSharedMembers, type Groups, type SharedMembers } from "../collections.ts";
 import { acknowledgementTimeoutMs, maxLateAcknowledgements, maxMessageWaitMs, outcomeRetryMs } from "../limits.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
@@ -73,9 +73,9 @@ export interface PendingDeliveries {
    * Releases the ids of a send whose frame was not written. When the store fails, this process remembers it, so that a repeat does
    * not count as delivered.
    */
-  release(deliveryId: string): Promise<void>;
+  release(tenant: string, deliveryId: string): Promise<void>;
   /** Releases the sends whose earlier release failed, and returns them. */
-  retryReleases(deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
+  retryReleases(tenant: string, deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Ends the wait for everything that was sent to a row: accepted where the device has reported the messages, otherwise unknown. */
   endWaits(environmentId: string, reason: WaitEndReason): void;
   /** Ends every wait. Resolves when every outcome is stored, or could not be stored once more. */
@@ -101,9 +101,8 @@ interface Entry extends PendingDelivery {
 }
 
 /** An outcome that is to be stored. */
-interface Settlement {
+interface Settlement extends Pick<DeviceReference, "tenant" | "environmentId"> {
   readonly deliveryId: string;
-  readonly environmentId: string;
   readonly outcome: DeliveryOutcome;
   readonly onStored: () => void;
 }
@@ -120,8 +119,8 @@ interface State extends Dependencies {
   /** Sends that ended without an acknowledgement, by tenant. */
   readonly unacknowledged: SharedMembers<UnacknowledgedSend>;
   readonly lateWrites: RunningWork;
-  /** Sends without effect whose ids could not be released, the oldest first. */
-  readonly unreleased: Set<string>;
+  /** Sends without effect whose ids could not be released, by tenant. */
+  readonly unreleased: SharedMembers<string>;
   /** Stores outcomes, by delivery. */
   readonly writer: DeferredWriter<Settlement>;
 }
@@ -132,7 +131,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     entries: createGroups(({ delivery }) => delivery.id),
     unacknowledged: createSharedMembers(maxLateAcknowledgements, ({ deliveryId }) => deliveryId),
     lateWrites: createRunningWork(),
-    unreleased: new Set(),
+    unreleased: createSharedMembers(maxLateAcknowledgements, (deliveryId) => deliveryId),
     writer: createSettlementWriter(dependencies),
   };
   const { entries } = state;
@@ -157,11 +156,13 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
       entry.reportedOutcome = { kind: "accepted", disposition };
       entry.end();
     },
-    release: (deliveryId) => release(state, deliveryId),
-    async retryReleases(deliveryIds) {
-      const found = new Set(deliveryIds.filter((deliveryId) => state.unreleased.has(deliveryId)));
+    release: (tenant, deliveryId) => release(state, { tenant, deliveryId }),
+    async retryReleases(tenant, deliveryIds) {
+      const found = new Set(
+        deliveryIds.filter((deliveryId) => state.unreleased.find(tenant, deliveryId) !== undefined),
+      );
       // None of them had an effect, whatever outcome is stored.
-      for (const deliveryId of found) await release(state, deliveryId, "forget");
+      for (const deliveryId of found) await release(state, { tenant, deliveryId }, "forget");
       return found;
     },
     confirm(device, deliveryId) {
@@ -231,10 +232,10 @@ function storeLate(
   { isDecision }: Pick<PendingDelivery, "isDecision">,
   outcome: DeliveryOutcome,
 ): void {
-  const { environmentId } = device;
+  const { tenant, environmentId } = device;
   state.onOutcome?.(environmentId, deliveryId, outcome);
   const onStored = (): void => emitAcknowledged(state, device, deliveryId, outcome, true);
-  void state.lateWrites.track(store(state, { deliveryId, environmentId, outcome, onStored }, isDecision));
+  void state.lateWrites.track(store(state, { tenant, environmentId, deliveryId, outcome, onStored }, isDecision));
 }
 
 function endWait(state: State, entry: Entry, reason: WaitEndReason): void {
@@ -259,8 +260,9 @@ function finishDelivery(state: State, entry: Entry, outcome: DeliveryOutcome): v
   entry.end();
   const { id, scope } = entry.delivery;
   const { environmentId } = scope;
+  const { tenant } = entry.device;
   state.onOutcome?.(environmentId, id, outcome);
-  const settlement = { deliveryId: id, environmentId, outcome, onStored: () => undefined };
+  const settlement = { tenant, environmentId, deliveryId: id, outcome, onStored: () => undefined };
   void store(state, settlement, entry.isDecision).then(() => {
     state.entries.delete(environmentId, id);
     entry.resolve(outcome);
@@ -279,7 +281,7 @@ async function store(state: State, settlement: Settlement, isDecision: boolean):
     if (unsaved === undefined || unsaved.kind === "unknown") await state.writer.writeNow(deliveryId, settlement);
     return;
   }
-  await release(state, deliveryId, "forget").catch((cause: unknown) =>
+  await release(state, settlement, "forget").catch((cause: unknown) =>
     state.emit({ type: "store_failed", operation: "release", cause }),
   );
   onStored();
@@ -296,6 +298,7 @@ function createSettlementWriter({ clock, log, emit }: Dependencies): State["writ
     clock,
     delayMs: outcomeRetryMs,
     maxWaiting: maxLateAcknowledgements,
+    ownerOf: ({ tenant }) => tenant,
     async write(settlements) {
       const results = await Promise.allSettled(settlements.map(settle));
       const failed = results.find(({ status }) => status === "rejected");
@@ -309,14 +312,13 @@ function createSettlementWriter({ clock, log, emit }: Dependencies): State["writ
 
 async function release(
   { log, unreleased }: State,
-  deliveryId: string,
+  { tenant, deliveryId }: Pick<Settlement, "tenant" | "deliveryId">,
   operation: "release" | "forget" = "release",
 ): Promise<void> {
   // Until the store has done it, a repeat finds the reservation.
-  unreleased.add(deliveryId);
-  dropOldest(unreleased, maxLateAcknowledgements);
+  unreleased.add(tenant, deliveryId);
   await log[operation](deliveryId);
-  unreleased.delete(deliveryId);
+  unreleased.delete(tenant, deliveryId);
 }
 
 function emitAcknowledged(

@@ -4,7 +4,7 @@
  * after a failure.
  */
 import type { Clock } from "@letta-environments/platform";
-import { dropOldest } from "../collections.ts";
+import { createGroups } from "../collections.ts";
 import { maintenanceBatchSize } from "../limits.ts";
 
 export interface DeferredWriter<Change> {
@@ -28,12 +28,14 @@ export interface DeferredWriterOptions<Change> {
   readonly clock: Clock;
   /** How long a change may wait, in milliseconds; also the pause before a failed write is repeated. */
   readonly delayMs: number;
-  /** How many changes may wait while the log fails. The oldest are dropped. */
+  /** How many changes may wait while the log fails. Above it, the owner with the most loses its oldest. */
   readonly maxWaiting: number;
+  /** The tenant of a change. All changes of a key have the same one. */
+  readonly ownerOf: (change: Change) => string;
   readonly write: (changes: readonly Change[]) => Promise<void>;
   readonly onFailure: (cause: unknown) => void;
-  /** Receives a key whose last change is written. */
-  readonly onSaved?: (key: string) => void;
+  /** Receives a key whose last change no longer waits: it is written, dropped or cancelled. */
+  readonly onDone?: (key: string) => void;
 }
 
 /** A write that has begun, or waits for an earlier one of the same key. */
@@ -43,8 +45,8 @@ interface Write<Change> {
 }
 
 export function createDeferredWriter<Change>(options: DeferredWriterOptions<Change>): DeferredWriter<Change> {
-  const { clock, delayMs, maxWaiting, write, onFailure, onSaved } = options;
-  const waiting = new Map<string, Change>();
+  const { clock, delayMs, write, onFailure, onDone } = options;
+  const waiting = createWaitingChanges(options);
   /** The last write of each key. */
   const writes = new Map<string, Write<Change>>();
   const cancelled = new Set<string>();
@@ -52,8 +54,8 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
   let isClosed = false;
 
   function writeLater(key: string, change: Change): void {
-    waiting.set(key, change);
-    dropOldest(waiting, maxWaiting);
+    const dropped = waiting.set(key, change);
+    if (dropped !== undefined && !writes.has(dropped)) onDone?.(dropped);
     if (!isClosed) cancelTimer ??= clock.setTimer(delayMs, writeWaiting);
   }
 
@@ -63,7 +65,7 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
     const run = (): Promise<void> => write(changes.map(([, change]) => change));
     const done: Promise<boolean> = (earlier.size === 0 ? run() : Promise.all(earlier).then(run)).then(
       () => {
-        for (const [key] of end(changes, done)) if (!waiting.has(key)) onSaved?.(key);
+        for (const [key] of end(changes, done)) if (!waiting.has(key)) onDone?.(key);
         return true;
       },
       (cause: unknown) => {
@@ -87,8 +89,7 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
   function writeWaiting(): void {
     cancelTimer?.();
     cancelTimer = null;
-    const changes = [...waiting];
-    waiting.clear();
+    const changes = waiting.takeAll();
     for (let start = 0; start < changes.length; start += maintenanceBatchSize)
       void begin(changes.slice(start, start + maintenanceBatchSize));
   }
@@ -107,6 +108,7 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
     cancel(key) {
       waiting.delete(key);
       if (writes.has(key)) cancelled.add(key);
+      onDone?.(key);
     },
     unsavedChange: (key) => waiting.get(key) ?? writes.get(key)?.change,
     currentWrite: (key) => writes.get(key)?.done,
@@ -114,6 +116,41 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
     async close() {
       isClosed = true;
       await flush();
+    },
+  };
+}
+
+/** Creates a map of the changes that wait. When there are too many, the owner with the most loses its oldest. */
+function createWaitingChanges<Change>({
+  maxWaiting,
+  ownerOf,
+}: Pick<DeferredWriterOptions<Change>, "maxWaiting" | "ownerOf">) {
+  const changes = new Map<string, Change>();
+  const keys = createGroups<string>();
+
+  function remove(key: string): void {
+    const change = changes.get(key);
+    if (change === undefined) return;
+    changes.delete(key);
+    keys.delete(ownerOf(change), key);
+  }
+
+  return {
+    get: (key: string) => changes.get(key),
+    has: (key: string) => changes.has(key),
+    delete: remove,
+    /** Returns the key of the change that was dropped for this one. */
+    set(key: string, change: Change): string | undefined {
+      changes.set(key, change);
+      keys.add(ownerOf(change), key);
+      const excess = changes.size > maxWaiting ? keys.firstOf(keys.largest() ?? "") : undefined;
+      if (excess !== undefined) remove(excess);
+      return excess;
+    },
+    takeAll(): readonly (readonly [string, Change])[] {
+      const all = [...changes];
+      for (const [key] of all) remove(key);
+      return all;
     },
   };
 }

@@ -5,7 +5,6 @@ import type { TurnFrame } from "../dialects/frame.ts";
 import { maxFollowedMessages, maxFollowedPerRow, maxRepliesLength, maxReplyLength } from "../limits.ts";
 import type { StoredMessage } from "../message-log.ts";
 import { createMemoryMessageLog } from "../logs/memory.ts";
-import { createReplyBudget, createReplyCollector } from "./reply.ts";
 import { receivedStatus } from "./state-machine.ts";
 import { createMessageTracker, type MessageTracker } from "./tracker.ts";
 import type { FindUnsaved } from "./unsaved.ts";
@@ -27,8 +26,10 @@ function setUp(findUnsaved?: FindUnsaved) {
   const clock = createVirtualClock();
   const log = createMemoryMessageLog();
   const writes: (readonly StoredMessage[])[] = [];
+  const store = { fails: false };
   const saveMessages = (messages: readonly StoredMessage[]): Promise<void> => {
     writes.push(messages);
+    if (store.fails) return Promise.reject(new Error("disk full"));
     return log.saveMessages(messages);
   };
   const failures: unknown[] = [];
@@ -40,7 +41,7 @@ function setUp(findUnsaved?: FindUnsaved) {
     wallNow: () => clock.now(),
   });
   tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
-  return { clock, log, tracker, writes, failures };
+  return { clock, log, tracker, writes, failures, store };
 }
 
 function deliveryOf(id: string, change: Partial<typeof scope> = {}) {
@@ -340,48 +341,25 @@ describe("limits of the tracker", () => {
     expect(tracker.find("env-1", "m-1")).toHaveLength(1);
   });
 
-  test("a text is cut after 65,536 characters, never in the middle of a character, and says so", () => {
-    const budget = createReplyBudget();
-    const reply = createReplyCollector(budget, "acme");
-    reply.add("a", "x".repeat(maxReplyLength - 1));
-    reply.add("a", "🚀");
-    expect(reply.current()).toEqual({ text: "x".repeat(maxReplyLength - 1), isTruncated: true });
-    reply.add("b", "y");
-    expect(reply.current()).toEqual({ text: "y", isTruncated: false });
-    reply.clear();
-    expect([reply.current(), budget.totalBytes]).toEqual([null, 0]);
-  });
-
-  test("the texts of all turns together are bounded", () => {
-    const budget = createReplyBudget();
-    const text = "x".repeat(maxReplyLength);
-    const replies = Array.from({ length: 2 * (maxRepliesLength / maxReplyLength) }, () => {
-      const reply = createReplyCollector(budget, "acme");
-      reply.add(null, text);
-      return reply;
-    });
-    expect(budget.totalBytes).toBe(maxRepliesLength);
-    const dropped = replies.find((reply) => reply.current()?.text === "");
-    dropped?.add(null, "more of it");
-    expect(dropped?.current()).toEqual({ text: "", isTruncated: true });
-    dropped?.add("next", "another text");
-    expect(dropped?.current()).toEqual({ text: "another text", isTruncated: false });
-    for (const reply of replies) reply.clear();
-    expect(budget.totalBytes).toBe(0);
-  });
-
-  test("a tenant with many long texts causes no loss of the text of another tenant", () => {
-    const budget = createReplyBudget();
-    const text = "x".repeat(maxReplyLength);
-    const start = (tenant: string) => {
-      const reply = createReplyCollector(budget, tenant);
-      reply.add(null, text);
-      return reply;
-    };
-    for (let count = 0; count < maxRepliesLength / maxReplyLength; count++) start("hostile");
-    const reply = start("acme");
-    start("hostile");
-    expect(reply.current()).toEqual({ text, isTruncated: false });
+  test("while the store fails, a tenant with many messages that have ended causes no loss of the end of another tenant's message", async () => {
+    const { clock, tracker, log, store } = setUp();
+    store.fails = true;
+    tracker.connect({ environmentId: "env-2", tenant: "hostile" }, true);
+    start(tracker, "m-1");
+    tracker.receive("env-1", finished);
+    for (let count = 0; count <= maxFollowedMessages; count++) {
+      const delivery = deliveryOf(`h-${count}`, { environmentId: "env-2" });
+      void tracker.open(delivery);
+      tracker.applyOutcome("env-2", delivery.id, { kind: "rejected", error: null });
+    }
+    await clock.advance(0);
+    expect(tracker.find("env-1", "m-1")).toMatchObject([{ status: { state: "finished" } }]);
+    expect(tracker.find("env-2", "h-0")).toEqual([]);
+    expect(tracker.followed("env-2")).toHaveLength(maxFollowedMessages - 1);
+    store.fails = false;
+    await clock.advance(1_000);
+    expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "finished" } }]);
+    expect([tracker.followed("env-1"), tracker.followed("env-2")]).toEqual([[], []]);
   });
 
   test("the texts of all rows and conversations share a limit, and the tenant with the most loses its oldest", async () => {

@@ -208,9 +208,10 @@ function createState(options: MessageTrackerOptions): State {
       clock: options.clock,
       delayMs: messageWriteDelayMs,
       maxWaiting: maxFollowedMessages,
+      ownerOf: ({ tenant }) => tenant,
       write: (entries) => options.log.saveMessages(entries.flatMap(toStored)),
       onFailure: (cause) => options.emit({ type: "store_failed", operation: "saveMessages", cause }),
-      onSaved: (deliveryId) => void ending.delete(deliveryId),
+      onDone: (deliveryId) => void ending.delete(deliveryId),
     }),
     budget: createReplyBudget(),
     detached: createDetachedPolicies(),
@@ -267,7 +268,6 @@ function apply(state: State, entry: TrackedSend, evidence: Evidence): void {
   if (!hasEnded(status)) return state.writer.writeLater(entry.deliveryId, entry);
   state.detached.end(entry);
   state.ending.set(entry.deliveryId, entry);
-  dropOldest(state.ending, maxFollowedMessages);
   void state.writer.writeNow(entry.deliveryId, entry).then(() => {
     const keys = entry.messageIds.map((messageId) => listenerKey(entry.scope.environmentId, messageId));
     for (const run of keys.flatMap(state.listeners.of)) run();

@@ -76,7 +76,7 @@ export async function controlConversation(
   const target = commandTargetOf(server.hub, connection);
   const write = (text: string): boolean => {
     const isWritten = target.write(text);
-    if (isWritten && isOfAnyRun) server.order.markStopped(scope, arrival);
+    if (isWritten && isOfAnyRun) server.order.markStopped(record.environment.tenant, scope, arrival);
     return isWritten;
   };
   const response = await runCommand(server, { ...target, write }, request);

@@ -10,7 +10,7 @@ import { classifyRepeat } from "../../delivery/repeat.ts";
 import { maxReasonLength } from "../../dialects/approval-requests.ts";
 import { shortenText } from "../../dialects/bounded-input.ts";
 import type { InputPayload } from "../../dialects/build.ts";
-import type { ConversationScope, KnownMessage } from "../../ports.ts";
+import type { KnownMessage } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
 import { refuseByKnownMode, toDecidedApproval } from "./list.ts";
 import type { Send, ServerContext } from "../context.ts";
@@ -29,16 +29,16 @@ function findRequest({ server, part: { toolCallId }, scope }: Part) {
  * Returns the stored uses of a part's ids. Leaves out uses without effect and releases their ids: of sends whose earlier release failed, and of
  * earlier decisions on a request that is pending again.
  */
-export async function findKnownAfterRelease(
-  server: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
-): Promise<readonly KnownMessage[]> {
+export async function findKnownAfterRelease(send: Send): Promise<readonly KnownMessage[]> {
+  const { server, record, part, scope } = send;
   const { store, pending, time } = server;
   const stored = await store.findMessages(scope, storedIds(part), time.now());
-  const released = await pending.retryReleases(stored.map(({ deliveryId }) => deliveryId));
+  const released = await pending.retryReleases(
+    record.environment.tenant,
+    stored.map(({ deliveryId }) => deliveryId),
+  );
   const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
-  return part.toolCallId === null ? unreleased : releaseSuperseded({ server, part, scope }, unreleased);
+  return part.toolCallId === null ? unreleased : releaseSuperseded(send, unreleased);
 }
 
 /** Removes the uses by earlier decisions on a request that is pending again, and releases their ids. Returns the remaining uses. */
@@ -148,7 +148,7 @@ export async function refuseLaterDecisions(
   for (const part of later) {
     if (part.toolCallId === null) continue;
     const decision = { ...send, part };
-    const known = await findKnownAfterRelease(server, part, scope);
+    const known = await findKnownAfterRelease(decision);
     const { kind } = classifyRepeat(part, known);
     if (kind === "conflict") return decidedResponse(decision);
     const replaced = kind === "repeat" ? await refuseEarlierRequest(decision) : null;

@@ -6,7 +6,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PendingDeliveries, PendingDelivery } from "../../delivery/pending.ts";
-import { createGroups, dropOldest } from "../../collections.ts";
+import { createGroups, createSharedMembers } from "../../collections.ts";
 import { modeKeyOf } from "../../device-commands/conversation-modes.ts";
 import { isSameConversation } from "../../dialects/conversation.ts";
 import { createKeyedQueue } from "../../keyed-queue.ts";
@@ -58,9 +58,9 @@ export interface MessageOrder {
   /** Returns the number of a request that has just arrived; a later one has a higher number. */
   arrive(): number;
   /** Notes that a stop is sent, with the number of its request. */
-  markStopped(scope: ConversationScope, arrival: number): void;
+  markStopped(tenant: string, scope: ConversationScope, arrival: number): void;
   /** Whether a stop was sent that arrived later than a message. */
-  isStopped(scope: ConversationScope, arrival: number): boolean;
+  isStopped(tenant: string, scope: ConversationScope, arrival: number): boolean;
 }
 
 interface StartedMessage {
@@ -70,13 +70,18 @@ interface StartedMessage {
   readonly ended: Promise<unknown>;
 }
 
+interface LastStop {
+  readonly key: string;
+  readonly arrival: number;
+}
+
 export function createMessageOrder(clock: Clock): MessageOrder {
   const queue = createKeyedQueue();
   /** By the conversation that a stop ends. */
   const messages = createGroups<StartedMessage>();
   let lastArrival = 0;
-  /** The number of the last stop of each conversation, the one that was stopped longest ago first. */
-  const stops = new Map<string, number>();
+  /** The number of the last stop of each conversation, by tenant. */
+  const stops = createSharedMembers<LastStop>(maxKnownStops, ({ key }) => key);
   const keyOf = ({ environmentId, agentId, conversationId }: ConversationScope): string =>
     JSON.stringify([environmentId, agentId, conversationId]);
   // A device finds a named conversation by its id alone, so a stop may name no agent, or another one.
@@ -100,14 +105,11 @@ export function createMessageOrder(clock: Clock): MessageOrder {
       return { result };
     },
     arrive: () => ++lastArrival,
-    markStopped(scope, arrival) {
+    markStopped(tenant, scope, arrival) {
       const key = stopKeyOf(scope);
-      const before = stops.get(key) ?? 0;
-      stops.delete(key);
-      stops.set(key, Math.max(before, arrival));
-      dropOldest(stops, maxKnownStops);
+      stops.add(tenant, { key, arrival: Math.max(stops.find(tenant, key)?.arrival ?? 0, arrival) });
     },
-    isStopped: (scope, arrival) => arrival < (stops.get(stopKeyOf(scope)) ?? 0),
+    isStopped: (tenant, scope, arrival) => arrival < (stops.find(tenant, stopKeyOf(scope))?.arrival ?? 0),
     waiting: (scope) =>
       messages
         .of(stopKeyOf(scope))

@@ -68,9 +68,9 @@ export async function admit(
 
 /** Returns the refusal of a message that must not run because a stop was sent before it; `null` for any other, and for a decision. */
 export function refuseOvertaken(send: Send): PlainResponse | null {
-  const { server, scope, arrival, part } = send;
+  const { server, record, scope, arrival, part } = send;
   const isMessage = part.payload.kind === "create_message";
-  return isMessage && arrival !== undefined && server.order.isStopped(scope, arrival)
+  return isMessage && arrival !== undefined && server.order.isStopped(record.environment.tenant, scope, arrival)
     ? stoppedResponse(limitsOf(send))
     : null;
 }

@@ -121,9 +121,9 @@ function markProgressSent({ progress }: Pick<Send, "progress">): void {
  * released first, and count as new.
  */
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
-  const { server, record, scope, part } = send;
+  const { server, record, part } = send;
   const { store, pending } = server;
-  const known = await findKnownAfterRelease(server, part, scope);
+  const known = await findKnownAfterRelease(send);
   const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
@@ -232,12 +232,12 @@ async function reserve(
 }
 
 /** Undoes the reservation of a frame that was not written, and releases its ids, because a repeat must find them free. */
-async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<void> {
+async function undo({ server, record, scope }: Send, opened: PendingDelivery): Promise<void> {
   const { delivery } = opened;
   server.pending.discard(opened);
   server.messages.discard(delivery);
   server.approvals.undoDecision(scope.environmentId, delivery.id);
-  await server.pending.release(delivery.id);
+  await server.pending.release(record.environment.tenant, delivery.id);
 }
 
 export function respond(response: PlainResponse): Dispatch {
