@@ -68,16 +68,9 @@ describe("events of environments", () => {
     const sink = await listen(harness);
     socket.listener.onClose(1006);
     await settle(harness);
-    const gone = {
-      connectedAt: null,
-      connectionId: null,
-      currentMode: null,
-      displayName: null,
-      metadata: null,
-      tags: null,
-    };
+    const missing = { currentMode: null, displayName: null, metadata: null, sendProblem: null, tags: null };
     expect(sink.events.map(({ data }) => data["environment"])).toEqual([
-      expect.objectContaining({ deviceId: "device-a", ...gone, sendProblem: null }),
+      expect.objectContaining({ deviceId: "device-a", connectedAt: null, connectionId: null, ...missing }),
     ]);
   });
 
