@@ -12,7 +12,7 @@ import { baseEnvironment } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readRunningGateway } from "../src/adapters/node/data-dir-lock.ts";
 import { builtArtefact } from "./runtimes/built-artefact.ts";
-import { installGateway, runtimeProgram, type ServerRuntime } from "./runtimes/runtime-commands.ts";
+import { gatewayCommand, runtimeProgram, type ServerRuntime } from "./runtimes/runtime-commands.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -38,7 +38,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
   /** Runs a command whose standard output is a file, or a pipe whose reader goes away at once. */
   async function run(words: readonly string[], path?: string, prefix: readonly string[] = []): Promise<unknown> {
     const file = path === undefined ? null : await open(path, "w");
-    const [program = "", ...args] = [...prefix, ...installGateway(runtime, folder), ...words];
+    const [program = "", ...args] = [...prefix, ...gatewayCommand(runtime), ...words];
     const child = spawn(program, args, options(file?.fd ?? "pipe"));
     child.stdout?.destroy();
     const ended = once(child, "close");
@@ -50,7 +50,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
 
   /** Starts the gateway with its log in a file or a pipe. */
   function start(output: number | "pipe", format: "json" | "pretty" = "json"): ChildProcess {
-    const [program, ...before] = installGateway(runtime, folder);
+    const [program, ...before] = gatewayCommand(runtime);
     const words = ["start", "--port", "0", "--log", format, "--data-dir", "data"];
     const gateway = spawn(program, [...before, ...words], options(output));
     gateways.add(gateway);

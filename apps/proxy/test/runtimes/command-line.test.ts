@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { launchProcess } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type CommandResult, runBuilt } from "./run-built.ts";
-import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
+import { gatewayCommand, installGateway, type ServerRuntime } from "./runtime-commands.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -78,7 +78,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
 
   test("a data directory is locked by one gateway, and free again after the gateway is killed", async () => {
     const start = ["start", "--port", "0", "--log", "json"];
-    const [program, ...before] = installGateway(runtime, folder);
+    const [program, ...before] = gatewayCommand(runtime);
     const launch = (): ReturnType<typeof launchProcess> =>
       launchProcess({ command: program, args: [...before, ...start], cwd: folder, env: { HOME: folder } });
     const first = launch();
@@ -102,7 +102,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
   });
 
   test("a start on a port in use reports the port", async () => {
-    const [program, ...before] = installGateway(runtime, folder);
+    const [program, ...before] = gatewayCommand(runtime);
     const args = [...before, "start", "--port", "0", "--log", "json", "--data-dir", "one"];
     const first = launchProcess({ command: program, args, cwd: folder, env: { HOME: folder } });
     const [, port = ""] = await first.waitForOutput(/"event":"listening".*?:(\d+)"/);

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { baseEnvironment } from "@letta-environments/testkit";
-import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
+import { gatewayCommand, type ServerRuntime } from "./runtime-commands.ts";
 
 /** How a command ended. */
 export interface CommandResult {
@@ -15,7 +15,7 @@ export function runBuilt(
   words: readonly string[],
   { folder, env = {} }: { readonly folder: string; readonly env?: Readonly<Record<string, string>> },
 ): Promise<CommandResult> {
-  const [program, ...before] = installGateway(runtime, folder);
+  const [program, ...before] = gatewayCommand(runtime);
   const options = { cwd: folder, env: { ...baseEnvironment, HOME: folder, ...env } };
   return new Promise((resolve) => {
     execFile(program, [...before, ...words], options, (error, stdout, stderr) => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { baseEnvironment, launchProcess } from "@letta-environments/testkit";
 import type { IssuedKey, KeyOptions, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
-import { installGateway, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
+import { gatewayCommand, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
 
 /** A `letta-proxy` command; the words of the command are added to it. */
 export type GatewayCommand = readonly [program: string, ...words: string[]];
@@ -13,26 +13,25 @@ export type GatewayCommand = readonly [program: string, ...words: string[]];
 /**
  * Starts the built gateway as a process of a runtime; its keys are made by the same build's command line.
  *
- * @param install puts the gateway into an empty folder. Default: the build
+ * @param command runs the gateway. Default: that of the build
  */
 export function createServerLauncher(
   runtime: ServerRuntime,
-  install: (folder: string) => GatewayCommand = (folder) => installGateway(runtime, folder),
+  command: GatewayCommand = gatewayCommand(runtime),
 ): RuntimeLauncher {
   return {
     name: runtime,
     version: runtimeVersion(runtime),
-    launch: (request) => launch(runtime, install, request),
+    launch: (request) => launch(runtime, command, request),
   };
 }
 
 async function launch(
   runtime: ServerRuntime,
-  install: (folder: string) => GatewayCommand,
+  [program, ...words]: GatewayCommand,
   { config, environment, maxOpenFiles }: LaunchRequest,
 ): Promise<LaunchedGateway> {
   const folder = await mkdtemp(join(tmpdir(), `letta-proxy-${runtime}-`));
-  const [program, ...words] = install(folder);
   const configFile = join(folder, "proxy.config.json");
   await writeFile(configFile, JSON.stringify(config));
   const where = ["--data-dir", join(folder, "data"), "--config", configFile];

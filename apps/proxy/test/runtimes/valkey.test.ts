@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { canLaunchValkey, type LaunchedValkey, launchProcess, launchValkey } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { runBuilt } from "./run-built.ts";
-import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
+import { gatewayCommand, type ServerRuntime } from "./runtime-commands.ts";
 import { ask } from "./use-gateway.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -34,7 +34,7 @@ describe.skipIf(!canLaunchValkey())("gateways on Node, Bun and Deno with one Val
   });
 
   async function start(runtime: ServerRuntime): Promise<string> {
-    const [command, ...words] = installGateway(runtime, folder);
+    const [command, ...words] = gatewayCommand(runtime);
     const args = [...words, "start", "--port", "0", "--log", "json", "--data-dir", `data-${runtime}`];
     const gateway = launchProcess({ command, args, cwd: folder, env: env() });
     stops.push(() => gateway.stop());

@@ -14,7 +14,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const preload = pathToFileURL(join(import.meta.dirname, "without-extensions.mjs")).href;
 const program = resolve(import.meta.dirname, "../../src/runtimes/node.ts");
-const launcher = createServerLauncher("node", () => [
+const launcher = createServerLauncher("node", [
   process.execPath,
   "--disable-warning=ExperimentalWarning",
   "--import",
