@@ -8,6 +8,7 @@ import { launchProcess } from "@letta-environments/testkit";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type CommandResult, runBuilt } from "./run-built.ts";
 import { gatewayCommand, installGateway, type ServerRuntime } from "./runtime-commands.ts";
+import { ask } from "./use-gateway.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -89,6 +90,18 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     const third = launch();
     await third.waitForOutput(/"event":"listening"/);
     expect(await third.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test("a running gateway accepts a key that the command line creates, and refuses it when the command line has revoked it", async () => {
+    const [program, ...before] = gatewayCommand(runtime);
+    const args = [...before, "start", "--port", "0", "--log", "json"];
+    const gateway = launchProcess({ command: program, args, cwd: folder, env: { HOME: folder } });
+    const [, url = ""] = await gateway.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);
+    const key = (await run("keys", "create", "--name", "ci", "--scope", "list")).stdout.trim();
+    expect((await ask(url, "/v1/environments", { key })).status).toBe(200);
+    await run("keys", "revoke", key.split("_")[1] ?? "");
+    await vi.waitFor(async () => expect((await ask(url, "/v1/environments", { key })).status).toBe(401), 15_000);
+    await gateway.stop();
   });
 
   test("a file that is not a database is reported without a stack trace", async () => {

@@ -1,9 +1,8 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { baseEnvironment, launchProcess } from "@letta-environments/testkit";
+import { launchProcess } from "@letta-environments/testkit";
+import { createLocalKey, revokeLocalKey } from "../support/local-keys.ts";
 import type { IssuedKey, KeyOptions, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
 import { gatewayCommand, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
 
@@ -11,7 +10,7 @@ import { gatewayCommand, runtimeVersion, type ServerRuntime } from "./runtime-co
 export type GatewayCommand = readonly [program: string, ...words: string[]];
 
 /**
- * Starts the built gateway as a process of a runtime; its keys are made by the same build's command line.
+ * Starts the built gateway as a process of a runtime; its keys are made in its data directory, beside it.
  *
  * @param command runs the gateway. Default: that of the build
  */
@@ -35,16 +34,10 @@ async function launch(
   const configFile = join(folder, "proxy.config.json");
   await writeFile(configFile, JSON.stringify(config));
   const where = ["--data-dir", join(folder, "data"), "--config", configFile];
-  const env = { HOME: folder, ...environment };
   const start = [program, ...words, "start", "--port", "0", "--log", "json", ...where];
   const [command = program, ...args] =
     maxOpenFiles === undefined ? start : ["sh", "-c", `ulimit -n ${maxOpenFiles} && exec "$@"`, "sh", ...start];
-  const gateway = launchProcess({ command, args, cwd: folder, env });
-
-  async function run(...command: readonly string[]): Promise<string> {
-    const options = { cwd: folder, env: { ...baseEnvironment, ...env } };
-    return (await promisify(execFile)(program, [...words, ...command, ...where], options)).stdout.trim();
-  }
+  const gateway = launchProcess({ command, args, cwd: folder, env: { HOME: folder, ...environment } });
 
   const [, url = ""] = await gateway.waitForOutput(/"event":"listening".*?"url":"([^"]+)"/);
   return {
@@ -52,16 +45,14 @@ async function launch(
     pid: gateway.pid,
     log: () => gateway.standardOutput(),
     async createKey({ scopes, deviceIds = [] }: KeyOptions): Promise<IssuedKey> {
-      const key = await run(
-        ...["keys", "create", "--name", "suite"],
+      const key = await createLocalKey([
+        ...["--name", "suite", ...where],
         ...scopes.flatMap((scope) => ["--scope", scope]),
         ...deviceIds.flatMap((deviceId) => ["--device", deviceId]),
-      );
+      ]);
       return { id: key.split("_")[1] ?? "", key };
     },
-    async revokeKey(id) {
-      await run("keys", "revoke", id);
-    },
+    revokeKey: (id) => revokeLocalKey([id, ...where]),
     async stop() {
       const { code } = await gateway.stop();
       await rm(folder, { recursive: true, force: true });
