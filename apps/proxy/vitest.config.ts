@@ -52,7 +52,8 @@ const maxWorkers = availableParallelism() * 2;
 const { reporters: _reporters, outputFile: _outputFile, ...others } = { ...sharedConfig.test };
 // The gateway is started hundreds of times, so it is the built one (`build-first.ts`).
 const env = { LETTA_PROXY_ENTRY: resolve(import.meta.dirname, "dist/node.js") };
-const shared = { ...others, maxWorkers, env };
+const setupFiles = [others.setupFiles ?? [], "test/support/use-local-keys.ts"].flat();
+const shared = { ...others, maxWorkers, env, setupFiles };
 
 const config: ViteUserConfig = defineConfig({
   test: {

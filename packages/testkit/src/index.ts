@@ -28,7 +28,14 @@ export {
 } from "./scripted-device.ts";
 export { type DeviceVersion, launchDevice, launchDeviceWith, type LaunchedDevice } from "./device.ts";
 export { baseEnvironment, type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
-export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
+export {
+  launchProxy,
+  type LaunchedProxy,
+  type LaunchProxyOptions,
+  makeKeysWith,
+  type NewKey,
+  runLettaProxy,
+} from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";
 export { createVendorClient, type ProtocolFrame, type VendorClient } from "./clients/vendor.ts";
 export { readRecording, recordingNames, type RecordedFrame, type Recording } from "./recordings.ts";

@@ -25,7 +25,7 @@ export interface LaunchedProxy {
   readonly url: string;
   readonly dataDir: string;
   readonly process: LaunchedProcess;
-  /** Runs `letta-proxy keys create` on the same data directory and returns the key. */
+  /** Makes a key as `letta-proxy keys create` does, in the same data directory, and resolves with it. */
   createKey(key: NewKey): Promise<string>;
   /** Stops the process and removes the data directory, unless the test provided it. */
   stop(): Promise<void>;
@@ -84,13 +84,20 @@ export async function runLettaProxy(
   return run;
 }
 
-async function createKey(dataDir: string, { scopes, tenant, deviceIds = [], more = [] }: NewKey): Promise<string> {
-  const { stdout } = await runLettaProxy([
-    ...["keys", "create", "--name", "test", "--data-dir", dataDir],
+let makeKey = async (options: readonly string[]): Promise<string> =>
+  (await runLettaProxy(["keys", "create", ...options])).stdout.trim();
+
+/** Replaces the command that makes the keys of {@link LaunchedProxy} by a function that takes its options. */
+export function makeKeysWith(make: (options: readonly string[]) => Promise<string>): void {
+  makeKey = make;
+}
+
+function createKey(dataDir: string, { scopes, tenant, deviceIds = [], more = [] }: NewKey): Promise<string> {
+  return makeKey([
+    ...["--name", "test", "--data-dir", dataDir],
     ...(tenant === undefined ? [] : ["--tenant", tenant]),
     ...scopes.flatMap((scope) => ["--scope", scope]),
     ...deviceIds.flatMap((deviceId) => ["--device", deviceId]),
     ...more,
   ]);
-  return stdout.trim();
 }
