@@ -81,6 +81,27 @@ test("a list for a tenant does not parse the records of other tenants", async ()
   expect(seen).toEqual([own.id]);
 });
 
+test("each part of a list of keys reads only its own keys, also in a file of a version without an index", () => {
+  const database = open(newFile());
+  createSqliteKeyStore(database, systemClock);
+  database.exec("DROP INDEX keys_by_creation");
+  const statements: string[] = [];
+  const prepare = (sql: string) => {
+    statements.push(sql);
+    return database.prepare(sql);
+  };
+  createSqliteKeyStore({ ...database, prepare }, systemClock);
+  const lists = statements.filter((sql) => / ORDER BY .* LIMIT /.test(sql));
+  const plans = lists.map((sql) =>
+    database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...(sql.match(/\?/g) ?? []).map(() => 1)),
+  );
+  expect(plans.map(([first]) => first?.["detail"])).toEqual([
+    "SCAN keys USING COVERING INDEX keys_by_creation",
+    expect.stringMatching(/^SEARCH keys USING COVERING INDEX keys_by_creation \(.*created_at>\?\)$/),
+  ]);
+  expect(plans.flat().filter(({ detail }) => String(detail).includes("TEMP B-TREE"))).toEqual([]);
+});
+
 test("keys are still stored when the file is opened again", async () => {
   const path = newFile();
   const clock = createVirtualClock();

@@ -45,6 +45,9 @@ export const keyTables = `
   CREATE TRIGGER IF NOT EXISTS key_deleted AFTER DELETE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
 `;
 
+/** An index that versions without it ignore, so it needs no step: it is created at each start. */
+const creationIndex = "CREATE INDEX IF NOT EXISTS keys_by_creation ON keys (created_at, id)";
+
 /** Saves a use of a key (values: time, id), unless the key is unknown or was used later. */
 export const saveUseSql =
   "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
@@ -71,6 +74,7 @@ export function createSqliteKeyStore(
   onDamaged: (id: string) => void = () => undefined,
 ): KeyStore {
   migrateSqlite(database, [keyTables]);
+  database.exec(creationIndex);
   const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
   const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
   const search = createKeySearch(database, clock, onDamaged);
@@ -128,9 +132,11 @@ function createKeySearch(
   onDamaged: (id: string) => void,
 ): (query: KeyQuery) => Promise<readonly KeyRecord[]> {
   // Records can be long, so a search reads them one by one.
-  const selectIds = database.prepare(`SELECT id FROM keys
-    WHERE ? IS NULL OR (created_at, id) > (SELECT created_at, id FROM keys WHERE id = ?)
-    ORDER BY created_at, id LIMIT ?`);
+  const order = "ORDER BY created_at, id LIMIT ?";
+  const selectFirst = database.prepare(`SELECT id FROM keys ${order}`);
+  const selectNext = database.prepare(
+    `SELECT id FROM keys WHERE (created_at, id) > (SELECT created_at, id FROM keys WHERE id = ?) ${order}`,
+  );
   const selectRecord = database.prepare("SELECT record FROM keys WHERE id = ?");
 
   return async ({ after = null, limit, matches, tenant }) => {
@@ -139,7 +145,8 @@ function createKeySearch(
     let length = 0;
     // Usually every key matches, so the first part is as long as the page.
     for (let place: string | null = after, size = limit; ; size = keysPerTurn) {
-      const ids = selectIds.all(place, place, size).map((row) => String(row["id"]));
+      const rows = place === null ? selectFirst.all(size) : selectNext.all(place, size);
+      const ids = rows.map((row) => String(row["id"]));
       for (const id of ids) {
         const row = selectRecord.get(id);
         const text = String(row?.["record"] ?? "");
