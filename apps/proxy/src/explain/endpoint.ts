@@ -102,7 +102,7 @@ export function createExplain(parts: PipelineParts, refuseInput: RefuseInput, is
     return {
       keyId: caller.keyId,
       operation: exchange.state.operation,
-      verdict: known.isOpen && verdict !== null && verdict.status < 400 ? null : verdict,
+      verdict: known.isRefusalOpen || (known.isOpen && verdict !== null && verdict.status < 400) ? null : verdict,
       rules: [...caller.rules, ...known.rules, ...upstreamRules.rules],
       limits: known.limits,
     };

@@ -10,6 +10,8 @@ export interface LimitsExplanation {
   readonly limits: readonly ExplainedLimit[];
   /** Whether a limit that is not known may refuse the request. */
   readonly isOpen: boolean;
+  /** Whether only such limits have refused it. Callers without a valid address share a counter, which says nothing about the others. */
+  readonly isRefusalOpen: boolean;
 }
 
 const limitStep = "apply the rate limits" satisfies StepName;
@@ -24,22 +26,25 @@ export function createExplainLimits(
 ): (rules: readonly ExplainedRule[], decisions: readonly RateLimitDecision[]) => LimitsExplanation {
   const byAddress = settings.filter(({ rule }) => rule.dimensions.includes("address"));
   const namesByAddress = new Set(byAddress.map(({ rule }) => rule.policy.name));
-  const isKnown = ({ allowed, policy }: RateLimitDecision): boolean =>
-    !allowed || (isRunning && !namesByAddress.has(policy.name));
+  const isKnown = ({ retryAfterMs, policy }: RateLimitDecision): boolean =>
+    retryAfterMs === null || (isRunning && !namesByAddress.has(policy.name));
 
   return (rules, decisions) => {
     const limits = decisions.filter(isKnown).map(describeLimit);
-    const open = decisions.filter((decision) => decision.policy.mode === "enforce" && !isKnown(decision));
-    if (open.length === 0) return { rules, limits, isOpen: false };
+    const enforced = decisions.filter(({ policy }) => policy.mode === "enforce");
+    const open = enforced.filter((decision) => !isKnown(decision));
+    if (open.length === 0) return { rules, limits, isOpen: false, isRefusalOpen: false };
+    const refusing = enforced.filter(({ allowed }) => !allowed);
+    const isRefusalOpen = refusing.length > 0 && !refusing.some(isKnown);
     const names = open.map(({ policy }) => policy.name).join(", ");
     const detail = isRunning
       ? `limits by address are not known: ${names}`
       : `what remains of ${names} is not known; ask the running gateway with --url`;
     const left = rules.map((rule): ExplainedRule => {
-      const isPassed = rule.rule === limitStep && rule.result === "passed";
-      return isPassed ? { ...rule, result: "unknown", detail } : rule;
+      const isLeft = rule.rule === limitStep && (isRefusalOpen || rule.result === "passed");
+      return isLeft ? { ...rule, result: "unknown", detail, errorCode: null } : rule;
     });
-    return { rules: left, limits, isOpen: true };
+    return { rules: left, limits, isOpen: true, isRefusalOpen };
   };
 }
 
