@@ -23,6 +23,7 @@ import {
 import { isJsonObject, parseJson, parseJsonObject, readText } from "../lib/json.ts";
 import { memoizeRecent } from "../lib/memoize-text.ts";
 import type { ReadRemote } from "./remote-call.ts";
+import { refuseContent } from "./validate-response.ts";
 
 /** An environment of a remote server. */
 export interface UpstreamRow extends PresentableEnvironment {
@@ -112,7 +113,7 @@ function present(principal: Principal, row: UpstreamRow): UpstreamRow {
 export function presentList(principal: Principal, response: PlainResponse): PlainResponse {
   if (response.status !== endpoints.listEnvironments.successStatus) return response;
   const list = readUpstreamList(response);
-  if (list === null) return problemResponse("upstream_invalid_response");
+  if (list === null) return refuseContent();
   const connections = list.connections.map((row) => present(principal, row));
   if (connections.every((row, index) => row === list.connections[index])) return response;
   return { status: response.status, headers: response.headers, body: JSON.stringify({ ...list, connections }) };
@@ -126,10 +127,10 @@ export function presentRow(principal: Principal, deviceId: string, response: Pla
   if (response.status === 404 && isLimitedToDevices(principal)) return problemResponse("environment_not_found");
   if (response.status !== endpoints.retrieveEnvironment.successStatus) return response;
   const row = readUpstreamRow(response);
-  if (row === null) return problemResponse("upstream_invalid_response");
+  if (row === null) return refuseContent();
   if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
   // Where a server or proxy sends a response too many, the next one belongs to another request.
-  if (row.deviceId !== deviceId) return problemResponse("upstream_invalid_response");
+  if (row.deviceId !== deviceId) return refuseContent({ reason: "other_device" });
   const presented = present(principal, row);
   if (presented === row) return response;
   return { status: response.status, headers: response.headers, body: JSON.stringify(presented) };
@@ -160,8 +161,8 @@ export async function readDevice(deviceId: string, read: ReadRemote): Promise<De
   if (response.status === 404) return { kind: "read", row: null };
   if (response.status !== endpoints.retrieveEnvironment.successStatus) return refused(response);
   const row = readUpstreamRow(response);
-  const isOther = row !== null && row.deviceId !== deviceId;
-  return isOther ? refused(problemResponse("upstream_invalid_response")) : { kind: "read", row };
+  if (row === null || row.deviceId === deviceId) return { kind: "read", row };
+  return refused(refuseContent({ reason: "other_device", operation: "retrieveEnvironment" }));
 }
 
 /** Maximum number of pages that are read for a list: with 100 rows a page, 5,000 rows. */
@@ -196,7 +197,7 @@ export async function* readEnvironmentPages(
     const response = await read(endpoints.listEnvironments, {}, parameters.toString());
     if (response.status !== endpoints.listEnvironments.successStatus) return yield refuse(response);
     const list = readUpstreamList(response);
-    if (list === null) return yield refuse(problemResponse("upstream_invalid_response"));
+    if (list === null) return yield refuse(refuseContent({ reason: "invalid", operation: "listEnvironments" }));
     const { connections, hasNextPage } = list;
     yield { kind: "rows", rows: connections, bodyLength: response.body?.length ?? 0 };
     const last = connections.at(-1);

@@ -23,6 +23,7 @@ import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./en
 import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { sendRemote } from "./remote-send.ts";
 import type { Upstream, UpstreamCall } from "./upstream.ts";
+import { contentFaultOf } from "./validate-response.ts";
 
 export interface RemoteUpstreamOptions {
   readonly fetch: UpstreamFetch;
@@ -93,6 +94,14 @@ export function createRemoteUpstream(
   const forwardExtension = options.connectExtensions?.(tools);
 
   async function forward(call: UpstreamCall): Promise<PlainResponse> {
+    const response = await respond(call);
+    const fault = contentFaultOf(response);
+    const { operation } = call.endpoint;
+    if (fault !== undefined) telemetry({ type: "upstream_failed", operation, ...fault, ...success, cause: null });
+    return response;
+  }
+
+  async function respond(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
     const via = appendVia(call.request);
     if (via === null) return problemResponse("loop_detected");
@@ -128,6 +137,8 @@ export function createRemoteUpstream(
   };
 }
 
+/** The form of a response that passed `validateResponse`. */
+const success = { status: 200, contentType: "application/json" };
 const emptyList = jsonResponse(200, { connections: [], hasNextPage: false });
 const notServed = problemResponse("endpoint_not_found");
 

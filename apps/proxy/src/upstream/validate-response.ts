@@ -57,6 +57,30 @@ export function validateResponse(
   };
 }
 
+/** Why a success that passed {@link validateResponse} cannot be used, for the log. */
+export interface ContentFault {
+  readonly reason: "invalid" | "other_device";
+  /** Absent: that of the request. */
+  readonly operation?: KnownEndpoint["operation"];
+}
+
+const contentFaults = new WeakMap<PlainResponse, ContentFault>();
+
+/** Returns the problem for a success whose content cannot be used. It is reported when it becomes the response to the caller. */
+export function refuseContent(
+  fault: ContentFault = { reason: "invalid" },
+  options: { readonly detail?: string } = {},
+): PlainResponse {
+  const response = problemResponse("upstream_invalid_response", options);
+  contentFaults.set(response, fault);
+  return response;
+}
+
+/** Returns the fault of a response that {@link refuseContent} made. */
+export function contentFaultOf(response: PlainResponse): ContentFault | undefined {
+  return contentFaults.get(response);
+}
+
 /**
  * Whether a body is a JSON object without a byte order mark, which a JSON text must not begin with (RFC 8259 section 8.1). The body of a read is
  * parsed once, where it is presented and its shape is checked; here it only has to begin and end like an object. The body of a send must say whether

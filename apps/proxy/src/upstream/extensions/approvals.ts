@@ -29,6 +29,7 @@ import {
   readDevice,
 } from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
+import { refuseContent } from "../validate-response.ts";
 
 interface UpstreamApproval {
   readonly [member: string]: unknown;
@@ -172,7 +173,7 @@ function parseCursor(text: string): Cursor | undefined {
   return requestedAt === undefined || digest === undefined ? undefined : { requestedAt: Number(requestedAt), digest };
 }
 
-const invalidPage: ApprovalPage = refused(problemResponse("upstream_invalid_response"));
+const invalidPage: ApprovalPage = refused(refuseContent());
 
 const tooLong = problemResponse("upstream_response_too_large", {
   detail: "The requests for permission of a page are too long together. Request a smaller page with `limit`.",

@@ -22,6 +22,7 @@ import { isLimitedToDevices, readDevice } from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
 import type { ExtensionCall, ForwardExtension, RemoteTools } from "../remote.ts";
 import { recordOf, refuseLate } from "../upstream.ts";
+import { refuseContent } from "../validate-response.ts";
 import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
 import { type AuditFor, changeRemoteDevice } from "./devices.ts";
 import { retrieveLoggedMessage } from "./message-status.ts";
@@ -102,7 +103,7 @@ async function presentLastRuntime(
 ): Promise<PlainResponse> {
   if (response.status !== endpoints.retrieveLastRuntime.successStatus) return response;
   const runtime = parseJsonObject(response.body);
-  if (!v.is(LastRuntimeSchema, runtime)) return problemResponse("upstream_invalid_response");
+  if (!v.is(LastRuntimeSchema, runtime)) return refuseContent();
   if (isLimitedToDevices(principal)) {
     const device = await readDevice(runtime.deviceId, read);
     if (device.kind === "refused") return device.response;

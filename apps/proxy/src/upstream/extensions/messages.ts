@@ -21,6 +21,7 @@ import type { UpstreamRequest } from "../../ports.ts";
 import { type ConnectionLookup, type LookupReads, maxRowAgeMs } from "../connections.ts";
 import { type DeviceRead, readDevice } from "../environments.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
+import { refuseContent } from "../validate-response.ts";
 
 /** Lists messages and returns the response for the caller. */
 export async function listRemoteMessages(
@@ -75,7 +76,7 @@ function presentMessages(
   const mayReadTexts = include === "text" && principal.scopes.has("view");
   const list = parseJsonObject(response.body);
   const messages = list?.["messages"];
-  if (!Array.isArray(messages) || !messages.every(isMessage)) return problemResponse("upstream_invalid_response");
+  if (!Array.isArray(messages) || !messages.every(isMessage)) return refuseContent();
   if (!messages.every(({ agentId }) => allowsAgent(principal, agentId ?? undefined))) return unselected;
   if (mayReadTexts) return response;
   const shown = messages.map(({ text: _text, textTruncated: _textTruncated, ...message }) => message);
@@ -101,6 +102,6 @@ const tooManyAgents = problemResponse("invalid_request", {
 });
 
 /** The cursor of such a page may name a message of another agent. */
-const unselected = problemResponse("upstream_invalid_response", {
+const unselected = refuseContent(undefined, {
   detail: "The upstream returned messages of agents that were not requested.",
 });
