@@ -10,22 +10,29 @@ import { createKey, revokeKey } from "./key-lifecycle.ts";
 import { credentialIdOf } from "./key-record.ts";
 import { watchSocketKeys } from "./socket-key-watch.ts";
 
-/** 60 devices, each with a key, and a clock whose timers call `onTurn`. */
-async function setUpMany(onTurn: () => void) {
+/** 110 devices, each with a key if there are so many, and a clock whose timers call `onTurn`. */
+async function setUpMany(onTurn: () => void = () => undefined, keys: number = 110) {
   const virtual = createVirtualClock();
   const run = (each: () => void) => () => {
     onTurn();
     each();
   };
-  const clock = { ...virtual, setTimer: (delayMs: number, each: () => void) => virtual.setTimer(delayMs, run(each)) };
+  let busyMs = 0;
+  const clock = {
+    ...virtual,
+    monotonic: () => virtual.monotonic() + busyMs,
+    setTimer: (delayMs: number, each: () => void) => virtual.setTimer(delayMs, run(each)),
+  };
   const keyStore = createMemoryKeyStore();
   const devices: ConnectedDevice[] = [];
-  for (let index = 0; index < 60; index += 1) {
+  for (let index = 0; index < keys; index += 1) {
     const { record } = createKey({ name: `k${index}`, tenant: "default", scopes: ["connect"] }, clock.now(), testMint);
     await keyStore.create(record);
     const credentialId = record.secrets.map(credentialIdOf)[0] ?? null;
-    const names = { deviceId: `device-${index}`, connectionName: "one" };
-    devices.push({ tenant: "default", keyId: record.id, credentialId, ...names });
+    for (let socket = index; socket < 110; socket += keys) {
+      const names = { deviceId: `device-${socket}`, connectionName: "one" };
+      devices.push({ tenant: "default", keyId: record.id, credentialId, ...names });
+    }
   }
   const sockets = fakeSockets(devices);
   const find = vi.fn<KeyStore["find"]>(keyStore.find);
@@ -34,27 +41,32 @@ async function setUpMany(onTurn: () => void) {
   await sockets.open(watchSocketKeys(sockets, { ...rules, keyStore: { ...keyStore, find }, onFailure }));
   await virtual.advance(100);
   const revoke = (keyId: string): Promise<unknown> => keyStore.update(keyId, (record) => revokeKey(record, 1));
-  return { advance: virtual.advance, devices, find, keyStore, revoke, sockets };
+  const work = (durationMs: number) => void (busyMs += durationMs);
+  return { advance: virtual.advance, clock, devices, find, keyStore, onFailure, revoke, sockets, work };
 }
 
-test("when a key changes, other work runs between the reads of the keys of many open sockets", async () => {
+test.each([
+  [1, [25, 25, 25, 25, 10]],
+  [0.25, [50, 50, 10]],
+])("when a key changes, other work runs after 10 ms of reads, each of which takes %d ms", async (readMs, perTurn) => {
   const turns: number[] = [];
-  const { advance, devices, find, revoke, sockets } = await setUpMany(() => turns.push(0));
+  const { advance, devices, find, revoke, sockets, work } = await setUpMany(() => turns.push(0));
   find.mockClear();
   const readBefore: number[] = [];
   find.mockImplementation(async () => {
     readBefore.push(turns.length);
+    work(readMs);
     return null;
   });
   await revoke(String(devices[0]?.keyId));
   await advance(100);
-  const perTurn = [...new Set(readBefore)].map((turn) => readBefore.filter((each) => each === turn).length);
-  expect([find.mock.calls.length, Math.max(...perTurn), sockets.connectedDevices()]).toEqual([60, 25, []]);
+  const reads = [...new Set(readBefore)].map((turn) => readBefore.filter((each) => each === turn).length);
+  expect([reads, sockets.connectedDevices()]).toEqual([perTurn, []]);
 });
 
 test("the socket of a key that is revoked while many others are checked is closed within 100 ms", async () => {
-  const { advance, devices, find, keyStore, revoke, sockets } = await setUpMany(() => undefined);
-  const [first, last] = [String(devices[0]?.keyId), String(devices[59]?.keyId)];
+  const { advance, devices, find, keyStore, revoke, sockets } = await setUpMany();
+  const [first, last] = [String(devices[0]?.keyId), String(devices[109]?.keyId)];
   let checks = 0;
   find.mockImplementation(async (id) => {
     const record = await keyStore.find(id);
@@ -64,4 +76,39 @@ test("the socket of a key that is revoked while many others are checked is close
   await revoke(String(devices[1]?.keyId));
   await advance(100);
   expect(sockets.connectedDevices()).toEqual(devices.slice(2));
+});
+
+test("a key with many sockets is read once per check", async () => {
+  const { advance, devices, find, revoke, sockets } = await setUpMany(undefined, 2);
+  find.mockClear();
+  await revoke(String(devices[0]?.keyId));
+  await advance(100);
+  expect([find.mock.calls.length, sockets.connectedDevices()]).toEqual([2, devices.slice(55)]);
+});
+
+test("the socket of a key that expires while others are checked is closed after the check", async () => {
+  const { advance, clock, devices, find, keyStore, sockets } = await setUpMany();
+  const [first, last] = [String(devices[0]?.keyId), String(devices[109]?.keyId)];
+  const read = Promise.withResolvers<null>();
+  find.mockImplementation((id) => (id === last ? read.promise : keyStore.find(id)));
+  const expiresAt = clock.now() + 200;
+  await keyStore.update(first, (record) => ({ ...record, expiresAt }));
+  await advance(300);
+  expect(sockets.connectedDevices()).toHaveLength(110);
+  read.resolve(null);
+  await advance(100);
+  expect(sockets.connectedDevices()).toEqual(devices.slice(1, 109));
+});
+
+test("when the check of some sockets fails, the others are checked, and all are checked again", async () => {
+  const { advance, devices, onFailure, revoke, sockets } = await setUpMany();
+  vi.spyOn(sockets, "closeEnded").mockImplementationOnce(() => {
+    throw new Error("broken");
+  });
+  await revoke(String(devices[0]?.keyId));
+  await revoke(String(devices[109]?.keyId));
+  await advance(100);
+  expect([sockets.connectedDevices(), onFailure.mock.calls]).toEqual([devices.slice(0, 109), [[new Error("broken")]]]);
+  await advance(1_100);
+  expect(sockets.connectedDevices()).toEqual(devices.slice(1, 109));
 });

@@ -1,6 +1,6 @@
 /** Closes open sockets of devices and viewers when their keys, tokens or tenants no longer permit them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
-import { type Clock, inBatches } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import type { DeviceAllowlist, Principal } from "@letta-environments/schema";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { credentialOf, type KeyRecord } from "./key-record.ts";
@@ -20,8 +20,10 @@ import { createCloseUntagged, type TaggedSockets } from "./socket-tags.ts";
 const checkIntervalMs = 50;
 /** The pause after the store could not be read, in milliseconds. */
 const retryMs = 1_000;
-/** How many sockets are checked before other work runs. Reading a key from SQLite blocks the process. */
-const socketsPerTurn = 25;
+/** How long sockets are checked before other work runs, in milliseconds. Reading a key from SQLite blocks the process. */
+const turnMs = 10;
+/** How many sockets are checked before the time is read. */
+const socketsPerPart = 25;
 
 /** Sockets that can be listed and closed. */
 export interface WatchedSockets extends Required<DeviceSockets>, TaggedSockets {
@@ -233,9 +235,15 @@ async function inParts(
 ): Promise<void> {
   const running: Promise<void>[] = [];
   const errors: unknown[] = [];
-  await inBatches(clock, holders, socketsPerTurn, async (part) => {
+  let turnEndsMs = clock.monotonic() + turnMs;
+  for (let start = 0; start < holders.length; start += socketsPerPart) {
+    if (clock.monotonic() >= turnEndsMs) {
+      await sleep(clock, 0);
+      turnEndsMs = clock.monotonic() + turnMs;
+    }
+    const part = holders.slice(start, start + socketsPerPart);
     running.push(checkPart(part).catch((cause: unknown) => void errors.push(cause)));
-  });
+  }
   await Promise.all(running);
   if (errors.length > 0) throw errors[0];
 }
