@@ -175,12 +175,16 @@ describe("device changes with a remote upstream", () => {
     },
   );
 
-  test("a change whose success has no row is unknown in the audit log", async () => {
-    const world = await setUp(() => jsonResponse(200, { later: true }));
+  test.each([
+    ["no row", { later: true }, "invalid"],
+    ["the row of another device", { ...row, deviceId: "d2" }, "other_device"],
+  ])("a change whose success has %s is unknown in the audit log", async (_content, body, reason) => {
+    const world = await setUp(() => jsonResponse(200, body));
     expect(codeOf(await change(world, world.admin.key, { body: { tags: ["ci"] } }))).toBe(
       "502 upstream_invalid_response",
     );
     expect(await world.changes()).toEqual(["device_change_started", "device_change_unknown"]);
+    expect(world.events).toContainEqual(expect.objectContaining({ operation: "updateEnvironment", reason }));
   });
 
   test("a device that the key cannot access is 404 like an unknown one, and nothing is forwarded", async () => {
