@@ -1,8 +1,11 @@
 /** Bodies that the HTTP server itself refuses, after the gateway has begun to handle their requests. */
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
+import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import { startNodeServer } from "./support/node-server.ts";
 import { openSocket, parseResponse, readToEnd, requestHead } from "./support/raw-http.ts";
+import { issueTestKey } from "./support/test-proxy.ts";
 
 test.each([
   ["does not arrive in time", 408, { "content-length": "100" }, '{"agentId":'],
@@ -27,5 +30,40 @@ test.each([
       { type: "request", requestId: "body-1", status, errorCode: "invalid_request" },
     ]);
     expect(server.upstreamRequests).toEqual([]);
+  },
+);
+
+/** Starts a send whose body breaks off, and resolves once its key is looked up, which takes until `respond` is called. */
+async function beginSend() {
+  const keyStore = createMemoryKeyStore();
+  const [asked, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const find: typeof keyStore.find = async (id) => {
+    asked.resolve();
+    await held.promise;
+    return keyStore.find(id);
+  };
+  const server = await startNodeServer(undefined, { ports: { keyStore: { ...keyStore, find } } });
+  onTestFinished(() => server.connections.close());
+  const { key } = await issueTestKey(keyStore, server.clock);
+  const socket = await openSocket(server.url);
+  const fields = { authorization: `Bearer ${key}`, "content-type": "application/json", "transfer-encoding": "chunked" };
+  socket.write(requestHead("POST", "/v1/environments/c/messages", fields));
+  await asked.promise;
+  return { ...server, socket, respond: () => held.resolve() };
+}
+
+test.each([
+  ["malformed", 400, (socket: Socket) => void socket.write("2\r\n{ \r\nZZ\r\n")],
+  ["not complete when its caller closes its side", 499, (socket: Socket) => void socket.end("2\r\n{ \r\n")],
+])(
+  "the log has the status of a request whose body was refused before the gateway read it: %s",
+  async (_body, status, sendBody) => {
+    const { events, respond, socket } = await beginSend();
+    const response = readToEnd(socket);
+    sendBody(socket);
+    expect(parseResponse(await response).status).toBe(400);
+    respond();
+    await expect.poll(() => events).toHaveLength(1);
+    expect(events).toMatchObject([{ type: "request", status }]);
   },
 );

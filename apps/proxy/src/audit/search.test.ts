@@ -177,6 +177,22 @@ test("a record has its outcome on every page, and can be filtered by it, even if
   expect(pagesOf(tail, { limit: 1, outcome: "failed" })).toEqual(["1 send_started failed"]);
 });
 
+test("the end of a send is found among the 2,000 records after the cursor, and other work runs meanwhile", () => {
+  const searchBehind = (count: number) => {
+    const later = Array.from({ length: count - 1 }, (_, index) => ({ time: 2 + index, type: "writer_opened" }));
+    const w = [send(1, "s1"), ...later, finished(count + 1, "s1", 200)];
+    return searchInTurns(tailOf({ w }), { ...everything, before: 2 }, null);
+  };
+  const outcomeBehind = (count: number) => {
+    const search = searchBehind(count);
+    let step = search.next();
+    for (; step.done !== true; step = search.next());
+    return step.value.records[0]?.outcome;
+  };
+  expect([101, 2_000, 2_001].map(outcomeBehind)).toEqual(["ok", "ok", null]);
+  expect([...searchBehind(1_200)]).toHaveLength(2);
+});
+
 test("the records of a gateway that runs long are found behind any number of later writers", () => {
   const later = Array.from({ length: 3_000 }, (_, index) => [`w${index}`, [{ time: index, type: "writer_opened" }]]);
   const tail = tailOf({ ...(Object.fromEntries(later) as Record<string, Entry[]>), gateway: [send(5_000, "s1")] });
@@ -251,6 +267,13 @@ test("records name a gateway key if one was changed or used; those of tokens, of
   for (const keyId of ["jwt:0123456789abcdef0123456789abcdef", "passthrough:0123456789abcdef0123456789abcdef"]) {
     expect(names(send(1, "s1", { keyId }), finished(2, "s1", 200))).toBe(false);
   }
+});
+
+test("a gateway key is found behind long records", () => {
+  const long = Array.from({ length: 5 }, (_, time) =>
+    send(time, `s${time}`, { keyId: "jwt:1", more: "a".repeat(300_000) }),
+  );
+  expect(namesGatewayKey(tailOf({ w: [send(0, "s", { keyId: "0aB1cD2eF3gH" }), ...long] }))).toBe(true);
 });
 
 test("a search of long records lets other work run, ends a page after 512 Ki characters, and the next page continues", () => {
