@@ -187,10 +187,10 @@ test("while a gateway runs, no command changes tables of an older version: each 
 test("only changed tables are migrated, after a backup, so the older version can still read the other files", async () => {
   await start();
   await proxy?.stop();
-  expect(versionsOf(dataDir)).toEqual([3, 10, 0, 0]);
+  expect(versionsOf(dataDir)).toEqual([3, 11, 0, 0]);
   expect((await readdir(dataDir)).filter((name) => name.includes("backup")).toSorted()).toEqual([
     "audit.sqlite.before-v3.backup",
-    "environments.sqlite.before-v10.backup",
+    "environments.sqlite.before-v11.backup",
   ]);
 });
 
@@ -218,19 +218,19 @@ test.each(files)(
   async (name) => {
     const path = join(dataDir, name);
     const database = openSqlite(path);
-    if (name === "environments.sqlite") database.exec("UPDATE environment_schema SET version = 11");
-    else database.exec("PRAGMA user_version = 11");
+    if (name === "environments.sqlite") database.exec("UPDATE environment_schema SET version = 12");
+    else database.exec("PRAGMA user_version = 12");
     database.close();
     const before = await readFile(path);
     const config = join(dataDir, "proxy.config.json");
     await writeFile(config, JSON.stringify({ rateLimits: { store: "sqlite" } }));
-    const known = { "audit.sqlite": 3, "environments.sqlite": 10 }[name] ?? 1;
+    const known = { "audit.sqlite": 3, "environments.sqlite": 11 }[name] ?? 1;
     const failure = await runLettaProxy(["start", "--port", "0", "--data-dir", dataDir, "--config", config], env).catch(
       (cause: { readonly stderr: string; readonly code: number }) => cause,
     );
     expect(failure).toMatchObject({
       code: 1,
-      stderr: `letta-proxy: ${path} cannot be opened: the tables have version 11, and this program knows ${known}: a newer program wrote them\n`,
+      stderr: `letta-proxy: ${path} cannot be opened: the tables have version 12, and this program knows ${known}: a newer program wrote them\n`,
     });
     expect((await readFile(path)).equals(before)).toBe(true);
   },

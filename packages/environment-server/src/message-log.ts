@@ -54,6 +54,8 @@ export interface StoredMessage {
   readonly deliveryId: string;
   /** The sender's policy for requests for permission in the turn; `null` if there is none. */
   readonly approvalPolicy: ApprovalPolicy | null;
+  /** The tenant of its row, for a log without the rows. Need not be returned. Without it, the row counts as a tenant of its own. */
+  readonly tenant?: string;
   readonly status: MessageProgress;
   readonly sentAt: number;
   readonly updatedAt: number;
@@ -112,9 +114,9 @@ export interface MessageLog {
   /** Returns the messages of a row that have not ended, the latest first. */
   findOpenMessages(environmentId: string, limit: number): Promise<readonly StoredMessage[]>;
   /**
-   * Removes messages that are older than their retention or exceed its limits, the oldest first, at most `limit` of each. Returns
-   * whether there may be more. To stay within the limits, a message that has not ended loses at most its reply, because its policy still counts: only
-   * if nothing else is left to remove, the row with the most loses its oldest ones.
+   * Removes messages that are older than their retention or exceed its limits, at most `limit` of each. Returns whether there may be more. Messages
+   * that have ended are removed first, the oldest first. Then others lose their replies, the oldest first, because their policies still count. Only if
+   * there are too many messages, and none has ended, the tenant with the most loses some: the oldest of its row with the most.
    *
    * @param nowMs wall time by which they expire; may be earlier than the time of the latest messages
    */

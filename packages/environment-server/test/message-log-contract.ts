@@ -45,7 +45,7 @@ const inState = (state: MessageState, change: Partial<StoredMessage> = {}): Stor
   ...change,
 });
 
-/** The contract suite of a store for the statuses of messages. Where a log has rows, `env-1` and `env-2` exist. */
+/** The contract suite of a store for the statuses of messages. Where a log has rows, it has `env-1` and `env-2` of the tenant `acme`, and `env-3` of `other`. */
 export function describeMessageLogContract(
   name: string,
   create: (limits?: MessageLogLimits) => LogUnderTest<MessageLog> | Promise<LogUnderTest<MessageLog>>,
@@ -260,23 +260,24 @@ export function describeMessageLogContract(
         expect(await Promise.all(["m-10", "m-11", "m-19"].map(isStored))).toEqual([false, true, true]);
       });
 
-      test("when the texts of all messages are too long, without their own text", async () => {
+      test("when the texts of all messages are too long, with their own text as long as others have ended", async () => {
         await open({ maxReplies: 1_000 });
         const reply = { text: 'x"}\\'.repeat(25), isTruncated: false };
         await log.saveMessages([running, ...numbered(20, { status: { ...message.status, reply } })]);
         await prune();
-        const status = { ...running.status, reply: null };
-        expect(await log.findOpenMessages("env-2", 10)).toEqual([{ ...running, status }]);
+        expect(await log.findOpenMessages("env-2", 10)).toEqual([running]);
         expect(await Promise.all(["m-8", "m-19"].map(isStored))).toEqual([false, true]);
       });
 
-      test("when all texts belong to such messages, which lose only these", async () => {
+      test("when all texts belong to such messages, which lose only these, the oldest first", async () => {
         await open({ maxReplies: 1_000 });
         const reply = { text: 'x","isTruncated\\'.repeat(100), isTruncated: true };
         const long = { ...running, status: { ...running.status, reply } };
-        await log.saveMessages([long, ...numbered(5, { status: { ...long.status, state: "unknown" } })]);
+        const unknown = numbered(9, { status: { ...running.status, state: "unknown" } });
+        await log.saveMessages([long, ...unknown]);
         await prune();
-        expect(await log.findOpenMessages("env-1", 10)).toHaveLength(5);
+        const texts = (await log.findOpenMessages("env-1", 10)).map((one) => one.status.reply?.text).toReversed();
+        expect(texts).toEqual([...Array(4).fill(undefined), ...Array(5).fill("pong")]);
         const status = { ...running.status, reply: null };
         expect(await log.findOpenMessages("env-2", 10)).toEqual([{ ...running, status }]);
       });
@@ -290,13 +291,59 @@ export function describeMessageLogContract(
         expect(await Promise.all(["m-10", "m-11"].map(isStored))).toEqual([false, true]);
       });
 
-      test("even if no message has ended: then the row with the most loses its oldest", async () => {
-        await open({ maxPerRow: 20, maxMessages: 10 });
-        const unknown = numbered(25, { status: { ...message.status, state: "unknown" } });
-        await log.saveMessages([running, ...unknown]);
+      test("when there are too many in their row, however many of them precede those that have ended", async () => {
+        await open({ maxPerRow: 40 });
+        const unknown = inState("unknown").status;
+        const isOpen = (index: number): boolean => index < 30 || index === 31;
+        await log.saveMessages(numbered(50).map((one, index) => (isOpen(index) ? { ...one, status: unknown } : one)));
         await prune();
-        expect(await log.findOpenMessages("env-2", 10)).toEqual([running]);
-        expect(await Promise.all(["m-15", "m-16", "m-24"].map(isStored))).toEqual([false, true, true]);
+        const left = await log.listMessages({ environmentId: "env-1", after: null, withReplies: false, limit: 100 });
+        const others = [31, 41, 42, 43, 44, 45, 46, 47, 48, 49];
+        const numbers = [...Array.from({ length: 30 }, (_, index) => index), ...others];
+        expect(left.map(({ messageId }) => messageId).toReversed()).toEqual(numbers.map((number) => `m-${number}`));
+      });
+
+      test("however many of them precede those that have ended, which are removed the oldest first", async () => {
+        const unfinished = numbered(20_001, { status: { ...message.status, state: "unknown", reply: null } });
+        await open({ maxMessages: unfinished.length + 3 });
+        const ended = (scope: StoredMessage["scope"], sentAt: number): StoredMessage[] =>
+          numbered(3, { scope }).map((one, index) => ({ ...one, messageId: `ended-${index}`, sentAt: sentAt + index }));
+        for (let from = 0; from < unfinished.length; from += 1_000)
+          await log.saveMessages(unfinished.slice(from, from + 1_000));
+        await log.saveMessages([...ended(elsewhere, 50_000), ...ended(message.scope, 60_000)]);
+        await prune();
+        expect(await log.readMessages("env-1", "m-0", 1)).toHaveLength(1);
+        expect(await Promise.all(["ended-0", "ended-1", "ended-2"].map(isStored))).toEqual([true, true, true]);
+        expect(await log.readMessages("env-2", "ended-2", 1)).toEqual([]);
+      }, 60_000);
+
+      test("even if none has ended: then the tenant with the most loses the oldest of its row with the most", async () => {
+        await open({ maxPerRow: 20, maxMessages: 18 });
+        const unknownIn = (tenant: string, environmentId: string, count: number): readonly StoredMessage[] =>
+          numbered(count, {
+            ...{ tenant, scope: { ...message.scope, environmentId } },
+            status: { ...message.status, state: "unknown" },
+          });
+        await log.saveMessages([
+          ...unknownIn("other", "env-3", 8),
+          ...unknownIn("acme", "env-2", 5),
+          ...unknownIn("acme", "env-1", 7),
+        ]);
+        await prune();
+        const left = ["env-1", "env-2", "env-3"].map((environmentId) => log.findOpenMessages(environmentId, 10));
+        expect((await Promise.all(left)).map((found) => found.length)).toEqual([5, 5, 8]);
+        expect(await Promise.all(["m-1", "m-2"].map(isStored))).toEqual([false, true]);
+      });
+
+      test("even if another tenant had more before: those that were removed do not count", async () => {
+        await open({ maxMessages: 8 });
+        const status = { ...message.status, state: "unknown" as const };
+        const other = { tenant: "other", scope: { ...message.scope, environmentId: "env-3" } };
+        await log.saveMessages(numbered(13, other).map((one, index) => (index < 10 ? one : { ...one, status })));
+        await log.saveMessages(numbered(7, { tenant: "acme", status }));
+        await prune();
+        expect(await log.findOpenMessages("env-1", 10)).toHaveLength(5);
+        expect(await log.findOpenMessages("env-3", 10)).toHaveLength(3);
       });
     });
 

@@ -76,14 +76,14 @@ function isPermitted(sql: string, search: string): boolean {
 /** Skipped rows are read, too. An environment has few conversations. */
 const skipping = /^(?!.* WHERE environment_id = \? ).* OFFSET \?/;
 
-/** Tables with one row, and with one for each tenant whose events are read. */
-const smallTables = /^SCAN environment_(?:change_(?:log|recording)|approval_count)$/;
+/** Tables with one row, and with one for each tenant whose events are read. What subqueries find is read by other steps. */
+const smallTables = /^SCAN (?:environment_(?:change_(?:log|recording)|approval_count)|\(subquery-\d+\))$/;
+
+/** Indexes of what a full log of messages removes first. The statements have no other condition, and a limit. */
+const firstRemoved = / USING INDEX environment_message_status_(?:ended|open_reply)$/;
 
 /** At the start, a server looks once for times in the future. */
 const atStart = /^UPDATE \w+ SET (\w+) = \? WHERE \1 > \?$/;
-
-/** A full log of messages looks at a limited number of the oldest ones. */
-const limitedScan = / ORDER BY sent_at LIMIT (?:1 OFFSET )?20000\)/;
 
 function createRecordingStore() {
   const database = openSqlite(":memory:");
@@ -132,7 +132,10 @@ it("no statement reads more rows than it needs, however many are stored", async 
     .flatMap((sql) => planOf(sql).map((step) => ({ sql, step })))
     .filter(({ sql, step }) => {
       const search = /^SEARCH .*\((.*)\)$/.exec(step)?.[1];
-      const isScan = /^SCAN (?!.*VIRTUAL TABLE)/.test(step) && !smallTables.test(step) && !limitedScan.test(sql);
+      const isScan =
+        /^SCAN (?!.*VIRTUAL TABLE)/.test(step) &&
+        !smallTables.test(step) &&
+        !(firstRemoved.test(step) && sql.endsWith(" ORDER BY sent_at LIMIT ?)"));
       return isScan || skipping.test(sql) || (search !== undefined && !isPermitted(sql, search));
     });
   database.close();

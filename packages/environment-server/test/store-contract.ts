@@ -19,6 +19,7 @@ export function describeStoreContract(
   const createWithRows = async (limits: EnvironmentStoreLimits): Promise<LogUnderTest<EnvironmentStore>> => {
     const store = createStore(limits);
     for (const environmentId of ["env-1", "env-2"]) await store.enrol(enrolmentOf(environmentId));
+    await store.enrol({ ...enrolmentOf("env-3"), tenant: "other" });
     return {
       log: store,
       async removeRow(environmentId) {

@@ -6,11 +6,18 @@ import type { ValkeyConnection } from "@letta-environments/platform";
 import { connectValkey } from "@letta-environments/platform/valkey";
 import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type ChangeLimits, ChangesLostError, type NewChange, type ChangeLog } from "../src/index.ts";
+import {
+  type ChangeLimits,
+  type ChangeLog,
+  ChangesLostError,
+  type MessageState,
+  type NewChange,
+  type StoredMessage,
+} from "../src/index.ts";
 import { createValkeyApprovalLog, createValkeyChangeLog, createValkeyMessageLog } from "../src/valkey/index.ts";
 import { describeApprovalLogContract } from "./approval-log-contract.ts";
 import { describeChangeLogContract } from "./change-log-contract.ts";
-import { describeMessageLogContract } from "./message-log-contract.ts";
+import { describeMessageLogContract, message } from "./message-log-contract.ts";
 import { separateLog } from "./support/log-under-test.ts";
 
 const newEpoch = (): string => randomBytes(8).toString("hex");
@@ -59,6 +66,43 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
   describeChangeLogContract("in Valkey", (limits) =>
     createValkeyChangeLog(shared, { prefix: newPrefix(), newEpoch, limits }),
   );
+
+  test("messages that an earlier version stored are listed, removed in the same order as others, and expire", async () => {
+    const prefix = newPrefix();
+    const limits = { durationMs: 1_000, maxPerRow: 10, maxMessages: 3, maxReplies: 1e6 };
+    const log = createValkeyMessageLog(shared, { prefix, limits });
+    const saved = ["unknown", "finished", "unknown", "finished", "finished"].map((state, index): StoredMessage => {
+      const status = { ...message.status, state: state as MessageState };
+      return { ...message, messageId: `m-${index}`, sentAt: 1_000 + index, status };
+    });
+    const left = async (): Promise<string[]> => {
+      const filter = { environmentId: "env-1", after: null, withReplies: true, limit: 100 };
+      return (await log.listMessages(filter)).map(({ messageId }) => messageId).toReversed();
+    };
+    await log.saveMessages(saved);
+    const key = `{${prefix}:messages}`;
+    const places = saved.flatMap(({ messageId, sentAt }) => [
+      String(sentAt),
+      JSON.stringify(["env-1", messageId, "agent-1", "default"]),
+    ]);
+    await shared.command(["DEL", `${key}:tenants`, `${key}:totals`, `${key}:rows:env-1`]);
+    await shared.command(["ZADD", `${key}:sent`, "XX", ...places]);
+    expect(await left()).toEqual(["m-0", "m-1", "m-2", "m-3", "m-4"]);
+    while (await log.pruneMessages(1_500, 2));
+    expect(await left()).toEqual(["m-0", "m-2", "m-4"]);
+    while (await log.pruneMessages(2_002, 2));
+    expect(await left()).toEqual(["m-4"]);
+    await log.saveMessages(saved.slice(0, 4).map((one) => ({ ...one, deliveryId: "msg-2", sentAt: 3_000 })));
+    while (await log.pruneMessages(1_500, 2));
+    expect(await left()).toEqual(["m-0", "m-2", "m-3"]);
+    // It does not count the messages that it removes.
+    await shared.command(["ZADD", `${key}:totals`, "99", "gone"]);
+    await shared.command(["ZADD", `${key}:rows:gone`, "99", "env-9"]);
+    await log.saveMessages(saved.slice(0, 1).map((one) => ({ ...one, messageId: "m-5", sentAt: 4_000 })));
+    await log.saveMessages(saved.slice(0, 1).map((one) => ({ ...one, messageId: "m-6", sentAt: 5_000 })));
+    while (await log.pruneMessages(1_500, 2));
+    expect(await left()).toEqual(["m-2", "m-5", "m-6"]);
+  });
 
   /** A log of changes with its own server. */
   async function launchChanges(directory?: string) {

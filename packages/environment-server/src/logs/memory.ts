@@ -49,17 +49,20 @@ export function createMemoryMessageLog({
     for (const message of [...ended, ...open].slice(0, count)) messages.delete(messageKeyOf(message));
   }
 
-  /** Shortens the log by `count` messages, or their texts. Returns whether it has changed. */
-  function shorten(count: number, isTooLong: boolean): boolean {
-    const all = latestFirst([...messages.values()]).toReversed();
-    const found = all.filter(({ status }) => hasEnded(status) || (isTooLong && status.reply !== null)).slice(0, count);
-    const [ended, open] = partition(found);
-    for (const message of ended) messages.delete(messageKeyOf(message));
-    for (const message of open) messages.set(messageKeyOf(message), withoutReply(message));
-    if (found.length > 0) return true;
-    const rows = [...Map.groupBy(all, ({ scope }) => scope.environmentId).values()];
-    removeOldest(rows.toSorted((left, right) => right.length - left.length)[0] ?? [], count);
-    return all.length > 0;
+  /** Shortens the log by `count` messages that have ended, or texts of others, or by `excess` messages. Returns whether it has changed. */
+  function shorten(count: number, excess: number, isTooLong: boolean): boolean {
+    const [ended, open] = partition(latestFirst([...messages.values()]).toReversed());
+    for (const message of ended.slice(0, count)) messages.delete(messageKeyOf(message));
+    if (ended.length > 0) return true;
+    const texts = isTooLong ? open.filter(({ status }) => status.reply !== null) : [];
+    for (const message of texts.slice(0, count)) messages.set(messageKeyOf(message), withoutReply(message));
+    if (texts.length > 0 || excess <= 0) return texts.length > 0;
+    const ofTenant = largestGroup(open, ({ tenant, scope }) => tenant ?? scope.environmentId);
+    removeOldest(
+      largestGroup(ofTenant, ({ scope }) => scope.environmentId),
+      excess,
+    );
+    return true;
   }
 
   return {
@@ -98,8 +101,8 @@ export function createMemoryMessageLog({
       }
       const length = [...messages.values()].reduce((sum, { status }) => sum + (status.reply?.text.length ?? 0), 0);
       const isTooLong = length > maxReplies;
-      const excess = isTooLong ? limit : Math.min(messages.size - maxMessages, limit);
-      return excess > 0 && shorten(excess, isTooLong);
+      const excess = Math.min(messages.size - maxMessages, limit);
+      return (excess > 0 || isTooLong) && shorten(isTooLong ? limit : excess, excess, isTooLong);
     },
     async removeRows(environmentIds) {
       removedRows.add(environmentIds);
@@ -111,6 +114,14 @@ export function createMemoryMessageLog({
 /** Separates the messages that have ended from the others. */
 function partition(messages: readonly StoredMessage[]): [ended: StoredMessage[], open: StoredMessage[]] {
   return [messages.filter(({ status }) => hasEnded(status)), messages.filter(({ status }) => !hasEnded(status))];
+}
+
+function largestGroup(
+  messages: readonly StoredMessage[],
+  groupOf: (message: StoredMessage) => string,
+): readonly StoredMessage[] {
+  const groups = [...Map.groupBy(messages, groupOf).values()];
+  return groups.toSorted((left, right) => right.length - left.length)[0] ?? [];
 }
 
 function messageKeyOf({ scope, messageId }: StoredMessage): string {

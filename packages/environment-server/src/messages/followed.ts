@@ -30,12 +30,13 @@ export interface TrackedSend extends FollowedSend {
 
 /** Returns the messages of a send as they are stored. */
 export function toStored({ scope, messageIds, deliveryId, policy, ...rest }: TrackedSend): readonly StoredMessage[] {
-  const { status, sentAt, updatedAt } = rest;
+  const { tenant, status, sentAt, updatedAt } = rest;
   return messageIds.map((messageId) => ({
     scope,
     messageId,
     deliveryId,
     approvalPolicy: policy,
+    tenant,
     status,
     sentAt,
     updatedAt,

@@ -126,7 +126,7 @@ describe("messages that an earlier process did not store", () => {
     expect(await tracker.resume("env-1")).toHaveLength(3);
     expect(tracker.followed("env-1").map(({ messageId }) => messageId)).toEqual(["m-1", "m-2", "m-3"]);
     await clock.advance(1_000);
-    expect(await log.readMessages("env-1", "m-1", 1)).toEqual([unsavedOf("m-1", 1)]);
+    expect(await log.readMessages("env-1", "m-1", 1)).toEqual([{ ...unsavedOf("m-1", 1), tenant: "acme" }]);
   });
 
   test("a send of this process that was not sent is not taken for one of a killed process", async () => {

@@ -1,6 +1,5 @@
 /** {@link MessageLog} in SQLite. Triggers count the messages of each row and their text, so that the limits cost no scan. */
 import type { CommitChange, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
-import { maxFollowedMessages } from "../limits.ts";
 import type {
   MessageFilter,
   MessageLog,
@@ -15,6 +14,9 @@ const columns =
   "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
 
 const ended = "'finished', 'cancelled', 'evicted', 'failed'";
+
+/** The same, as in the conditions of indexes. */
+const hasEnded = "(state = 'finished' OR state = 'cancelled' OR state = 'evicted' OR state = 'failed')";
 
 const isRowStored = `EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})`;
 
@@ -108,7 +110,7 @@ function preparePrune(
     const { changes } = removeEnded.run(environmentId, count);
     return changes >= count || removeAny.run(environmentId, count - Number(changes)).changes > 0;
   };
-  const shorten = prepareShorten(database, removeOfRow);
+  const shorten = prepareShorten(database, removeWhere, removeOfRow);
   // With the default limit, the condition is the same as of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
     WHERE messages > ${maxPerRow} AND environment_id > '' LIMIT 1`);
@@ -136,40 +138,34 @@ function preparePrune(
         const atMost = readInteger(findLast.get(), "number") - readInteger(findFirst.get(), "number") + 1;
         const count = atMost <= maxMessages ? atMost : readInteger(countMessages.get(), "number");
         const isTooLong = readInteger(countCharacters.get(), "characters") > maxReplies;
-        if (count <= maxMessages && !isTooLong) return false;
-        return shorten(isTooLong ? limit : Math.min(count - maxMessages, limit), isTooLong);
+        const excess = Math.min(count - maxMessages, limit);
+        return (excess > 0 || isTooLong) && shorten(isTooLong ? limit : excess, excess, isTooLong);
       },
       { rows: limit },
     );
 }
 
 /**
- * Returns a function that removes the oldest messages, or only the texts of those that have not ended, and returns whether it changed anything.
- * If there are none, the row with the most of the oldest messages loses some. It reads a limited number, because many may not have ended.
+ * Returns a function that removes `count` messages that have ended, or texts of others, or `excess` messages, and returns whether it has changed
+ * anything. Each step has an index, so that messages which stay are not read.
  */
 function prepareShorten(
   database: SqliteDatabase,
+  removeWhere: (condition: string) => SqliteStatement,
   removeOfRow: (environmentId: string, count: number) => boolean,
-): (count: number, isTooLong: boolean) => boolean {
-  const find =
-    database.prepare(`SELECT rowid AS number, state IN (${ended}) AS has_ended FROM environment_message_status
-    WHERE (state IN (${ended}) OR (? AND reply IS NOT NULL)) AND sent_at <= coalesce(
-      (SELECT sent_at FROM environment_message_status ORDER BY sent_at LIMIT 1 OFFSET ${maxFollowedMessages}),
-      ${Number.MAX_SAFE_INTEGER})
-    ORDER BY sent_at LIMIT ?`);
-  const remove = database.prepare("DELETE FROM environment_message_status WHERE rowid = ?");
-  const removeReply = database.prepare("UPDATE environment_message_status SET reply = NULL WHERE rowid = ?");
-  const findRow = database.prepare(`SELECT environment_id FROM (
-      SELECT environment_id FROM environment_message_status ORDER BY sent_at LIMIT ${maxFollowedMessages})
-    GROUP BY environment_id ORDER BY count(*) DESC LIMIT 1`);
+): (count: number, excess: number, isTooLong: boolean) => boolean {
+  const removeEnded = removeWhere(hasEnded);
+  const removeReplies = database.prepare(`UPDATE environment_message_status SET reply = NULL WHERE rowid IN (
+    SELECT rowid FROM environment_message_status WHERE reply IS NOT NULL AND NOT ${hasEnded} ORDER BY sent_at LIMIT ?)`);
+  const findRow = database.prepare(`SELECT environment_id FROM environment_message_count
+    JOIN environment ON id = environment_id WHERE environment_id > ''
+    ORDER BY sum(messages) OVER (PARTITION BY tenant) DESC, messages DESC LIMIT 1`);
 
-  return (count, isTooLong) => {
-    const found = find.all(isTooLong ? 1 : 0, count);
-    for (const row of found)
-      (readInteger(row, "has_ended") === 1 ? remove : removeReply).run(readInteger(row, "number"));
-    if (found.length > 0) return true;
-    const row = findRow.get();
-    return row !== undefined && removeOfRow(readText(row, "environment_id"), count);
+  return (count, excess, isTooLong) => {
+    if (removeEnded.run(count).changes > 0) return true;
+    if (isTooLong && removeReplies.run(count).changes > 0) return true;
+    const row = excess > 0 ? findRow.get() : undefined;
+    return row !== undefined && removeOfRow(readText(row, "environment_id"), excess);
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { hasEnded } from "@letta-environments/schema";
-import { maxFollowedMessages, messageLogLimits } from "../limits.ts";
+import { messageLogLimits } from "../limits.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import { type MessageLogLimits, type MessagePosition, type StoredMessage, withoutReply } from "../message-log.ts";
 import {
@@ -45,7 +45,8 @@ export function createValkeyMessageLog(
       readMessages(await run(findOpenScript, [rowText(environmentId), limit])),
     async pruneMessages(nowMs, limit) {
       const { durationMs, maxPerRow, maxMessages, maxReplies } = limits;
-      return (await run(pruneScript, [nowMs - durationMs, limit, maxPerRow, maxMessages, maxReplies])) === 1;
+      const most = Math.min(limit, messagesPerPrune);
+      return (await run(pruneScript, [nowMs - durationMs, most, maxPerRow, maxMessages, maxReplies])) === 1;
     },
     async removeRows(environmentIds) {
       for (const id of environmentIds) await repeatScript(() => run(removeRowScript, [rowText(id), entriesPerScript]));
@@ -53,11 +54,14 @@ export function createValkeyMessageLog(
   };
 }
 
-/** A message without the members that its entry has. Records of earlier versions have no policy. */
-type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt" | "approvalPolicy"> &
+/** Maximum number of messages that one call of the script removes: some milliseconds. */
+const messagesPerPrune = 100;
+
+/** A message without its tenant and the members that its entry has. Records of earlier versions have no policy. */
+type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt" | "tenant" | "approvalPolicy"> &
   Partial<Pick<StoredMessage, "approvalPolicy">>;
 
-function writeMessage({ scope, messageId, sentAt, ...record }: StoredMessage): readonly (string | number)[] {
+function writeMessage({ scope, messageId, sentAt, tenant, ...record }: StoredMessage): readonly (string | number)[] {
   const { environmentId } = scope;
   const entry = entryOf(environmentId, { ...scope, messageId });
   const { status } = record;
@@ -67,6 +71,7 @@ function writeMessage({ scope, messageId, sentAt, ...record }: StoredMessage): r
     hasEnded(status) ? 0 : 1,
     sentAt,
     status.reply?.text.length ?? 0,
+    tenant ?? environmentId,
     JSON.stringify(record),
   ];
 }
@@ -95,6 +100,7 @@ function readMessages(reply: ValkeyReply): readonly StoredMessage[] {
 
 const prelude = `${rowPrelude}
 local sent, lengths, characters, full = base .. ':sent', base .. ':lengths', base .. ':characters', base .. ':full-rows'
+local tenants, totals = base .. ':tenants', base .. ':totals'
 local function ofRow(row) return base .. ':row:' .. row end
 local function openOf(row) return base .. ':open:' .. row end
 local function setLength(entry, length)
@@ -103,27 +109,54 @@ local function setLength(entry, length)
   if length == 0 then redis.call('HDEL', lengths, entry) else redis.call('HSET', lengths, entry, length) end
   redis.call('INCRBY', characters, length - before)
 end
-local function remove(entry)
-  local row = rowOf(entry)
-  setLength(entry, 0)
-  redis.call('HDEL', records, entry)
-  redis.call('ZREM', names, entry)
-  redis.call('ZREM', sent, entry)
-  redis.call('ZREM', ofRow(row), entry)
-  redis.call('ZREM', openOf(row), entry)
+-- A full log removes messages in the order of this set: those that have ended, those with a text, others; each by time.
+local afterEnded, afterTexts = 1e15, 2e15
+local function timeOf(entry) return redis.call('ZSCORE', ofRow(rowOf(entry)), entry) end
+local function place(entry, at, isOpen, hasText)
+  redis.call('ZADD', sent, (not isOpen and 0 or hasText and afterEnded or afterTexts) + at, entry)
+end
+-- Counts the messages of a row for its tenant.
+local function count(row, tenant)
+  local rows, messages = base .. ':rows:' .. tenant, redis.call('ZCARD', ofRow(row))
+  redis.call('ZINCRBY', totals, messages - tonumber(redis.call('ZSCORE', rows, row) or '0'), tenant)
+  redis.call('ZADD', rows, messages, row)
+  if messages > 0 then return end
+  redis.call('ZREM', rows, row)
+  redis.call('HDEL', tenants, row)
+  redis.call('ZREMRANGEBYSCORE', totals, 0, 0)
+end
+local function remove(entries)
+  if #entries == 0 then return end
+  local rows, length = {}, 0
+  for i, before in ipairs(redis.call('HMGET', lengths, unpack(entries))) do
+    local row = rowOf(entries[i])
+    rows[row] = rows[row] or {}
+    table.insert(rows[row], entries[i])
+    length = length + (tonumber(before) or 0)
+  end
+  redis.call('DECRBY', characters, length)
+  for _, hash in ipairs({ lengths, records }) do redis.call('HDEL', hash, unpack(entries)) end
+  for _, set in ipairs({ names, sent }) do redis.call('ZREM', set, unpack(entries)) end
+  for row, own in pairs(rows) do
+    redis.call('ZREM', ofRow(row), unpack(own))
+    redis.call('ZREM', openOf(row), unpack(own))
+    local tenant = redis.call('HGET', tenants, row)
+    -- Rows of earlier versions have none before their next message.
+    if tenant then count(row, tenant) end
+  end
 end
 local function found(entries)
   local reply = {}
   for _, entry in ipairs(entries) do
     reply[#reply + 1] = entry
-    reply[#reply + 1] = redis.call('ZSCORE', sent, entry)
+    reply[#reply + 1] = timeOf(entry)
     reply[#reply + 1] = redis.call('HGET', records, entry)
   end
   return reply
 end
 `;
 
-/** ARGV from 3 on: messages of a row, then for each message its entry, row, whether it is open, the time, the length of its text, its record. */
+/** ARGV from 3 on: messages of a row, then for each message its entry, row, whether it is open, the time, the length of its text, its tenant, its record. */
 const saveScript = `${prelude}${savePrelude}
 local maxPerRow = tonumber(ARGV[3])
 -- The same send has ended. In a text, a quote follows a backslash, so this finds only the member.
@@ -132,15 +165,18 @@ local function isLate(entry, row, isOpen, record)
   local send = string.match(record, '"deliveryId":"[^"]*"')
   return before and send and string.find(before, send, 1, true) ~= nil
 end
-for i = 4, #ARGV, 6 do
+for i = 4, #ARGV, 7 do
   local entry, row, isOpen, at = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if not isRemoved(row) and not isLate(entry, row, isOpen, ARGV[i + 5]) then
-    redis.call('HSET', records, entry, ARGV[i + 5])
-    redis.call('ZADD', names, 0, entry)
-    redis.call('ZADD', sent, at, entry)
+  if not isRemoved(row) and not isLate(entry, row, isOpen, ARGV[i + 6]) then
+    redis.call('HSET', records, entry, ARGV[i + 6])
     redis.call('ZADD', ofRow(row), at, entry)
     if isOpen == '1' then redis.call('ZADD', openOf(row), at, entry) else redis.call('ZREM', openOf(row), entry) end
     setLength(entry, tonumber(ARGV[i + 4]))
+    place(entry, at, isOpen == '1', ARGV[i + 4] ~= '0')
+    if redis.call('ZADD', names, 0, entry) == 1 then
+      redis.call('HSET', tenants, row, ARGV[i + 5])
+      count(row, ARGV[i + 5])
+    end
     if redis.call('ZCARD', ofRow(row)) > maxPerRow then redis.call('SADD', full, row) end
   end
 end
@@ -149,7 +185,7 @@ end
 /** ARGV: prefix of the entries, limit. Returns the entry, time and record of each, the latest first. */
 const readScript = `${prelude}
 local entries, times = startingWith(ARGV[1]), {}
-for _, entry in ipairs(entries) do times[entry] = tonumber(redis.call('ZSCORE', sent, entry)) end
+for _, entry in ipairs(entries) do times[entry] = tonumber(timeOf(entry)) end
 table.sort(entries, function(left, right) return times[left] > times[right] end)
 for i = #entries, tonumber(ARGV[2]) + 1, -1 do entries[i] = nil end
 return found(entries)
@@ -165,7 +201,7 @@ local entries, offset, isBehind = {}, 0, after == ''
 while #entries < limit do
   local found = redis.call('ZREVRANGEBYSCORE', ofRow(row), from, '-inf', 'LIMIT', offset, step)
   for _, entry in ipairs(found) do
-    isBehind = isBehind or tonumber(redis.call('ZSCORE', sent, entry)) < tonumber(from)
+    isBehind = isBehind or tonumber(timeOf(entry)) < tonumber(from)
     if isBehind and #entries < limit then entries[#entries + 1] = entry end
     isBehind = isBehind or entry == after
   end
@@ -189,59 +225,64 @@ local function removeReply(entry)
   local record = string.gsub(redis.call('HGET', records, entry), '"reply":{"text":".-","isTruncated":%a+}', '"reply":null', 1)
   redis.call('HSET', records, entry, record)
   setLength(entry, 0)
+  place(entry, timeOf(entry), true, false)
 end
-local function removeOldest(row, count)
-  local removed, opened = 0, {}
-  for _, entry in ipairs(redis.call('ZRANGE', ofRow(row), 0, -1)) do
-    if removed >= count then return end
-    if hasEnded(entry) then
-      remove(entry)
-      removed = removed + 1
-    else
-      opened[#opened + 1] = entry
-    end
+-- The number of messages of a row before the first that has ended. They are at the same place in both sets, so halving finds it.
+local function countOldestOpen(row)
+  local low, high = 0, redis.call('ZCARD', openOf(row))
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local first, second = redis.call('ZRANGE', ofRow(row), middle, middle), redis.call('ZRANGE', openOf(row), middle, middle)
+    if first[1] == second[1] then low = middle + 1 else high = middle end
   end
-  for i = 1, math.min(#opened, count - removed) do remove(opened[i]) end
+  return low
 end
--- Removes the oldest messages, or only the texts of those that have not ended. If there are none, the row with the most of the oldest
--- messages loses some. It reads a limited number, because many may not have ended.
-local function shorten(count, isTooLong)
-  local changed, sizes, largest, from = 0, {}, nil, 0
-  while from < ${maxFollowedMessages} do
-    local entries = redis.call('ZRANGE', sent, from, from + 199)
-    for _, entry in ipairs(entries) do
-      if changed >= count then return 1 end
-      local row = rowOf(entry)
-      sizes[row] = (sizes[row] or 0) + 1
-      if not largest or sizes[row] > sizes[largest] then largest = row end
-      if hasEnded(entry) then
-        remove(entry)
-        from, changed = from - 1, changed + 1
-      elseif isTooLong and redis.call('HEXISTS', lengths, entry) == 1 then
-        removeReply(entry)
-        changed = changed + 1
-      end
-    end
-    if #entries < 200 then break end
-    from = from + 200
+-- Removes some of the oldest messages of a row. They have ended if any has.
+local function removeOldest(row, excess)
+  local from, oldest = countOldestOpen(row), {}
+  for _, entry in ipairs(redis.call('ZRANGE', ofRow(row), from, from + limit - 1)) do
+    if #oldest < excess and hasEnded(entry) then oldest[#oldest + 1] = entry end
   end
-  if changed == 0 and largest then removeOldest(largest, count) end
-  return (changed > 0 or largest) and 1 or 0
+  if #oldest == 0 and excess > 0 then oldest = redis.call('ZRANGE', ofRow(row), 0, excess - 1) end
+  remove(oldest)
 end
-local old = redis.call('ZRANGEBYSCORE', sent, '-inf', ARGV[1], 'LIMIT', 0, limit)
-for _, entry in ipairs(old) do remove(entry) end
-if #old >= limit then return 1 end
-local row = redis.call('SRANDMEMBER', full)
-if row then
-  local excess = redis.call('ZCARD', ofRow(row)) - maxPerRow
-  if excess <= limit then redis.call('SREM', full, row) end
-  removeOldest(row, math.min(excess, limit))
+local function shorten(excess, isTooLong)
+  local most = isTooLong and limit or excess
+  local first = redis.call('ZRANGEBYSCORE', sent, '-inf', '(' .. afterEnded, 'LIMIT', 0, most)
+  local ended = {}
+  -- In logs of earlier versions, all messages are here.
+  for _, entry in ipairs(first) do
+    if hasEnded(entry) then ended[#ended + 1] = entry else place(entry, timeOf(entry), true, redis.call('HEXISTS', lengths, entry) == 1) end
+  end
+  remove(ended)
+  local texts = #first == 0 and isTooLong and redis.call('ZRANGEBYSCORE', sent, afterEnded, '(' .. afterTexts, 'LIMIT', 0, most) or {}
+  for _, entry in ipairs(texts) do removeReply(entry) end
+  if #first + #texts > 0 then return 1 end
+  local tenant = excess > 0 and redis.call('ZREVRANGE', totals, 0, 0)[1]
+  if not tenant then return 0 end
+  local row = redis.call('ZREVRANGE', base .. ':rows:' .. tenant, 0, 0)[1]
+  removeOldest(row, excess)
+  -- An earlier version may have removed messages without counting them.
+  count(row, tenant)
   return 1
 end
-local excess = redis.call('ZCARD', sent) - maxMessages
+local removed = 0
+for _, start in ipairs({ 0, afterEnded, afterTexts }) do
+  local old = redis.call('ZRANGEBYSCORE', sent, start, start + ARGV[1], 'LIMIT', 0, limit - removed)
+  remove(old)
+  removed = removed + #old
+end
+if removed >= limit then return 1 end
+local row = redis.call('SRANDMEMBER', full)
+if row then
+  removeOldest(row, math.min(redis.call('ZCARD', ofRow(row)) - maxPerRow, limit))
+  if redis.call('ZCARD', ofRow(row)) <= maxPerRow then redis.call('SREM', full, row) end
+  return 1
+end
+local excess = math.min(redis.call('ZCARD', sent) - maxMessages, limit)
 local isTooLong = tonumber(redis.call('GET', characters) or '0') > maxReplies
 if excess <= 0 and not isTooLong then return 0 end
-return shorten(isTooLong and limit or math.min(excess, limit), isTooLong)
+return shorten(excess, isTooLong)
 `;
 
 /** ARGV: row, limit. Returns how many messages were removed. */
@@ -249,7 +290,7 @@ const removeRowScript = `${prelude}
 local row = ARGV[1]
 noteRemoved(row)
 local entries = redis.call('ZRANGE', ofRow(row), 0, ARGV[2] - 1)
-for _, entry in ipairs(entries) do remove(entry) end
+remove(entries)
 if redis.call('EXISTS', ofRow(row)) == 0 then redis.call('SREM', full, row) end
 return #entries
 `;
