@@ -89,7 +89,8 @@ describe.runIf(canLaunchValkey())("Valkey users with only the listed commands", 
   );
 
   describe("that has cached responses", () => {
-    const open = () => createValkeyCacheStore(connect("cache"), systemClock, sha256Hex, () => undefined);
+    const options = { maxBytes: 67_108_864, maxEntries: 100_000, onRecovered: () => undefined };
+    const open = () => createValkeyCacheStore(connect("cache"), systemClock, sha256Hex, options);
     storeContract({ test, equal: deepStrictEqual }, open);
   });
 

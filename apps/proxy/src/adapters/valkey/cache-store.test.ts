@@ -13,6 +13,8 @@ import { fakeRequest } from "../../../test/support/fake-request.ts";
 import { createEnvironmentCache } from "../../cache/environment-cache.ts";
 import { createValkeyCacheStore, KnownOutageError } from "./cache-store.ts";
 
+const options = { maxBytes: 67_108_864, maxEntries: 100_000, onRecovered: () => undefined };
+
 /** An entry of a variant, which is kept for a minute. */
 function entry(text: string, language: string): CacheEntry {
   const nowMs = Date.now();
@@ -41,7 +43,10 @@ test("the first failed call of an outage is reported with its cause, later attem
   let call = (): Promise<unknown> => Promise.reject(cause);
   const connection = { command: () => call(), evaluate: () => call() } as unknown as ValkeyConnection;
   const lasted: number[] = [];
-  const store = createValkeyCacheStore(connection, clock, sha256Hex, (durationMs) => void lasted.push(durationMs));
+  const store = createValkeyCacheStore(connection, clock, sha256Hex, {
+    ...options,
+    onRecovered: (durationMs) => void lasted.push(durationMs),
+  });
   const [first, second] = await Promise.allSettled([store.get("a"), store.delete("a")]);
   expect([first, second]).toMatchObject([{ reason: cause }, { reason: expect.any(KnownOutageError) }]);
   for (const _trial of [1, 2]) {
@@ -52,6 +57,31 @@ test("the first failed call of an outage is reported with its cause, later attem
   await clock.advance(1_000);
   for (const _call of [1, 2]) expect(await store.get("a")).toEqual([]);
   expect(lasted).toEqual([3_000]);
+});
+
+test("a process stores a limited number of bytes and of responses at a time, since a full server refuses keys and sends, too", async () => {
+  const clock = createVirtualClock(Date.now());
+  let puts = 0;
+  const evaluate = async (): Promise<unknown> => {
+    puts += 1;
+    return 1;
+  };
+  const connection = { evaluate } as unknown as ValkeyConnection;
+  const store = createValkeyCacheStore(connection, clock, sha256Hex, { ...options, maxBytes: 20_000, maxEntries: 3 });
+  const text = "x".repeat(6_000);
+  const countPuts = async (...names: readonly string[]): Promise<number> => {
+    puts = 0;
+    for (const name of names) await store.put(name, entry(text, "en"));
+    return puts;
+  };
+  expect(await countPuts("a", "b", "c", "d")).toBe(2);
+  expect(await countPuts("a", "b", "a")).toBe(3);
+  await store.put("e", entry("short", "en"));
+  expect(puts).toBe(4);
+  await store.put("f", entry("short", "en"));
+  expect(puts).toBe(4);
+  await clock.advance(61_000);
+  expect(await countPuts("c", "d")).toBe(2);
 });
 
 describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
@@ -71,7 +101,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     const connection = connectValkey(server.url, { timeoutMs, onFailure: () => undefined });
     closes.push(() => connection.close());
     await connection.command(["FLUSHALL"]);
-    return createValkeyCacheStore(connection, systemClock, sha256Hex, () => undefined);
+    return createValkeyCacheStore(connection, systemClock, sha256Hex, options);
   }
 
   storeContract({ test, equal: deepStrictEqual }, open);
@@ -80,7 +110,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     const first = createHttpCache({ store: await open(), clock: systemClock });
     const connection = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
     closes.push(() => connection.close());
-    const store = createValkeyCacheStore(connection, systemClock, sha256Hex, () => undefined);
+    const store = createValkeyCacheStore(connection, systemClock, sha256Hex, options);
     const second = createHttpCache({ store, clock: systemClock });
     const request = { method: "GET", url: "https://cache.invalid/a", headers: {}, partition: ["t"] };
     const headers = { "cache-control": "max-age=60", "cache-groups": '"g"' };

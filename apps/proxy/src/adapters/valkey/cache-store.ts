@@ -19,20 +19,27 @@ export class KnownOutageError extends Error {
 
 type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
 
+export interface ValkeyCacheOptions {
+  /** How many bytes, and how many responses, this process may have stored at the same time. Others are not stored: a full server refuses keys and sends, too. */
+  readonly maxBytes: number;
+  readonly maxEntries: number;
+  /** Receives how long an outage lasted, in milliseconds. */
+  readonly onRecovered: (durationMs: number) => void;
+}
+
 /**
  * Stores responses in Valkey or Redis, shared by all gateways that use it. A hit costs a round trip, and a miss three: the lookup, the time at which
  * the fetch begins, and the response. The server remembers when a resource or a group was deleted, and does not store responses that any gateway
  * requested before that. Nor does it replace an entry with one of the same variant that was requested earlier. While the server is unavailable, every
  * lookup is a miss; after a failure no request is sent to it for a second. Only the first call of an outage rejects with the cause.
- *
- * @param onRecovered receives how long an outage lasted, in milliseconds
  */
 export function createValkeyCacheStore(
   connection: ValkeyConnection,
   clock: Clock,
   sha256: Sha256,
-  onRecovered: (durationMs: number) => void,
+  { onRecovered, ...limits }: ValkeyCacheOptions,
 ): CacheStore {
+  const stored = createStoredBytes(clock, limits);
   const breaker = createCircuitBreaker(clock, { cooldownMs });
   const resourceOf = (key: string): string => `${prefix}:answer:${sha256(key)}`;
   const groupOf = (group: string): string => `${prefix}:group:${sha256(group)}`;
@@ -56,14 +63,9 @@ export function createValkeyCacheStore(
     const groups = entry.groups.map(groupOf);
     const names = [resourceOf(key), ...groups];
     const variant = sha256(encodeKey([...entry.vary, "", ...entry.variant]));
-    const values = [
-      variant,
-      writeValue(entry, groups, begunAt),
-      Math.ceil(entry.keepUntilMs),
-      maxVariants,
-      begunAt,
-      deletionMs,
-    ];
+    const value = writeValue(entry, groups, begunAt);
+    if (!stored.reserve(`${resourceOf(key)} ${variant}`, value.length, entry.keepUntilMs)) return false;
+    const values = [variant, value, Math.ceil(entry.keepUntilMs), maxVariants, begunAt, deletionMs];
     return (await send(() => connection.evaluate(putScript, [...names, ...names.map(deletionOf)], values))) === 1;
   }
 
@@ -88,6 +90,39 @@ export function createValkeyCacheStore(
     async begin(key) {
       const begunAt = String(await send(() => connection.evaluate(timeScript, [resourceOf(key)], [])));
       return (entry) => put(key, entry, begunAt);
+    },
+  };
+}
+
+/** Counts what this process has stored and what has not expired. Entries that were deleted, or that the server did not store, count until they expire. */
+function createStoredBytes(
+  clock: Pick<Clock, "now">,
+  { maxBytes, maxEntries }: Pick<ValkeyCacheOptions, "maxBytes" | "maxEntries">,
+) {
+  /** By resource and variant, in the order in which they were stored. */
+  const entries = new Map<string, { readonly bytes: number; readonly untilMs: number }>();
+  let total = 0;
+
+  function forget(name: string): void {
+    total -= entries.get(name)?.bytes ?? 0;
+    entries.delete(name);
+  }
+
+  return {
+    /** Counts an entry, in the place of an earlier one with this name. Returns whether there is room for it. */
+    reserve(name: string, bytes: number, untilMs: number): boolean {
+      const nowMs = clock.now();
+      for (const [oldest, entry] of entries) {
+        if (entry.untilMs > nowMs) break;
+        forget(oldest);
+      }
+      const before = entries.get(name)?.bytes ?? 0;
+      const isFull = total - before + bytes > maxBytes || (before === 0 && entries.size >= maxEntries);
+      if (isFull) return false;
+      forget(name);
+      entries.set(name, { bytes, untilMs });
+      total += bytes;
+      return true;
     },
   };
 }

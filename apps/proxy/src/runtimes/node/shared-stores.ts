@@ -149,7 +149,7 @@ async function openCacheStore(
       if (valkeyUrl === null) throw new CommandError("cache.store: valkey needs VALKEY_URL", 1);
       const connection = await openValkey(valkeyUrl, { timeoutMs: cacheTimeoutMs });
       return {
-        store: createValkeyCacheStore(connection, systemClock, sha256Hex, onRecovered),
+        store: createValkeyCacheStore(connection, systemClock, sha256Hex, { maxBytes, maxEntries, onRecovered }),
         clock: systemClock,
         close: () => void connection.close(),
       };
