@@ -262,6 +262,7 @@ test("a data directory in use, or one that cannot be opened, is an error that na
 test("a key file that SQLite cannot read is an error that names it", async () => {
   const environment = { DATA_DIR: join(folder, "damaged") };
   const { gateway } = await open({ environment });
+  await gateway.createKey({ name: "k", scopes: ["list"] });
   await gateway.close();
   const path = join(folder, "damaged", "proxy.sqlite");
   const database = openSqlite(path);
