@@ -318,8 +318,26 @@ function describeCapacity(
     expect(await store.findConnection("default", "two")).not.toBeNull();
   });
 
+  test("a tenant that uses more than an eighth leaves the last quarter to others, and does not make a full store of theirs", async () => {
+    const { store, clock, reserved } = setUp(16);
+    const names = (tenant: string, count: number) => Array.from({ length: count }, (_, index) => `${tenant} ${index}`);
+    const inTenant = (tenant: string, ids: readonly string[]) =>
+      testReservation(ids, { scope: { ...testScope, tenant } });
+    await reserved(names("default", 12));
+    const full = { kind: "full" };
+    expect(await store.reserve(testReservation(["more"]))).toEqual(full);
+    // A name that begins like the other one is another tenant.
+    for (const tenant of ["default-2", "def"]) {
+      expect(await store.reserve(inTenant(tenant, names(tenant, 2)))).toEqual({ kind: "reserved" });
+      expect(await store.reserve(inTenant(tenant, ["more"]))).toEqual(full);
+    }
+    expect(await store.reserve(inTenant("third", ["one"]))).toEqual(full);
+    clock.move(retentionMs);
+    expect(await store.reserve(testReservation(names("default", 12)))).toEqual({ kind: "reserved" });
+  });
+
   test("thousands of expired ids make room for as many new ones at once", async () => {
-    const { store, clock, reserved } = setUp(2_000);
+    const { store, clock, reserved } = setUp(2_700);
     for (let index = 0; index < 100; index++) {
       await reserved(Array.from({ length: 20 }, (_, entry) => `old ${index} ${entry}`));
     }

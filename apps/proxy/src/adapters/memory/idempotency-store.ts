@@ -25,6 +25,7 @@ export interface MemoryIdempotencyLimits {
 
 interface StoredSend {
   readonly sendId: string;
+  readonly tenant: string;
   readonly keys: readonly string[];
   readonly leaseEndsMs: number;
   readonly expiresMs: number;
@@ -41,11 +42,13 @@ export function createMemoryIdempotencyStore(
   const sends = new Map<string, StoredSend>();
   const ids = new Map<string, { readonly entry: SendEntry; readonly send: StoredSend }>();
   const connections = new Map<string, { readonly connection: KnownConnection; readonly expiresMs: number }>();
+  const counts = createIdCounts(maxIds);
   let resultLength = 0;
 
-  function remove({ sendId, keys, result }: StoredSend): void {
+  function remove({ sendId, tenant, keys, result }: StoredSend): void {
     sends.delete(sendId);
     for (const key of keys) ids.delete(key);
+    counts.add(tenant, -keys.length);
     resultLength -= result?.body.length ?? 0;
   }
 
@@ -85,9 +88,12 @@ export function createMemoryIdempotencyStore(
         connections.set(connectionKey, { connection, expiresMs });
       }
       if (used.length > 0) return { kind: "known", entries: used };
-      if (!hasRoom || ids.size + keys.length > maxIds || resultLength >= maxResultLength) return { kind: "full" };
-      const send: StoredSend = { sendId, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null };
+      const { tenant } = scope;
+      if (!hasRoom || !counts.hasRoomFor(tenant, keys.length) || resultLength >= maxResultLength)
+        return { kind: "full" };
+      const send: StoredSend = { sendId, tenant, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null };
       sends.set(sendId, send);
+      counts.add(tenant, keys.length);
       for (const entry of entries) ids.set(keyOfId(scope, entry.id), { entry, send });
       return { kind: "reserved" };
     },
@@ -103,9 +109,9 @@ export function createMemoryIdempotencyStore(
       send.result = result;
       resultLength += result.body.length;
     },
-    async release({ sendId }) {
+    async release({ sendId, scope: { tenant } }) {
       const send = sends.get(sendId);
-      if (send === undefined) sends.set(sendId, releasedSend(sendId, clock.monotonic()));
+      if (send === undefined) sends.set(sendId, releasedSend(sendId, tenant, clock.monotonic()));
       else if (send.result === null) remove(send);
     },
     async findConnection(tenant, connectionId) {
@@ -115,9 +121,27 @@ export function createMemoryIdempotencyStore(
   };
 }
 
+/** Counts the ids in use. The last quarter of them is for tenants that use at most an eighth. */
+function createIdCounts(maxIds: number) {
+  const shared = maxIds - Math.floor(maxIds / 4);
+  const little = Math.floor(maxIds / 8);
+  const byTenant = new Map<string, number>();
+  let total = 0;
+  return {
+    add(tenant: string, more: number): void {
+      const changed = (byTenant.get(tenant) ?? 0) + more;
+      if (changed === 0) byTenant.delete(tenant);
+      else byTenant.set(tenant, changed);
+      total += more;
+    },
+    hasRoomFor: (tenant: string, more: number): boolean =>
+      total + more <= ((byTenant.get(tenant) ?? 0) + more <= little ? maxIds : shared),
+  };
+}
+
 /** The mark with which a reservation that arrives after its release is refused. */
-function releasedSend(sendId: string, nowMs: number): StoredSend {
-  return { sendId, keys: [], leaseEndsMs: nowMs, expiresMs: nowMs + retentionMs, result: released };
+function releasedSend(sendId: string, tenant: string, nowMs: number): StoredSend {
+  return { sendId, tenant, keys: [], leaseEndsMs: nowMs, expiresMs: nowMs + retentionMs, result: released };
 }
 
 function stateOf({ result, leaseEndsMs }: StoredSend, nowMs: number): KnownEntry["state"] {

@@ -11,6 +11,8 @@ import { openSendStore } from "../../../test/support/open-send-store.ts";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError, retentionMs } from "../../idempotency/store.ts";
 import { createFileGuard } from "../node/audit-file.ts";
+import { migrateAuditFile } from "./audit-migrations.ts";
+import { createCapacityShare } from "./capacity-share.ts";
 
 const folders: string[] = [];
 const databases: SqliteDatabase[] = [];
@@ -34,7 +36,8 @@ afterEach(() => {
 
 describeIdempotencyStore("in SQLite", { time: "monotonic", countsIds: true, runs: 200 }, (clock, capacity) => {
   const database = open(":memory:");
-  const options = capacity === undefined ? {} : { capacity };
+  migrateAuditFile(database);
+  const options = capacity === undefined ? {} : { capacity, share: createCapacityShare(database, clock, capacity) };
   const connect = (): IdempotencyStore => openSendStore(database, clock, options);
   return { store: connect(), connect };
 });

@@ -4,11 +4,13 @@
  */
 import type { Clock, GroupCommit, SqliteDatabase } from "@letta-environments/platform";
 import { type IdempotencyStore, throwUnavailable } from "../../idempotency/store.ts";
-import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
+import { type CapacityShare, defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
 export interface SqliteIdempotencyStoreOptions {
   /** Maximum number of remembered ids, and of connections. Default: 1,000,000. */
   readonly capacity?: number;
+  /** Divides the capacity; absent: all ids belong to one tenant. */
+  readonly share?: CapacityShare;
   /** Runs a function that reads. */
   readonly guard?: <Result>(run: () => Result) => Promise<Result>;
 }
@@ -18,9 +20,9 @@ export function createSqliteIdempotencyStore(
   database: SqliteDatabase,
   commit: GroupCommit,
   clock: Pick<Clock, "now" | "monotonic">,
-  { capacity = defaultCapacity, guard = async (run) => run() }: SqliteIdempotencyStoreOptions = {},
+  { capacity = defaultCapacity, share, guard = async (run) => run() }: SqliteIdempotencyStoreOptions = {},
 ): IdempotencyStore {
-  const tables = openSendTables(database, { clock, capacity });
+  const tables = openSendTables(database, { clock, capacity, share });
   commit.addHooks(tables);
 
   return {

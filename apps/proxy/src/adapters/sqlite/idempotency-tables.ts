@@ -74,6 +74,16 @@ export interface SendTablesOptions {
   readonly clock: Pick<Clock, "now" | "monotonic">;
   /** Maximum number of remembered ids, and of connections. */
   readonly capacity: number;
+  /** Keeps a part of the capacity for tenants that use little; absent: all ids belong to one tenant. */
+  readonly share?: CapacityShare | undefined;
+}
+
+/** The last part of a capacity that tenants share. */
+export interface CapacityShare {
+  /** Number of ids. */
+  readonly kept: number;
+  /** Whether a tenant may use the kept part for more ids. */
+  mayUse(tenant: string, idCount: number): boolean;
 }
 
 const sql = {
@@ -122,7 +132,7 @@ interface Batch {
  * Prepares the operations of `IdempotencyStore` on a database that has the {@link sendTables}. Call `begin` before operations that change
  * something.
  */
-export function openSendTables(database: SqliteDatabase, { clock, capacity }: SendTablesOptions) {
+export function openSendTables(database: SqliteDatabase, { clock, capacity, share }: SendTablesOptions) {
   const statements = Object.fromEntries(
     Object.entries(sql).map(([name, text]) => [name, database.prepare(text)]),
   ) as Statements;
@@ -131,6 +141,14 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
 
   const running = (): Batch =>
     (batch ??= { nowMs: now(), hasExpired: true, counts: null, connections: new Map<string, KnownConnection>() });
+
+  /** Whether there is room for ids of a tenant, and for a connection. */
+  function hasRoomFor(tenant: string, idCount: number, connectionKey: string): boolean {
+    const current = running();
+    if (!hasRoom(statements, current, capacity, idCount, connectionKey)) return false;
+    if (share === undefined || countsOf(statements, current).ids + idCount <= capacity - share.kept) return true;
+    return share.mayUse(tenant, idCount);
+  }
 
   return {
     /** Begins a write transaction. Its changes share the time, the counts and the search for expired rows. */
@@ -150,10 +168,10 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
           saveConnection(statements, current, connectionKey, reservation.connection);
         return { kind: "known", entries: known };
       }
-      if (!hasRoom(statements, current, capacity, keys.length, connectionKey)) {
+      if (!hasRoomFor(scope.tenant, keys.length, connectionKey)) {
         prune(statements, current, rowsPerFullPrune);
         current.counts = null;
-        if (!hasRoom(statements, current, capacity, keys.length, connectionKey)) return { kind: "full" };
+        if (!hasRoomFor(scope.tenant, keys.length, connectionKey)) return { kind: "full" };
       }
       saveAttempt(statements, current, reservation, keys);
       saveConnection(statements, current, connectionKey, reservation.connection);

@@ -11,7 +11,9 @@ import { createFileGuard } from "../../adapters/node/audit-file.ts";
 import { auditFile, describeUnusable } from "../../adapters/node/data-dir.ts";
 import { openStore, type StoreOptions } from "../../adapters/node/open-store.ts";
 import { createSqliteAuditRetention, createSqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { createCapacityShare } from "../../adapters/sqlite/capacity-share.ts";
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
+import { defaultCapacity } from "../../adapters/sqlite/idempotency-tables.ts";
 import type { Sealing } from "../../audit/chain.ts";
 import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
 import { dropOldRecords, retentionNow, type RetentionResult } from "../../audit/retention.ts";
@@ -81,7 +83,10 @@ export async function openAudit(
       ...log,
       tail: store.tail,
       newestBefore,
-      createSendStore: () => createSqliteIdempotencyStore(database, transactions, systemClock, { guard }),
+      createSendStore() {
+        const share = createCapacityShare(database, systemClock, defaultCapacity);
+        return createSqliteIdempotencyStore(database, transactions, systemClock, { guard, share });
+      },
       async dropBefore(before, actor) {
         const retention = createSqliteAuditRetention(database);
         const result = await dropOldRecords(retention, transactions, sealingOf(pepper), before);
