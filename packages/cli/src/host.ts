@@ -39,8 +39,8 @@ export interface Input {
   /** Everything up to the end; `null` if it is longer than `maxBytes`. */
   read(maxBytes: number): Promise<Uint8Array | null>;
   /**
-   * Reads the next line. Input that was typed before `ready` is called is discarded, because it cannot be an answer to the question. Resolves with
-   * `null` at the end of the input, or when the signal is aborted.
+   * Reads the next line of a terminal. `ready` is called half a second later, to ask the question: keys that were pressed before, with or without
+   * Enter, cannot be an answer to it, and are discarded. Resolves with `null` at the end of the input, or when the signal is aborted.
    */
   readLine(ready: () => void, cancelled: AbortSignal): Promise<string | null>;
 }

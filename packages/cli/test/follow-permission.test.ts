@@ -124,4 +124,31 @@ describe.runIf(canOpenTerminal())("permission questions on a terminal", () => {
     finish("limited");
     expect((await run.result).code).toBe(0);
   });
+
+  test("keys pressed before a question do not answer it, even if Enter is pressed after it", async () => {
+    const run = runInTerminal(words("early"), { env, columns: 120 });
+    await receives("early");
+    run.press("YES");
+    // The terminal has the keys when it shows them.
+    await run.shows(/YES/);
+    await request("early");
+    await run.shows(/Allow Bash: npm test\? \[y\/n\/1\/2\]/);
+    run.press("\n");
+    await Promise.race([run.shows(/\[y\/n\/1\/2\][^]*\[y\/n\/1\/2\]/), receives("perm-early")]);
+    run.press("n\n");
+    expect(JSON.stringify(await receives("perm-early"))).toContain('"behavior":"deny"');
+    finish("early");
+    expect((await run.result).code).toBe(0);
+  });
+
+  test("Ctrl-C in the pause before a question asks whether to stop the turn, and again ends the program", async () => {
+    const run = runInTerminal(words("pause"), { env, columns: 120, keysInRawMode: "\u0003" });
+    await request("pause");
+    await run.shows(/Stop the turn on laptop\? \[y\/N\]/);
+    run.press("\u0003");
+    const { code, shown } = await run.result;
+    expect(code).toBe(130);
+    expect(shown).not.toContain("Allow Bash");
+    finish("pause");
+  });
 });

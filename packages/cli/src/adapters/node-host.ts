@@ -9,13 +9,19 @@ import type { Host, Input, Output } from "../host.ts";
 
 /** Returns the host of this process. */
 export function createNodeHost(): Host {
-  const { interrupted, onInterrupt } = listenForSignals();
+  const { interrupted, onInterrupt, interrupt } = listenForSignals();
+  const endInput = (): void => {
+    setRawMode(false);
+    process.stdin.destroy();
+  };
   // A command that reads standard input notices the signal by its end.
-  interrupted.addEventListener("abort", () => process.stdin.destroy(), { once: true });
+  interrupted.addEventListener("abort", endInput, { once: true });
+  // A terminal that has gone away cannot leave raw mode.
+  process.stdin.on("error", () => undefined);
   return {
     args: process.argv.slice(2),
     variable: (name) => process.env[name],
-    stdin: standardInput,
+    stdin: createInput(interrupt),
     stdout: createOutput(process.stdout, "standard output"),
     stderr: createOutput(process.stderr, "standard error"),
     readFile,
@@ -38,10 +44,16 @@ export function createNodeHost(): Host {
   };
 }
 
-/** Input typed before a question arrives within this time. */
-const typedAheadMs = 50;
+/** Time before a question in which keys are discarded, in milliseconds: they may be meant for a question that has just ended. */
+const typedAheadMs = 500;
 
-const standardInput: Input = {
+/** Outside of raw mode, a terminal keeps an unfinished line until Enter is pressed. */
+function setRawMode(isRaw: boolean): void {
+  if (process.stdin.isTTY) process.stdin.setRawMode(isRaw);
+}
+
+/** @param interrupt called for Ctrl-C in raw mode, where it is an ordinary key */
+const createInput = (interrupt: () => void): Input => ({
   isTerminal: process.stdin.isTTY === true,
   async read(maxBytes) {
     const chunks: Uint8Array[] = [];
@@ -57,30 +69,33 @@ const standardInput: Input = {
   readLine(ready, cancelled) {
     const { stdin } = process;
     return new Promise((resolve) => {
-      let text: string | null = null;
+      let isReady = false;
       const timer = setTimeout(() => {
-        text = "";
+        setRawMode(false);
+        isReady = true;
         ready();
       }, typedAheadMs);
       const finish = (line: string | null): void => {
         clearTimeout(timer);
         stdin.off("data", receive).off("end", end).off("error", end).off("close", end).pause();
         cancelled.removeEventListener("abort", end);
+        setRawMode(false);
         resolve(line);
       };
       const end = (): void => finish(null);
       const receive = (chunk: Buffer | string): void => {
-        if (text === null) return;
-        text += String(chunk);
-        const length = text.indexOf("\n");
-        if (length >= 0) finish(text.slice(0, length).trim());
+        const keys = String(chunk);
+        if (keys.includes("\u0003")) return interrupt();
+        // A line arrives as a whole. Anything else was pressed before the end of raw mode.
+        if (isReady && keys.endsWith("\n")) finish(keys.trim());
       };
       if (cancelled.aborted || stdin.readableEnded || stdin.destroyed) return end();
       cancelled.addEventListener("abort", end);
       stdin.on("data", receive).on("end", end).on("error", end).on("close", end).resume();
+      setRawMode(true);
     });
   },
-};
+});
 
 async function readFile(path: string, maxBytes: number): Promise<string> {
   // A pipe may deliver the text in pieces. `end` is inclusive, so one byte more than allowed is read, which shows that the file is too long.
@@ -122,19 +137,19 @@ function codeOf(error: Error): string {
  * The first signal lets the command end on its own; a second one ends the process immediately. A handler, if set, receives one Ctrl-C
  * before these.
  */
-function listenForSignals(): Pick<Host, "interrupted" | "onInterrupt"> {
+function listenForSignals(): Pick<Host, "interrupted" | "onInterrupt"> & { interrupt(): void } {
   const controller = new AbortController();
   let handler: (() => void) | null = null;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(exitCodeOfSignal(signal));
-      const handle = signal === "SIGINT" ? handler : null;
-      handler = null;
-      if (handle !== null) return handle();
-      controller.abort(signal);
-    });
-  }
+  const receive = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(exitCodeOfSignal(signal));
+    const handle = signal === "SIGINT" ? handler : null;
+    handler = null;
+    if (handle !== null) return handle();
+    controller.abort(signal);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => receive(signal));
   return {
+    interrupt: () => receive("SIGINT"),
     interrupted: controller.signal,
     onInterrupt(handle) {
       handler = handle;

@@ -10,10 +10,15 @@ import fcntl, os, pty, select, struct, sys, termios
 pid, fd = pty.fork()
 if pid == 0:
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, int(sys.argv[1]), 0, 0))
-    os.execvp(sys.argv[2], sys.argv[2:])
+    os.execvp(sys.argv[3], sys.argv[3:])
+raw_keys = sys.argv[2].encode()
+is_raw = lambda: not termios.tcgetattr(fd)[3] & termios.ICANON
 inputs = [0, fd]
 while fd in inputs:
-    for ready in select.select(inputs, [], [])[0]:
+    if raw_keys and is_raw():
+        os.write(fd, raw_keys)
+        raw_keys = b""
+    for ready in select.select(inputs, [], [], 0.005 if raw_keys else None)[0]:
         try:
             data = os.read(ready, 65536)
         except OSError:
@@ -24,8 +29,19 @@ while fd in inputs:
             os.write(fd, data)
         else:
             os.write(1, data)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xff)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xff
+sys.exit("the program left the terminal in raw mode" if is_raw() else code)
 `;
+
+/** How a program runs on a pseudo-terminal. */
+export interface TerminalOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly columns: number;
+  /** The runtime and its arguments. Default: Node.js. */
+  readonly runtime?: readonly string[];
+  /** Keys that are pressed as soon as the program has put the terminal into raw mode. */
+  readonly keysInRawMode?: string;
+}
 
 /** A run on a pseudo-terminal. */
 export interface TerminalRun {
@@ -47,14 +63,18 @@ export function canOpenTerminal(): boolean {
   return false;
 }
 
-/** Starts the program on a pseudo-terminal. */
+/** Starts the program on a pseudo-terminal. The exit code is 1 if it leaves the terminal in raw mode. */
 export function runInTerminal(
   args: readonly string[],
-  options: { readonly env: Readonly<Record<string, string>>; readonly columns: number },
+  {
+    env,
+    columns,
+    runtime = [process.execPath, "--disable-warning=ExperimentalWarning"],
+    keysInRawMode = "",
+  }: TerminalOptions,
 ): TerminalRun {
-  const node = [process.execPath, "--disable-warning=ExperimentalWarning", entry];
-  const child = spawn("python3", ["-c", script, String(options.columns), ...node, ...args], {
-    env: { ...baseEnvironment, TERM: "xterm-256color", ...options.env },
+  const child = spawn("python3", ["-c", script, String(columns), keysInRawMode, ...runtime, entry, ...args], {
+    env: { ...baseEnvironment, TERM: "xterm-256color", ...env },
     stdio: ["pipe", "pipe", "inherit"],
   });
   let shown = "";
