@@ -39,9 +39,13 @@ async function request(messageId: string): Promise<void> {
     { id: "save-default", text: "Yes, and do not ask again for npm test" },
     { id: "save-all", text: "Yes, and allow everything" },
   ];
-  const body = { subtype: "can_use_tool", tool_name: "Bash", input: { command: "npm test" }, permission_suggestions };
-  const frame = { type: "control_request", request_id: `perm-${messageId}`, ...runtime, runtime };
-  laptop.send({ ...frame, request: { ...body, tool_call_id: `call-${messageId}` } });
+  ask(messageId, { input: { command: "npm test" }, permission_suggestions });
+}
+
+function ask(id: string, members: object): void {
+  const body = { subtype: "can_use_tool", tool_name: "Bash", ...members };
+  const frame = { type: "control_request", request_id: `perm-${id}`, ...runtime, runtime };
+  laptop.send({ ...frame, request: { ...body, tool_call_id: `call-${id}` } });
 }
 
 function finish(messageId: string): void {
@@ -138,6 +142,20 @@ describe.runIf(canOpenTerminal())("permission questions on a terminal", () => {
     run.press("n\n");
     expect(JSON.stringify(await receives("perm-early"))).toContain('"behavior":"deny"');
     finish("early");
+    expect((await run.result).code).toBe(0);
+  });
+
+  test("a decision by somebody else ends the question, and the next one is asked", async () => {
+    const run = runInTerminal(words("shared"), { env, columns: 120 });
+    await request("shared");
+    await run.shows(/Allow Bash: npm test\?/);
+    expect((await runCli(["approvals", "deny", "call-shared"], { env })).code).toBe(0);
+    // The device reports no other state of the message in between.
+    ask("next", { input: { command: "npm run build" } });
+    await run.shows(/Allow Bash: npm run build\? \[y\/n\]/);
+    run.press("y\n");
+    expect(JSON.stringify(await receives("perm-next"))).toContain('"behavior":"allow"');
+    finish("shared");
     expect((await run.result).code).toBe(0);
   });
 

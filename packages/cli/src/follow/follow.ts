@@ -255,7 +255,9 @@ function createEventHandler(
         return piece === null || (await printer.piece(piece)) ? null : exitCodes.done;
       }
       case "approval":
-        if (event.change === "requested" && isOfTurn(turn, event.approval)) prompts.start();
+        if (!isOfTurn(turn, event.approval)) return null;
+        if (event.change === "requested") prompts.start();
+        else prompts.end(event.approval);
         return null;
       case "gap": {
         await printer.document({ type: "gap", reason: event.reason });

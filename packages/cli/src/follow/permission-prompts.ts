@@ -15,9 +15,13 @@ import { pause } from "../host.ts";
 export interface PermissionPrompts {
   /** Searches for requests of the turn repeatedly until {@link PermissionPrompts.cancel}, because a device can make several. */
   start(): void;
+  /** The request no longer waits for a decision: ends its question, or does not ask about it. */
+  end(approval: ApprovalIdentity): void;
   /** Ends the current question and the search, because the turn no longer waits or another question has priority. */
   cancel(): void;
 }
+
+type ApprovalIdentity = Pick<Approval, "id" | "requestedAt">;
 
 /** The turn, and how it asks. */
 export interface PermissionPromptsOptions {
@@ -33,19 +37,19 @@ export interface PermissionPromptsOptions {
 export function createPermissionPrompts(options: PermissionPromptsOptions): PermissionPrompts {
   const { context, operations, printer, isOfTurn, isInteractive } = options;
   const { host } = context;
-  const known = new Set<string>();
+  const known = createKnownRequests();
   let running: AbortController | null = null;
   let hasFailed = false;
 
   async function promptUntil(cancelled: AbortSignal): Promise<void> {
     while (!cancelled.aborted) {
       const waiting = await operations.approvals().catch(noneIfTemporary);
-      const found = waiting.filter((approval) => isOfTurn(approval) && !known.has(identityOf(approval)));
-      for (const approval of found) {
+      for (const approval of waiting) {
         if (cancelled.aborted) return;
-        known.add(identityOf(approval));
+        if (known.has(approval) || !isOfTurn(approval)) continue;
+        const ended = known.add(approval);
         await printer.document({ type: "approval", approval });
-        await handle(approval, cancelled);
+        await handle(approval, AbortSignal.any([cancelled, ended.signal]));
       }
       await pause(host.clock, cancelled, searchIntervalMs);
     }
@@ -103,6 +107,7 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
       running = new AbortController();
       void promptUntil(running.signal).catch(reportFailure);
     },
+    end: (approval) => known.add(approval).abort(),
     cancel() {
       running?.abort();
       running = null;
@@ -110,8 +115,23 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
   };
 }
 
+/** Remembers the requests that were asked about, or no longer wait. */
+function createKnownRequests() {
+  const known = new Map<string, AbortController>();
+  return {
+    has: (approval: ApprovalIdentity): boolean => known.has(identityOf(approval)),
+    /** Adds a request, or finds it. To abort the controller ends its question. */
+    add(approval: ApprovalIdentity): AbortController {
+      const identity = identityOf(approval);
+      const ended = known.get(identity) ?? new AbortController();
+      known.set(identity, ended);
+      return ended;
+    },
+  };
+}
+
 /** A device that asks for something else under the same id makes another request. */
-function identityOf({ id, requestedAt }: Approval): string {
+function identityOf({ id, requestedAt }: ApprovalIdentity): string {
   return `${requestedAt} ${id}`;
 }
 
