@@ -38,9 +38,9 @@ export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
 
 /**
  * Watches environments. A device goes offline when the server reports it, or 120 s after its last heartbeat. After a
- * temporary failure, polling continues with growing waits of up to a minute, or as long as `Retry-After` says; other failures
- * are thrown as `LettaEnvironmentsError`. The iteration ends when `signal` is aborted or the loop is left, even during a
- * wait.
+ * temporary failure, polling continues with waits that double, up to a minute or `intervalMs`, whichever is longer, or as long
+ * as `Retry-After` says; other failures are thrown as `LettaEnvironmentsError`. The iteration ends when `signal` is aborted or
+ * the loop is left, even during a wait.
  */
 export function watchEnvironments(
   transport: Transport,
@@ -93,7 +93,7 @@ async function* poll(
     } catch (error) {
       if (signal.aborted) return;
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
-      waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, waitMs * 2));
+      waitMs = Math.max(error.retryAfterMs ?? 0, intervalMs, Math.min(60_000, waitMs * 2));
       hasFailed = true;
     }
     await (changes?.wait(waitMs, hasFailed) ?? sleep(waitMs + random() * 1_000, signal));
