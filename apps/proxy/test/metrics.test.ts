@@ -1,5 +1,4 @@
 /** Metrics against the log of a real process: both report the same requests, in the formats of Prometheus and OpenTelemetry. */
-import { spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { metrics } from "../src/metrics/definitions.ts";
 import { hostOperations } from "../src/telemetry.ts";
 import { metricsEndpoints } from "../src/metrics/endpoints.ts";
 import { describeSamples, parseSamples } from "./support/prometheus-text.ts";
+import { canRunPromtool, runPromtool } from "./support/promtool.ts";
 
 vi.setConfig({ testTimeout: 600_000 });
 
@@ -67,7 +67,8 @@ function countBy<Item>(items: readonly Item[], keyOf: (item: Item) => string | n
   return counts;
 }
 
-test("counters match the access log exactly after random requests, and promtool accepts the metrics", async () => {
+/** Makes about this many random requests of a gateway. Returns its metrics, and the requests that it logged before them. */
+async function makeRandomRequests(count: number) {
   const few = { per: ["key"], limit: 60, burst: 60, routes: ["listEnvironments"] };
   const proxy = await start({ logLevel: "debug", rateLimits: { policies: { few } }, console: { enabled: true } });
   const admin = await proxy.createKey({ scopes: ["admin"] });
@@ -86,13 +87,18 @@ test("counters match the access log exactly after random requests, and promtool 
     });
     await response.arrayBuffer();
   };
-  for (let done = 0; done < requests; done += 25) await Promise.all(Array.from({ length: 25 }, one));
+  for (let done = 0; done < count; done += 25) await Promise.all(Array.from({ length: 25 }, one));
 
   // The request for the metrics itself is counted when it ends, after the text was made.
   const text = await readMetrics(proxy.url, admin);
   await proxy.process.stop();
   const logged = loggedRequests(proxy.process.output()).slice(0, -1);
-  expect(logged).toHaveLength(Math.ceil(requests / 25) * 25);
+  expect(logged).toHaveLength(Math.ceil(count / 25) * 25);
+  return { text, logged };
+}
+
+test("counters match the access log exactly after random requests", async () => {
+  const { text, logged } = await makeRandomRequests(requests);
   const samples = parseSamples(text);
 
   const routes = new Map([
@@ -125,8 +131,11 @@ test("counters match the access log exactly after random requests, and promtool 
   const sums = describeSamples(samples, "http_server_request_duration_seconds_sum");
   const seconds = Object.values(sums).reduce((sum, value) => sum + value, 0);
   expect(seconds).toBeCloseTo(logged.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1_000, 6);
+});
 
-  const checked = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
+test.runIf(canRunPromtool())("promtool accepts the metrics after random requests", async () => {
+  const { text } = await makeRandomRequests(200);
+  const checked = runPromtool(["check", "metrics"], text);
   expect([checked.status, checked.stdout, checked.stderr]).toEqual([0, "", ""]);
 });
 
