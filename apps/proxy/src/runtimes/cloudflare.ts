@@ -2,7 +2,7 @@
  * `letta-proxy` on Cloudflare Workers, without the web console: the entry of `wrangler.jsonc`, from which the build makes `dist/worker`.
  *
  * The platform finds the classes of Durable Objects by the names that they have here and in `wrangler.jsonc`. Under another name a deployed
- * object, such as the one with all keys, would be lost.
+ * object, such as the one with all keys, would be lost. `cloudflare-console.ts` exports the same classes.
  */
 import { createWorker, type Worker } from "./cloudflare/worker.ts";
 
