@@ -185,7 +185,10 @@ export const maxReplyLength: number = 64 * 1_024;
 /** The texts of all running turns together, in characters. Above it, the tenant with the most loses its oldest one. */
 export const maxRepliesLength: number = 16 * 1_048_576;
 
-/** How many statuses of messages are kept, and for how long. The oldest are removed first, those that have ended before others. */
+/**
+ * How many statuses of messages are kept, and for how long. The oldest are removed first, those that have ended before others. The 30 days are also in
+ * this package's README.md and, in docs/, in message-status.md, storage.md, console.md and problems/message_not_found.md.
+ */
 export const messageLogLimits: MessageLogLimits = {
   durationMs: 30 * 24 * 60 * 60 * 1_000,
   maxPerRow: 10_000,

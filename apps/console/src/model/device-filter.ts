@@ -103,6 +103,7 @@ function comparison(
   };
 }
 
+/** The value of a device by which each column sorts. The titles are `columns` in `views/devices.tsx`, the cells are in `Row` there. */
 const readers = new Map<string, (device: Environment) => string | number>([
   ["mode", ({ currentMode }) => currentMode ?? ""],
   [

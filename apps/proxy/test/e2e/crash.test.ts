@@ -116,6 +116,7 @@ test("a message that a real device ran without its acknowledgement arriving beco
   }
 }, 90_000);
 
+// `pnpm soak kills` sends 5,000.
 const sends = Number(process.env["KILLED_SENDS"] ?? 60);
 
 test.each(["embedded", "remote"] as const)(
