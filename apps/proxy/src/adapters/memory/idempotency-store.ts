@@ -32,6 +32,11 @@ interface StoredSend {
   result: SendResult | null;
 }
 
+interface StoredId {
+  readonly entry: SendEntry;
+  readonly send: StoredSend;
+}
+
 /** Stands for the result in the mark of a released send. */
 const released: SendResult = { status: 0, headers: {}, body: "" };
 
@@ -40,7 +45,7 @@ export function createMemoryIdempotencyStore(
   { maxIds = 100_000, maxResultLength = 64 * 1_024 * 1_024 }: MemoryIdempotencyLimits = {},
 ): IdempotencyStore {
   const sends = new Map<string, StoredSend>();
-  const ids = new Map<string, { readonly entry: SendEntry; readonly send: StoredSend }>();
+  const ids = new Map<string, StoredId>();
   const connections = new Map<string, { readonly connection: KnownConnection; readonly expiresMs: number }>();
   const counts = createIdCounts(maxIds);
   let resultLength = 0;
@@ -63,13 +68,8 @@ export function createMemoryIdempotencyStore(
     }
   }
 
-  function known(keys: readonly string[], nowMs: number): KnownEntry[] {
-    return keys.flatMap((key) => {
-      const found = ids.get(key);
-      if (found === undefined) return [];
-      return { ...found.entry, sendId: found.send.sendId, state: stateOf(found.send, nowMs) };
-    });
-  }
+  const known = (keys: readonly string[], nowMs: number): KnownEntry[] =>
+    keys.flatMap((key) => toKnownEntry(ids.get(key), nowMs));
 
   return {
     async reserve(reservation) {
@@ -142,6 +142,12 @@ function createIdCounts(maxIds: number) {
 /** The mark with which a reservation that arrives after its release is refused. */
 function releasedSend(sendId: string, tenant: string, nowMs: number): StoredSend {
   return { sendId, tenant, keys: [], leaseEndsMs: nowMs, expiresMs: nowMs + retentionMs, result: released };
+}
+
+function toKnownEntry(stored: StoredId | undefined, nowMs: number): readonly KnownEntry[] {
+  if (stored === undefined) return [];
+  const { entry, send } = stored;
+  return [{ ...entry, sendId: send.sendId, state: stateOf(send, nowMs) }];
 }
 
 function stateOf({ result, leaseEndsMs }: StoredSend, nowMs: number): KnownEntry["state"] {
