@@ -127,7 +127,7 @@ function createStoredBytes(
   };
 }
 
-/** Encodes an entry: the time at which its fetch began and its groups on the first line, for the scripts, then the entry as JSON. */
+/** Encodes an entry: the time at which its fetch began and its groups on the first line, for the script that replaces it, then the entry as JSON. */
 function writeValue({ body, ...rest }: CacheEntry, groups: readonly string[], begunAt: string): string {
   const wire: Wire = { ...rest, body: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("base64") };
   return `${begunAt} ${groups.join(" ")}\n${JSON.stringify(wire)}`;
@@ -157,8 +157,8 @@ const noteDeletion = `${clock}
 /**
  * Stores an entry. KEYS are the resource and its groups, then the deletion of each; ARGV the variant, the value, the expiry in epoch milliseconds,
  * the largest number of variants, the time at which its fetch began (empty: unknown), and how long deletions are remembered. A group is a sorted set
- * of `resource variant` by expiry, so that expired members can be removed. Returns 0 if the entry is older than a deletion, or may be, or was
- * requested before the stored entry of its variant.
+ * of `resource variant` by expiry, so that expired members can be removed. An entry that is replaced leaves its groups. Returns 0 if the entry is
+ * older than a deletion, or may be, or was requested before the stored entry of its variant.
  */
 const putScript = `${clock}
   local now, count = math.floor(nowUs / 1000), #KEYS / 2
@@ -177,11 +177,17 @@ const putScript = `${clock}
   -- A time in the future is from before the clock was set back.
   if begunUs and storedUs and storedUs > begunUs and storedUs <= nowUs then return 0 end
   if not stored and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then redis.call('DEL', KEYS[1]) end
+  local member = KEYS[1] .. ' ' .. ARGV[1]
+  -- Users of Valkey who may run the scripts of earlier versions have no ZREM.
+  for group in string.gmatch(stored and string.match(stored, '^%d* ([^\\n]*)') or '', '%S+') do
+    redis.call('ZADD', group, 'XX', 0, member)
+    redis.call('ZREMRANGEBYSCORE', group, '-inf', now)
+  end
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
   keep(KEYS[1])
   for index = 2, count do
     redis.call('ZREMRANGEBYSCORE', KEYS[index], '-inf', now)
-    redis.call('ZADD', KEYS[index], untilMs, KEYS[1] .. ' ' .. ARGV[1])
+    redis.call('ZADD', KEYS[index], untilMs, member)
     keep(KEYS[index])
   end
   return 1
@@ -194,18 +200,14 @@ const deleteScript = `${noteDeletion}
 `;
 
 /**
- * Deletes the entries of a group. KEYS and ARGV as for {@link noteDeletion}; the name is in the first line of each value. An entry that was replaced
- * by one with other groups is kept. All keys are in the slot of the group, because they share a hash tag.
+ * Deletes the entries of a group, without reading their values, which may be long. KEYS and ARGV as for {@link noteDeletion}. All keys are in the slot
+ * of the group, because they share a hash tag.
  */
 const deleteGroupScript = `${noteDeletion}
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     local space = string.find(member, ' ', 1, true)
     local resource, variant = string.sub(member, 1, space - 1), string.sub(member, space + 1)
-    local value = redis.call('HGET', resource, variant)
-    if value then
-      local groups = string.sub(value, 1, string.find(value, '\\n', 1, true))
-      if string.find(groups, ARGV[1], 1, true) then redis.call('HDEL', resource, variant) end
-    end
+    redis.call('HDEL', resource, variant)
   end
   redis.call('DEL', KEYS[1])
   return 1

@@ -52,13 +52,15 @@ export function createValkeyIdempotencyStore(
   async function readKnown(reply: ValkeyReply, scope: SendScope, ids: readonly string[]): Promise<KnownEntry[]> {
     const rows = readRows(reply, ids);
     if (rows.length === 0) return [];
-    const names = rows.map(({ sendId }) => keys.result(scope, sendId));
-    const results = await connection.command(["MGET", ...names]);
-    if (!Array.isArray(results) || results.length !== rows.length) throw unexpectedReply();
-    return rows.map(({ isInProgress, ...entry }, index) => {
-      const result: ValkeyReply = results[index] ?? null;
+    // The ids of a send share its result.
+    const sendIds = [...new Set(rows.map(({ sendId }) => sendId))];
+    const replies = await connection.command(["MGET", ...sendIds.map((sendId) => keys.result(scope, sendId))]);
+    if (!Array.isArray(replies) || replies.length !== sendIds.length) throw unexpectedReply();
+    const results = new Map(sendIds.map((sendId, index) => [sendId, readResult(replies[index] ?? null)]));
+    return rows.map(({ isInProgress, ...entry }) => {
+      const result = results.get(entry.sendId) ?? null;
       if (result === null) return { ...entry, state: { kind: isInProgress ? "in_progress" : "unknown" } };
-      return { ...entry, state: { kind: "finished", result: JSON.parse(String(result)) as SendResult } };
+      return { ...entry, state: { kind: "finished", result } };
     });
   }
 
@@ -135,6 +137,10 @@ function readRows(reply: ValkeyReply, ids: readonly string[]): readonly Row[] {
     if (id === undefined || typeof sendId !== "string" || typeof fingerprint !== "string") throw unexpectedReply();
     return { id, fingerprint, sendId, isInProgress: isInProgress === 1 };
   });
+}
+
+function readResult(reply: ValkeyReply): SendResult | null {
+  return reply === null ? null : (JSON.parse(String(reply)) as SendResult);
 }
 
 function unexpectedReply(): Error {
