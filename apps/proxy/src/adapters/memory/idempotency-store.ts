@@ -15,6 +15,7 @@ import {
   type SendEntry,
   type SendResult,
 } from "../../idempotency/store.ts";
+import { createShares } from "../../lib/shares.ts";
 
 export interface MemoryIdempotencyLimits {
   /** Maximum number of ids in use. */
@@ -47,13 +48,13 @@ export function createMemoryIdempotencyStore(
   const sends = new Map<string, StoredSend>();
   const ids = new Map<string, StoredId>();
   const connections = new Map<string, { readonly connection: KnownConnection; readonly expiresMs: number }>();
-  const counts = createIdCounts(maxIds);
+  const shares = createShares(maxIds);
   let resultLength = 0;
 
   function remove({ sendId, tenant, keys, result }: StoredSend): void {
     sends.delete(sendId);
     for (const key of keys) ids.delete(key);
-    counts.add(tenant, -keys.length);
+    shares.add(tenant, -keys.length);
     resultLength -= result?.body.length ?? 0;
   }
 
@@ -89,11 +90,11 @@ export function createMemoryIdempotencyStore(
       }
       if (used.length > 0) return { kind: "known", entries: used };
       const { tenant } = scope;
-      if (!hasRoom || !counts.hasRoomFor(tenant, keys.length) || resultLength >= maxResultLength)
+      if (!hasRoom || !shares.hasRoomFor(tenant, keys.length) || resultLength >= maxResultLength)
         return { kind: "full" };
       const send: StoredSend = { sendId, tenant, keys, leaseEndsMs: nowMs + leaseMs, expiresMs, result: null };
       sends.set(sendId, send);
-      counts.add(tenant, keys.length);
+      shares.add(tenant, keys.length);
       for (const entry of entries) ids.set(keyOfId(scope, entry.id), { entry, send });
       return { kind: "reserved" };
     },
@@ -118,24 +119,6 @@ export function createMemoryIdempotencyStore(
       removeExpired(clock.monotonic());
       return connections.get(keyOfConnection(tenant, connectionId))?.connection ?? null;
     },
-  };
-}
-
-/** Counts the ids in use. The last quarter of them is for tenants that use at most an eighth. */
-function createIdCounts(maxIds: number) {
-  const shared = maxIds - Math.floor(maxIds / 4);
-  const little = Math.floor(maxIds / 8);
-  const byTenant = new Map<string, number>();
-  let total = 0;
-  return {
-    add(tenant: string, more: number): void {
-      const changed = (byTenant.get(tenant) ?? 0) + more;
-      if (changed === 0) byTenant.delete(tenant);
-      else byTenant.set(tenant, changed);
-      total += more;
-    },
-    hasRoomFor: (tenant: string, more: number): boolean =>
-      total + more <= ((byTenant.get(tenant) ?? 0) + more <= little ? maxIds : shared),
   };
 }
 

@@ -59,7 +59,7 @@ test("the first failed call of an outage is reported with its cause, later attem
   expect(lasted).toEqual([3_000]);
 });
 
-test("a process stores a limited number of bytes and of responses at a time, since a full server refuses keys and sends, too", async () => {
+test("a process stores a limited number of bytes and of responses, and the last quarter belongs to tenants with little", async () => {
   const clock = createVirtualClock(Date.now());
   let puts = 0;
   const evaluate = async (): Promise<unknown> => {
@@ -67,21 +67,23 @@ test("a process stores a limited number of bytes and of responses at a time, sin
     return 1;
   };
   const connection = { evaluate } as unknown as ValkeyConnection;
-  const store = createValkeyCacheStore(connection, clock, sha256Hex, { ...options, maxBytes: 20_000, maxEntries: 3 });
-  const text = "x".repeat(6_000);
-  const countPuts = async (...names: readonly string[]): Promise<number> => {
+  const store = createValkeyCacheStore(connection, clock, sha256Hex, { ...options, maxBytes: 80_000, maxEntries: 16 });
+  const countPuts = async (group: string, length: number, names: readonly string[]): Promise<number> => {
     puts = 0;
-    for (const name of names) await store.put(name, entry(text, "en"));
+    const keepUntilMs = clock.now() + 60_000;
+    const stored = { ...entry("x".repeat(length), "en"), keepUntilMs, groups: [group] };
+    for (const name of names) await store.put(`${group} ${name}`, stored);
     return puts;
   };
-  expect(await countPuts("a", "b", "c", "d")).toBe(2);
-  expect(await countPuts("a", "b", "a")).toBe(3);
-  await store.put("e", entry("short", "en"));
-  expect(puts).toBe(4);
-  await store.put("f", entry("short", "en"));
-  expect(puts).toBe(4);
+  const names = Array.from({ length: 20 }, (_, index) => `${index}`);
+  expect(await countPuts("a", 10_000, names.slice(0, 6))).toBe(4);
+  // A stored response can be replaced, and another tenant has room.
+  expect(await countPuts("a", 10_000, names.slice(0, 4))).toBe(4);
+  expect(await countPuts("b", 100, names)).toBe(8);
+  await store.deleteGroup("a");
+  expect(await countPuts("b", 100, names)).toBe(12);
   await clock.advance(61_000);
-  expect(await countPuts("c", "d")).toBe(2);
+  expect(await countPuts("a", 10_000, names)).toBe(4);
 });
 
 describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {

@@ -2,6 +2,7 @@
 import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments/http-cache";
 import type { Clock, Sha256, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { createCircuitBreaker } from "../../lib/circuit-breaker.ts";
+import { createShares } from "../../lib/shares.ts";
 
 /** Maximum number of variants of a resource. Storing another one first removes all of them. */
 const maxVariants = 32;
@@ -20,7 +21,10 @@ export class KnownOutageError extends Error {
 type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
 
 export interface ValkeyCacheOptions {
-  /** How many bytes, and how many responses, this process may have stored at the same time. Others are not stored: a full server refuses keys and sends, too. */
+  /**
+   * How many bytes, and how many responses, this process may have stored at the same time; the last quarter is for first groups with at most an eighth.
+   * Others are not stored: a full server refuses keys and sends, too.
+   */
   readonly maxBytes: number;
   readonly maxEntries: number;
   /** Receives how long an outage lasted, in milliseconds. */
@@ -39,7 +43,7 @@ export function createValkeyCacheStore(
   sha256: Sha256,
   { onRecovered, ...limits }: ValkeyCacheOptions,
 ): CacheStore {
-  const stored = createStoredBytes(clock, limits);
+  const stored = createStoredEntries(clock, limits);
   const breaker = createCircuitBreaker(clock, { cooldownMs });
   const resourceOf = (key: string): string => `${prefix}:answer:${sha256(key)}`;
   const groupOf = (group: string): string => `${prefix}:group:${sha256(group)}`;
@@ -64,7 +68,8 @@ export function createValkeyCacheStore(
     const names = [resourceOf(key), ...groups];
     const variant = sha256(encodeKey([...entry.vary, "", ...entry.variant]));
     const value = writeValue(entry, groups, begunAt);
-    if (!stored.reserve(`${resourceOf(key)} ${variant}`, value.length, entry.keepUntilMs)) return false;
+    const name = `${resourceOf(key)} ${variant}`;
+    if (!stored.reserve(name, groups[0] ?? "", value.length, entry.keepUntilMs)) return false;
     const values = [variant, value, Math.ceil(entry.keepUntilMs), maxVariants, begunAt, deletionMs];
     return (await send(() => connection.evaluate(putScript, [...names, ...names.map(deletionOf)], values))) === 1;
   }
@@ -86,7 +91,10 @@ export function createValkeyCacheStore(
       await put(key, entry, "");
     },
     delete: (key) => remove(deleteScript, resourceOf(key)),
-    deleteGroup: (group) => remove(deleteGroupScript, groupOf(group)),
+    deleteGroup(group) {
+      stored.forgetGroup(groupOf(group));
+      return remove(deleteGroupScript, groupOf(group));
+    },
     async begin(key) {
       const begunAt = String(await send(() => connection.evaluate(timeScript, [resourceOf(key)], [])));
       return (entry) => put(key, entry, begunAt);
@@ -94,35 +102,42 @@ export function createValkeyCacheStore(
   };
 }
 
-/** Counts what this process has stored and what has not expired. Entries that were deleted, or that the server did not store, count until they expire. */
-function createStoredBytes(
+/** The entries that this process has stored and that have not expired. Entries that another process deleted, or that the server did not store, count, too. */
+function createStoredEntries(
   clock: Pick<Clock, "now">,
   { maxBytes, maxEntries }: Pick<ValkeyCacheOptions, "maxBytes" | "maxEntries">,
 ) {
   /** By resource and variant, in the order in which they were stored. */
-  const entries = new Map<string, { readonly bytes: number; readonly untilMs: number }>();
-  let total = 0;
+  const entries = new Map<string, { readonly group: string; readonly bytes: number; readonly untilMs: number }>();
+  const [bytesOf, countOf] = [createShares(maxBytes), createShares(maxEntries)];
 
   function forget(name: string): void {
-    total -= entries.get(name)?.bytes ?? 0;
+    const entry = entries.get(name);
+    if (entry === undefined) return;
     entries.delete(name);
+    bytesOf.add(entry.group, -entry.bytes);
+    countOf.add(entry.group, -1);
   }
 
   return {
-    /** Counts an entry, in the place of an earlier one with this name. Returns whether there is room for it. */
-    reserve(name: string, bytes: number, untilMs: number): boolean {
+    /** Counts an entry, in the place of an earlier one with this name. Returns whether its group, such as a tenant, has room for it. */
+    reserve(name: string, group: string, bytes: number, untilMs: number): boolean {
       const nowMs = clock.now();
       for (const [oldest, entry] of entries) {
         if (entry.untilMs > nowMs) break;
         forget(oldest);
       }
-      const before = entries.get(name)?.bytes ?? 0;
-      const isFull = total - before + bytes > maxBytes || (before === 0 && entries.size >= maxEntries);
-      if (isFull) return false;
+      const before = entries.get(name);
+      const hasRoom = before !== undefined || countOf.hasRoomFor(group, 1);
+      if (!hasRoom || !bytesOf.hasRoomFor(group, bytes - (before?.bytes ?? 0))) return false;
       forget(name);
-      entries.set(name, { bytes, untilMs });
-      total += bytes;
+      entries.set(name, { group, bytes, untilMs });
+      bytesOf.add(group, bytes);
+      countOf.add(group, 1);
       return true;
+    },
+    forgetGroup(group: string): void {
+      for (const [name, entry] of entries) if (entry.group === group) forget(name);
     },
   };
 }
