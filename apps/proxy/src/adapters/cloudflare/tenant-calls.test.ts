@@ -54,6 +54,29 @@ function setUp(
   return { clock, ends, started, work, tenant, log: tenant.auditLog(noLog) };
 }
 
+test("thousands of sends that do not begin leave the record of a running send's end in the log of its tenant", async () => {
+  const ended: unknown[] = [];
+  const stub: TenantObjectStub = {
+    ...stubOf(() => Promise.reject(new Error("unexpected"))),
+    reserve: async ({ scope }) =>
+      scope.tenant === "other" ? { kind: "full" } : { kind: "reserved", isRecorded: true },
+    async conclude({ entry }) {
+      ended.push(entry);
+      return { storeFailure: null, auditFailure: null };
+    },
+  };
+  const clock = createVirtualClock();
+  const tenants = createTenantCalls({ objectOf: () => stub, clock, background: () => undefined });
+  const log = tenants.auditLog(noLog);
+  await tenants.sends.reserve(reservation, () => log.appendInTransaction(start));
+  for (let index = 0; index < 10_000; index++) {
+    const refused = testReservation(["a"], { scope: { ...testScope, tenant: "other" } });
+    await tenants.sends.reserve(refused, () => log.appendInTransaction({ ...start, tenant: "other" }));
+  }
+  await log.append(finishedSend(sendId));
+  expect(ended).toEqual([finishedSend(sendId)]);
+});
+
 test("every call rejects with a typed error after five seconds when the object does not respond", async () => {
   const clock = createVirtualClock();
   const objectOf = () => stubOf(() => new Promise(() => undefined));

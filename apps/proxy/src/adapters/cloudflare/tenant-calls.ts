@@ -57,13 +57,23 @@ export function createTenantCalls(options: TenantCallsOptions) {
   }
 
   const sends: IdempotencyStore = {
-    reserve(reservation, recordStart) {
-      const { tenant } = reservation.scope;
+    async reserve(reservation, recordStart) {
+      const { sendId, scope } = reservation;
       recordStart?.();
       const entry = startEntry;
       startEntry = undefined;
-      if (entry !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
-      return call(tenant, (stub) => stub.reserve(reservation, entry)).catch(throwUnavailable);
+      if (entry !== undefined) tenantsOfSends.set(sendId, scope.tenant);
+      let isReserved = false;
+      try {
+        const outcome = await call(scope.tenant, (stub) => stub.reserve(reservation, entry));
+        isReserved = outcome.kind === "reserved";
+        return outcome;
+      } catch (cause) {
+        return throwUnavailable(cause);
+      } finally {
+        // Only a send that has begun has an end.
+        if (!isReserved) tenantsOfSends.delete(sendId);
+      }
     },
     find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(throwUnavailable),
     settle: (reservation, result) => ends.store({ reservation, result }),

@@ -50,6 +50,18 @@ test("restarting an object does not postpone its alarm", async () => {
   expect(await storage.getAlarm()).toBe(firstAlarm);
 });
 
+test("an alarm that could not be set is set by the next call", async () => {
+  const { storage, start } = openStorage();
+  const { setAlarm } = storage;
+  const object = start();
+  Object.assign(storage, { setAlarm: () => Promise.reject(new Error("the storage failed")) });
+  await object.find(testScope, ["a"]);
+  Object.assign(storage, { setAlarm });
+  expect(await storage.getAlarm()).toBeNull();
+  await object.find(testScope, ["a"]);
+  await vi.waitFor(async () => expect(await storage.getAlarm()).toBe(startMs + 3_600_000));
+});
+
 test("an object that has only audit records is not woken again, until it is used again", async () => {
   const { storage, start, ring } = openStorage();
   await sendAndRecord(start());

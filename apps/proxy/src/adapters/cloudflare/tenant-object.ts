@@ -202,7 +202,12 @@ export class TenantObject extends DurableObject<AuditObjectBindings> {
   async #ensureAlarm(): Promise<void> {
     if (this.#hasAlarm) return;
     this.#hasAlarm = true;
-    if ((await this.#storage.getAlarm()) === null) await this.#setAlarm(pruneAfterMs);
+    try {
+      if ((await this.#storage.getAlarm()) === null) await this.#setAlarm(pruneAfterMs);
+    } catch {
+      // The next call tries again.
+      this.#hasAlarm = false;
+    }
   }
 
   /** Schedules the next alarm. Alarms use the platform's clock, even if this object uses another one. */
