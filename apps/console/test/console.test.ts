@@ -6,7 +6,7 @@ import { passTime, say } from "./support/gateway.ts";
 
 inChromium(() => {
   const launched = launchForTests();
-  const { open } = signInOperator(launched, 8_000);
+  const { open } = signInOperator(launched, 20_000);
 
   async function show(page: Page, view: string, heading: string): Promise<void> {
     await page.evaluate(`location.hash = ${JSON.stringify(view)}`);
