@@ -34,7 +34,8 @@ async function setUpMany(onTurn: () => void = () => undefined, keys: number = 11
       devices.push({ tenant: "default", keyId: record.id, credentialId, ...names });
     }
   }
-  const sockets = fakeSockets(devices);
+  const readTags = vi.fn<() => Promise<readonly string[]>>(async () => []);
+  const sockets = fakeSockets(devices, [], readTags);
   const find = vi.fn<KeyStore["find"]>(keyStore.find);
   const [tenants, onFailure] = [new Map(), vi.fn<() => void>()];
   const rules = { clock, hasExpired: createExpiryCheck(clock), tenants: () => tenants, tokenSettings: () => null };
@@ -42,7 +43,7 @@ async function setUpMany(onTurn: () => void = () => undefined, keys: number = 11
   await virtual.advance(100);
   const revoke = (keyId: string): Promise<unknown> => keyStore.update(keyId, (record) => revokeKey(record, 1));
   const work = (durationMs: number) => void (busyMs += durationMs);
-  return { advance: virtual.advance, clock, devices, find, keyStore, onFailure, revoke, sockets, work };
+  return { advance: virtual.advance, clock, devices, find, keyStore, onFailure, readTags, revoke, sockets, work };
 }
 
 test.each([
@@ -64,6 +65,21 @@ test.each([
   expect([reads, sockets.connectedDevices()]).toEqual([perTurn, []]);
 });
 
+test("when a key with many sockets gets tags, other work runs after 10 ms of reading the tags of their devices", async () => {
+  let turns = 0;
+  const { advance, devices, keyStore, readTags, sockets, work } = await setUpMany(() => (turns += 1), 1);
+  const readBefore: number[] = [];
+  readTags.mockImplementation(async () => {
+    readBefore.push(turns);
+    work(1);
+    return ["x"];
+  });
+  await keyStore.update(String(devices[0]?.keyId), (record) => ({ ...record, deviceTags: ["x"] }));
+  await advance(100);
+  const reads = [...new Set(readBefore)].map((turn) => readBefore.filter((each) => each === turn).length);
+  expect([reads, sockets.connectedDevices()]).toEqual([[25, 25, 25, 25, 10], devices]);
+});
+
 test("the socket of a key that is revoked while many others are checked is closed within 100 ms", async () => {
   const { advance, devices, find, keyStore, revoke, sockets } = await setUpMany();
   const [first, last] = [String(devices[0]?.keyId), String(devices[109]?.keyId)];
@@ -76,6 +92,15 @@ test("the socket of a key that is revoked while many others are checked is close
   await revoke(String(devices[1]?.keyId));
   await advance(100);
   expect(sockets.connectedDevices()).toEqual(devices.slice(2));
+});
+
+test("sockets are closed while the key of an earlier one is still being read", async () => {
+  const { advance, devices, find, keyStore, revoke, sockets } = await setUpMany();
+  const [first, last] = [String(devices[0]?.keyId), String(devices[109]?.keyId)];
+  find.mockImplementation((id) => (id === first ? new Promise(() => undefined) : keyStore.find(id)));
+  await revoke(last);
+  await advance(100);
+  expect(sockets.connectedDevices()).toEqual(devices.slice(0, 109));
 });
 
 test("a key with many sockets is read once per check", async () => {

@@ -225,8 +225,8 @@ function firstAfter(times: Iterable<number | null>, nowMs: number): number {
 }
 
 /**
- * Checks sockets in parts. Other work runs between them. A part does not wait for the one before, whose reads may take long when the
- * store is on the network. Rejects when a part has failed, after all have ended.
+ * Checks sockets in parts. Other work runs between them. A part waits for the one before only until other work has run, because its reads may take
+ * long when the store is on the network. Rejects when a part has failed, after all have ended.
  */
 async function inParts(
   clock: Clock,
@@ -242,7 +242,11 @@ async function inParts(
       turnEndsMs = clock.monotonic() + turnMs;
     }
     const part = holders.slice(start, start + socketsPerPart);
-    running.push(checkPart(part).catch((cause: unknown) => void errors.push(cause)));
+    const checked = checkPart(part).catch((cause: unknown) => void errors.push(cause));
+    running.push(checked);
+    const isChecked = new AbortController();
+    void checked.then(() => isChecked.abort());
+    await sleep(clock, 0, isChecked.signal);
   }
   await Promise.all(running);
   if (errors.length > 0) throw errors[0];
