@@ -114,9 +114,10 @@ export interface MessageLog {
   /** Returns the messages of a row that have not ended, the latest first. */
   findOpenMessages(environmentId: string, limit: number): Promise<readonly StoredMessage[]>;
   /**
-   * Removes messages that are older than their retention or exceed its limits, at most `limit` of each. Returns whether there may be more. Messages
-   * that have ended are removed first, the oldest first. Then others lose their replies, the oldest first, because their policies still count. Only if
-   * there are too many messages, and none has ended, the tenant with the most loses some: the oldest of its row with the most.
+   * Removes messages that are older than their retention or exceed its limits, at most `limit` of each. Returns whether there may be more. A row with too
+   * many loses some; if there are too many in total, the row with the most of the tenant with the most does. A row loses messages that have ended
+   * first, the oldest first, because the policies of others still count. If the texts are too long, the oldest of all messages that have ended are removed;
+   * others have no text.
    *
    * @param nowMs wall time by which they expire; may be earlier than the time of the latest messages
    */

@@ -220,18 +220,64 @@ export function describeMessageLogContract(
       expect(kept.map((found) => found.length)).toEqual([0, 1, 1]);
     });
 
-    test("when all rows have too many messages, the oldest are pruned", async () => {
-      await open({ maxMessages: 50 });
-      const elsewhere = { ...message.scope, environmentId: "env-2" };
-      await log.saveMessages(
-        [1, 2, 3].map((sentAt) => ({ ...message, scope: elsewhere, messageId: `${sentAt}`, sentAt })),
+    describe("when there are too many messages", () => {
+      const inRow = (
+        tenant: string,
+        environmentId: string,
+        count: number,
+        state: MessageState,
+      ): readonly StoredMessage[] =>
+        numbered(count, {
+          ...{ tenant, scope: { ...message.scope, environmentId } },
+          status: { ...message.status, state, reply: null },
+        });
+      async function prune(): Promise<readonly number[]> {
+        // The time by which they expire may lie behind their own.
+        while (await log.pruneMessages(1, 5));
+        const rows = ["env-1", "env-2", "env-3"].map((environmentId) =>
+          log.listMessages({ environmentId, after: null, withReplies: false, limit: 100 }),
+        );
+        return (await Promise.all(rows)).map((found) => found.length);
+      }
+
+      test.each(["unknown", "finished"] as const)(
+        "the tenant with the most loses the oldest of its row with the most (%s)",
+        async (state) => {
+          await open({ maxPerRow: 20, maxMessages: 18 });
+          await log.saveMessages([
+            ...inRow("other", "env-3", 8, state),
+            ...inRow("acme", "env-2", 5, state),
+            ...inRow("acme", "env-1", 7, state),
+          ]);
+          expect(await prune()).toEqual([5, 5, 8]);
+          expect(await Promise.all(["m-1", "m-2"].map(isStored))).toEqual([false, true]);
+        },
       );
-      await log.saveMessages(numbered(48));
-      // The time by which they expire may lie behind their own.
-      while (await log.pruneMessages(1, 2));
-      const left = await Promise.all(["1", "2", "3"].map((id) => log.readMessages("env-2", id, 1)));
-      expect(left.map((found) => found.length)).toEqual([0, 1, 1]);
-      expect(await Promise.all(["m-0", "m-47"].map(isStored))).toEqual([true, true]);
+
+      test("a tenant with few keeps its own, even if they have ended and those of the tenant with the most have not", async () => {
+        await open({ maxMessages: 20 });
+        await log.saveMessages([...inRow("other", "env-3", 5, "finished"), ...inRow("acme", "env-1", 30, "unknown")]);
+        expect(await prune()).toEqual([15, 0, 5]);
+      });
+
+      test("all of its row with the most are removed, and some of the next one, if that is necessary", async () => {
+        await open({ maxMessages: 2 });
+        await log.saveMessages([
+          ...inRow("other", "env-3", 1, "finished"),
+          ...inRow("acme", "env-2", 3, "finished"),
+          ...inRow("acme", "env-1", 4, "finished"),
+        ]);
+        expect(await prune()).toEqual([0, 1, 1]);
+      });
+
+      test("messages of a tenant that were removed do not count", async () => {
+        await open({ maxMessages: 8 });
+        const unknown = inState("unknown").status;
+        const other = inRow("other", "env-3", 13, "finished");
+        await log.saveMessages(other.map((one, index) => (index < 10 ? one : { ...one, status: unknown })));
+        await log.saveMessages(inRow("acme", "env-1", 7, "unknown"));
+        expect(await prune()).toEqual([5, 0, 3]);
+      });
     });
 
     test("messages are pruned, the oldest first, until their texts are short enough, even after a text was replaced", async () => {
@@ -247,39 +293,28 @@ export function describeMessageLogContract(
     describe("messages that have not ended stay, because the policy of a turn is stored with them", () => {
       const elsewhere = { ...message.scope, environmentId: "env-2" };
       const approvalPolicy = { deniedTools: [], deadlineMs: null };
-      const running = inState("running", { scope: elsewhere, approvalPolicy });
+      const status = { ...message.status, state: "running" as const, reply: null };
+      const running = inState("running", { scope: elsewhere, approvalPolicy, status });
       async function prune(): Promise<void> {
         while (await log.pruneMessages(100_000, 5));
       }
 
-      test("when there are too many messages in all rows", async () => {
+      test("when there are too many messages", async () => {
         await open({ maxMessages: 10 });
-        await log.saveMessages([running, ...numbered(20)]);
+        const own = { ...running, scope: message.scope, messageId: "open" };
+        await log.saveMessages([own, ...numbered(20)]);
         await prune();
-        expect(await log.findOpenMessages("env-2", 10)).toEqual([running]);
+        expect(await log.findOpenMessages("env-1", 10)).toEqual([own]);
         expect(await Promise.all(["m-10", "m-11", "m-19"].map(isStored))).toEqual([false, true, true]);
       });
 
-      test("when the texts of all messages are too long, with their own text as long as others have ended", async () => {
+      test("when the texts of all messages are too long", async () => {
         await open({ maxReplies: 1_000 });
-        const reply = { text: 'x"}\\'.repeat(25), isTruncated: false };
+        const reply = { text: "x".repeat(100), isTruncated: false };
         await log.saveMessages([running, ...numbered(20, { status: { ...message.status, reply } })]);
         await prune();
         expect(await log.findOpenMessages("env-2", 10)).toEqual([running]);
-        expect(await Promise.all(["m-8", "m-19"].map(isStored))).toEqual([false, true]);
-      });
-
-      test("when all texts belong to such messages, which lose only these, the oldest first", async () => {
-        await open({ maxReplies: 1_000 });
-        const reply = { text: 'x","isTruncated\\'.repeat(100), isTruncated: true };
-        const long = { ...running, status: { ...running.status, reply } };
-        const unknown = numbered(9, { status: { ...running.status, state: "unknown" } });
-        await log.saveMessages([long, ...unknown]);
-        await prune();
-        const texts = (await log.findOpenMessages("env-1", 10)).map((one) => one.status.reply?.text).toReversed();
-        expect(texts).toEqual([...Array(4).fill(undefined), ...Array(5).fill("pong")]);
-        const status = { ...running.status, reply: null };
-        expect(await log.findOpenMessages("env-2", 10)).toEqual([{ ...running, status }]);
+        expect(await Promise.all(["m-9", "m-10", "m-19"].map(isStored))).toEqual([false, true, true]);
       });
 
       test("when there are too many messages in their row", async () => {
@@ -303,9 +338,9 @@ export function describeMessageLogContract(
         expect(left.map(({ messageId }) => messageId).toReversed()).toEqual(numbers.map((number) => `m-${number}`));
       });
 
-      test("however many of them precede those that have ended, which are removed the oldest first", async () => {
+      test("when the texts are too long, however many of them precede those that have ended, which are removed the oldest first", async () => {
         const unfinished = numbered(20_001, { status: { ...message.status, state: "unknown", reply: null } });
-        await open({ maxMessages: unfinished.length + 3 });
+        await open({ maxReplies: 20 });
         const ended = (scope: StoredMessage["scope"], sentAt: number): StoredMessage[] =>
           numbered(3, { scope }).map((one, index) => ({ ...one, messageId: `ended-${index}`, sentAt: sentAt + index }));
         for (let from = 0; from < unfinished.length; from += 1_000)
@@ -313,38 +348,9 @@ export function describeMessageLogContract(
         await log.saveMessages([...ended(elsewhere, 50_000), ...ended(message.scope, 60_000)]);
         await prune();
         expect(await log.readMessages("env-1", "m-0", 1)).toHaveLength(1);
-        expect(await Promise.all(["ended-0", "ended-1", "ended-2"].map(isStored))).toEqual([true, true, true]);
+        expect(await Promise.all(["ended-0", "ended-1", "ended-2"].map(isStored))).toEqual([false, false, true]);
         expect(await log.readMessages("env-2", "ended-2", 1)).toEqual([]);
       }, 60_000);
-
-      test("even if none has ended: then the tenant with the most loses the oldest of its row with the most", async () => {
-        await open({ maxPerRow: 20, maxMessages: 18 });
-        const unknownIn = (tenant: string, environmentId: string, count: number): readonly StoredMessage[] =>
-          numbered(count, {
-            ...{ tenant, scope: { ...message.scope, environmentId } },
-            status: { ...message.status, state: "unknown" },
-          });
-        await log.saveMessages([
-          ...unknownIn("other", "env-3", 8),
-          ...unknownIn("acme", "env-2", 5),
-          ...unknownIn("acme", "env-1", 7),
-        ]);
-        await prune();
-        const left = ["env-1", "env-2", "env-3"].map((environmentId) => log.findOpenMessages(environmentId, 10));
-        expect((await Promise.all(left)).map((found) => found.length)).toEqual([5, 5, 8]);
-        expect(await Promise.all(["m-1", "m-2"].map(isStored))).toEqual([false, true]);
-      });
-
-      test("even if another tenant had more before: those that were removed do not count", async () => {
-        await open({ maxMessages: 8 });
-        const status = { ...message.status, state: "unknown" as const };
-        const other = { tenant: "other", scope: { ...message.scope, environmentId: "env-3" } };
-        await log.saveMessages(numbered(13, other).map((one, index) => (index < 10 ? one : { ...one, status })));
-        await log.saveMessages(numbered(7, { tenant: "acme", status }));
-        await prune();
-        expect(await log.findOpenMessages("env-1", 10)).toHaveLength(5);
-        expect(await log.findOpenMessages("env-3", 10)).toHaveLength(3);
-      });
     });
 
     test("removing a row removes its messages, and later saves for it are ignored", async () => {

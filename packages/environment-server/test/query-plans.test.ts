@@ -34,8 +34,9 @@ const permittedSearches = new Set([
   "requested_at>?",
   "decided_at>?",
   "decided_at<?",
-  // There are few full rows. The sum over all rows is read only when there may be too many messages.
+  // There are few full rows. The numbers of all rows are read only when there may be too many messages.
   "environment_id>?",
+  "tenant>?",
   "last_seen_at<?",
   "reserved_at<?",
   // The sends of a few seconds.
@@ -79,8 +80,8 @@ const skipping = /^(?!.* WHERE environment_id = \? ).* OFFSET \?/;
 /** Tables with one row, and with one for each tenant whose events are read. What subqueries find is read by other steps. */
 const smallTables = /^SCAN (?:environment_(?:change_(?:log|recording)|approval_count)|\(subquery-\d+\))$/;
 
-/** Indexes of what a full log of messages removes first. The statements have no other condition, and a limit. */
-const firstRemoved = / USING INDEX environment_message_status_(?:ended|open_reply)$/;
+/** The index of the messages that lose their texts. The statement has no other condition, and a limit. */
+const firstRemoved = / USING INDEX environment_message_status_ended$/;
 
 /** At the start, a server looks once for times in the future. */
 const atStart = /^UPDATE \w+ SET (\w+) = \? WHERE \1 > \?$/;

@@ -44,8 +44,8 @@ test("a file of version 9 is migrated: its decisions are counted, so that the ol
   });
   const calls = [call("call-1", 1), call("call-2", 2), call("call-3", 3), call("call-4", null)];
   await before.saveApprovals(calls, []);
-  const version9 = `DROP INDEX environment_message_status_ended; DROP INDEX environment_message_status_open_reply;
-    DROP INDEX environment_by_owner; DROP TABLE environment_approval_count;
+  const version9 = `DROP INDEX environment_message_status_ended; DROP INDEX environment_by_owner;
+    DROP TABLE environment_approval_count;
     DROP TRIGGER environment_approval_added; DROP TRIGGER environment_approval_changed;
     DROP TRIGGER environment_approval_removed; UPDATE environment_schema SET version = 9;`;
   database.exec(version9);

@@ -69,7 +69,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
 
   test("messages that an earlier version stored are listed, removed in the same order as others, and expire", async () => {
     const prefix = newPrefix();
-    const limits = { durationMs: 1_000, maxPerRow: 10, maxMessages: 3, maxReplies: 1e6 };
+    const limits = { durationMs: 1_000, maxPerRow: 10, maxMessages: 4, maxReplies: 1e6 };
     const log = createValkeyMessageLog(shared, { prefix, limits });
     const saved = ["unknown", "finished", "unknown", "finished", "finished"].map((state, index): StoredMessage => {
       const status = { ...message.status, state: state as MessageState };
@@ -87,6 +87,8 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     ]);
     await shared.command(["DEL", `${key}:tenants`, `${key}:totals`, `${key}:rows:env-1`]);
     await shared.command(["ZADD", `${key}:sent`, "XX", ...places]);
+    const elsewhere = { ...message, scope: { ...message.scope, environmentId: "env-2" }, sentAt: 9_000 };
+    await log.saveMessages([elsewhere]);
     expect(await left()).toEqual(["m-0", "m-1", "m-2", "m-3", "m-4"]);
     while (await log.pruneMessages(1_500, 2));
     expect(await left()).toEqual(["m-0", "m-2", "m-4"]);
@@ -102,6 +104,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     await log.saveMessages(saved.slice(0, 1).map((one) => ({ ...one, messageId: "m-6", sentAt: 5_000 })));
     while (await log.pruneMessages(1_500, 2));
     expect(await left()).toEqual(["m-2", "m-5", "m-6"]);
+    expect(await log.readMessages("env-2", message.messageId, 1)).toEqual([elsewhere]);
   });
 
   /** A log of changes with its own server. */

@@ -49,22 +49,6 @@ export function createMemoryMessageLog({
     for (const message of [...ended, ...open].slice(0, count)) messages.delete(messageKeyOf(message));
   }
 
-  /** Shortens the log by `count` messages that have ended, or texts of others, or by `excess` messages. Returns whether it has changed. */
-  function shorten(count: number, excess: number, isTooLong: boolean): boolean {
-    const [ended, open] = partition(latestFirst([...messages.values()]).toReversed());
-    for (const message of ended.slice(0, count)) messages.delete(messageKeyOf(message));
-    if (ended.length > 0) return true;
-    const texts = isTooLong ? open.filter(({ status }) => status.reply !== null) : [];
-    for (const message of texts.slice(0, count)) messages.set(messageKeyOf(message), withoutReply(message));
-    if (texts.length > 0 || excess <= 0) return texts.length > 0;
-    const ofTenant = largestGroup(open, ({ tenant, scope }) => tenant ?? scope.environmentId);
-    removeOldest(
-      largestGroup(ofTenant, ({ scope }) => scope.environmentId),
-      excess,
-    );
-    return true;
-  }
-
   return {
     async saveMessages(saved) {
       for (const message of saved) {
@@ -99,10 +83,17 @@ export function createMemoryMessageLog({
         removeOldest(row, Math.min(row.length - maxPerRow, limit));
         return true;
       }
-      const length = [...messages.values()].reduce((sum, { status }) => sum + (status.reply?.text.length ?? 0), 0);
-      const isTooLong = length > maxReplies;
-      const excess = Math.min(messages.size - maxMessages, limit);
-      return (excess > 0 || isTooLong) && shorten(isTooLong ? limit : excess, excess, isTooLong);
+      const all = [...messages.values()];
+      if (all.length > maxMessages) {
+        const ofTenant = largestGroup(all, ({ tenant, scope }) => tenant ?? scope.environmentId);
+        const row = largestGroup(ofTenant, ({ scope }) => scope.environmentId);
+        removeOldest(row, Math.min(all.length - maxMessages, limit));
+        return true;
+      }
+      const length = all.reduce((sum, { status }) => sum + (status.reply?.text.length ?? 0), 0);
+      const ended = length > maxReplies ? all.filter(({ status }) => hasEnded(status)) : [];
+      removeOldest(ended, limit);
+      return ended.length > 0;
     },
     async removeRows(environmentIds) {
       removedRows.add(environmentIds);

@@ -15,7 +15,7 @@ const columns =
 
 const ended = "'finished', 'cancelled', 'evicted', 'failed'";
 
-/** The same, as in the conditions of indexes. */
+/** The same, as in the condition of an index, so that messages which stay are not read. */
 const hasEnded = "(state = 'finished' OR state = 'cancelled' OR state = 'evicted' OR state = 'failed')";
 
 const isRowStored = `EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})`;
@@ -104,16 +104,21 @@ function preparePrune(
     database.prepare(`DELETE FROM environment_message_status WHERE rowid IN (
       SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY sent_at LIMIT ?)`);
   const removeOlder = removeWhere("sent_at <= ?");
-  const removeEnded = removeWhere(`environment_id = ? AND state IN (${ended})`);
-  const removeAny = removeWhere("environment_id = ?");
-  const removeOfRow = (environmentId: string, count: number): boolean => {
-    const { changes } = removeEnded.run(environmentId, count);
-    return changes >= count || removeAny.run(environmentId, count - Number(changes)).changes > 0;
+  const removeEnded = removeWhere(hasEnded);
+  const removeEndedOfRow = removeWhere(`environment_id = ? AND state IN (${ended})`);
+  const removeAnyOfRow = removeWhere("environment_id = ?");
+  const removeOfRow = (row: SqliteRow, count: number): void => {
+    const environmentId = readText(row, "environment_id");
+    const { changes } = removeEndedOfRow.run(environmentId, count);
+    if (changes < count) removeAnyOfRow.run(environmentId, count - Number(changes));
   };
-  const shorten = prepareShorten(database, removeWhere, removeOfRow);
   // With the default limit, the condition is the same as of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
     WHERE messages > ${maxPerRow} AND environment_id > '' LIMIT 1`);
+  // Of each tenant, SQLite returns the row that has the maximum.
+  const findLargestRow = database.prepare(`SELECT environment_id, max(messages) FROM environment
+    CROSS JOIN environment_message_count ON environment_id = id WHERE tenant > ''
+    GROUP BY tenant ORDER BY sum(messages) DESC LIMIT 1`);
   // Rows are numbered as they are added, and removed ones leave gaps, so the difference between the last and the first number is an
   // upper bound. The exact sum, which reads an entry for each environment, is needed only if that bound is too high.
   const findFirst = database.prepare("SELECT coalesce(min(rowid), 0) AS number FROM environment_message_status");
@@ -132,41 +137,21 @@ function preparePrune(
         const full = findFullRow.get();
         if (full !== undefined) {
           const excess = readInteger(full, "messages") - maxPerRow;
-          removeOfRow(readText(full, "environment_id"), Math.min(excess, limit));
+          removeOfRow(full, Math.min(excess, limit));
           return true;
         }
         const atMost = readInteger(findLast.get(), "number") - readInteger(findFirst.get(), "number") + 1;
         const count = atMost <= maxMessages ? atMost : readInteger(countMessages.get(), "number");
+        const largest = count > maxMessages ? findLargestRow.get() : undefined;
+        if (largest !== undefined) {
+          removeOfRow(largest, Math.min(count - maxMessages, limit));
+          return true;
+        }
         const isTooLong = readInteger(countCharacters.get(), "characters") > maxReplies;
-        const excess = Math.min(count - maxMessages, limit);
-        return (excess > 0 || isTooLong) && shorten(isTooLong ? limit : excess, excess, isTooLong);
+        return isTooLong && removeEnded.run(limit).changes > 0;
       },
       { rows: limit },
     );
-}
-
-/**
- * Returns a function that removes `count` messages that have ended, or texts of others, or `excess` messages, and returns whether it has changed
- * anything. Each step has an index, so that messages which stay are not read.
- */
-function prepareShorten(
-  database: SqliteDatabase,
-  removeWhere: (condition: string) => SqliteStatement,
-  removeOfRow: (environmentId: string, count: number) => boolean,
-): (count: number, excess: number, isTooLong: boolean) => boolean {
-  const removeEnded = removeWhere(hasEnded);
-  const removeReplies = database.prepare(`UPDATE environment_message_status SET reply = NULL WHERE rowid IN (
-    SELECT rowid FROM environment_message_status WHERE reply IS NOT NULL AND NOT ${hasEnded} ORDER BY sent_at LIMIT ?)`);
-  const findRow = database.prepare(`SELECT environment_id FROM environment_message_count
-    JOIN environment ON id = environment_id WHERE environment_id > ''
-    ORDER BY sum(messages) OVER (PARTITION BY tenant) DESC, messages DESC LIMIT 1`);
-
-  return (count, excess, isTooLong) => {
-    if (removeEnded.run(count).changes > 0) return true;
-    if (isTooLong && removeReplies.run(count).changes > 0) return true;
-    const row = excess > 0 ? findRow.get() : undefined;
-    return row !== undefined && removeOfRow(readText(row, "environment_id"), excess);
-  };
 }
 
 /** The column `detail`. An absent policy is `null`. */

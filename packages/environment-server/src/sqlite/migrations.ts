@@ -230,11 +230,9 @@ const migrations: readonly string[] = [
   END;
   `,
   `
-  -- Each save evaluates these conditions. With IN it would build a set, which takes longer than the rest of the index.
+  -- Each save evaluates this condition. With IN it would build a set, which takes longer than the rest of the index.
   CREATE INDEX environment_message_status_ended ON environment_message_status (sent_at)
     WHERE (state = 'finished' OR state = 'cancelled' OR state = 'evicted' OR state = 'failed');
-  CREATE INDEX environment_message_status_open_reply ON environment_message_status (sent_at) WHERE reply IS NOT NULL
-    AND NOT (state = 'finished' OR state = 'cancelled' OR state = 'evicted' OR state = 'failed');
   `,
 ];
 

@@ -109,12 +109,10 @@ local function setLength(entry, length)
   if length == 0 then redis.call('HDEL', lengths, entry) else redis.call('HSET', lengths, entry, length) end
   redis.call('INCRBY', characters, length - before)
 end
--- A full log removes messages in the order of this set: those that have ended, those with a text, others; each by time.
-local afterEnded, afterTexts = 1e15, 2e15
+-- In this set, messages that have ended precede others, each by time.
+local afterEnded = 2e15
 local function timeOf(entry) return redis.call('ZSCORE', ofRow(rowOf(entry)), entry) end
-local function place(entry, at, isOpen, hasText)
-  redis.call('ZADD', sent, (not isOpen and 0 or hasText and afterEnded or afterTexts) + at, entry)
-end
+local function place(entry, at, isOpen) redis.call('ZADD', sent, (isOpen and afterEnded or 0) + at, entry) end
 -- Counts the messages of a row for its tenant.
 local function count(row, tenant)
   local rows, messages = base .. ':rows:' .. tenant, redis.call('ZCARD', ofRow(row))
@@ -172,7 +170,7 @@ for i = 4, #ARGV, 7 do
     redis.call('ZADD', ofRow(row), at, entry)
     if isOpen == '1' then redis.call('ZADD', openOf(row), at, entry) else redis.call('ZREM', openOf(row), entry) end
     setLength(entry, tonumber(ARGV[i + 4]))
-    place(entry, at, isOpen == '1', ARGV[i + 4] ~= '0')
+    place(entry, at, isOpen == '1')
     if redis.call('ZADD', names, 0, entry) == 1 then
       redis.call('HSET', tenants, row, ARGV[i + 5])
       count(row, ARGV[i + 5])
@@ -220,13 +218,6 @@ return found(redis.call('ZREVRANGE', openOf(ARGV[1]), 0, ARGV[2] - 1))
 const pruneScript = `${prelude}
 local limit, maxPerRow, maxMessages, maxReplies = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local function hasEnded(entry) return not redis.call('ZSCORE', openOf(rowOf(entry)), entry) end
-local function removeReply(entry)
-  -- In a text, a backslash precedes each quote, so this finds only the member.
-  local record = string.gsub(redis.call('HGET', records, entry), '"reply":{"text":".-","isTruncated":%a+}', '"reply":null', 1)
-  redis.call('HSET', records, entry, record)
-  setLength(entry, 0)
-  place(entry, timeOf(entry), true, false)
-end
 -- The number of messages of a row before the first that has ended. They are at the same place in both sets, so halving finds it.
 local function countOldestOpen(row)
   local low, high = 0, redis.call('ZCARD', openOf(row))
@@ -246,28 +237,8 @@ local function removeOldest(row, excess)
   if #oldest == 0 and excess > 0 then oldest = redis.call('ZRANGE', ofRow(row), 0, excess - 1) end
   remove(oldest)
 end
-local function shorten(excess, isTooLong)
-  local most = isTooLong and limit or excess
-  local first = redis.call('ZRANGEBYSCORE', sent, '-inf', '(' .. afterEnded, 'LIMIT', 0, most)
-  local ended = {}
-  -- In logs of earlier versions, all messages are here.
-  for _, entry in ipairs(first) do
-    if hasEnded(entry) then ended[#ended + 1] = entry else place(entry, timeOf(entry), true, redis.call('HEXISTS', lengths, entry) == 1) end
-  end
-  remove(ended)
-  local texts = #first == 0 and isTooLong and redis.call('ZRANGEBYSCORE', sent, afterEnded, '(' .. afterTexts, 'LIMIT', 0, most) or {}
-  for _, entry in ipairs(texts) do removeReply(entry) end
-  if #first + #texts > 0 then return 1 end
-  local tenant = excess > 0 and redis.call('ZREVRANGE', totals, 0, 0)[1]
-  if not tenant then return 0 end
-  local row = redis.call('ZREVRANGE', base .. ':rows:' .. tenant, 0, 0)[1]
-  removeOldest(row, excess)
-  -- An earlier version may have removed messages without counting them.
-  count(row, tenant)
-  return 1
-end
 local removed = 0
-for _, start in ipairs({ 0, afterEnded, afterTexts }) do
+for _, start in ipairs({ 0, afterEnded }) do
   local old = redis.call('ZRANGEBYSCORE', sent, start, start + ARGV[1], 'LIMIT', 0, limit - removed)
   remove(old)
   removed = removed + #old
@@ -282,7 +253,24 @@ end
 local excess = math.min(redis.call('ZCARD', sent) - maxMessages, limit)
 local isTooLong = tonumber(redis.call('GET', characters) or '0') > maxReplies
 if excess <= 0 and not isTooLong then return 0 end
-return shorten(excess, isTooLong)
+local first = redis.call('ZRANGEBYSCORE', sent, '-inf', '(' .. afterEnded, 'LIMIT', 0, isTooLong and limit or excess)
+-- Rows of earlier versions are counted from their next message. Until then the oldest messages are removed.
+local isCounted = not first[1] or redis.call('HEXISTS', tenants, rowOf(first[1])) == 1
+local tenant = excess > 0 and isCounted and redis.call('ZREVRANGE', totals, 0, 0)[1]
+if tenant then
+  local row = redis.call('ZREVRANGE', base .. ':rows:' .. tenant, 0, 0)[1]
+  removeOldest(row, excess)
+  -- An earlier version may have removed messages without counting them.
+  count(row, tenant)
+  return 1
+end
+local ended = {}
+-- In logs of earlier versions, all messages are here.
+for _, entry in ipairs(first) do
+  if hasEnded(entry) then ended[#ended + 1] = entry else place(entry, timeOf(entry), true) end
+end
+remove(ended)
+return #first > 0 and 1 or 0
 `;
 
 /** ARGV: row, limit. Returns how many messages were removed. */
