@@ -25,22 +25,21 @@ export function createDecision(
 ): Decide {
   const { clock } = server;
   let principal = permitted;
+  let last: Awaited<ReturnType<Decide>> = { kind: "permitted", principal };
   let decidedAtMs = clock.monotonic();
   let ended: Refused | null = null;
   return async () => {
     // A late answer may still come, and the host compares the next one with that.
     if (ended !== null) return ended;
-    if (clock.monotonic() - decidedAtMs < decisionValidMs) return { kind: "permitted", principal };
+    if (clock.monotonic() - decidedAtMs < decisionValidMs) return last;
     const again = decideAgain && (await answerInTime(server, decideAgain, signal));
     if (again?.kind === "refused") return (ended = again);
     // Kept even if it is refused: the next call says "same" about these permissions.
     if (again?.kind === "changed") ({ principal } = again);
     const refusal = refuse(principal);
-    if (refusal !== null) return refused(refusal);
-    const found = await findPermitted(server, connectionId, principal);
-    if (found.kind === "refused") return found;
+    const found = refusal === null ? await findPermitted(server, connectionId, principal) : refused(refusal);
     decidedAtMs = clock.monotonic();
-    return { kind: "permitted", principal };
+    return (last = found.kind === "refused" ? found : { kind: "permitted", principal });
   };
 }
 
