@@ -103,6 +103,18 @@ test("while the log fails, the owner with the most changes loses its oldest, and
   expect([written, done]).toEqual([[["other", "b", "c"]], ["y", "a", "x", "b", "c"]]);
 });
 
+test("a change that was dropped is not replaced by an earlier one of its key whose write has failed", async () => {
+  const failed = Promise.withResolvers<void>();
+  const { clock, written, done, writer } = createWorld((call) => (call === 1 ? failed.promise : undefined));
+  for (const key of ["a", "b"]) writer.writeLater(key, `${key}1`);
+  const flushed = writer.flush();
+  for (const key of ["b", "c", "d"]) writer.writeLater(key, `${key}2`);
+  failed.reject(new Error("the store is away"));
+  expect([await flushed, done, writer.unsavedChange("b")]).toEqual([false, ["b"], undefined]);
+  await clock.advance(delayMs);
+  expect([written, done]).toEqual([[["c2", "d2", "a1"]], ["b", "c", "d", "a"]]);
+});
+
 test("changes that have been written or cancelled, or wait again, take no room of others", async () => {
   const { clock, written, writer } = createWorld();
   for (const key of ["a", "b", "c"]) writer.writeLater(key, key);

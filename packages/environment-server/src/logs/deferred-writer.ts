@@ -70,7 +70,8 @@ export function createDeferredWriter<Change>(options: DeferredWriterOptions<Chan
       },
       (cause: unknown) => {
         onFailure(cause);
-        for (const [key, change] of end(changes, done)) if (!waiting.has(key)) writeLater(key, change);
+        const last = end(changes, done).filter(([key]) => !waiting.has(key));
+        for (const [key, change] of last) writeLater(key, change);
         return false;
       },
     );
