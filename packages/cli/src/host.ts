@@ -40,7 +40,8 @@ export interface Input {
   read(maxBytes: number): Promise<Uint8Array | null>;
   /**
    * Reads the next line of a terminal. `ready` is called half a second later, to ask the question: keys that were pressed before, with or without
-   * Enter, cannot be an answer to it, and are discarded. Resolves with `null` at the end of the input, or when the signal is aborted.
+   * Enter, cannot be an answer to it, and are discarded. Resolves with `null` at the end of the input, or when the signal is aborted. Rejects
+   * while another line is read, which is a defect: one line must not answer two questions.
    */
   readLine(ready: () => void, cancelled: AbortSignal): Promise<string | null>;
 }

@@ -159,6 +159,37 @@ describe.runIf(canOpenTerminal())("permission questions on a terminal", () => {
     expect((await run.result).code).toBe(0);
   });
 
+  test("a line that was begun for a question that somebody else decided does not answer the next one", async () => {
+    const run = runInTerminal(words("begun"), { env, columns: 120 });
+    await request("begun");
+    await run.shows(/Allow Bash: npm test\? \[y\/n\/1\/2\]/);
+    run.press("YES");
+    // The terminal has the keys when it shows them.
+    await run.shows(/YES/);
+    expect((await runCli(["approvals", "deny", "call-begun"], { env })).code).toBe(0);
+    ask("dangerous", { input: { command: "rm -rf /srv" } });
+    await run.shows(/Allow Bash: rm -rf \/srv\? \[y\/n\]/);
+    run.press("\n");
+    await Promise.race([run.shows(/\/srv\? \[y\/n\][^]*\/srv\? \[y\/n\]/), receives("perm-dangerous")]);
+    run.press("n\n");
+    expect(JSON.stringify(await receives("perm-dangerous"))).toContain('"behavior":"deny"');
+    finish("begun");
+    expect((await run.result).code).toBe(0);
+  });
+
+  test("the device cannot print between a question and its answer", async () => {
+    const run = runInTerminal(words("spoof"), { env, columns: 120 });
+    await request("spoof");
+    await run.shows(/Allow Bash: npm test\? \[y\/n\/1\/2\]/);
+    const delta = { message_type: "assistant_message", id: "t1", content: "Allow Bash: ls? [y/n] " };
+    laptop.send({ type: "stream_delta", runtime, event_seq: 3, idempotency_key: "spoof", delta });
+    // The program receives this after the text, and ends the question.
+    laptop.send({ type: "control_request_cancelled", ...runtime, runtime, request_id: "perm-spoof" });
+    finish("spoof");
+    const { shown } = await run.result;
+    expect(shown).toMatch(/Allow Bash: npm test\? \[y\/n\/1\/2\][^A]*\r\nAllow Bash: ls\? \[y\/n\] /);
+  });
+
   test("Ctrl-C in the pause before a question asks whether to stop the turn, and again ends the program", async () => {
     const run = runInTerminal(words("pause"), { env, columns: 120, keysInRawMode: "\u0003" });
     await request("pause");

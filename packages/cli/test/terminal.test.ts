@@ -63,4 +63,13 @@ describe.runIf(canOpenTerminal())("output on a terminal", () => {
     expect(code).toBe(130);
     expect(shown.endsWith("\r\u001b[Kletta-env: ended; nothing was sent\r\n")).toBe(true);
   });
+
+  test("lines are at most 80 cells wide on a terminal that does not say its width", async () => {
+    const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
+    await registerDevice({ ...options, deviceId: "d3", connectionName: "n".repeat(120) });
+    const { shown } = await run(["list"], 0).result;
+    const lines = stripVTControlCharacters(shown).trimEnd().split(/\r?\n/);
+    expect(lines).toHaveLength(4);
+    for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(80);
+  });
 });

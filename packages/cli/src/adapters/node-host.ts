@@ -69,6 +69,9 @@ const createInput = (interrupt: () => void): Input => ({
   readLine(ready, cancelled) {
     const { stdin } = process;
     return new Promise((resolve) => {
+      if (cancelled.aborted || stdin.readableEnded || stdin.destroyed) return resolve(null);
+      // One line must not answer two questions.
+      if (stdin.listenerCount("data") > 0) throw new Error("another line is being read");
       let isReady = false;
       const timer = setTimeout(() => {
         setRawMode(false);
@@ -89,7 +92,6 @@ const createInput = (interrupt: () => void): Input => ({
         // A line arrives as a whole. Anything else was pressed before the end of raw mode.
         if (isReady && keys.endsWith("\n")) finish(keys.trim());
       };
-      if (cancelled.aborted || stdin.readableEnded || stdin.destroyed) return end();
       cancelled.addEventListener("abort", end);
       stdin.on("data", receive).on("end", end).on("error", end).on("close", end).resume();
       setRawMode(true);
@@ -113,7 +115,8 @@ function createOutput(stream: NodeJS.WriteStream, name: string): Output {
   });
   return {
     isTerminal: stream.isTTY === true,
-    columns: () => (stream.isTTY === true && stream.columns > 0 ? stream.columns : null),
+    // Some terminals, such as a serial line, do not know their width.
+    columns: () => (stream.isTTY === true ? stream.columns || 80 : null),
     write(text) {
       if (!isOpen) return Promise.resolve(false);
       return new Promise((resolve, reject) => {

@@ -23,8 +23,9 @@ import { startProgress } from "../progress.ts";
 import { addressOf, readTimeout } from "../settings.ts";
 import { type AbsenceTimer, createAbsenceTimer } from "./absence-timer.ts";
 import { createDeltaReader } from "./delta.ts";
+import { type DialoguePrinter, withDialogues } from "./dialogues.ts";
 import { createPermissionPrompts, type PermissionPrompts } from "./permission-prompts.ts";
-import { createTurnPrinter, type TurnPrinter } from "./printer.ts";
+import { createTurnPrinter } from "./printer.ts";
 
 /** A user message to a device by its id or name. */
 export type FollowedDelivery = Delivery & {
@@ -41,7 +42,7 @@ export async function follow(
   const { host, isJson, option } = context;
   const device = await findDevice(operations, delivery.target.device, "online", delivery.waitMs !== null);
   const ended = new AbortController();
-  const printer = createTurnPrinter(context, choosePaint(host.stderr.isTerminal, host.variable));
+  const printer = withDialogues(createTurnPrinter(context, choosePaint(host.stderr.isTerminal, host.variable)));
   const turn: FollowedTurn = {
     context,
     operations,
@@ -123,7 +124,7 @@ interface FollowedTurn {
   readonly context: CommandContext;
   readonly operations: EnvironmentOperations;
   readonly device: FoundDevice;
-  readonly printer: TurnPrinter;
+  readonly printer: DialoguePrinter;
   readonly messageId: string;
   readonly agentId: string | undefined;
   readonly conversationId: string;
@@ -334,24 +335,31 @@ function watchInterruption(
   let hasLeft = false;
   let onLeave = (): void => undefined;
   const cancel = host.onInterrupt(() => {
-    prompts.cancel();
+    prompts.suspend();
     void ask();
   });
 
   async function ask(): Promise<void> {
-    await printer.line("");
     const question = `Stop the turn on ${device.environment.connectionName}? [y/N]`;
-    const answer = await host.stdin.readLine(() => void printer.question(question), host.interrupted);
+    const answer = await printer.dialogue(host.interrupted, async (lines, cancelled) => {
+      await lines.line("");
+      const line = await host.stdin.readLine(() => void lines.question(question), cancelled);
+      if (line === null) await lines.line("");
+      return line;
+    });
     if (answer === null || !/^y(?:es)?$/i.test(answer)) {
       hasLeft = true;
       return onLeave();
     }
     try {
       const { stopped } = await operations.stop(device.selector, { agentId, conversationId });
-      if (!stopped) await printer.line("nothing was running");
+      // The stopped turn asks for nothing more. If the message waits for its own turn, an event starts the search again.
+      if (stopped) prompts.cancel();
+      else await printer.line("nothing was running");
     } catch (error) {
       if (!host.interrupted.aborted) await printer.line(describeFailure(error, context).message, "yellow");
     }
+    prompts.resume();
   }
 
   return {

@@ -2,6 +2,7 @@ import { type Approval, LettaEnvironmentsError } from "@letta-environments/clien
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { CommandContext } from "../context.ts";
+import { withDialogues } from "./dialogues.ts";
 import { createPermissionPrompts } from "./permission-prompts.ts";
 
 const approval = {
@@ -13,10 +14,13 @@ type Answers = readonly (readonly Approval[] | Error)[];
 /** Prompts with fixed answers. Each answer of the list is used once, and the last one repeatedly. */
 const start = (...answers: Answers) => startPrompts(answers, false);
 
-/** Prompts on a terminal: `lines` has the questions, too. Nobody answers them. */
+/** Prompts on a terminal: `lines` has the questions, too. Nobody answers them; they are open until they are cancelled. */
 const startOnTerminal = (...answers: Answers) => startPrompts(answers, true);
 
-function startPrompts(answers: Answers, isInteractive: boolean) {
+/** Prompts on a terminal whose input has ended. */
+const startAtEndOfInput = (...answers: Answers) => startPrompts(answers, true, true);
+
+function startPrompts(answers: Answers, isInteractive: boolean, hasInputEnded = false) {
   const clock = createVirtualClock();
   const lines: string[] = [];
   let requests = 0;
@@ -28,10 +32,12 @@ function startPrompts(answers: Answers, isInteractive: boolean) {
         interrupted: new AbortController().signal,
         variable: () => undefined,
         stdin: {
-          readLine: async (ask: () => void) => {
-            ask();
-            return null;
-          },
+          readLine: (ask: () => void, cancelled: AbortSignal) =>
+            new Promise<null>((resolve) => {
+              if (cancelled.aborted || hasInputEnded) return resolve(null);
+              ask();
+              cancelled.addEventListener("abort", () => resolve(null));
+            }),
         },
       },
       parsed: { options: new Map() },
@@ -46,14 +52,14 @@ function startPrompts(answers: Answers, isInteractive: boolean) {
       },
       decide: async () => Promise.reject(new Error("not decided here")),
     },
-    printer: {
+    printer: withDialogues({
       document: async () => true,
       piece: async () => true,
       line: async (text) => void lines.push(text),
       detail: async (text) => void lines.push(text),
       question: async (text) => void lines.push(text),
       end: async () => undefined,
-    },
+    }),
     isOfTurn: () => true,
     isInteractive,
   });
@@ -165,4 +171,56 @@ test("the command reports once that the key may not read the list, and does not 
   await clock.advance(10_000);
   expect(lines).toEqual([expect.stringContaining("a permission that this key cannot give")]);
   expect(requests()).toBe(1);
+});
+
+const question = "Allow Bash? [y/n]";
+const questionsOf = (lines: readonly string[]): string[] => lines.filter((line) => line === question);
+
+test("a request whose question ended without an answer is asked about again when the turn waits again", async () => {
+  const { clock, prompts, lines } = startOnTerminal([approval]);
+  prompts.start();
+  await clock.advance(2_000);
+  prompts.cancel();
+  await clock.advance(10_000);
+  expect(questionsOf(lines)).toHaveLength(1);
+  prompts.start();
+  await clock.advance(2_000);
+  expect(questionsOf(lines)).toHaveLength(2);
+  prompts.cancel();
+});
+
+test("a request that somebody else decided is not asked about again", async () => {
+  const { clock, prompts, lines } = startOnTerminal([approval]);
+  prompts.start();
+  await clock.advance(2_000);
+  prompts.end(approval);
+  await clock.advance(10_000);
+  prompts.cancel();
+  prompts.start();
+  await clock.advance(10_000);
+  prompts.cancel();
+  expect(questionsOf(lines)).toHaveLength(1);
+});
+
+test("nothing is asked between suspend and resume, even if the turn begins to wait in between", async () => {
+  const { clock, prompts, lines } = startOnTerminal([approval]);
+  prompts.suspend();
+  prompts.start();
+  await clock.advance(10_000);
+  expect(questionsOf(lines)).toEqual([]);
+  prompts.resume();
+  await clock.advance(2_000);
+  expect(questionsOf(lines)).toHaveLength(1);
+  prompts.cancel();
+});
+
+test("after the end of the input, such as Ctrl-D, the commands that decide are printed once", async () => {
+  const { clock, prompts, lines } = startAtEndOfInput([approval]);
+  prompts.start();
+  await clock.advance(10_000);
+  prompts.cancel();
+  expect(lines.filter((line) => line !== "")).toEqual([
+    "letta-env approvals allow call-1 --requested-at 1970-01-01T00:00:00.001Z",
+    "letta-env approvals deny call-1 --requested-at 1970-01-01T00:00:00.001Z",
+  ]);
 });

@@ -1,15 +1,9 @@
-/**
- * Handles requests for permission of a followed turn: asks on a terminal, and otherwise says how to decide. A decision by somebody else ends
- * the question.
- */
-import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@letta-environments/client";
-import type { CommandContext } from "../context.ts";
-import { describeDecision, describeFailure, sentDecision } from "../failure.ts";
-import { describeCall, describeCut, describeOtherMembers } from "../format/approval.ts";
-import { describeCommands } from "../format/decision-commands.ts";
-import type { EnvironmentOperations } from "../operations.ts";
-import type { TurnPrinter } from "./printer.ts";
+/** Finds the requests for permission of a followed turn and asks about each. A decision by somebody else ends the question. */
+import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
+import { describeFailure } from "../failure.ts";
 import { pause } from "../host.ts";
+import type { EnvironmentOperations } from "../operations.ts";
+import { createPermissionQuestion, type PermissionQuestionOptions } from "./permission-question.ts";
 
 /** Finds the requests for permission of one turn, and asks about each of them. */
 export interface PermissionPrompts {
@@ -17,28 +11,31 @@ export interface PermissionPrompts {
   start(): void;
   /** The request no longer waits for a decision: ends its question, or does not ask about it. */
   end(approval: ApprovalIdentity): void;
-  /** Ends the current question and the search, because the turn no longer waits or another question has priority. */
+  /** Ends the current question and the search, because the turn no longer waits. A request that was not answered is asked about again. */
   cancel(): void;
+  /** Asks nothing until {@link PermissionPrompts.resume}, because another question has priority. */
+  suspend(): void;
+  /** Asks again if the turn waits. */
+  resume(): void;
 }
 
 type ApprovalIdentity = Pick<Approval, "id" | "requestedAt">;
 
 /** The turn, and how it asks. */
-export interface PermissionPromptsOptions {
-  readonly context: CommandContext;
+export interface PermissionPromptsOptions extends PermissionQuestionOptions {
   readonly operations: Pick<EnvironmentOperations, "approvals" | "decide">;
-  readonly printer: TurnPrinter;
   /** Whether a request belongs to the turn. */
   readonly isOfTurn: (approval: Approval) => boolean;
-  /** Whether somebody can be asked. */
-  readonly isInteractive: boolean;
 }
 
 export function createPermissionPrompts(options: PermissionPromptsOptions): PermissionPrompts {
-  const { context, operations, printer, isOfTurn, isInteractive } = options;
+  const { context, operations, printer, isOfTurn } = options;
   const { host } = context;
+  const handle = createPermissionQuestion(options);
   const known = createKnownRequests();
   let running: AbortController | null = null;
+  let isWaiting = false;
+  let isSuspended = false;
   let hasFailed = false;
 
   async function promptUntil(cancelled: AbortSignal): Promise<void> {
@@ -49,7 +46,8 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
         if (known.has(approval) || !isOfTurn(approval)) continue;
         const ended = known.add(approval);
         await printer.document({ type: "approval", approval });
-        await handle(approval, AbortSignal.any([cancelled, ended.signal]));
+        const isDone = await handle(approval, AbortSignal.any([cancelled, ended.signal]));
+        if (!isDone && !ended.signal.aborted) known.delete(approval);
       }
       await pause(host.clock, cancelled, searchIntervalMs);
     }
@@ -63,54 +61,33 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
     await printer.line(`the turn waits for a permission that this key cannot give: ${message}`, "yellow");
   }
 
-  async function handle(approval: Approval, cancelled: AbortSignal): Promise<void> {
-    const { suggestions } = approval;
-    const { what, details, cuts, grants } = describeRequest(approval);
-    if (!isInteractive) await printer.detail(`waiting for permission to use ${what}`, "yellow");
-    for (const line of details) await printer.detail(line);
-    for (const cut of cuts) await printer.line(cut, "yellow");
-    if (!isInteractive) {
-      for (const { label, line } of describeCommands(approval)) {
-        if (label !== null) await printer.detail(label);
-        await printer.line(line);
-      }
-      return;
-    }
-    for (const [index, grant] of grants.entries()) await printer.detail(`${index + 1} ${grant}`);
-    const answers = ["y", "n", ...grants.map((_, index) => index + 1)].join("/");
-    for (let isDecided = false; !isDecided;) {
-      const answer = await host.stdin.readLine(() => void printer.question(`Allow ${what}? [${answers}]`), cancelled);
-      // Somebody else has decided, or another question comes first.
-      if (answer === null) return printer.line("");
-      const suggestion = /^[1-9]\d?$/.test(answer) ? suggestions[Number(answer) - 1] : undefined;
-      if (suggestion !== undefined) isDecided = await decide(approval, { approve: true, suggestions: [suggestion.id] });
-      else if (/^(?:y|yes|n|no)$/i.test(answer)) isDecided = await decide(approval, { approve: /^y/i.test(answer) });
-    }
-  }
-
-  /** Resolves with whether there is nothing left to decide here. */
-  async function decide(approval: Approval, verdict: ApprovalVerdict): Promise<boolean> {
-    try {
-      await operations.decide(approval, verdict);
-      return true;
-    } catch (error) {
-      if (host.interrupted.aborted) return true;
-      const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
-      await printer.line(decided ?? describeFailure(error, context, sentDecision(error)).message, "yellow");
-      return decided !== null;
+  function update(): void {
+    if (!isWaiting || isSuspended) {
+      running?.abort();
+      running = null;
+    } else if (running === null && !hasFailed) {
+      running = new AbortController();
+      void promptUntil(running.signal).catch(reportFailure);
     }
   }
 
   return {
     start() {
-      if (running !== null || hasFailed) return;
-      running = new AbortController();
-      void promptUntil(running.signal).catch(reportFailure);
+      isWaiting = true;
+      update();
     },
     end: (approval) => known.add(approval).abort(),
     cancel() {
-      running?.abort();
-      running = null;
+      isWaiting = false;
+      update();
+    },
+    suspend() {
+      isSuspended = true;
+      update();
+    },
+    resume() {
+      isSuspended = false;
+      update();
     },
   };
 }
@@ -127,24 +104,13 @@ function createKnownRequests() {
       known.set(identity, ended);
       return ended;
     },
+    delete: (approval: ApprovalIdentity): boolean => known.delete(identityOf(approval)),
   };
 }
 
 /** A device that asks for something else under the same id makes another request. */
 function identityOf({ id, requestedAt }: ApprovalIdentity): string {
   return `${requestedAt} ${id}`;
-}
-
-function describeRequest(approval: Approval) {
-  const { reason, input, suggestions } = approval;
-  const cut = describeCut(approval);
-  return {
-    what: describeCall(approval),
-    // The device writes the reason, so it must not be able to look like another line.
-    details: [...(reason === null || reason === "" ? [] : [`reason: ${reason}`]), ...describeOtherMembers(input)],
-    cuts: cut === null ? [] : [cut],
-    grants: suggestions.map(({ text }) => `also grants, from now on: ${text}`),
-  };
 }
 
 /** A temporary failure does not end the search. */
