@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -18,6 +18,15 @@ test("compiled code is kept in a folder that only the user can access", async ()
   expect(code).toBe(0);
   expect((await stat(folder)).mode & 0o777).toBe(0o700);
   expect((await readdir(folder, { recursive: true })).length).toBeGreaterThan(10);
+});
+
+test("an existing folder that others can access is not used for compiled code", async () => {
+  const folder = join(home, "shared", "letta-env");
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o777);
+  const env = { HOME: home, XDG_CACHE_HOME: join(home, "shared"), NODE_COMPILE_CACHE: "" };
+  expect((await runCli(["--version"], { env })).code).toBe(0);
+  expect(await readdir(folder)).toEqual([]);
 });
 
 test.each(["/proc", "/proc/none", "/dev/null"])(
