@@ -27,7 +27,15 @@ const columns: readonly Column[] = [
 /** Members of an input that say most about a tool call, the most telling first. */
 const mainMembers = ["command", "cmd", "file_path", "path", "url", "query", "pattern"] as const;
 /** Texts that no shell reads, and in which unusual spaces are common. */
-const proseMembers = new Set(["old_string", "new_string", "old_str", "new_str", "edits", "content", "description"]);
+export const proseMembers: ReadonlySet<string> = new Set([
+  "old_string",
+  "new_string",
+  "old_str",
+  "new_str",
+  "edits",
+  "content",
+  "description",
+]);
 
 type Input = Readonly<Record<string, unknown>> | null;
 

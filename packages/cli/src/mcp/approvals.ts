@@ -6,12 +6,15 @@ import * as v from "valibot";
 import { exitCodes } from "../exit-code.ts";
 import { describeDecision, describeError } from "../failure.ts";
 import { conversationFilter, idSchema, limitSchema, textSchema } from "./schemas.ts";
-import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
+import { escapeHidden, escapeInput, shortenInput, showText } from "./texts.ts";
 import { describeSchema, type InputOf, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 
 const defaultLimit = 20;
 /** The largest number of characters of an input in a list, as JSON. */
 const maxListedLength = 2_000;
+const maxListedReasonLength = 1_000;
+const maxReasonLength = 10_000;
+const maxToolLength = 200;
 
 const listInput = describeSchema(
   v.strictObject({
@@ -48,7 +51,7 @@ const listOutput = describeSchema(
         inputHasHiddenCharacters: v.pipe(
           v.boolean(),
           v.description(
-            "The input has characters that are invisible or change the text direction; here they are escaped. Tell the user before they decide.",
+            "The input has characters that are invisible, change the text direction or only look like a space; here they are escaped. Tell the user before they decide.",
           ),
         ),
         reason: v.nullable(v.string()),
@@ -176,19 +179,20 @@ async function answer(call: ToolCall, input: InputOf<typeof answerInput>): Promi
     if (decided === null) throw error;
     throw new CommandError(decided, exitCodes.refused, { cause: error });
   }
-  return { decision, id, tool: approval.tool, deviceId: approval.deviceId };
+  return { decision, id, tool: showText(approval.tool, maxToolLength), deviceId: approval.deviceId };
 }
 
 function describeApproval(approval: Approval, isShort: boolean): ToolOutput {
   const { id, tool, input, inputTruncated, reason, deviceId, connectionId, agentId, conversationId } = approval;
-  const shown = isShort && input !== null ? shortenInput(input, maxListedLength) : input;
+  const visible = input === null ? null : escapeInput(input);
+  const shown = isShort && visible !== null ? shortenInput(visible, maxListedLength) : visible;
   return {
     id,
-    tool,
+    tool: showText(tool, maxToolLength),
     input: shown,
-    inputTruncated: inputTruncated || shown !== input,
-    inputHasHiddenCharacters: input !== null && hasHiddenCharacters(input),
-    reason,
+    inputTruncated: inputTruncated || shown !== visible,
+    inputHasHiddenCharacters: JSON.stringify(visible) !== JSON.stringify(input),
+    reason: reason === null ? null : showText(reason, isShort ? maxListedReasonLength : maxReasonLength),
     deviceId,
     online: connectionId !== null,
     agentId,

@@ -36,7 +36,12 @@ const listInput = describeSchema(
     ...conversationFilter(),
     state: v.optional(v.pipe(v.array(v.picklist(messageStates)), v.description("Only messages in these states."))),
     replies: v.optional(
-      v.pipe(v.boolean(), v.description("Whether to include the agent's last text in each turn. Default false.")),
+      v.pipe(
+        v.boolean(),
+        v.description(
+          "Whether to include the agent's last text in each turn. Default false. Long texts are shortened; message_status has all of it.",
+        ),
+      ),
     ),
     limit: v.optional(limitSchema(100, "The maximum number of messages. Default 20.")),
   }),
@@ -77,10 +82,13 @@ async function listMessages({ operations }: ToolCall, input: InputOf<typeof list
   return { deviceId, connectionId, messages: messages.map(describeListed), hasMore };
 }
 
+/** The largest number of characters of a reply in a list. */
+const maxListedLength = 2_000;
+
 function describeListed(message: MessageStatus): ToolOutput {
   const { clientMessageId: messageId, agentId, conversationId, sentAt } = message;
   const sent = sentAt === undefined ? null : formatTime(sentAt);
-  return { messageId, agentId, conversationId, sentAt: sent, ...describeTurn(message) };
+  return { messageId, agentId, conversationId, sentAt: sent, ...describeTurn(message, maxListedLength) };
 }
 
 /** Adds `message_status` and `list_messages`. */

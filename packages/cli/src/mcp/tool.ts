@@ -3,7 +3,7 @@
  * error with the text that the command line would print, so that the model can read it and act on it.
  */
 import { isLettaEnvironmentsError } from "@letta-environments/client";
-import { CommandError, printableLines } from "@letta-environments/command-line";
+import { CommandError, printable } from "@letta-environments/command-line";
 import { checkValue } from "@letta-environments/schema";
 import type { CallToolResult, ServerContext, StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import { toStandardJsonSchema } from "@valibot/to-json-schema";
@@ -12,7 +12,7 @@ import { describeError } from "../failure.ts";
 import type { Host } from "../host.ts";
 import { createEnvironmentOperations, type EnvironmentOperations } from "../operations.ts";
 import type { Settings } from "../settings.ts";
-import { escapeMembers } from "./texts.ts";
+import { escapeMembers, showText } from "./texts.ts";
 
 /** The machine and the settings that all tools of a server share. */
 export interface ToolSession {
@@ -68,16 +68,27 @@ export async function runTool(
       },
     });
     const structuredContent = escapeMembers(output);
+    const text = JSON.stringify(structuredContent);
+    if (text.length > maxResultLength) {
+      throw new CommandError(
+        `the result has ${text.length} characters, and a tool returns at most ${maxResultLength}: use a lower limit or a filter`,
+      );
+    }
     // Clients without structured output read the text.
-    return { content: [{ type: "text", text: JSON.stringify(structuredContent) }], structuredContent };
+    return { content: [{ type: "text", text }], structuredContent };
   } catch (error) {
-    return { content: [{ type: "text", text: printableLines(describeToolFailure(error, settings)) }], isError: true };
+    const lines = describeToolFailure(error, settings).map(printable);
+    return { content: [{ type: "text", text: showText(lines.join("\n"), maxFailureLength) }], isError: true };
   }
 }
 
-/** The text of a failure. Rethrows defects of this program. */
-function describeToolFailure(error: unknown, { baseUrl }: Settings): string {
-  if (error instanceof CommandError) return [error.message, ...error.details].join("\n");
+/** The largest number of characters of a result as JSON, and of the text of a failure: a server could fill the context of a model. */
+const maxResultLength = 600_000;
+const maxFailureLength = 10_000;
+
+/** The lines of a failure. Rethrows defects of this program. */
+function describeToolFailure(error: unknown, { baseUrl }: Settings): string[] {
+  if (error instanceof CommandError) return [error.message, ...error.details];
   if (!isLettaEnvironmentsError(error)) throw error;
-  return describeError(error, baseUrl);
+  return [describeError(error, baseUrl)];
 }

@@ -3,6 +3,7 @@ import { type MessageStatus, readTurn, type RetrieveMessageInput } from "@letta-
 import * as v from "valibot";
 import type { ToolCall, ToolOutput } from "./tool.ts";
 import { pause } from "../host.ts";
+import { cutText, showText } from "./texts.ts";
 
 /** The form in which tools report a turn. */
 export const TurnSchema: v.GenericSchema<TurnReport> = v.object({
@@ -75,17 +76,23 @@ function mayEndByItself(status: MessageStatus): boolean {
   return isOpen && status.waitSeconds !== 0 && status.state !== "waiting_for_approval";
 }
 
+/** The largest number of characters of a reply: a server has no longer ones. */
+const maxReplyLength = 65_536;
+/** The largest number of characters of an error and of a reason. */
+const maxReasonLength = 1_000;
+
 /** A status as tools report it. */
-export function describeTurn(status: MessageStatus): ToolOutput & TurnReport {
+export function describeTurn(status: MessageStatus, maxLength: number = maxReplyLength): ToolOutput & TurnReport {
   const { outcome, reply } = readTurn(status);
   const { state, textTruncated = false, error, stopReason, durationMs } = status;
+  const { shown, isCut } = reply === null ? { shown: null, isCut: false } : cutText(reply, maxLength);
   return {
     outcome,
     state,
-    reply,
-    replyTruncated: textTruncated,
-    error: error ?? null,
-    stopReason: stopReason ?? null,
+    reply: shown,
+    replyTruncated: textTruncated || isCut,
+    error: error === undefined ? null : showText(error, maxReasonLength),
+    stopReason: stopReason === undefined ? null : showText(stopReason, maxReasonLength),
     durationMs: durationMs ?? null,
   };
 }
