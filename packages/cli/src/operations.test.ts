@@ -43,6 +43,13 @@ test("a send after a broken connection is repeated if an earlier response to the
   expect([count(), sends]).toEqual([3, 1]);
 });
 
+test("the list of approvals ends with a server that repeats its cursors", async () => {
+  const page = (cursor: string) => (): Response => Response.json({ approvals: [], hasNextPage: true, cursor });
+  const { operations, count } = connect(Array.from({ length: 20 }, (_, index) => page(`cursor-${index % 2}`)));
+  expect(await operations.approvals()).toEqual([]);
+  expect(count()).toBe(3);
+});
+
 test("a delivered message is reported as delivered when its response lacks a documented member", async () => {
   const { operations } = connect([(): Response => Response.json({ success: true })]);
   const sent = await operations.send("conn-1", body, { ...delivery, onSend: () => undefined });

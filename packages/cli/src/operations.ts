@@ -126,10 +126,12 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
       }),
     async approvals() {
       const found: Approval[] = [];
+      const cursors = new Set<string>();
       for (let after: string | undefined; ;) {
         const page = await listApprovals(transport, { limit: maxPageSize, after }, { signal });
         found.push(...page.approvals);
-        if (!page.hasNextPage || page.cursor === null || page.cursor === after) return found;
+        if (!page.hasNextPage || page.cursor === null || cursors.has(page.cursor)) return found;
+        cursors.add(page.cursor);
         after = page.cursor;
       }
     },
