@@ -42,6 +42,12 @@ test("a wrapped text is complete, and its continuation lines are indented", () =
   }
 });
 
+test.each(["👩‍👩‍👧‍👦", "👍🏽", "🏳️‍🌈"])("a line has room for an emoji, %s, whose parts a terminal shows one by one", (emoji) => {
+  const width = Array.from(emoji).reduce((total, part) => total + displayWidth(part), 0);
+  const lines = indent(emoji.repeat(20), 40).split("\n");
+  for (const line of lines) expect(line.trim().length / emoji.length).toBeLessThanOrEqual(40 / width);
+});
+
 test("text is one line without a known width, and is still wrapped on a very narrow terminal", () => {
   expect(indent("a".repeat(500), null)).toBe("a".repeat(500));
   expect(indent("abcdefghijklmn", 3)).toBe("abcdefghijkl\n    mn");

@@ -44,7 +44,9 @@ export function indent(text: string, width: number | null): string {
   const lines = [""];
   let used = 0;
   for (const grapheme of graphemes(text)) {
-    const cells = graphemeWidth(grapheme);
+    // Some terminals show each part of an emoji.
+    const parts = Array.from(grapheme, graphemeWidth).reduce((total, width) => total + width, 0);
+    const cells = Math.max(graphemeWidth(grapheme), parts);
     if (used + cells > limit) {
       lines.push(indentation);
       used = indentation.length;
