@@ -5,7 +5,7 @@
 import type { DeviceAdministration, EnvironmentServer, refuseInput } from "@letta-environments/environment-server";
 import type { Clock, HmacSha256, RandomId, Sha256 } from "@letta-environments/platform";
 import type { PlainRequest, PlainResponse, Principal } from "@letta-environments/schema";
-import type { KeyActor, KeyQuery, KeyRecord } from "./keys/key-record.ts";
+import type { KeyActor, KeyQuery, KeyRecord, KeySummary } from "./keys/key-record.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** The ports that most features share. */
@@ -65,10 +65,12 @@ export interface KeyStore {
   /** `null` for an unknown id and for a damaged record. */
   find(id: string): Promise<KeyRecord | null>;
   /**
-   * Every key, or those that a query selects, ordered by creation, then by id; without damaged records. For a query, SQLite reads no more keys
-   * than it needs, and lets other work run in between.
+   * Every key, or those that a query selects, ordered by creation, then by id; without damaged records. Keys are read in parts of bounded length,
+   * between which other work runs. For a query, no more of them are read than it needs.
    */
   list(query?: KeyQuery): Promise<readonly KeyRecord[]>;
+  /** Summarises all keys at a time in epoch milliseconds. A damaged record may count. */
+  summarize(nowMs: number): Promise<KeySummary>;
   /** Adds a key. Rejects when the id is taken. */
   create(record: KeyRecord): Promise<void>;
   /**

@@ -1,4 +1,6 @@
 /** `letta-proxy keys` as a user runs it: separate processes, a data directory, a running gateway. */
+import { join } from "node:path";
+import { openSqlite } from "@letta-environments/platform/node";
 import { describe, expect, test, vi } from "vitest";
 import { ask, useCommandLine } from "./support/use-command-line.ts";
 
@@ -139,6 +141,19 @@ describe("commands for keys", () => {
     );
     expect(await create(...denying, "*")).toMatch(/: Read, Glob, .*\n$/);
     expect(await create(...denying, "Edit")).toBe("");
+  });
+
+  test("keys list and create read all keys, however many, and wait for other work in between", async () => {
+    await run(["keys", "create", "--name", "first"]);
+    const database = openSqlite(join(session.dataDir, "proxy.sqlite"));
+    database.exec(
+      `WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 1200)
+      INSERT INTO keys SELECT 'key' || number, created_at + number, replace(record, '"' || id || '"', '"key' || number || '"') FROM keys, numbers`,
+    );
+    database.close();
+    expect((await run(["keys", "create", "--name", "last"])).stdout).toMatch(/^lek_/);
+    const keys = JSON.parse((await run(["keys", "list", "--json"])).stdout) as unknown[];
+    expect(keys).toHaveLength(1_202);
   });
 
   test("keys revoke and rotate report an unknown id and a revoked key", async () => {

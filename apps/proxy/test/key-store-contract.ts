@@ -346,6 +346,8 @@ function describeDamage(open: () => KeyStoreUnderTest): void {
       await underTest.damage?.(damaged.id, text);
       expect([text, await store.find(damaged.id), await store.list()]).toEqual([text, null, [good]]);
       expect([text, reported.splice(0)]).toEqual([text, [damaged.id, damaged.id]]);
+      expect([text, (await store.summarize(5)).live.get(good.tenant)]).toEqual([text, true]);
+      reported.splice(0);
     }
   });
 

@@ -172,8 +172,11 @@ export function unsupportedFeatures({ requires, rateLimits }: KeyRecord): readon
   return [...requires.filter(isUnknown), ...unreadable];
 }
 
+/** The place of a key in a list. */
+export type KeyPlace = Pick<KeyRecord, "id" | "createdAt">;
+
 /** Orders keys by creation, then by id, for `Array.prototype.toSorted`. */
-export function byCreation(left: KeyRecord, right: KeyRecord): number {
+export function byCreation(left: KeyPlace, right: KeyPlace): number {
   if (left.createdAt !== right.createdAt) return left.createdAt - right.createdAt;
   return left.id < right.id ? -1 : 1;
 }
@@ -185,7 +188,7 @@ export interface KeyQuery {
   /** At least 1. A store may end its list with a key for which {@link createPageRoom} has no room. */
   readonly limit: number;
   readonly matches: (record: KeyRecord) => boolean;
-  /** Only keys of this tenant match, so that a store need not parse the others. `undefined`: any. */
+  /** Only keys of this tenant match, so that a store need not read the others. `undefined`: any. */
   readonly tenant?: string | undefined;
 }
 
@@ -202,12 +205,70 @@ export function createPageRoom(limit: number): (key: KeyRecord) => boolean {
   };
 }
 
-/** Applies a query to the list of all keys, for stores that read every key anyway. */
+/** Applies a query to the list of all keys, for a store in memory. */
 export function selectKeys(keys: readonly KeyRecord[], query: KeyQuery | undefined): readonly KeyRecord[] {
   if (query === undefined) return keys;
-  const start = keys.findIndex(({ id }) => id === query.after) + 1;
-  if (start === 0 && query.after !== undefined) return [];
-  return keys.slice(start).filter(query.matches).slice(0, query.limit);
+  const { after, limit, matches, tenant } = query;
+  const start = keys.findIndex(({ id }) => id === after) + 1;
+  if (start === 0 && after !== undefined) return [];
+  const own = (record: KeyRecord): boolean => tenant === undefined || record.tenant === tenant;
+  const rest = keys.slice(start).filter((record) => own(record) && matches(record));
+  const found = rest.slice(0, limit);
+  const hasRoom = createPageRoom(limit);
+  const end = found.findIndex((record) => !hasRoom(record));
+  return end === -1 ? found : found.slice(0, end + 1);
+}
+
+/** A summary of all keys. It grows with tenants and peppers, not with the number or the length of the records. */
+export interface KeySummary {
+  readonly isEmpty: boolean;
+  /** The tenants with a live key, and whether one of those keys can call a remote upstream. */
+  readonly live: ReadonlyMap<string, boolean>;
+  /** The peppers of the digests. */
+  readonly pepperIds: ReadonlySet<string>;
+}
+
+/** Scopes of requests to a remote upstream. */
+export const callerScopes: readonly Scope[] = ["list", "read", "send"];
+
+/** Whether a key can call a remote upstream, now or once it is enabled again. `null`: it has ended. */
+export function callsUpstream({ revokedAt, expiresAt, scopes }: KeyRecord, nowMs: number): boolean | null {
+  if (revokedAt !== null || (expiresAt !== null && nowMs >= expiresAt)) return null;
+  return scopes.some((scope) => callerScopes.includes(scope));
+}
+
+/** A summary to which keys can be added. */
+export interface OpenSummary {
+  readonly summary: KeySummary;
+  /** Adds a key. `calls` is the result of {@link callsUpstream}. */
+  add(tenant: string, calls: boolean | null, peppers: readonly string[]): void;
+}
+
+/** Creates a summary of no keys. */
+export function createSummary(): OpenSummary {
+  const live = new Map<string, boolean>();
+  const pepperIds = new Set<string>();
+  const summary = { isEmpty: true, live, pepperIds };
+  return {
+    summary,
+    add(tenant, calls, peppers) {
+      summary.isEmpty = false;
+      if (calls !== null) live.set(tenant, calls || live.get(tenant) === true);
+      for (const id of peppers) pepperIds.add(id);
+    },
+  };
+}
+
+/** Reads every key, and remembers none of them. */
+export async function summarizeKeys(list: (query: KeyQuery) => Promise<unknown>, nowMs: number): Promise<KeySummary> {
+  const { summary, add } = createSummary();
+  const matches = (record: KeyRecord): boolean => {
+    const peppers = record.secrets.map(({ pepperId }) => pepperId);
+    add(record.tenant, callsUpstream(record, nowMs), peppers);
+    return false;
+  };
+  await list({ after: undefined, limit: Infinity, matches });
+  return summary;
 }
 
 /** Parses a stored record. Returns `null` when it is damaged: not JSON, not a key record, or the record of another key. */

@@ -45,6 +45,7 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry, clock: P
   return {
     find: (id) => watch(keyStore.find(id)),
     list: (query) => watch(keyStore.list(query)),
+    summarize: (nowMs) => watch(keyStore.summarize(nowMs)),
     create: (record) => watch(keyStore.create(record)),
     update: (id, change) => watch(keyStore.update(id, change)),
     recordUse: (uses) => watch(keyStore.recordUse(uses)),

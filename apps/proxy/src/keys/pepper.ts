@@ -4,7 +4,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { Digests, KeyStore, Pepper } from "../ports.ts";
-import type { KeyRecord } from "./key-record.ts";
+import type { KeySummary } from "./key-record.ts";
 
 /** Shortest text of a pepper, in characters. `openssl rand -hex 32` prints 64. */
 export const minPepperLength = 32;
@@ -16,23 +16,27 @@ export function pepperOf(secret: string | Uint8Array, hmacSha256: Digests["hmacS
 }
 
 /** Whether a digest of some key was made with this pepper, or there are no keys yet. */
-export function fitsKeys(pepper: Pepper, records: readonly KeyRecord[]): boolean {
-  return records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
+export function fitsKeys(pepper: Pepper, { isEmpty, pepperIds }: Pick<KeySummary, "isEmpty" | "pepperIds">): boolean {
+  return isEmpty || pepperIds.has(pepper.id);
 }
 
 /**
  * Creates a check for `/readyz` of a gateway whose pepper is `KEY_PEPPER`. It rejects while the pepper fits none of the keys, and when they
  * cannot be read. It reads them, at most once a second, until it has found a key that fits, because that does not change later.
  */
-export function createPepperCheck(keyStore: KeyStore, pepper: Pepper, clock: Pick<Clock, "now">): () => Promise<void> {
+export function createPepperCheck(
+  keyStore: Pick<KeyStore, "summarize">,
+  pepper: Pepper,
+  clock: Pick<Clock, "now">,
+): () => Promise<void> {
   let isFound = false;
   let last: { readonly atMs: number; readonly fits: boolean } | null = null;
   return async () => {
     if (isFound) return;
     if (last === null || Math.abs(clock.now() - last.atMs) >= repeatMs) {
-      const records = await keyStore.list();
-      last = { atMs: clock.now(), fits: fitsKeys(pepper, records) };
-      isFound = last.fits && records.length > 0;
+      const summary = await keyStore.summarize(clock.now());
+      last = { atMs: clock.now(), fits: fitsKeys(pepper, summary) };
+      isFound = last.fits && !summary.isEmpty;
     }
     if (!last.fits) {
       throw new Error("KEY_PEPPER is not the pepper of the stored keys; set the one that they were made with");

@@ -1,19 +1,23 @@
 import { jsonResponse } from "@letta-environments/schema";
 import type { KeyStore, UpstreamFetch } from "../ports.ts";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { openSqlite } from "@letta-environments/platform/node";
+import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
+import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
 import { createTenantGuard } from "../auth/tenant-guard.ts";
 import type { TenantSettings } from "./settings.ts";
 import { revokeKey } from "../keys/key-lifecycle.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
 import {
   createTenantAdmission,
+  findCredentialConflicts,
   findSharedCredentials,
   refuseSharedChanges,
   type TenantCredential,
@@ -71,6 +75,27 @@ describe("changed credentials", () => {
   });
 });
 
+test.each<[what: string, added: Partial<KeyRecord>, conflicts: readonly string[], reads: number]>([
+  ["a configured tenant", { tenant: "a" }, [], 0],
+  ["the tenant of tokens", { tenant: "t" }, [], 0],
+  ["another tenant that cannot call the upstream", { tenant: "b", scopes: ["connect", "admin"] }, [], 0],
+  ["another tenant that is revoked", { tenant: "b", revokedAt: 1 }, [], 0],
+  ["another tenant that calls the upstream already", { tenant: "known" }, [], 1],
+  ["another tenant", { tenant: "b" }, ["tenants.b"], 1],
+])(
+  "a key of %s is refused exactly if the next start would fail, and the keys are read only if it may",
+  async (_what, added, conflicts, reads) => {
+    const keyStore = createMemoryKeyStore();
+    await keyStore.create(createTestKeyRecord({ tenant: "known" }));
+    const summarize = vi.spyOn(keyStore, "summarize");
+    const tenants = new Map([["a", settingsOf({ deviceIds: ["d1"] })]]);
+    const sharing = { tenants, jwt: { tenant: "t" }, credentialOf: () => "default" };
+    const found = await findCredentialConflicts(sharing, keyStore, createTestKeyRecord(added), 5);
+    expect(found.map(({ setting }) => setting)).toEqual(conflicts);
+    expect(summarize).toHaveBeenCalledTimes(reads);
+  },
+);
+
 describe("tenants that are not in the configuration", () => {
   function setUp(tenants: ReadonlyMap<string, TenantSettings> = new Map(), jwtTenant: string | null = null) {
     const clock = createVirtualClock();
@@ -79,9 +104,9 @@ describe("tenants that are not in the configuration", () => {
     let reads = 0;
     const counted: KeyStore = {
       ...keyStore,
-      list() {
+      summarize(nowMs) {
         reads += 1;
-        return keyStore.list();
+        return keyStore.summarize(nowMs);
       },
     };
     const admits = createTenantAdmission({

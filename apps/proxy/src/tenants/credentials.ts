@@ -3,8 +3,8 @@
  * upstream cannot tell them apart. This module finds such conflicts, and refuses tenants that would cause one.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { DeviceAllowlist, Scope } from "@letta-environments/schema";
-import type { KeyRecord } from "../keys/key-record.ts";
+import type { DeviceAllowlist } from "@letta-environments/schema";
+import { callsUpstream, type KeyRecord, type KeySummary } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { KeyStore } from "../ports.ts";
@@ -35,18 +35,9 @@ export function tenantCredentials(
   });
 }
 
-const callerScopes: readonly Scope[] = ["list", "read", "send"];
-
 /** Returns the tenants with a key that can call the upstream, now or once it is enabled again. */
-export function liveTenants(records: readonly KeyRecord[], nowMs: number): ReadonlySet<string> {
-  const live = records.filter(
-    (record) => isLive(record, nowMs) && record.scopes.some((scope) => callerScopes.includes(scope)),
-  );
-  return new Set(live.map(({ tenant }) => tenant));
-}
-
-function isLive({ revokedAt, expiresAt }: KeyRecord, nowMs: number): boolean {
-  return revokedAt === null && (expiresAt === null || nowMs < expiresAt);
+export function liveTenants({ live }: Pick<KeySummary, "live">): ReadonlySet<string> {
+  return new Set([...live].flatMap(([tenant, calls]) => (calls ? [tenant] : [])));
 }
 
 /** A tenant and the credential of its upstream requests. */
@@ -116,17 +107,19 @@ export interface TenantSharing {
   readonly credentialOf: CredentialOf;
 }
 
-/** Finds the conflicts that a new key would cause: with it the next start would fail. */
-export function findCredentialConflicts(
+/** Finds the conflicts that a new key would cause: with it the next start would fail. A key of a configured tenant causes none. */
+export async function findCredentialConflicts(
   { tenants, jwt, credentialOf }: TenantSharing,
-  records: readonly KeyRecord[],
+  keyStore: Pick<KeyStore, "summarize">,
   added: KeyRecord,
   nowMs: number,
-): readonly SettingProblem[] {
-  const problemsWith = (some: readonly KeyRecord[]): readonly SettingProblem[] =>
-    findSharedCredentials(tenantCredentials(tenants, jwt, liveTenants(some, nowMs), credentialOf));
-  const present = new Set(problemsWith(records).map(({ setting }) => setting));
-  return problemsWith([...records, added]).filter(({ setting }) => !present.has(setting));
+): Promise<readonly SettingProblem[]> {
+  if (tenants.has(added.tenant) || added.tenant === jwt?.tenant || callsUpstream(added, nowMs) !== true) return [];
+  const live = liveTenants(await keyStore.summarize(nowMs));
+  const problemsWith = (some: ReadonlySet<string>): readonly SettingProblem[] =>
+    findSharedCredentials(tenantCredentials(tenants, jwt, some, credentialOf));
+  const present = new Set(problemsWith(live).map(({ setting }) => setting));
+  return problemsWith(new Set([...live, added.tenant])).filter(({ setting }) => !present.has(setting));
 }
 
 /** How long a refused tenant stays refused without another read of the keys, in milliseconds, unless a key changes. */
@@ -137,7 +130,7 @@ const maxRefusals = 1_000;
 /** The options of {@link createTenantAdmission}. */
 export interface TenantAdmissionOptions extends TenantSharing {
   readonly clock: Pick<Clock, "now" | "monotonic">;
-  readonly keyStore: Pick<KeyStore, "list" | "generation">;
+  readonly keyStore: Pick<KeyStore, "summarize" | "generation">;
 }
 
 /**
@@ -151,13 +144,12 @@ export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTe
   let sole: string | null = null;
 
   async function claim(tenant: string): Promise<boolean> {
-    const records = await keyStore.list();
-    const nowMs = clock.now();
-    const live = new Set([...liveTenants(records, nowMs), tenant]);
+    const summary = await keyStore.summarize(clock.now());
+    const live = new Set([...liveTenants(summary), tenant]);
     const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
     if (problems.some(({ setting }) => setting === `tenants.${tenant}`)) return false;
     // A key counts whatever its scopes are: its requests may still be admitted.
-    if (!records.some((record) => record.tenant === sole && isLive(record, nowMs))) sole = tenant;
+    if (sole === null || !summary.live.has(sole)) sole = tenant;
     return sole === tenant;
   }
 

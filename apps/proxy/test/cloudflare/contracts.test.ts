@@ -16,6 +16,7 @@ import { describeIdempotencyStore } from "../idempotency-store-contract.ts";
 import { describeKeyStore } from "../key-store-contract.ts";
 import { describeRateLimitStore } from "../rate-limit-store-contract.ts";
 import { testReservation, testResult, testScope } from "../support/test-reservation.ts";
+import { createTestKeyRecord } from "../support/create-test-key-record.ts";
 import { testCheck } from "../support/test-check.ts";
 import { quietWrangler } from "../runtimes/workerd-launcher.ts";
 
@@ -97,6 +98,30 @@ describeKeyStore("in a Durable Object", { generationBoundMs: 5_000, storesText: 
       await Promise.all(pending);
     },
   };
+});
+
+test("keys that are together longer than a result of an object may be are listed in parts, and each call of an earlier version still works", async () => {
+  const stub = keyObject("long keys");
+  const store = createDurableKeyStore({ keys: () => stub, clock: systemClock, background: () => undefined });
+  const description = "é".repeat(1_000_000);
+  const own = createTestKeyRecord({ tenant: "own" }, 50);
+  await store.create(own);
+  expect((await stub.list()).value).toEqual([[own.id, JSON.stringify(own)]]);
+  // The record of another id counts as damaged, so that the list below is short.
+  const text = JSON.stringify(createTestKeyRecord({ description, tenant: "other" }, 1));
+  for (let index = 0; index < 36; index += 1) await stub.insert(`long-${index}`, index, text);
+  const all = stub.list().then(
+    () => "listed",
+    () => "too long",
+  );
+  expect(await all).toBe("too long");
+  expect(await store.list({ after: undefined, limit: 21, matches: () => true, tenant: "own" })).toEqual([own]);
+  expect((await store.summarize(5)).live).toEqual(new Map(Object.entries({ other: true, own: true })));
+  const seen: string[] = [];
+  await store.list({ after: undefined, limit: 21, matches: ({ id }) => seen.push(id) === 0 });
+  expect(seen).toEqual([own.id]);
+  const page = await store.list({ after: "long-35", limit: 21, matches: () => true });
+  expect(page).toEqual([own]);
 });
 
 describeRateLimitStore("in a Durable Object", { time: "monotonic", runs: 15 }, (clock) => {

@@ -2,6 +2,9 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import { openDurableSqlite } from "@letta-environments/platform/cloudflare";
 import type { KeyUse } from "../../ports.ts";
+import type { KeySummary } from "../../keys/key-record.ts";
+import type { KeyText } from "../key-search.ts";
+import { keyIndexes, prepareKeyParts } from "../sqlite/key-parts.ts";
 import { keyTables, saveUseSql } from "../sqlite/key-store.ts";
 import type { ObjectStub } from "./object-call.ts";
 
@@ -11,9 +14,6 @@ export interface KeyResult<Value> {
   readonly changes: number;
 }
 
-/** A record by its id, as text. */
-export type KeyText = readonly [id: string, text: string];
-
 export type KeyObjectStub = ObjectStub<KeyObject>;
 
 /**
@@ -22,10 +22,11 @@ export type KeyObjectStub = ObjectStub<KeyObject>;
  */
 export class KeyObject extends DurableObject {
   readonly #database = openDurableSqlite(this.ctx.storage);
+  readonly #parts = prepareKeyParts(this.#database);
 
   constructor(ctx: DurableObjectContext, env: unknown) {
     super(ctx, env);
-    this.#database.transaction(() => this.#database.exec(keyTables));
+    this.#database.transaction(() => this.#database.exec(keyTables + keyIndexes));
   }
 
   find(id: string): KeyResult<string | null> {
@@ -33,9 +34,15 @@ export class KeyObject extends DurableObject {
     return this.#result(row === undefined ? null : String(row["record"]));
   }
 
-  list(): KeyResult<readonly KeyText[]> {
+  /** Without a size, as earlier versions call it, all keys, which together may be too long for a result. */
+  list(after?: string, size?: number, tenant?: string): KeyResult<readonly KeyText[]> {
+    if (size !== undefined) return this.#result(this.#parts.read(after, size, tenant));
     const rows = this.#database.prepare("SELECT id, record FROM keys ORDER BY created_at, id").all();
     return this.#result(rows.map((row) => [String(row["id"]), String(row["record"])] as const));
+  }
+
+  summarize(nowMs: number): KeyResult<KeySummary> {
+    return this.#result(this.#parts.summarize(nowMs));
   }
 
   /** False when the id is taken. */

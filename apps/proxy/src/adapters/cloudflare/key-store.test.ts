@@ -1,9 +1,12 @@
 import { createMovableClock } from "../../../test/support/create-movable-clock.ts";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
+import type { KeyRecord } from "../../keys/key-record.ts";
 import { useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyUse } from "../../ports.ts";
+import type { KeyText } from "../key-search.ts";
+import type { KeyObjectStub } from "./key-object.ts";
 import {
   createDurableKeyGeneration,
   createDurableKeyStore,
@@ -119,7 +122,16 @@ test("while the object does not respond, a key is unknown after two seconds, and
   const clock = createVirtualClock();
   const never = () => new Promise<never>(() => undefined);
   const stub = {
-    ...{ find: never, list: never, insert: never, replace: never, recordUse: never, lastUses: never, changes: never },
+    ...{
+      find: never,
+      list: never,
+      summarize: never,
+      insert: never,
+      replace: never,
+      recordUse: never,
+      lastUses: never,
+      changes: never,
+    },
   };
   const work: Promise<unknown>[] = [];
   const store = createDurableKeyStore({ keys: () => stub, clock, background: (promise) => void work.push(promise) });
@@ -127,6 +139,7 @@ test("while the object does not respond, a key is unknown after two seconds, and
     [2_000, () => store.find("a")],
     [2_000, () => store.update("a", (record) => record)],
     [5_000, () => store.list()],
+    [5_000, () => store.summarize(0)],
     [5_000, () => store.create(createTestKeyRecord())],
     [5_000, () => store.recordUse([])],
     [5_000, () => store.lastUses()],
@@ -142,6 +155,49 @@ test("while the object does not respond, a key is unknown after two seconds, and
   expect(clock.timerCount).toBe(0);
 });
 
+/** A stub of an object with some records, whose `list` may be of an earlier version. */
+function objectWith(records: readonly KeyRecord[], changes: Partial<KeyObjectStub> = {}): KeyObjectStub {
+  const texts = records.map((record): KeyText => [record.id, JSON.stringify(record)]);
+  const unused = () => Promise.reject(new Error("not called"));
+  return {
+    ...{ find: unused, insert: unused, replace: unused, recordUse: unused, lastUses: unused, changes: unused },
+    // So workerd reports a method that the object does not have.
+    summarize: () => Promise.reject(new TypeError('The RPC receiver does not implement the method "summarize".')),
+    list: () => Promise.resolve({ value: texts, changes: 1 }),
+    ...changes,
+  };
+}
+
+test("while a deployment has not reached the object, which returns every key, lists and summaries are complete", async () => {
+  const records = [1, 2, 3].map((createdAt) => createTestKeyRecord({ tenant: `t${createdAt}` }, createdAt));
+  const stub = objectWith(records);
+  const store = createDurableKeyStore({
+    keys: () => stub,
+    clock: createVirtualClock(),
+    background: () => undefined,
+  });
+  const matches = ({ tenant }: KeyRecord): boolean => tenant !== "t2";
+  for (const limit of [1, 2, 3]) {
+    expect(await store.list({ after: undefined, limit, matches })).toEqual([records[0], records[2]].slice(0, limit));
+    expect(await store.list({ after: records[0]?.id, limit, matches })).toEqual([records[2]]);
+    expect(await store.list({ after: records[2]?.id, limit, matches })).toEqual([]);
+  }
+  expect(await store.list()).toEqual(records);
+  expect([...(await store.summarize(5)).live.keys()]).toEqual(["t1", "t2", "t3"]);
+});
+
+test("a summary that fails is not computed from the list of keys", async () => {
+  const list = vi.fn<KeyObjectStub["list"]>();
+  const stub = objectWith([], { list, summarize: () => Promise.reject(new Error("overloaded")) });
+  const store = createDurableKeyStore({
+    keys: () => stub,
+    clock: createVirtualClock(),
+    background: () => undefined,
+  });
+  await expect(store.summarize(5)).rejects.toMatchObject({ name: "KeyStoreUnavailableError" });
+  expect(list).not.toHaveBeenCalled();
+});
+
 test("a read is repeated once when the object was restarted during it, and a change is not", async () => {
   const clock = createVirtualClock();
   const calls: string[] = [];
@@ -150,7 +206,13 @@ test("a read is repeated once when the object was restarted during it, and a cha
     return Promise.reject(new Error("reset"));
   };
   const stub = {
-    ...{ list: restart("list"), insert: restart("insert"), replace: restart("replace"), changes: restart("changes") },
+    ...{
+      list: restart("list"),
+      summarize: restart("summarize"),
+      insert: restart("insert"),
+      replace: restart("replace"),
+      changes: restart("changes"),
+    },
     ...{ recordUse: restart("recordUse"), lastUses: restart("lastUses") },
     async find(id: string) {
       calls.push(`find ${id}`);

@@ -4,10 +4,12 @@
  * the number of changes in the background. Without a response, reads are trusted for four seconds; after that no key is admitted.
  */
 import type { Clock } from "@letta-environments/platform";
-import { changeKeyRecord, readKeyRecord, selectKeys } from "../../keys/key-record.ts";
+import { changeKeyRecord, type KeyQuery, type KeyRecord, readKeyRecord, summarizeKeys } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import { rootCauseMessage } from "../../lib/redact.ts";
 import { createUseBatch, useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyStore } from "../../ports.ts";
+import { type ReadKeyPart, searchKeys } from "../key-search.ts";
 import type { KeyResult, KeyObjectStub } from "./key-object.ts";
 import { callObject, objectTimeoutMs } from "./object-call.ts";
 
@@ -90,11 +92,7 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
       const text = await read((stub) => stub.find(id), findMs);
       return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
-    async list(query) {
-      const texts = await read((stub) => stub.list());
-      const keys = texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []);
-      return selectKeys(keys, query);
-    },
+    ...createKeyLists(read, onDamaged),
     async create(record) {
       const isNew = await write((stub) => stub.insert(record.id, record.createdAt, JSON.stringify(record)));
       if (!isNew) throw new Error("there is a key with this id");
@@ -111,6 +109,30 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
     recordUse: (uses) => call((stub) => stub.recordUse(uses)),
     lastUses: async () => new Map(await call((stub) => stub.lastUses())),
     generation: () => generation.current(),
+  };
+}
+
+/** Creates the methods that read many keys. During a deployment, the object may be of a version without the methods and values that they use. */
+function createKeyLists(
+  read: <Value>(run: (stub: KeyObjectStub) => Promise<KeyResult<Value>>) => Promise<Value>,
+  onDamaged: (id: string) => void,
+): Pick<KeyStore, "list" | "summarize"> {
+  const readPart: ReadKeyPart = async (after, size, tenant) => {
+    const part = await read((stub) => stub.list(after, size, tenant));
+    // An earlier version returns every key.
+    return part.slice(part.findIndex(([id]) => id === after) + 1);
+  };
+  const list = (query?: KeyQuery): Promise<readonly KeyRecord[]> => searchKeys(readPart, query, onDamaged);
+  return {
+    list,
+    async summarize(nowMs) {
+      try {
+        return await read((stub) => stub.summarize(nowMs));
+      } catch (cause) {
+        if (!rootCauseMessage(cause).includes("does not implement")) throw cause;
+        return summarizeKeys(list, nowMs);
+      }
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import { byCreation, type KeyRecord, selectKeys } from "../../keys/key-record.ts";
+import { byCreation, type KeyQuery, type KeyRecord, selectKeys, summarizeKeys } from "../../keys/key-record.ts";
 import type { KeyStore } from "../../ports.ts";
 
 /** The default limit of keys. */
@@ -13,13 +13,16 @@ export function createMemoryKeyStore(maxKeys: number = defaultMaxKeys): KeyStore
   const uses = new Map<string, number>();
   let generation = 0;
 
+  async function list(query?: KeyQuery): Promise<readonly KeyRecord[]> {
+    return selectKeys([...records.values()].toSorted(byCreation), query);
+  }
+
   return {
     async find(id) {
       return records.get(id) ?? null;
     },
-    async list(query) {
-      return selectKeys([...records.values()].toSorted(byCreation), query);
-    },
+    list,
+    summarize: (nowMs) => summarizeKeys(list, nowMs),
     async create(record) {
       if (records.has(record.id)) throw new Error("there is a key with this id");
       if (records.size >= maxKeys) throw new Error(`the store has ${maxKeys} keys and takes no more`);

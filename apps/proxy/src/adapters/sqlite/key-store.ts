@@ -14,15 +14,11 @@ import {
   type SqliteRetryTime,
   type SqliteRow,
 } from "@letta-environments/platform";
-import {
-  changeKeyRecord,
-  createPageRoom,
-  type KeyQuery,
-  type KeyRecord,
-  readKeyRecord,
-} from "../../keys/key-record.ts";
+import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
+import { keysPerPart, maxPartLength, type ReadKeyPart, searchKeys } from "../key-search.ts";
+import { keyIndexes, prepareKeyParts } from "./key-parts.ts";
 
 /**
  * The tables of keys. Triggers count every change of a key, but not its uses. Durable Objects execute them at each start, without a version. So a new
@@ -45,20 +41,12 @@ export const keyTables = `
   CREATE TRIGGER IF NOT EXISTS key_deleted AFTER DELETE ON keys BEGIN UPDATE key_changes SET count = count + 1; END;
 `;
 
-/** An index that versions without it ignore, so it needs no step: it is created at each start. */
-const creationIndex = "CREATE INDEX IF NOT EXISTS keys_by_creation ON keys (created_at, id)";
-
 /** Saves a use of a key (values: time, id), unless the key is unknown or was used later. */
 export const saveUseSql =
   "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
   "ON CONFLICT (id) DO UPDATE SET used_at = max(used_at, excluded.used_at)";
 
 const selectUsesSql = "SELECT id, used_at FROM key_uses";
-
-/** Keys that a search reads before other work runs, after a first part that is as long as its page. */
-const keysPerTurn = 500;
-/** The characters of records after which other work runs, however few keys they are. */
-const charactersPerTurn = 512 * 1024;
 
 /** How often to look for changes by other processes, in milliseconds. */
 const generationCheckMs = 20;
@@ -74,10 +62,9 @@ export function createSqliteKeyStore(
   onDamaged: (id: string) => void = () => undefined,
 ): KeyStore {
   migrateSqlite(database, [keyTables]);
-  database.exec(creationIndex);
+  database.exec(keyIndexes);
   const selectOne = database.prepare("SELECT id, record FROM keys WHERE id = ?");
-  const selectAll = database.prepare("SELECT id, record FROM keys ORDER BY created_at, id");
-  const search = createKeySearch(database, clock, onDamaged);
+  const parts = prepareKeyParts(database);
   const insert = database.prepare("INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?)");
   const replace = database.prepare("UPDATE keys SET record = ? WHERE id = ?");
   const saveUse = database.prepare(saveUseSql);
@@ -94,9 +81,8 @@ export function createSqliteKeyStore(
       const row = selectOne.get(id);
       return row === undefined ? null : readRow(row);
     },
-    async list(query) {
-      return query === undefined ? selectAll.all().flatMap((row) => readRow(row) ?? []) : search(query);
-    },
+    list: (query) => searchKeys(letOthersRun(parts.read, clock), query, onDamaged),
+    summarize: async (nowMs) => parts.summarize(nowMs),
     async create(record) {
       insert.run(record.id, record.createdAt, JSON.stringify(record));
       generation.increase();
@@ -125,51 +111,19 @@ export function createSqliteKeyStore(
   };
 }
 
-/** Creates the search of a list of keys. Other work runs between the parts that it reads. */
-function createKeySearch(
-  database: SqliteDatabase,
-  clock: Clock,
-  onDamaged: (id: string) => void,
-): (query: KeyQuery) => Promise<readonly KeyRecord[]> {
-  // Records can be long, so a search reads them one by one.
-  const order = "ORDER BY created_at, id LIMIT ?";
-  const selectFirst = database.prepare(`SELECT id FROM keys ${order}`);
-  const selectNext = database.prepare(
-    `SELECT id FROM keys WHERE (created_at, id) > (SELECT created_at, id FROM keys WHERE id = ?) ${order}`,
-  );
-  const selectRecord = database.prepare("SELECT record FROM keys WHERE id = ?");
-
-  return async ({ after = null, limit, matches, tenant }) => {
-    const found: KeyRecord[] = [];
-    const hasRoom = createPageRoom(limit);
-    let length = 0;
-    // Usually every key matches, so the first part is as long as the page.
-    for (let place: string | null = after, size = limit; ; size = keysPerTurn) {
-      const rows = place === null ? selectFirst.all(size) : selectNext.all(place, size);
-      const ids = rows.map((row) => String(row["id"]));
-      for (const id of ids) {
-        const row = selectRecord.get(id);
-        const text = String(row?.["record"] ?? "");
-        length += text.length;
-        const record = row === undefined || isOfOtherTenant(text, tenant) ? null : readKeyRecord(id, text, onDamaged);
-        if (record !== null && matches(record)) {
-          found.push(record);
-          if (!hasRoom(record) || found.length === limit) return found;
-        }
-        if (length < charactersPerTurn) continue;
-        length = 0;
-        await sleep(clock, 0);
-      }
-      if (ids.length < size) return found;
-      place = ids.at(-1) ?? null;
-      if (size === keysPerTurn) await sleep(clock, 0);
+/** Lets other work run after each part of a long list. */
+function letOthersRun(readPart: ReadKeyPart, clock: Clock): ReadKeyPart {
+  let [keys, length] = [0, 0];
+  return async (...place) => {
+    if (keys >= keysPerPart || length >= maxPartLength) {
+      [keys, length] = [0, 0];
+      await sleep(clock, 0);
     }
+    const part = await readPart(...place);
+    keys += part.length;
+    for (const [, text] of part) length += text.length;
+    return part;
   };
-}
-
-/** Whether a record is certainly of another tenant, which its text shows without the time to parse it. */
-function isOfOtherTenant(text: string, tenant: string | undefined): boolean {
-  return tenant !== undefined && text.includes('"tenant":"') && !text.includes(`"tenant":${JSON.stringify(tenant)}`);
 }
 
 /** The generation of the keys in a file, which changes with every change of a key by any process. */
@@ -227,6 +181,7 @@ export function createLockWaitingKeyStore(keyStore: KeyStore, time: SqliteRetryT
     ...keyStore,
     find: (id) => keyStore.find(id).catch(fail),
     list: (query) => keyStore.list(query).catch(fail),
+    summarize: (nowMs) => keyStore.summarize(nowMs).catch(fail),
     lastUses: (ids) => keyStore.lastUses(ids).catch(fail),
     generation() {
       try {

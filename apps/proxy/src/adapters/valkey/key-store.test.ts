@@ -82,6 +82,39 @@ describe.skipIf(!canLaunchValkey())("keys in Valkey", () => {
     settle,
   }));
 
+  test("a list of keys reads each record of others once, and then only those of its page, in replies of bounded length", async () => {
+    const connection = connect();
+    const lengths: number[] = [];
+    const measure = async <Reply>(reply: Promise<Reply>): Promise<Reply> => {
+      lengths.push(JSON.stringify(await reply).length);
+      return reply;
+    };
+    const store = await openValkeyKeyStore(
+      {
+        ...connection,
+        command: (...values) => measure(connection.command(...values)),
+        evaluate: (...values) => measure(connection.evaluate(...values)),
+      },
+      createVirtualClock(),
+    );
+    stores.push(store);
+    const description = "a".repeat(200_000);
+    for (let createdAt = 1; createdAt <= 10; createdAt += 1)
+      await store.create(createTestKeyRecord({ tenant: "other", description }, createdAt));
+    const own = createTestKeyRecord({ tenant: "own" });
+    await store.create(own);
+    const list = () => store.list({ after: undefined, limit: 1, matches: () => true, tenant: "own" });
+    const total = (): number => lengths.splice(0).reduce((sum, length) => sum + length, 0);
+    lengths.length = 0;
+    expect(await list()).toEqual([own]);
+    expect(Math.max(...lengths)).toBeLessThan(900_000);
+    expect(total()).toBeGreaterThan(2_000_000);
+    expect(await list()).toEqual([own]);
+    expect(total()).toBeLessThan(2_000);
+    await store.summarize(5);
+    expect(Math.max(...lengths)).toBeLessThan(900_000);
+  });
+
   test("a change by another process changes the generation within two seconds", async () => {
     const clock = createVirtualClock();
     const [store, other] = [await open(connect(), clock), await open(connect(), clock)];

@@ -7,9 +7,11 @@
  * poll trusts its reads for {@link trustMs} only: serverless hosts suspend it between requests, and no timer runs.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
-import { byCreation, changeKeyRecord, readKeyRecord, selectKeys } from "../../keys/key-record.ts";
+import { changeKeyRecord, type KeyQuery, type KeyRecord, readKeyRecord, summarizeKeys } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore, KeyUse } from "../../ports.ts";
+import { searchKeys } from "../key-search.ts";
+import { createKeyPlaces, readScript } from "./key-places.ts";
 import { refusalOfWrite } from "./refusals.ts";
 
 /** Hash of records in JSON by key id. All names are in one hash slot. */
@@ -99,17 +101,27 @@ export async function openValkeyKeyStore(
     return text === null ? null : String(text);
   }
 
+  const places = createKeyPlaces(
+    async () => {
+      const ids = await translateFailure(valkey.command(["HKEYS", recordsName]));
+      return Array.isArray(ids) ? ids.map(String) : [];
+    },
+    (values) => translateFailure(valkey.evaluate(readScript, [recordsName], values)),
+    onDamaged,
+  );
+
+  async function list(query?: KeyQuery): Promise<readonly KeyRecord[]> {
+    return searchKeys(await places.begin(query?.tenant), query, onDamaged);
+  }
+
   return {
     async find(id) {
       // A caller that acts on a changed record, such as by closing a socket, must not trust older reads: read the stamp too.
       const [text] = await Promise.all([read(id), generation.refresh()]);
       return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
-    async list(query) {
-      const texts = pairsOf(await translateFailure(valkey.command(["HGETALL", recordsName])));
-      const keys = texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []);
-      return selectKeys(keys.toSorted(byCreation), query);
-    },
+    list,
+    summarize: (nowMs) => summarizeKeys(list, nowMs),
     async create(record) {
       const isNew = await write(createScript, [record.id, JSON.stringify(record)]);
       if (!isNew) throw new Error("there is a key with this id");

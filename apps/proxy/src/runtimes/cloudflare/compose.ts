@@ -102,8 +102,8 @@ export function composeWorker(
       admin: {
         randomBytes,
         keyStoreFor,
-        findCredentialConflicts: async (record) =>
-          findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, clock.now()),
+        findCredentialConflicts: (record) =>
+          findCredentialConflicts({ tenants, jwt, credentialOf }, keyStore, record, clock.now()),
       },
     },
     { ...settings, userAgent, rateLimits: rateLimits.settings },

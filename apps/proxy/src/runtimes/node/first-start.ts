@@ -29,7 +29,8 @@ export async function printNextSteps(
   },
 ): Promise<void> {
   const gateway = { ...started, programs: findPrograms(started.dataDir) };
-  if ((await keyStore.list()).length > 0 || damagedIds.size > 0) {
+  const keys = await keyStore.list({ after: undefined, limit: 1, matches: () => true });
+  if (keys.length > 0 || damagedIds.size > 0) {
     standardOutput().write(laterStartText(gateway));
     return;
   }

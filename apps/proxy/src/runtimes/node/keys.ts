@@ -1,8 +1,7 @@
 /** Opens the gateway keys, in SQLite in the data directory or in Valkey, and the pepper of their digests. */
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
-import { parseValkeyUrl, type SqliteDatabase, ValkeyError } from "@letta-environments/platform";
+import { type Clock, parseValkeyUrl, sleep, type SqliteDatabase, ValkeyError } from "@letta-environments/platform";
 import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
 import { assertGatewayData, keysFile, makeDataDir } from "../../adapters/node/data-dir.ts";
@@ -13,7 +12,7 @@ import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import { assertSingleServer } from "../../adapters/valkey/server-info.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyMint } from "../../keys/key-lifecycle.ts";
-import type { KeyRecord } from "../../keys/key-record.ts";
+import { type KeySummary, summarizeKeys } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { rootCauseMessage } from "../../lib/redact.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
@@ -38,10 +37,11 @@ export async function openKeys(
 ): Promise<OpenKeys> {
   const opened = await openKeyStore(settings, listener, options);
   try {
-    const records = await opened.keyStore.list();
+    // Lists the keys, since a summary of the store itself does not find damaged records.
+    const summary = await summarizeKeys(opened.keyStore.list, systemClock.now());
     const hasDamaged = opened.damagedIds.size > 0;
-    const pepper = openPepper(settings, records, hasDamaged);
-    return { ...opened, pepper, wasEmpty: records.length === 0 && !hasDamaged };
+    const pepper = openPepper(settings, summary, hasDamaged);
+    return { ...opened, pepper, wasEmpty: summary.isEmpty && !hasDamaged };
   } catch (cause) {
     opened.close();
     throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
@@ -73,12 +73,12 @@ export function assertStoredKeys({ dataDir, keyPepper, valkeyUrl }: Settings): v
  *
  * @throws CommandError if the pepper is missing or damaged, or does not match the keys' digests
  */
-export function openPepper(settings: Settings, records: readonly KeyRecord[], hasDamaged: boolean): Pepper {
+export function openPepper(settings: Settings, summary: KeySummary, hasDamaged: boolean): Pepper {
   const { dataDir, keyPepper, valkeyUrl } = settings;
   if (keyPepper === null) makeDataDir(dataDir);
   try {
-    const pepper = loadPepper(dataDir, keyPepper, hasDamaged || records.length > 0);
-    if (!fitsKeys(pepper, records)) {
+    const pepper = loadPepper(dataDir, keyPepper, hasDamaged || !summary.isEmpty);
+    if (!fitsKeys(pepper, summary)) {
       const place = valkeyUrl === null ? "the data directory" : "Valkey";
       throw new CommandError(describeWrongPepper(dataDir, keyPepper, `the keys in ${place}`));
     }
@@ -126,6 +126,15 @@ export async function openValkey(
   return connectValkey(valkeyUrl, { timeoutMs, onFailure });
 }
 
+/** Timers of the system clock would not keep a command alive. */
+const aliveClock: Clock = {
+  ...systemClock,
+  setTimer(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
 /**
  * Opens the store of the keys: Valkey if `VALKEY_URL` is set, else SQLite in the data directory.
  *
@@ -143,10 +152,9 @@ export async function openKeyStore(
     onDamaged(id);
   };
   if (settings.valkeyUrl === null) {
-    const create = (opened: SqliteDatabase): KeyStore => createSqliteKeyStore(opened, systemClock, noteDamaged);
+    const create = (opened: SqliteDatabase): KeyStore => createSqliteKeyStore(opened, aliveClock, noteDamaged);
     const { store, database } = await openStore(settings.dataDir, keysFile, create, options);
-    // Timers of the system clock would not keep a command alive.
-    const time = { monotonic: systemClock.monotonic, pause: (durationMs: number) => delay(durationMs) };
+    const time = { monotonic: systemClock.monotonic, pause: (durationMs: number) => sleep(aliveClock, durationMs) };
     // A busy SQLite would block the event loop, so it gives up immediately and the store waits instead.
     database.exec("PRAGMA busy_timeout = 0");
     return { keyStore: createLockWaitingKeyStore(store, time), damagedIds, close: () => database.close() };

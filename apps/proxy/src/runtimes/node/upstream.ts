@@ -10,7 +10,7 @@ import type { ShadowedDevices } from "../../auth/shadow.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { Unreleased } from "../../idempotency/unreleased.ts";
-import type { KeyRecord } from "../../keys/key-record.ts";
+import type { KeySummary } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import type { DevicesFor, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
 import type { AdminServices } from "../../admin/handler.ts";
@@ -68,7 +68,7 @@ export async function composeUpstream(
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }
   const { upstream: maxConcurrent } = connectionCapacity(settings.maxOpenFiles);
-  const credentialOf = openCredentials(settings, await keyStore.list(), resources.log, keyStore);
+  const credentialOf = openCredentials(settings, await keyStore.summarize(systemClock.now()), resources.log, keyStore);
   const pool = createUpstreamPool({ ...upstream, maxConnections: maxConcurrent });
   const fetchUpstream = resources.openCalls?.follow(pool) ?? pool;
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
@@ -83,38 +83,38 @@ export async function composeUpstream(
       credentialOf,
       admitsTenant,
     },
-    findCredentialConflicts: async (record) =>
-      findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, systemClock.now()),
+    findCredentialConflicts: (record) =>
+      findCredentialConflicts({ tenants, jwt, credentialOf }, keyStore, record, systemClock.now()),
   };
 }
 
 /**
  * Reads the tenants' credentials for a remote upstream, and ensures that no two tenants see each other's devices, also after a change of a file.
  *
- * @param keyStore for the tenants that have keys at such a change. Default: those of `records`.
+ * @param keyStore for the tenants that have keys at such a change. Default: those of `summary`.
  * @throws CommandError if a file cannot be used, or tenants that share a credential have no device allowlists
  */
 export function openCredentials(
   { upstream, tenants, jwt }: Settings,
-  records: readonly KeyRecord[],
+  summary: Pick<KeySummary, "live">,
   telemetry: Telemetry,
-  keyStore: Pick<KeyStore, "list" | "generation"> = { list: () => Promise.resolve(records), generation: () => 0 },
+  keyStore: Pick<KeyStore, "summarize" | "generation"> | null = null,
 ): CredentialOf {
   const defaultCredential = upstream.kind === "http" ? upstream.credential : null;
-  const listTenants = (present: readonly KeyRecord[], inUse: CredentialOf): readonly TenantCredential[] =>
-    tenantCredentials(tenants, jwt, liveTenants(present, systemClock.now()), inUse);
+  const listTenants = (present: Pick<KeySummary, "live">, inUse: CredentialOf): readonly TenantCredential[] =>
+    tenantCredentials(tenants, jwt, liveTenants(present), inUse);
   const credentialOf = watchCredentialFiles({
     tenants,
     defaultCredential,
     clock: systemClock,
     telemetry,
-    keyGeneration: () => keyStore.generation(),
+    keyGeneration: () => keyStore?.generation() ?? 0,
     async prepareCheck() {
-      const present = await keyStore.list();
+      const present = (await keyStore?.summarize(systemClock.now())) ?? summary;
       return (changed, inUse) => refuseSharedChanges(listTenants(present, inUse), changed);
     },
   });
-  const problems = findSharedCredentials(listTenants(records, credentialOf));
+  const problems = findSharedCredentials(listTenants(summary, credentialOf));
   if (problems.length > 0) throw sharedCredentials(problems);
   return credentialOf;
 }

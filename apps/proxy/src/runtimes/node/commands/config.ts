@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { printable } from "@letta-environments/command-line";
+import { systemClock } from "@letta-environments/platform/node";
 import type { Settings } from "../../../config/settings.ts";
-import type { KeyRecord } from "../../../keys/key-record.ts";
+import { type KeySummary, summarizeKeys } from "../../../keys/key-record.ts";
 import { describeKeyStore, openKeyStore, openPepper } from "../keys.ts";
 import { describeConfigFile } from "../settings.ts";
 import { openValkeySends } from "../shared-stores.ts";
@@ -16,9 +17,9 @@ export async function checkConfigCommand(context: CommandContext): Promise<void>
   const settings = context.settings();
   const { upstream } = settings;
   checkDataDir(settings.dataDir);
-  const records = await readKeys(settings);
+  const summary = await readKeys(settings);
   if (upstream.kind === "http") {
-    openCredentials(settings, records, () => undefined);
+    openCredentials(settings, summary, () => undefined);
     if (settings.valkeyUrl !== null) (await openValkeySends(settings.valkeyUrl)).close();
   }
   const server =
@@ -28,20 +29,22 @@ export async function checkConfigCommand(context: CommandContext): Promise<void>
   if (lacksCredential(settings)) warn("no credential for the upstream: LETTA_API_KEY is not set");
 }
 
-/** The stored keys. A check creates no data directory. */
-async function readKeys(settings: Settings): Promise<readonly KeyRecord[]> {
+const noKeys: KeySummary = { isEmpty: true, live: new Map(), pepperIds: new Set() };
+
+/** Reads the stored keys. A check creates no data directory. */
+async function readKeys(settings: Settings): Promise<KeySummary> {
   // Without keys a start creates the pepper's file; an existing pepper is checked in any case.
   const isGiven = hasPepper(settings.dataDir, settings.keyPepper);
   if (settings.valkeyUrl === null && !existsSync(join(settings.dataDir, keysFile))) {
-    if (isGiven) openPepper(settings, [], false);
-    return [];
+    if (isGiven) openPepper(settings, noKeys, false);
+    return noKeys;
   }
   const { keyStore, damagedIds, close } = await openKeyStore(settings, { onDamaged: warnOfDamaged });
   try {
-    const records = await keyStore.list();
-    const hasKeys = records.length > 0 || damagedIds.size > 0;
-    if (hasKeys || isGiven) openPepper(settings, records, damagedIds.size > 0);
-    return records;
+    const summary = await summarizeKeys(keyStore.list, systemClock.now());
+    const hasKeys = !summary.isEmpty || damagedIds.size > 0;
+    if (hasKeys || isGiven) openPepper(settings, summary, damagedIds.size > 0);
+    return summary;
   } finally {
     close();
   }

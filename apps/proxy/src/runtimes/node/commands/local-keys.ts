@@ -18,6 +18,7 @@ import { patchIssues, refuseEnded } from "../../../keys/key-rules.ts";
 import { createLink } from "../../../keys/sign-in.ts";
 import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
+import type { KeyStore } from "../../../ports.ts";
 import { findCredentialConflicts } from "../../../tenants/credentials.ts";
 import { openCredentials, sharedCredentials } from "../upstream.ts";
 import { hasGatewayData } from "../../../adapters/node/data-dir.ts";
@@ -34,7 +35,7 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
         settings,
         async ({ keyStore, pepper }) => {
           const { key, record } = createKey(request, systemClock.now(), nodeKeyMint(pepper));
-          refuseSharing(settings, await keyStore.list(), record);
+          await refuseSharing(settings, keyStore, record);
           await keyStore.create(record);
           return key;
         },
@@ -56,7 +57,7 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
       withAuditedKeys(settings, async ({ keyStore }) => {
         const now = systemClock.now();
         const present = patch.scopes === undefined ? null : await keyStore.find(id);
-        if (present !== null) refuseSharing(settings, await keyStore.list(), patchKey(present, patch, now));
+        if (present !== null) await refuseSharing(settings, keyStore, patchKey(present, patch, now));
         const updated = await keyStore.update(id, (record) => {
           checkNotEnded(record, now);
           const issues = patchIssues(record, patch, now);
@@ -88,17 +89,17 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
 export function createLocalLink(context: CommandContext, request: KeyRequest): Promise<string> {
   return withAuditedKeys(context.settings(), async ({ keyStore, pepper }) => {
     const { key, record } = createLink(request, systemClock.now(), nodeKeyMint(pepper));
-    refuseSharing(context.settings(), await keyStore.list(), record);
+    await refuseSharing(context.settings(), keyStore, record);
     await keyStore.create(record);
     return key;
   });
 }
 
 /** Refuses a key whose tenant would share an upstream credential, because the next start would fail. */
-function refuseSharing(settings: Settings, records: readonly KeyRecord[], record: KeyRecord): void {
+async function refuseSharing(settings: Settings, keyStore: KeyStore, record: KeyRecord): Promise<void> {
   if (settings.upstream.kind !== "http") return;
-  const credentialOf = openCredentials(settings, [], () => undefined);
-  const problems = findCredentialConflicts({ ...settings, credentialOf }, records, record, systemClock.now());
+  const credentialOf = openCredentials(settings, { live: new Map() }, () => undefined);
+  const problems = await findCredentialConflicts({ ...settings, credentialOf }, keyStore, record, systemClock.now());
   if (problems.length > 0) throw sharedCredentials(problems);
 }
 
