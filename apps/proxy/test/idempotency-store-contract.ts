@@ -24,6 +24,8 @@ export interface IdempotencyStorePromises {
   readonly time: "monotonic" | "wall";
   /** Whether the store counts its ids, so that a test can fill it. */
   readonly countsIds: boolean;
+  /** Whether tenants share its capacity. Absent: each has a store of its own, or it has no capacity. */
+  readonly isShared?: boolean;
   /** Number of generated runs of each property. */
   readonly runs: number;
 }
@@ -253,6 +255,7 @@ export function describeIdempotencyStore(
     });
 
     if (promises.countsIds) describeCapacity(setUp);
+    if (promises.isShared === true) describeShares(setUp);
 
     test("ids, results and connections are shared with every process that opens the store", async () => {
       const { connect, clock, reserved, store } = setUp();
@@ -276,14 +279,35 @@ export function describeIdempotencyStore(
   });
 }
 
-function describeCapacity(
-  setUp: (capacity: number) => {
-    readonly store: IdempotencyStore;
-    readonly clock: MovableClock;
-    reserved(ids: readonly string[], changes?: Partial<Reservation>): Promise<Reservation>;
-    inUse(ids: readonly string[]): Promise<readonly string[]>;
-  },
-): void {
+/** Opens a store with room for a number of ids. */
+type SetUpWithCapacity = (capacity: number) => {
+  readonly store: IdempotencyStore;
+  readonly clock: MovableClock;
+  reserved(ids: readonly string[], changes?: Partial<Reservation>): Promise<Reservation>;
+  inUse(ids: readonly string[]): Promise<readonly string[]>;
+};
+
+function describeShares(setUp: SetUpWithCapacity): void {
+  test("a tenant that uses more than an eighth leaves the last quarter to others, and does not make a full store of theirs", async () => {
+    const { store, clock, reserved } = setUp(16);
+    const names = (tenant: string, count: number) => Array.from({ length: count }, (_, index) => `${tenant} ${index}`);
+    const inTenant = (tenant: string, ids: readonly string[]) =>
+      testReservation(ids, { scope: { ...testScope, tenant } });
+    await reserved(names("default", 12));
+    const full = { kind: "full" };
+    expect(await store.reserve(testReservation(["more"]))).toEqual(full);
+    // A name that begins like the other one is another tenant.
+    for (const tenant of ["default-2", "def"]) {
+      expect(await store.reserve(inTenant(tenant, names(tenant, 2)))).toEqual({ kind: "reserved" });
+      expect(await store.reserve(inTenant(tenant, ["more"]))).toEqual(full);
+    }
+    expect(await store.reserve(inTenant("third", ["one"]))).toEqual(full);
+    clock.move(retentionMs);
+    expect(await store.reserve(testReservation(names("default", 12)))).toEqual({ kind: "reserved" });
+  });
+}
+
+function describeCapacity(setUp: SetUpWithCapacity): void {
   test("a full store reserves nothing and forgets nothing, until ids are released or expire", async () => {
     const { store, clock, reserved, inUse } = setUp(3);
     const first = await reserved(["a", "b"]);
@@ -316,24 +340,6 @@ function describeCapacity(
     await reserved(["a"], { connectionId: "three" });
     expect(await store.findConnection("default", "one")).toBeNull();
     expect(await store.findConnection("default", "two")).not.toBeNull();
-  });
-
-  test("a tenant that uses more than an eighth leaves the last quarter to others, and does not make a full store of theirs", async () => {
-    const { store, clock, reserved } = setUp(16);
-    const names = (tenant: string, count: number) => Array.from({ length: count }, (_, index) => `${tenant} ${index}`);
-    const inTenant = (tenant: string, ids: readonly string[]) =>
-      testReservation(ids, { scope: { ...testScope, tenant } });
-    await reserved(names("default", 12));
-    const full = { kind: "full" };
-    expect(await store.reserve(testReservation(["more"]))).toEqual(full);
-    // A name that begins like the other one is another tenant.
-    for (const tenant of ["default-2", "def"]) {
-      expect(await store.reserve(inTenant(tenant, names(tenant, 2)))).toEqual({ kind: "reserved" });
-      expect(await store.reserve(inTenant(tenant, ["more"]))).toEqual(full);
-    }
-    expect(await store.reserve(inTenant("third", ["one"]))).toEqual(full);
-    clock.move(retentionMs);
-    expect(await store.reserve(testReservation(names("default", 12)))).toEqual({ kind: "reserved" });
   });
 
   test("thousands of expired ids make room for as many new ones at once", async () => {

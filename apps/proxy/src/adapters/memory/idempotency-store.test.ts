@@ -4,9 +4,13 @@ import { describeIdempotencyStore } from "../../../test/idempotency-store-contra
 import { type Reservation, retentionMs } from "../../idempotency/store.ts";
 import { createMemoryIdempotencyStore } from "./idempotency-store.ts";
 
-describeIdempotencyStore("in memory", { time: "monotonic", countsIds: true, runs: 200 }, (clock, capacity) => ({
-  store: createMemoryIdempotencyStore(clock, capacity === undefined ? {} : { maxIds: capacity }),
-}));
+describeIdempotencyStore(
+  "in memory",
+  { time: "monotonic", countsIds: true, isShared: true, runs: 200 },
+  (clock, capacity) => ({
+    store: createMemoryIdempotencyStore(clock, capacity === undefined ? {} : { maxIds: capacity }),
+  }),
+);
 
 const scope = { tenant: "t", environmentId: "env", agentId: "a", conversationId: "default" };
 const result = { status: 200, headers: {}, body: "{}" };

@@ -34,13 +34,17 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-describeIdempotencyStore("in SQLite", { time: "monotonic", countsIds: true, runs: 200 }, (clock, capacity) => {
-  const database = open(":memory:");
-  migrateAuditFile(database);
-  const options = capacity === undefined ? {} : { capacity, share: createCapacityShare(database, clock, capacity) };
-  const connect = (): IdempotencyStore => openSendStore(database, clock, options);
-  return { store: connect(), connect };
-});
+describeIdempotencyStore(
+  "in SQLite",
+  { time: "monotonic", countsIds: true, isShared: true, runs: 200 },
+  (clock, capacity) => {
+    const database = open(":memory:");
+    migrateAuditFile(database);
+    const options = capacity === undefined ? {} : { capacity, share: createCapacityShare(database, clock, capacity) };
+    const connect = (): IdempotencyStore => openSendStore(database, clock, options);
+    return { store: connect(), connect };
+  },
+);
 
 describe("the idempotency store in a SQLite file", () => {
   const clock = (startMs?: number): ReturnType<typeof createVirtualClock> => createVirtualClock(startMs);
