@@ -29,6 +29,7 @@ export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[]
     issue("setMode", setModeRule(key)),
     issue("shared", sharedRule(key)),
     issue("scopes", scopesRule(key)),
+    ...lengthIssues(key),
   ].flatMap((found) => found ?? []);
 }
 
@@ -102,6 +103,17 @@ function setModeRule({ setMode = null, maxMode = null, deniedTools = null }: Rul
 
 function sharedRule({ shared = false, invite = null }: RuledKey): string | null {
   return shared && invite !== null ? "must be false for an invitation, which belongs to one device" : null;
+}
+
+/** The most characters of the long lists of a key together, as JSON. */
+const maxListsLength = 65_536;
+
+/** All tenants share the store, so a few keys of one of them must not fill it. */
+function lengthIssues(key: RuledKey): readonly ProblemIssue[] {
+  const lists = (["deviceIds", "deviceTags", "agentIds"] as const).filter((member) => (key[member] ?? null) !== null);
+  const length = lists.reduce((sum, member) => sum + JSON.stringify(key[member]).length, 0);
+  const rule = `must be shorter: deviceIds, deviceTags and agentIds have at most ${maxListsLength} characters together as JSON`;
+  return length > maxListsLength ? lists.map((member) => ({ member, rule })) : [];
 }
 
 /** Unlimited scopes would undo the limits of the key. */
