@@ -36,9 +36,7 @@ export class KeyObject extends DurableObject {
 
   /** Without a size, as earlier versions call it, all keys, which together may be too long for a result. */
   list(after?: string, size?: number, tenant?: string): KeyResult<readonly KeyText[]> {
-    if (size !== undefined) return this.#result(this.#parts.read(after, size, tenant));
-    const rows = this.#database.prepare("SELECT id, record FROM keys ORDER BY created_at, id").all();
-    return this.#result(rows.map((row) => [String(row["id"]), String(row["record"])] as const));
+    return this.#result(this.#parts.read(after, size, tenant));
   }
 
   summarize(nowMs: number): KeyResult<KeySummary> {

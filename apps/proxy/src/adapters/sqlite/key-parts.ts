@@ -37,10 +37,10 @@ export function prepareKeyParts(database: SqliteDatabase) {
   );
 
   return {
-    /** See `ReadKeyPart`. */
-    read(after: string | undefined, size: number, ofWhom: string | undefined): readonly KeyText[] {
+    /** See `ReadKeyPart`. Without a size, the part has every key. */
+    read(after?: string, size?: number, ofWhom?: string): readonly KeyText[] {
       const [all, next] = ofWhom === undefined ? [any, later] : [ofTenant, laterOfTenant];
-      const values = [ofWhom, after, size].filter((value) => value !== undefined);
+      const values = [ofWhom, after, size ?? -1].filter((value) => value !== undefined);
       const part: KeyText[] = [];
       let length = 0;
       for (const row of (after === undefined ? all : next).all(...values)) {
@@ -48,7 +48,7 @@ export function prepareKeyParts(database: SqliteDatabase) {
         const text = String(selectRecord.get(id)?.["record"] ?? "");
         part.push([id, text]);
         length += text.length;
-        if (length >= maxPartLength) break;
+        if (size !== undefined && length >= maxPartLength) break;
       }
       return part;
     },
