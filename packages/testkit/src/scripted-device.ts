@@ -49,6 +49,9 @@ export async function registerDevice(
   return { status: response.status, body: (await response.json()) as Readonly<Record<string, unknown>> };
 }
 
+/** How often a device pings, in milliseconds. */
+const pingEveryMs = 30_000;
+
 /** Registers a device and opens its socket. */
 export async function connectScriptedDevice(options: ScriptedDeviceOptions): Promise<ScriptedDevice> {
   const { status, body } = await registerDevice(options);
@@ -79,6 +82,11 @@ export async function openDeviceSocket(
   socket.on("error", () => undefined);
   const closed = new Promise<number>((resolve) => void socket.once("close", resolve));
   await once(socket, "open");
+  // Like a real device: without pings it counts as offline after 120 seconds, which a slow test may take.
+  const pings = setInterval(() => {
+    if (socket.readyState === socket.OPEN) socket.ping();
+  }, pingEveryMs).unref();
+  void closed.then(() => clearInterval(pings));
   return {
     connectionId,
     wsUrl,
