@@ -49,7 +49,7 @@ async function setUpMany(onTurn: () => void = () => undefined, keys: number = 11
 test.each([
   [1, [25, 25, 25, 25, 10]],
   [0.25, [50, 50, 10]],
-])("when a key changes, other work runs after 10 ms of reads, each of which takes %d ms", async (readMs, perTurn) => {
+])("when a key changes, other work runs after 10 ms of reads that take %d ms each", async (readMs, perTurn) => {
   const turns: number[] = [];
   const { advance, devices, find, revoke, sockets, work } = await setUpMany(() => turns.push(0));
   find.mockClear();

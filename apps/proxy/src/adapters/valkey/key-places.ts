@@ -6,7 +6,10 @@ import type { ValkeyReply } from "@letta-environments/platform";
 import { byCreation, type KeyPlace, readKeyRecord } from "../../keys/key-record.ts";
 import { keysPerPart, type KeyText, maxPartLength, type ReadKeyPart } from "../key-search.ts";
 
-/** Keys: records. Values: the most bytes, then ids. Returns the records of the first ids, of which the last one may pass the limit. */
+/**
+ * Returns the records of some ids, in their order, until they have a number of bytes together. KEYS is the hash of records; ARGV the number of bytes,
+ * then the ids.
+ */
 export const readScript = `
 local records, length = {}, 0
 for i = 2, #ARGV do
