@@ -151,7 +151,7 @@ export function fewAllowedDeviceIds({ tenantDevices = null, ...own }: Principal)
   return ids === undefined || ids.length > maxDeviceReads ? null : ids;
 }
 
-/** The row of a device; `null` if it has none. */
+/** The row of a device; `null` if it has no usable row. */
 export type DeviceRead = { readonly kind: "read"; readonly row: UpstreamRow | null } | Refused;
 
 /** Reads the row of a device. */
@@ -161,10 +161,8 @@ export async function readDevice(deviceId: string, read: ReadRemote): Promise<De
   if (response.status === 404) return { kind: "read", row: null };
   if (response.status !== endpoints.retrieveEnvironment.successStatus) return refused(response);
   const row = readUpstreamRow(response);
-  if (row?.deviceId === deviceId) return { kind: "read", row };
-  return refused(
-    refuseContent({ reason: row === null ? "invalid" : "other_device", operation: "retrieveEnvironment" }),
-  );
+  if (row === null || row.deviceId === deviceId) return { kind: "read", row };
+  return refused(refuseContent({ reason: "other_device", operation: "retrieveEnvironment" }));
 }
 
 /** Maximum number of pages that are read for a list: with 100 rows a page, 5,000 rows. */

@@ -37,7 +37,6 @@ test.each<[what: string, request: object, content: object, event: object, key?: 
     { agentIds: ["a"] },
   ],
   ["a row that a look-up reads", send, environmentRow("2"), failed("retrieveEnvironment", "other_device"), limited],
-  ["no row, for a look-up", send, { id: "1" }, failed("retrieveEnvironment", "invalid"), limited],
 ])(
   "content that the gateway cannot use is 502, and the log has the reason alone: %s",
   async (...[, request, content, event, grants]) => {
