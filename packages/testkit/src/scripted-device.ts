@@ -50,7 +50,7 @@ export async function registerDevice(
 }
 
 /** How often a device pings, in milliseconds. */
-const pingEveryMs = 30_000;
+const pingEveryMs = 60_000;
 
 /** Registers a device and opens its socket. */
 export async function connectScriptedDevice(options: ScriptedDeviceOptions): Promise<ScriptedDevice> {
@@ -84,7 +84,7 @@ export async function openDeviceSocket(
   await once(socket, "open");
   // Like a real device: without pings it counts as offline after 120 seconds, which a slow test may take.
   const pings = setInterval(() => {
-    if (socket.readyState === socket.OPEN) socket.ping();
+    if (socket.readyState === socket.OPEN) socket.send(JSON.stringify({ type: "ping" }));
   }, pingEveryMs).unref();
   void closed.then(() => clearInterval(pings));
   return {
