@@ -6,12 +6,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { createMemoryBudget, type MemoryBudget, type MemoryLimit } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
-import {
-  type PlainResponse,
-  type PlainSocket,
-  type PlainSocketListener,
-  type UpgradeDecision,
-} from "@letta-environments/schema";
+import type { PlainResponse, PlainSocket, PlainSocketListener, UpgradeDecision } from "@letta-environments/schema";
 import type { WebSocket, WebSocketServer } from "ws";
 import { requestIdOf } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
