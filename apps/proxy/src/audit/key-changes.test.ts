@@ -3,7 +3,7 @@ import { createTestKeyRecord } from "../../test/support/create-test-key-record.t
 import { createTestAudit } from "../../test/support/test-audit.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { disableKey, enableKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
-import { type KeyActor } from "../keys/key-record.ts";
+import type { KeyActor } from "../keys/key-record.ts";
 import { addSession, maxSessions, sessionMs } from "../keys/sign-in.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyRecord } from "../keys/key-record.ts";

@@ -6,7 +6,7 @@
  * order in which a server has published its changes. An append without a reply may have run, so the next one removes its entries. Until
  * then the writer skips them, because a reader would receive them twice.
  */
-import { type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
+import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import {
   type ChangeKind,
   type ChangeLog,
