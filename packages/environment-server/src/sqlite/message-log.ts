@@ -18,8 +18,6 @@ const ended = "'finished', 'cancelled', 'evicted', 'failed'";
 /** The same, as in the condition of an index, so that messages which stay are not read. */
 const hasEnded = "(state = 'finished' OR state = 'cancelled' OR state = 'evicted' OR state = 'failed')";
 
-const isRowStored = `EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})`;
-
 export function createSqliteMessageLog(
   database: SqliteDatabase,
   commit: CommitChange,
@@ -29,10 +27,10 @@ export function createSqliteMessageLog(
   const change = database.prepare(`
     UPDATE environment_message_status SET state = ?, detail = ?, reply = ?, reply_truncated = ?, updated_at = ?
     WHERE environment_id = ? AND message_id = ? AND agent_id = ? AND conversation_id = ? AND delivery_id = ? AND sent_at = ?
-      AND (state NOT IN (${ended}) OR ? IN (${ended})) AND ${isRowStored}`);
+      AND (state NOT IN (${ended}) OR ? IN (${ended}))`);
   const save = database.prepare(`
     INSERT INTO environment_message_status (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-    WHERE ${isRowStored}
+    WHERE EXISTS (SELECT 1 FROM environment WHERE id = ? AND tenant <> ${removedTenant})
     ON CONFLICT DO UPDATE SET delivery_id = excluded.delivery_id, state = excluded.state, detail = excluded.detail,
       reply = excluded.reply, reply_truncated = excluded.reply_truncated, sent_at = excluded.sent_at,
       updated_at = excluded.updated_at
@@ -55,7 +53,7 @@ export function createSqliteMessageLog(
             const [replyText, isTruncated] = [reply?.text ?? null, reply?.isTruncated === true ? 1 : 0];
             const { changes } = change.run(
               ...[state, text, replyText, isTruncated, updatedAt],
-              ...[environmentId, messageId, agentId, conversationId, deliveryId, sentAt, state, environmentId],
+              ...[environmentId, messageId, agentId, conversationId, deliveryId, sentAt, state],
             );
             if (changes > 0) continue;
             save.run(
