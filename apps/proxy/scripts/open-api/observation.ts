@@ -1,6 +1,6 @@
 /** Schemas and examples of what the gateway reports about itself. */
 import { type JsonSchema, wholeNumber } from "../../../../packages/schema/scripts/json-schema.ts";
-import { type OptionalAdminRoute } from "../../src/admin/endpoints.ts";
+import type { OptionalAdminRoute } from "../../src/admin/endpoints.ts";
 import { auditSearchEndpoint } from "../../src/admin/audit-search.ts";
 import { explainEndpoint } from "../../src/explain/endpoint.ts";
 import type { Explanation, ExplainedLimit, ExplainedRule } from "../../src/explain/explanation.ts";

@@ -4,7 +4,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
-import { type ConsoleConfig } from "../../src/console/session-request.ts";
+import type { ConsoleConfig } from "../../src/console/session-request.ts";
 import { createConsoleSessions } from "../../src/console/sessions.ts";
 import type { KeyRecord } from "../../src/keys/key-record.ts";
 import { createLink } from "../../src/keys/sign-in.ts";
